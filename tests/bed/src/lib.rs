@@ -1,0 +1,44 @@
+//! Starts and stops the clusters that the tests, the demo and contributors use.
+//!
+//! There are two kinds, and each checkout can have one of each:
+//! - [`Simulated`]: a real control plane whose nodes are played by kwok. Needs no root, starts in seconds, scales to a
+//!   thousand nodes. Nothing is pulled and nothing runs.
+//! - [`Real`]: kubelet, containerd, runc and a registry in namespaces of their own. Needs root on Linux.
+//!
+//! Tests find the running ones with [`Simulated::running`] and [`Real::running`]; `bed` starts and ends them.
+//!
+//! ```text
+//! state      where a bed keeps its files          member    which processes are a bed's
+//! programs   what has to be built or installed    machine   namespaces with an init in them
+//! real       control plane, nodes, registry       simulated kwokctl
+//! image      images made in memory                registry  pushes them, reads the access log
+//! down       ends a bed, also after a crash       wait      for conditions, within bounds
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod access_log;
+mod audit;
+pub mod cgroup;
+mod debian;
+pub mod down;
+pub mod forward;
+pub mod image;
+pub mod init;
+mod kubectl;
+mod log;
+mod machine;
+pub mod member;
+mod pki;
+mod programs;
+mod progress;
+pub mod real;
+pub mod registry;
+pub mod state;
+pub mod wait;
+
+pub use access_log::Access;
+pub use image::{Digest, Image, Layer};
+pub use kubectl::Kubectl;
+pub use real::{Node, Real};
+pub use registry::Registry;

@@ -1,0 +1,111 @@
+//! Which processes belong to a bed.
+//!
+//! Every process that a bed starts carries the bed's folder in its environment, and its children inherit that. So all of
+//! them are found in /proc, whoever started them and whatever became of their parents. No lists of process ids are kept
+//! that could be incomplete after a crash, or name a stranger after a reboot.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait;
+
+const MARK: &str = "KUBE_PREPULL_BED_MEMBER";
+const SERVICE: &str = "KUBE_PREPULL_BED_SERVICE";
+
+/// A process of a bed.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its id, as seen from the host.
+    pub pid: Pid,
+    /// What it was started as (or an ancestor of it): `node1/kubelet`.
+    pub service: String,
+}
+
+impl Member {
+    /// The file name of the program that it runs.
+    #[must_use]
+    pub fn program(&self) -> Option<String> {
+        let path = fs::read_link(format!("/proc/{}/exe", self.pid)).ok()?;
+        Some(path.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Sends it a signal. That it has gone meanwhile is no error.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        match kill(self.pid, signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("cannot end process {} ({})", self.pid, self.service)),
+        }
+    }
+}
+
+/// Gives a command the bed's environment: its mark and little else. Proxies and the like of the user's must not leak in.
+pub fn mark(command: &mut Command, folder: &Path, service: &str, path: &str) {
+    command.env_clear();
+    command.env("PATH", path).env("HOME", folder).env(MARK, folder).env(SERVICE, service);
+}
+
+/// All living processes of the bed in that folder.
+pub fn all(folder: &Path) -> Result<Vec<Member>> {
+    let mark = [MARK.as_bytes(), b"=", folder.as_os_str().as_encoded_bytes()].concat();
+    let myself = nix::unistd::getpid();
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).map(Pid::from_raw) else {
+            continue;
+        };
+        // Other users' processes cannot be read, and those that have just ended have no environment. Neither is ours.
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        if pid != myself && environment.split(|&byte| byte == 0).any(|variable| variable == mark) {
+            members.push(Member { pid, service: service_in(&environment) });
+        }
+    }
+    Ok(members)
+}
+
+/// Kills all processes of the bed in that folder, and returns when there are none left.
+pub fn kill_all(folder: &Path) -> Result<()> {
+    wait::until_uninterrupted("the bed's processes to end", Duration::from_secs(60), || {
+        let members = all(folder)?;
+        for member in &members {
+            member.signal(Signal::SIGKILL)?;
+        }
+        Ok(members.is_empty().then_some(()))
+    })
+}
+
+fn service_in(environment: &[u8]) -> String {
+    let prefix = [SERVICE.as_bytes(), b"="].concat();
+    let value = environment.split(|&byte| byte == 0).find_map(|variable| variable.strip_prefix(prefix.as_slice()));
+    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_found_by_its_mark_and_killed() {
+        let folder = Path::new("/tmp/kube-prepull-test-of-marks");
+        let mut command = Command::new("sleep");
+        mark(&mut command, folder, "hub/sleep", "/usr/bin:/bin");
+        let mut child = command.arg("60").stdout(Stdio::null()).spawn().unwrap();
+
+        let found = all(folder).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].service, "hub/sleep");
+        assert_eq!(found[0].pid.as_raw(), i32::try_from(child.id()).unwrap());
+        assert!(all(Path::new("/tmp/kube-prepull-test")).unwrap().is_empty());
+
+        kill_all(folder).unwrap();
+        assert!(!child.wait().unwrap().success());
+    }
+}

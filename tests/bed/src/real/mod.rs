@@ -1,0 +1,97 @@
+//! A cluster of real nodes on one machine: kubelet, containerd and runc, each node in namespaces of its own.
+
+mod control_plane;
+mod layout;
+mod network;
+mod node;
+mod node_services;
+mod up;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::kubectl::Kubectl;
+use crate::machine::Machine;
+use crate::registry::Registry;
+use crate::state::{Facts, Kind, State};
+use layout::{HUB, Layout, NodeId};
+
+pub use layout::REGISTRY_NAME;
+pub use node::{Container, ImageOnNode, Node};
+pub use up::{Options, up};
+
+/// The running cluster of real nodes of this checkout.
+#[derive(Clone, Debug)]
+pub struct Real {
+    layout: Layout,
+    facts: Facts,
+    kubectl: Kubectl,
+}
+
+impl Real {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// If it does not run, or if this user may not enter its machines.
+    pub fn running() -> Result<Self> {
+        let found =
+            Self::find()?.context("no real node runs for this checkout: run `make test`, or `make node` first")?;
+        ensure!(nix::unistd::geteuid().is_root(), "only root can look into real nodes: use `sudo -E`");
+        Ok(found)
+    }
+
+    /// Finds it, if it runs.
+    pub fn find() -> Result<Option<Self>> {
+        let state = State::of_checkout(Kind::Real);
+        Ok(state.facts()?.map(|facts| Self::new(state, facts)))
+    }
+
+    fn new(state: State, facts: Facts) -> Self {
+        let kubectl = Kubectl::new(&facts.programs, &state.kubeconfig(), state.folder().join("kubectl"));
+        let layout = Layout { state, programs: facts.programs.clone() };
+        Self { layout, facts, kubectl }
+    }
+
+    /// The administrator's kubeconfig, for programs on the host.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        self.kubectl.kubeconfig()
+    }
+
+    /// The API server's audit log: one JSON object per line, at the level `Metadata`.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.layout.file(HUB, "audit.log")
+    }
+
+    /// Runs kubectl as the administrator and returns what it printed.
+    pub fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<String> {
+        self.kubectl.run(arguments)
+    }
+
+    /// Applies a manifest (YAML or JSON, any number of documents) on the server's side.
+    pub fn apply(&self, manifest: &str) -> Result<String> {
+        self.kubectl.apply(manifest)
+    }
+
+    /// The registry that the nodes know as `registry.test`.
+    pub fn registry(&self) -> Result<Registry> {
+        let address = self.facts.registry.clone().context("the bed has no registry")?;
+        let hub = Machine::find(&self.layout.state, HUB, &self.layout.programs)?;
+        Ok(Registry::new(address, REGISTRY_NAME, hub, control_plane::registry(&self.layout)?))
+    }
+
+    /// A node by its name: `node1`, `node2`, …
+    pub fn node(&self, name: &str) -> Result<Node> {
+        let id = NodeId::of_name(name).with_context(|| format!("{name} is not the name of a node"))?;
+        let machine = Machine::find(&self.layout.state, name, &self.layout.programs)?;
+        Ok(Node::new(self.layout.clone(), id, machine))
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> Result<Vec<Node>> {
+        NodeId::first(self.facts.nodes).map(|id| self.node(&id.name())).collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! A look into a real node: what its containerd has and runs, and a way to stop and start its services.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::layout::{Layout, NodeId};
+use super::node_services::{containerd, kubelet};
+use crate::machine::Machine;
+
+const CONTAINERD_START: Duration = Duration::from_secs(30);
+
+/// One real node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    layout: Layout,
+    id: NodeId,
+    machine: Machine,
+}
+
+/// An image that a node has, under one of its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageOnNode {
+    /// The reference: `registry.test/app:1`, `registry.test/app@sha256:…`, or the id of its configuration.
+    pub name: String,
+    /// The digest of what the reference stands for (an index, or a manifest).
+    pub digest: String,
+}
+
+/// A container of a pod (not the sandbox) that a node has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// containerd's id.
+    pub id: String,
+    /// The namespace of its pod.
+    pub namespace: String,
+    /// The name of its pod.
+    pub pod: String,
+    /// Its name in the pod.
+    pub name: String,
+    /// The image, as containerd notes it.
+    pub image: String,
+    /// Whether its process runs now.
+    pub running: bool,
+}
+
+impl Node {
+    pub(super) fn new(layout: Layout, id: NodeId, machine: Machine) -> Self {
+        Self { layout, id, machine }
+    }
+
+    /// Its name in the cluster.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.machine.name()
+    }
+
+    /// Its address, as the registry sees it.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.id.address().into()
+    }
+
+    /// Runs a program in the node (its files, processes and network) and returns what it printed.
+    pub fn exec(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        self.machine.run(program, arguments)
+    }
+
+    /// Runs containerd's client in the namespace that Kubernetes uses.
+    pub fn ctr(&self, arguments: &[&str]) -> Result<String> {
+        let mut all = vec!["--namespace", "k8s.io"];
+        all.extend(arguments);
+        self.machine.run("ctr", &all)
+    }
+
+    /// The images that the node has, by all their names.
+    pub fn images(&self) -> Result<Vec<ImageOnNode>> {
+        Ok(parse_images(&self.ctr(&["images", "list"])?))
+    }
+
+    /// The containers that the node has, running or not.
+    pub fn containers(&self) -> Result<Vec<Container>> {
+        let tasks = self.ctr(&["tasks", "list"])?;
+        let running: Vec<_> = tasks.lines().filter(|line| line.ends_with("RUNNING")).collect();
+        let ids = self.ctr(&["containers", "list", "--quiet"])?;
+        let mut containers = Vec::new();
+        for id in ids.lines() {
+            // One that was removed since the list was made is no longer there, which is what was asked.
+            let Ok(info) = self.ctr(&["containers", "info", id]) else { continue };
+            let info = serde_json::from_str(&info).context("containerd describes a container in an unknown way")?;
+            containers.extend(describe(id, &info, running.iter().any(|line| line.starts_with(id))));
+        }
+        Ok(containers)
+    }
+
+    /// Stops the kubelet. Containers go on.
+    pub fn stop_kubelet(&self) -> Result<()> {
+        self.machine.stop(&kubelet(&self.layout, self.id))
+    }
+
+    /// Starts the kubelet. When it is at work the cluster tells.
+    pub fn start_kubelet(&self) -> Result<()> {
+        self.machine.start(&kubelet(&self.layout, self.id))
+    }
+
+    /// Stops containerd. Containers go on.
+    pub fn stop_containerd(&self) -> Result<()> {
+        self.machine.stop(&containerd(&self.layout, self.id))
+    }
+
+    /// Starts containerd and waits until it answers.
+    pub fn start_containerd(&self) -> Result<()> {
+        self.machine.start(&containerd(&self.layout, self.id))?;
+        self.await_containerd()
+    }
+
+    /// Waits until containerd answers.
+    pub(super) fn await_containerd(&self) -> Result<()> {
+        let service = containerd(&self.layout, self.id);
+        self.machine.await_service(&service, CONTAINERD_START, || Ok(self.ctr(&["version"]).ok().map(drop)))
+    }
+}
+
+/// `REF TYPE DIGEST SIZE PLATFORMS LABELS`
+fn parse_images(table: &str) -> Vec<ImageOnNode> {
+    let parse = |line: &str| {
+        let mut columns = line.split_whitespace();
+        let (name, digest) = (columns.next()?, columns.nth(1)?);
+        Some(ImageOnNode { name: name.to_owned(), digest: digest.to_owned() })
+    };
+    table.lines().skip(1).filter_map(parse).collect()
+}
+
+/// A container of a pod, or nothing for sandboxes and strangers.
+fn describe(id: &str, info: &Value, running: bool) -> Option<Container> {
+    let label = |name: &str| info["Labels"][name].as_str().map(str::to_owned);
+    if label("io.cri-containerd.kind")? != "container" {
+        return None;
+    }
+    Some(Container {
+        id: id.to_owned(),
+        namespace: label("io.kubernetes.pod.namespace")?,
+        pod: label("io.kubernetes.pod.name")?,
+        name: label("io.kubernetes.container.name")?,
+        image: info["Image"].as_str()?.to_owned(),
+        running,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn images_are_read_from_the_table() {
+        let table = "REF                 TYPE                                       DIGEST     SIZE    PLATFORMS   LABELS\n\
+            registry.test/app:1 application/vnd.oci.image.manifest.v1+json sha256:abc 1.2 KiB linux/amd64 -\n";
+        let image = ImageOnNode { name: "registry.test/app:1".into(), digest: "sha256:abc".into() };
+        assert_eq!(parse_images(table), [image]);
+    }
+
+    #[test]
+    fn sandboxes_are_not_containers() {
+        let labels = |kind: &str| {
+            json!({"Image": "registry.test/app:1", "Labels": {
+                "io.cri-containerd.kind": kind,
+                "io.kubernetes.pod.namespace": "default",
+                "io.kubernetes.pod.name": "pod",
+                "io.kubernetes.container.name": "app",
+            }})
+        };
+        assert_eq!(describe("1", &labels("sandbox"), true), None);
+        assert_eq!(describe("1", &labels("container"), true).unwrap().name, "app");
+    }
+}
