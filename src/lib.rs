@@ -1,0 +1,4 @@
+//! kube-prepull
+
+pub mod list;
+pub mod plan;

@@ -1,0 +1,242 @@
+//! The accepted form of a list: types that cannot hold nonsense.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{Affinity, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Serialize;
+
+use super::names::{ObjectName, ResourceName};
+use super::reference::ImageReference;
+use super::schedule::Schedule;
+
+/// What a list asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What the names of the generations begin with: `DAEMONSET_NAME`, or the list's own name.
+    pub name: ObjectName,
+    /// Annotations for the DaemonSets, not for their pods.
+    pub daemon_set_annotations: BTreeMap<String, String>,
+    /// At least one, in the order of the list, with distinct names.
+    pub groups: Vec<Group>,
+    /// When to look at the tags again.
+    pub refresh: Refresh,
+    /// How many nodes may start a round per minute.
+    pub pull_rate: PullRate,
+}
+
+/// Images and the nodes they belong on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    /// The group's name; [`GroupName::DEFAULT`] for images that stand in no group.
+    pub name: GroupName,
+    /// At least one, in the order of the list: kubelets pull in that order.
+    pub images: Vec<Image>,
+    /// Which nodes.
+    pub placement: Placement,
+    /// Secrets that the kubelet pulls with. They are only named, never read.
+    pub image_pull_secrets: Vec<ResourceName>,
+    /// The ServiceAccount of the pods; the controller's default for pods where there is none.
+    pub service_account_name: Option<ResourceName>,
+    /// What every container reserves.
+    pub resources: Resources,
+    /// The PriorityClass of the pods.
+    pub priority_class_name: Option<ResourceName>,
+    /// Labels for the pods.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Annotations for the pods.
+    pub pod_annotations: BTreeMap<String, String>,
+}
+
+/// One image of a group and the container that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// The container's name, unique in the group.
+    pub name: ResourceName,
+    /// The image, as the user spells it.
+    pub reference: ImageReference,
+}
+
+/// Which nodes a group belongs on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Placement {
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// The user's own affinity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// Taints that do not keep the pods away.
+    pub tolerations: Vec<Toleration>,
+    /// The architectures that the images exist for; empty: any.
+    pub architectures: BTreeSet<Architecture>,
+}
+
+/// A node's architecture, in Go's spelling as in the label `kubernetes.io/arch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)] // The names say it.
+pub enum Architecture {
+    Amd64,
+    Arm,
+    Arm64,
+    Ppc64le,
+    Riscv64,
+    S390x,
+}
+
+impl Architecture {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("amd64", Self::Amd64),
+        ("arm", Self::Arm),
+        ("arm64", Self::Arm64),
+        ("ppc64le", Self::Ppc64le),
+        ("riscv64", Self::Riscv64),
+        ("s390x", Self::S390x),
+    ];
+
+    /// The value of the label `kubernetes.io/arch`.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, architecture)| *architecture == self)
+            .map_or("unknown", |(name, _)| name)
+    }
+}
+
+/// What each container requests and may use at most.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Resources {
+    /// CPU that each container reserves.
+    pub cpu_request: Quantity,
+    /// Memory that each container reserves.
+    pub memory_request: Quantity,
+    /// CPU that a container may use at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_limit: Option<Quantity>,
+    /// Memory that a container may use at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<Quantity>,
+}
+
+impl Default for Resources {
+    /// 1m CPU and 1Mi, and no limits: runc needs 6 to 10 MiB for a moment while it starts a container, so a tight limit
+    /// kills it. Requests are always set, since a LimitRange fills in its own where they are missing.
+    fn default() -> Self {
+        Self {
+            cpu_request: Quantity("1m".to_owned()),
+            memory_request: Quantity("1Mi".to_owned()),
+            cpu_limit: None,
+            memory_limit: None,
+        }
+    }
+}
+
+/// When to look at the tags again, and what that begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refresh {
+    /// When.
+    pub schedule: Schedule,
+    /// What a due refresh does.
+    pub mode: RefreshMode,
+}
+
+/// What a due refresh does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// A round at every tick.
+    #[default]
+    Always,
+    /// The DaemonSets are deleted and made anew, with a gap in which nothing is held.
+    Recreate,
+}
+
+impl Default for Refresh {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::Every(SignedDuration::from_hours(1)),
+            mode: RefreshMode::default(),
+        }
+    }
+}
+
+/// How many nodes may start a round per minute; 0 means all at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullRate(pub u32);
+
+impl PullRate {
+    /// The highest rate that is accepted; above it, 0 says the same.
+    pub const MAX: u32 = 100_000;
+
+    /// The time over which `nodes` start their pulls, in seconds.
+    pub fn spread_seconds(self, nodes: usize) -> u64 {
+        match self.0 {
+            0 => 0,
+            rate => (nodes as u64).saturating_mul(60) / u64::from(rate),
+        }
+    }
+}
+
+impl Default for PullRate {
+    /// 300 a minute: 5 manifest requests per image and second for a registry, 1,000 nodes in some three minutes.
+    fn default() -> Self {
+        Self(300)
+    }
+}
+
+/// The name of a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct GroupName(ResourceName);
+
+impl GroupName {
+    /// The group of the images that stand in no group.
+    pub const DEFAULT: &'static str = "default";
+
+    /// The group of the images that stand in no group.
+    pub fn default_group() -> Self {
+        Self(ResourceName::literal(Self::DEFAULT))
+    }
+
+    /// A group of that name.
+    pub fn new(name: ResourceName) -> Self {
+        Self(name)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether this is the group of images that stand in no group.
+    pub fn is_default(&self) -> bool {
+        self.as_str() == Self::DEFAULT
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_is_nodes_by_rate() {
+        assert_eq!(PullRate(300).spread_seconds(1000), 200);
+        assert_eq!(PullRate(300).spread_seconds(1), 0);
+        assert_eq!(PullRate(0).spread_seconds(5000), 0);
+    }
+
+    #[test]
+    fn every_architecture_has_a_name() {
+        for (name, architecture) in Architecture::ALL {
+            assert_eq!(architecture.name(), name);
+        }
+    }
+}

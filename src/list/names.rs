@@ -1,0 +1,155 @@
+//! Names that Kubernetes accepts, checked once where they come in.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The longest DNS label (RFC 1123), and so the longest container name and label value.
+pub const MAX_LABEL: usize = 63;
+
+/// The longest beginning of a DaemonSet's name: its pods are called `<beginning>-<hash>-<suffix>`, with a hash of
+/// [`crate::plan::HASH_LENGTH`] and a suffix of 5 characters, and the whole must fit the pod's hostname (63).
+pub const MAX_OBJECT_NAME: usize = MAX_LABEL - 1 - crate::plan::HASH_LENGTH - 1 - 5;
+
+/// A DNS label as of RFC 1123: lower case letters, digits and `-`, at most 63 characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ResourceName(String);
+
+/// A DNS subdomain as of RFC 1123 that leaves room for what is appended (see [`MAX_OBJECT_NAME`]).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ObjectName(String);
+
+/// Why a text is no name; the words complete "`…` is not a name: it …".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAName(String);
+
+impl ResourceName {
+    /// Checks the text against RFC 1123's label.
+    ///
+    /// # Errors
+    /// What the name breaks.
+    pub fn parse(text: &str) -> Result<Self, NotAName> {
+        check_length(text, MAX_LABEL)?;
+        check_label(text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// A name of our own, known to be good.
+    pub(crate) fn literal(text: &'static str) -> Self {
+        debug_assert!(check_label(text).is_ok(), "{text}");
+        Self(text.to_owned())
+    }
+
+    /// Checks the text as a DNS subdomain, the rule for the names of most objects (Secrets, ServiceAccounts, classes).
+    ///
+    /// # Errors
+    /// What the name breaks.
+    pub fn parse_subdomain(text: &str) -> Result<Self, NotAName> {
+        check_length(text, 253)?;
+        text.split('.').try_for_each(check_label)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ObjectName {
+    /// Checks the text.
+    ///
+    /// # Errors
+    /// What the name breaks.
+    pub fn parse(text: &str) -> Result<Self, NotAName> {
+        check_length(text, MAX_OBJECT_NAME)?;
+        text.split('.').try_for_each(check_label)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The beginning of a name that may be too long, made unmistakable by a hash of the whole.
+    pub fn shortened(text: &str) -> Self {
+        Self(shortened(text, MAX_OBJECT_NAME))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `text` if it fits `max` characters, otherwise its beginning and a hash of the whole. Names of objects are ASCII.
+pub fn shortened(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let hash = crate::plan::short_hash(text.as_bytes());
+    let beginning: String = text.chars().take(max - hash.len() - 1).collect();
+    format!("{}-{hash}", beginning.trim_end_matches(['-', '.']))
+}
+
+fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
+    match text.chars().count() {
+        0 => Err(NotAName("is empty".to_owned())),
+        length if length > max => Err(NotAName(format!(
+            "has {length} characters, and {max} is the limit"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_label(label: &str) -> Result<(), NotAName> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if let Some(bad) = label.chars().find(|c| !allowed(*c)) {
+        return Err(NotAName(format!(
+            "holds {bad:?}, where only lower case letters, digits and '-' may stand"
+        )));
+    }
+    if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
+        return Err(NotAName(
+            "must begin and end with a lower case letter or a digit".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_rfc_1123() {
+        for good in ["a", "a-b", "0", "web-1"] {
+            assert!(ResourceName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"x".repeat(64)] {
+            assert!(ResourceName::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ResourceName::parse_subdomain("a.b").is_ok());
+        assert!(ResourceName::parse_subdomain("a..b").is_err());
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_without_meeting_another() {
+        let one = shortened(&"x".repeat(100), 50);
+        let other = shortened(&"x".repeat(101), 50);
+        assert_eq!(one.len(), 50);
+        assert_ne!(one, other);
+        assert_eq!(shortened("short", 50), "short");
+    }
+}

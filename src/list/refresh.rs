@@ -1,0 +1,111 @@
+//! The refresh and the pull rate, as both notations write them.
+
+use jiff::SignedDuration;
+
+use super::config::{PullRate, Refresh, RefreshMode};
+use super::problem::Code;
+use super::reader::{Place, Problems};
+use super::schedule::{CronSchedule, Schedule, parse_interval, parse_zone};
+use super::suggest;
+
+/// A text with the place it stands at.
+pub type Placed = (Place, String);
+
+/// What the user wrote about the refresh.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// An interval.
+    pub every: Option<Placed>,
+    /// A cron pattern.
+    pub schedule: Option<Placed>,
+    /// The zone of the cron pattern.
+    pub time_zone: Option<Placed>,
+    /// What a due refresh does.
+    pub mode: Option<Placed>,
+}
+
+/// The names of the modes.
+pub const MODES: [&str; 2] = ["Always", "Recreate"];
+
+/// Turns it into a [`Refresh`].
+pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
+    let mut refresh = Refresh::default();
+    if let (Some((place, _)), Some(_)) = (&written.schedule, &written.every) {
+        problems.error(place.clone(), Code::Conflict, "an interval and a schedule exclude each other", "keep one of them");
+    }
+    if let (Some((place, _)), None) = (&written.time_zone, &written.schedule) {
+        problems.error(place.clone(), Code::Conflict, "a time zone without a schedule means nothing", "add a schedule, or remove the time zone");
+    }
+    if let Some((place, mode)) = written.mode {
+        refresh.mode = parse_mode(&place, &mode, problems);
+    }
+    if let Some(every) = written.every {
+        refresh.schedule = interval(every, problems).unwrap_or(refresh.schedule);
+    }
+    if let Some(pattern) = written.schedule {
+        refresh.schedule = cron(pattern, written.time_zone, problems).unwrap_or(refresh.schedule);
+    }
+    refresh
+}
+
+fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode {
+    match mode {
+        "Always" => RefreshMode::Always,
+        "Recreate" => RefreshMode::Recreate,
+        _ => {
+            problems.error(place.clone(), Code::InvalidValue, format!("there is no mode {mode:?}"), suggest::remedy(mode, &MODES));
+            RefreshMode::default()
+        }
+    }
+}
+
+fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> {
+    let interval = match parse_interval(&text) {
+        Ok(interval) => interval,
+        Err(error) => {
+            problems.error(place, Code::InvalidValue, format!("{text:?} is not an interval: {error}"), "write it as 30m, 6h or 1h 30m");
+            return None;
+        }
+    };
+    check_interval(place, interval, problems).map(Schedule::Every)
+}
+
+/// Checks the range of an interval.
+pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Problems) -> Option<SignedDuration> {
+    if (Schedule::MIN_INTERVAL..=Schedule::MAX_INTERVAL).contains(&interval) {
+        return Some(interval);
+    }
+    problems.error(place, Code::OutOfRange, format!("{interval:#} is no interval that a registry and a cluster can follow"), "choose one from a minute to a year");
+    None
+}
+
+fn cron((place, pattern): Placed, zone: Option<Placed>, problems: &mut Problems) -> Option<Schedule> {
+    let zone = match zone {
+        None => jiff::tz::TimeZone::UTC,
+        Some((zone_place, name)) => match parse_zone(&name) {
+            Ok(zone) => zone,
+            Err(error) => {
+                problems.error(zone_place, Code::InvalidValue, error, "write an IANA name, such as Europe/Berlin or UTC");
+                return None;
+            }
+        },
+    };
+    match CronSchedule::parse(&pattern, zone) {
+        Ok(cron) => Some(Schedule::Cron(Box::new(cron))),
+        Err(error) => {
+            problems.error(place, Code::InvalidValue, format!("{pattern:?} is not a schedule: {error}"), "write five fields: minute, hour, day of the month, month, day of the week; \"0 3 * * 1-5\" is 3 o'clock on working days");
+            None
+        }
+    }
+}
+
+/// Checks the range of a pull rate.
+pub fn pull_rate(place: &Place, number: i128, problems: &mut Problems) -> PullRate {
+    match u32::try_from(number).ok().filter(|rate| *rate <= PullRate::MAX) {
+        Some(rate) => PullRate(rate),
+        None => {
+            problems.error(place.clone(), Code::OutOfRange, format!("{number} is no number of nodes per minute"), format!("write a number from 1 to {}, or 0 for all at once", PullRate::MAX));
+            PullRate::default()
+        }
+    }
+}

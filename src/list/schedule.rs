@@ -1,0 +1,153 @@
+//! When a list's tags are looked at again: an interval, or cron in a time zone.
+
+use std::str::FromStr;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// When refreshes are due.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Schedule {
+    /// That long after the last round began.
+    Every(SignedDuration),
+    /// At the times of a cron pattern, as the clocks of a time zone show them.
+    Cron(Box<CronSchedule>),
+}
+
+/// A cron pattern of five fields and the zone it is read in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronSchedule {
+    pattern: Cron,
+    zone: TimeZone,
+}
+
+impl Schedule {
+    /// The shortest interval: a kubelet needs some seconds per image, and registries count requests.
+    pub const MIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+    /// The longest interval: a year.
+    pub const MAX_INTERVAL: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+    /// The first due time after `last`, or `None` where there is none in the years that a cron pattern is searched.
+    ///
+    /// A time that a change to daylight saving skips is due as soon as the clocks show a later one; one that they show
+    /// twice is due once.
+    pub fn next_after(&self, last: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Every(interval) => last.checked_add(*interval).ok(),
+            Self::Cron(cron) => cron
+                .pattern
+                .find_next_occurrence(&last.to_zoned(cron.zone.clone()), false)
+                .ok()
+                .map(|next| next.timestamp()),
+        }
+    }
+}
+
+impl CronSchedule {
+    /// Reads a pattern of five fields (minute to day of the week) and an IANA time zone.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn parse(pattern: &str, zone: TimeZone) -> Result<Self, String> {
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let pattern = parser.parse(pattern).map_err(|error| error.to_string())?;
+        let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        pattern
+            .find_next_occurrence(&probe, false)
+            .map_err(|_| "no such time ever comes".to_owned())?;
+        Ok(Self { pattern, zone })
+    }
+}
+
+/// Reads an interval such as `90m` or `1h 30m`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_interval(text: &str) -> Result<SignedDuration, String> {
+    SignedDuration::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Looks a time zone up by its IANA name.
+///
+/// # Errors
+/// Where there is no zone of that name.
+pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("there is no time zone {name:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn cron(pattern: &str, zone: &str) -> Schedule {
+        let zone = parse_zone(zone).expect("a zone");
+        Schedule::Cron(Box::new(
+            CronSchedule::parse(pattern, zone).expect("a pattern"),
+        ))
+    }
+
+    #[test]
+    fn an_interval_counts_from_the_last_round() {
+        let schedule = Schedule::Every(SignedDuration::from_hours(1));
+        assert_eq!(
+            schedule.next_after(at("2026-01-01T10:30:00Z")),
+            Some(at("2026-01-01T11:30:00Z"))
+        );
+    }
+
+    #[test]
+    fn cron_is_read_in_its_zone() {
+        let nightly = cron("0 3 * * 1-5", "Europe/Berlin");
+        // Friday night in winter, then the weekend, then Monday.
+        assert_eq!(
+            nightly.next_after(at("2026-01-09T03:00:00Z")),
+            Some(at("2026-01-12T02:00:00Z"))
+        );
+        assert_eq!(
+            nightly.next_after(at("2026-07-06T12:00:00Z")),
+            Some(at("2026-07-07T01:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn a_skipped_time_is_made_up_and_a_doubled_one_is_due_once() {
+        let schedule = cron("30 2 * * *", "Europe/Berlin");
+        // 2026-03-29: 02:00 becomes 03:00, so there is no 02:30.
+        let spring = schedule
+            .next_after(at("2026-03-28T12:00:00Z"))
+            .expect("due");
+        assert_eq!(spring, at("2026-03-29T01:00:00Z"));
+        assert_eq!(
+            schedule.next_after(spring),
+            Some(at("2026-03-30T00:30:00Z"))
+        );
+        // 2026-10-25: 03:00 becomes 02:00, so there are two 02:30.
+        let autumn = schedule
+            .next_after(at("2026-10-24T12:00:00Z"))
+            .expect("due");
+        assert_eq!(autumn, at("2026-10-25T00:30:00Z"));
+        assert_eq!(
+            schedule.next_after(autumn),
+            Some(at("2026-10-26T01:30:00Z"))
+        );
+    }
+
+    #[test]
+    fn patterns_that_mean_nothing_are_refused() {
+        for bad in ["", "every night", "0 0 0 * * *", "61 * * * *", "0 0 31 2 *"] {
+            assert!(CronSchedule::parse(bad, TimeZone::UTC).is_err(), "{bad}");
+        }
+        assert!(parse_zone("Europe/Atlantis").is_err());
+        assert!(parse_interval("soon").is_err());
+        assert_eq!(parse_interval("1h"), Ok(SignedDuration::from_hours(1)));
+    }
+}

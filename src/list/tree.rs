@@ -1,0 +1,278 @@
+//! YAML and JSON as one tree in which every key and value knows its line, so that checks can collect all problems of a
+//! document instead of stopping at the first.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::options::DuplicateKeyPolicy;
+use serde_yaml::{Location, Spanned};
+
+/// A value with its line (`None` where the text has no lines worth naming, as in a flat key's JSON).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What stands there.
+    pub value: Value,
+    /// The line it begins on, from 1.
+    pub line: Option<u64>,
+}
+
+/// A key of a mapping, with its line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The key as text.
+    pub name: String,
+    /// The line it stands on, from 1.
+    pub line: Option<u64>,
+}
+
+/// What a node can be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, `~`, or nothing after the colon.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// An integer.
+    Integer(i128),
+    /// A number with a fraction or an exponent.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// A sequence.
+    Sequence(Vec<Node>),
+    /// A mapping in the order of the text; a key may stand in it twice.
+    Mapping(Vec<(Key, Node)>),
+}
+
+/// A text that is no YAML: what the parser says, and the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotYaml {
+    /// What the parser says.
+    pub message: String,
+    /// The line, from 1.
+    pub line: Option<u64>,
+}
+
+impl Node {
+    /// Parses one YAML document. Depth, size and the expansion of aliases are bounded by the parser's budget.
+    ///
+    /// # Errors
+    /// What the parser says where the text is no YAML, holds several documents or exceeds the budget.
+    pub fn from_yaml(text: &str) -> Result<Self, NotYaml> {
+        let options = serde_yaml::options! {
+            duplicate_keys: DuplicateKeyPolicy::PassThrough,
+            budget: serde_yaml::budget! { max_depth: 64, max_nodes: 200_000, max_events: 500_000 },
+        };
+        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options)
+            .map(Node::from)
+            .map_err(|error| NotYaml {
+                line: error.location().and_then(line),
+                message: first_line(&error.without_snippet().to_string()),
+            })
+    }
+
+    /// Parses JSON. Every JSON text is YAML too, so one reader makes both trees, and sees a key that stands twice.
+    ///
+    /// # Errors
+    /// What the parser says, with line and column.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| error.to_string())?;
+        Self::from_yaml(text).map_err(|error| error.message)
+    }
+
+    /// The same as a JSON value; of a key that stands twice the last one counts.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Integer(value) => i64::try_from(*value)
+                .map(Into::into)
+                .unwrap_or_else(|_| value.to_string().into()),
+            Value::Float(value) => (*value).into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::Sequence(nodes) => nodes.iter().map(Node::to_json).collect(),
+            Value::Mapping(entries) => entries
+                .iter()
+                .map(|(key, node)| (key.name.clone(), node.to_json()))
+                .collect(),
+        }
+    }
+
+    /// The word for what stands there, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "text",
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+impl From<Spanned<Value>> for Node {
+    fn from(spanned: Spanned<Value>) -> Self {
+        Self {
+            line: line(spanned.referenced),
+            value: spanned.value,
+        }
+    }
+}
+
+fn line(location: Location) -> Option<u64> {
+    Some(location.line()).filter(|line| *line > 0)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
+        Ok(Value::Integer(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = sequence.next_element::<Spanned<Value>>()? {
+            nodes.push(node.into());
+        }
+        Ok(Value::Sequence(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let key = Key {
+                line: line(key.referenced),
+                name: key.value,
+            };
+            entries.push((key, map.next_value::<Spanned<Value>>()?.into()));
+        }
+        Ok(Value::Mapping(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry<'a>(node: &'a Node, name: &str) -> &'a Node {
+        let Value::Mapping(entries) = &node.value else {
+            panic!("not a mapping: {node:?}")
+        };
+        &entries
+            .iter()
+            .find(|(key, _)| key.name == name)
+            .expect("the key is there")
+            .1
+    }
+
+    #[test]
+    fn every_key_and_value_knows_its_line() {
+        let node = Node::from_yaml("a: 1\nb:\n  - x\n  - c: true\n").expect("valid YAML");
+        assert_eq!(entry(&node, "a").line, Some(1));
+        let Value::Sequence(items) = &entry(&node, "b").value else {
+            panic!("not a sequence")
+        };
+        assert_eq!(items[0].line, Some(3));
+        assert_eq!(entry(&items[1], "c").value, Value::Bool(true));
+        assert_eq!(entry(&items[1], "c").line, Some(4));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_kept_twice() {
+        let node = Node::from_yaml("a: 1\na: 2\n").expect("valid YAML");
+        let Value::Mapping(entries) = node.value else {
+            panic!("not a mapping")
+        };
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[1].0.line, Some(2));
+    }
+
+    #[test]
+    fn nothing_after_the_colon_is_null() {
+        let node = Node::from_yaml("images:\n").expect("valid YAML");
+        assert_eq!(entry(&node, "images").value, Value::Null);
+    }
+
+    #[test]
+    fn broken_yaml_is_told_with_its_line() {
+        let error = Node::from_yaml("a: 1\nb: [1, 2\n").expect_err("an open bracket");
+        assert!(error.line.is_some(), "{error:?}");
+        assert!(!error.message.is_empty());
+    }
+
+    #[test]
+    fn json_and_yaml_give_the_same_tree() {
+        let json = Node::from_json(r#"{"a":[1,"x",null,true]}"#).expect("valid JSON");
+        let yaml = Node::from_yaml("a: [1, x, null, true]").expect("valid YAML");
+        assert_eq!(json.to_json(), yaml.to_json());
+    }
+
+    #[test]
+    fn a_key_called_value_is_an_ordinary_key() {
+        let node = Node::from_json(r#"{"value":"x","key":"y"}"#).expect("valid JSON");
+        assert_eq!(entry(&node, "value").value, Value::Text("x".into()));
+    }
+
+    #[test]
+    fn an_alias_bomb_and_deep_nesting_end_in_an_error() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..12 {
+            let previous = format!("*a{}", i - 1);
+            let row = [previous.as_str(); 10].join(", ");
+            bomb.push_str(&format!("a{i}: &a{i} [{row}]\n"));
+        }
+        assert!(Node::from_yaml(&bomb).is_err());
+        assert!(Node::from_yaml(&"[".repeat(1_000_000)).is_err());
+    }
+}

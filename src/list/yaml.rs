@@ -1,0 +1,315 @@
+//! The notation of `images.yaml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::config::{Config, Group, GroupName, Placement, PullRate, Refresh, Resources};
+use super::group::{self, ImageEntry, PlacedQuantity};
+use super::names::ResourceName;
+use super::problem::Code;
+use super::reader::{At, Fields, Problems};
+use super::tree::Node;
+use super::{ListData, placement, refresh};
+
+/// The key of this notation in a ConfigMap's data.
+pub const KEY: &str = "images.yaml";
+
+/// The keys of the document.
+pub const TOP_KEYS: [&str; 6] = ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations"];
+/// The keys of a group.
+pub const GROUP_KEYS: [&str; 12] = [
+    "name", "images", "nodeSelector", "affinity", "tolerations", "architectures", "imagePullSecrets",
+    "serviceAccountName", "resources", "priorityClassName", "podLabels", "podAnnotations",
+];
+/// The keys of an image that is more than a reference.
+pub const IMAGE_KEYS: [&str; 2] = ["name", "image"];
+/// The keys of `refresh`.
+pub const REFRESH_KEYS: [&str; 4] = ["every", "schedule", "timeZone", "mode"];
+/// The keys of `resources`.
+pub const RESOURCES_KEYS: [&str; 2] = ["requests", "limits"];
+/// The keys of `requests` and `limits`.
+pub const QUANTITY_KEYS: [&str; 2] = ["cpu", "memory"];
+/// The only value of `apiVersion`.
+pub const API_VERSION: &str = "kube-prepull.io/v1";
+
+/// Parses the document into a [`Config`], noting every problem; the result counts only where there is no error.
+pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
+    let node = match Node::from_yaml(text) {
+        Ok(node) => node,
+        Err(error) => {
+            let place = super::reader::Place {
+                path: KEY.to_owned(),
+                line: error.line,
+            };
+            problems.error(place, Code::InvalidYaml, error.message, "correct the YAML at this line");
+            return None;
+        }
+    };
+    let document = At::document(KEY, &node);
+    if document.is_null() {
+        empty(&document, problems);
+        return None;
+    }
+    if document.is_sequence() {
+        let group = plain_group(GroupName::default_group(), images(&document, problems));
+        return Some(config(list, vec![group]));
+    }
+    let fields = document.fields(&TOP_KEYS, problems)?;
+    check_api_version(&fields, problems);
+    let mut config = config(list, groups(&document, &fields, problems));
+    if let Some(at) = fields.get("refresh") {
+        config.refresh = refresh_of(at, problems);
+    }
+    if let Some(at) = fields.get("pullRate") {
+        config.pull_rate = pull_rate(at, problems);
+    }
+    if let Some(at) = fields.get("daemonSetAnnotations") {
+        config.daemon_set_annotations = placement::annotations(at, problems);
+    }
+    Some(config)
+}
+
+fn config(list: &ListData, groups: Vec<Group>) -> Config {
+    Config {
+        name: super::names::ObjectName::shortened(&list.name),
+        daemon_set_annotations: BTreeMap::new(),
+        groups,
+        refresh: Refresh::default(),
+        pull_rate: PullRate::default(),
+    }
+}
+
+fn plain_group(name: GroupName, images: Vec<super::config::Image>) -> Group {
+    Group {
+        name,
+        images,
+        placement: Placement::default(),
+        image_pull_secrets: Vec::new(),
+        service_account_name: None,
+        resources: Resources::default(),
+        priority_class_name: None,
+        pod_labels: BTreeMap::new(),
+        pod_annotations: BTreeMap::new(),
+    }
+}
+
+fn empty(at: &At, problems: &mut Problems) {
+    problems.error(
+        at.place(),
+        Code::EmptyList,
+        "there is no image in this list",
+        "name at least one image; to let go of all images, delete the ConfigMap",
+    );
+}
+
+fn check_api_version(fields: &Fields, problems: &mut Problems) {
+    let Some(at) = fields.get("apiVersion") else { return };
+    if let Some(text) = at.text(problems)
+        && text != API_VERSION
+    {
+        problems.error(at.place(), Code::InvalidValue, format!("this version of kube-prepull does not know {text:?}"), format!("write {API_VERSION}, or leave the key out"));
+    }
+}
+
+fn groups(document: &At, fields: &Fields, problems: &mut Problems) -> Vec<Group> {
+    let mut groups = Vec::new();
+    if let Some(at) = fields.get_or_null("images") {
+        if at.is_null() {
+            empty(at, problems);
+        } else {
+            groups.push(plain_group(GroupName::default_group(), images(at, problems)));
+        }
+    }
+    if let Some(at) = fields.get_or_null("groups") {
+        if at.is_null() {
+            empty(at, problems);
+        } else {
+            named_groups(at, &mut groups, problems);
+        }
+    }
+    if fields.get_or_null("images").is_none() && fields.get_or_null("groups").is_none() {
+        empty(document, problems);
+    }
+    groups
+}
+
+fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
+    let mut seen: BTreeSet<String> = groups.iter().map(|group| group.name.to_string()).collect();
+    let items = at.items(problems);
+    if at.is_sequence() && items.is_empty() && groups.is_empty() {
+        empty(at, problems);
+    }
+    for item in items {
+        let Some(group) = named_group(&item, problems) else { continue };
+        if !seen.insert(group.name.to_string()) {
+            let remedy = if group.name.is_default() {
+                "the images at the top are the group \"default\": choose another name"
+            } else {
+                "give every group a name of its own"
+            };
+            problems.error(item.place(), Code::DuplicateName, format!("the group \"{}\" stands twice", group.name), remedy);
+        }
+        groups.push(group);
+    }
+}
+
+fn named_group(at: &At, problems: &mut Problems) -> Option<Group> {
+    let fields = at.fields(&GROUP_KEYS, problems)?;
+    let name = group_name(&fields, problems);
+    let images = match fields.get_or_null("images") {
+        Some(images_at) if !images_at.is_null() => images(images_at, problems),
+        Some(images_at) => {
+            empty(images_at, problems);
+            Vec::new()
+        }
+        None => {
+            empty(at, problems);
+            Vec::new()
+        }
+    };
+    let mut group = plain_group(name?, images);
+    group.placement = placement_of(&fields, problems);
+    if let Some(at) = fields.get("imagePullSecrets") {
+        group.image_pull_secrets = secrets(at, problems);
+    }
+    group.service_account_name = named(&fields, "serviceAccountName", "a ServiceAccount", problems);
+    group.priority_class_name = named(&fields, "priorityClassName", "a PriorityClass", problems);
+    if let Some(at) = fields.get("resources") {
+        group.resources = resources(at, problems);
+    }
+    if let Some(at) = fields.get("podLabels") {
+        group.pod_labels = super::pod_labels(at, problems);
+    }
+    if let Some(at) = fields.get("podAnnotations") {
+        group.pod_annotations = placement::annotations(at, problems);
+    }
+    Some(group)
+}
+
+fn group_name(fields: &Fields, problems: &mut Problems) -> Option<GroupName> {
+    let Some(at) = fields.get("name") else {
+        problems.error(fields.place(), Code::MissingKey, "this group has no name", "add a key name");
+        return None;
+    };
+    let text = at.text(problems)?;
+    group::label_name(&at.place(), "a group", text, problems).map(GroupName::new)
+}
+
+fn named(fields: &Fields, key: &str, what: &str, problems: &mut Problems) -> Option<ResourceName> {
+    let at = fields.get(key)?;
+    let text = at.text(problems)?;
+    group::object_name(&at.place(), what, text, problems)
+}
+
+fn placement_of(fields: &Fields, problems: &mut Problems) -> Placement {
+    let mut placement = Placement::default();
+    if let Some(at) = fields.get("nodeSelector") {
+        placement.node_selector = placement::node_selector(at, problems);
+    }
+    if let Some(at) = fields.get("affinity") {
+        placement.affinity = placement::affinity(at, problems);
+    }
+    if let Some(at) = fields.get("tolerations") {
+        placement.tolerations = placement::tolerations(at, problems);
+    }
+    if let Some(at) = fields.get("architectures") {
+        placement.architectures = placement::architectures(at, problems);
+    }
+    placement
+}
+
+/// The images of a sequence of references, or of mappings with a name and an image.
+fn images(at: &At, problems: &mut Problems) -> Vec<super::config::Image> {
+    let items = at.items(problems);
+    if at.is_sequence() && items.is_empty() {
+        empty(at, problems);
+    }
+    let entries = items.iter().filter_map(|item| image(item, problems)).collect();
+    group::name_images(entries, problems)
+}
+
+fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
+    let place = at.place();
+    if !at.is_mapping() {
+        let reference = group::reference(&place, at.text(problems)?, problems)?;
+        return Some(ImageEntry {
+            place,
+            name: None,
+            reference,
+        });
+    }
+    let fields = at.fields(&IMAGE_KEYS, problems)?;
+    let name = fields.get("name").and_then(|name| {
+        let text = name.text(problems)?;
+        group::label_name(&name.place(), "a container", text, problems)
+    });
+    let Some(image) = fields.get("image") else {
+        problems.error(place, Code::MissingKey, "this entry has no image", "add a key image with a reference");
+        return None;
+    };
+    let reference = group::reference(&image.place(), image.text(problems)?, problems)?;
+    Some(ImageEntry {
+        place,
+        name,
+        reference,
+    })
+}
+
+/// Names of Secrets, or mappings with a name as a pod has them.
+fn secrets(at: &At, problems: &mut Problems) -> Vec<ResourceName> {
+    let mut secrets = Vec::new();
+    for item in at.items(problems) {
+        let name = if item.is_mapping() {
+            item.fields(&["name"], problems)
+                .and_then(|fields| named(&fields, "name", "a Secret", problems))
+        } else {
+            item.text(problems)
+                .and_then(|text| group::object_name(&item.place(), "a Secret", text, problems))
+        };
+        secrets.extend(name);
+    }
+    secrets
+}
+
+fn resources(at: &At, problems: &mut Problems) -> Resources {
+    let Some(fields) = at.fields(&RESOURCES_KEYS, problems) else {
+        return Resources::default();
+    };
+    let (cpu_request, memory_request) = quantities(fields.get("requests"), problems);
+    let (cpu_limit, memory_limit) = quantities(fields.get("limits"), problems);
+    group::resources((cpu_request, cpu_limit), (memory_request, memory_limit), problems)
+}
+
+fn quantities(at: Option<&At>, problems: &mut Problems) -> (PlacedQuantity, PlacedQuantity) {
+    let Some(fields) = at.and_then(|at| at.fields(&QUANTITY_KEYS, problems)) else {
+        return (None, None);
+    };
+    let mut quantity = |key: &str| {
+        let at = fields.get(key)?;
+        Some((at.place(), at.quantity(problems)?))
+    };
+    (quantity("cpu"), quantity("memory"))
+}
+
+fn refresh_of(at: &At, problems: &mut Problems) -> Refresh {
+    let Some(fields) = at.fields(&REFRESH_KEYS, problems) else {
+        return Refresh::default();
+    };
+    let mut text = |key: &str| {
+        let at = fields.get(key)?;
+        Some((at.place(), at.text(problems)?.to_owned()))
+    };
+    let written = refresh::Written {
+        every: text("every"),
+        schedule: text("schedule"),
+        time_zone: text("timeZone"),
+        mode: text("mode"),
+    };
+    refresh::parse(written, problems)
+}
+
+fn pull_rate(at: &At, problems: &mut Problems) -> PullRate {
+    match at.integer(problems) {
+        Some(number) => refresh::pull_rate(&at.place(), number, problems),
+        None => PullRate::default(),
+    }
+}
