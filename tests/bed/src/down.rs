@@ -14,11 +14,23 @@ pub fn down(kind: Kind) -> Result<bool> {
     Ok(existed)
 }
 
-/// The same for those who hold the lock.
+/// Ends everything of this checkout's bed of that kind and keeps its files, so that the logs can be read.
+pub fn halt(kind: Kind) -> Result<()> {
+    let state = State::of_checkout(kind);
+    let _lock = state.lock()?;
+    stop(&state)
+}
+
+/// What [`down`] does, for those who hold the lock.
 pub(crate) fn remove(state: &State) -> Result<()> {
+    stop(state)?;
+    state.remove()
+}
+
+fn stop(state: &State) -> Result<()> {
     member::kill_all(&state.folder())?;
     if state.kind() == Kind::Real {
         cgroup::remove(&format!("{}-", state.unique_name()))?;
     }
-    state.remove()
+    Ok(())
 }

@@ -34,6 +34,7 @@ mod programs;
 mod progress;
 pub mod real;
 pub mod registry;
+pub mod simulated;
 pub mod state;
 pub mod wait;
 
@@ -42,3 +43,4 @@ pub use image::{Digest, Image, Layer};
 pub use kubectl::Kubectl;
 pub use real::{Node, Real};
 pub use registry::Registry;
+pub use simulated::Simulated;

@@ -1,45 +1,75 @@
 //! `bed`: starts and ends the clusters of this checkout.
 
+mod run;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use test_bed::{down, forward, init, real, state::Kind, wait};
+use clap::{Args, Parser, Subcommand};
+use test_bed::state::Kind;
+use test_bed::{down, forward, init, real, simulated, wait};
 
-/// Starts and ends this checkout's test clusters
+/// Starts and ends this checkout's test clusters.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "bed", version, after_help = "Exit codes: 0 good, 1 failed, 2 wrong usage.")]
 struct Arguments {
     #[command(subcommand)]
-    command: Subcommands,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum Subcommands {
-    /// Start real nodes (needs root)
-    Node {
-        /// How many nodes
-        #[arg(long, default_value_t = 1)]
-        count: u32,
-        /// The holder to use as the pause image
-        #[arg(long)]
-        holder: PathBuf,
+enum Command {
+    /// Start a simulated cluster and leave it running. Needs no root.
+    Cluster {
+        /// How many nodes. One that already runs is scaled to this number.
+        #[arg(long, value_name = "N", default_value_t = SIMULATED_NODES)]
+        nodes: u32,
     },
-    /// End what runs
+    /// Start real nodes (kubelet, containerd, runc) and a registry, and leave them running. Needs root.
+    Node {
+        /// How many nodes.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        count: u32,
+        #[command(flatten)]
+        holder: Holder,
+    },
+    /// End what runs, and remove what a crash has left.
     Down,
-    /// The first process of a machine
+    /// Run a command with clusters up, and end those that were started for it.
+    #[command(after_help = "Exits with the command's exit code.")]
+    Run(run::Options),
+    /// Play the first process of a machine.
     #[command(hide = true)]
-    Init { folder: PathBuf },
-    /// Forward
+    Init {
+        /// The machine's folder.
+        folder: PathBuf,
+    },
+    /// Forward ports of the host into a machine.
     #[command(hide = true)]
-    Forward { written_to: PathBuf, machine: i32, targets: Vec<SocketAddr> },
+    Forward {
+        /// Where to write the listening addresses.
+        written_to: PathBuf,
+        /// The process id of the machine's init.
+        machine: i32,
+        /// Where the connections go.
+        targets: Vec<SocketAddr>,
+    },
+}
+
+const SIMULATED_NODES: u32 = 5;
+
+#[derive(Args)]
+struct Holder {
+    /// The holder, which real nodes use as their pause program [default: the one that src/holder/build.sh builds]
+    #[arg(long, value_name = "FILE")]
+    holder: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+    match execute(Arguments::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bed: {error:#}");
             ExitCode::FAILURE
@@ -47,17 +77,54 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Subcommands) -> Result<()> {
+fn execute(command: Command) -> Result<ExitCode> {
     match command {
-        Subcommands::Node { count, holder } => {
-            wait::heed_signals()?;
-            let options = real::Options { nodes: count, bed: std::env::current_exe()?, holder };
-            let real = real::up(&options)?;
-            println!("export KUBECONFIG={}", real.kubeconfig().display());
-            Ok(())
-        }
-        Subcommands::Down => down::down(Kind::Real).map(drop),
-        Subcommands::Init { folder } => init::run(&folder),
-        Subcommands::Forward { written_to, machine, targets } => forward::run(machine, &targets, &written_to),
+        Command::Cluster { nodes } => start_simulated(nodes)?,
+        Command::Node { count, holder } => start_real(count, holder)?,
+        Command::Down => end()?,
+        Command::Run(options) => return run::run(options),
+        Command::Init { folder } => init::run(&folder)?,
+        Command::Forward { written_to, machine, targets } => forward::run(machine, &targets, &written_to)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_simulated(nodes: u32) -> Result<()> {
+    wait::heed_signals()?;
+    let cluster = or_clean_up(Kind::Simulated, simulated::up(nodes))?;
+    cluster.scale(nodes)?;
+    tell(cluster.kubeconfig());
+    Ok(())
+}
+
+fn start_real(count: u32, holder: Holder) -> Result<()> {
+    wait::heed_signals()?;
+    let cluster = or_clean_up(Kind::Real, real::up(&real_options(count, holder)?))?;
+    tell(cluster.kubeconfig());
+    Ok(())
+}
+
+fn real_options(nodes: u32, holder: Holder) -> Result<real::Options> {
+    Ok(real::Options { nodes, bed: std::env::current_exe()?, holder: holder.holder })
+}
+
+/// What has been started of a cluster that does not come up is ended. Its logs are kept for whoever reads the error.
+fn or_clean_up<T>(kind: Kind, started: Result<T>) -> Result<T> {
+    started.or_else(|error| {
+        down::halt(kind)?;
+        Err(error)
+    })
+}
+
+fn tell(kubeconfig: &std::path::Path) {
+    println!("export KUBECONFIG={}", kubeconfig.display());
+    eprintln!("To end it: make down");
+}
+
+fn end() -> Result<()> {
+    for kind in [Kind::Simulated, Kind::Real] {
+        let ended = down::down(kind)?;
+        eprintln!("{kind}: {}", if ended { "ended" } else { "nothing was left" });
+    }
+    Ok(())
 }

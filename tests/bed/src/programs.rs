@@ -13,9 +13,18 @@ const CNI_FOLDERS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cn
 
 /// Builds those of the named programs that were not built before, and returns the folder that holds them.
 pub fn build(tools: &[&str]) -> Result<PathBuf> {
-    let script = checkout().join("tests/binaries/install.sh");
+    path_printed_by("tests/binaries/install.sh", tools)
+}
+
+/// Builds the holder for this machine's architecture and returns where it is.
+pub fn build_holder() -> Result<PathBuf> {
+    path_printed_by("src/holder/build.sh", &[std::env::consts::ARCH])
+}
+
+fn path_printed_by(script: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let script = checkout().join(script);
     let mut command = Command::new(&script);
-    command.args(tools).stdin(Stdio::null()).stderr(Stdio::inherit());
+    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("cannot run {}", script.display()))?;
     ensure!(output.status.success(), "{} failed", script.display());
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))

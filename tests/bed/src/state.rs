@@ -3,6 +3,7 @@
 //! There is one folder per checkout and user, so that two checkouts can have their beds up at the same time, and it is
 //! found from the checkout's path alone: a test binary needs no arguments to find the cluster that `make` started.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,15 @@ impl Kind {
             Self::Simulated => "simulated",
             Self::Real => "real",
         }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Simulated => "simulated cluster",
+            Self::Real => "real nodes",
+        })
     }
 }
 

@@ -21,6 +21,8 @@ pub const REGISTRY_PORT: u16 = 5000;
 pub const REGISTRY_NAME: &str = "registry.test";
 /// The image of the pods' sandboxes.
 pub const PAUSE_IMAGE: &str = "registry.test/pause:1";
+/// The holder's name in the bed's folder.
+pub const HOLDER: &str = "holder";
 /// More would leave the range of addresses (and of the patience of one machine).
 pub const MOST_NODES: u32 = 100;
 

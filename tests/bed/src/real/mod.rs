@@ -16,7 +16,7 @@ use crate::kubectl::Kubectl;
 use crate::machine::Machine;
 use crate::registry::Registry;
 use crate::state::{Facts, Kind, State};
-use layout::{HUB, Layout, NodeId};
+use layout::{HOLDER, HUB, Layout, NodeId};
 
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
@@ -74,6 +74,12 @@ impl Real {
     /// Applies a manifest (YAML or JSON, any number of documents) on the server's side.
     pub fn apply(&self, manifest: &str) -> Result<String> {
         self.kubectl.apply(manifest)
+    }
+
+    /// The holder that the nodes' sandboxes run, for tests that put it into images of their own.
+    #[must_use]
+    pub fn holder(&self) -> PathBuf {
+        self.layout.state.folder().join(HOLDER)
     }
 
     /// The registry that the nodes know as `registry.test`.

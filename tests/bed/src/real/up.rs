@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::layout::{
-    API_PORT, HUB, HUB_ADDRESS, Layout, MOST_NODES, NodeId, PAUSE_IMAGE, REGISTRY_NAME, REGISTRY_PORT,
+    API_PORT, HOLDER, HUB, HUB_ADDRESS, Layout, MOST_NODES, NodeId, PAUSE_IMAGE, REGISTRY_NAME, REGISTRY_PORT,
 };
 use super::node::Node;
 use super::{Real, control_plane, network, node_services};
@@ -44,8 +44,8 @@ pub struct Options {
     pub nodes: u32,
     /// The program `bed`, which plays the machines' init.
     pub bed: PathBuf,
-    /// A static program that waits for ever when called as `holder hold v1`.
-    pub holder: PathBuf,
+    /// The holder, which pods' sandboxes run. Without one it is built.
+    pub holder: Option<PathBuf>,
 }
 
 /// Starts this checkout's cluster of real nodes and returns when all are ready. One that already runs is left as it is.
@@ -62,12 +62,15 @@ pub fn up(options: &Options) -> Result<Real> {
     refuse_hidden(&state.folder())?;
     programs::require_for_real_nodes()?;
     let built = programs::build(&PROGRAMS)?;
+    let holder = options.holder.clone().map_or_else(programs::build_holder, Ok)?;
     let _lock = state.lock()?;
     if let Some(running) = Real::find()? {
         return Ok(running);
     }
     crate::down::remove(&state)?;
     state.create()?;
+    let kept = state.folder().join(HOLDER);
+    fs::copy(&holder, &kept).with_context(|| format!("cannot copy the holder {}", holder.display()))?;
     Start::begin(state, built, options)?.run()
 }
 
@@ -112,7 +115,7 @@ impl<'a> Start<'a> {
         let nodes = ids.iter().map(|&id| self.boot_node(&pki, id)).collect::<Result<Vec<_>>>()?;
         let registry = Registry::new(registry_address.clone(), REGISTRY_NAME, self.hub.clone(), registry_service);
         registry.await_answer()?;
-        registry.push(PAUSE_IMAGE, &pause_image(&self.options.holder)?)?;
+        registry.push(PAUSE_IMAGE, &pause_image(&self.layout.state.folder().join(HOLDER))?)?;
         self.progress.reached("registry answers");
         self.await_api_server()?;
 
@@ -199,6 +202,6 @@ impl<'a> Start<'a> {
 }
 
 fn pause_image(holder: &Path) -> Result<Image> {
-    let program = fs::read(holder).map_err(|error| anyhow!("cannot read the holder {}: {error}", holder.display()))?;
+    let program = fs::read(holder)?;
     Ok(Image::from_scratch().layer(Layer::new().file("/holder", program, 0o755)).entrypoint(&["/holder", "hold", "v1"]))
 }
