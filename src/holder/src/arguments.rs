@@ -1,0 +1,192 @@
+//! What the program's arguments mean.
+
+use core::ffi::CStr;
+
+use crate::{decimal, turn::Turn};
+
+/// The version of the arguments that this build knows, the second argument of every command.
+pub const VERSION: &str = "v1";
+
+/// How the arguments go, for those who got them wrong.
+pub const USAGE: &str = "\
+usage: holder install v1 DESTINATION EPOCH SPREAD [NODE_NAME]
+       holder hold v1
+";
+
+/// What the arguments ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// `install`: copy the holder, then wait for the node's turn.
+    Install {
+        /// Where the copy goes: the path of a file.
+        destination: &'a CStr,
+        /// What to wait for after that.
+        turn: Turn<'a>,
+    },
+    /// `hold`: stay until a signal comes.
+    Hold,
+}
+
+/// Arguments that ask for nothing that this build can do: the first of them that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misuse<'a> {
+    /// What the argument is for, by its name in [`USAGE`] where it has one.
+    pub name: &'static str,
+    /// What stands there, empty if nothing does.
+    pub argument: &'a CStr,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is none of the words that can stand there.
+    Unknown,
+    /// It may not be empty.
+    Empty,
+    /// It is not a number of seconds.
+    NotSeconds,
+    /// The command takes no further argument.
+    Surplus,
+}
+
+impl Misuse<'_> {
+    /// Says what is wrong, piece by piece.
+    pub fn describe(&self, mut say: impl FnMut(&[u8])) {
+        say(self.name.as_bytes());
+        say(b" '");
+        say(self.argument.to_bytes());
+        say(match self.problem {
+            Problem::Unknown => b"' is unknown to this holder",
+            Problem::Empty => b"' is empty",
+            Problem::NotSeconds => b"' is not a whole number of seconds",
+            Problem::Surplus => b"' is one too many",
+        });
+    }
+}
+
+/// Reads the arguments that follow the program's own name. One that is missing counts as empty.
+///
+/// # Errors
+/// The first [`Misuse`] from the left.
+pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a CStr>) -> Result<Command<'a>, Misuse<'a>> {
+    let mut arguments = arguments.into_iter();
+    let mut next = || arguments.next().unwrap_or_default();
+
+    let name = next();
+    let installs = match name.to_bytes() {
+        b"install" => true,
+        b"hold" => false,
+        _ => return Err(Misuse { name: "command", argument: name, problem: Problem::Unknown }),
+    };
+    let version = next();
+    if version.to_bytes() != VERSION.as_bytes() {
+        return Err(Misuse { name: "version", argument: version, problem: Problem::Unknown });
+    }
+    let command = if installs {
+        Command::Install {
+            destination: file("DESTINATION", next())?,
+            turn: Turn {
+                epoch: seconds("EPOCH", next())?,
+                spread: seconds("SPREAD", next())?,
+                node_name: next().to_bytes(),
+            },
+        }
+    } else {
+        Command::Hold
+    };
+    match arguments.next() {
+        None => Ok(command),
+        Some(argument) => Err(Misuse { name: "argument", argument, problem: Problem::Surplus }),
+    }
+}
+
+fn file<'a>(name: &'static str, argument: &'a CStr) -> Result<&'a CStr, Misuse<'a>> {
+    if argument.is_empty() {
+        return Err(Misuse { name, argument, problem: Problem::Empty });
+    }
+    Ok(argument)
+}
+
+fn seconds<'a>(name: &'static str, argument: &'a CStr) -> Result<u64, Misuse<'a>> {
+    let problem = Problem::NotSeconds;
+    decimal::parse(argument.to_bytes()).ok_or(Misuse { name, argument, problem })
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{string::String, vec::Vec};
+
+    use super::*;
+
+    const INSTALL: [&CStr; 6] = [c"install", c"v1", c"/kube-prepull/holder", c"1800000000", c"600", c"node-1"];
+
+    fn install(node_name: &[u8]) -> Result<Command<'_>, Misuse<'_>> {
+        let turn = Turn { epoch: 1_800_000_000, spread: 600, node_name };
+        Ok(Command::Install { destination: c"/kube-prepull/holder", turn })
+    }
+
+    /// What is said about these arguments.
+    fn refusal(arguments: &[&CStr]) -> String {
+        let misuse = parse(arguments.iter().copied()).expect_err("these arguments are wrong");
+        let mut words = Vec::new();
+        misuse.describe(|piece| words.extend_from_slice(piece));
+        String::from_utf8(words).expect("text")
+    }
+
+    /// What is said about the arguments of `install` if the one at `place` is this.
+    fn refusal_with(place: usize, argument: &CStr) -> String {
+        let mut arguments = INSTALL;
+        arguments[place] = argument;
+        refusal(&arguments)
+    }
+
+    #[test]
+    fn install_takes_a_destination_and_a_turn() {
+        assert_eq!(parse(INSTALL), install(b"node-1"));
+    }
+
+    #[test]
+    fn install_goes_without_the_name_of_the_node() {
+        assert_eq!(parse([&INSTALL[..5], &[c""]].concat()), install(b""), "an empty one");
+        assert_eq!(parse(INSTALL.into_iter().take(5)), install(b""), "none");
+    }
+
+    #[test]
+    fn hold_takes_nothing() {
+        assert_eq!(parse([c"hold", c"v1"]), Ok(Command::Hold));
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named_and_quoted() {
+        assert_eq!(refusal_with(0, c"sleep"), "command 'sleep' is unknown to this holder");
+        assert_eq!(refusal_with(1, c"v2"), "version 'v2' is unknown to this holder");
+        assert_eq!(refusal_with(2, c""), "DESTINATION '' is empty");
+        assert_eq!(refusal_with(3, c"soon"), "EPOCH 'soon' is not a whole number of seconds");
+        assert_eq!(refusal_with(4, c"-60"), "SPREAD '-60' is not a whole number of seconds");
+    }
+
+    #[test]
+    fn a_missing_argument_is_named() {
+        let only = |count| refusal(&INSTALL[..count]);
+        assert_eq!(only(0), "command '' is unknown to this holder");
+        assert_eq!(only(1), "version '' is unknown to this holder");
+        assert_eq!(only(2), "DESTINATION '' is empty");
+        assert_eq!(only(3), "EPOCH '' is not a whole number of seconds");
+        assert_eq!(only(4), "SPREAD '' is not a whole number of seconds");
+    }
+
+    #[test]
+    fn an_argument_too_many_is_quoted() {
+        assert_eq!(refusal(&[c"hold", c"v1", c"on"]), "argument 'on' is one too many");
+        let arguments = [&INSTALL[..], &[c"node-2"]].concat();
+        assert_eq!(refusal(&arguments), "argument 'node-2' is one too many");
+    }
+
+    #[test]
+    fn the_usage_is_of_the_version_that_is_known() {
+        assert_eq!(USAGE.matches(VERSION).count(), 2);
+    }
+}
