@@ -1,4 +1,22 @@
-//! kube-prepull
+//! kube-prepull keeps container images warm on every node of a Kubernetes cluster.
+//!
+//! ```text
+//! ConfigMap edit ──► list ──► Config ──► plan ──► desired objects ──► cluster ──► DaemonSets
+//!                   (pure)              (pure)                    (the only writer)   │
+//!    clock ───────────────────────────────┘  ▲                                        ▼
+//!                                            └────────── coverage ◄── cluster ◄── pods, nodes
+//!                                                       (pure fold)
+//! ```
+//! - [`list`]: what the user wrote → [`list::Config`], or every problem at once
+//! - [`plan`]: Config + facts + coverage + now → what to create, repair and delete
+//! - [`coverage`]: pods and nodes → who has what
+//! - [`cluster`]: watches and writes: the only code that talks to a cluster
+//! - [`command`]: what the user runs
+//!
+//! Nothing is remembered in the process that the cluster does not hold.
 
+pub mod cluster;
+pub mod command;
+pub mod coverage;
 pub mod list;
 pub mod plan;

@@ -1,1 +1,16 @@
-fn main() {}
+//! Arguments to command, nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use kube_prepull::command::{self, arguments::Arguments};
+
+fn main() -> ExitCode {
+    match command::execute(Arguments::parse()) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

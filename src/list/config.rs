@@ -99,10 +99,7 @@ impl Architecture {
 
     /// The value of the label `kubernetes.io/arch`.
     pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, architecture)| *architecture == self)
-            .map_or("unknown", |(name, _)| name)
+        Self::ALL.iter().find(|(_, architecture)| *architecture == self).map_or("unknown", |(name, _)| name)
     }
 }
 
@@ -155,10 +152,7 @@ pub enum RefreshMode {
 
 impl Default for Refresh {
     fn default() -> Self {
-        Self {
-            schedule: Schedule::Every(SignedDuration::from_hours(1)),
-            mode: RefreshMode::default(),
-        }
+        Self { schedule: Schedule::Every(SignedDuration::from_hours(1)), mode: RefreshMode::default() }
     }
 }
 

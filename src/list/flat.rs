@@ -50,10 +50,29 @@ struct FlatKeys {
 
 /// All keys of this notation.
 pub const KEYS: [&str; 23] = [
-    "IMAGES", "CACHING_INTERVAL_HOURS", "CACHING_MEMORY_REQUEST", "CACHING_MEMORY_LIMIT", "CACHING_CPU_REQUEST",
-    "CACHING_CPU_LIMIT", "DAEMONSET_NAME", "DAEMONSET_ANNOTATIONS", "NAMESPACE", "NODE_SELECTOR", "IMAGE_PULL_SECRETS",
-    "AFFINITY", "TOLERATIONS", "KIP_IMAGE", "ARCHITECTURES", "REFRESH_SCHEDULE", "REFRESH_TIME_ZONE", "REFRESH_MODE",
-    "PULL_RATE", "PRIORITY_CLASS_NAME", "SERVICE_ACCOUNT_NAME", "POD_LABELS", "POD_ANNOTATIONS",
+    "IMAGES",
+    "CACHING_INTERVAL_HOURS",
+    "CACHING_MEMORY_REQUEST",
+    "CACHING_MEMORY_LIMIT",
+    "CACHING_CPU_REQUEST",
+    "CACHING_CPU_LIMIT",
+    "DAEMONSET_NAME",
+    "DAEMONSET_ANNOTATIONS",
+    "NAMESPACE",
+    "NODE_SELECTOR",
+    "IMAGE_PULL_SECRETS",
+    "AFFINITY",
+    "TOLERATIONS",
+    "KIP_IMAGE",
+    "ARCHITECTURES",
+    "REFRESH_SCHEDULE",
+    "REFRESH_TIME_ZONE",
+    "REFRESH_MODE",
+    "PULL_RATE",
+    "PRIORITY_CLASS_NAME",
+    "SERVICE_ACCOUNT_NAME",
+    "POD_LABELS",
+    "POD_ANNOTATIONS",
 ];
 
 /// The name of the DaemonSet where `DAEMONSET_NAME` is not set, as in kubernetes-image-puller.
@@ -77,7 +96,13 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
     let group = group_of(&keys, images, problems);
     Some(Config {
         name: base_name(&keys, problems),
-        daemon_set_annotations: json("DAEMONSET_ANNOTATIONS", &keys.daemonset_annotations, problems, placement::annotations).unwrap_or_default(),
+        daemon_set_annotations: json(
+            "DAEMONSET_ANNOTATIONS",
+            &keys.daemonset_annotations,
+            problems,
+            placement::annotations,
+        )
+        .unwrap_or_default(),
         groups: vec![group],
         refresh,
         pull_rate: pull_rate(&keys, problems),
@@ -89,8 +114,18 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
 fn check_keys(list: &ListData, problems: &mut Problems) {
     for key in list.data.keys().filter(|key| !KEYS.contains(&key.as_str())) {
         match suggest::closest(key, &KEYS) {
-            Some(known) => problems.error(Place::key(key), Code::UnknownKey, format!("there is no key {key:?}"), format!("did you mean {known:?}?")),
-            None => problems.warning(Place::key(key), Code::UnknownKey, format!("there is no key {key:?}; it has no effect"), "remove it if nothing else reads it"),
+            Some(known) => problems.error(
+                Place::key(key),
+                Code::UnknownKey,
+                format!("there is no key {key:?}"),
+                format!("did you mean {known:?}?"),
+            ),
+            None => problems.warning(
+                Place::key(key),
+                Code::UnknownKey,
+                format!("there is no key {key:?}; it has no effect"),
+                "remove it if nothing else reads it",
+            ),
         }
     }
 }
@@ -99,10 +134,23 @@ fn check_kubernetes_image_puller_keys(keys: &FlatKeys, list: &ListData, problems
     if let Some(namespace) = set(&keys.namespace)
         && namespace != list.namespace
     {
-        problems.error(Place::key("NAMESPACE"), Code::WrongNamespace, format!("it says {namespace:?}, but this list is in {:?}, and its images are held from there", list.namespace), "move the ConfigMap to that namespace, or remove the key");
+        problems.error(
+            Place::key("NAMESPACE"),
+            Code::WrongNamespace,
+            format!(
+                "it says {namespace:?}, but this list is in {:?}, and its images are held from there",
+                list.namespace
+            ),
+            "move the ConfigMap to that namespace, or remove the key",
+        );
     }
     if set(&keys.kip_image).is_some() {
-        problems.warning(Place::key("KIP_IMAGE"), Code::Ignored, "it has no effect: the program in the containers comes from kube-prepull's own image", "remove it");
+        problems.warning(
+            Place::key("KIP_IMAGE"),
+            Code::Ignored,
+            "it has no effect: the program in the containers comes from kube-prepull's own image",
+            "remove it",
+        );
     }
 }
 
@@ -118,7 +166,12 @@ fn placed(key: &str, value: &Option<String>) -> Option<(Place, String)> {
 fn base_name(keys: &FlatKeys, problems: &mut Problems) -> ObjectName {
     let name = set(&keys.daemonset_name).unwrap_or(DEFAULT_NAME);
     ObjectName::parse(name).unwrap_or_else(|why| {
-        problems.error(Place::key("DAEMONSET_NAME"), Code::InvalidName, format!("{name:?} cannot begin the name of a DaemonSet: it {why}"), "use lower case letters, digits, '-' and '.'");
+        problems.error(
+            Place::key("DAEMONSET_NAME"),
+            Code::InvalidName,
+            format!("{name:?} cannot begin the name of a DaemonSet: it {why}"),
+            "use lower case letters, digits, '-' and '.'",
+        );
         ObjectName::shortened(DEFAULT_NAME)
     })
 }
@@ -130,30 +183,43 @@ fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
     for (index, pair) in pairs.filter(|(_, pair)| !pair.is_empty()) {
         let place = Place::key(&format!("{KEY}[{index}]"));
         let Some((name, image)) = pair.split_once('=') else {
-            problems.error(place, Code::InvalidValue, format!("{pair:?} is not name=image"), "write every image as name=image, and separate them by ;");
+            problems.error(
+                place,
+                Code::InvalidValue,
+                format!("{pair:?} is not name=image"),
+                "write every image as name=image, and separate them by ;",
+            );
             continue;
         };
         let name = group::label_name(&place, "a container", name.trim(), problems);
         let reference = group::reference(&place, image.trim(), problems);
         if let (Some(name), Some(reference)) = (name, reference) {
-            entries.push(ImageEntry {
-                place,
-                name: Some(name),
-                reference,
-            });
+            entries.push(ImageEntry { place, name: Some(name), reference });
         }
     }
     if text.split(';').all(|pair| pair.trim().is_empty()) {
-        problems.error(Place::key(KEY), Code::EmptyList, "there is no image in this list", "name at least one image; to let go of all images, delete the ConfigMap");
+        problems.error(
+            Place::key(KEY),
+            Code::EmptyList,
+            "there is no image in this list",
+            "name at least one image; to let go of all images, delete the ConfigMap",
+        );
     }
     group::name_images(entries, problems)
 }
 
 fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Group {
-    let cpu = quantity_pair(("CACHING_CPU_REQUEST", &keys.caching_cpu_request), ("CACHING_CPU_LIMIT", &keys.caching_cpu_limit));
-    let memory = quantity_pair(("CACHING_MEMORY_REQUEST", &keys.caching_memory_request), ("CACHING_MEMORY_LIMIT", &keys.caching_memory_limit));
+    let cpu = quantity_pair(
+        ("CACHING_CPU_REQUEST", &keys.caching_cpu_request),
+        ("CACHING_CPU_LIMIT", &keys.caching_cpu_limit),
+    );
+    let memory = quantity_pair(
+        ("CACHING_MEMORY_REQUEST", &keys.caching_memory_request),
+        ("CACHING_MEMORY_LIMIT", &keys.caching_memory_limit),
+    );
     let placement = Placement {
-        node_selector: json("NODE_SELECTOR", &keys.node_selector, problems, placement::node_selector).unwrap_or_default(),
+        node_selector: json("NODE_SELECTOR", &keys.node_selector, problems, placement::node_selector)
+            .unwrap_or_default(),
         affinity: json("AFFINITY", &keys.affinity, problems, placement::affinity).flatten(),
         tolerations: json("TOLERATIONS", &keys.tolerations, problems, placement::tolerations).unwrap_or_default(),
         architectures: architectures(&keys.architectures, problems),
@@ -167,7 +233,8 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         resources: group::resources(cpu, memory, problems),
         priority_class_name: named("PRIORITY_CLASS_NAME", "a PriorityClass", &keys.priority_class_name, problems),
         pod_labels: json("POD_LABELS", &keys.pod_labels, problems, super::pod_labels).unwrap_or_default(),
-        pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, placement::annotations).unwrap_or_default(),
+        pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, placement::annotations)
+            .unwrap_or_default(),
     }
 }
 
@@ -184,9 +251,7 @@ fn architectures(value: &Option<String>, problems: &mut Problems) -> BTreeSet<Ar
         return BTreeSet::new();
     };
     let names = text.split(';').map(str::trim).filter(|name| !name.is_empty());
-    names
-        .filter_map(|name| placement::architecture(Place::key("ARCHITECTURES"), name, problems))
-        .collect()
+    names.filter_map(|name| placement::architecture(Place::key("ARCHITECTURES"), name, problems)).collect()
 }
 
 fn secrets(value: &Option<String>, problems: &mut Problems) -> Vec<ResourceName> {
@@ -207,7 +272,12 @@ fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(
             (!at.is_null()).then(|| read(&at, problems))
         }
         Err(error) => {
-            problems.error(Place::key(key), Code::InvalidJson, format!("this is not JSON: {error}"), "check quotes, commas and brackets");
+            problems.error(
+                Place::key(key),
+                Code::InvalidJson,
+                format!("this is not JSON: {error}"),
+                "check quotes, commas and brackets",
+            );
             None
         }
     }
@@ -236,11 +306,21 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
     match text.parse::<i64>() {
         Ok(hours @ 1..=8784) => Some(SignedDuration::from_hours(hours)),
         Ok(_) => {
-            problems.error(Place::key(KEY), Code::OutOfRange, format!("{text} is no number of hours between refreshes"), "write a whole number from 1 to 8784");
+            problems.error(
+                Place::key(KEY),
+                Code::OutOfRange,
+                format!("{text} is no number of hours between refreshes"),
+                "write a whole number from 1 to 8784",
+            );
             None
         }
         Err(_) => {
-            problems.error(Place::key(KEY), Code::WrongType, format!("{text:?} is not a whole number"), "write a whole number of hours, such as \"1\"");
+            problems.error(
+                Place::key(KEY),
+                Code::WrongType,
+                format!("{text:?} is not a whole number"),
+                "write a whole number of hours, such as \"1\"",
+            );
             None
         }
     }
@@ -253,7 +333,12 @@ fn pull_rate(keys: &FlatKeys, problems: &mut Problems) -> PullRate {
     match text.parse::<i128>() {
         Ok(number) => refresh::pull_rate(&place, number, problems),
         Err(_) => {
-            problems.error(place, Code::WrongType, format!("{text:?} is not a whole number"), "write a number of nodes per minute, or 0 for all at once");
+            problems.error(
+                place,
+                Code::WrongType,
+                format!("{text:?} is not a whole number"),
+                "write a number of nodes per minute, or 0 for all at once",
+            );
             PullRate::default()
         }
     }

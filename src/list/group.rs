@@ -32,14 +32,28 @@ pub fn reference(place: &Place, text: &str, problems: &mut Problems) -> Option<I
 /// Parses a name that must be a DNS label; `what` it names stands in the message.
 pub fn label_name(place: &Place, what: &str, text: &str, problems: &mut Problems) -> Option<ResourceName> {
     ResourceName::parse(text)
-        .map_err(|why| problems.error(place.clone(), Code::InvalidName, format!("{text:?} cannot name {what}: it {why}"), "use lower case letters, digits and '-', at most 63 characters"))
+        .map_err(|why| {
+            problems.error(
+                place.clone(),
+                Code::InvalidName,
+                format!("{text:?} cannot name {what}: it {why}"),
+                "use lower case letters, digits and '-', at most 63 characters",
+            )
+        })
         .ok()
 }
 
 /// Parses the name of another object; `what` it is stands in the message.
 pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problems) -> Option<ResourceName> {
     ResourceName::parse_subdomain(text)
-        .map_err(|why| problems.error(place.clone(), Code::InvalidName, format!("{text:?} cannot be the name of {what}: it {why}"), "write the name as `kubectl get` shows it"))
+        .map_err(|why| {
+            problems.error(
+                place.clone(),
+                Code::InvalidName,
+                format!("{text:?} cannot be the name of {what}: it {why}"),
+                "write the name as `kubectl get` shows it",
+            )
+        })
         .ok()
 }
 
@@ -69,14 +83,29 @@ fn check_duplicates(entries: &[ImageEntry], problems: &mut Problems) {
     for entry in entries {
         if let Some(name) = &entry.name {
             if name.as_str() == crate::plan::INIT_CONTAINER {
-                problems.error(entry.place.clone(), Code::InvalidName, format!("the name {name:?} is taken by the container that installs the holder"), "choose another name");
+                problems.error(
+                    entry.place.clone(),
+                    Code::InvalidName,
+                    format!("the name {name:?} is taken by the container that installs the holder"),
+                    "choose another name",
+                );
             }
             if let Some(first) = names.insert(name, &entry.place) {
-                problems.error(entry.place.clone(), Code::DuplicateName, format!("the name \"{name}\" stands twice (first at {})", at(first)), "give every image a name of its own");
+                problems.error(
+                    entry.place.clone(),
+                    Code::DuplicateName,
+                    format!("the name \"{name}\" stands twice (first at {})", at(first)),
+                    "give every image a name of its own",
+                );
             }
         }
         if let Some(first) = images.insert(entry.reference.normal_form(), entry) {
-            problems.error(entry.place.clone(), Code::DuplicateImage, format!("{} is the same image as {} (at {})", entry.reference, first.reference, at(&first.place)), "keep one of them");
+            problems.error(
+                entry.place.clone(),
+                Code::DuplicateImage,
+                format!("{} is the same image as {} (at {})", entry.reference, first.reference, at(&first.place)),
+                "keep one of them",
+            );
         }
     }
 }
@@ -91,10 +120,7 @@ fn at(place: &Place) -> String {
 fn free_name(reference: &ImageReference, taken: &mut BTreeSet<String>) -> ResourceName {
     let base = container_name(reference.short_name());
     let numbered = (2..).map(|n| format!("{base}-{n}"));
-    let name = std::iter::once(base.clone())
-        .chain(numbered)
-        .find(|name| !taken.contains(name))
-        .unwrap_or(base.clone());
+    let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(base.clone());
     taken.insert(name.clone());
     // `container_name` leaves only what a label may hold, and room for the number.
     ResourceName::parse(&name).unwrap_or_else(|_| unreachable!("{name} is a DNS label"))
@@ -119,12 +145,7 @@ pub fn resources(
     let defaults = Resources::default();
     let (cpu_request, cpu_limit) = pair("CPU", cpu, defaults.cpu_request, problems);
     let (memory_request, memory_limit) = pair("memory", memory, defaults.memory_request, problems);
-    Resources {
-        cpu_request,
-        memory_request,
-        cpu_limit,
-        memory_limit,
-    }
+    Resources { cpu_request, memory_request, cpu_limit, memory_limit }
 }
 
 fn pair(
@@ -146,7 +167,12 @@ fn pair(
         }
         Some((_, text, value)) => {
             if value > limit_value {
-                problems.error(place, Code::LimitBelowRequest, format!("the {what} limit {} is lower than the request {text}", limit.0), "raise the limit or lower the request");
+                problems.error(
+                    place,
+                    Code::LimitBelowRequest,
+                    format!("the {what} limit {} is lower than the request {text}", limit.0),
+                    "raise the limit or lower the request",
+                );
             }
             (Quantity(text), Some(limit))
         }
@@ -157,7 +183,12 @@ fn quantity(place: Place, text: String, problems: &mut Problems) -> Option<(Plac
     match Nanos::parse(&text) {
         Some(value) => Some((place, text, value)),
         None => {
-            problems.error(place, Code::InvalidQuantity, format!("{text:?} is not a quantity"), "write a number with a unit, such as 50m, 0.05, 10Mi or 1Gi");
+            problems.error(
+                place,
+                Code::InvalidQuantity,
+                format!("{text:?} is not a quantity"),
+                "write a number with a unit, such as 50m, 0.05, 10Mi or 1Gi",
+            );
             None
         }
     }

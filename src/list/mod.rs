@@ -66,10 +66,7 @@ pub fn parse(list: &ListData) -> Parsed {
         None => None,
     };
     let rejected = problem::any_error(&problems.0);
-    Parsed {
-        config: config.filter(|_| !rejected),
-        problems: problems.0,
-    }
+    Parsed { config: config.filter(|_| !rejected), problems: problems.0 }
 }
 
 enum Notation<'a> {
@@ -80,19 +77,34 @@ enum Notation<'a> {
 fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<'a>> {
     let bytes: usize = list.data.iter().map(|(key, value)| key.len() + value.len()).sum();
     if bytes > MAX_BYTES {
-        problems.error(Place::key("data"), Code::TooLarge, format!("it has {bytes} bytes, and {MAX_BYTES} is the limit"), "split it into several lists");
+        problems.error(
+            Place::key("data"),
+            Code::TooLarge,
+            format!("it has {bytes} bytes, and {MAX_BYTES} is the limit"),
+            "split it into several lists",
+        );
         return None;
     }
     let flat = list.data.keys().find(|key| flat::KEYS.contains(&key.as_str()));
     match (list.data.get(yaml::KEY), flat) {
         (Some(_), Some(flat)) => {
-            problems.error(Place::key(yaml::KEY), Code::BothNotations, format!("{} and {flat} stand in the same ConfigMap", yaml::KEY), "keep one notation: move everything into images.yaml, or remove that key");
+            problems.error(
+                Place::key(yaml::KEY),
+                Code::BothNotations,
+                format!("{} and {flat} stand in the same ConfigMap", yaml::KEY),
+                "keep one notation: move everything into images.yaml, or remove that key",
+            );
             None
         }
         (Some(text), None) => Some(Notation::Yaml(text)),
         (None, Some(_)) => Some(Notation::Flat),
         (None, None) => {
-            problems.error(Place::key("data"), Code::NoList, format!("there is neither {} nor {}", yaml::KEY, flat::KEY), "add one of them; to let go of all images, delete the ConfigMap");
+            problems.error(
+                Place::key("data"),
+                Code::NoList,
+                format!("there is neither {} nor {}", yaml::KEY, flat::KEY),
+                "add one of them; to let go of all images, delete the ConfigMap",
+            );
             None
         }
     }
@@ -103,7 +115,12 @@ fn pod_labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {
     let labels = placement::labels(at, problems);
     for key in labels.keys() {
         if key.starts_with("kube-prepull.io/") || key.starts_with("app.kubernetes.io/") {
-            problems.error(at.inside(key), Code::Conflict, format!("{key:?} is one of the labels that kube-prepull sets itself"), "choose another key");
+            problems.error(
+                at.inside(key),
+                Code::Conflict,
+                format!("{key:?} is one of the labels that kube-prepull sets itself"),
+                "choose another key",
+            );
         }
     }
     labels

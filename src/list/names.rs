@@ -94,9 +94,7 @@ pub fn shortened(text: &str, max: usize) -> String {
 fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
     match text.chars().count() {
         0 => Err(NotAName("is empty".to_owned())),
-        length if length > max => Err(NotAName(format!(
-            "has {length} characters, and {max} is the limit"
-        ))),
+        length if length > max => Err(NotAName(format!("has {length} characters, and {max} is the limit"))),
         _ => Ok(()),
     }
 }
@@ -104,14 +102,10 @@ fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
 fn check_label(label: &str) -> Result<(), NotAName> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if let Some(bad) = label.chars().find(|c| !allowed(*c)) {
-        return Err(NotAName(format!(
-            "holds {bad:?}, where only lower case letters, digits and '-' may stand"
-        )));
+        return Err(NotAName(format!("holds {bad:?}, where only lower case letters, digits and '-' may stand")));
     }
     if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
-        return Err(NotAName(
-            "must begin and end with a lower case letter or a digit".to_owned(),
-        ));
+        return Err(NotAName("must begin and end with a lower case letter or a digit".to_owned()));
     }
     Ok(())
 }

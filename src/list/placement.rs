@@ -23,10 +23,20 @@ pub fn labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {
     for (key, value) in &map {
         let place = at.inside(key);
         if let Err(why) = qualified_name(key) {
-            problems.error(place.clone(), Code::InvalidName, format!("{key:?} is not a label's key: it {why}"), KEY_FORM);
+            problems.error(
+                place.clone(),
+                Code::InvalidName,
+                format!("{key:?} is not a label's key: it {why}"),
+                KEY_FORM,
+            );
         }
         if let Err(why) = label_value(value) {
-            problems.error(place, Code::InvalidValue, format!("{value:?} is not a label's value: it {why}"), VALUE_FORM);
+            problems.error(
+                place,
+                Code::InvalidValue,
+                format!("{value:?} is not a label's value: it {why}"),
+                VALUE_FORM,
+            );
         }
     }
     map
@@ -37,7 +47,12 @@ pub fn annotations(at: &At, problems: &mut Problems) -> BTreeMap<String, String>
     let map = at.text_map(problems);
     for key in map.keys() {
         if let Err(why) = qualified_name(&key.to_lowercase()) {
-            problems.error(at.inside(key), Code::InvalidName, format!("{key:?} is not an annotation's key: it {why}"), KEY_FORM);
+            problems.error(
+                at.inside(key),
+                Code::InvalidName,
+                format!("{key:?} is not an annotation's key: it {why}"),
+                KEY_FORM,
+            );
         }
     }
     map
@@ -68,11 +83,17 @@ fn check_toleration(at: &At, toleration: &Toleration, problems: &mut Problems) {
         bad("key", format!("{key:?} is not a taint's key: it {why}"), KEY_FORM);
     }
     match toleration.operator.as_deref().unwrap_or("Equal") {
-        "Exists" if !value.is_empty() => bad("value", "Exists takes no value".to_owned(), "remove the value, or use the operator Equal"),
+        "Exists" if !value.is_empty() => {
+            bad("value", "Exists takes no value".to_owned(), "remove the value, or use the operator Equal")
+        }
         "Exists" => {}
         "Equal" | "" => {
             if key.is_empty() {
-                bad("operator", "without a key the operator must be Exists".to_owned(), "name the key, or write operator: Exists to tolerate every taint");
+                bad(
+                    "operator",
+                    "without a key the operator must be Exists".to_owned(),
+                    "name the key, or write operator: Exists to tolerate every taint",
+                );
             } else if let Err(why) = label_value(value) {
                 bad("value", format!("{value:?} is not a taint's value: it {why}"), VALUE_FORM);
             }
@@ -80,7 +101,11 @@ fn check_toleration(at: &At, toleration: &Toleration, problems: &mut Problems) {
         other => bad("operator", format!("there is no operator {other:?}"), "write Exists or Equal"),
     }
     if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
-        bad("effect", format!("there is no effect {effect:?}"), "write NoSchedule, PreferNoSchedule or NoExecute, or leave it out for all");
+        bad(
+            "effect",
+            format!("there is no effect {effect:?}"),
+            "write NoSchedule, PreferNoSchedule or NoExecute, or leave it out for all",
+        );
     }
     if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
         bad("tolerationSeconds", "it needs the effect NoExecute".to_owned(), "remove it, or write effect: NoExecute");
@@ -109,7 +134,12 @@ pub fn affinity(at: &At, problems: &mut Problems) -> Option<Affinity> {
 
 fn check_pod_term(at: &At, term: &PodAffinityTerm, problems: &mut Problems) {
     if qualified_name(&term.topology_key).is_err() {
-        problems.error(at.place(), Code::InvalidValue, format!("{:?} is not a topologyKey", term.topology_key), "name a node label, such as kubernetes.io/hostname");
+        problems.error(
+            at.place(),
+            Code::InvalidValue,
+            format!("{:?} is not a topologyKey", term.topology_key),
+            "name a node label, such as kubernetes.io/hostname",
+        );
     }
 }
 
@@ -128,7 +158,12 @@ fn check_node_affinity(at: &At, affinity: &NodeAffinity, problems: &mut Problems
     for (index, preference) in preferred.enumerate() {
         let path = format!("{base}.preferredDuringSchedulingIgnoredDuringExecution[{index}]");
         if !(1..=100).contains(&preference.weight) {
-            problems.error(at.inside(&format!("{path}.weight")), Code::OutOfRange, format!("{} is no weight", preference.weight), "write a number from 1 to 100");
+            problems.error(
+                at.inside(&format!("{path}.weight")),
+                Code::OutOfRange,
+                format!("{} is no weight", preference.weight),
+                "write a number from 1 to 100",
+            );
         }
         check_term(at, &format!("{path}.preference"), &preference.preference, problems);
     }
@@ -138,15 +173,26 @@ fn check_term(at: &At, path: &str, term: &NodeSelectorTerm, problems: &mut Probl
     for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
         let place = format!("{path}.matchExpressions[{index}]");
         if let Err(why) = qualified_name(&requirement.key) {
-            problems.error(at.inside(&format!("{place}.key")), Code::InvalidName, format!("{:?} is not a label's key: it {why}", requirement.key), KEY_FORM);
+            problems.error(
+                at.inside(&format!("{place}.key")),
+                Code::InvalidName,
+                format!("{:?} is not a label's key: it {why}", requirement.key),
+                KEY_FORM,
+            );
         }
         check_operator(at, &place, requirement, problems);
     }
     for (index, requirement) in term.match_fields.iter().flatten().enumerate() {
         let place = format!("{path}.matchFields[{index}]");
         let one_value = requirement.values.as_ref().is_some_and(|values| values.len() == 1);
-        if requirement.key != "metadata.name" || !["In", "NotIn"].contains(&requirement.operator.as_str()) || !one_value {
-            problems.error(at.inside(&place), Code::InvalidValue, "a field can only be metadata.name, In or NotIn, with one value", "select nodes by labels, or by exactly one name");
+        if requirement.key != "metadata.name" || !["In", "NotIn"].contains(&requirement.operator.as_str()) || !one_value
+        {
+            problems.error(
+                at.inside(&place),
+                Code::InvalidValue,
+                "a field can only be metadata.name, In or NotIn, with one value",
+                "select nodes by labels, or by exactly one name",
+            );
         }
     }
 }
@@ -163,7 +209,12 @@ fn check_operator(at: &At, path: &str, requirement: &NodeSelectorRequirement, pr
         _ => Some(("is no operator", "write In, NotIn, Exists, DoesNotExist, Gt or Lt")),
     };
     if let Some((message, remedy)) = problem {
-        problems.error(at.inside(&format!("{path}.operator")), Code::InvalidValue, format!("{:?} {message}", requirement.operator), remedy);
+        problems.error(
+            at.inside(&format!("{path}.operator")),
+            Code::InvalidValue,
+            format!("{:?} {message}", requirement.operator),
+            remedy,
+        );
     }
 }
 
@@ -183,21 +234,26 @@ pub fn architecture(place: Place, name: &str, problems: &mut Problems) -> Option
     let known = Architecture::ALL.map(|(name, _)| name);
     let found = Architecture::ALL.iter().find(|(known, _)| *known == name);
     if found.is_none() {
-        problems.error(place, Code::InvalidValue, format!("there is no architecture {name:?}"), suggest::remedy(name, &known));
+        problems.error(
+            place,
+            Code::InvalidValue,
+            format!("there is no architecture {name:?}"),
+            suggest::remedy(name, &known),
+        );
     }
     found.map(|(_, architecture)| *architecture)
 }
 
 const KEY_FORM: &str = "write [prefix/]name with letters, digits, '-', '_' and '.', at most 63 characters in the name";
-const VALUE_FORM: &str = "use at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit";
+const VALUE_FORM: &str =
+    "use at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit";
 
 /// Labels' and annotations' keys: an optional DNS subdomain and `/`, then a name.
 fn qualified_name(key: &str) -> Result<(), String> {
     let name = match key.split_once('/') {
         None => key,
         Some((prefix, name)) => {
-            super::names::ResourceName::parse_subdomain(prefix)
-                .map_err(|why| format!("has a prefix that {why}"))?;
+            super::names::ResourceName::parse_subdomain(prefix).map_err(|why| format!("has a prefix that {why}"))?;
             name
         }
     };

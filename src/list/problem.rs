@@ -92,7 +92,5 @@ impl fmt::Display for Problem {
 
 /// Whether any of the problems keeps the list from being accepted.
 pub fn any_error(problems: &[Problem]) -> bool {
-    problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error)
+    problems.iter().any(|problem| problem.severity == Severity::Error)
 }

@@ -25,45 +25,23 @@ pub struct Place {
 impl Place {
     /// A place without lines: a flat key, or the data as a whole.
     pub fn key(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            line: None,
-        }
+        Self { path: path.to_owned(), line: None }
     }
 }
 
 impl Problems {
     /// Notes an error.
-    pub fn error(
-        &mut self,
-        place: Place,
-        code: Code,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn error(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(Severity::Error, place, code, message.into(), remedy.into());
     }
 
     /// Notes something that the user should know, though the list is accepted.
-    pub fn warning(
-        &mut self,
-        place: Place,
-        code: Code,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn warning(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(Severity::Warning, place, code, message.into(), remedy.into());
     }
 
     fn push(&mut self, severity: Severity, place: Place, code: Code, message: String, remedy: String) {
-        self.0.push(Problem {
-            severity,
-            code,
-            path: place.path,
-            line: place.line,
-            message,
-            remedy,
-        });
+        self.0.push(Problem { severity, code, path: place.path, line: place.line, message, remedy });
     }
 }
 
@@ -85,28 +63,17 @@ pub struct Fields<'a> {
 impl<'a> At<'a> {
     /// The whole document of a key whose text has lines.
     pub fn document(key: &str, node: &'a Node) -> Self {
-        Self {
-            node,
-            path: key.to_owned(),
-            lines: true,
-        }
+        Self { node, path: key.to_owned(), lines: true }
     }
 
     /// The JSON of a flat key.
     pub fn json(key: &str, node: &'a Node) -> Self {
-        Self {
-            node,
-            path: key.to_owned(),
-            lines: false,
-        }
+        Self { node, path: key.to_owned(), lines: false }
     }
 
     /// Where this stands.
     pub fn place(&self) -> Place {
-        Place {
-            path: self.path.clone(),
-            line: self.node.line.filter(|_| self.lines),
-        }
+        Place { path: self.path.clone(), line: self.node.line.filter(|_| self.lines) }
     }
 
     /// Whether nothing stands here.
@@ -126,9 +93,7 @@ impl<'a> At<'a> {
 
     fn wrong_type(&self, problems: &mut Problems, wanted: &str) {
         let remedy = match self.node.value {
-            Value::Bool(_) | Value::Integer(_) | Value::Float(_) if wanted == "text" => {
-                "put it in quotes".to_owned()
-            }
+            Value::Bool(_) | Value::Integer(_) | Value::Float(_) if wanted == "text" => "put it in quotes".to_owned(),
             _ => format!("write {wanted} here"),
         };
         problems.error(
@@ -176,11 +141,7 @@ impl<'a> At<'a> {
             self.wrong_type(problems, "a list");
             return Vec::new();
         };
-        let at = |(index, node)| At {
-            node,
-            path: format!("{}[{index}]", self.path),
-            lines: self.lines,
-        };
+        let at = |(index, node)| At { node, path: format!("{}[{index}]", self.path), lines: self.lines };
         nodes.iter().enumerate().map(at).collect()
     }
 
@@ -197,11 +158,7 @@ impl<'a> At<'a> {
                 Some(first) => self.duplicate_key(problems, key, *first),
                 None => {
                     found.insert(&key.name, key.line);
-                    let at = At {
-                        node,
-                        path: self.child_path(&key.name),
-                        lines: self.lines,
-                    };
+                    let at = At { node, path: self.child_path(&key.name), lines: self.lines };
                     unique.push((key.name.as_str(), at));
                 }
             }
@@ -219,10 +176,7 @@ impl<'a> At<'a> {
             Some(line) => format!(" (first on line {line})"),
             None => String::new(),
         };
-        let place = Place {
-            path: self.child_path(&key.name),
-            line: key.line.filter(|_| self.lines),
-        };
+        let place = Place { path: self.child_path(&key.name), line: key.line.filter(|_| self.lines) };
         problems.error(
             place,
             Code::DuplicateKey,
@@ -250,10 +204,7 @@ impl<'a> At<'a> {
                 suggest::remedy(name, known),
             );
         }
-        Some(Fields {
-            place: self.place(),
-            entries: fields,
-        })
+        Some(Fields { place: self.place(), entries: fields })
     }
 
     /// A mapping of texts to texts.
@@ -300,10 +251,7 @@ impl<'a> At<'a> {
     /// The place of a path below this node.
     pub fn inside(&self, path: &str) -> Place {
         let separator = if path.is_empty() || path == "." || path.starts_with('[') { "" } else { "." };
-        Place {
-            path: format!("{}{separator}{}", self.path, path.trim_matches('.')),
-            line: self.place().line,
-        }
+        Place { path: format!("{}{separator}{}", self.path, path.trim_matches('.')), line: self.place().line }
     }
 }
 
@@ -325,12 +273,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The paths of `json` that are not in `understood`; empty values do not count, since the API leaves them out.
-fn unknown_paths(
-    json: &serde_json::Value,
-    understood: &serde_json::Value,
-    path: String,
-    unknown: &mut Vec<String>,
-) {
+fn unknown_paths(json: &serde_json::Value, understood: &serde_json::Value, path: String, unknown: &mut Vec<String>) {
     use serde_json::Value;
     match (json, understood) {
         (Value::Object(given), known) => {

@@ -20,10 +20,7 @@ impl ImageReference {
     /// What is wrong with it, and how to put it right.
     pub fn parse(text: &str) -> Result<Self, NotAReference> {
         match text.parse::<Reference>() {
-            Ok(parsed) => Ok(Self {
-                spelling: text.to_owned(),
-                parsed,
-            }),
+            Ok(parsed) => Ok(Self { spelling: text.to_owned(), parsed }),
             Err(error) => Err(NotAReference::new(text, &error)),
         }
     }
@@ -83,40 +80,39 @@ impl NotAReference {
     fn new(text: &str, error: &ParseError) -> Self {
         let (why, remedy) = match error {
             _ if text.is_empty() => ("it is empty", "name an image, such as nginx:1.27"),
-            _ if text.contains(char::is_whitespace) => {
-                ("it contains white space", "remove the white space")
-            }
-            _ if text.contains("://") => {
-                ("it begins with a scheme", "leave out everything up to and with ://")
-            }
-            ParseError::NameContainsUppercase => (
+            _ if text.contains(char::is_whitespace) => ("it contains white space", "remove the white space"),
+            _ if text.contains("://") => ("it begins with a scheme", "leave out everything up to and with ://"),
+            _ if repository_has_upper_case(text) => (
                 "the repository has upper case letters",
                 "write the repository in lower case; only tags may have upper case letters",
             ),
-            ParseError::NameTooLong => (
-                "the name is longer than 255 characters",
-                "check that this is one reference only",
-            ),
+            ParseError::NameTooLong => {
+                ("the name is longer than 255 characters", "check that this is one reference only")
+            }
             ParseError::TagInvalidFormat => (
                 "the tag is malformed",
                 "a tag has at most 128 letters, digits, '_', '.' and '-', and begins with none of '.' and '-'",
             ),
-            ParseError::DigestInvalidFormat
-            | ParseError::DigestInvalidLength
-            | ParseError::DigestUnsupported => (
-                "the digest is malformed",
-                "write it as @sha256: and 64 hexadecimal digits",
-            ),
-            _ => (
-                "it is malformed",
-                "write it as [registry/]repository[:tag][@sha256:…], such as ghcr.io/acme/app:1.0",
-            ),
+            ParseError::DigestInvalidFormat | ParseError::DigestInvalidLength | ParseError::DigestUnsupported => {
+                ("the digest is malformed", "write it as @sha256: and 64 hexadecimal digits")
+            }
+            _ => {
+                ("it is malformed", "write it as [registry/]repository[:tag][@sha256:…], such as ghcr.io/acme/app:1.0")
+            }
         };
-        Self {
-            message: format!("{text:?} is not an image reference: {why}"),
-            remedy: remedy.to_owned(),
-        }
+        Self { message: format!("{text:?} is not an image reference: {why}"), remedy: remedy.to_owned() }
     }
+}
+
+/// Looks at everything after the registry and before tag and digest; the parser only says "malformed" to upper case.
+fn repository_has_upper_case(text: &str) -> bool {
+    let name = text.split('@').next().unwrap_or_default();
+    let repository = match name.split_once('/') {
+        Some((registry, rest)) if registry.contains(['.', ':']) => rest,
+        _ => name,
+    };
+    let tag = repository.rfind(':').filter(|colon| !repository[*colon..].contains('/'));
+    repository[..tag.unwrap_or(repository.len())].contains(|c: char| c.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -131,10 +127,7 @@ mod tests {
     fn the_spelling_is_kept_and_the_normal_form_compares() {
         let short = parse("nginx");
         assert_eq!(short.as_str(), "nginx");
-        assert_eq!(
-            short.normal_form(),
-            parse("docker.io/library/nginx:latest").normal_form()
-        );
+        assert_eq!(short.normal_form(), parse("docker.io/library/nginx:latest").normal_form());
         assert_ne!(short.normal_form(), parse("nginx:1.27").normal_form());
     }
 

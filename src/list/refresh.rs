@@ -31,10 +31,20 @@ pub const MODES: [&str; 2] = ["Always", "Recreate"];
 pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
     let mut refresh = Refresh::default();
     if let (Some((place, _)), Some(_)) = (&written.schedule, &written.every) {
-        problems.error(place.clone(), Code::Conflict, "an interval and a schedule exclude each other", "keep one of them");
+        problems.error(
+            place.clone(),
+            Code::Conflict,
+            "an interval and a schedule exclude each other",
+            "keep one of them",
+        );
     }
     if let (Some((place, _)), None) = (&written.time_zone, &written.schedule) {
-        problems.error(place.clone(), Code::Conflict, "a time zone without a schedule means nothing", "add a schedule, or remove the time zone");
+        problems.error(
+            place.clone(),
+            Code::Conflict,
+            "a time zone without a schedule means nothing",
+            "add a schedule, or remove the time zone",
+        );
     }
     if let Some((place, mode)) = written.mode {
         refresh.mode = parse_mode(&place, &mode, problems);
@@ -53,7 +63,12 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
         "Always" => RefreshMode::Always,
         "Recreate" => RefreshMode::Recreate,
         _ => {
-            problems.error(place.clone(), Code::InvalidValue, format!("there is no mode {mode:?}"), suggest::remedy(mode, &MODES));
+            problems.error(
+                place.clone(),
+                Code::InvalidValue,
+                format!("there is no mode {mode:?}"),
+                suggest::remedy(mode, &MODES),
+            );
             RefreshMode::default()
         }
     }
@@ -63,7 +78,12 @@ fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> 
     let interval = match parse_interval(&text) {
         Ok(interval) => interval,
         Err(error) => {
-            problems.error(place, Code::InvalidValue, format!("{text:?} is not an interval: {error}"), "write it as 30m, 6h or 1h 30m");
+            problems.error(
+                place,
+                Code::InvalidValue,
+                format!("{text:?} is not an interval: {error}"),
+                "write it as 30m, 6h or 1h 30m",
+            );
             return None;
         }
     };
@@ -75,7 +95,12 @@ pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Pro
     if (Schedule::MIN_INTERVAL..=Schedule::MAX_INTERVAL).contains(&interval) {
         return Some(interval);
     }
-    problems.error(place, Code::OutOfRange, format!("{interval:#} is no interval that a registry and a cluster can follow"), "choose one from a minute to a year");
+    problems.error(
+        place,
+        Code::OutOfRange,
+        format!("{interval:#} is no interval that a registry and a cluster can follow"),
+        "choose one from a minute to a year",
+    );
     None
 }
 
@@ -85,7 +110,12 @@ fn cron((place, pattern): Placed, zone: Option<Placed>, problems: &mut Problems)
         Some((zone_place, name)) => match parse_zone(&name) {
             Ok(zone) => zone,
             Err(error) => {
-                problems.error(zone_place, Code::InvalidValue, error, "write an IANA name, such as Europe/Berlin or UTC");
+                problems.error(
+                    zone_place,
+                    Code::InvalidValue,
+                    error,
+                    "write an IANA name, such as Europe/Berlin or UTC",
+                );
                 return None;
             }
         },
@@ -104,7 +134,12 @@ pub fn pull_rate(place: &Place, number: i128, problems: &mut Problems) -> PullRa
     match u32::try_from(number).ok().filter(|rate| *rate <= PullRate::MAX) {
         Some(rate) => PullRate(rate),
         None => {
-            problems.error(place.clone(), Code::OutOfRange, format!("{number} is no number of nodes per minute"), format!("write a number from 1 to {}, or 0 for all at once", PullRate::MAX));
+            problems.error(
+                place.clone(),
+                Code::OutOfRange,
+                format!("{number} is no number of nodes per minute"),
+                format!("write a number from 1 to {}, or 0 for all at once", PullRate::MAX),
+            );
             PullRate::default()
         }
     }

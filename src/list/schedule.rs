@@ -51,15 +51,10 @@ impl CronSchedule {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn parse(pattern: &str, zone: TimeZone) -> Result<Self, String> {
-        let parser = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build();
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let pattern = parser.parse(pattern).map_err(|error| error.to_string())?;
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-        pattern
-            .find_next_occurrence(&probe, false)
-            .map_err(|_| "no such time ever comes".to_owned())?;
+        pattern.find_next_occurrence(&probe, false).map_err(|_| "no such time ever comes".to_owned())?;
         Ok(Self { pattern, zone })
     }
 }
@@ -90,55 +85,34 @@ mod tests {
 
     fn cron(pattern: &str, zone: &str) -> Schedule {
         let zone = parse_zone(zone).expect("a zone");
-        Schedule::Cron(Box::new(
-            CronSchedule::parse(pattern, zone).expect("a pattern"),
-        ))
+        Schedule::Cron(Box::new(CronSchedule::parse(pattern, zone).expect("a pattern")))
     }
 
     #[test]
     fn an_interval_counts_from_the_last_round() {
         let schedule = Schedule::Every(SignedDuration::from_hours(1));
-        assert_eq!(
-            schedule.next_after(at("2026-01-01T10:30:00Z")),
-            Some(at("2026-01-01T11:30:00Z"))
-        );
+        assert_eq!(schedule.next_after(at("2026-01-01T10:30:00Z")), Some(at("2026-01-01T11:30:00Z")));
     }
 
     #[test]
     fn cron_is_read_in_its_zone() {
         let nightly = cron("0 3 * * 1-5", "Europe/Berlin");
         // Friday night in winter, then the weekend, then Monday.
-        assert_eq!(
-            nightly.next_after(at("2026-01-09T03:00:00Z")),
-            Some(at("2026-01-12T02:00:00Z"))
-        );
-        assert_eq!(
-            nightly.next_after(at("2026-07-06T12:00:00Z")),
-            Some(at("2026-07-07T01:00:00Z"))
-        );
+        assert_eq!(nightly.next_after(at("2026-01-09T03:00:00Z")), Some(at("2026-01-12T02:00:00Z")));
+        assert_eq!(nightly.next_after(at("2026-07-06T12:00:00Z")), Some(at("2026-07-07T01:00:00Z")));
     }
 
     #[test]
     fn a_skipped_time_is_made_up_and_a_doubled_one_is_due_once() {
         let schedule = cron("30 2 * * *", "Europe/Berlin");
         // 2026-03-29: 02:00 becomes 03:00, so there is no 02:30.
-        let spring = schedule
-            .next_after(at("2026-03-28T12:00:00Z"))
-            .expect("due");
+        let spring = schedule.next_after(at("2026-03-28T12:00:00Z")).expect("due");
         assert_eq!(spring, at("2026-03-29T01:00:00Z"));
-        assert_eq!(
-            schedule.next_after(spring),
-            Some(at("2026-03-30T00:30:00Z"))
-        );
+        assert_eq!(schedule.next_after(spring), Some(at("2026-03-30T00:30:00Z")));
         // 2026-10-25: 03:00 becomes 02:00, so there are two 02:30.
-        let autumn = schedule
-            .next_after(at("2026-10-24T12:00:00Z"))
-            .expect("due");
+        let autumn = schedule.next_after(at("2026-10-24T12:00:00Z")).expect("due");
         assert_eq!(autumn, at("2026-10-25T00:30:00Z"));
-        assert_eq!(
-            schedule.next_after(autumn),
-            Some(at("2026-10-26T01:30:00Z"))
-        );
+        assert_eq!(schedule.next_after(autumn), Some(at("2026-10-26T01:30:00Z")));
     }
 
     #[test]

@@ -64,12 +64,10 @@ impl Node {
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             budget: serde_yaml::budget! { max_depth: 64, max_nodes: 200_000, max_events: 500_000 },
         };
-        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options)
-            .map(Node::from)
-            .map_err(|error| NotYaml {
-                line: error.location().and_then(line),
-                message: first_line(&error.without_snippet().to_string()),
-            })
+        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(|error| NotYaml {
+            line: error.location().and_then(line),
+            message: first_line(&error.without_snippet().to_string()),
+        })
     }
 
     /// Parses JSON. Every JSON text is YAML too, so one reader makes both trees, and sees a key that stands twice.
@@ -86,16 +84,11 @@ impl Node {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
-            Value::Integer(value) => i64::try_from(*value)
-                .map(Into::into)
-                .unwrap_or_else(|_| value.to_string().into()),
+            Value::Integer(value) => i64::try_from(*value).map(Into::into).unwrap_or_else(|_| value.to_string().into()),
             Value::Float(value) => (*value).into(),
             Value::Text(text) => text.as_str().into(),
             Value::Sequence(nodes) => nodes.iter().map(Node::to_json).collect(),
-            Value::Mapping(entries) => entries
-                .iter()
-                .map(|(key, node)| (key.name.clone(), node.to_json()))
-                .collect(),
+            Value::Mapping(entries) => entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
         }
     }
 
@@ -114,10 +107,7 @@ impl Node {
 
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Self {
-        Self {
-            line: line(spanned.referenced),
-            value: spanned.value,
-        }
+        Self { line: line(spanned.referenced), value: spanned.value }
     }
 }
 
@@ -191,10 +181,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let key = Key {
-                line: line(key.referenced),
-                name: key.value,
-            };
+            let key = Key { line: line(key.referenced), name: key.value };
             entries.push((key, map.next_value::<Spanned<Value>>()?.into()));
         }
         Ok(Value::Mapping(entries))
@@ -206,23 +193,15 @@ mod tests {
     use super::*;
 
     fn entry<'a>(node: &'a Node, name: &str) -> &'a Node {
-        let Value::Mapping(entries) = &node.value else {
-            panic!("not a mapping: {node:?}")
-        };
-        &entries
-            .iter()
-            .find(|(key, _)| key.name == name)
-            .expect("the key is there")
-            .1
+        let Value::Mapping(entries) = &node.value else { panic!("not a mapping: {node:?}") };
+        &entries.iter().find(|(key, _)| key.name == name).expect("the key is there").1
     }
 
     #[test]
     fn every_key_and_value_knows_its_line() {
         let node = Node::from_yaml("a: 1\nb:\n  - x\n  - c: true\n").expect("valid YAML");
         assert_eq!(entry(&node, "a").line, Some(1));
-        let Value::Sequence(items) = &entry(&node, "b").value else {
-            panic!("not a sequence")
-        };
+        let Value::Sequence(items) = &entry(&node, "b").value else { panic!("not a sequence") };
         assert_eq!(items[0].line, Some(3));
         assert_eq!(entry(&items[1], "c").value, Value::Bool(true));
         assert_eq!(entry(&items[1], "c").line, Some(4));
@@ -231,9 +210,7 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_kept_twice() {
         let node = Node::from_yaml("a: 1\na: 2\n").expect("valid YAML");
-        let Value::Mapping(entries) = node.value else {
-            panic!("not a mapping")
-        };
+        let Value::Mapping(entries) = node.value else { panic!("not a mapping") };
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].0.line, Some(2));
     }

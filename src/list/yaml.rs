@@ -17,8 +17,18 @@ pub const KEY: &str = "images.yaml";
 pub const TOP_KEYS: [&str; 6] = ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations"];
 /// The keys of a group.
 pub const GROUP_KEYS: [&str; 12] = [
-    "name", "images", "nodeSelector", "affinity", "tolerations", "architectures", "imagePullSecrets",
-    "serviceAccountName", "resources", "priorityClassName", "podLabels", "podAnnotations",
+    "name",
+    "images",
+    "nodeSelector",
+    "affinity",
+    "tolerations",
+    "architectures",
+    "imagePullSecrets",
+    "serviceAccountName",
+    "resources",
+    "priorityClassName",
+    "podLabels",
+    "podAnnotations",
 ];
 /// The keys of an image that is more than a reference.
 pub const IMAGE_KEYS: [&str; 2] = ["name", "image"];
@@ -36,10 +46,7 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     let node = match Node::from_yaml(text) {
         Ok(node) => node,
         Err(error) => {
-            let place = super::reader::Place {
-                path: KEY.to_owned(),
-                line: error.line,
-            };
+            let place = super::reader::Place { path: KEY.to_owned(), line: error.line };
             problems.error(place, Code::InvalidYaml, error.message, "correct the YAML at this line");
             return None;
         }
@@ -106,7 +113,12 @@ fn check_api_version(fields: &Fields, problems: &mut Problems) {
     if let Some(text) = at.text(problems)
         && text != API_VERSION
     {
-        problems.error(at.place(), Code::InvalidValue, format!("this version of kube-prepull does not know {text:?}"), format!("write {API_VERSION}, or leave the key out"));
+        problems.error(
+            at.place(),
+            Code::InvalidValue,
+            format!("this version of kube-prepull does not know {text:?}"),
+            format!("write {API_VERSION}, or leave the key out"),
+        );
     }
 }
 
@@ -146,7 +158,12 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
             } else {
                 "give every group a name of its own"
             };
-            problems.error(item.place(), Code::DuplicateName, format!("the group \"{}\" stands twice", group.name), remedy);
+            problems.error(
+                item.place(),
+                Code::DuplicateName,
+                format!("the group \"{}\" stands twice", group.name),
+                remedy,
+            );
         }
         groups.push(group);
     }
@@ -231,11 +248,7 @@ fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
     let place = at.place();
     if !at.is_mapping() {
         let reference = group::reference(&place, at.text(problems)?, problems)?;
-        return Some(ImageEntry {
-            place,
-            name: None,
-            reference,
-        });
+        return Some(ImageEntry { place, name: None, reference });
     }
     let fields = at.fields(&IMAGE_KEYS, problems)?;
     let name = fields.get("name").and_then(|name| {
@@ -247,11 +260,7 @@ fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
         return None;
     };
     let reference = group::reference(&image.place(), image.text(problems)?, problems)?;
-    Some(ImageEntry {
-        place,
-        name,
-        reference,
-    })
+    Some(ImageEntry { place, name, reference })
 }
 
 /// Names of Secrets, or mappings with a name as a pod has them.
@@ -259,11 +268,9 @@ fn secrets(at: &At, problems: &mut Problems) -> Vec<ResourceName> {
     let mut secrets = Vec::new();
     for item in at.items(problems) {
         let name = if item.is_mapping() {
-            item.fields(&["name"], problems)
-                .and_then(|fields| named(&fields, "name", "a Secret", problems))
+            item.fields(&["name"], problems).and_then(|fields| named(&fields, "name", "a Secret", problems))
         } else {
-            item.text(problems)
-                .and_then(|text| group::object_name(&item.place(), "a Secret", text, problems))
+            item.text(problems).and_then(|text| group::object_name(&item.place(), "a Secret", text, problems))
         };
         secrets.extend(name);
     }

@@ -1,7 +1,24 @@
-//! plan
-/// x
-pub const HASH_LENGTH: usize = 10;
-/// y
-pub const INIT_CONTAINER: &str = "install-holder";
-/// z
-pub fn short_hash(bytes: &[u8]) -> String { format!("{:010}", bytes.len()) }
+//! Config + facts + coverage + now → what to create, repair and delete. Pure.
+//!
+//! - [`rounds`]: which generations there should be: the decisions
+//! - [`retiring`]: whether an older generation is still needed anywhere
+//! - [`daemon_set`]: a generation's DaemonSet
+//! - [`affinity`]: keeping pods off nodes that no holder can run on
+//! - [`generation`]: reading a generation back from its DaemonSet
+//! - [`verdict`]: what is written on a list about itself
+//! - [`labels`], [`hash`]: how objects are known and named
+
+mod affinity;
+pub mod daemon_set;
+pub mod generation;
+mod hash;
+pub mod labels;
+mod retiring;
+pub mod rounds;
+pub mod verdict;
+
+pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};
+pub use generation::{Generation, Record};
+pub use hash::{HASH_LENGTH, short_hash};
+pub use rounds::{Action, Cause, Facts, Plan, plan};
+pub use verdict::Verdict;

@@ -1,0 +1,75 @@
+//! What can go wrong with a cluster, in words.
+
+use kube::core::Status;
+
+/// An error while reading or writing the cluster. All of them are tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A right is missing.
+    #[error("not allowed to {action}: {message}; grant the controller's Role this right")]
+    Forbidden {
+        /// What was tried.
+        action: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// The API server refused what was asked.
+    #[error("cannot {action}: the API server says: {message}")]
+    Refused {
+        /// What was tried.
+        action: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// The API server could not be reached, or its answer could not be read.
+    #[error("cannot {action}: {source}")]
+    Unreachable {
+        /// What was tried.
+        action: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// A name that a DaemonSet needs belongs to somebody else's.
+    #[error(
+        "the DaemonSet {name} exists and is not kube-prepull's; delete or rename it, or choose another DAEMONSET_NAME"
+    )]
+    Foreign {
+        /// The name.
+        name: String,
+    },
+    /// The cluster did not answer in time.
+    #[error("the cluster did not answer within {seconds} s")]
+    TimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+impl Error {
+    /// Says what was tried when `error` came back.
+    pub fn new(action: impl Into<String>, error: kube::Error) -> Self {
+        let action = action.into();
+        match error {
+            kube::Error::Api(status) => Self::from_status(action, *status),
+            other => Self::Unreachable { action, source: Box::new(other) },
+        }
+    }
+
+    fn from_status(action: String, status: Status) -> Self {
+        if status.is_forbidden() && status.message.contains("cannot ") {
+            return Self::Forbidden { action, message: status.message };
+        }
+        Self::Refused { action, message: status.message }
+    }
+
+    /// The stable name of the kind, for Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Forbidden { .. } => "MissingRight",
+            Self::Refused { .. } => "Refused",
+            Self::Unreachable { .. } => "Unreachable",
+            Self::Foreign { .. } => "ForeignDaemonSet",
+            Self::TimedOut { .. } => "TimedOut",
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Watches and writes: the only code that talks to a cluster.
+//!
+//! ```text
+//! watch ─► Observed ─► controller: one worker per list ─► reconcile ─► plan (pure) ─► apply
+//! ```
+//! - [`connect`]: a client for the cluster that was named
+//! - [`watch`]: what the cluster says → [`observed::Observed`], and which list it concerns
+//! - [`controller`]: a worker per list, each with its own backoff, so that one cannot starve another
+//! - [`reconcile`]: plan on what was observed; if there is something to do, look again and do that
+//! - [`apply`]: the only writes
+//! - [`events`]: what the user is told
+//! - [`surroundings`]: what kind of cluster this is, and what the controller itself belongs to
+
+mod apply;
+pub mod connect;
+pub mod controller;
+mod error;
+mod events;
+mod observed;
+mod reconcile;
+mod surroundings;
+mod watch;
+
+pub use error::Error;
+pub use surroundings::Installation;
+
+/// The name under which the controller owns fields (server-side apply) and reports Events.
+pub const FIELD_MANAGER: &str = "kube-prepull";

@@ -1,0 +1,58 @@
+//! What the watches have seen.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::Store;
+
+use crate::coverage::{Coverage, Node, SlimNode};
+use crate::plan::{Generation, labels};
+
+/// What the watches have seen, each on its own schedule: it may be a moment old.
+#[derive(Clone)]
+pub struct Observed {
+    /// The lists: one store for the labelled ones, and one for each that was named.
+    pub lists: Vec<Store<ConfigMap>>,
+    /// The DaemonSets of all lists.
+    pub daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
+    /// The nodes, if the controller may read them.
+    pub nodes: Option<Store<SlimNode>>,
+    /// Who has what.
+    pub coverage: SharedCoverage,
+}
+
+/// The coverage that the pods' watch folds and the workers read.
+#[derive(Clone, Default)]
+pub struct SharedCoverage(Arc<Mutex<Coverage>>);
+
+impl SharedCoverage {
+    /// The coverage as it is now. A panic elsewhere leaves it as good as it was: every change is a single step.
+    pub fn lock(&self) -> MutexGuard<'_, Coverage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observed {
+    /// The list whose label value is `list`.
+    pub fn list(&self, list: &str) -> Option<Arc<ConfigMap>> {
+        self.lists.iter().find_map(|store| store.find(|config_map| labels::list_value(&config_map.name_any()) == list))
+    }
+
+    /// The DaemonSets of a list.
+    pub fn generations(&self, list: &str) -> Vec<Generation> {
+        let of_list = |daemon_set: &PartialObjectMeta<DaemonSet>| {
+            daemon_set.labels().get(labels::LIST).is_some_and(|it| it == list)
+        };
+        let daemon_sets = self.daemon_sets.state_filter(of_list);
+        daemon_sets.iter().filter_map(|daemon_set| Generation::from_metadata(&daemon_set.metadata)).collect()
+    }
+
+    /// The nodes, if the controller may read them.
+    pub fn nodes(&self) -> Option<Vec<Node>> {
+        let nodes = self.nodes.as_ref()?.state();
+        Some(nodes.iter().map(|node| Node::from(&**node)).collect())
+    }
+}

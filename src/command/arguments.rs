@@ -1,0 +1,153 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps container images warm on every node of a Kubernetes cluster.
+#[derive(Debug, Parser)]
+#[command(name = "kube-prepull", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller: keep the images of all lists on all nodes
+    Run(RunArguments),
+    /// Print the manifests that a list becomes, without a cluster
+    Render(RenderArguments),
+    /// Ask the controller to look at a list's tags again
+    Refresh(RefreshArguments),
+}
+
+/// How to find the cluster.
+#[derive(Debug, Args)]
+pub struct ClusterArguments {
+    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The namespace of the lists [default: the kubeconfig's, or the pod's own]
+    #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+/// The image that holders come from.
+#[derive(Debug, Args)]
+pub struct HolderArguments {
+    /// kube-prepull's own image, which new generations take the holder from
+    #[arg(long, env = "HOLDER_IMAGE", value_name = "IMAGE", default_value = concat!("kube-prepull:", env!("CARGO_PKG_VERSION")))]
+    pub holder_image: String,
+    /// The ServiceAccount of pods whose group names none [default: the namespace's default]
+    #[arg(long, env = "POD_SERVICE_ACCOUNT", value_name = "NAME")]
+    pub pod_service_account: Option<String>,
+}
+
+/// What kind of cluster it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlatformArgument {
+    /// OpenShift is known by its API group security.openshift.io
+    Auto,
+    /// Pods name their own user, 65532
+    Kubernetes,
+    /// The user of pods is left to the SecurityContextConstraints
+    Openshift,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON otherwise
+    Auto,
+    /// For people
+    Human,
+    /// An object per line
+    Json,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// Where holders come from.
+    #[command(flatten)]
+    pub holder: HolderArguments,
+    /// A list that has no label kube-prepull.io/image-list=true; may be given several times
+    #[arg(long = "config-map", env = "CONFIG_MAPS", value_name = "NAME", value_delimiter = ',')]
+    pub config_maps: Vec<String>,
+    /// The controller's own Deployment: what is made goes when it goes
+    #[arg(long, env = "DEPLOYMENT_NAME", value_name = "NAME")]
+    pub deployment: Option<String>,
+    /// What kind of cluster it is
+    #[arg(long, env = "PLATFORM", value_name = "KIND", default_value = "auto")]
+    pub platform: PlatformArgument,
+    /// Do without reading nodes: rounds are not spread out, and nodes that are gone are known by their pods only
+    #[arg(long, env = "NAMESPACED_ONLY")]
+    pub namespaced_only: bool,
+    /// Where /livez and /readyz are served
+    #[arg(long, env = "LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// How log lines look
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as kube_prepull=debug
+    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub struct RenderArguments {
+    /// The list: a ConfigMap's manifest or the text of an images.yaml; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to print the manifests
+    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
+    pub output: ManifestFormat,
+    /// The namespace of a list whose manifest names none
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub namespace: String,
+    /// The name of a list that is only a text of images.yaml
+    #[arg(long, value_name = "NAME", default_value = "images")]
+    pub name: String,
+    /// Print what OpenShift gets
+    #[arg(long)]
+    pub openshift: bool,
+    /// The number of nodes that the pulls are spread over
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub nodes: usize,
+    /// The instant at which pulls begin, as RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub epoch: Option<jiff::Timestamp>,
+    /// Where holders come from.
+    #[command(flatten)]
+    pub holder: HolderArguments,
+}
+
+/// How manifests are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ManifestFormat {
+    /// YAML documents
+    Yaml,
+    /// One JSON List
+    Json,
+}
+
+/// Arguments of `refresh`.
+#[derive(Debug, Args)]
+pub struct RefreshArguments {
+    /// The list: the name of its ConfigMap
+    pub list: String,
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}

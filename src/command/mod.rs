@@ -1,0 +1,55 @@
+//! What the user runs.
+//!
+//! - [`arguments`]: the command line
+//! - [`run`]: the controller
+//! - [`render`]: list in, manifests out, offline
+//! - [`refresh`]: asks for a refresh of a list
+//! - [`source`]: reading a list from a file
+//! - [`logging`]: how the controller logs
+
+pub mod arguments;
+mod health;
+mod logging;
+mod refresh;
+mod render;
+mod run;
+mod source;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was asked for is so.
+    Good,
+    /// It is not, and the reasons were printed.
+    Not,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Good => Self::SUCCESS,
+            Outcome::Not => Self::FAILURE,
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+///
+/// # Errors
+/// Whatever kept it from being carried out.
+pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
+    match arguments.command {
+        Command::Run(arguments) => block_on(run::run(arguments)),
+        Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
+        Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
+    }
+}
+
+/// One thread is enough: the controller waits for the cluster nearly all of the time.
+fn block_on(future: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}

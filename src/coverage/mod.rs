@@ -1,0 +1,106 @@
+//! Pods and nodes → who has what. Pure.
+//!
+//! [`Coverage`] is a fold over the changes of pods: it can be driven by plain calls, in any order, and holds no more of a
+//! pod than the plan and the user's view need.
+
+mod node;
+mod pod;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+pub use node::{Node, SlimNode};
+pub use pod::{Hold, ImageState, SlimPod};
+
+use crate::plan::labels;
+
+/// Which pod holds what on which node.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    pods: HashMap<String, CoveringPod>,
+    /// References and names repeat in every pod; each is kept once.
+    texts: HashSet<Arc<str>>,
+}
+
+/// A pod of a generation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoveringPod {
+    /// The list it belongs to (the value of its label).
+    pub list: Arc<str>,
+    /// The name of the generation's DaemonSet.
+    pub generation: Arc<str>,
+    /// The node it is bound to, once it is.
+    pub node: Option<Arc<str>>,
+    /// Whether it is about to go.
+    pub deleting: bool,
+    /// Its images, in the order in which they are pulled.
+    pub images: Vec<CoveredImage>,
+}
+
+/// One image in one pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoveredImage {
+    /// The image, as the list spells it.
+    pub reference: Arc<str>,
+    /// What became of it.
+    pub state: ImageState,
+    /// What the runtime says the reference stands for; empty where it has not said so.
+    pub image_id: Arc<str>,
+}
+
+impl Coverage {
+    /// Takes in a pod as it is now. A pod of no generation is left out.
+    pub fn apply(&mut self, pod: &SlimPod) {
+        let Some(uid) = pod.metadata.uid.clone() else { return };
+        match self.covering(pod) {
+            Some(covering) => self.pods.insert(uid, covering),
+            None => self.pods.remove(&uid),
+        };
+    }
+
+    /// Takes in that a pod is gone.
+    pub fn delete(&mut self, pod: &SlimPod) {
+        if let Some(uid) = &pod.metadata.uid {
+            self.pods.remove(uid);
+        }
+    }
+
+    /// The pods of a list.
+    pub fn pods_of<'a>(&'a self, list: &'a str) -> impl Iterator<Item = &'a CoveringPod> {
+        self.pods.values().filter(move |pod| &*pod.list == list)
+    }
+
+    fn covering(&mut self, pod: &SlimPod) -> Option<CoveringPod> {
+        let list = pod::label(&pod.metadata, labels::LIST)?;
+        let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        let status = pod.status.clone().unwrap_or_default();
+        let images = pod.spec.containers.iter().map(|container| {
+            let reported = status.container_statuses.iter().find(|status| status.name == container.name);
+            CoveredImage {
+                reference: self.text(&container.image),
+                state: pod::image_state(&status, &container.name),
+                image_id: self.text(reported.map_or("", |status| &status.image_id)),
+            }
+        });
+        let images = images.collect();
+        Some(CoveringPod {
+            list: self.text(list),
+            generation: self.text(&owner.name),
+            node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+            images,
+        })
+    }
+
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&new));
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests;

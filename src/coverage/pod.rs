@@ -1,0 +1,194 @@
+//! The few fields of a pod that coverage needs, and what they say about each image.
+
+use kube::core::{Object, ObjectMeta};
+use serde::Deserialize;
+
+/// A pod, decoded without everything that coverage does not need: at thousands of pods that is most of it.
+pub type SlimPod = Object<PodSpec, PodStatus>;
+
+/// The part of a pod's spec that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    /// The node it is bound to.
+    pub node_name: Option<String>,
+    /// Its containers, in the order in which their images are pulled.
+    pub containers: Vec<Container>,
+}
+
+/// A container's name and image.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Its image, as the list spells it.
+    pub image: String,
+}
+
+/// The part of a pod's status that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    /// What became of the init container.
+    pub init_container_statuses: Vec<ContainerStatus>,
+    /// What became of the containers.
+    pub container_statuses: Vec<ContainerStatus>,
+}
+
+/// The part of a container's status that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatus {
+    /// The container's name.
+    pub name: String,
+    /// What the runtime says the tag is: `name@sha256:…`, or an id of its own.
+    #[serde(rename = "imageID")]
+    pub image_id: String,
+    /// What it is now.
+    pub state: ContainerState,
+    /// What it was before it was started again.
+    pub last_state: ContainerState,
+}
+
+/// What a container is: one of these, or none of them for one that waits without a reason.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    /// It is not there yet, or not again.
+    pub waiting: Option<Waiting>,
+    /// It runs.
+    pub running: Option<Running>,
+    /// It has ended.
+    pub terminated: Option<Terminated>,
+}
+
+/// Why a container waits.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// The kubelet's word for it.
+    pub reason: String,
+    /// The runtime's or the registry's words.
+    pub message: String,
+}
+
+/// A container runs; since when does not matter here.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Running {}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Terminated {
+    /// The container that ended; empty where there never was one.
+    #[serde(rename = "containerID")]
+    pub container_id: String,
+    /// Its exit code.
+    pub exit_code: i32,
+    /// The kubelet's word for it.
+    pub reason: String,
+    /// More words.
+    pub message: String,
+}
+
+/// How firmly a container keeps its image on the node. A greater one is firmer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// There is no container, so the kubelet's garbage collector may take the image.
+    None,
+    /// The container has ended. The kubelet counts its image as used as long as it keeps the dead container.
+    Exited,
+    /// The container runs.
+    Running,
+}
+
+/// What became of one image in one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// The node's turn has not come, or the pod has not begun.
+    Waiting,
+    /// The kubelet pulls it, or is about to.
+    Pulling,
+    /// Its container runs.
+    Held,
+    /// It could not be pulled.
+    Failed {
+        /// The kubelet's word for it.
+        reason: String,
+        /// The registry's words.
+        message: String,
+    },
+    /// It is on the node, but its container does not run.
+    CannotStart {
+        /// The kubelet's word for it.
+        reason: String,
+        /// The runtime's words.
+        message: String,
+        /// Whether a dead container still protects the image.
+        container_exists: bool,
+    },
+}
+
+impl ImageState {
+    /// How firmly the image is kept on the node.
+    pub fn hold(&self) -> Hold {
+        match self {
+            Self::Held => Hold::Running,
+            Self::CannotStart { container_exists: true, .. } => Hold::Exited,
+            _ => Hold::None,
+        }
+    }
+}
+
+/// The kubelet's reasons for a container that waits for its image in vain
+/// (`k8s.io/kubernetes/pkg/kubelet/images/types.go` and `k8s.io/cri-api/pkg/errors`).
+const PULL_FAILURES: [&str; 8] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ImageInspectError",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+    "ErrImagePullBackOff",
+];
+/// The reasons for a container that has not begun yet, with nothing wrong.
+const NOT_YET: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
+
+/// What a pod's status says about the image of the container `name`.
+pub fn image_state(status: &PodStatus, name: &str) -> ImageState {
+    let turn_has_come = status
+        .init_container_statuses
+        .iter()
+        .all(|init| init.state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0))
+        && !status.init_container_statuses.is_empty();
+    let not_begun = if turn_has_come { ImageState::Pulling } else { ImageState::Waiting };
+    let Some(container) = status.container_statuses.iter().find(|container| container.name == name) else {
+        return not_begun;
+    };
+    if container.state.running.is_some() {
+        return ImageState::Held;
+    }
+    if let Some(ended) = &container.state.terminated {
+        return cannot_start(&ended.reason, &ended.message, !ended.container_id.is_empty());
+    }
+    let waiting = container.state.waiting.clone().unwrap_or_default();
+    let died_before = container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty());
+    match waiting.reason.as_str() {
+        reason if PULL_FAILURES.contains(&reason) && !died_before => {
+            ImageState::Failed { reason: waiting.reason, message: waiting.message }
+        }
+        reason if NOT_YET.contains(&reason) && !died_before => not_begun,
+        reason => cannot_start(reason, &waiting.message, died_before),
+    }
+}
+
+fn cannot_start(reason: &str, message: &str, container_exists: bool) -> ImageState {
+    ImageState::CannotStart { reason: reason.to_owned(), message: message.to_owned(), container_exists }
+}
+
+/// The labels by which a pod is known to belong to a generation.
+pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.labels.as_ref()?.get(key).map(String::as_str)
+}

@@ -1,0 +1,82 @@
+use serde_json::json;
+
+use super::*;
+
+fn pod(uid: &str, node: &str, statuses: serde_json::Value) -> SlimPod {
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": uid, "uid": uid,
+            "labels": {labels::LIST: "tools"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "tools-a", "uid": "d", "controller": true}],
+        },
+        "spec": {"nodeName": node, "containers": [{"name": "one", "image": "one:1"}, {"name": "two", "image": "two:1"}]},
+        "status": {
+            "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+            "containerStatuses": statuses,
+        },
+    }))
+    .expect("a pod")
+}
+
+fn states(statuses: serde_json::Value) -> Vec<ImageState> {
+    let mut coverage = Coverage::default();
+    coverage.apply(&pod("p", "n", statuses));
+    let covering = coverage.pods_of("tools").next().expect("the pod");
+    covering.images.iter().map(|image| image.state.clone()).collect()
+}
+
+#[test]
+fn an_image_is_held_while_its_container_runs_whatever_became_of_the_others() {
+    let found = states(json!([
+        {"name": "one", "imageID": "one@sha256:1", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}},
+        {"name": "two", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}},
+    ]));
+    assert_eq!(found[0], ImageState::Held);
+    assert_eq!(found[1], ImageState::Failed { reason: "ImagePullBackOff".into(), message: "not found".into() });
+    assert_eq!(found[1].hold(), Hold::None);
+}
+
+#[test]
+fn a_dead_container_still_protects_its_image_but_less_than_a_running_one() {
+    let found = states(json!([
+        {"name": "one", "state": {"terminated": {"exitCode": 137, "containerID": "containerd://x"}}},
+        {"name": "two", "state": {"waiting": {"reason": "ImagePullBackOff"}}, "lastState": {"terminated": {"exitCode": 137, "containerID": "containerd://y"}}},
+    ]));
+    assert_eq!(found[0].hold(), Hold::Exited);
+    assert_eq!(found[1].hold(), Hold::Exited);
+    assert!(Hold::Exited < Hold::Running);
+}
+
+#[test]
+fn an_image_that_cannot_be_started_is_told_apart_from_one_that_cannot_be_pulled() {
+    let found = states(json!([
+        {"name": "one", "state": {"waiting": {"reason": "CreateContainerError", "message": "no such file"}}},
+        {"name": "two", "state": {"waiting": {"reason": "ContainerCreating"}}},
+    ]));
+    assert!(matches!(&found[0], ImageState::CannotStart { container_exists: false, .. }));
+    assert_eq!(found[1], ImageState::Pulling);
+}
+
+#[test]
+fn before_the_turn_of_the_node_images_wait() {
+    let mut waiting = pod("p", "n", json!([]));
+    if let Some(status) = &mut waiting.status {
+        status.init_container_statuses[0].state = Default::default();
+    }
+    let mut coverage = Coverage::default();
+    coverage.apply(&waiting);
+    assert!(coverage.pods_of("tools").flat_map(|pod| &pod.images).all(|image| image.state == ImageState::Waiting));
+}
+
+#[test]
+fn a_pod_is_replaced_by_its_newest_form_and_forgotten_when_it_is_gone() {
+    let mut coverage = Coverage::default();
+    coverage.apply(&pod("p", "n", json!([])));
+    coverage.apply(&pod("p", "m", json!([])));
+    assert_eq!(coverage.pods_of("tools").count(), 1);
+    assert_eq!(coverage.pods_of("tools").next().and_then(|pod| pod.node.as_deref()), Some("m"));
+    assert_eq!(coverage.pods_of("other").count(), 0);
+    coverage.delete(&pod("p", "m", json!([])));
+    assert_eq!(coverage.pods_of("tools").count(), 0);
+}

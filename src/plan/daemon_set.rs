@@ -1,0 +1,269 @@
+//! A generation's DaemonSet, exactly as it stands in the cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+    VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
+use kube::core::ObjectMeta;
+
+use super::affinity::on_real_linux_nodes;
+use super::generation::Record;
+use super::labels;
+use crate::list::Config;
+use crate::list::config::{Group, Image, Resources};
+
+/// The name of the container that installs the holder and waits for the node's turn.
+pub const INIT_CONTAINER: &str = "install-holder";
+
+/// Where the holder lies in our own image.
+const HOLDER_IN_IMAGE: &str = "/holder";
+/// The volume that the holder is installed into, and where the containers see it.
+const VOLUME: &str = "holder";
+const MOUNT: &str = "/kube-prepull";
+const HOLDER: &str = "/kube-prepull/holder";
+/// The user of every container: the "nonroot" of distroless images, as good as any but 0.
+const USER: i64 = 65532;
+
+/// What the cluster and the installation are like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// The image that new generations take the holder from: kube-prepull's own.
+    pub holder_image: String,
+    /// The ServiceAccount of pods whose group names none.
+    pub service_account_name: Option<String>,
+    /// What kind of cluster this is.
+    pub platform: Platform,
+    /// The controller's Deployment; what it owns goes with it.
+    pub owner: Option<OwnerReference>,
+}
+
+/// The kinds of cluster that want different pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Platform {
+    /// Pods name their own user.
+    #[default]
+    Kubernetes,
+    /// The user is left to the SecurityContextConstraints, which give every namespace a range of its own.
+    OpenShift,
+}
+
+/// A list's namespace, name and accepted form.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptedList<'a> {
+    /// The namespace of the list and of everything made from it.
+    pub namespace: &'a str,
+    /// The value of the label [`labels::LIST`].
+    pub label: &'a str,
+    /// What it asks for.
+    pub config: &'a Config,
+}
+
+/// The name of the DaemonSet of that generation.
+pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
+    let beginning = match group.name.is_default() {
+        true => list.config.name.to_string(),
+        false => crate::list::names::ObjectName::shortened(&format!("{}-{}", list.config.name, group.name)).to_string(),
+    };
+    format!("{beginning}-{}", record.hash(list.label, &group.name))
+}
+
+/// Builds the DaemonSet of a generation. The same arguments always give the same object.
+pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Settings) -> DaemonSet {
+    let selector = selector(list, group, record);
+    let mut metadata_labels = selector.clone();
+    metadata_labels.insert(labels::NAME.to_owned(), labels::PROGRAM.to_owned());
+    metadata_labels.insert(labels::MANAGED_BY.to_owned(), labels::PROGRAM.to_owned());
+    DaemonSet {
+        metadata: ObjectMeta {
+            name: Some(name(list, group, record)),
+            namespace: Some(list.namespace.to_owned()),
+            labels: Some(metadata_labels),
+            annotations: Some(annotations(list.config, record)),
+            owner_references: settings.owner.clone().map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(DaemonSetSpec {
+            selector: LabelSelector { match_labels: Some(selector.clone()), ..LabelSelector::default() },
+            template: template(selector, group, record, settings),
+            update_strategy: Some(DaemonSetUpdateStrategy { type_: Some("OnDelete".to_owned()), rolling_update: None }),
+            ..DaemonSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<String, String> {
+    texts([
+        (labels::LIST, list.label),
+        (labels::GROUP, group.name.as_str()),
+        (labels::SHARD, "0"),
+        (labels::GENERATION, &record.hash(list.label, &group.name)),
+    ])
+}
+
+fn annotations(config: &Config, record: &Record) -> BTreeMap<String, String> {
+    let mut annotations = config.daemon_set_annotations.clone();
+    annotations.extend(texts([
+        (labels::CONTENT, record.content.as_str()),
+        (labels::EPOCH, &record.epoch.to_string()),
+        (labels::SPREAD, &record.spread_seconds.to_string()),
+        (labels::HOLDER_IMAGE, &record.holder_image),
+        (labels::FORMAT, &record.format.to_string()),
+    ]));
+    if let Some(request) = &record.refresh_request {
+        annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
+    }
+    annotations
+}
+
+fn template(
+    selector: BTreeMap<String, String>,
+    group: &Group,
+    record: &Record,
+    settings: &Settings,
+) -> PodTemplateSpec {
+    // Sidecars would cost memory on every node, and some refuse to start beside a container without network use.
+    let mut pod_labels = texts([("sidecar.istio.io/inject", "false")]);
+    pod_labels.extend(group.pod_labels.clone());
+    pod_labels.extend(selector);
+    pod_labels.extend(texts([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
+    let mut annotations = texts([("sidecar.istio.io/inject", "false"), ("linkerd.io/inject", "disabled")]);
+    annotations.extend(group.pod_annotations.clone());
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(pod_labels),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod_spec(group, record, settings)),
+    }
+}
+
+fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
+    let secrets = group.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.to_string() });
+    let own_account = group.service_account_name.as_ref().map(ToString::to_string);
+    let resources = resource_requirements(&group.resources);
+    PodSpec {
+        affinity: Some(on_real_linux_nodes(&group.placement)),
+        automount_service_account_token: Some(false),
+        containers: group.images.iter().map(|image| holding(image, &resources)).collect(),
+        enable_service_links: Some(false),
+        image_pull_secrets: some_unless_empty(secrets.collect()),
+        init_containers: Some(vec![installing(record, &resources)]),
+        node_selector: Some(group.placement.node_selector.clone()).filter(|selector| !selector.is_empty()),
+        priority_class_name: group.priority_class_name.as_ref().map(ToString::to_string),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: (settings.platform == Platform::Kubernetes).then_some(USER),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            ..PodSecurityContext::default()
+        }),
+        service_account_name: own_account.or_else(|| settings.service_account_name.clone()),
+        // A holder has nothing to finish.
+        termination_grace_period_seconds: Some(1),
+        tolerations: some_unless_empty(group.placement.tolerations.clone()),
+        volumes: Some(vec![Volume {
+            name: VOLUME.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("1Mi".to_owned())), medium: None }),
+            ..Volume::default()
+        }]),
+        ..PodSpec::default()
+    }
+}
+
+/// Installs the holder, then waits for the node's turn: the kubelet pulls the images of a pod's containers only after its
+/// init containers have ended.
+fn installing(record: &Record, resources: &ResourceRequirements) -> Container {
+    let arguments = [
+        "install".to_owned(),
+        holder::arguments::VERSION.to_owned(),
+        HOLDER.to_owned(),
+        record.epoch.as_second().to_string(),
+        record.spread_seconds.to_string(),
+        "$(NODE_NAME)".to_owned(),
+    ];
+    Container {
+        name: INIT_CONTAINER.to_owned(),
+        image: Some(record.holder_image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(vec![HOLDER_IN_IMAGE.to_owned()]),
+        args: Some(arguments.to_vec()),
+        env: Some(vec![EnvVar {
+            name: "NODE_NAME".to_owned(),
+            value_from: Some(EnvVarSource {
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: "spec.nodeName".to_owned(),
+                }),
+                ..EnvVarSource::default()
+            }),
+            value: None,
+        }]),
+        resources: Some(resources.clone()),
+        security_context: Some(restricted()),
+        volume_mounts: Some(vec![mount(false)]),
+        ..Container::default()
+    }
+}
+
+fn holding(image: &Image, resources: &ResourceRequirements) -> Container {
+    // A digest can never move, so the registry need not be asked again.
+    let policy = if image.reference.is_pinned() { "IfNotPresent" } else { "Always" };
+    Container {
+        name: image.name.to_string(),
+        image: Some(image.reference.to_string()),
+        image_pull_policy: Some(policy.to_owned()),
+        command: Some(vec![HOLDER.to_owned()]),
+        args: Some(vec!["hold".to_owned(), holder::arguments::VERSION.to_owned()]),
+        resources: Some(resources.clone()),
+        security_context: Some(restricted()),
+        volume_mounts: Some(vec![mount(true)]),
+        ..Container::default()
+    }
+}
+
+fn mount(read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: VOLUME.to_owned(),
+        mount_path: MOUNT.to_owned(),
+        read_only: Some(read_only).filter(|it| *it),
+        ..VolumeMount::default()
+    }
+}
+
+/// What Pod Security's level "restricted" asks of every container, and a read-only root on top.
+fn restricted() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        read_only_root_filesystem: Some(true),
+        ..SecurityContext::default()
+    }
+}
+
+fn resource_requirements(resources: &Resources) -> ResourceRequirements {
+    let map = |cpu: Option<&Quantity>, memory: Option<&Quantity>| -> BTreeMap<String, Quantity> {
+        let named = [("cpu", cpu), ("memory", memory)];
+        named.into_iter().filter_map(|(name, quantity)| Some((name.to_owned(), quantity?.clone()))).collect()
+    };
+    ResourceRequirements {
+        requests: Some(map(Some(&resources.cpu_request), Some(&resources.memory_request))),
+        limits: Some(map(resources.cpu_limit.as_ref(), resources.memory_limit.as_ref()))
+            .filter(|limits| !limits.is_empty()),
+        claims: None,
+    }
+}
+
+fn some_unless_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
+fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}

@@ -1,0 +1,34 @@
+//! Short hashes for names.
+
+use sha2::{Digest, Sha256};
+
+/// The length of a [`short_hash`].
+pub const HASH_LENGTH: usize = 10;
+
+/// Consonants and digits that make no words and are hard to mix up, as in Kubernetes' own generated names
+/// (`k8s.io/apimachinery/pkg/util/rand`).
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Some 47 bits of SHA-256, in letters that every Kubernetes name may hold.
+pub fn short_hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let mut rest = digest.iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    let mut hash = String::with_capacity(HASH_LENGTH);
+    for _ in 0..HASH_LENGTH {
+        hash.push(char::from(ALPHABET[(rest % ALPHABET.len() as u64) as usize]));
+        rest /= ALPHABET.len() as u64;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_text_never_changes() {
+        assert_eq!(short_hash(b"kube-prepull"), short_hash(b"kube-prepull"));
+        assert_ne!(short_hash(b"a"), short_hash(b"b"));
+        assert_eq!(short_hash(b"").len(), HASH_LENGTH);
+    }
+}
