@@ -179,12 +179,13 @@ impl Machine {
         self.folder().join(format!("{service}.log"))
     }
 
-    /// Children inherit the mark, so the program must be the service's too.
+    /// What a service starts inherits its mark, so the program must be the service's too, or still be on its way to it.
     fn processes(&self, service: &Service) -> Result<Vec<Member>> {
         let name = format!("{}/{}", self.name, service.name);
-        let program = service.program.file_name().map(|program| program.to_string_lossy().into_owned());
+        let own = service.program.file_name().unwrap_or_default();
+        let is_it = |member: &Member| member.program().is_some_and(|program| program == "setsid" || program == own);
         let members = member::all(&self.bed)?.into_iter();
-        Ok(members.filter(|member| member.service == name && member.program() == program).collect())
+        Ok(members.filter(|member| member.service == name && is_it(member)).collect())
     }
 }
 

@@ -4,6 +4,8 @@
 //! them are found in /proc, whoever started them and whatever became of their parents. No lists of process ids are kept
 //! that could be incomplete after a crash, or name a stranger after a reboot.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -31,9 +33,9 @@ pub struct Member {
 impl Member {
     /// The file name of the program that it runs.
     #[must_use]
-    pub fn program(&self) -> Option<String> {
+    pub fn program(&self) -> Option<OsString> {
         let path = fs::read_link(format!("/proc/{}/exe", self.pid)).ok()?;
-        Some(path.file_name()?.to_string_lossy().into_owned())
+        path.file_name().map(OsStr::to_os_string)
     }
 
     /// Sends it a signal. That it has gone meanwhile is no error.
@@ -71,13 +73,24 @@ pub fn all(folder: &Path) -> Result<Vec<Member>> {
 
 /// Kills all processes of the bed in that folder, and returns when there are none left.
 pub fn kill_all(folder: &Path) -> Result<()> {
+    let mut killed = BTreeSet::new();
     wait::until_uninterrupted("the bed's processes to end", Duration::from_secs(60), || {
         let members = all(folder)?;
         for member in &members {
             member.signal(Signal::SIGKILL)?;
+            killed.insert(member.pid);
         }
-        Ok(members.is_empty().then_some(()))
+        // A machine's init loses its environment first, and then waits for the kernel to end all others in the machine.
+        killed.retain(|&pid| is_alive(pid));
+        Ok((members.is_empty() && killed.is_empty()).then_some(()))
     })
+}
+
+/// A process that only waits for its parent to notice its end is not alive.
+fn is_alive(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().unwrap_or_default();
+    !state.is_empty() && !state.starts_with(['Z', 'X'])
 }
 
 fn service_in(environment: &[u8]) -> String {

@@ -15,6 +15,9 @@ use crate::machine::{Machine, Service};
 
 const START: Duration = Duration::from_secs(20);
 
+/// The folder in the hub's where it keeps what was pushed.
+pub(crate) const STORAGE: &str = "registry";
+
 /// The registry. What was pushed to it is kept while it is stopped.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -60,13 +63,20 @@ impl Registry {
 
     /// Deletes a manifest, and with it all tags that name it.
     pub fn delete(&self, repository: &str, digest: &Digest) -> Result<()> {
-        self.delete_manifest(self.repository(repository), digest.as_str())
+        let repository = self.repository(repository);
+        let deleted = self.agent.delete(self.url(repository, "manifests", digest.as_str())).call()?;
+        let status = deleted.status();
+        ensure!(status == StatusCode::ACCEPTED, "the registry does not delete {repository}@{digest}: {status}");
+        Ok(())
     }
 
     /// Deletes a tag. The manifest stays.
     pub fn delete_tag(&self, reference: &str) -> Result<()> {
         let (repository, tag) = self.parse(reference)?;
-        self.delete_manifest(repository, tag)
+        // Before version 3 the registry can do so in its storage, but not by its API.
+        let repositories = self.hub.folder().join(STORAGE).join("docker/registry/v2/repositories");
+        let path = repositories.join(repository).join("_manifests/tags").join(tag);
+        fs::remove_dir_all(&path).with_context(|| format!("cannot delete the tag {reference}: {}", path.display()))
     }
 
     /// What the registry was asked for since it was first started, oldest first.
@@ -139,13 +149,6 @@ impl Registry {
         let put = self.agent.put(url).content_type(media_type).send(manifest.bytes.as_slice())?;
         ensure!(put.status() == StatusCode::CREATED, "the registry refuses {repository}:{tag}: {}", put.status());
         Ok(manifest.digest.clone())
-    }
-
-    fn delete_manifest(&self, repository: &str, reference: &str) -> Result<()> {
-        let deleted = self.agent.delete(self.url(repository, "manifests", reference)).call()?;
-        let status = deleted.status();
-        ensure!(status == StatusCode::ACCEPTED, "the registry does not delete {repository}, {reference}: {status}");
-        Ok(())
     }
 
     fn url(&self, repository: &str, kind: &str, name: &str) -> String {

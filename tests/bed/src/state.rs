@@ -4,16 +4,25 @@
 //! found from the checkout's path alone: a test binary needs no arguments to find the cluster that `make` started.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::member;
+use crate::{member, wait};
+
+/// A lock on a folder, held as long as this lives.
+pub type Lock = Flock<File>;
+
+/// A first start builds nothing while it has the lock, so this is enough.
+const LONGEST_START: Duration = Duration::from_secs(300);
+const LONGEST_TEST: Duration = Duration::from_secs(900);
 
 /// The two kinds of cluster a bed can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,20 +101,28 @@ impl State {
         self.folder().join("kubeconfig")
     }
 
-    /// A name for what has to be unique on the whole machine, such as cgroups: `kube-prepull-<uid>-<hash>`.
+    /// A name for what has to be unique on the whole machine, such as control groups.
     #[must_use]
     pub fn unique_name(&self) -> String {
-        self.base.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        format!("kube-prepull-{}", short_hash(&self.folder()))
     }
 
-    /// Keeps everyone else from starting or ending this bed as long as the result lives.
-    pub fn lock(&self) -> Result<Flock<File>> {
-        create_private(&self.base)?;
-        let path = self.base.join(format!("{}.lock", self.kind.folder_name()));
-        let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, error)| error)
-            .with_context(|| format!("cannot lock {}", path.display()))
+    /// Keeps everyone else from starting or ending a bed of this checkout as long as the result lives.
+    pub fn lock(&self) -> Result<Lock> {
+        wait::until("another start or end of this checkout's clusters", LONGEST_START, || {
+            create_private(&self.base)?;
+            let Some(lock) = try_lock(&self.base, FlockArg::LockExclusiveNonblock)? else { return Ok(None) };
+            // Whoever had the lock before may have removed the folder, and this lock would be of no use.
+            let is_current =
+                fs::metadata(&self.base).is_ok_and(|now| lock.metadata().is_ok_and(|then| same(&now, &then)));
+            Ok(is_current.then_some(lock))
+        })
+    }
+
+    /// Says that a test uses the bed, or that it needs it for itself alone, as long as the result lives.
+    pub fn use_it(&self, alone: bool) -> Result<Lock> {
+        let how = if alone { FlockArg::LockExclusiveNonblock } else { FlockArg::LockSharedNonblock };
+        wait::until("other tests to be done with the bed", LONGEST_TEST, || try_lock(&self.folder(), how))
     }
 
     /// Creates the folder, empty and for this user alone.
@@ -137,10 +154,13 @@ impl State {
         let folder = self.folder();
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        // The last one goes; with the other kind's folder in it this fails, as it should.
+        let _ = fs::remove_dir(&self.base);
+        Ok(())
     }
 
     fn facts_path(&self) -> PathBuf {
@@ -149,9 +169,25 @@ impl State {
 }
 
 fn base(temporary: &Path, uid: u32, checkout: &Path) -> PathBuf {
-    let hash = Sha256::digest(checkout.as_os_str().as_encoded_bytes());
-    let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    temporary.join(format!("kube-prepull-{uid}-{short}"))
+    temporary.join(format!("kube-prepull-{uid}-{}", short_hash(checkout)))
+}
+
+fn short_hash(path: &Path) -> String {
+    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn try_lock(folder: &Path, how: FlockArg) -> Result<Option<Lock>> {
+    let folder_itself = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
+    match Flock::lock(folder_itself, how) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error).with_context(|| format!("cannot lock {}", folder.display())),
+    }
+}
+
+fn same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// The folder for temporary files is everyone's, so a folder that is there already may be somebody's trap.

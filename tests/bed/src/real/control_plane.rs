@@ -9,6 +9,7 @@ use serde_json::json;
 use super::layout::{API_PORT, HUB, HUB_ADDRESS, Layout, REGISTRY_PORT, SERVICE_ADDRESS, SERVICE_RANGE, api_server};
 use crate::machine::Service;
 use crate::pki::{Pki, Use, write_kubeconfig};
+use crate::registry::STORAGE;
 use crate::{audit, programs};
 
 const ETCD: &str = "http://127.0.0.1:2379";
@@ -28,7 +29,7 @@ pub fn prepare(layout: &Layout, pki: &Pki) -> Result<()> {
     let registry = json!({
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": false}},
-        "storage": {"filesystem": {"rootdirectory": layout.file(HUB, "registry")}, "delete": {"enabled": true}},
+        "storage": {"filesystem": {"rootdirectory": layout.file(HUB, STORAGE)}, "delete": {"enabled": true}},
         "http": {"addr": format!("{HUB_ADDRESS}:{REGISTRY_PORT}"), "relativeurls": true},
     });
     fs::write(layout.file(HUB, "registry.yaml"), serde_json::to_vec_pretty(&registry)?)?;

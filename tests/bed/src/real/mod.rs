@@ -9,13 +9,14 @@ mod up;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::kubectl::Kubectl;
 use crate::machine::Machine;
 use crate::registry::Registry;
-use crate::state::{Facts, Kind, State};
+use crate::state::{Facts, Kind, Lock, State};
 use layout::{HOLDER, HUB, Layout, NodeId};
 
 pub use layout::REGISTRY_NAME;
@@ -23,26 +24,42 @@ pub use node::{Container, ImageOnNode, Node};
 pub use up::{Options, up};
 
 /// The running cluster of real nodes of this checkout.
+///
+/// As long as it lives no other test can have the bed [alone](Real::alone).
 #[derive(Clone, Debug)]
 pub struct Real {
     layout: Layout,
     facts: Facts,
     kubectl: Kubectl,
+    _use: Option<Arc<Lock>>,
 }
 
 impl Real {
-    /// Finds it.
+    /// Finds it, for a test that does not mind others beside it.
     ///
     /// # Errors
     /// If it does not run, or if this user may not enter its machines.
     pub fn running() -> Result<Self> {
-        let found =
-            Self::find()?.context("no real node runs for this checkout: run `make test`, or `make node` first")?;
-        ensure!(nix::unistd::geteuid().is_root(), "only root can look into real nodes: use `sudo -E`");
-        Ok(found)
+        Self::acquire(false)
     }
 
-    /// Finds it, if it runs.
+    /// Finds it and waits until nobody else uses it, for a test that stops a part of it. Others wait until it is dropped.
+    ///
+    /// # Errors
+    /// As [`Real::running`]. A thread that has one already waits in vain.
+    pub fn alone() -> Result<Self> {
+        Self::acquire(true)
+    }
+
+    fn acquire(alone: bool) -> Result<Self> {
+        ensure!(nix::unistd::geteuid().is_root(), "only root can look into real nodes");
+        let found =
+            Self::find()?.context("no real node runs for this checkout: run `make test`, or `make node` first")?;
+        let lock = found.layout.state.use_it(alone)?;
+        Ok(Self { _use: Some(Arc::new(lock)), ..found })
+    }
+
+    /// Finds it, if it runs, without a claim to use it.
     pub fn find() -> Result<Option<Self>> {
         let state = State::of_checkout(Kind::Real);
         Ok(state.facts()?.map(|facts| Self::new(state, facts)))
@@ -51,7 +68,7 @@ impl Real {
     fn new(state: State, facts: Facts) -> Self {
         let kubectl = Kubectl::new(&facts.programs, &state.kubeconfig(), state.folder().join("kubectl"));
         let layout = Layout { state, programs: facts.programs.clone() };
-        Self { layout, facts, kubectl }
+        Self { layout, facts, kubectl, _use: None }
     }
 
     /// The administrator's kubeconfig, for programs on the host.
