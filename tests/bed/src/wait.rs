@@ -1,5 +1,6 @@
 //! Waiting for a condition, never for an amount of time.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause between two tries grows with the time that has passed: soon enough, and easy on a small machine.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(250);
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
@@ -55,7 +57,7 @@ pub(crate) fn until_uninterrupted<T>(
         if begun.elapsed() > limit {
             bail!("waited {} s in vain for {what}", limit.as_secs());
         }
-        thread::sleep(PAUSE);
+        thread::sleep((begun.elapsed() / 10).clamp(*PAUSES.start(), *PAUSES.end()));
     }
 }
 

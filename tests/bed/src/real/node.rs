@@ -10,6 +10,8 @@ use super::layout::{Layout, NodeId};
 use super::node_services::{containerd, kubelet};
 use crate::machine::Machine;
 
+/// Sandboxes are containers too, for containerd.
+const CONTAINERS: &str = r#"labels."io.cri-containerd.kind"==container"#;
 const CONTAINERD_START: Duration = Duration::from_secs(30);
 
 /// One real node.
@@ -40,8 +42,10 @@ pub struct Container {
     pub pod: String,
     /// Its name in the pod.
     pub name: String,
-    /// The image, as containerd notes it.
+    /// The image by one of its names: where one image has several on the node, containerd takes any of them.
     pub image: String,
+    /// The digest that this name stands for, if the node still has the image.
+    pub digest: Option<String>,
     /// Whether its process runs now.
     pub running: bool,
 }
@@ -84,13 +88,15 @@ impl Node {
     pub fn containers(&self) -> Result<Vec<Container>> {
         let tasks = self.ctr(&["tasks", "list"])?;
         let running: Vec<_> = tasks.lines().filter(|line| line.ends_with("RUNNING")).collect();
-        let ids = self.ctr(&["containers", "list", "--quiet"])?;
+        let ids = self.ctr(&["containers", "list", "--quiet", CONTAINERS])?;
+        let images = self.images()?;
         let mut containers = Vec::new();
         for id in ids.lines() {
             // One that was removed since the list was made is no longer there, which is what was asked.
             let Ok(info) = self.ctr(&["containers", "info", id]) else { continue };
             let info = serde_json::from_str(&info).context("containerd describes a container in an unknown way")?;
-            containers.extend(describe(id, &info, running.iter().any(|line| line.starts_with(id))));
+            let is_running = running.iter().any(|line| line.starts_with(id));
+            containers.extend(describe(id, &info, &images, is_running));
         }
         Ok(containers)
     }
@@ -133,18 +139,17 @@ fn parse_images(table: &str) -> Vec<ImageOnNode> {
     table.lines().skip(1).filter_map(parse).collect()
 }
 
-/// A container of a pod, or nothing for sandboxes and strangers.
-fn describe(id: &str, info: &Value, running: bool) -> Option<Container> {
+/// A container of a pod, or nothing if it belongs to none.
+fn describe(id: &str, info: &Value, images: &[ImageOnNode], running: bool) -> Option<Container> {
     let label = |name: &str| info["Labels"][name].as_str().map(str::to_owned);
-    if label("io.cri-containerd.kind")? != "container" {
-        return None;
-    }
+    let image = info["Image"].as_str()?;
     Some(Container {
         id: id.to_owned(),
         namespace: label("io.kubernetes.pod.namespace")?,
         pod: label("io.kubernetes.pod.name")?,
         name: label("io.kubernetes.container.name")?,
-        image: info["Image"].as_str()?.to_owned(),
+        image: image.to_owned(),
+        digest: images.iter().find(|known| known.name == image).map(|known| known.digest.clone()),
         running,
     })
 }
@@ -164,16 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn sandboxes_are_not_containers() {
-        let labels = |kind: &str| {
-            json!({"Image": "registry.test/app:1", "Labels": {
-                "io.cri-containerd.kind": kind,
-                "io.kubernetes.pod.namespace": "default",
-                "io.kubernetes.pod.name": "pod",
-                "io.kubernetes.container.name": "app",
-            }})
-        };
-        assert_eq!(describe("1", &labels("sandbox"), true), None);
-        assert_eq!(describe("1", &labels("container"), true).unwrap().name, "app");
+    fn a_container_is_described_by_its_labels() {
+        let info = json!({"Image": "registry.test/app:1", "Labels": {
+            "io.kubernetes.pod.namespace": "default",
+            "io.kubernetes.pod.name": "pod",
+            "io.kubernetes.container.name": "app",
+        }});
+        let images = [ImageOnNode { name: "registry.test/app:1".into(), digest: "sha256:abc".into() }];
+        let container = describe("1", &info, &images, true).unwrap();
+        assert_eq!((container.name.as_str(), container.digest.as_deref()), ("app", Some("sha256:abc")));
+        assert_eq!(describe("1", &json!({"Image": "registry.test/app:1", "Labels": {}}), &images, true), None);
     }
 }
