@@ -123,8 +123,11 @@ impl Machine {
         output_of(&command, &child.wait_with_output()?).map(drop)
     }
 
-    /// Starts a service and does not wait for anything.
+    /// Starts a service, unless it runs already, and does not wait for anything.
     pub fn start(&self, service: &Service) -> Result<()> {
+        if !self.processes(service)?.is_empty() {
+            return Ok(());
+        }
         let path = self.log(service.name);
         let log = File::options().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;

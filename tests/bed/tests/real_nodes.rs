@@ -7,7 +7,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use test_bed::{Digest, Image, Layer, Node, Real, wait};
+use test_bed::real::Container;
+use test_bed::{Digest, Image, Layer, Node, Real, Registry, wait};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -68,16 +69,22 @@ impl Trial {
         let mut expected: Vec<_> = images.iter().map(|digest| Some(digest.to_string())).collect();
         expected.sort();
         let held = || -> Result<Option<()>> {
-            let containers = node.containers()?.into_iter();
-            let ours = containers.filter(|container| container.namespace == self.namespace && container.running);
-            let mut held: Vec<_> = ours.map(|container| container.digest).collect();
+            let running = self.containers(node)?.into_iter().filter(|container| container.running);
+            let mut held: Vec<_> = running.map(|container| container.digest).collect();
             held.sort();
             Ok((held == expected).then_some(()))
         };
         wait::until(&format!("holders on {}", node.name()), SOON, held).with_context(|| {
             let pods = self.real.kubectl(["describe", "pods", "--namespace", &self.namespace]);
-            format!("{}\n{:#?}", pods.unwrap_or_default(), node.containers())
+            format!("{}\n{:#?}", pods.unwrap_or_default(), self.containers(node))
         })
+    }
+
+    /// This test's containers on the node.
+    fn containers(&self, node: &Node) -> Result<Vec<Container>> {
+        let mut containers = node.containers()?;
+        containers.retain(|container| container.namespace == self.namespace);
+        Ok(containers)
     }
 }
 
@@ -184,26 +191,49 @@ fn what_is_deleted_cannot_be_pulled() {
     assert!(pull(&kept).unwrap_err().to_string().contains("not found"));
 }
 
+/// A part of the bed is down. Other tests find it up again, however this one ends.
+struct Outage {
+    registry: Registry,
+    node: Node,
+}
+
+impl Outage {
+    fn begin(registry: Registry, node: Node) -> Self {
+        let outage = Self { registry, node };
+        outage.registry.stop().unwrap();
+        outage.node.stop_kubelet().unwrap();
+        outage.node.stop_containerd().unwrap();
+        outage
+    }
+}
+
+impl Drop for Outage {
+    fn drop(&mut self) {
+        for restarted in [self.registry.start(), self.node.start_containerd(), self.node.start_kubelet()] {
+            if let Err(error) = restarted {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+}
+
 #[test]
 fn holders_outlive_kubelet_containerd_and_registry() {
     let trial = Trial::begin("outage", Real::alone().unwrap());
     trial.push_holder();
     let app = trial.push("app:1", &sample(7));
     trial.hold(&["app:1"]);
-    let node = trial.real.node("node1").unwrap();
+    let (registry, node) = (trial.real.registry().unwrap(), trial.real.node("node1").unwrap());
     trial.await_held(&node, &[&app]).unwrap();
-    let before = node.containers().unwrap();
+    let before = trial.containers(&node).unwrap();
 
-    let registry = trial.real.registry().unwrap();
-    registry.stop().unwrap();
-    node.stop_kubelet().unwrap();
-    node.stop_containerd().unwrap();
+    let outage = Outage::begin(registry.clone(), node.clone());
     assert!(registry.push(&trial.reference("app:2"), &sample(8)).is_err());
     node.start_containerd().unwrap();
     node.start_kubelet().unwrap();
     trial.await_held(&node, &[&app]).unwrap();
-    assert_eq!(node.containers().unwrap(), before, "containers were replaced");
+    assert_eq!(trial.containers(&node).unwrap(), before, "containers were replaced");
 
-    registry.start().unwrap();
+    drop(outage);
     registry.push(&trial.reference("app:2"), &sample(8)).unwrap();
 }

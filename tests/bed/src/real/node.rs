@@ -1,9 +1,11 @@
 //! A look into a real node: what its containerd has and runs, and a way to stop and start its services.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use super::layout::{Layout, NodeId};
@@ -20,6 +22,7 @@ pub struct Node {
     layout: Layout,
     id: NodeId,
     machine: Machine,
+    described: Arc<Mutex<BTreeMap<String, Container>>>,
 }
 
 /// An image that a node has, under one of its names.
@@ -52,7 +55,7 @@ pub struct Container {
 
 impl Node {
     pub(super) fn new(layout: Layout, id: NodeId, machine: Machine) -> Self {
-        Self { layout, id, machine }
+        Self { layout, id, machine, described: Arc::default() }
     }
 
     /// Its name in the cluster.
@@ -88,17 +91,30 @@ impl Node {
     pub fn containers(&self) -> Result<Vec<Container>> {
         let tasks = self.ctr(&["tasks", "list"])?;
         let running: Vec<_> = tasks.lines().filter(|line| line.ends_with("RUNNING")).collect();
-        let ids = self.ctr(&["containers", "list", "--quiet", CONTAINERS])?;
         let images = self.images()?;
         let mut containers = Vec::new();
-        for id in ids.lines() {
-            // One that was removed since the list was made is no longer there, which is what was asked.
-            let Ok(info) = self.ctr(&["containers", "info", id]) else { continue };
-            let info = serde_json::from_str(&info).context("containerd describes a container in an unknown way")?;
-            let is_running = running.iter().any(|line| line.starts_with(id));
-            containers.extend(describe(id, &info, &images, is_running));
+        for id in self.ctr(&["containers", "list", "--quiet", CONTAINERS])?.lines() {
+            let Some(mut container) = self.describe(id)? else { continue };
+            container.running = running.iter().any(|line| line.starts_with(id));
+            let image = images.iter().find(|image| image.name == container.image);
+            container.digest = image.map(|image| image.digest.clone());
+            containers.push(container);
         }
         Ok(containers)
+    }
+
+    /// What stays the same in a container's life. Asking containerd is slow, so it is asked once for each.
+    fn describe(&self, id: &str) -> Result<Option<Container>> {
+        let mut described = self.described.lock().map_err(|_| anyhow!("another thread has panicked"))?;
+        if let Some(container) = described.get(id) {
+            return Ok(Some(container.clone()));
+        }
+        // One that was removed since the list was made is no longer there, which is what was asked.
+        let Ok(info) = self.ctr(&["containers", "info", id]) else { return Ok(None) };
+        let info = serde_json::from_str(&info).context("containerd describes a container in an unknown way")?;
+        let container = read_container(id, &info);
+        described.extend(container.clone().map(|container| (id.to_owned(), container)));
+        Ok(container)
     }
 
     /// Stops the kubelet. Containers go on.
@@ -140,17 +156,16 @@ fn parse_images(table: &str) -> Vec<ImageOnNode> {
 }
 
 /// A container of a pod, or nothing if it belongs to none.
-fn describe(id: &str, info: &Value, images: &[ImageOnNode], running: bool) -> Option<Container> {
+fn read_container(id: &str, info: &Value) -> Option<Container> {
     let label = |name: &str| info["Labels"][name].as_str().map(str::to_owned);
-    let image = info["Image"].as_str()?;
     Some(Container {
         id: id.to_owned(),
         namespace: label("io.kubernetes.pod.namespace")?,
         pod: label("io.kubernetes.pod.name")?,
         name: label("io.kubernetes.container.name")?,
-        image: image.to_owned(),
-        digest: images.iter().find(|known| known.name == image).map(|known| known.digest.clone()),
-        running,
+        image: info["Image"].as_str()?.to_owned(),
+        digest: None,
+        running: false,
     })
 }
 
@@ -175,9 +190,8 @@ mod tests {
             "io.kubernetes.pod.name": "pod",
             "io.kubernetes.container.name": "app",
         }});
-        let images = [ImageOnNode { name: "registry.test/app:1".into(), digest: "sha256:abc".into() }];
-        let container = describe("1", &info, &images, true).unwrap();
-        assert_eq!((container.name.as_str(), container.digest.as_deref()), ("app", Some("sha256:abc")));
-        assert_eq!(describe("1", &json!({"Image": "registry.test/app:1", "Labels": {}}), &images, true), None);
+        let container = read_container("1", &info).unwrap();
+        assert_eq!((container.pod.as_str(), container.name.as_str()), ("pod", "app"));
+        assert_eq!(read_container("1", &json!({"Image": "registry.test/app:1", "Labels": {}})), None);
     }
 }
