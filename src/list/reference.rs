@@ -93,9 +93,10 @@ impl NotAReference {
                 "the tag is malformed",
                 "a tag has at most 128 letters, digits, '_', '.' and '-', and begins with none of '.' and '-'",
             ),
-            _ if text.contains('@') => {
-                ("the digest or the name before it is malformed", "write the digest as @sha256: and 64 hexadecimal digits")
-            }
+            _ if text.contains('@') => (
+                "the digest or the name before it is malformed",
+                "write the digest as @sha256: and 64 hexadecimal digits",
+            ),
             _ => {
                 ("it is malformed", "write it as [registry/]repository[:tag][@sha256:…], such as ghcr.io/acme/app:1.0")
             }
