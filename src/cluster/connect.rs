@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::header::{HeaderValue, USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -24,6 +25,7 @@ pub async fn connect(arguments: &ClusterArguments) -> anyhow::Result<(Client, St
     // Retries are the controller's own: the client's would hide an error for minutes.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kube-prepull/", env!("CARGO_PKG_VERSION")))));
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config)?, namespace))
 }

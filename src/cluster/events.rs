@@ -76,7 +76,9 @@ impl Teller {
             action: news.action.to_owned(),
             secondary: news.related,
         };
-        if let Err(error) = self.recorder.publish(&event, &list.object_ref(&())).await {
+        let reference =
+            ObjectReference { resource_version: list.metadata.resource_version.clone(), ..list.object_ref(&()) };
+        if let Err(error) = self.recorder.publish(&event, &reference).await {
             debug!(list = name, %error, "cannot write an Event");
         }
     }

@@ -212,9 +212,10 @@ fn verdict_news(parsed: &Parsed) -> News {
     let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
     let rest = match parsed.problems.len() {
         0..=3 => String::new(),
-        count => format!("\n… and {} more in the annotation {}", count - 3, labels::PROBLEMS),
+        count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
     };
-    let problems = format!("{}{rest}", first.join("\n"));
+    // On one line, since `kubectl get events` shows no more of a note.
+    let problems = format!("{}{rest}", first.join(" | "));
     match &parsed.config {
         None => News::warning(
             "ListRejected",
