@@ -36,7 +36,7 @@ enum Command {
         holder: Holder,
     },
     /// End what runs, and remove what a crash has left.
-    Down,
+    Down(Which),
     /// Run a command with clusters up, and end those that were started for it.
     #[command(after_help = "Exits with the command's exit code.")]
     Run(run::Options),
@@ -67,6 +67,25 @@ struct Holder {
     holder: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct Which {
+    /// Only the simulated cluster.
+    #[arg(long)]
+    simulated: bool,
+    /// Only the real nodes.
+    #[arg(long)]
+    real: bool,
+}
+
+impl Which {
+    /// Both, if none is named.
+    fn kinds(&self) -> Vec<Kind> {
+        let all = [(Kind::Simulated, self.simulated), (Kind::Real, self.real)];
+        let none = !self.simulated && !self.real;
+        all.into_iter().filter(|&(_, named)| named || none).map(|(kind, _)| kind).collect()
+    }
+}
+
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
         Ok(code) => code,
@@ -81,7 +100,7 @@ fn execute(command: Command) -> Result<ExitCode> {
     match command {
         Command::Cluster { nodes } => start_simulated(nodes)?,
         Command::Node { count, holder } => start_real(count, holder)?,
-        Command::Down => end()?,
+        Command::Down(which) => end(&which)?,
         Command::Run(options) => return run::run(options),
         Command::Init { folder } => init::run(&folder)?,
         Command::Forward { written_to, machine, targets } => forward::run(machine, &targets, &written_to)?,
@@ -121,8 +140,8 @@ fn tell(kubeconfig: &std::path::Path) {
     eprintln!("To end it: make down");
 }
 
-fn end() -> Result<()> {
-    for kind in [Kind::Simulated, Kind::Real] {
+fn end(which: &Which) -> Result<()> {
+    for kind in which.kinds() {
         let ended = down::down(kind)?;
         eprintln!("{kind}: {}", if ended { "ended" } else { "nothing was left" });
     }
