@@ -1,0 +1,91 @@
+//! The controller as a process of its own, as users run it.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::trial::{Trial, eventually};
+
+pub struct Controller {
+    process: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl Controller {
+    /// Starts it for the trial's namespace and waits until it is ready.
+    pub async fn start(trial: &Trial) -> Self {
+        Self::start_with(trial, &[]).await
+    }
+
+    pub async fn start_with(trial: &Trial, arguments: &[&str]) -> Self {
+        let address = free_address();
+        let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
+        let output = File::create(&log).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
+            .args(["run", "--log-level", "kube_prepull=debug", "--listen", &address, "--namespace", &trial.namespace])
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(&trial.kubeconfig)
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut controller = Self { process, address, log };
+        eventually("the controller to be ready", async || {
+            let ended = controller.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the controller ended: {}", controller.log());
+            controller.get("/readyz").filter(|(status, _)| *status == 200)
+        })
+        .await;
+        controller
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The status and text of an HTTP path.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut answer = agent.get(format!("http://{}{path}", self.address)).call().ok()?;
+        Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    }
+
+    /// Asks it to stop, and says how long that took.
+    pub fn stop(mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        self.signal("TERM");
+        let status = self.process.wait().unwrap();
+        (status, started.elapsed())
+    }
+
+    /// Ends it without a chance to do anything about it.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        if std::thread::panicking() {
+            eprintln!("the controller's log:\n{}", self.log());
+        }
+        drop(std::fs::remove_file(&self.log));
+    }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}

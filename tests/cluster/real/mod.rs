@@ -1,0 +1,45 @@
+//! On real nodes: what kubelet, containerd and registry make of it.
+
+mod rounds;
+
+use test_bed::{Digest, Image, Layer, Real};
+
+use super::trial::Trial;
+
+/// A namespace on the real cluster, with images of its own in the registry.
+struct RealTrial {
+    trial: Trial,
+    bed: Real,
+}
+
+impl RealTrial {
+    async fn begin(name: &str) -> Self {
+        let bed = Real::running().unwrap();
+        let trial = Trial::begin(bed.kubeconfig(), name).await;
+        let real = Self { trial, bed };
+        let holder = std::fs::read(real.bed.holder()).unwrap();
+        real.push("kube-prepull:1", &Image::from_scratch().layer(Layer::new().file("/holder", holder, 0o755)));
+        real
+    }
+
+    /// A reference that no other test uses.
+    fn reference(&self, image: &str) -> String {
+        format!("registry.test/{}/{image}", self.trial.namespace)
+    }
+
+    fn push(&self, image: &str, content: &Image) -> Digest {
+        self.bed.registry().unwrap().push(&self.reference(image), content).unwrap()
+    }
+
+    /// The digests whose containers run on a node in this namespace, as containerd has them.
+    fn held_on(&self, node: &str) -> Vec<String> {
+        let containers = self.bed.node(node).unwrap().containers().unwrap().into_iter();
+        let ours = containers.filter(|container| container.namespace == self.trial.namespace && container.running);
+        ours.filter_map(|container| container.digest).collect()
+    }
+}
+
+/// An image without a shell or anything else that could run.
+fn content(text: &str) -> Image {
+    Image::from_scratch().layer(Layer::new().file("/content", text.as_bytes(), 0o644))
+}

@@ -1,0 +1,112 @@
+use serde_json::json;
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{eventually, images};
+
+#[tokio::test]
+async fn an_accepted_list_is_held_on_every_node_and_an_edit_takes_its_place() {
+    let trial = trial("edit").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
+    trial.judged("tools", "accepted").await;
+    let first = trial.settled_on(&["nginx:1.27", "redis:7"]).await;
+    trial.write_list("tools", "images: [nginx:1.28, redis:7]").await;
+    let second = trial.settled_on(&["nginx:1.28", "redis:7"]).await;
+    assert_ne!(first.metadata.name, second.metadata.name);
+    let accepted = trial.events("ListAccepted").await;
+    assert!(
+        accepted.iter().any(|event| event.note.as_deref() == Some("accepted: 2 images in 1 group")),
+        "{accepted:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_rejected_edit_changes_nothing_and_says_what_to_do() {
+    let trial = trial("rejected").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let before = trial.settled_on(&["nginx:1.27"]).await;
+    trial.write_list("tools", "images: [Nginx:1.28]\nimage: redis").await;
+    let list = trial.judged("tools", "rejected").await;
+    let problems = &list.metadata.annotations.unwrap()["kube-prepull.io/problems"];
+    assert!(problems.contains("did you mean \"images\"?"), "{problems}");
+    assert!(problems.contains("write the repository in lower case"), "{problems}");
+    let told = eventually("the Event", async || trial.events("ListRejected").await.pop()).await;
+    assert!(told.note.unwrap().contains("write the repository in lower case"));
+    assert_eq!(told.type_.as_deref(), Some("Warning"));
+    let after = trial.daemon_sets().await;
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].metadata.uid, before.metadata.uid);
+    assert_eq!(after[0].metadata.generation, before.metadata.generation);
+}
+
+#[tokio::test]
+async fn flat_keys_of_kubernetes_image_puller_are_understood() {
+    let trial = trial("flat").await;
+    let _controller = Controller::start(&trial).await;
+    let data = json!({
+        "IMAGES": "\n  tools = quay.io/acme/tools:1 ;\n  web=nginx:1.27;\n",
+        "CACHING_INTERVAL_HOURS": "1",
+        "CACHING_MEMORY_REQUEST": "10Mi", "CACHING_MEMORY_LIMIT": "20Mi",
+        "CACHING_CPU_REQUEST": ".05", "CACHING_CPU_LIMIT": ".2",
+        "DAEMONSET_NAME": "image-puller", "NAMESPACE": trial.namespace,
+        "NODE_SELECTOR": "{}", "AFFINITY": "{}", "TOLERATIONS": "[]", "DAEMONSET_ANNOTATIONS": "{}", "IMAGE_PULL_SECRETS": "",
+    });
+    trial.write_data("k8s-image-puller", data).await;
+    let daemon_set = trial.settled_on(&["quay.io/acme/tools:1", "nginx:1.27"]).await;
+    assert!(daemon_set.metadata.name.unwrap().starts_with("image-puller-"));
+    let containers = daemon_set.spec.unwrap().template.spec.unwrap().containers;
+    assert_eq!(containers[0].name, "tools");
+    let limits = containers[0].resources.as_ref().unwrap().limits.as_ref().unwrap();
+    assert_eq!(limits["memory"].0, "20Mi");
+}
+
+#[tokio::test]
+async fn a_group_that_leaves_the_list_goes_and_the_others_stay() {
+    let trial = trial("groups").await;
+    let _controller = Controller::start(&trial).await;
+    let groups = "images: [nginx:1.27]\ngroups:\n- {name: gpu, images: [cuda:12]}\n";
+    trial.write_list("tools", groups).await;
+    let both = eventually("two groups", async || {
+        let found = trial.daemon_sets().await;
+        (found.len() == 2).then_some(found)
+    })
+    .await;
+    let default = both.iter().find(|daemon_set| images(daemon_set) == ["nginx:1.27"]).unwrap();
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let left = trial.settled_on(&["nginx:1.27"]).await;
+    assert_eq!(left.metadata.uid, default.metadata.uid, "the group that stays must not notice");
+}
+
+#[tokio::test]
+async fn two_edits_within_a_second_make_one_generation() {
+    let trial = trial("settle").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.26]").await;
+    trial.settled_on(&["nginx:1.26"]).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.write_list("tools", "images: [nginx:1.28]").await;
+    trial.settled_on(&["nginx:1.28"]).await;
+    let started = trial.events("RoundStarted").await;
+    assert_eq!(started.len(), 2, "{started:#?}\n{}", controller.log());
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
+    let trial = trial("nothing").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]\n").await;
+    let before = trial.settled_on(&["nginx:1.27"]).await;
+    trial.write_list("tools", "# a comment\npullRate: 100\nrefresh: {every: 3h}\nimages:\n- nginx:1.27\n").await;
+    trial.judged("tools", "accepted").await;
+    // A further edit that does begin something shows that the one before was looked at and left alone.
+    trial.write_list("tools", "images: [nginx:1.27]\ngroups: [{name: more, images: [redis]}]\n").await;
+    let found = eventually("the second group", async || {
+        let found = trial.daemon_sets().await;
+        (found.len() == 2).then_some(found)
+    })
+    .await;
+    assert!(found.iter().any(|daemon_set| daemon_set.metadata.uid == before.metadata.uid));
+    assert_eq!(trial.events("RoundStarted").await.len(), 2);
+}

@@ -1,0 +1,14 @@
+//! On the simulated cluster: what the API server sees. Nothing here claims anything about kubelets or runtimes.
+
+mod edits;
+mod processes;
+mod refreshes;
+mod repairs;
+mod steady_state;
+
+use super::trial::Trial;
+
+async fn trial(name: &str) -> Trial {
+    let cluster = test_bed::Simulated::running().unwrap();
+    Trial::begin(cluster.kubeconfig(), name).await
+}

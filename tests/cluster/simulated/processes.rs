@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::ResourceExt;
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
+
+/// The specs of everything in the trial, and the identity of its pods.
+async fn picture(trial: &Trial) -> BTreeMap<String, String> {
+    let daemon_sets = trial.daemon_sets().await.into_iter();
+    let mut picture: BTreeMap<_, _> =
+        daemon_sets.map(|it| (it.uid().unwrap(), format!("{:?} {:?}", it.metadata.annotations, it.spec))).collect();
+    picture.extend(
+        trial.pods().await.into_iter().map(|it| (it.uid().unwrap(), format!("{:?}", it.metadata.deletion_timestamp))),
+    );
+    let list = trial.list("tools").await;
+    picture.insert(list.uid().unwrap(), list.resource_version().unwrap());
+    picture
+}
+
+async fn running(trial: &Trial) -> BTreeMap<String, String> {
+    trial.settled_on(&["nginx:1.27"]).await;
+    trial.judged("tools", "accepted").await;
+    let nodes = 5;
+    eventually("a running pod on every node", async || {
+        let pods = trial.pods().await;
+        let running =
+            pods.iter().filter(|pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running")));
+        (running.count() >= nodes).then_some(())
+    })
+    .await;
+    picture(trial).await
+}
+
+#[tokio::test]
+async fn stopping_takes_less_than_a_second_and_changes_nothing() {
+    let trial = trial("stop").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let before = running(&trial).await;
+    let (status, took) = controller.stop();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(before, picture(&trial).await);
+}
+
+#[tokio::test]
+async fn being_killed_and_started_again_changes_nothing() {
+    let trial = trial("kill").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let before = running(&trial).await;
+    controller.kill();
+    assert_eq!(before, picture(&trial).await);
+    let _controller = Controller::start(&trial).await;
+    // That another list is judged shows that the new process has looked at everything.
+    trial.write_list("other", "images: [Bad]").await;
+    trial.judged("other", "rejected").await;
+    assert_eq!(before, picture(&trial).await);
+}
+
+#[tokio::test]
+async fn probes_are_answered_and_other_paths_say_what_there_is() {
+    let trial = trial("probes").await;
+    let controller = Controller::start(&trial).await;
+    assert_eq!(controller.get("/livez").unwrap().0, 200);
+    assert_eq!(controller.get("/readyz").unwrap().0, 200);
+    let (status, text) = controller.get("/").unwrap();
+    assert_eq!(status, 404);
+    assert!(text.contains("/readyz"));
+}
+
+#[tokio::test]
+async fn lists_without_the_label_are_looked_after_where_they_are_named() {
+    let trial = trial("named").await;
+    let controller = Controller::start_with(&trial, &["--config-map", "plain"]).await;
+    let plain: k8s_openapi::api::core::v1::ConfigMap = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "plain"}, "data": {"images.yaml": "[nginx:1.27]"},
+    }))
+    .unwrap();
+    trial.api().create(&Default::default(), &plain).await.unwrap();
+    trial.settled_on(&["nginx:1.27"]).await;
+    drop(controller);
+}

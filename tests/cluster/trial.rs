@@ -1,0 +1,133 @@
+//! A namespace that goes with the test, and what can be seen in it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt};
+use serde_json::json;
+
+/// How long a condition may take to come true: clusters share two cores with builds and other tests.
+pub const SOON: Duration = Duration::from_secs(120);
+
+pub struct Trial {
+    pub client: Client,
+    pub kubeconfig: PathBuf,
+    pub namespace: String,
+}
+
+impl Trial {
+    pub async fn begin(kubeconfig: &Path, name: &str) -> Self {
+        let config = Kubeconfig::read_from(kubeconfig).unwrap();
+        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
+        let client = Client::try_from(config).unwrap();
+        let namespace = format!("{name}-{}", std::process::id());
+        let labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
+        let mut manifest = Namespace::default();
+        manifest.metadata.name = Some(namespace.clone());
+        manifest.metadata.labels = Some(labels);
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &manifest).await.unwrap();
+        Self { client, kubeconfig: kubeconfig.to_owned(), namespace }
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates or replaces a list in the notation of `images.yaml`.
+    pub async fn write_list(&self, name: &str, images_yaml: &str) {
+        self.write_data(name, json!({"images.yaml": images_yaml})).await;
+    }
+
+    /// Creates or replaces a list's data.
+    pub async fn write_data(&self, name: &str, data: serde_json::Value) {
+        let labels = json!({kube_prepull::list::IMAGE_LIST_LABEL: "true"});
+        let list = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data});
+        self.api::<ConfigMap>().patch(name, &PatchParams::apply("user").force(), &Patch::Apply(list)).await.unwrap();
+    }
+
+    pub async fn list(&self, name: &str) -> ConfigMap {
+        self.api().get(name).await.unwrap()
+    }
+
+    pub async fn annotate_list(&self, name: &str, key: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        self.api::<ConfigMap>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// The DaemonSets that are not about to go, by name.
+    pub async fn daemon_sets(&self) -> Vec<DaemonSet> {
+        let mut found = self.api::<DaemonSet>().list(&ListParams::default()).await.unwrap().items;
+        found.retain(|daemon_set| daemon_set.metadata.deletion_timestamp.is_none());
+        found.sort_by_key(ResourceExt::name_any);
+        found
+    }
+
+    pub async fn pods(&self) -> Vec<Pod> {
+        self.api().list(&ListParams::default()).await.unwrap().items
+    }
+
+    pub async fn events(&self, reason: &str) -> Vec<Event> {
+        let mut events = self.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+        events.retain(|event| event.reason.as_deref() == Some(reason));
+        events
+    }
+
+    /// Waits until there is exactly one generation, of these images, and returns it.
+    pub async fn settled_on(&self, wanted: &[&str]) -> DaemonSet {
+        eventually(&format!("one generation of {wanted:?}"), async || {
+            let found = self.daemon_sets().await;
+            (found.len() == 1 && images(&found[0]) == wanted).then(|| found[0].clone())
+        })
+        .await
+    }
+
+    /// Waits until a list is said to be `accepted` or `rejected`, in its present form.
+    pub async fn judged(&self, name: &str, state: &str) -> ConfigMap {
+        eventually(&format!("{name} to be {state}"), async || {
+            let list = self.list(name).await;
+            let hash = kube_prepull::plan::verdict::data_hash(&list.data.clone().unwrap_or_default());
+            let judged = list.labels().get("kube-prepull.io/state").is_some_and(|it| it == state)
+                && list.annotations().get("kube-prepull.io/data-hash") == Some(&hash);
+            judged.then_some(list)
+        })
+        .await
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let (client, namespace) = (self.client.clone(), self.namespace.clone());
+        // The runtime of the test is ending, so the namespace is deleted on one of its own.
+        let deletion = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { Api::<Namespace>::all(client).delete(&namespace, &DeleteParams::default()).await })
+        });
+        drop(deletion.join());
+    }
+}
+
+pub fn images(daemon_set: &DaemonSet) -> Vec<String> {
+    let containers = &daemon_set.spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers;
+    containers.iter().map(|container| container.image.clone().unwrap_or_default()).collect()
+}
+
+/// Waits until `probe` has an answer.
+pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = probe().await {
+            return answer;
+        }
+        assert!(started.elapsed() < SOON, "waited {SOON:?} in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
