@@ -30,7 +30,7 @@ mod log;
 mod machine;
 pub mod member;
 mod pki;
-mod programs;
+pub mod programs;
 mod progress;
 pub mod real;
 pub mod registry;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use test_bed::state::Kind;
-use test_bed::{down, forward, init, real, simulated, wait};
+use test_bed::{down, forward, init, programs, real, simulated, wait};
 
 /// Starts and ends this checkout's test clusters.
 #[derive(Parser)]
@@ -37,6 +37,12 @@ enum Command {
     },
     /// End what runs, and remove what a crash has left.
     Down(Which),
+    /// Install programs of the system that are missing. Needs root only if one is.
+    Require {
+        /// Their names, such as qemu-aarch64-static.
+        #[arg(required = true)]
+        programs: Vec<String>,
+    },
     /// Run a command with clusters up, and end those that were started for it.
     #[command(after_help = "Exits with the command's exit code.")]
     Run(run::Options),
@@ -101,6 +107,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Cluster { nodes } => start_simulated(nodes)?,
         Command::Node { count, holder } => start_real(count, holder)?,
         Command::Down(which) => end(&which)?,
+        Command::Require { programs } => programs::require(&programs)?,
         Command::Run(options) => return run::run(options),
         Command::Init { folder } => init::run(&folder)?,
         Command::Forward { written_to, machine, targets } => forward::run(machine, &targets, &written_to)?,

@@ -44,7 +44,10 @@ const fn needed(program: &'static str, package: &'static str) -> Needed {
 }
 
 /// All that real nodes need of the system.
-pub const FOR_REAL_NODES: [Needed; 7] = [
+pub const FOR_REAL_NODES: [&str; 7] = ["ip", "iptables", "nsenter", "setsid", "runc", "docker-registry", "bridge"];
+
+/// Which package has which program.
+const PACKAGES: [Needed; 9] = [
     needed("ip", "iproute2"),
     needed("iptables", "iptables"),
     needed("nsenter", "util-linux"),
@@ -52,18 +55,29 @@ pub const FOR_REAL_NODES: [Needed; 7] = [
     needed("runc", "runc"),
     needed("docker-registry", "docker-registry"),
     needed("bridge", "containernetworking-plugins"),
+    needed("qemu-aarch64-static", "qemu-user-static"),
+    needed("shellcheck", "shellcheck"),
 ];
 
-/// Makes sure that the programs for real nodes are there, and installs them where that is possible.
-pub fn require_for_real_nodes() -> Result<()> {
-    let missing = missing();
+/// Makes sure that these programs of the system are there, and installs them where that is possible.
+///
+/// # Errors
+/// For a program whose package is not known, and where one is missing and cannot be installed.
+pub fn require<N: AsRef<str>>(programs: &[N]) -> Result<()> {
+    let needed = programs.iter().map(|name| packaged(name.as_ref())).collect::<Result<Vec<_>>>()?;
+    let missing = missing(&needed);
     if missing.is_empty() {
         return Ok(());
     }
     debian::install(&missing)?;
-    let still = self::missing();
+    let still = self::missing(&needed);
     ensure!(still.is_empty(), "installed, and still not found: {}", names(&still));
     Ok(())
+}
+
+fn packaged(program: &str) -> Result<Needed> {
+    let known = PACKAGES.into_iter().find(|needed| needed.program == program);
+    known.with_context(|| format!("it is not known which package has {program}"))
 }
 
 /// Those of the list that are not there, by name.
@@ -97,11 +111,24 @@ pub fn search_path(built: &Path) -> String {
     format!("{}:{SYSTEM_PATH}", built.display())
 }
 
-fn missing() -> Vec<Needed> {
+fn missing(needed: &[Needed]) -> Vec<Needed> {
     let is_there = |needed: &Needed| match needed.program {
         // iproute2 has a program of this name too.
         "bridge" => cni_plugins().is_ok(),
         program => find(program).is_ok(),
     };
-    FOR_REAL_NODES.into_iter().filter(|needed| !is_there(needed)).collect()
+    needed.iter().copied().filter(|needed| !is_there(needed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_of_every_needed_program_is_known() {
+        for program in FOR_REAL_NODES {
+            assert_eq!(packaged(program).unwrap().program, program);
+        }
+        assert!(packaged("nonsense").is_err());
+    }
 }

@@ -60,7 +60,7 @@ pub fn up(options: &Options) -> Result<Real> {
     );
     ensure!((1..=MOST_NODES).contains(&options.nodes), "there can be 1 to {MOST_NODES} nodes");
     refuse_hidden(&state.folder())?;
-    programs::require_for_real_nodes()?;
+    programs::require(&programs::FOR_REAL_NODES)?;
     let built = programs::build(&PROGRAMS)?;
     let holder = options.holder.clone().map_or_else(programs::build_holder, Ok)?;
     let _lock = state.lock()?;

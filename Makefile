@@ -1,0 +1,63 @@
+# kube-prepull: build, test, try out. `make` alone says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+# What is built or installed once a user, and shared by all checkouts.
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube-prepull
+deny := $(cache)/cargo-deny-0.20.2/bin/cargo-deny
+
+bed := cargo run --quiet --package test-bed --bin bed --
+musl := $(shell uname -m)-unknown-linux-musl
+shell_scripts = $(shell git ls-files '*.sh') .ci/run
+
+.PHONY: help
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+# Where rustup is told not to install what rust-toolchain.toml names, it has to be asked.
+.PHONY: toolchain
+toolchain:
+	@if command -v rustup >/dev/null && ! rustup target list --installed | grep aarch64-unknown-linux-musl >/dev/null; then
+	  echo "installing the toolchain of rust-toolchain.toml (once)" >&2
+	  rustup toolchain install --no-self-update
+	fi
+
+.PHONY: build
+build: toolchain ## Build the controller (static) and the holder (x86_64 and aarch64), and print their sizes
+	@holders=$$(src/holder/build.sh x86_64 aarch64)
+	cargo build --release --package kube-prepull --target $(musl)
+	stat --printf '%9s bytes  %n\n' $$holders target/$(musl)/release/kube-prepull
+
+.PHONY: test
+test: toolchain ## Run all tests, on clusters that are started for them (root, for the real nodes)
+	@cargo build --package test-bed --bin bed
+	$(bed) require qemu-aarch64-static
+	$(bed) run --simulated --real --count 2 -- tests/run.sh
+
+.PHONY: lint
+lint: toolchain $(deny) ## Check form, types, shell scripts, licences and sources
+	@cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package holder --bin holder --features program --release --target $(musl) -- --deny warnings
+	$(bed) require shellcheck
+	shellcheck $(shell_scripts)
+	$(deny) --log-level warn check bans licenses sources
+
+$(deny):
+	@echo "building cargo-deny (once; some three minutes)" >&2
+	cargo install --quiet --locked --root $(cache)/cargo-deny-0.20.2 cargo-deny@0.20.2
+
+.PHONY: cluster
+cluster: toolchain ## Start a simulated cluster and leave it running (no root)
+	@$(bed) cluster
+
+.PHONY: node
+node: toolchain ## Start a real node and a registry and leave them running (root)
+	@$(bed) node
+
+.PHONY: down
+down: toolchain ## End what runs, and remove what a crash has left
+	@$(bed) down
