@@ -23,9 +23,7 @@ pub struct Trial {
 
 impl Trial {
     pub async fn begin(kubeconfig: &Path, name: &str) -> Self {
-        let config = Kubeconfig::read_from(kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-        let client = Client::try_from(config).unwrap();
+        let client = connect(kubeconfig).await;
         let namespace = format!("{name}-{}", std::process::id());
         let labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
         let mut manifest = Namespace::default();
@@ -105,14 +103,23 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        let (client, namespace) = (self.client.clone(), self.namespace.clone());
-        // The runtime of the test is ending, so the namespace is deleted on one of its own.
+        let (kubeconfig, namespace) = (self.kubeconfig.clone(), self.namespace.clone());
+        // The test's runtime stands still while this drops, and with it the test's client: hence another of each.
         let deletion = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { Api::<Namespace>::all(client).delete(&namespace, &DeleteParams::default()).await })
+            runtime.block_on(async {
+                let namespaces = Api::<Namespace>::all(connect(&kubeconfig).await);
+                namespaces.delete(&namespace, &DeleteParams::default()).await
+            })
         });
         drop(deletion.join());
     }
+}
+
+async fn connect(kubeconfig: &Path) -> Client {
+    let config = Kubeconfig::read_from(kubeconfig).unwrap();
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
+    Client::try_from(config).unwrap()
 }
 
 pub fn images(daemon_set: &DaemonSet) -> Vec<String> {

@@ -80,7 +80,13 @@ impl State {
     /// This checkout's state of that kind. Nothing is created yet.
     #[must_use]
     pub fn of_checkout(kind: Kind) -> Self {
-        Self { base: base(&std::env::temp_dir(), nix::unistd::getuid().as_raw(), &checkout()), kind }
+        Self::in_temporary(&std::env::temp_dir(), kind)
+    }
+
+    /// The state that a process with this folder for temporary files finds.
+    #[must_use]
+    pub fn in_temporary(folder: &Path, kind: Kind) -> Self {
+        Self { base: base(folder, nix::unistd::getuid().as_raw(), &checkout()), kind }
     }
 
     /// Of which kind it is.

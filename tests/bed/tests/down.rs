@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use test_bed::state::{Kind, State};
 use test_bed::{member, wait};
 
 const SOON: Duration = Duration::from_secs(120);
@@ -46,20 +47,23 @@ impl Place {
         self.bed(&["down"]).output().unwrap()
     }
 
-    /// The folder of a bed here, once there is one.
-    fn state(&self, kind: &str) -> Option<PathBuf> {
-        let entries = fs::read_dir(&self.folder).unwrap().flatten();
-        entries.map(|entry| entry.path().join(kind)).find(|path| path.exists())
+    fn state(&self, kind: Kind) -> State {
+        State::in_temporary(&self.folder, kind)
+    }
+
+    /// The control groups of this place's nodes. Beds of others may come and go meanwhile.
+    fn cgroups(&self) -> Vec<PathBuf> {
+        test_bed::cgroup::existing(&self.state(Kind::Real).unique_name())
     }
 
     /// The services of a bed here that have processes.
-    fn services(&self, kind: &str) -> BTreeSet<String> {
-        let members = self.state(kind).map(|folder| member::all(&folder).unwrap()).unwrap_or_default();
+    fn services(&self, kind: Kind) -> BTreeSet<String> {
+        let members = member::all(&self.state(kind).folder()).unwrap();
         members.into_iter().map(|member| member.service).collect()
     }
 
     /// Kills a `bed` that starts, as soon as it has come so far.
-    fn kill_at(&self, kind: &str, arguments: &[&str], service: &str) {
+    fn kill_at(&self, kind: Kind, arguments: &[&str], service: &str) {
         let mut bed = self.start(arguments);
         wait::until(service, SOON, || {
             assert!(bed.try_wait().unwrap().is_none(), "{}", self.log());
@@ -71,15 +75,18 @@ impl Place {
     }
 
     /// Everything of this place's beds that is on the machine.
-    fn traces(&self, namespaces: &BTreeSet<PathBuf>) -> Vec<String> {
+    fn traces(&self, namespaces: &Namespaces) -> Vec<String> {
         let mut traces = Vec::new();
-        for kind in ["real", "simulated"] {
+        for kind in [Kind::Real, Kind::Simulated] {
             traces.extend(self.services(kind));
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let place = self.folder.display().to_string();
         traces.extend(mounts.lines().filter(|mount| mount.contains(&place)).map(str::to_owned));
-        traces.extend(namespaces_of(&all_processes()).intersection(namespaces).map(|path| path.display().to_string()));
+        traces.extend(
+            namespaces_of(&all_processes()).intersection(&namespaces.names).map(|path| path.display().to_string()),
+        );
+        traces.extend(self.cgroups().into_iter().map(|group| group.display().to_string()));
         let files = fs::read_dir(&self.folder).unwrap().flatten().map(|entry| entry.path().display().to_string());
         traces.extend(files.filter(|file| !file.ends_with("/log")));
         traces
@@ -119,26 +126,40 @@ impl Host {
     }
 }
 
+/// All processes but those that have ended and wait for the machine's init to notice.
 fn all_processes() -> Vec<PathBuf> {
     let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.join("ns").exists()).collect()
+    let lives = |path: &PathBuf| {
+        fs::read_to_string(path.join("status")).is_ok_and(|status| !status.lines().any(|line| line == ZOMBIE))
+    };
+    entries.filter(lives).collect()
+}
+
+const ZOMBIE: &str = "State:\tZ (zombie)";
+
+/// The namespaces that a place's processes have and this test has not, such as `pid:[4026532614]`.
+#[derive(Default)]
+struct Namespaces {
+    names: BTreeSet<PathBuf>,
+    /// Keeps the kernel from giving the number of one that has gone to the next that anybody makes.
+    _open: Vec<fs::File>,
+}
+
+impl Namespaces {
+    fn of(place: &Place, kind: Kind) -> Self {
+        let members = member::all(&place.state(kind).folder()).unwrap();
+        let processes: Vec<_> = members.iter().map(|member| PathBuf::from(format!("/proc/{}", member.pid))).collect();
+        let open = links(&processes).into_iter().filter_map(|link| fs::File::open(link).ok()).collect();
+        Self { names: &namespaces_of(&processes) - &namespaces_of(&["/proc/self".into()]), _open: open }
+    }
+}
+
+fn links(processes: &[PathBuf]) -> Vec<PathBuf> {
+    processes.iter().flat_map(|process| ["mnt", "pid", "net"].map(|kind| process.join("ns").join(kind))).collect()
 }
 
 fn namespaces_of(processes: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let kinds = ["mnt", "pid", "net"];
-    let links = processes.iter().flat_map(|process| kinds.map(|kind| fs::read_link(process.join("ns").join(kind))));
-    links.flatten().collect()
-}
-
-/// The namespaces that this place's processes have, and this test has not.
-fn own_namespaces(place: &Place, kind: &str) -> BTreeSet<PathBuf> {
-    let members = member::all(&place.state(kind).unwrap()).unwrap();
-    let processes: Vec<_> = members.iter().map(|member| PathBuf::from(format!("/proc/{}", member.pid))).collect();
-    &namespaces_of(&processes) - &namespaces_of(&["/proc/self".into()])
-}
-
-fn cgroups() -> BTreeSet<PathBuf> {
-    test_bed::cgroup::existing("kube-prepull-").into_iter().collect()
+    links(processes).into_iter().flat_map(fs::read_link).collect()
 }
 
 fn require_root() {
@@ -149,18 +170,17 @@ fn require_root() {
 fn real_nodes_leave_nothing() {
     require_root();
     let place = Place::new("leaves-nothing");
-    let (host, groups) = (Host::look(), cgroups());
+    let host = Host::look();
     assert!(place.start(&["node", "--count", "2"]).wait().unwrap().success(), "{}", place.log());
 
-    let namespaces = own_namespaces(&place, "real");
-    assert!(namespaces.len() >= 9, "three machines with three namespaces each: {namespaces:?}");
-    assert!(cgroups().len() > groups.len());
+    let namespaces = Namespaces::of(&place, Kind::Real);
+    assert!(namespaces.names.len() >= 9, "three machines with three namespaces each: {:?}", namespaces.names);
+    assert!(!place.cgroups().is_empty());
     assert_eq!(Host::look(), host, "while the nodes run");
     assert_eq!(place.traces(&namespaces).iter().filter(|trace| trace.contains("/log")).count(), 0);
 
     assert!(place.down().status.success());
     assert_eq!(place.traces(&namespaces), Vec::<String>::new());
-    assert_eq!(cgroups(), groups);
     assert_eq!(Host::look(), host, "after they have ended");
     assert!(place.down().status.success(), "it can be said twice");
 }
@@ -169,14 +189,14 @@ fn real_nodes_leave_nothing() {
 fn a_start_that_is_killed_leaves_nothing_after_down() {
     require_root();
     let place = Place::new("killed");
-    let (host, groups) = (Host::look(), cgroups());
+    let host = Host::look();
     for service in ["hub/init", "hub/kube-apiserver", "node1/containerd", "node1/kubelet"] {
-        place.kill_at("real", &["node"], service);
-        let namespaces = own_namespaces(&place, "real");
-        assert!(!namespaces.is_empty(), "{service}");
+        place.kill_at(Kind::Real, &["node"], service);
+        let namespaces = Namespaces::of(&place, Kind::Real);
+        assert!(!namespaces.names.is_empty(), "{service}");
         assert!(place.down().status.success());
         assert_eq!(place.traces(&namespaces), Vec::<String>::new(), "{service}");
-        assert_eq!((Host::look(), cgroups()), (host.clone(), groups.clone()), "{service}");
+        assert_eq!(Host::look(), host, "{service}");
     }
 }
 
@@ -184,14 +204,14 @@ fn a_start_that_is_killed_leaves_nothing_after_down() {
 fn after_a_killed_start_the_next_one_succeeds() {
     require_root();
     let place = Place::new("again");
-    place.kill_at("real", &["node"], "node1/containerd");
+    place.kill_at(Kind::Real, &["node"], "node1/containerd");
     assert!(place.start(&["node"]).wait().unwrap().success(), "{}", place.log());
 }
 
 #[test]
 fn a_simulated_cluster_leaves_nothing() {
     let place = Place::new("simulated");
-    place.kill_at("simulated", &["cluster"], "kwok");
+    place.kill_at(Kind::Simulated, &["cluster"], "kwok");
     assert!(place.down().status.success());
-    assert_eq!(place.traces(&BTreeSet::new()), Vec::<String>::new());
+    assert_eq!(place.traces(&Namespaces::default()), Vec::<String>::new());
 }

@@ -108,5 +108,10 @@ async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
     })
     .await;
     assert!(found.iter().any(|daemon_set| daemon_set.metadata.uid == before.metadata.uid));
-    assert_eq!(trial.events("RoundStarted").await.len(), 2);
+    // The round of the second group is told once its DaemonSet is there.
+    let rounds = eventually("the news of the second round", async || {
+        Some(trial.events("RoundStarted").await.len()).filter(|rounds| *rounds > 1)
+    })
+    .await;
+    assert_eq!(rounds, 2);
 }
