@@ -52,7 +52,7 @@ impl Trial {
     }
 
     /// A DaemonSet as the controller makes them, for these images.
-    fn hold(&self, images: &[&str]) {
+    fn hold(&self, generation: &str, images: &[&str]) {
         let containers: String = images
             .iter()
             .enumerate()
@@ -60,8 +60,9 @@ impl Trial {
                 CONTAINER.replace("INDEX", &index.to_string()).replace("IMAGE", &self.reference(image))
             })
             .collect();
-        let manifest = DAEMON_SET.replace("NAMESPACE", &self.namespace).replace("CONTAINERS\n", &containers);
-        self.real.apply(&manifest.replace("HOLDER", &self.reference("kube-prepull:1"))).unwrap();
+        let manifest = DAEMON_SET.replace("NAMESPACE", &self.namespace).replace("GENERATION", generation);
+        let manifest = manifest.replace("HOLDER", &self.reference("kube-prepull:1"));
+        self.real.apply(&manifest.replace("CONTAINERS\n", &containers)).unwrap();
     }
 
     /// Waits until containers of exactly these images run on the node.
@@ -97,11 +98,11 @@ impl Drop for Trial {
 const DAEMON_SET: &str = r#"
 apiVersion: apps/v1
 kind: DaemonSet
-metadata: {name: holders, namespace: NAMESPACE}
+metadata: {name: GENERATION, namespace: NAMESPACE}
 spec:
-  selector: {matchLabels: {app: holders}}
+  selector: {matchLabels: {app: GENERATION}}
   template:
-    metadata: {labels: {app: holders}}
+    metadata: {labels: {app: GENERATION}}
     spec:
       terminationGracePeriodSeconds: 1
       automountServiceAccountToken: false
@@ -142,7 +143,7 @@ fn holders_run_in_any_image_on_every_node() {
     let empty = trial.push("empty:1", &Image::from_scratch().label("namespace", &trial.namespace));
     let unpacked = Layer::new().zeros("/var/big", 8 << 20).symlink("/bin/sh", "/nowhere");
     let rich = trial.push("rich:1", &sample(2).layer(unpacked).entrypoint(&["/does/not/exist"]).user("1234"));
-    trial.hold(&["bare:1", "empty:1", "rich:1"]);
+    trial.hold("holders", &["bare:1", "empty:1", "rich:1"]);
 
     for node in trial.real.nodes().unwrap() {
         trial.await_held(&node, &[&bare, &empty, &rich]).unwrap();
@@ -162,11 +163,26 @@ fn a_node_takes_its_architecture_from_an_index() {
     let foreign = sample(3).architecture("riscv64");
     let reference = trial.reference("both:1");
     let index = trial.real.registry().unwrap().push_index(&reference, &[foreign, sample(4)]).unwrap();
-    trial.hold(&["both:1"]);
+    trial.hold("holders", &["both:1"]);
 
     let node = trial.real.node("node1").unwrap();
     trial.await_held(&node, &[&index]).unwrap();
     assert_eq!(trial.digest_on(&node, "both:1"), index.as_str());
+}
+
+#[test]
+fn a_container_keeps_its_digest_when_the_tag_moves() {
+    let trial = Trial::begin("moved", Real::running().unwrap());
+    trial.push_holder();
+    let node = trial.real.node("node1").unwrap();
+    let old = trial.push("app:1", &sample(9));
+    trial.hold("old", &["app:1"]);
+    trial.await_held(&node, &[&old]).unwrap();
+
+    let new = trial.push("app:1", &sample(10));
+    trial.hold("new", &["app:1"]);
+    trial.await_held(&node, &[&old, &new]).unwrap();
+    assert_eq!(trial.digest_on(&node, "app:1"), new.as_str());
 }
 
 #[test]
@@ -222,7 +238,7 @@ fn holders_outlive_kubelet_containerd_and_registry() {
     let trial = Trial::begin("outage", Real::alone().unwrap());
     trial.push_holder();
     let app = trial.push("app:1", &sample(7));
-    trial.hold(&["app:1"]);
+    trial.hold("holders", &["app:1"]);
     let (registry, node) = (trial.real.registry().unwrap(), trial.real.node("node1").unwrap());
     trial.await_held(&node, &[&app]).unwrap();
     let before = trial.containers(&node).unwrap();

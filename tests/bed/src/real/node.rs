@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::layout::{Layout, NodeId};
@@ -14,6 +16,8 @@ use crate::machine::Machine;
 
 /// Sandboxes are containers too, for containerd.
 const CONTAINERS: &str = r#"labels."io.cri-containerd.kind"==container"#;
+/// Where containerd keeps what the kubelet asked for when it made a container.
+const METADATA: &str = "io.cri-containerd.container.metadata";
 const CONTAINERD_START: Duration = Duration::from_secs(30);
 
 /// One real node.
@@ -22,7 +26,7 @@ pub struct Node {
     layout: Layout,
     id: NodeId,
     machine: Machine,
-    described: Arc<Mutex<BTreeMap<String, Container>>>,
+    described: Arc<Mutex<BTreeMap<String, Described>>>,
 }
 
 /// An image that a node has, under one of its names.
@@ -32,6 +36,8 @@ pub struct ImageOnNode {
     pub name: String,
     /// The digest of what the reference stands for (an index, or a manifest).
     pub digest: String,
+    /// The size of what was pulled (compressed layers, configuration and manifests), as `ctr` prints it: `1.2 KiB`.
+    pub size: String,
 }
 
 /// A container of a pod (not the sandbox) that a node has.
@@ -45,12 +51,21 @@ pub struct Container {
     pub pod: String,
     /// Its name in the pod.
     pub name: String,
-    /// The image by one of its names: where one image has several on the node, containerd takes any of them.
+    /// The image by one of its names: where one image has several on the node, containerd takes any of them. A tag that
+    /// has moved since stands for another image now.
     pub image: String,
-    /// The digest that this name stands for, if the node still has the image.
+    /// The digest of the image that it was made from (an index, or a manifest), if the node still has that image.
     pub digest: Option<String>,
     /// Whether its process runs now.
     pub running: bool,
+}
+
+/// What stays the same in a container's life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Described {
+    container: Container,
+    /// The name of its image that never moves: the id of the image's configuration, `sha256:…`.
+    image_id: String,
 }
 
 impl Node {
@@ -94,27 +109,29 @@ impl Node {
         let images = self.images()?;
         let mut containers = Vec::new();
         for id in self.ctr(&["containers", "list", "--quiet", CONTAINERS])?.lines() {
-            let Some(mut container) = self.describe(id)? else { continue };
+            let Some(Described { mut container, image_id }) = self.describe(id)? else { continue };
             container.running = running.iter().any(|line| line.starts_with(id));
-            let image = images.iter().find(|image| image.name == container.image);
+            let image = images.iter().find(|image| image.name == image_id);
             container.digest = image.map(|image| image.digest.clone());
             containers.push(container);
         }
         Ok(containers)
     }
 
-    /// What stays the same in a container's life. Asking containerd is slow, so it is asked once for each.
-    fn describe(&self, id: &str) -> Result<Option<Container>> {
-        let mut described = self.described.lock().map_err(|_| anyhow!("another thread has panicked"))?;
-        if let Some(container) = described.get(id) {
-            return Ok(Some(container.clone()));
+    /// Asking containerd is slow, so it is asked once for each container.
+    fn describe(&self, id: &str) -> Result<Option<Described>> {
+        let mut known = self.described.lock().map_err(|_| anyhow!("another thread has panicked"))?;
+        if let Some(described) = known.get(id) {
+            return Ok(Some(described.clone()));
         }
         // One that was removed since the list was made is no longer there, which is what was asked.
         let Ok(info) = self.ctr(&["containers", "info", id]) else { return Ok(None) };
         let info = serde_json::from_str(&info).context("containerd describes a container in an unknown way")?;
-        let container = read_container(id, &info);
-        described.extend(container.clone().map(|container| (id.to_owned(), container)));
-        Ok(container)
+        let Some(container) = read_container(id, &info) else { return Ok(None) };
+        let image_id = image_id(&info).with_context(|| format!("containerd does not say what container {id} runs"))?;
+        let described = Described { container, image_id };
+        known.insert(id.to_owned(), described.clone());
+        Ok(Some(described))
     }
 
     /// Stops the kubelet. Containers go on.
@@ -145,12 +162,13 @@ impl Node {
     }
 }
 
-/// `REF TYPE DIGEST SIZE PLATFORMS LABELS`
+/// `REF TYPE DIGEST SIZE PLATFORMS LABELS`, where the size is a number and a unit.
 fn parse_images(table: &str) -> Vec<ImageOnNode> {
     let parse = |line: &str| {
         let mut columns = line.split_whitespace();
         let (name, digest) = (columns.next()?, columns.nth(1)?);
-        Some(ImageOnNode { name: name.to_owned(), digest: digest.to_owned() })
+        let size = format!("{} {}", columns.next()?, columns.next()?);
+        Some(ImageOnNode { name: name.to_owned(), digest: digest.to_owned(), size })
     };
     table.lines().skip(1).filter_map(parse).collect()
 }
@@ -169,6 +187,13 @@ fn read_container(id: &str, info: &Value) -> Option<Container> {
     })
 }
 
+/// The `ImageRef` of containerd's `pkg/cri/store/container.Metadata`.
+fn image_id(info: &Value) -> Option<String> {
+    let metadata = BASE64_STANDARD.decode(info["Extensions"][METADATA]["value"].as_str()?).ok()?;
+    let metadata: Value = serde_json::from_slice(&metadata).ok()?;
+    metadata["Metadata"]["ImageRef"].as_str().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -179,19 +204,35 @@ mod tests {
     fn images_are_read_from_the_table() {
         let table = "REF                 TYPE                                       DIGEST     SIZE    PLATFORMS   LABELS\n\
             registry.test/app:1 application/vnd.oci.image.manifest.v1+json sha256:abc 1.2 KiB linux/amd64 -\n";
-        let image = ImageOnNode { name: "registry.test/app:1".into(), digest: "sha256:abc".into() };
+        let image =
+            ImageOnNode { name: "registry.test/app:1".into(), digest: "sha256:abc".into(), size: "1.2 KiB".into() };
         assert_eq!(parse_images(table), [image]);
+    }
+
+    fn info(labels: Value) -> Value {
+        let metadata = json!({"Version": "v1", "Metadata": {"ImageRef": "sha256:abc"}});
+        let metadata = BASE64_STANDARD.encode(metadata.to_string());
+        json!({"Image": "registry.test/app:1", "Labels": labels, "Extensions": {METADATA: {"value": metadata}}})
     }
 
     #[test]
     fn a_container_is_described_by_its_labels() {
-        let info = json!({"Image": "registry.test/app:1", "Labels": {
+        let info = info(json!({
             "io.kubernetes.pod.namespace": "default",
             "io.kubernetes.pod.name": "pod",
             "io.kubernetes.container.name": "app",
-        }});
+        }));
         let container = read_container("1", &info).unwrap();
         assert_eq!((container.pod.as_str(), container.name.as_str()), ("pod", "app"));
-        assert_eq!(read_container("1", &json!({"Image": "registry.test/app:1", "Labels": {}})), None);
+    }
+
+    #[test]
+    fn a_container_without_a_pod_is_none_of_kubernetes() {
+        assert_eq!(read_container("1", &info(json!({}))), None);
+    }
+
+    #[test]
+    fn a_containers_image_is_known_by_an_id_that_does_not_move() {
+        assert_eq!(image_id(&info(json!({}))).as_deref(), Some("sha256:abc"));
     }
 }
