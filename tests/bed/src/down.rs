@@ -8,7 +8,7 @@ use crate::{cgroup, member};
 /// Ends this checkout's bed of that kind and removes all traces of it. Tells whether there was anything.
 pub fn down(kind: Kind) -> Result<bool> {
     let state = State::of_checkout(kind);
-    let _lock = state.lock()?;
+    let _lock = state.lock_to_clean_up()?;
     let existed = state.folder().exists();
     remove(&state)?;
     Ok(existed)
@@ -17,7 +17,7 @@ pub fn down(kind: Kind) -> Result<bool> {
 /// Ends everything of this checkout's bed of that kind and keeps its files, so that the logs can be read.
 pub fn halt(kind: Kind) -> Result<()> {
     let state = State::of_checkout(kind);
-    let _lock = state.lock()?;
+    let _lock = state.lock_to_clean_up()?;
     stop(&state)
 }
 

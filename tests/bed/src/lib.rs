@@ -12,7 +12,8 @@
 //! programs   what has to be built or installed    machine   namespaces with an init in them
 //! real       control plane, nodes, registry       simulated kwokctl
 //! image      images made in memory                registry  pushes them, reads the access log
-//! down       ends a bed, also after a crash       wait      for conditions, within bounds
+//! down       ends a bed, also after a crash       started   ends what a program has started for itself
+//! wait       for conditions, within bounds        log       the end of a log, for error messages
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -26,7 +27,7 @@ pub mod forward;
 pub mod image;
 pub mod init;
 mod kubectl;
-mod log;
+pub mod log;
 mod machine;
 pub mod member;
 mod pki;
@@ -35,6 +36,7 @@ mod progress;
 pub mod real;
 pub mod registry;
 pub mod simulated;
+mod started;
 pub mod state;
 pub mod wait;
 
@@ -44,3 +46,4 @@ pub use kubectl::Kubectl;
 pub use real::{Node, Real};
 pub use registry::Registry;
 pub use simulated::Simulated;
+pub use started::Started;

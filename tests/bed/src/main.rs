@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use test_bed::state::Kind;
-use test_bed::{down, forward, init, programs, real, simulated, wait};
+use test_bed::{Started, down, forward, init, programs, real, simulated, wait};
 
 /// Starts and ends this checkout's test clusters.
 #[derive(Parser)]
@@ -117,7 +117,9 @@ fn execute(command: Command) -> Result<ExitCode> {
 
 fn start_simulated(nodes: u32) -> Result<()> {
     wait::heed_signals()?;
-    let cluster = or_clean_up(Kind::Simulated, simulated::up(nodes))?;
+    let mut started = Started::default();
+    let cluster = started.start(Kind::Simulated, || simulated::up(nodes))?;
+    started.keep();
     cluster.scale(nodes)?;
     tell(cluster.kubeconfig());
     Ok(())
@@ -125,21 +127,15 @@ fn start_simulated(nodes: u32) -> Result<()> {
 
 fn start_real(count: u32, holder: Holder) -> Result<()> {
     wait::heed_signals()?;
-    let cluster = or_clean_up(Kind::Real, real::up(&real_options(count, holder)?))?;
+    let mut started = Started::default();
+    let cluster = started.start(Kind::Real, || real::up(&real_options(count, holder)?))?;
+    started.keep();
     tell(cluster.kubeconfig());
     Ok(())
 }
 
 fn real_options(nodes: u32, holder: Holder) -> Result<real::Options> {
     Ok(real::Options { nodes, bed: std::env::current_exe()?, holder: holder.holder })
-}
-
-/// What has been started of a cluster that does not come up is ended. Its logs are kept for whoever reads the error.
-fn or_clean_up<T>(kind: Kind, started: Result<T>) -> Result<T> {
-    started.or_else(|error| {
-        down::halt(kind)?;
-        Err(error)
-    })
 }
 
 fn tell(kubeconfig: &std::path::Path) {

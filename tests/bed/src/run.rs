@@ -11,7 +11,7 @@ use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use test_bed::state::Kind;
-use test_bed::{Real, Simulated, down, real, simulated, wait};
+use test_bed::{Real, Simulated, Started, real, simulated, wait};
 
 use crate::{Holder, SIMULATED_NODES, real_options};
 
@@ -42,42 +42,15 @@ pub fn run(options: Options) -> Result<ExitCode> {
     wait::heed_signals()?;
     let mut started = Started::default();
     if options.simulated && Simulated::find()?.is_none() {
-        started.start(Kind::Simulated, || simulated::up(SIMULATED_NODES).map(drop))?;
+        started.start(Kind::Simulated, || simulated::up(SIMULATED_NODES))?;
     }
     if options.real && Real::find()?.is_none() {
         let real = real_options(options.count, options.holder)?;
-        started.start(Kind::Real, || real::up(&real).map(drop))?;
+        started.start(Kind::Real, || real::up(&real))?;
     }
     let status = execute(&options.command)?;
     started.end()?;
     Ok(exit_code(status))
-}
-
-/// The clusters to end, in whatever way this program leaves.
-#[derive(Default)]
-struct Started(Vec<Kind>);
-
-impl Started {
-    fn start(&mut self, kind: Kind, start: impl FnOnce() -> Result<()>) -> Result<()> {
-        crate::or_clean_up(kind, start())?;
-        self.0.push(kind);
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<()> {
-        while let Some(kind) = self.0.pop() {
-            down::down(kind)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            eprintln!("bed: {error:#}");
-        }
-    }
 }
 
 fn execute(command: &[OsString]) -> Result<ExitStatus> {

@@ -22,6 +22,7 @@ pub type Lock = Flock<File>;
 
 /// A first start builds nothing while it has the lock, so this is enough.
 const LONGEST_START: Duration = Duration::from_secs(300);
+const OTHERS: &str = "another start or end of this checkout's clusters";
 const LONGEST_TEST: Duration = Duration::from_secs(900);
 
 /// The two kinds of cluster a bed can be.
@@ -115,14 +116,20 @@ impl State {
 
     /// Keeps everyone else from starting or ending a bed of this checkout as long as the result lives.
     pub fn lock(&self) -> Result<Lock> {
-        wait::until("another start or end of this checkout's clusters", LONGEST_START, || {
-            create_private(&self.base)?;
-            let Some(lock) = try_lock(&self.base, FlockArg::LockExclusiveNonblock)? else { return Ok(None) };
-            // Whoever had the lock before may have removed the folder, and this lock would be of no use.
-            let is_current =
-                fs::metadata(&self.base).is_ok_and(|now| lock.metadata().is_ok_and(|then| same(&now, &then)));
-            Ok(is_current.then_some(lock))
-        })
+        wait::until(OTHERS, LONGEST_START, || self.try_lock())
+    }
+
+    /// The same for a clean-up, which a signal must not cut short: most often it is a signal that leads to it.
+    pub(crate) fn lock_to_clean_up(&self) -> Result<Lock> {
+        wait::until_uninterrupted(OTHERS, LONGEST_START, || self.try_lock())
+    }
+
+    fn try_lock(&self) -> Result<Option<Lock>> {
+        create_private(&self.base)?;
+        let Some(lock) = try_lock(&self.base, FlockArg::LockExclusiveNonblock)? else { return Ok(None) };
+        // Whoever had the lock before may have removed the folder, and this lock would be of no use.
+        let is_current = fs::metadata(&self.base).is_ok_and(|now| lock.metadata().is_ok_and(|then| same(&now, &then)));
+        Ok(is_current.then_some(lock))
     }
 
     /// Says that a test uses the bed, or that it needs it for itself alone, as long as the result lives.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use test_bed::state::{Kind, State};
 use test_bed::{member, wait};
 
@@ -214,4 +216,21 @@ fn a_simulated_cluster_leaves_nothing() {
     place.kill_at(Kind::Simulated, &["cluster"], "kwok");
     assert!(place.down().status.success());
     assert_eq!(place.traces(&Namespaces::default()), Vec::<String>::new());
+}
+
+#[test]
+fn an_interrupted_run_ends_the_cluster_that_it_started() {
+    let place = Place::new("interrupted");
+    let waiting = place.folder.join("waiting");
+    let command = format!("touch {}; exec sleep 300", waiting.display());
+    let mut bed = place.start(&["run", "--simulated", "sh", "-c", &command]);
+    wait::until("the command", SOON, || {
+        assert!(bed.try_wait().unwrap().is_none(), "{}", place.log());
+        Ok(waiting.exists().then_some(()))
+    })
+    .unwrap();
+    fs::remove_file(waiting).unwrap();
+    kill(Pid::from_raw(i32::try_from(bed.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert!(!bed.wait().unwrap().success());
+    assert_eq!(place.traces(&Namespaces::default()), Vec::<String>::new(), "{}", place.log());
 }
