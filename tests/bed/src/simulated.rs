@@ -89,6 +89,14 @@ impl Simulated {
         self.kubectl.kubeconfig()
     }
 
+    /// The folder of kubectl and the other programs that were built for it.
+    ///
+    /// # Errors
+    /// For a cluster of the user's own.
+    pub fn programs(&self) -> Result<&Path> {
+        Ok(&self.bed()?.1)
+    }
+
     /// The API server's audit log: one JSON object per line, at the level `Metadata`.
     ///
     /// # Errors

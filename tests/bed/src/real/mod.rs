@@ -77,6 +77,12 @@ impl Real {
         self.kubectl.kubeconfig()
     }
 
+    /// The folder of kubectl and the other programs that were built for it.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        &self.layout.programs
+    }
+
     /// The API server's audit log: one JSON object per line, at the level `Metadata`.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {

@@ -1,0 +1,70 @@
+//! `demo`: shows on a real node of this machine what kube-prepull does, and fails if it does not.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cluster;
+mod controller;
+mod held;
+mod images;
+mod list;
+mod real;
+mod screen;
+mod simulated;
+mod text;
+mod watch;
+
+use std::process::ExitCode;
+
+use anyhow::{Error, Result, anyhow, ensure};
+use clap::Parser;
+use screen::Screen;
+use test_bed::state::Kind;
+use test_bed::{log, wait};
+
+/// Shows what kube-prepull does, on a real node that is started for it. Needs root.
+#[derive(Parser)]
+#[command(name = "demo", version, after_help = "Exit codes: 0 all of it happened, 1 it did not, 2 wrong usage.")]
+struct Arguments {
+    /// Leave cluster, controller and list running at the end.
+    #[arg(long)]
+    keep: bool,
+    /// On a simulated cluster, where nothing is pulled. Needs no root.
+    #[arg(long)]
+    simulated: bool,
+}
+
+const NO_ROOT: &str = "a real node needs root, for namespaces and containers.
+  sudo make demo            shows all of it
+  make demo SIMULATED=1     shows without root what a simulated cluster can show: nothing is pulled there";
+
+/// What shells say of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match tell(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            if wait::interrupted() { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn tell(arguments: &Arguments) -> Result<()> {
+    ensure!(arguments.simulated || nix::unistd::geteuid().is_root(), NO_ROOT);
+    wait::heed_signals()?;
+    match arguments.simulated {
+        true => simulated::tell(arguments.keep),
+        false => real::tell(arguments.keep),
+    }
+}
+
+/// Says where the story broke off, with the end of the controller's log while there is one.
+fn broken_off(screen: &Screen, kind: Kind, error: &Error) -> Error {
+    let place = screen.place().map_or_else(String::new, |place| format!("{place}, failed: "));
+    let log = controller::log(&cluster::folder(kind));
+    match log.exists() && !wait::interrupted() {
+        true => anyhow!("{place}{error:#}\n{}", log::tail(&log)),
+        false => anyhow!("{place}{error:#}"),
+    }
+}

@@ -1,0 +1,210 @@
+//! The story on a real node.
+
+mod arrival;
+mod mistakes;
+mod outage;
+mod refresh;
+mod stop;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use test_bed::real::{self, Options};
+use test_bed::state::Kind;
+use test_bed::{Digest, Node, Real, Registry, Started};
+
+use crate::cluster::{Cluster, NAMESPACE};
+use crate::controller::{self, Controller};
+use crate::held::{self, Sample};
+use crate::images::{APP, EXTRA, Maker, SCRATCH, TOOLS, push_holder};
+use crate::screen::Screen;
+use crate::watch::Watch;
+use crate::{broken_off, text};
+
+const STEPS: usize = 8;
+/// The images in the order of the list.
+const NAMES: [&str; 4] = [SCRATCH, TOOLS, APP, EXTRA];
+/// How long pulls may take, with the kubelet's pauses between two tries.
+const PULLS: Duration = Duration::from_secs(180);
+
+/// Tells it, and ends what was started for it.
+pub fn tell(keep: bool) -> Result<()> {
+    let screen = Screen::new(STEPS);
+    screen.story(
+        "kube-prepull: every image on the list is on every node before it is needed, and stays there",
+        "All of this is real: a kubelet, containerd, runc and a registry, in network namespaces of this machine. What is \
+         said of images is read from the node's containerd itself.",
+    );
+    let mut started = Started::default();
+    let told = play(&screen, keep, &mut started).map_err(|error| broken_off(&screen, Kind::Real, &error));
+    if keep {
+        started.keep();
+        return told;
+    }
+    screen.note("Cleaning up.");
+    let ended = end(started);
+    told.and(ended)
+}
+
+/// A cluster that was there before stays, without what the demo has added.
+fn end(mut started: Started) -> Result<()> {
+    started.end()?;
+    match Real::find()? {
+        Some(real) => Cluster::Real(real).delete_namespace(),
+        None => Ok(()),
+    }
+}
+
+fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
+    let cluster = start_cluster(screen, started)?;
+    let images = make_images(screen, &cluster)?;
+    let mut story = Story::begin(screen, cluster, images)?;
+    story.images_arrive()?;
+    story.an_edit_brings_a_fourth_image()?;
+    story.mistakes_change_nothing()?;
+    story.a_tag_moves()?;
+    story.the_registry_goes_down()?;
+    story.the_controller_stops()?;
+    story.conclude(keep)
+}
+
+fn start_cluster(screen: &Screen, started: &mut Started) -> Result<Real> {
+    screen.step(
+        "A node and a registry",
+        "The node has never seen any of the images that follow. Nothing of this leaves the machine.",
+    );
+    if Real::find()?.is_some() {
+        screen
+            .note("A cluster of this checkout runs already. It is used as soon as no test needs it, and left running.");
+    } else {
+        let options = Options { nodes: 1, bed: controller::beside("bed")?, holder: None };
+        started.start(Kind::Real, || real::up(&options))?;
+    }
+    // Steps of the story stop the registry, so nobody else may need it.
+    Real::alone()
+}
+
+/// What was pushed.
+struct Pushed {
+    maker: Maker,
+    scratch: Digest,
+    tools: Digest,
+    app: Digest,
+}
+
+fn make_images(screen: &Screen, real: &Real) -> Result<Pushed> {
+    screen.output(&real.kubectl(["get", "nodes", "-o", "wide"]).map(|table| narrow(&table))?);
+    screen.step(
+        "Three images, made on the spot and pushed to the registry",
+        "None of them has a shell, a sleep or anything else that could be made to run for long. Users' images often are \
+         like that, so kube-prepull brings a program of its own: the holder, which is mounted into a container of each \
+         image and does nothing there. To the kubelet an image with a container is in use, and is not deleted.",
+    );
+    let (registry, maker) = (real.registry()?, Maker::new()?);
+    let pushed = Pushed {
+        maker,
+        scratch: registry.push(SCRATCH, &maker.file("scratch"))?,
+        tools: registry.push(TOOLS, &maker.tools())?,
+        app: registry.push(APP, &maker.file("version one of the app"))?,
+    };
+    let (_, holder) = push_holder(&registry, &real.holder())?;
+    let row = |reference: &str, digest: &Digest, what: &str| {
+        screen.output(&format!("{reference:<32}{:<22}{what}", text::short(digest.as_str())));
+    };
+    row(SCRATCH, &pushed.scratch, "FROM scratch, and one text file");
+    row(TOOLS, &pushed.tools, "50 MiB");
+    row(APP, &pushed.app, "small; its tag will move");
+    screen.output(&format!("{:<32}{:<22}kube-prepull's own: the holder, {holder} bytes", crate::images::HOLDER, ""));
+    Ok(pushed)
+}
+
+/// The first columns are enough.
+fn narrow(table: &str) -> String {
+    let lines = table.lines().map(|line| line.chars().take(text::WIDTH - 6).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// All that the steps need.
+struct Story<'s> {
+    screen: &'s Screen,
+    cluster: Cluster,
+    node: Node,
+    registry: Registry,
+    watch: Watch,
+    images: Pushed,
+    /// The digests of the images on the list that have arrived: of each, those that its tag has stood for.
+    wanted: Vec<Vec<Digest>>,
+    /// Since when all of them have been held.
+    complete: Instant,
+    controller: Option<Controller>,
+    /// The list as it was applied last.
+    list: String,
+}
+
+impl<'s> Story<'s> {
+    fn begin(screen: &'s Screen, real: Real, images: Pushed) -> Result<Self> {
+        let node = real.nodes()?.into_iter().next().context("the cluster has no node")?;
+        let registry = real.registry()?;
+        let cluster = Cluster::Real(real);
+        controller::end_earlier(&cluster)?;
+        cluster.make_namespace()?;
+        let known = node.images()?;
+        let new = [&images.scratch, &images.tools, &images.app];
+        ensure!(
+            !known.iter().any(|image| new.iter().any(|digest| digest.as_str() == image.digest)),
+            "the node has the images before they were asked for"
+        );
+        let watch = Watch::begin(node.clone(), NAMESPACE);
+        let list = crate::list::read()?;
+        let (wanted, complete) = (Vec::new(), Instant::now());
+        Ok(Self { screen, cluster, node, registry, watch, images, wanted, complete, controller: None, list })
+    }
+
+    /// Waits for a sample of containerd, begun after `begin`, that is as asked.
+    fn await_sample(&self, what: &str, begin: Instant, is_it: impl Fn(&Sample) -> bool) -> Result<Sample> {
+        self.screen.wait(what, PULLS, || Ok(self.watch.since(begin)?.into_iter().find(|sample| is_it(sample))))
+    }
+
+    /// Each image of the list by the digests that it may be held as.
+    fn digests(&self) -> Vec<Vec<&str>> {
+        self.wanted.iter().map(|digests| digests.iter().map(Digest::as_str).collect()).collect()
+    }
+
+    /// Makes sure that no image of the list was unheld since `begin`, and says how often containerd was asked.
+    fn never_unheld(&self, begin: Instant) -> Result<usize> {
+        let samples = self.watch.since(begin)?;
+        ensure!(!samples.is_empty(), "containerd was not looked into");
+        if let Some(gap) = held::unheld(&samples, &self.digests()) {
+            let after = text::seconds(gap.at.duration_since(begin));
+            anyhow::bail!("after {after} an image of the list was not held on the node: {:#?}", gap.held);
+        }
+        Ok(samples.len())
+    }
+
+    /// The size of an image on the node, as containerd says.
+    fn size(&self, digest: &str) -> Result<String> {
+        let image = self.node.images()?.into_iter().find(|image| image.digest == digest);
+        Ok(image.with_context(|| format!("the node has no image {digest}"))?.size)
+    }
+
+    fn conclude(mut self, keep: bool) -> Result<()> {
+        let samples = self.never_unheld(self.complete)?;
+        self.screen.say("");
+        self.screen.shown(&format!(
+            "All of it happened. Since the last of the four images had arrived, containerd was asked {samples} times, and \
+             every image was held every time."
+        ));
+        if keep {
+            self.keep_running()?;
+        }
+        Ok(())
+    }
+
+    /// Leaves all of it to the user, with a controller.
+    fn keep_running(&mut self) -> Result<()> {
+        let screen = self.screen;
+        screen.say("The node, the registry and the list stay, and the controller is started again:");
+        Controller::start(screen, &self.cluster)?.keep();
+        crate::cluster::how_to_go_on(screen, &self.cluster)
+    }
+}

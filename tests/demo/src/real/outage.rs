@@ -1,0 +1,89 @@
+//! The registry goes down in the middle of a refresh.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use test_bed::{Digest, Registry};
+
+use super::{PULLS, Story};
+use crate::text;
+
+/// While it lives the registry is down. It is up again afterwards, however the step ends.
+struct Outage<'r> {
+    registry: &'r Registry,
+}
+
+impl<'r> Outage<'r> {
+    fn begin(registry: &'r Registry) -> Result<Self> {
+        registry.stop()?;
+        Ok(Self { registry })
+    }
+
+    fn end(self) -> Result<()> {
+        self.registry.start()
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.registry.start() {
+            eprintln!("the registry does not start again: {error:#}");
+        }
+    }
+}
+
+impl Story<'_> {
+    pub(super) fn the_registry_goes_down(&mut self) -> Result<()> {
+        let screen = self.screen;
+        screen.step(
+            "The registry goes down, and a refresh is asked for",
+            "The new generation cannot pull anything. With a puller that deletes and makes anew, or that replaces pod by \
+             pod, nodes would lose their images now, just when they cannot be had again. Here the old generation stays \
+             for as long as it takes.",
+        );
+        let begin = Instant::now();
+        let outage = Outage::begin(&self.registry)?;
+        screen.output("(the registry is stopped: connections are refused)");
+        self.refresh()?;
+        self.await_failed_pulls()?;
+        self.cluster.show(screen, &["get", "pods"])?;
+        let old = self.await_sample("a look into containerd", Instant::now(), |_| true)?;
+        ensure!(old.generations().len() == 1, "more than the old generation holds images: {:#?}", old.held);
+        let samples = self.never_unheld(begin)?;
+        screen.shown(&format!(
+            "The new pod cannot pull. The old one holds all {} images: so it was in each of {samples} looks into containerd.",
+            self.wanted.len()
+        ));
+
+        outage.end()?;
+        let back = Instant::now();
+        screen.output("(the registry is back; kubelets try again by themselves, with growing pauses)");
+        let new = self.await_healed(back, old.generations()[0])?;
+        let samples = self.never_unheld(begin)?;
+        screen.shown(&format!(
+            "Healed after {} without anybody's help: a new generation holds all images, and the old one is gone. Not one \
+             of {samples} looks found an image unheld.",
+            text::seconds(new.duration_since(back))
+        ));
+        Ok(())
+    }
+
+    /// Waits until the kubelet has failed to pull each of the images.
+    fn await_failed_pulls(&self) -> Result<()> {
+        let reasons = r#"jsonpath={range .items[*].status.containerStatuses[*]}{.state.waiting.reason}{"\n"}{end}"#;
+        self.screen.wait("the new generation to fail", PULLS, || {
+            let reasons = self.cluster.kubectl(&["get", "pods", "-o", reasons])?;
+            let failed = reasons.lines().filter(|reason| ["ErrImagePull", "ImagePullBackOff"].contains(reason)).count();
+            Ok((failed == self.wanted.len()).then_some(()))
+        })
+    }
+
+    /// Waits until another generation holds everything and the old one nothing. Returns since when.
+    fn await_healed(&self, back: Instant, old: &str) -> Result<Instant> {
+        let digests: Vec<_> = self.wanted.iter().filter_map(|digests| digests.last()).map(Digest::as_str).collect();
+        let healed = self.await_sample("the new generation to hold all images", back, |sample| {
+            !sample.generations().contains(&old) && sample.holds_all(&digests)
+        })?;
+        Ok(healed.at)
+    }
+}

@@ -1,0 +1,40 @@
+//! The controller stops, and everything stays.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Story;
+use crate::text;
+
+/// How often containerd is asked before it is said that nothing happens.
+const LOOKS: usize = 30;
+
+impl Story<'_> {
+    pub(super) fn the_controller_stops(&mut self) -> Result<()> {
+        let screen = self.screen;
+        screen.step(
+            "The controller stops",
+            "What keeps the images are DaemonSets and their containers, not the controller. It can be stopped, upgraded or \
+             killed at any time. (kubernetes-image-puller deletes its DaemonSet when it stops.)",
+        );
+        let generations = self.cluster.generations()?;
+        let before = self.await_sample("a look into containerd", Instant::now(), |_| true)?.held;
+        let controller = self.controller.take().context("the controller does not run")?;
+        screen.command("kill -TERM $(pidof kube-prepull)");
+        let took = controller.stop()?;
+        let begin = Instant::now();
+        let looks = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= LOOKS));
+        let samples = screen.wait("looks into containerd", super::PULLS, looks)?;
+        let changed = samples.iter().find(|sample| sample.held != before);
+        ensure!(changed.is_none(), "containers have changed: {before:#?} before, and now {changed:#?}");
+        ensure!(self.cluster.generations()? == generations, "DaemonSets have changed");
+        self.cluster.show(screen, &["get", "daemonsets"])?;
+        screen.shown(&format!(
+            "It ended within {}. All {} images are still held, by the same containers.",
+            text::seconds(took),
+            before.len()
+        ));
+        Ok(())
+    }
+}
