@@ -88,8 +88,8 @@ impl Node {
             && required.is_none_or(|selector| selector.node_selector_terms.iter().any(|term| self.meets(term)))
     }
 
-    /// A term without requirements selects nothing (API documentation of `NodeSelectorTerm`).
-    fn meets(&self, term: &NodeSelectorTerm) -> bool {
+    /// Whether the node meets a term. One without requirements selects nothing (API documentation of `NodeSelectorTerm`).
+    pub fn meets(&self, term: &NodeSelectorTerm) -> bool {
         let expressions = term.match_expressions.as_deref().unwrap_or_default();
         let fields = term.match_fields.as_deref().unwrap_or_default();
         let by_name = |requirement: &NodeSelectorRequirement| {
@@ -129,6 +129,165 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         && matches_or_any(&toleration.key, &taint.key)
         && match toleration.operator.as_deref() {
             Some("Exists") => true,
-            _ => toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+            None | Some("" | "Equal") => {
+                toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+            }
+            Some(_) => false,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(labels: serde_json::Value, taints: serde_json::Value) -> Node {
+        let object: SlimNode = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": labels}, "spec": {"taints": taints},
+        }))
+        .expect("a node");
+        Node::from(&object)
+    }
+
+    fn linux(taints: serde_json::Value) -> Node {
+        node(json!({"kubernetes.io/os": "linux"}), taints)
+    }
+
+    fn tolerating(tolerations: serde_json::Value) -> Placement {
+        Placement { tolerations: serde_json::from_value(tolerations).expect("tolerations"), ..Placement::default() }
+    }
+
+    fn requiring(terms: serde_json::Value) -> Placement {
+        let affinity = json!({
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}},
+        });
+        Placement { affinity: Some(serde_json::from_value(affinity).expect("an affinity")), ..Placement::default() }
+    }
+
+    #[test]
+    fn virtual_nodes_and_windows_are_left_out_whatever_is_tolerated() {
+        let everything = tolerating(json!([{"operator": "Exists"}]));
+        assert!(linux(json!([])).takes(&everything));
+        for labels in [
+            json!({"kubernetes.io/os": "linux", "type": "virtual-kubelet"}),
+            json!({"kubernetes.io/os": "linux", "eks.amazonaws.com/compute-type": "fargate"}),
+            json!({"kubernetes.io/os": "windows"}),
+            json!({}),
+        ] {
+            assert!(!node(labels.clone(), json!([])).takes(&everything), "{labels}");
+        }
+    }
+
+    #[test]
+    fn all_labels_of_the_selector_must_be_there() {
+        let selecting = |selector: &[(&str, &str)]| Placement {
+            node_selector: selector.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ..Placement::default()
+        };
+        let node = node(json!({"kubernetes.io/os": "linux", "disk": "ssd"}), json!([]));
+        assert!(node.takes(&selecting(&[("disk", "ssd")])));
+        assert!(!node.takes(&selecting(&[("disk", "hdd")])));
+        assert!(!node.takes(&selecting(&[("disk", "ssd"), ("zone", "a")])));
+    }
+
+    #[test]
+    fn any_of_the_architectures_will_do() {
+        use crate::list::config::Architecture::{Amd64, Arm64};
+        let arm = node(json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"}), json!([]));
+        let on = |architectures: &[_]| Placement {
+            architectures: architectures.iter().copied().collect(),
+            ..Placement::default()
+        };
+        assert!(arm.takes(&on(&[])));
+        assert!(arm.takes(&on(&[Amd64, Arm64])));
+        assert!(!arm.takes(&on(&[Amd64])));
+        assert!(!linux(json!([])).takes(&on(&[Amd64])), "a node that does not say what it is");
+    }
+
+    #[test]
+    fn a_taint_must_be_tolerated_by_key_value_and_effect() {
+        let tainted = linux(json!([{"key": "dedicated", "value": "ml", "effect": "NoSchedule"}]));
+        for (tolerations, tolerated) in [
+            (json!([]), false),
+            (json!([{"operator": "Exists"}]), true),
+            (json!([{"operator": "Exists", "effect": "NoExecute"}]), false),
+            (json!([{"key": "dedicated", "operator": "Exists"}]), true),
+            (json!([{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}]), true),
+            (json!([{"key": "dedicated", "operator": "Exists", "effect": "NoExecute"}]), false),
+            (json!([{"key": "other", "operator": "Exists"}]), false),
+            (json!([{"key": "dedicated", "operator": "Equal", "value": "ml"}]), true),
+            (json!([{"key": "dedicated", "value": "ml"}]), true),
+            (json!([{"key": "dedicated", "operator": "", "value": "ml"}]), true),
+            (json!([{"key": "dedicated", "value": "web"}]), false),
+            (json!([{"key": "dedicated"}]), false),
+            (json!([{"key": "dedicated", "operator": "Almost", "value": "ml"}]), false),
+        ] {
+            assert_eq!(tainted.takes(&tolerating(tolerations.clone())), tolerated, "{tolerations}");
+        }
+    }
+
+    #[test]
+    fn every_taint_must_be_tolerated() {
+        let tainted = linux(json!([
+            {"key": "dedicated", "value": "ml", "effect": "NoSchedule"},
+            {"key": "gpu", "effect": "NoExecute"},
+        ]));
+        let first = json!({"key": "dedicated", "operator": "Exists"});
+        assert!(!tainted.takes(&tolerating(json!([first]))));
+        assert!(tainted.takes(&tolerating(json!([first, {"key": "gpu"}]))), "an empty value equals a missing one");
+    }
+
+    #[test]
+    fn a_daemon_sets_pods_tolerate_what_befalls_nodes() {
+        for key in ALWAYS_TOLERATED {
+            assert!(linux(json!([{"key": key, "effect": "NoSchedule"}])).takes(&Placement::default()), "{key}");
+        }
+        assert!(linux(json!([{"key": "dedicated", "effect": "PreferNoSchedule"}])).takes(&Placement::default()));
+    }
+
+    #[test]
+    fn requirements_are_read_as_the_scheduler_reads_them() {
+        let node = node(json!({"kubernetes.io/os": "linux", "zone": "a", "cores": "8"}), json!([]));
+        for (requirement, met) in [
+            (json!({"key": "zone", "operator": "In", "values": ["a", "b"]}), true),
+            (json!({"key": "zone", "operator": "In", "values": ["b"]}), false),
+            (json!({"key": "rack", "operator": "In", "values": ["a"]}), false),
+            (json!({"key": "zone", "operator": "NotIn", "values": ["a"]}), false),
+            (json!({"key": "rack", "operator": "NotIn", "values": ["a"]}), true),
+            (json!({"key": "zone", "operator": "Exists"}), true),
+            (json!({"key": "rack", "operator": "Exists"}), false),
+            (json!({"key": "rack", "operator": "DoesNotExist"}), true),
+            (json!({"key": "zone", "operator": "DoesNotExist"}), false),
+            (json!({"key": "cores", "operator": "Gt", "values": ["7"]}), true),
+            (json!({"key": "cores", "operator": "Gt", "values": ["8"]}), false),
+            (json!({"key": "cores", "operator": "Lt", "values": ["9"]}), true),
+            (json!({"key": "cores", "operator": "Lt", "values": ["8"]}), false),
+            (json!({"key": "zone", "operator": "Gt", "values": ["1"]}), false),
+            (json!({"key": "rack", "operator": "Lt", "values": ["1"]}), false),
+            (json!({"key": "zone", "operator": "Like", "values": ["a"]}), false),
+        ] {
+            let found = node.takes(&requiring(json!([{"matchExpressions": [requirement]}])));
+            assert_eq!(found, met, "{requirement}");
+        }
+    }
+
+    #[test]
+    fn one_term_is_enough_and_all_of_it_must_be_met() {
+        let node = node(json!({"kubernetes.io/os": "linux", "zone": "a"}), json!([]));
+        let zone = |zone: &str| json!({"key": "zone", "operator": "In", "values": [zone]});
+        let named = |name: &str| json!([{"key": "metadata.name", "operator": "In", "values": [name]}]);
+        for (terms, met) in [
+            (json!([{"matchExpressions": [zone("b")]}, {"matchExpressions": [zone("a")]}]), true),
+            (json!([{"matchExpressions": [zone("a"), zone("b")]}]), false),
+            (json!([{"matchFields": named("n")}]), true),
+            (json!([{"matchFields": named("m")}]), false),
+            (json!([{"matchExpressions": [zone("b")], "matchFields": named("n")}]), false),
+            (json!([{"matchExpressions": [zone("a")], "matchFields": named("n")}]), true),
+            (json!([{}]), false),
+            (json!([{}, {"matchFields": named("n")}]), true),
+        ] {
+            assert_eq!(node.takes(&requiring(terms.clone())), met, "{terms}");
+        }
+    }
 }

@@ -52,3 +52,74 @@ fn requirement<'a>(key: &str, operator: &str, values: impl IntoIterator<Item = &
         values: Some(values.into_iter().map(str::to_owned).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::Node;
+
+    fn placement(affinity: serde_json::Value) -> Placement {
+        let affinity = serde_json::from_value(affinity).expect("an affinity");
+        Placement { affinity: Some(affinity), ..Placement::default() }
+    }
+
+    fn required(terms: serde_json::Value) -> Placement {
+        placement(serde_json::json!({
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}},
+        }))
+    }
+
+    /// Whether Kubernetes lets a pod with nothing but that affinity onto the node.
+    fn lets_onto(affinity: Affinity, node: &Node) -> bool {
+        let required = affinity.node_affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution);
+        required.is_none_or(|selector| selector.node_selector_terms.iter().any(|term| node.meets(term)))
+    }
+
+    fn node(name: &str, labels: &[(&str, &str)]) -> Node {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Node { name: name.to_owned(), labels: labels.collect(), ..Node::default() }
+    }
+
+    #[test]
+    fn ours_stands_in_every_one_of_several_terms() {
+        let placement = required(serde_json::json!([
+            {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]},
+            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]},
+        ]));
+        let onto = |node: Node| lets_onto(on_real_linux_nodes(&placement), &node);
+        assert!(onto(node("m", &[("kubernetes.io/os", "linux"), ("zone", "a")])));
+        assert!(onto(node("n", &[("kubernetes.io/os", "linux")])));
+        assert!(!onto(node("m", &[("kubernetes.io/os", "linux"), ("zone", "b")])));
+        for kept_out in [("type", "virtual-kubelet"), ("eks.amazonaws.com/compute-type", "fargate")] {
+            assert!(!onto(node("n", &[("kubernetes.io/os", "linux"), kept_out])), "{kept_out:?} by name");
+            assert!(
+                !onto(node("m", &[("kubernetes.io/os", "linux"), ("zone", "a"), kept_out])),
+                "{kept_out:?} by zone"
+            );
+        }
+        assert!(!onto(node("n", &[("kubernetes.io/os", "windows")])));
+    }
+
+    #[test]
+    fn an_empty_term_still_selects_nothing() {
+        let empty = required(serde_json::json!([{}]));
+        assert!(!lets_onto(on_real_linux_nodes(&empty), &node("n", &[("kubernetes.io/os", "linux")])));
+        let emptied = required(serde_json::json!([{"matchExpressions": [], "matchFields": []}]));
+        assert!(!lets_onto(on_real_linux_nodes(&emptied), &node("n", &[("kubernetes.io/os", "linux")])));
+    }
+
+    #[test]
+    fn what_else_the_user_asked_for_is_kept() {
+        let preferred = serde_json::json!([{"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}]);
+        let anti = serde_json::json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]});
+        let placement = placement(serde_json::json!({
+            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred},
+            "podAntiAffinity": anti,
+        }));
+        let found = serde_json::to_value(on_real_linux_nodes(&placement)).expect("JSON");
+        assert_eq!(found["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"], preferred);
+        assert_eq!(found["podAntiAffinity"], anti);
+        let terms = &found["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+        assert_eq!(terms.as_array().map(Vec::len), Some(1));
+    }
+}

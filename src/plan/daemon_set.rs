@@ -107,8 +107,10 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
     ])
 }
 
+/// The user's own annotations never stand in for ours: they would make a generation say of itself what is not so.
 fn annotations(config: &Config, record: &Record) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
+    annotations.retain(|key, _| !key.starts_with(labels::PREFIX));
     annotations.extend(texts([
         (labels::CONTENT, record.content.as_str()),
         (labels::EPOCH, &record.epoch.to_string()),
@@ -128,12 +130,10 @@ fn template(
     record: &Record,
     settings: &Settings,
 ) -> PodTemplateSpec {
-    // Sidecars would cost memory on every node, and some refuse to start beside a container without network use.
-    let mut pod_labels = texts([("sidecar.istio.io/inject", "false")]);
+    let (mut pod_labels, mut annotations) = without_sidecars(group);
     pod_labels.extend(group.pod_labels.clone());
     pod_labels.extend(selector);
     pod_labels.extend(texts([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
-    let mut annotations = texts([("sidecar.istio.io/inject", "false"), ("linkerd.io/inject", "disabled")]);
     annotations.extend(group.pod_annotations.clone());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -143,6 +143,20 @@ fn template(
         }),
         spec: Some(pod_spec(group, record, settings)),
     }
+}
+
+/// Labels and annotations that keep sidecars out: they would cost memory on every node, and some refuse to start beside a
+/// container without network use. Istio reads a label and an annotation of one name; where the user sets either of them,
+/// ours must not contradict it.
+fn without_sidecars(group: &Group) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    const ISTIO: &str = "sidecar.istio.io/inject";
+    let mut pod_labels = BTreeMap::new();
+    let mut annotations = texts([("linkerd.io/inject", "disabled")]);
+    if !group.pod_labels.contains_key(ISTIO) && !group.pod_annotations.contains_key(ISTIO) {
+        pod_labels.extend(texts([(ISTIO, "false")]));
+        annotations.extend(texts([(ISTIO, "false")]));
+    }
+    (pod_labels, annotations)
 }
 
 fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {

@@ -1,5 +1,8 @@
 //! The labels and annotations by which objects of a list are known, and in which a generation says what it is.
 
+/// What the keys of all labels and annotations of ours begin with.
+pub const PREFIX: &str = "kube-prepull.io/";
+
 /// On everything that belongs to a list: the list's name, shortened to what a label can hold.
 pub const LIST: &str = "kube-prepull.io/list";
 /// On everything that belongs to a group: its name.

@@ -22,3 +22,6 @@ pub use generation::{Generation, Record};
 pub use hash::{HASH_LENGTH, short_hash};
 pub use rounds::{Action, Cause, Facts, Plan, plan};
 pub use verdict::Verdict;
+
+#[cfg(test)]
+mod tests;

@@ -185,6 +185,8 @@ fn matching_nodes(facts: &Facts, group: &Group) -> usize {
     facts.nodes.unwrap_or_default().iter().filter(|node| node.takes(&group.placement)).count()
 }
 
+/// The epoch in whole seconds, as holders count them: they know no time before 1970, which a clock without a battery may
+/// well show.
 fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
+    Timestamp::from_second(time.as_second().max(0)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

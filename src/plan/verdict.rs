@@ -78,14 +78,125 @@ fn problem_lines(problems: &[Problem]) -> String {
     let mut text = String::new();
     for (index, problem) in problems.iter().enumerate() {
         let line = problem.to_string();
+        if index > 0 {
+            text.push('\n');
+        }
         if text.len() + line.len() > MAX_PROBLEMS {
             text.push_str(&format!("… and {} more", problems.len() - index));
             break;
         }
-        if index > 0 {
-            text.push('\n');
-        }
         text.push_str(&line);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::list::{Code, Severity, parse};
+
+    fn list(images_yaml: &str) -> ListData {
+        ListData {
+            namespace: "prepull".to_owned(),
+            name: "tools".to_owned(),
+            data: BTreeMap::from([("images.yaml".to_owned(), images_yaml.to_owned())]),
+        }
+    }
+
+    fn verdict(images_yaml: &str) -> Verdict {
+        let list = list(images_yaml);
+        Verdict::new(&list, &parse(&list))
+    }
+
+    /// The list's metadata after somebody else's and the verdict's part were put together.
+    fn written(verdict: &Verdict) -> ObjectMeta {
+        let ours = verdict.patch(&ObjectMeta::default()).metadata;
+        let other = ("example.com/other".to_owned(), "kept".to_owned());
+        ObjectMeta {
+            labels: ours.labels.map(|labels| labels.into_iter().chain([other.clone()]).collect()),
+            annotations: ours.annotations.map(|annotations| annotations.into_iter().chain([other]).collect()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_was_written_stands_until_the_data_changes() {
+        for images_yaml in ["[nginx]", "[Bad]", ""] {
+            let verdict = verdict(images_yaml);
+            assert!(!verdict.stands_on(&ObjectMeta::default()), "{images_yaml}: nothing is written yet");
+            assert!(verdict.stands_on(&written(&verdict)), "{images_yaml}");
+        }
+        assert!(!verdict("[nginx]").stands_on(&written(&verdict("[redis]"))));
+        assert!(!verdict("[nginx]").stands_on(&written(&verdict("[Bad]"))));
+    }
+
+    #[test]
+    fn a_part_that_somebody_took_away_is_missed() {
+        let verdict = verdict("[Bad]");
+        let without = |key: &str| {
+            let mut metadata = written(&verdict);
+            metadata.labels.iter_mut().chain(&mut metadata.annotations).for_each(|map| drop(map.remove(key)));
+            metadata
+        };
+        assert!(verdict.stands_on(&without("example.com/other")));
+        for key in [labels::STATE, labels::DATA_HASH, labels::PROBLEMS] {
+            assert!(!verdict.stands_on(&without(key)), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_patch_holds_nothing_but_the_verdict_and_the_lists_identity() {
+        let metadata = ObjectMeta {
+            name: Some("tools".to_owned()),
+            namespace: Some("prepull".to_owned()),
+            uid: Some("1".to_owned()),
+            resource_version: Some("7".to_owned()),
+            annotations: Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])),
+            ..ObjectMeta::default()
+        };
+        let patch = verdict("[nginx]").patch(&metadata);
+        insta::assert_yaml_snapshot!(patch, @r#"
+        apiVersion: v1
+        kind: ConfigMap
+        metadata:
+          annotations:
+            kube-prepull.io/data-hash: 5e7a187f59a157f9e4cc8a85891d53352263b55aef4c47e6bb217db599ac13a1
+          labels:
+            kube-prepull.io/state: accepted
+          name: tools
+          namespace: prepull
+          uid: "1"
+        "#);
+        let annotations = verdict("[Bad]").patch(&metadata).metadata.annotations.expect("annotations");
+        assert!(annotations[labels::PROBLEMS].contains("\"Bad\" is not an image reference"), "{annotations:?}");
+    }
+
+    fn problems(count: usize, bytes: usize) -> Vec<Problem> {
+        let problem = Problem {
+            severity: Severity::Error,
+            code: Code::InvalidValue,
+            path: "x".to_owned(),
+            line: None,
+            message: "m".repeat(bytes),
+            remedy: "r".to_owned(),
+        };
+        vec![problem; count]
+    }
+
+    #[test]
+    fn each_problem_stands_on_a_line_of_its_own() {
+        assert_eq!(problem_lines(&problems(2, 1)), "x: m; r\nx: m; r");
+        assert_eq!(problem_lines(&[]), "");
+    }
+
+    #[test]
+    fn more_problems_than_an_annotation_can_hold_are_counted() {
+        let text = problem_lines(&problems(100, 1000));
+        assert!(text.len() <= MAX_PROBLEMS + 100);
+        let (kept, last) = text.rsplit_once('\n').expect("several lines");
+        let kept = kept.lines().count();
+        assert!(kept > 10);
+        assert_eq!(last, format!("… and {} more", 100 - kept));
+        assert_eq!(problem_lines(&problems(3, MAX_PROBLEMS)), "… and 3 more");
+    }
 }

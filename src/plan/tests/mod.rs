@@ -1,0 +1,42 @@
+//! What the tests of the plan share: lists as users write them, and an installation.
+
+mod daemon_set;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::{AcceptedList, Settings};
+use crate::list::{Config, ListData, parse};
+
+/// The list `tools` of the namespace `prepull`, accepted.
+fn accepted(images_yaml: &str) -> Config {
+    let parsed = parse(&ListData {
+        namespace: "prepull".to_owned(),
+        name: "tools".to_owned(),
+        data: [("images.yaml".to_owned(), images_yaml.to_owned())].into(),
+    });
+    parsed.config.unwrap_or_else(|| panic!("{images_yaml} is rejected: {:#?}", parsed.problems))
+}
+
+fn named(config: &Config) -> AcceptedList<'_> {
+    AcceptedList { namespace: "prepull", label: "tools", config }
+}
+
+fn settings() -> Settings {
+    Settings { holder_image: "ghcr.io/acme/kube-prepull:1".to_owned(), ..Settings::default() }
+}
+
+/// The controller's Deployment.
+fn owner() -> OwnerReference {
+    OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: "kube-prepull".to_owned(),
+        uid: "2e3f0f0c-0d6a-4d3e-9f4b-6a4c64b9b8a1".to_owned(),
+        ..OwnerReference::default()
+    }
+}
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap_or_else(|error| panic!("{time}: {error}"))
+}
