@@ -31,6 +31,11 @@ build: toolchain ## Build the controller (static) and the holder (x86_64 and aar
 	cargo build --release --package kube-prepull --target $(musl)
 	stat --printf '%9s bytes  %n\n' $$holders target/$(musl)/release/kube-prepull
 
+.PHONY: demo
+demo: toolchain ## Watch images arrive on a real node, and stay (root). KEEP=1 leaves it running
+	@cargo build --package kube-prepull --package demo --package test-bed
+	target/debug/demo $(if $(KEEP),--keep)
+
 .PHONY: test
 test: toolchain ## Run all tests, on clusters that are started for them (root, for the real nodes)
 	@cargo build --package test-bed --bin bed
