@@ -186,6 +186,26 @@ fn a_container_keeps_its_digest_when_the_tag_moves() {
 }
 
 #[test]
+fn a_record_tells_which_containers_start_and_end() {
+    let trial = Trial::begin("record", Real::running().unwrap());
+    trial.push_holder();
+    let node = trial.real.node("node1").unwrap();
+    let app = trial.push("app:1", &sample(11));
+    let record = node.record_tasks().unwrap();
+    trial.hold("holders", &["app:1"]);
+    trial.await_held(&node, &[&app]).unwrap();
+    let container = trial.containers(&node).unwrap().into_iter().find(|container| container.running).unwrap();
+    trial.real.kubectl(["delete", "daemonset", "holders", "--namespace", &trial.namespace]).unwrap();
+
+    let of_container = || -> Result<Option<Vec<bool>>> {
+        let events = record.events()?.into_iter().filter(|event| event.container == container.id);
+        let starts: Vec<_> = events.map(|event| event.started).collect();
+        Ok((starts.len() == 2).then_some(starts))
+    };
+    assert_eq!(wait::until("a start and an end", SOON, of_container).unwrap(), [true, false]);
+}
+
+#[test]
 fn what_is_deleted_cannot_be_pulled() {
     let trial = Trial::begin("deleted", Real::running().unwrap());
     let registry = trial.real.registry().unwrap();

@@ -5,6 +5,7 @@ mod layout;
 mod network;
 mod node;
 mod node_services;
+mod task_record;
 mod up;
 
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ use layout::{HOLDER, HUB, Layout, NodeId};
 
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
+pub use task_record::{TaskEvent, TaskRecord};
 pub use up::{Options, up};
 
 /// The running cluster of real nodes of this checkout.

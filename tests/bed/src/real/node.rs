@@ -1,8 +1,8 @@
 //! A look into a real node: what its containerd has and runs, and a way to stop and start its services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::layout::{Layout, NodeId};
 use super::node_services::{containerd, kubelet};
+use super::task_record::TaskRecord;
 use crate::machine::Machine;
 
 /// Sandboxes are containers too, for containerd.
@@ -105,12 +106,15 @@ impl Node {
     /// The containers that the node has, running or not.
     pub fn containers(&self) -> Result<Vec<Container>> {
         let tasks = self.ctr(&["tasks", "list"])?;
-        let running: Vec<_> = tasks.lines().filter(|line| line.ends_with("RUNNING")).collect();
+        let running: BTreeSet<&str> = tasks.lines().filter_map(running_task).collect();
+        let listed = self.ctr(&["containers", "list", "--quiet", CONTAINERS])?;
         let images = self.images()?;
         let mut containers = Vec::new();
-        for id in self.ctr(&["containers", "list", "--quiet", CONTAINERS])?.lines() {
+        // One that ran when the tasks were listed, and was removed before the containers were, counts as it was then.
+        for id in self.described_of(&running)?.iter().map(String::as_str).chain(listed.lines()).collect::<BTreeSet<_>>()
+        {
             let Some(Described { mut container, image_id }) = self.describe(id)? else { continue };
-            container.running = running.iter().any(|line| line.starts_with(id));
+            container.running = running.contains(id);
             let image = images.iter().find(|image| image.name == image_id);
             container.digest = image.map(|image| image.digest.clone());
             containers.push(container);
@@ -118,9 +122,24 @@ impl Node {
         Ok(containers)
     }
 
+    /// Those of the containers that have been described before.
+    fn described_of(&self, ids: &BTreeSet<&str>) -> Result<Vec<String>> {
+        let known = self.known()?;
+        Ok(ids.iter().filter(|id| known.contains_key(**id)).map(|&id| id.to_owned()).collect())
+    }
+
+    fn known(&self) -> Result<MutexGuard<'_, BTreeMap<String, Described>>> {
+        self.described.lock().map_err(|_| anyhow!("another thread has panicked"))
+    }
+
+    /// Begins to record which containers' processes start and end.
+    pub fn record_tasks(&self) -> Result<TaskRecord> {
+        TaskRecord::begin(self.machine.clone(), self.layout.program("ctr"))
+    }
+
     /// Asking containerd is slow, so it is asked once for each container.
     fn describe(&self, id: &str) -> Result<Option<Described>> {
-        let mut known = self.described.lock().map_err(|_| anyhow!("another thread has panicked"))?;
+        let mut known = self.known()?;
         if let Some(described) = known.get(id) {
             return Ok(Some(described.clone()));
         }
@@ -160,6 +179,11 @@ impl Node {
         let service = containerd(&self.layout, self.id);
         self.machine.await_service(&service, CONTAINERD_START, || Ok(self.ctr(&["version"]).ok().map(drop)))
     }
+}
+
+/// `TASK PID STATUS`
+fn running_task(line: &str) -> Option<&str> {
+    line.ends_with("RUNNING").then(|| line.split_whitespace().next())?
 }
 
 /// `REF TYPE DIGEST SIZE PLATFORMS LABELS`, where the size is a number and a unit.
@@ -207,6 +231,12 @@ mod tests {
         let image =
             ImageOnNode { name: "registry.test/app:1".into(), digest: "sha256:abc".into(), size: "1.2 KiB".into() };
         assert_eq!(parse_images(table), [image]);
+    }
+
+    #[test]
+    fn running_tasks_are_read_from_the_table() {
+        let table = "TASK    PID    STATUS    \nabc     1234   RUNNING\ndef     1235   STOPPED";
+        assert_eq!(table.lines().filter_map(running_task).collect::<Vec<_>>(), ["abc"]);
     }
 
     fn info(labels: Value) -> Value {
