@@ -21,6 +21,12 @@ impl Access {
     pub fn manifest_of(&self) -> Option<&str> {
         self.path.strip_prefix("/v2/")?.rsplit_once("/manifests/").map(|(repository, _)| repository)
     }
+
+    /// The repository, if this asked for a blob.
+    #[must_use]
+    pub fn blob_of(&self) -> Option<&str> {
+        self.path.strip_prefix("/v2/")?.rsplit_once("/blobs/").map(|(repository, _)| repository)
+    }
 }
 
 /// The requests in a log. Lines of other kinds are between them.
@@ -60,6 +66,6 @@ mod tests {
     #[test]
     fn a_blob_is_no_manifest() {
         let access = Access { source: [1; 4].into(), method: "GET".into(), path: "/v2/a/blobs/b".into(), status: 200 };
-        assert_eq!(access.manifest_of(), None);
+        assert_eq!((access.manifest_of(), access.blob_of()), (None, Some("a")));
     }
 }

@@ -93,6 +93,13 @@ impl Registry {
         Ok(self.accesses()?.iter().filter(|access| is_meant(access)).count())
     }
 
+    /// How many requests for blobs (layers and configurations) of the repository of a reference came from that address.
+    pub fn blob_requests(&self, reference: &str, source: IpAddr) -> Result<usize> {
+        let (repository, _) = self.parse(reference)?;
+        let is_meant = |access: &Access| access.source == source && access.blob_of() == Some(repository);
+        Ok(self.accesses()?.iter().filter(|access| is_meant(access)).count())
+    }
+
     /// The file that it logs to.
     #[must_use]
     pub fn log(&self) -> PathBuf {

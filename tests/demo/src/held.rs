@@ -43,9 +43,9 @@ impl Sample {
         digests.iter().all(|digest| self.holds_any(&[digest]))
     }
 
-    /// Those of the containers that hold one of the digests.
-    pub fn of(&self, digests: &[&str]) -> Vec<Held> {
-        self.held.iter().filter(|held| digests.contains(&held.digest.as_str())).cloned().collect()
+    /// A container that holds the digest.
+    pub fn holder_of(&self, digest: &str) -> Option<&Held> {
+        self.held.iter().find(|held| held.digest == digest)
     }
 
     /// The generations that hold something, each once, by name.
@@ -68,18 +68,6 @@ impl Held {
 /// The first sample in which one of the digests is held.
 pub fn arrival<'s>(samples: &'s [Sample], digest: &str) -> Option<&'s Sample> {
     samples.iter().find(|sample| sample.holds_any(&[digest]))
-}
-
-/// The samples in which others of the digests were held, or were held by other containers, than in the sample before.
-pub fn changes(samples: &[Sample], digests: &[&str]) -> Vec<(Instant, Vec<Held>)> {
-    let mut changes: Vec<(Instant, Vec<Held>)> = Vec::new();
-    for sample in samples {
-        let held = sample.of(digests);
-        if changes.last().is_none_or(|(_, before)| *before != held) {
-            changes.push((sample.at, held));
-        }
-    }
-    changes
 }
 
 /// Images that must never be without a holder: each is a set of digests, one of which has to be held at any time.
@@ -130,12 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_once() {
-        let seen = samples(&[&[("g-1", "old")], &[("g-1", "old"), ("g-1", "other")], &[("h-1", "new")], &[]]);
-        let changes = changes(&seen, &["old", "new"]);
-        let digests: Vec<Vec<_>> =
-            changes.iter().map(|(_, held)| held.iter().map(|held| held.digest.as_str()).collect()).collect();
-        assert_eq!(digests, [vec!["old"], vec!["new"], vec![]]);
-        assert_eq!(arrival(&seen, "new").map(|sample| sample.at), Some(seen[2].at));
+    fn the_first_sample_that_holds_a_digest_is_its_arrival() {
+        let seen = samples(&[&[("g-1", "old")], &[("g-1", "old"), ("h-1", "new")], &[("h-1", "new")]]);
+        assert_eq!(arrival(&seen, "new").map(|sample| sample.at), Some(seen[1].at));
+        assert!(arrival(&seen, "other").is_none());
     }
 }

@@ -65,7 +65,7 @@ impl Screen {
 
     /// What a command has printed, or a part of a table.
     pub fn output(&self, output: &str) {
-        output.lines().for_each(|line| self.line(format!("{INDENT}  {line}").trim_end()));
+        output.lines().flat_map(text::output).for_each(|line| self.line(&line));
     }
 
     /// Something of less weight.
@@ -93,24 +93,22 @@ impl Screen {
     /// The line that is written over by the next.
     fn redraw(&self, line: &str) {
         if self.live {
-            let _ = write!(std::io::stdout(), "\r\x1b[2K{}", self.colour(DIM, line));
-            flush();
+            self.write(&format!("\r\x1b[2K{}", self.colour(DIM, line)));
         }
     }
 
     fn line(&self, line: &str) {
         self.redraw("");
-        // A reader who has gone away is no reason to stop half way.
-        let _ = writeln!(std::io::stdout(), "{line}");
-        flush();
+        self.write(&format!("{line}\n"));
+    }
+
+    /// A reader who has gone away is no reason to stop half way, so errors are left alone.
+    fn write(&self, text: &str) {
+        let mut output = std::io::stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     }
 
     fn colour(&self, code: &str, text: &str) -> String {
         if self.colours && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
-}
-
-/// A reader who has gone away is no reason to stop half way.
-fn flush() {
-    let _ = std::io::stdout().flush();
 }

@@ -2,26 +2,38 @@
 
 use std::time::Duration;
 
-use crate::held::Held;
+use similar::{ChangeTag, TextDiff};
 
 /// How wide a paragraph may be, in characters.
 pub const WIDTH: usize = 100;
 /// Everything but a step's title stands this far in.
 pub const INDENT: &str = "   ";
+/// What commands print stands further in than the commands.
+const OUTPUT: &str = "     ";
+const CONTINUED: &str = "         ";
 
 /// Breaks a text into lines of at most [`WIDTH`] characters, indentation included. A longer word has a line of its own.
 pub fn paragraph(text: &str) -> Vec<String> {
+    broken(text.trim(), INDENT, INDENT)
+}
+
+/// Shows a line of output as it is, if it fits. One that does not goes on below, further in.
+pub fn output(line: &str) -> Vec<String> {
+    broken(line, OUTPUT, CONTINUED)
+}
+
+/// Spaces belong to the word before them, so that columns stay where they are.
+fn broken(text: &str, first: &str, others: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        let indent = if lines.is_empty() { first } else { others };
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("{INDENT}{word}")),
+            Some(line) if line.chars().count() + length <= WIDTH => line.push_str(word),
+            _ => lines.push(format!("{indent}{word}")),
         }
     }
-    lines
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// A digest as people compare them: its algorithm and its first 12 characters.
@@ -51,23 +63,11 @@ fn row(reference: &str, digest: &str, size: &str, after: &str) -> String {
     format!("{reference:<32}{digest:<22}{size:>10}{after:>14}")
 }
 
-/// Which generations hold which digests.
-pub fn holdings(held: &[Held]) -> String {
-    let each = held.iter().map(|held| format!("{} in generation {}", short(&held.digest), held.generation));
-    let all = each.collect::<Vec<_>>().join(", ");
-    if all.is_empty() { "not held".to_owned() } else { all }
-}
-
-/// The lines that went (`-`) and the lines that came (`+`), with what stayed around them left out.
+/// The lines that went (`-`) and the lines that came (`+`).
 pub fn difference(old: &str, new: &str) -> Vec<String> {
-    let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
-    let same = |(one, other): &(&&str, &&str)| one == other;
-    let before = old.iter().zip(&new).take_while(same).count();
-    let (old, new) = (&old[before..], &new[before..]);
-    let after = old.iter().rev().zip(new.iter().rev()).take_while(same).count();
-    let gone = old[..old.len() - after].iter().map(|line| format!("- {line}"));
-    let come = new[..new.len() - after].iter().map(|line| format!("+ {line}"));
-    gone.chain(come).collect()
+    let difference = TextDiff::from_lines(old, new);
+    let changes = difference.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal);
+    changes.map(|change| format!("{} {}", change.tag(), change.value().trim_end())).collect()
 }
 
 #[cfg(test)]
@@ -85,6 +85,17 @@ mod tests {
     }
 
     #[test]
+    fn output_keeps_its_columns_and_its_words() {
+        assert_eq!(output("NAME    AGE"), ["     NAME    AGE"]);
+        let long = format!("0s      Warning   {}", "word ".repeat(40));
+        let lines = output(&long);
+        assert!(lines[0].starts_with("     0s      Warning   word"));
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+        assert_eq!(lines.join(" ").split_whitespace().count(), 42);
+        assert!(lines[1].starts_with("         word"));
+    }
+
+    #[test]
     fn rows_stand_under_their_heading() {
         let digest = format!("sha256:{}", "0".repeat(64));
         let row = arrival("registry.test/app:1", &digest, "50.0 MiB", Duration::from_millis(1250));
@@ -95,9 +106,9 @@ mod tests {
 
     #[test]
     fn a_difference_shows_what_went_and_what_came() {
-        assert_eq!(difference("a\nb\nc", "a\nB\nc"), ["- b", "+ B"]);
-        assert_eq!(difference("a\nb", "a\nb\nc"), ["+ c"]);
-        assert_eq!(difference("a\na", "a"), ["- a"]);
+        assert_eq!(difference("a\nb\nc\n", "a\nB\nc\n"), ["- b", "+ B"]);
+        assert_eq!(difference("a\nb\n", "a\nb\nc\n"), ["+ c"]);
+        assert_eq!(difference("a\na\n", "a\n"), ["- a"]);
         assert!(difference("a", "a").is_empty());
     }
 }

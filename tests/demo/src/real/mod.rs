@@ -22,6 +22,8 @@ use crate::watch::Watch;
 use crate::{broken_off, text};
 
 const STEPS: usize = 8;
+const NODE_COLUMNS: &str = "custom-columns=NODE:.metadata.name,KUBELET:.status.nodeInfo.kubeletVersion,\
+                            RUNTIME:.status.nodeInfo.containerRuntimeVersion";
 /// The images in the order of the list.
 const NAMES: [&str; 4] = [SCRATCH, TOOLS, APP, EXTRA];
 /// How long pulls may take, with the kubelet's pauses between two tries.
@@ -50,15 +52,16 @@ pub fn tell(keep: bool) -> Result<()> {
 fn end(mut started: Started) -> Result<()> {
     started.end()?;
     match Real::find()? {
-        Some(real) => Cluster::Real(real).delete_namespace(),
+        Some(found) => Cluster::Real(found).delete_namespace(),
         None => Ok(()),
     }
 }
 
 fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
-    let cluster = start_cluster(screen, started)?;
-    let images = make_images(screen, &cluster)?;
-    let mut story = Story::begin(screen, cluster, images)?;
+    let real = start_cluster(screen, started)?;
+    let cluster = make_namespace(screen, &real)?;
+    let images = make_images(screen, &real)?;
+    let mut story = Story::begin(screen, &real, cluster, images)?;
     story.images_arrive()?;
     story.an_edit_brings_a_fourth_image()?;
     story.mistakes_change_nothing()?;
@@ -84,6 +87,14 @@ fn start_cluster(screen: &Screen, started: &mut Started) -> Result<Real> {
     Real::alone()
 }
 
+fn make_namespace(screen: &Screen, real: &Real) -> Result<Cluster> {
+    let cluster = Cluster::Real(real.clone());
+    controller::end_earlier(&cluster)?;
+    cluster.make_namespace()?;
+    cluster.show(screen, &["get", "nodes", "-o", NODE_COLUMNS])?;
+    Ok(cluster)
+}
+
 /// What was pushed.
 struct Pushed {
     maker: Maker,
@@ -93,7 +104,6 @@ struct Pushed {
 }
 
 fn make_images(screen: &Screen, real: &Real) -> Result<Pushed> {
-    screen.output(&real.kubectl(["get", "nodes", "-o", "wide"]).map(|table| narrow(&table))?);
     screen.step(
         "Three images, made on the spot and pushed to the registry",
         "None of them has a shell, a sleep or anything else that could be made to run for long. Users' images often are \
@@ -118,12 +128,6 @@ fn make_images(screen: &Screen, real: &Real) -> Result<Pushed> {
     Ok(pushed)
 }
 
-/// The first columns are enough.
-fn narrow(table: &str) -> String {
-    let lines = table.lines().map(|line| line.chars().take(text::WIDTH - 6).collect::<String>());
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// All that the steps need.
 struct Story<'s> {
     screen: &'s Screen,
@@ -142,12 +146,9 @@ struct Story<'s> {
 }
 
 impl<'s> Story<'s> {
-    fn begin(screen: &'s Screen, real: Real, images: Pushed) -> Result<Self> {
+    fn begin(screen: &'s Screen, real: &Real, cluster: Cluster, images: Pushed) -> Result<Self> {
         let node = real.nodes()?.into_iter().next().context("the cluster has no node")?;
         let registry = real.registry()?;
-        let cluster = Cluster::Real(real);
-        controller::end_earlier(&cluster)?;
-        cluster.make_namespace()?;
         let known = node.images()?;
         let new = [&images.scratch, &images.tools, &images.app];
         ensure!(

@@ -1,14 +1,15 @@
 //! A tag moves, and a refresh brings its new digest to the node.
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use test_bed::real::TaskRecord;
 
-use super::{PULLS, Story};
-use crate::cluster::NAMESPACE;
+use super::Story;
+use crate::cluster::{NAMESPACE, SOON};
 use crate::controller::beside;
-use crate::held::{self, Held};
+use crate::held::Held;
 use crate::images::APP;
 use crate::{list, text};
 
@@ -21,20 +22,51 @@ impl Story<'_> {
              generation that looks at the tags again. The old one keeps the old image until the new one holds the new: a \
              pod that starts in between finds one of them, and never an empty node.",
         );
+        let (record, begin) = (self.node.record_tasks()?, Instant::now());
         let old = self.images.app.clone();
+        let before = self.await_sample("a look into containerd", begin, |_| true)?;
+        let old_holder = before.holder_of(old.as_str()).context("the app is not held")?;
         let new = self.registry.push(APP, &self.images.maker.file("version two of the app"))?;
         screen.output(&format!("{APP}: was {}, is now {}", text::short(old.as_str()), text::short(new.as_str())));
-        let begin = Instant::now();
+        let asked = SystemTime::now();
         self.refresh()?;
         // Of the app, either digest will do from now on.
         self.wanted.iter_mut().filter(|digests| digests.contains(&old)).for_each(|digests| digests.push(new.clone()));
-        self.show_changes(begin, &[old.as_str(), new.as_str()], |held| {
-            held.iter().all(|held| held.digest == new.as_str())
+        let after = self.await_sample("the new digest alone to be held", begin, |sample| {
+            sample.holds_any(&[new.as_str()]) && sample.generations().len() == 1
         })?;
-        self.await_one_generation(begin)?;
+        let new_holder = after.holder_of(new.as_str()).context("the app is not held")?;
+        self.show_handover(&record, asked, old_holder, new_holder)?;
         let samples = self.never_unheld(begin)?;
-        screen.shown(&format!(
-            "The new digest came before the old one went: held in each of {samples} looks into containerd."
+        screen.shown(&format!("The app was held all the while: in each of {samples} looks into containerd."));
+        Ok(())
+    }
+
+    /// Shows in containerd's own words that the new container had started before the old one ended.
+    fn show_handover(&self, record: &TaskRecord, asked: SystemTime, old: &Held, new: &Held) -> Result<()> {
+        let find = |holder: &Held, started: bool| {
+            self.screen.wait("containerd's record", SOON, || {
+                let events = record.events()?.into_iter();
+                Ok(events.rev().find(|event| event.container == holder.container && event.started == started))
+            })
+        };
+        let (came, went) = (find(new, true)?, find(old, false)?);
+        let line = |at: SystemTime, holder: &Held, what: &str| {
+            let after = text::seconds(at.duration_since(asked).unwrap_or_default());
+            self.screen.output(&format!(
+                "after {after:>6}   {} {what} {}",
+                text::short(&holder.digest),
+                holder.generation
+            ));
+        };
+        line(asked, old, "is held by the generation");
+        line(came.at, new, "is held by the generation");
+        line(went.at, old, "is let go by the generation");
+        let both = went.at.duration_since(came.at);
+        let both = both.ok().context("the old container ended before the new one had started")?;
+        self.screen.shown(&format!(
+            "The old generation stayed until the new one held the image: for {:.2} s, by containerd's record, both did.",
+            both.as_secs_f64()
         ));
         Ok(())
     }
@@ -49,20 +81,5 @@ impl Story<'_> {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "kube-prepull refresh failed: {}", said.trim());
         Ok(())
-    }
-
-    /// Shows how the holding of these digests changes from sample to sample, until something is held and `is_last`.
-    fn show_changes(&self, begin: Instant, digests: &[&str], is_last: impl Fn(&[Held]) -> bool) -> Result<()> {
-        let screen = self.screen;
-        let mut shown = 0;
-        screen.wait("the new digest to be held alone", PULLS, || {
-            let changes = held::changes(&self.watch.since(begin)?, digests);
-            for (at, held) in &changes[shown..] {
-                let after = text::seconds(at.duration_since(begin));
-                screen.output(&format!("after {after:>7}   {}", text::holdings(held)));
-            }
-            shown = changes.len();
-            Ok(changes.last().filter(|(_, held)| !held.is_empty() && is_last(held)).map(drop))
-        })
     }
 }

@@ -21,7 +21,7 @@ impl Story<'_> {
         let generations = self.cluster.generations()?;
         let before = self.await_sample("a look into containerd", Instant::now(), |_| true)?.held;
         let controller = self.controller.take().context("the controller does not run")?;
-        screen.command("kill -TERM $(pidof kube-prepull)");
+        screen.output("(SIGTERM to the controller, as Kubernetes sends it)");
         let took = controller.stop()?;
         let begin = Instant::now();
         let looks = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= LOOKS));
