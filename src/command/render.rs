@@ -43,6 +43,7 @@ fn daemon_sets(arguments: &RenderArguments, list: &ListData, config: &Config) ->
     let epoch = arguments.epoch.unwrap_or_else(Timestamp::now);
     let build = |group| {
         let record = Record {
+            revision: 1,
             content: content_hash(group),
             epoch: Timestamp::from_second(epoch.as_second()).unwrap_or(epoch),
             spread_seconds: config.pull_rate.spread_seconds(arguments.nodes),

@@ -9,6 +9,7 @@ mod pod;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Toleration;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, SlimPod};
 
@@ -20,6 +21,8 @@ pub struct Coverage {
     pods: HashMap<String, CoveringPod>,
     /// References and names repeat in every pod; each is kept once.
     texts: HashSet<Arc<str>>,
+    /// Tolerations repeat in every pod of a generation.
+    tolerations: Vec<Arc<[Toleration]>>,
 }
 
 /// A pod of a generation.
@@ -33,6 +36,8 @@ pub struct CoveringPod {
     pub node: Option<Arc<str>>,
     /// Whether it is about to go.
     pub deleting: bool,
+    /// Taints that did not keep it away from its node.
+    pub tolerations: Arc<[Toleration]>,
     /// Its images, in the order in which they are pulled.
     pub images: Vec<CoveredImage>,
 }
@@ -40,7 +45,9 @@ pub struct CoveringPod {
 /// One image in one pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoveredImage {
-    /// The image, as the list spells it.
+    /// The name of its container.
+    pub name: Arc<str>,
+    /// The image as it stands in the pod: as the list spells it, unless admission rewrote it.
     pub reference: Arc<str>,
     /// What became of it.
     pub state: ImageState,
@@ -77,6 +84,7 @@ impl Coverage {
         let images = pod.spec.containers.iter().map(|container| {
             let reported = status.container_statuses.iter().find(|status| status.name == container.name);
             CoveredImage {
+                name: self.text(&container.name),
                 reference: self.text(&container.image),
                 state: pod::image_state(&status, &container.name),
                 image_id: self.text(reported.map_or("", |status| &status.image_id)),
@@ -88,6 +96,7 @@ impl Coverage {
             generation: self.text(&owner.name),
             node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            tolerations: self.tolerations(&pod.spec.tolerations),
             images,
         })
     }
@@ -98,6 +107,15 @@ impl Coverage {
         }
         let new: Arc<str> = text.into();
         self.texts.insert(Arc::clone(&new));
+        new
+    }
+
+    fn tolerations(&mut self, tolerations: &[Toleration]) -> Arc<[Toleration]> {
+        if let Some(known) = self.tolerations.iter().find(|known| ***known == *tolerations) {
+            return Arc::clone(known);
+        }
+        let new: Arc<[Toleration]> = tolerations.into();
+        self.tolerations.push(Arc::clone(&new));
         new
     }
 }

@@ -66,6 +66,18 @@ impl Node {
                 .all(|taint| tolerated_by_default(taint) || placement.tolerations.iter().any(|t| tolerates(t, taint)))
     }
 
+    /// Whether a group still wants what a pod with these tolerations has on this node. A taint that the pod itself does not
+    /// tolerate came after it and says nothing about what the user wants; one that the pod tolerates and the group does not
+    /// says that the group has left.
+    pub fn keeps(&self, pod: &[Toleration], placement: &Placement) -> bool {
+        let tolerated_by = |tolerations: &[Toleration], taint: &Taint| tolerations.iter().any(|t| tolerates(t, taint));
+        self.is_real_linux()
+            && self.selected_by(placement)
+            && self.taints.iter().all(|taint| {
+                tolerated_by_default(taint) || tolerated_by(&placement.tolerations, taint) || !tolerated_by(pod, taint)
+            })
+    }
+
     /// Virtual nodes have no disk to warm, and Windows runs none of our containers.
     fn is_real_linux(&self) -> bool {
         let label = |key: &str| self.labels.get(key).map(String::as_str);

@@ -1,5 +1,6 @@
 //! The few fields of a pod that coverage needs, and what they say about each image.
 
+use k8s_openapi::api::core::v1::Toleration;
 use kube::core::{Object, ObjectMeta};
 use serde::Deserialize;
 
@@ -14,6 +15,8 @@ pub struct PodSpec {
     pub node_name: Option<String>,
     /// Its containers, in the order in which their images are pulled.
     pub containers: Vec<Container>,
+    /// Taints that did not keep it away.
+    pub tolerations: Vec<Toleration>,
 }
 
 /// A container's name and image.
@@ -22,7 +25,7 @@ pub struct PodSpec {
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Its image, as the list spells it.
+    /// Its image, as the list spells it unless admission rewrote it.
     pub image: String,
 }
 

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReferen
 use kube::core::ObjectMeta;
 
 use super::affinity::on_real_linux_nodes;
-use super::generation::Record;
+use super::generation::{Record, images_to_text};
 use super::labels;
 use crate::list::Config;
 use crate::list::config::{Group, Image, Resources};
@@ -70,7 +70,7 @@ pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
         true => list.config.name.to_string(),
         false => crate::list::names::ObjectName::shortened(&format!("{}-{}", list.config.name, group.name)).to_string(),
     };
-    format!("{beginning}-{}", record.hash(list.label, &group.name))
+    format!("{beginning}-{}", record.hash(list.label, group.name.as_str()))
 }
 
 /// Builds the DaemonSet of a generation. The same arguments always give the same object.
@@ -84,7 +84,7 @@ pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Sett
             name: Some(name(list, group, record)),
             namespace: Some(list.namespace.to_owned()),
             labels: Some(metadata_labels),
-            annotations: Some(annotations(list.config, record)),
+            annotations: Some(annotations(list.config, group, record)),
             owner_references: settings.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -103,16 +103,18 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
         (labels::LIST, list.label),
         (labels::GROUP, group.name.as_str()),
         (labels::SHARD, "0"),
-        (labels::GENERATION, &record.hash(list.label, &group.name)),
+        (labels::GENERATION, &record.hash(list.label, group.name.as_str())),
     ])
 }
 
 /// The user's own annotations never stand in for ours: they would make a generation say of itself what is not so.
-fn annotations(config: &Config, record: &Record) -> BTreeMap<String, String> {
+fn annotations(config: &Config, group: &Group, record: &Record) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
     annotations.retain(|key, _| !key.starts_with(labels::PREFIX));
     annotations.extend(texts([
-        (labels::CONTENT, record.content.as_str()),
+        (labels::REVISION, &*record.revision.to_string()),
+        (labels::IMAGES, &images_to_text(group)),
+        (labels::CONTENT, &record.content),
         (labels::EPOCH, &record.epoch.to_string()),
         (labels::SPREAD, &record.spread_seconds.to_string()),
         (labels::HOLDER_IMAGE, &record.holder_image),

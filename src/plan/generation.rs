@@ -1,13 +1,14 @@
 //! A generation as it is known from its DaemonSet's metadata.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
 use super::hash::short_hash;
 use super::labels;
-use crate::list::config::{Group, GroupName};
+use crate::list::config::Group;
 
 /// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
 /// upgrade of the controller changes nothing on any node.
@@ -30,11 +31,15 @@ pub struct Generation {
     pub altered: bool,
     /// How it was made; `None` where its annotations do not say so (any more).
     pub record: Option<Record>,
+    /// What its containers hold, by their names, as the list spelled it when it was made.
+    pub images: BTreeMap<String, String>,
 }
 
 /// How a generation was made: with this and its group, the same DaemonSet can be built again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// Its number in the order in which the list's generations were made, from 1.
+    pub revision: u32,
     /// The hash of the group's images and nodes.
     pub content: String,
     /// The instant at which it begins its pulls.
@@ -57,26 +62,48 @@ impl Generation {
             return None;
         }
         let ours = annotation(metadata, labels::SPEC_GENERATION).map_or(Some(1), |text| text.parse::<i64>().ok());
+        let (list, group) = (labels.get(labels::LIST)?, labels.get(labels::GROUP)?);
+        let name = metadata.name.clone()?;
+        // A record that somebody changed does not fit the name any more, and says nothing.
+        let record = Record::from_metadata(metadata).filter(|record| name.ends_with(&record.hash(list, group)));
         Some(Self {
-            name: metadata.name.clone()?,
+            name,
             uid: metadata.uid.clone()?,
-            group: labels.get(labels::GROUP)?.clone(),
+            group: group.clone(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             deleting: metadata.deletion_timestamp.is_some(),
             altered: metadata.generation != ours,
-            record: Record::from_metadata(metadata),
+            record,
+            images: annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default(),
         })
     }
 
     /// Sorts the newest first.
     pub fn newest_first(&self) -> impl Ord + use<> {
-        Reverse((self.record.as_ref().map(|record| record.epoch), self.created, self.name.clone()))
+        Reverse((self.revision(), self.created, self.name.clone()))
     }
+
+    /// Its number, 0 where it is not known.
+    pub fn revision(&self) -> u32 {
+        self.record.as_ref().map_or(0, |record| record.revision)
+    }
+}
+
+/// The text of the annotation [`labels::IMAGES`]. Neither names nor references may hold `=` or `;`.
+pub fn images_to_text(group: &Group) -> String {
+    let images: Vec<String> = group.images.iter().map(|image| format!("{}={}", image.name, image.reference)).collect();
+    images.join(";")
+}
+
+fn images_from_text(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, image)| (name.to_owned(), image.to_owned())).collect()
 }
 
 impl Record {
     fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
         Some(Self {
+            revision: annotation(metadata, labels::REVISION)?.parse().ok()?,
             content: annotation(metadata, labels::CONTENT)?.to_owned(),
             epoch: annotation(metadata, labels::EPOCH)?.parse().ok()?,
             spread_seconds: annotation(metadata, labels::SPREAD)?.parse().ok()?,
@@ -86,9 +113,9 @@ impl Record {
         })
     }
 
-    /// The hash that names the generation: another list, group, content or epoch makes another name.
-    pub fn hash(&self, list: &str, group: &GroupName) -> String {
-        short_hash(format!("{list}\n{group}\n{}\n{}", self.content, self.epoch).as_bytes())
+    /// The hash that names the generation: another list, group, content, epoch or revision makes another name.
+    pub fn hash(&self, list: &str, group: &str) -> String {
+        short_hash(format!("{list}\n{group}\n{}\n{}\n{}", self.content, self.epoch, self.revision).as_bytes())
     }
 }
 

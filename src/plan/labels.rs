@@ -20,6 +20,11 @@ pub const PROGRAM: &str = "kube-prepull";
 
 /// On a generation: the hash of the images and nodes that it was made from.
 pub const CONTENT: &str = "kube-prepull.io/content";
+/// On a generation: its number in the order in which the list's generations were made. Clocks may jump; this does not.
+pub const REVISION: &str = "kube-prepull.io/revision";
+/// On a generation: what its containers hold as the list spells it, `name=image;name=image`. Admission may rewrite images
+/// on their way into pods (to a mirror, say), and then pods alone do not tell what they hold.
+pub const IMAGES: &str = "kube-prepull.io/images";
 /// On a generation: the epoch, as RFC 3339.
 pub const EPOCH: &str = "kube-prepull.io/epoch";
 /// On a generation: the spread in seconds.

@@ -1,5 +1,6 @@
 //! Which generations there should be.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +8,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
-use super::retiring::Need;
+use super::retiring::{Need, Needed};
 use crate::coverage::{Coverage, Node};
 use crate::list::config::Group;
 
@@ -41,12 +42,18 @@ pub struct Facts<'a> {
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// What to write, in this order: new generations come before old ones go.
+    /// What to write, in this order: what is needed nowhere goes first, so that it makes room.
     pub actions: Vec<Action>,
     /// What must wait, in words for the user.
     pub waiting: Vec<String>,
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
+}
+
+impl Plan {
+    fn wake_up_at(&mut self, time: Timestamp) {
+        self.wake_at = self.wake_at.into_iter().chain([time]).min();
+    }
 }
 
 /// One write to the cluster.
@@ -80,6 +87,8 @@ pub enum Cause {
     Missing,
     /// The group's images or nodes were edited.
     Edited,
+    /// The annotations of its newest generation no longer say how that was made.
+    Unknown,
     /// A refresh was asked for.
     Requested,
 }
@@ -87,7 +96,8 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing => "it has none yet",
+            Self::Missing => "there is none",
+            Self::Unknown => "its DaemonSet no longer says how it was made",
             Self::Edited => "its images or nodes were edited",
             Self::Requested => "a refresh was asked for",
         })
@@ -97,19 +107,77 @@ impl fmt::Display for Cause {
 /// Decides what to do.
 pub fn plan(facts: &Facts) -> Plan {
     let mut plan = Plan::default();
-    let mut live: Vec<&Generation> = facts.generations.iter().filter(|generation| !generation.deleting).collect();
-    live.sort_by_key(|generation| generation.newest_first());
-    for group in &facts.list.config.groups {
-        plan_group(facts, group, &live, &mut plan);
+    let standing = Standing::of(facts);
+    for retiring in standing.retiring.iter().filter(|it| it.needed.nodes.is_empty()) {
+        let Generation { name, uid, .. } = retiring.generation;
+        plan.actions.push(Action::Delete { name: name.clone(), uid: uid.clone() });
     }
-    retire(facts, &live, &mut plan);
+    for group in &facts.list.config.groups {
+        plan_group(facts, group, &standing, &mut plan);
+    }
     plan
 }
 
+/// The list's generations that are not about to go.
+struct Standing<'a> {
+    /// The newest of each group of the list.
+    newest: Vec<&'a Generation>,
+    /// All others, the newest first.
+    retiring: Vec<Retiring<'a>>,
+}
+
+struct Retiring<'a> {
+    generation: &'a Generation,
+    needed: Needed<'a>,
+}
+
+impl<'a> Standing<'a> {
+    fn of(facts: &Facts<'a>) -> Self {
+        let mut live: Vec<&Generation> = facts.generations.iter().filter(|generation| !generation.deleting).collect();
+        live.sort_by_cached_key(|generation| generation.newest_first());
+        let groups = facts.list.config.groups.iter().map(|group| group.name.as_str());
+        let newest: Vec<&Generation> =
+            groups.filter_map(|group| live.iter().find(|it| it.group == group).copied()).collect();
+        live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
+        Self { retiring: retiring(facts, &newest, &live), newest }
+    }
+
+    fn newest_of(&self, group: &Group) -> Option<&'a Generation> {
+        self.newest.iter().find(|generation| generation.group == group.name.as_str()).copied()
+    }
+
+    /// How many generations of a group exist, but for those that are not needed any more and those that stay only for
+    /// images which newer ones have tried in vain. Of these, as many are left out as there are such images.
+    fn moving(&self, group: &Group) -> usize {
+        let of_group = self.retiring.iter().filter(|it| it.generation.group == group.name.as_str());
+        let (moving, stuck): (Vec<_>, Vec<_>) =
+            of_group.filter(|it| !it.needed.nodes.is_empty()).partition(|it| it.needed.moving);
+        let images: BTreeSet<_> = stuck.iter().flat_map(|it| &it.needed.images).collect();
+        usize::from(self.newest_of(group).is_some()) + moving.len() + stuck.len().saturating_sub(images.len())
+    }
+}
+
+/// A group's newest generation goes by nothing, so it counts as newer than all that are retiring.
+fn retiring<'a>(facts: &Facts<'a>, newest: &[&'a Generation], older: &[&'a Generation]) -> Vec<Retiring<'a>> {
+    if older.is_empty() {
+        return Vec::new();
+    }
+    let pods = facts.coverage.pods_of(facts.list.label);
+    let need = Need::new(facts.list.config, facts.generations, pods, facts.nodes);
+    let needed = |index: usize| need.of(older[index], &[newest, &older[..index]].concat());
+    (0..older.len()).map(|index| Retiring { generation: older[index], needed: needed(index) }).collect()
+}
+
+fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan) {
+    match standing.newest_of(group).ok_or(Cause::Missing).and_then(|newest| current(facts, group, newest)) {
+        Ok(current) => plan.actions.extend(repair(facts, group, current)),
+        Err(cause) => begin_round(facts, group, cause, standing, plan),
+    }
+}
+
 /// The newest generation of a group, if it is what the group now asks for.
-fn current<'a>(facts: &Facts, group: &Group, live: &[&'a Generation]) -> Result<&'a Generation, Cause> {
-    let newest = live.iter().find(|generation| generation.group == group.name.as_str()).ok_or(Cause::Missing)?;
-    let record = newest.record.as_ref().ok_or(Cause::Edited)?;
+fn current<'a>(facts: &Facts, group: &Group, newest: &'a Generation) -> Result<&'a Generation, Cause> {
+    let record = newest.record.as_ref().ok_or(Cause::Unknown)?;
     let named = daemon_set::name(facts.list, group, record) == newest.name;
     if record.content != content_hash(group) || !named {
         return Err(Cause::Edited);
@@ -120,28 +188,19 @@ fn current<'a>(facts: &Facts, group: &Group, live: &[&'a Generation]) -> Result<
     }
 }
 
-fn plan_group(facts: &Facts, group: &Group, live: &[&Generation], plan: &mut Plan) {
-    match current(facts, group, live) {
-        Ok(current) => plan.actions.extend(repair(facts, group, current)),
-        Err(cause) => begin_round(facts, group, cause, live, plan),
-    }
-}
-
-fn begin_round(facts: &Facts, group: &Group, cause: Cause, live: &[&Generation], plan: &mut Plan) {
-    let own = live.iter().filter(|generation| generation.group == group.name.as_str()).count();
-    let settled_at = facts.edited_at.and_then(|edited| edited.checked_add(SETTLING).ok());
-    if let (Cause::Edited, Some(settled_at)) = (cause, settled_at)
-        && facts.now < settled_at
-    {
-        plan.wake_at = plan.wake_at.into_iter().chain([settled_at]).min();
+fn begin_round(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: &mut Plan) {
+    if let (Cause::Missing | Cause::Edited, Some(settled_at)) = (cause, settles_at(facts)) {
+        plan.wake_up_at(settled_at);
         return;
     }
-    if own >= MAX_GENERATIONS {
+    let moving = standing.moving(group);
+    if moving >= MAX_GENERATIONS {
         plan.waiting
-            .push(format!("group {}: {own} generations are still moving, so the newest change waits", group.name));
+            .push(format!("group {}: {moving} generations are still moving, so the newest change waits", group.name));
         return;
     }
     let record = Record {
+        revision: next_revision(facts.generations),
         content: content_hash(group),
         epoch: whole_seconds(facts.now),
         spread_seconds: facts.list.config.pull_rate.spread_seconds(matching_nodes(facts, group)),
@@ -149,36 +208,26 @@ fn begin_round(facts: &Facts, group: &Group, cause: Cause, live: &[&Generation],
         format: FORMAT,
         refresh_request: facts.refresh_request.map(str::to_owned),
     };
-    let daemon_set = daemon_set::build(facts.list, group, &record, facts.settings);
-    if live.iter().any(|generation| Some(&generation.name) == daemon_set.metadata.name.as_ref()) {
-        // The same content within the same second: the next second gives it another name.
-        plan.wake_at = plan.wake_at.into_iter().chain([facts.now + SETTLING]).min();
-        return;
-    }
-    plan.actions.push(Action::Create { daemon_set: Box::new(daemon_set), cause });
+    let daemon_set = Box::new(daemon_set::build(facts.list, group, &record, facts.settings));
+    plan.actions.push(Action::Create { daemon_set, cause });
+}
+
+/// When the last edit will have stood long enough; `None` where it has. An edit in the future says that the clock was set
+/// back since: nobody waits for that.
+fn settles_at(facts: &Facts) -> Option<Timestamp> {
+    let edited_at = facts.edited_at.filter(|edited_at| *edited_at <= facts.now)?;
+    edited_at.checked_add(SETTLING).ok().filter(|settled_at| facts.now < *settled_at)
+}
+
+/// Those that are about to go count too: their names are still taken.
+fn next_revision(generations: &[Generation]) -> u32 {
+    generations.iter().map(Generation::revision).max().unwrap_or(0).saturating_add(1)
 }
 
 fn repair(facts: &Facts, group: &Group, current: &Generation) -> Option<Action> {
-    let record = current.record.as_ref().filter(|record| record.format == FORMAT)?;
-    let daemon_set = daemon_set::build(facts.list, group, record, facts.settings);
-    current.altered.then(|| Action::Repair { daemon_set: Box::new(daemon_set) })
-}
-
-fn retire(facts: &Facts, live: &[&Generation], plan: &mut Plan) {
-    let current: Vec<&str> = (facts.list.config.groups.iter())
-        .filter_map(|group| live.iter().find(|generation| generation.group == group.name.as_str()))
-        .map(|generation| generation.name.as_str())
-        .collect();
-    if live.iter().all(|generation| current.contains(&generation.name.as_str())) {
-        return;
-    }
-    let need = Need::new(facts.list.config, facts.coverage.pods_of(facts.list.label), facts.nodes);
-    for (index, generation) in live.iter().enumerate() {
-        let retiring = !current.contains(&generation.name.as_str());
-        if retiring && need.nodes_that_need(generation, &live[..index]).is_empty() {
-            plan.actions.push(Action::Delete { name: generation.name.clone(), uid: generation.uid.clone() });
-        }
-    }
+    let record = current.record.as_ref().filter(|record| record.format == FORMAT && current.altered)?;
+    let daemon_set = Box::new(daemon_set::build(facts.list, group, record, facts.settings));
+    Some(Action::Repair { daemon_set })
 }
 
 fn matching_nodes(facts: &Facts, group: &Group) -> usize {

@@ -52,6 +52,7 @@ daemonSetAnnotations: {example.com/owner: platform}
 fn of_group(config: &Config, group: usize, settings: &Settings) -> DaemonSet {
     let group = &config.groups[group];
     let record = Record {
+        revision: 1,
         content: content_hash(group),
         epoch: at("2026-03-01T12:00:00Z"),
         spread_seconds: config.pull_rate.spread_seconds(90),

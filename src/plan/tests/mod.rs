@@ -1,6 +1,11 @@
 //! What the tests of the plan share: lists as users write them, and an installation.
 
 mod daemon_set;
+mod generation;
+mod histories;
+mod retiring;
+mod rounds;
+mod simulation;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;

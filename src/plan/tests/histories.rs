@@ -1,0 +1,228 @@
+//! What must hold in every history of a cluster, whatever is edited, fails, goes and comes back.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Taint;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+
+use super::simulation::{Simulation, name, node, placement};
+use crate::coverage::Node;
+use crate::list::reference::ImageReference;
+use crate::plan::{Action, Plan};
+
+const IMAGES: [&str; 5] = ["a:1", "a:2", "docker.io/library/a:2", "b:1", "c:1"];
+const PLACES: [&str; 3] = ["", ", nodeSelector: {zone: a}", ", tolerations: [{key: gpu, operator: Exists}]"];
+
+/// Something that happens to the cluster.
+#[derive(Clone, Debug)]
+enum Event {
+    Edit(String),
+    Request(u8),
+    NodeJoins,
+    NodeGoes(usize),
+    NodeIsTainted(usize),
+    NodeIsUntainted(usize),
+    PodIsDeleted(usize),
+    DaemonSetIsDeleted(usize),
+    ImageIsUnavailable(usize),
+    ImagesAreServed,
+    AdmissionMirrors(bool),
+    ControllerRestarts,
+    ControllerActs,
+    PodsArePlaced,
+    KubeletsPull,
+    /// Milliseconds; the controller's clock may be set back.
+    TimePasses(i64),
+}
+
+fn list() -> impl Strategy<Value = String> {
+    let group = (btree_set(0..IMAGES.len(), 1..4), 0..PLACES.len());
+    btree_map(prop::sample::select(vec!["p", "q", "r"]), group, 1..4).prop_map(|groups| {
+        let groups = groups.iter().map(|(name, (images, place))| {
+            let mut seen = BTreeSet::new();
+            let mut images: Vec<&str> = images.iter().map(|image| IMAGES[*image]).collect();
+            images.retain(|image| seen.insert(normal(image)));
+            format!("- {{name: {name}, images: [{}]{}}}\n", images.join(", "), PLACES[*place])
+        });
+        // No refresh falls due in these histories.
+        format!("refresh: {{every: 8000h}}\ngroups:\n{}", groups.collect::<String>())
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => list().prop_map(Event::Edit),
+        1 => any::<u8>().prop_map(Event::Request),
+        1 => Just(Event::NodeJoins),
+        1 => any::<usize>().prop_map(Event::NodeGoes),
+        1 => any::<usize>().prop_map(Event::NodeIsTainted),
+        1 => any::<usize>().prop_map(Event::NodeIsUntainted),
+        1 => any::<usize>().prop_map(Event::PodIsDeleted),
+        1 => any::<usize>().prop_map(Event::DaemonSetIsDeleted),
+        2 => (0..IMAGES.len()).prop_map(Event::ImageIsUnavailable),
+        1 => Just(Event::ImagesAreServed),
+        1 => any::<bool>().prop_map(Event::AdmissionMirrors),
+        1 => Just(Event::ControllerRestarts),
+        8 => Just(Event::ControllerActs),
+        5 => Just(Event::PodsArePlaced),
+        5 => Just(Event::KubeletsPull),
+        4 => (-1000i64..3000).prop_map(Event::TimePasses),
+    ]
+}
+
+/// Lets it happen, and says how many new generations of a group it may bring about.
+fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseError> {
+    let nth = |index: usize, of: usize| (of > 0).then(|| index % of);
+    match event {
+        Event::Edit(list) => {
+            simulation.edit(list);
+            return Ok(simulation.config.groups.len());
+        }
+        Event::Request(value) => {
+            simulation.request(&value.to_string());
+            return Ok(simulation.config.groups.len());
+        }
+        Event::NodeJoins => {
+            let index = 1 + simulation.nodes.iter().filter_map(|it| it.name[1..].parse().ok()).max().unwrap_or(0);
+            simulation.nodes.push(node(index));
+        }
+        Event::NodeGoes(index) => {
+            if let Some(index) = nth(*index, simulation.nodes.len()) {
+                simulation.nodes.remove(index);
+            }
+        }
+        Event::NodeIsTainted(index) => {
+            if let Some(index) = nth(*index, simulation.nodes.len()) {
+                let effect = if index.is_multiple_of(2) { "NoSchedule" } else { "NoExecute" };
+                simulation.nodes[index].taints =
+                    vec![Taint { key: "gpu".to_owned(), effect: effect.to_owned(), ..Taint::default() }];
+            }
+        }
+        Event::NodeIsUntainted(index) => {
+            if let Some(index) = nth(*index, simulation.nodes.len()) {
+                simulation.nodes[index].taints.clear();
+            }
+        }
+        Event::PodIsDeleted(index) => {
+            if let Some(index) = nth(*index, simulation.pods.len()) {
+                simulation.pods.remove(index);
+            }
+        }
+        Event::DaemonSetIsDeleted(index) => {
+            if let Some(index) = nth(*index, simulation.daemon_sets.len()) {
+                simulation.daemon_sets.remove(index);
+                return Ok(1);
+            }
+        }
+        Event::ImageIsUnavailable(index) => drop(simulation.unavailable.insert(IMAGES[*index].to_owned())),
+        Event::ImagesAreServed => simulation.unavailable.clear(),
+        Event::AdmissionMirrors(mirrored) => simulation.mirrored = *mirrored,
+        Event::ControllerRestarts => simulation.restart_controller(),
+        Event::ControllerActs => {
+            let plan = simulation.plan();
+            nothing_is_let_go(simulation, &plan)?;
+            simulation.act();
+        }
+        Event::PodsArePlaced => simulation.place_pods(),
+        Event::KubeletsPull => simulation.pull(),
+        Event::TimePasses(milliseconds) => simulation.pass(SignedDuration::from_millis(*milliseconds)),
+    }
+    Ok(0)
+}
+
+/// The promise: whatever runs on a node and is on the list for that node still runs there after the plan is carried out.
+fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCaseError> {
+    let deleted: BTreeSet<&str> = plan
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Delete { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    for pod in simulation.pods.iter().filter(|pod| deleted.contains(pod.daemon_set.as_str())) {
+        let Some(node) = simulation.nodes.iter().find(|node| node.name == pod.node) else { continue };
+        let daemon_set = simulation.daemon_sets.iter().find(|it| name(it) == pod.daemon_set).expect("what is deleted");
+        let wanted = wanted_on(simulation, &as_it_was_when_chosen(node, daemon_set));
+        let stay = simulation.pods.iter().filter(|it| it.node == pod.node && is_kept(simulation, &deleted, it));
+        let stay: BTreeSet<String> = stay.flat_map(|it| it.running()).map(normal).collect();
+        for image in pod.running().map(normal).filter(|image| wanted.contains(image)) {
+            prop_assert!(stay.contains(&image), "{image} is let go on {} with {}", pod.node, pod.daemon_set);
+        }
+    }
+    Ok(())
+}
+
+fn is_kept(simulation: &Simulation, deleted: &BTreeSet<&str>, pod: &super::simulation::Pod) -> bool {
+    !deleted.contains(pod.daemon_set.as_str()) && simulation.names().contains(&pod.daemon_set)
+}
+
+/// Without the taints that the generation does not tolerate: they came after its pod, and say nothing about what the user
+/// wants there.
+fn as_it_was_when_chosen(node: &Node, daemon_set: &k8s_openapi::api::apps::v1::DaemonSet) -> Node {
+    let tolerates = |taint: &Taint| {
+        let only = Node { taints: vec![taint.clone()], ..node.clone() };
+        only.takes(&placement(daemon_set))
+    };
+    Node { taints: node.taints.iter().filter(|taint| tolerates(taint)).cloned().collect(), ..node.clone() }
+}
+
+fn wanted_on(simulation: &Simulation, node: &Node) -> BTreeSet<String> {
+    let groups = simulation.config.groups.iter().filter(|group| node.takes(&group.placement));
+    groups.flat_map(|group| &group.images).map(|image| image.reference.normal_form()).collect()
+}
+
+fn normal(image: &str) -> String {
+    ImageReference::parse(image).expect("a reference").normal_form()
+}
+
+/// What the cluster must come to when nothing disturbs it any more.
+fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
+    simulation.unavailable.clear();
+    simulation.nodes.iter_mut().for_each(|node| node.taints.clear());
+    simulation.settle();
+    let mut found: Vec<String> = (simulation.daemon_sets.iter())
+        .map(|it| it.metadata.labels.as_ref().expect("labels")["kube-prepull.io/group"].clone())
+        .collect();
+    found.sort_unstable();
+    let wanted: Vec<String> = simulation.config.groups.iter().map(|group| group.name.to_string()).collect();
+    prop_assert_eq!(found, wanted, "one generation of each group");
+    for node in &simulation.nodes {
+        let held: BTreeSet<String> = simulation.held_on(&node.name).into_iter().map(normal).collect();
+        prop_assert_eq!(held, wanted_on(simulation, node), "on {}", &node.name);
+    }
+    let plan = simulation.plan();
+    prop_assert!(plan.actions.is_empty() && plan.waiting.is_empty(), "{:?}", plan);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn nothing_is_let_go_and_every_history_ends_well(first in list(), events in vec(event(), 0..60)) {
+        let mut simulation = Simulation::new(&first, 3);
+        let mut causes = simulation.config.groups.len();
+        for event in &events {
+            causes += happen(&mut simulation, event)?;
+        }
+        ends_well(&mut simulation)?;
+        prop_assert!(simulation.created <= causes, "{} generations for {} causes", simulation.created, causes);
+    }
+
+    #[test]
+    fn a_restart_of_the_controller_changes_no_plan_once_the_list_has_settled(
+        first in list(), events in vec(event(), 0..40),
+    ) {
+        let mut simulation = Simulation::new(&first, 3);
+        for event in &events {
+            happen(&mut simulation, event)?;
+        }
+        simulation.pass(SignedDuration::from_mins(5));
+        let before = simulation.plan();
+        simulation.restart_controller();
+        prop_assert_eq!(before, simulation.plan());
+    }
+}

@@ -1,0 +1,216 @@
+//! When an older generation may go.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Taint;
+
+use super::simulation::{Simulation, State};
+use crate::plan::Action;
+
+/// A settled list with a round under way in which no pod has come yet, and the names of the old and new generation.
+fn edited(from: &str, to: &str) -> (Simulation, String, String) {
+    let mut simulation = Simulation::settled(from, 2);
+    simulation.edit(to);
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    let names = simulation.names();
+    let [old, new] = names.as_slice() else { panic!("{names:?}") };
+    (simulation, old.clone(), new.clone())
+}
+
+/// The names of what the plan deletes.
+fn deleted(simulation: &Simulation) -> Vec<String> {
+    let name = |action: Action| match action {
+        Action::Delete { name, .. } => Some(name),
+        _ => None,
+    };
+    simulation.plan().actions.into_iter().filter_map(name).collect()
+}
+
+#[test]
+fn it_stays_until_every_node_has_what_it_holds() {
+    let (mut simulation, old, new) = edited("[a:1, b:1]", "[a:1, b:1, c:1]");
+    assert!(deleted(&simulation).is_empty());
+    simulation.place_pods();
+    simulation.set(&new, Some("n0"), "a:1", State::Running);
+    simulation.set(&new, Some("n0"), "b:1", State::Running);
+    simulation.set(&new, Some("n1"), "a:1", State::Running);
+    assert!(deleted(&simulation).is_empty(), "n1 lacks b:1");
+    simulation.set(&new, Some("n1"), "b:1", State::Running);
+    assert_eq!(deleted(&simulation), [old], "c:1 was never its concern");
+}
+
+#[test]
+fn it_is_deleted_by_its_uid() {
+    let (mut simulation, old, _) = edited("[a:1]", "[a:2]");
+    simulation.daemon_sets[0].metadata.uid = Some("the one that was seen".to_owned());
+    let actions = simulation.plan().actions;
+    assert_eq!(actions, [Action::Delete { name: old, uid: "the one that was seen".to_owned() }]);
+}
+
+#[test]
+fn a_running_container_is_not_given_up_for_a_dead_one() {
+    let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
+    simulation.place_pods();
+    simulation.set(&new, None, "a:1", State::Exited);
+    assert!(deleted(&simulation).is_empty());
+    simulation.set(&old, None, "a:1", State::Exited);
+    assert_eq!(deleted(&simulation), [old.as_str()], "a dead one is as good as a dead one");
+    simulation.set(&new, None, "a:1", State::Waiting);
+    assert!(deleted(&simulation).is_empty(), "a dead one is better than none");
+}
+
+#[test]
+fn what_it_never_held_does_not_keep_it() {
+    let (mut simulation, old, _) = edited("[a:1]", "[a:1, b:1]");
+    simulation.set(&old, None, "a:1", State::Failed);
+    assert_eq!(deleted(&simulation), [old]);
+}
+
+#[test]
+fn the_same_image_in_another_spelling_is_the_same_image() {
+    let (mut simulation, old, new) = edited("[a:1]", "[docker.io/library/a:1]");
+    simulation.place_pods();
+    assert!(deleted(&simulation).is_empty());
+    simulation.set(&new, None, "docker.io/library/a:1", State::Running);
+    assert_eq!(deleted(&simulation), [old]);
+}
+
+#[test]
+fn an_image_that_left_the_list_is_released_at_once_everywhere() {
+    let (simulation, old, _) = edited("[a:1]", "[b:1]");
+    assert_eq!(deleted(&simulation), [old]);
+    let (simulation, _, _) = edited("[a:1, b:1]", "[b:1]");
+    assert!(deleted(&simulation).is_empty(), "b:1 is still on the list");
+}
+
+#[test]
+fn an_image_that_moved_to_another_group_is_held_until_that_group_holds_it() {
+    let groups = |p: &str, q: &str| format!("groups: [{{name: p, images: [{p}]}}, {{name: q, images: [{q}]}}]");
+    let mut simulation = Simulation::settled(&groups("a:1, b:1", "c:1"), 2);
+    simulation.edit(&groups("b:1", "c:1, a:1"));
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    let (old_p, new_q) = (simulation.names()[0].clone(), simulation.names()[3].clone());
+    simulation.place_pods();
+    (0..3).for_each(|_| simulation.pull());
+    simulation.set(&new_q, Some("n1"), "a:1", State::Waiting);
+    assert!(!deleted(&simulation).contains(&old_p));
+    simulation.set(&new_q, Some("n1"), "a:1", State::Running);
+    assert!(deleted(&simulation).contains(&old_p));
+}
+
+#[test]
+fn what_another_groups_standing_generation_holds_need_not_be_held_twice() {
+    // The group p is younger than q, so its generation is the newer one of the two.
+    let mut simulation = Simulation::settled("groups: [{name: q, images: [a:1]}]", 2);
+    simulation.edit("groups: [{name: q, images: [a:1]}, {name: p, images: [a:1, b:1]}]");
+    simulation.settle();
+    simulation.edit("groups: [{name: q, images: [a:1]}, {name: p, images: [c:1]}]");
+    simulation.settle();
+    assert_eq!(simulation.daemon_sets.len(), 2);
+}
+
+#[test]
+fn a_node_that_is_gone_needs_nothing() {
+    let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
+    simulation.place_pods();
+    simulation.set(&new, Some("n0"), "a:1", State::Running);
+    simulation.nodes.retain(|node| node.name == "n0");
+    assert_eq!(deleted(&simulation), [old], "although its pod is still known");
+}
+
+#[test]
+fn without_the_right_to_read_nodes_every_pod_counts() {
+    let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
+    simulation.may_read_nodes = false;
+    simulation.nodes.clear();
+    assert!(deleted(&simulation).is_empty());
+    simulation.pods.clear();
+    assert_eq!(deleted(&simulation), [old]);
+    drop(new);
+}
+
+#[test]
+fn a_node_that_no_longer_matches_needs_nothing() {
+    let zone_a = |images: &str| format!("groups: [{{name: p, images: [{images}], nodeSelector: {{zone: a}}}}]");
+    let (mut simulation, old, _) = edited(&zone_a("a:1"), &zone_a("a:1, b:1"));
+    assert!(deleted(&simulation).is_empty());
+    let labels: BTreeMap<String, String> = [("kubernetes.io/os".to_owned(), "linux".to_owned())].into();
+    simulation.nodes.iter_mut().for_each(|node| node.labels.clone_from(&labels));
+    assert_eq!(deleted(&simulation), [old]);
+}
+
+#[test]
+fn a_group_that_moves_to_other_nodes_leaves_the_old_ones_at_once() {
+    let zone = |zone: &str| format!("groups: [{{name: p, images: [a:1], nodeSelector: {{zone: {zone}}}}}]");
+    let (simulation, old, _) = edited(&zone("a"), &zone("b"));
+    assert_eq!(deleted(&simulation), [old]);
+}
+
+fn taint_all(simulation: &mut Simulation) {
+    let taint = Taint { key: "gpu".to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+    simulation.nodes.iter_mut().for_each(|node| node.taints = vec![taint.clone()]);
+}
+
+#[test]
+fn a_taint_that_came_later_lets_nothing_go() {
+    let (mut simulation, old, _) = edited("[a:1]", "[a:1, b:1]");
+    taint_all(&mut simulation);
+    simulation.place_pods();
+    assert!(deleted(&simulation).is_empty(), "no new pod can come here, and the old one still holds a:1");
+    simulation.nodes.iter_mut().for_each(|node| node.taints.clear());
+    simulation.settle();
+    assert!(!simulation.names().contains(&old));
+}
+
+#[test]
+fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
+    let tolerating = "groups: [{name: p, images: [a:1], tolerations: [{key: gpu, operator: Exists}]}]";
+    let mut simulation = Simulation::new(tolerating, 2);
+    taint_all(&mut simulation);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n0"), ["a:1"].into());
+    simulation.edit("groups: [{name: p, images: [a:1]}]");
+    simulation.settle();
+    assert!(simulation.held_on("n0").is_empty());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn pods_that_are_about_to_go_hold_nothing() {
+    let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
+    simulation.place_pods();
+    simulation.set(&new, None, "a:1", State::Running);
+    simulation.pods.iter_mut().filter(|pod| pod.daemon_set == new).for_each(|pod| pod.deleting = true);
+    assert!(deleted(&simulation).is_empty());
+    simulation.pods.iter_mut().for_each(|pod| pod.deleting = true);
+    assert_eq!(deleted(&simulation), [old]);
+}
+
+#[test]
+fn images_that_admission_rewrites_are_known_by_what_the_list_said() {
+    let mut simulation = Simulation::new("[a:1]", 2);
+    simulation.mirrored = true;
+    simulation.settle();
+    simulation.edit("[a:1, b:1]");
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    assert!(deleted(&simulation).is_empty(), "mirror.example/a:1 is what the list calls a:1");
+    simulation.mirrored = false;
+    simulation.settle();
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_change_of_the_name_that_generations_begin_with_moves_over_like_any_other() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    let old = simulation.names();
+    simulation.config.name = crate::list::names::ObjectName::parse("other").expect("a name");
+    simulation.act();
+    assert_eq!(simulation.names()[0], old[0], "nothing else holds a:1 yet");
+    assert!(simulation.names()[1].starts_with("other-"));
+    simulation.settle();
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}

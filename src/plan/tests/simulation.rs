@@ -1,0 +1,331 @@
+//! A small pure cluster around the plan: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a
+//! registry, each as simple as its contract allows.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
+
+use super::{accepted, at, named, settings};
+use crate::coverage::{Coverage, Node, SlimPod};
+use crate::list::Config;
+use crate::list::config::Placement;
+use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
+
+/// The list `tools`, its controller, and the cluster around them.
+#[derive(Clone)]
+pub struct Simulation {
+    /// What the controller's clock shows.
+    pub now: Timestamp,
+    /// How far the API server's clock is ahead of the controller's.
+    pub server_ahead: SignedDuration,
+    /// The list as accepted.
+    pub config: Config,
+    /// When this controller process saw the list change.
+    pub edited_at: Option<Timestamp>,
+    /// The value of the annotation that asks for a refresh.
+    pub request: Option<String>,
+    pub nodes: Vec<Node>,
+    /// Whether the controller may read them.
+    pub may_read_nodes: bool,
+    pub daemon_sets: Vec<DaemonSet>,
+    pub pods: Vec<Pod>,
+    /// What the registry does not serve.
+    pub unavailable: BTreeSet<String>,
+    /// Whether admission makes pods pull everything from a mirror.
+    pub mirrored: bool,
+    /// The controller's own image.
+    pub holder_image: String,
+    /// How many DaemonSets were ever made.
+    pub created: usize,
+    uids: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Pod {
+    uid: usize,
+    pub daemon_set: String,
+    pub node: String,
+    pub deleting: bool,
+    pub containers: Vec<Container>,
+    tolerations: Vec<Toleration>,
+    mirrored: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Container {
+    name: String,
+    pub image: String,
+    pub state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Waiting,
+    Failed,
+    Running,
+    Exited,
+}
+
+impl Simulation {
+    /// A list that was just written, and `nodes` empty nodes.
+    pub fn new(images_yaml: &str, nodes: usize) -> Self {
+        Self {
+            now: at("2026-03-01T12:00:00.5Z"),
+            server_ahead: SignedDuration::ZERO,
+            config: accepted(images_yaml),
+            edited_at: None,
+            request: None,
+            nodes: (0..nodes).map(node).collect(),
+            may_read_nodes: true,
+            daemon_sets: Vec::new(),
+            pods: Vec::new(),
+            unavailable: BTreeSet::new(),
+            mirrored: false,
+            holder_image: settings().holder_image,
+            created: 0,
+            uids: 0,
+        }
+    }
+
+    /// The same after all of it has arrived.
+    pub fn settled(images_yaml: &str, nodes: usize) -> Self {
+        let mut simulation = Self::new(images_yaml, nodes);
+        simulation.settle();
+        simulation
+    }
+
+    pub fn edit(&mut self, images_yaml: &str) {
+        self.config = accepted(images_yaml);
+        self.edited_at = Some(self.now);
+    }
+
+    pub fn request(&mut self, value: &str) {
+        self.request = Some(value.to_owned());
+    }
+
+    /// A new controller process remembers nothing.
+    pub fn restart_controller(&mut self) {
+        self.edited_at = None;
+    }
+
+    pub fn pass(&mut self, time: SignedDuration) {
+        self.now += time;
+    }
+
+    /// What the plan is now, with nothing done about it.
+    pub fn plan(&self) -> Plan {
+        let mut coverage = Coverage::default();
+        self.pods.iter().for_each(|pod| coverage.apply(&pod.as_watched(self.now)));
+        let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata);
+        let generations: Vec<Generation> = metadata.filter_map(Generation::from_metadata).collect();
+        plan(&Facts {
+            list: named(&self.config),
+            edited_at: self.edited_at,
+            refresh_request: self.request.as_deref(),
+            generations: &generations,
+            coverage: &coverage,
+            nodes: self.may_read_nodes.then_some(&self.nodes),
+            settings: &Settings { holder_image: self.holder_image.clone(), ..settings() },
+            now: self.now,
+        })
+    }
+
+    /// Plans and does it.
+    pub fn act(&mut self) -> Plan {
+        let plan = self.plan();
+        plan.actions.iter().for_each(|action| self.apply(action));
+        plan
+    }
+
+    pub fn apply(&mut self, action: &Action) {
+        match action {
+            Action::Create { daemon_set, .. } => self.store(daemon_set),
+            Action::Repair { daemon_set } => {
+                let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name == daemon_set.metadata.name);
+                stored.expect("what is repaired is there").metadata.generation = Some(1);
+            }
+            Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
+        }
+    }
+
+    fn store(&mut self, daemon_set: &DaemonSet) {
+        assert!(self.daemon_sets.iter().all(|it| it.metadata.name != daemon_set.metadata.name), "the name is taken");
+        let mut stored = daemon_set.clone();
+        stored.metadata.uid = Some(self.uid().to_string());
+        stored.metadata.generation = Some(1);
+        stored.metadata.creation_timestamp = Some(Time(self.now + self.server_ahead));
+        self.daemon_sets.push(stored);
+        self.created += 1;
+    }
+
+    /// The DaemonSet controller and the garbage collector.
+    pub fn place_pods(&mut self) {
+        let Self { daemon_sets, nodes, pods, .. } = self;
+        pods.retain(|pod| {
+            let daemon_set = daemon_sets.iter().find(|it| name(it) == pod.daemon_set);
+            let node = nodes.iter().find(|node| node.name == pod.node);
+            daemon_set.zip(node).is_some_and(|(daemon_set, node)| stays_on(daemon_set, node))
+        });
+        for daemon_set in &self.daemon_sets.clone() {
+            for node in &self.nodes.clone() {
+                let there = self.pods.iter().any(|pod| pod.daemon_set == name(daemon_set) && pod.node == node.name);
+                if !there && node.takes(&placement(daemon_set)) {
+                    let pod = Pod { uid: self.uid(), mirrored: self.mirrored, ..Pod::waiting(daemon_set, &node.name) };
+                    self.pods.push(pod);
+                }
+            }
+        }
+    }
+
+    /// Every kubelet tries one image more of every pod, and those that failed again.
+    pub fn pull(&mut self) {
+        for pod in &mut self.pods {
+            let next = pod.containers.iter().position(|it| it.state == State::Waiting);
+            for (index, container) in pod.containers.iter_mut().enumerate() {
+                if container.state == State::Failed || Some(index) == next {
+                    let served = !self.unavailable.contains(&container.image);
+                    container.state = if served { State::Running } else { State::Failed };
+                }
+            }
+        }
+    }
+
+    /// A second in which everybody does something.
+    pub fn step(&mut self) -> Plan {
+        self.pass(SignedDuration::from_secs(1));
+        let plan = self.act();
+        self.place_pods();
+        self.pull();
+        plan
+    }
+
+    /// Steps until nothing moves any more.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..200 {
+            let before = format!("{:?}", self.pods);
+            let plan = self.step();
+            quiet = if plan.actions.is_empty() && before == format!("{:?}", self.pods) { quiet + 1 } else { 0 };
+            if quiet == 3 {
+                return;
+            }
+        }
+        panic!("it never comes to rest: {:#?}", self.plan());
+    }
+
+    /// The images that run on a node.
+    pub fn held_on(&self, node: &str) -> BTreeSet<&str> {
+        let pods = self.pods.iter().filter(|pod| pod.node == node);
+        pods.flat_map(|pod| pod.running()).collect()
+    }
+
+    /// The names of the DaemonSets, oldest first.
+    pub fn names(&self) -> Vec<String> {
+        self.daemon_sets.iter().map(name).collect()
+    }
+
+    /// The same container of the DaemonSet's pods on all nodes, or on one, is in this state now.
+    pub fn set(&mut self, daemon_set: &str, node: Option<&str>, image: &str, state: State) {
+        let pods = self.pods.iter_mut().filter(|it| it.daemon_set == daemon_set);
+        for pod in pods.filter(|it| node.is_none_or(|node| it.node == node)) {
+            pod.containers.iter_mut().filter(|it| it.image == image).for_each(|it| it.state = state);
+        }
+    }
+
+    fn uid(&mut self) -> usize {
+        self.uids += 1;
+        self.uids
+    }
+}
+
+impl Pod {
+    fn waiting(daemon_set: &DaemonSet, node: &str) -> Self {
+        let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
+        let containers = spec.containers.iter().map(|container| Container {
+            name: container.name.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            state: State::Waiting,
+        });
+        Self {
+            uid: 0,
+            daemon_set: name(daemon_set),
+            node: node.to_owned(),
+            deleting: false,
+            containers: containers.collect(),
+            tolerations: spec.tolerations.clone().unwrap_or_default(),
+            mirrored: false,
+        }
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &str> {
+        self.containers.iter().filter(|it| it.state == State::Running).map(|it| it.image.as_str())
+    }
+
+    fn as_watched(&self, now: Timestamp) -> SlimPod {
+        let mirror = if self.mirrored { "mirror.example/" } else { "" };
+        let containers =
+            self.containers.iter().map(|it| json!({"name": it.name, "image": format!("{mirror}{}", it.image)}));
+        let statuses = self.containers.iter().map(|it| match it.state {
+            State::Waiting => json!({"name": it.name, "state": {"waiting": {"reason": "PodInitializing"}}}),
+            State::Failed => json!({"name": it.name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
+            State::Running => json!({"name": it.name, "state": {"running": {}}}),
+            State::Exited => json!({"name": it.name, "state": {"terminated": {"containerID": "x", "exitCode": 1}}}),
+        });
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": {"kube-prepull.io/list": "tools"},
+                "deletionTimestamp": self.deleting.then_some(now),
+                "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": self.daemon_set, "uid": "", "controller": true},
+                ],
+            },
+            "spec": {
+                "nodeName": self.node,
+                "containers": containers.collect::<Vec<_>>(),
+                "tolerations": self.tolerations,
+            },
+            "status": {
+                "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+                "containerStatuses": statuses.collect::<Vec<_>>(),
+            },
+        });
+        serde_json::from_value(pod).expect("a pod")
+    }
+}
+
+/// A node in zone a or b, with Linux.
+pub fn node(index: usize) -> Node {
+    let zone = if index.is_multiple_of(2) { "a" } else { "b" };
+    Node {
+        name: format!("n{index}"),
+        labels: [("kubernetes.io/os", "linux"), ("zone", zone)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        taints: Vec::new(),
+    }
+}
+
+pub fn name(daemon_set: &DaemonSet) -> String {
+    daemon_set.metadata.name.clone().expect("a name")
+}
+
+/// Where the pods of a DaemonSet go, as its template says.
+pub fn placement(daemon_set: &DaemonSet) -> Placement {
+    let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.clone()).expect("a pod template");
+    Placement {
+        node_selector: spec.node_selector.unwrap_or_default(),
+        affinity: spec.affinity,
+        tolerations: spec.tolerations.unwrap_or_default(),
+        ..Placement::default()
+    }
+}
+
+/// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.
+fn stays_on(daemon_set: &DaemonSet, node: &Node) -> bool {
+    let mut node = node.clone();
+    node.taints.retain(|taint| taint.effect == "NoExecute");
+    node.takes(&placement(daemon_set))
+}
