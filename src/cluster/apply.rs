@@ -1,23 +1,73 @@
-//! The only writes.
+//! The only writes, but for Events.
 
-use k8s_openapi::api::apps::v1::DaemonSet;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
+use std::fmt::Debug;
 
 use super::{Error, FIELD_MANAGER};
+use crate::plan::history::Revision;
 use crate::plan::{Action, labels};
 
-/// Writes DaemonSets of one namespace.
+/// Writes in one namespace.
 #[derive(Clone)]
 pub struct Applier {
+    config_maps: Api<ConfigMap>,
+    revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
 }
 
 impl Applier {
     /// Writes into `namespace`.
-    pub fn new(client: Client, namespace: &str) -> Self {
-        Self { daemon_sets: Api::namespaced(client, namespace) }
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        Self {
+            config_maps: Api::namespaced(client.clone(), namespace),
+            revisions: Api::namespaced(client.clone(), namespace),
+            daemon_sets: Api::namespaced(client.clone(), namespace),
+        }
+    }
+
+    /// Writes a verdict on a list, and returns the list as it is then.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn judge(&self, verdict: &ConfigMap) -> Result<ConfigMap, Error> {
+        put(&self.config_maps, "write the verdict on the ConfigMap", verdict).await
+    }
+
+    /// Keeps an accepted form of a list.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn keep(&self, revision: &ControllerRevision) -> Result<(), Error> {
+        put(&self.revisions, "write the ControllerRevision", revision).await.map(drop)
+    }
+
+    /// Notes on an accepted form since when its list is missing, or that it is not.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn note(&self, revision: &Revision, missing_since: Option<Timestamp>) -> Result<(), Error> {
+        let since = missing_since.map(|since| since.to_string());
+        let note = json!({"metadata": {"uid": revision.uid, "annotations": {labels::MISSING_SINCE: since}}});
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(note)).await;
+        patched
+            .map(drop)
+            .map_err(|error| Error::new(format!("annotate the ControllerRevision {}", revision.name), error))
+    }
+
+    /// Forgets an accepted form.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn forget(&self, revision: &Revision) -> Result<(), Error> {
+        delete(&self.revisions, "delete the ControllerRevision", &revision.name, &revision.uid).await
     }
 
     /// Carries one action out.
@@ -28,7 +78,7 @@ impl Applier {
         match action {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::Repair { daemon_set } => self.repair(daemon_set).await,
-            Action::Delete { name, uid } => self.delete(name, uid).await,
+            Action::Delete { name, uid } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
         }
     }
 
@@ -45,11 +95,11 @@ impl Applier {
         {
             return Err(Error::Foreign { name });
         }
-        self.put("create", daemon_set).await.map(drop)
+        put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)
     }
 
     async fn repair(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
-        let repaired = self.put("repair", daemon_set).await?;
+        let repaired = put(&self.daemon_sets, "repair the DaemonSet", daemon_set).await?;
         let left = repaired.metadata.generation.unwrap_or(1).to_string();
         if repaired.annotations().get(labels::SPEC_GENERATION) == Some(&left) {
             return Ok(());
@@ -62,24 +112,31 @@ impl Applier {
         let patched = self.daemon_sets.patch_metadata(&name, &parameters, &Patch::Merge(record)).await;
         patched.map(drop).map_err(|error| Error::new(format!("note the repair of the DaemonSet {name}"), error))
     }
+}
 
-    async fn put(&self, verb: &str, daemon_set: &DaemonSet) -> Result<DaemonSet, Error> {
-        let name = daemon_set.name_any();
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = self.daemon_sets.patch(&name, &parameters, &Patch::Apply(daemon_set)).await;
-        applied.map_err(|error| Error::new(format!("{verb} the DaemonSet {name}"), error))
-    }
+/// Applies our part of an object on the server.
+async fn put<K>(api: &Api<K>, action: &str, object: &K) -> Result<K, Error>
+where
+    K: kube::Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let name = object.name_any();
+    let applied = api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object)).await;
+    applied.map_err(|error| Error::new(format!("{action} {name}"), error))
+}
 
-    async fn delete(&self, name: &str, uid: &str) -> Result<(), Error> {
-        let parameters = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        match self.daemon_sets.delete(name, &parameters).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(error) => Err(Error::new(format!("delete the DaemonSet {name}"), error)),
-            Ok(_) => Ok(()),
-        }
+/// Deletes exactly that object. That it is gone already is as good.
+async fn delete<K>(api: &Api<K>, action: &str, name: &str, uid: &str) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let parameters = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(name, &parameters).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(Error::new(format!("{action} {name}"), error)),
+        Ok(_) => Ok(()),
     }
 }

@@ -14,25 +14,17 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use super::observed::Observed;
+use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
-use super::watch::{Changed, Outstanding};
+use super::watch::Changed;
 use super::{Error, Installation, surroundings, watch};
+use crate::plan::Settings;
+use crate::plan::labels::{LIST, list_value};
 
 /// How long one reconcile may take. Beyond that the cluster is taken to be out of reach.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The least time between two reconciles of a list: a round makes thousands of pods report themselves.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
-
-/// Whether the controller is ready, for its probe.
-#[derive(Clone, Debug)]
-pub struct Readiness(Outstanding);
-
-impl Readiness {
-    /// Whether every watch has seen the cluster as a whole.
-    pub fn is_ready(&self) -> bool {
-        self.0.none()
-    }
-}
 
 /// The running controller. It ends when this is dropped, and that changes nothing in the cluster.
 pub struct Controller {
@@ -46,9 +38,9 @@ impl Controller {
     pub fn start(client: &Client, installation: Installation, may_read_nodes: bool) -> Self {
         let (changed, changes) = unbounded_channel();
         let mut tasks = JoinSet::new();
-        let (observed, outstanding) = watch::start(client, &installation, may_read_nodes, &changed, &mut tasks);
-        let readiness = Readiness(outstanding.clone());
-        tasks.spawn(work(client.clone(), installation, observed, outstanding, changes));
+        let readiness = Readiness::default();
+        let observed = watch::start(client, &installation, may_read_nodes, &readiness, &changed, &mut tasks);
+        tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), changes));
         Self { readiness, tasks }
     }
 
@@ -64,15 +56,16 @@ async fn work(
     client: Client,
     installation: Installation,
     observed: Observed,
-    outstanding: Outstanding,
+    readiness: Readiness,
     mut changes: UnboundedReceiver<Changed>,
 ) {
-    let settings = surroundings_for_sure(&client, &installation).await;
-    let reconciler = Arc::new(Reconciler::new(client, &installation.namespace, observed.clone(), settings));
-    let mut workers = Workers { reconciler, wakers: HashMap::new(), tasks: JoinSet::new() };
+    let settings = surroundings_for_sure(&client, &installation, &readiness).await;
+    let reconciler = Arc::new(Reconciler::new(&client, &installation, observed.clone(), settings));
+    let mut workers =
+        Workers { reconciler, readiness: readiness.clone(), wakers: HashMap::new(), tasks: JoinSet::new() };
     while let Some(changed) = changes.recv().await {
         // With half a picture, pods that are not seen yet would look as if they held nothing.
-        if !outstanding.none() {
+        if !readiness.sees_everything() {
             continue;
         }
         match changed {
@@ -82,28 +75,31 @@ async fn work(
     }
 }
 
-/// Every list that there is or was: those that are only known by their DaemonSets too.
+/// Every list that there is or was: also those that are only known by what was kept or made of them.
 fn every_list(observed: &Observed) -> Vec<String> {
-    let named = observed
-        .lists
-        .iter()
-        .flat_map(|store| store.state())
-        .map(|list| crate::plan::labels::list_value(&list.name_any()));
-    let labelled = observed.daemon_sets.state();
-    let labelled = labelled.iter().filter_map(|daemon_set| daemon_set.labels().get(crate::plan::labels::LIST).cloned());
-    let mut lists: Vec<String> = named.chain(labelled).collect();
+    let named = observed.lists.iter().flat_map(|store| store.state()).map(|list| list_value(&list.name_any()));
+    let (daemon_sets, revisions) = (observed.daemon_sets.state(), observed.revisions.state());
+    let labelled = daemon_sets.iter().map(|it| it.labels()).chain(revisions.iter().map(|it| it.labels()));
+    let mut lists: Vec<String> = named.chain(labelled.filter_map(|labels| labels.get(LIST).cloned())).collect();
     lists.sort_unstable();
     lists.dedup();
     lists
 }
 
 /// What kind of cluster this is must be known before the first write; until it can be asked, nothing is written.
-async fn surroundings_for_sure(client: &Client, installation: &Installation) -> crate::plan::Settings {
+async fn surroundings_for_sure(client: &Client, installation: &Installation, readiness: &Readiness) -> Settings {
+    let who = "surroundings";
     let mut pauses = pauses();
     loop {
         match surroundings::settings(client, installation).await {
-            Ok(settings) => return settings,
-            Err(error) => warn!(%error, "cannot find out about the cluster yet"),
+            Ok(settings) => {
+                readiness.free(who);
+                return settings;
+            }
+            Err(error) => {
+                warn!(%error, "cannot find out about the cluster yet");
+                readiness.hindered(who, error.to_string());
+            }
         }
         tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
     }
@@ -111,6 +107,7 @@ async fn surroundings_for_sure(client: &Client, installation: &Installation) -> 
 
 struct Workers {
     reconciler: Arc<Reconciler>,
+    readiness: Readiness,
     wakers: HashMap<String, Arc<Notify>>,
     tasks: JoinSet<()>,
 }
@@ -122,7 +119,8 @@ impl Workers {
         }
         let waker = Arc::new(Notify::new());
         waker.notify_one();
-        self.tasks.spawn(work_on(list.to_owned(), Arc::clone(&self.reconciler), Arc::clone(&waker)));
+        let (reconciler, readiness) = (Arc::clone(&self.reconciler), self.readiness.clone());
+        self.tasks.spawn(work_on(list.to_owned(), reconciler, readiness, Arc::clone(&waker)));
         self.wakers.insert(list.to_owned(), waker);
     }
 }
@@ -139,7 +137,7 @@ fn pauses() -> impl Iterator<Item = Duration> + Send {
         .build()
 }
 
-async fn work_on(list: String, reconciler: Arc<Reconciler>, waker: Arc<Notify>) {
+async fn work_on(list: String, reconciler: Arc<Reconciler>, readiness: Readiness, waker: Arc<Notify>) {
     info!(list, "looking after this list");
     let mut memory = Memory::default();
     let mut retries = pauses();
@@ -157,10 +155,14 @@ async fn work_on(list: String, reconciler: Arc<Reconciler>, waker: Arc<Notify>) 
         wake_at = match outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() })) {
             Ok(next) => {
                 retries = pauses();
+                readiness.free(&list);
                 next.map(instant)
             }
             Err(error) => {
                 let pause = retries.next().unwrap_or(LONGEST_PAUSE);
+                if matches!(error, Error::Forbidden { .. }) {
+                    readiness.hindered(&list, format!("list {list}: {error}"));
+                }
                 warn!(list, %error, seconds = pause.as_secs_f32(), "trying again");
                 // Waking up for every event meanwhile would defeat the backoff.
                 sleep_until(Instant::now() + pause).await;

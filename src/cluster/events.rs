@@ -1,8 +1,8 @@
 //! What the user is told, as Events on the list.
 
-use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
 use tracing::{debug, info, warn};
 
 /// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
@@ -63,8 +63,8 @@ impl Teller {
     /// Tells it as an Event on the list and in the log. That an Event cannot be written stops nothing.
     ///
     /// The recorder folds news of one reason about the same version of the list and the same other object into one Event.
-    pub async fn tell(&self, list: &ConfigMap, news: News) {
-        let name = list.metadata.name.as_deref().unwrap_or_default();
+    pub async fn tell(&self, list: &ObjectReference, news: News) {
+        let name = list.name.as_deref().unwrap_or_default();
         match news.warning {
             true => warn!(list = name, reason = news.reason, "{}", news.note),
             false => info!(list = name, reason = news.reason, "{}", news.note),
@@ -76,9 +76,7 @@ impl Teller {
             action: news.action.to_owned(),
             secondary: news.related,
         };
-        let reference =
-            ObjectReference { resource_version: list.metadata.resource_version.clone(), ..list.object_ref(&()) };
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        if let Err(error) = self.recorder.publish(&event, list).await {
             debug!(list = name, %error, "cannot write an Event");
         }
     }

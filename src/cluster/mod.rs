@@ -6,9 +6,11 @@
 //! - [`connect`]: a client for the cluster that was named
 //! - [`watch`]: what the cluster says → [`observed::Observed`], and which list it concerns
 //! - [`controller`]: a worker per list, each with its own backoff, so that one cannot starve another
-//! - [`reconcile`]: plan on what was observed; if there is something to do, look again and do that
+//! - [`reconcile`]: decide on what was observed; if there is something to do, look again and do that
+//! - [`picture`]: one list as it is at one time, observed or asked for anew
 //! - [`apply`]: the only writes
-//! - [`events`]: what the user is told
+//! - [`events`], [`news`]: what the user is told, and in which words
+//! - [`readiness`]: whether the controller can do its work, and what keeps it from it
 //! - [`surroundings`]: what kind of cluster this is, and what the controller itself belongs to
 
 mod apply;
@@ -16,7 +18,10 @@ pub mod connect;
 pub mod controller;
 mod error;
 mod events;
+mod news;
 mod observed;
+mod picture;
+pub mod readiness;
 mod reconcile;
 mod surroundings;
 mod watch;

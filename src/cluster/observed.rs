@@ -1,14 +1,16 @@
 //! What the watches have seen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
 use crate::coverage::{Coverage, Node, SlimNode};
+use crate::plan::history::Revision;
 use crate::plan::{Generation, labels};
 
 /// What the watches have seen, each on its own schedule: it may be a moment old.
@@ -16,12 +18,37 @@ use crate::plan::{Generation, labels};
 pub struct Observed {
     /// The lists: one store for the labelled ones, and one for each that was named.
     pub lists: Vec<Store<ConfigMap>>,
+    /// The accepted forms of all lists.
+    pub revisions: Store<ControllerRevision>,
     /// The DaemonSets of all lists.
     pub daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
     /// The nodes, if the controller may read them.
-    pub nodes: Option<Store<SlimNode>>,
+    pub nodes: Option<ObservedNodes>,
     /// Who has what.
     pub coverage: SharedCoverage,
+}
+
+/// The nodes, once they have been listed: without the right to, that never happens.
+#[derive(Clone)]
+pub struct ObservedNodes {
+    store: Store<SlimNode>,
+    complete: Arc<AtomicBool>,
+}
+
+impl ObservedNodes {
+    /// What a watch writes into `store`.
+    pub fn new(store: Store<SlimNode>) -> Self {
+        Self { store, complete: Arc::default() }
+    }
+
+    /// All nodes have been seen.
+    pub fn complete(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
+    fn state(&self) -> Option<Vec<Arc<SlimNode>>> {
+        self.complete.load(Ordering::Acquire).then(|| self.store.state())
+    }
 }
 
 /// The coverage that the pods' watch folds and the workers read.
@@ -41,6 +68,12 @@ impl Observed {
         self.lists.iter().find_map(|store| store.find(|config_map| labels::list_value(&config_map.name_any()) == list))
     }
 
+    /// The accepted forms of a list.
+    pub fn revisions(&self, list: &str) -> Vec<Revision> {
+        let of_list = |revision: &ControllerRevision| revision.labels().get(labels::LIST).is_some_and(|it| it == list);
+        self.revisions.state_filter(of_list).iter().filter_map(|revision| Revision::from_object(revision)).collect()
+    }
+
     /// The DaemonSets of a list.
     pub fn generations(&self, list: &str) -> Vec<Generation> {
         let of_list = |daemon_set: &PartialObjectMeta<DaemonSet>| {
@@ -52,7 +85,7 @@ impl Observed {
 
     /// The nodes, if the controller may read them.
     pub fn nodes(&self) -> Option<Vec<Node>> {
-        let nodes = self.nodes.as_ref()?.state();
+        let nodes = self.nodes.as_ref()?.state()?;
         Some(nodes.iter().map(|node| Node::from(&**node)).collect())
     }
 }

@@ -1,27 +1,32 @@
-//! One list, once: plan on what was observed; if there is something to do, look again and do that.
+//! One list, once: decide on what was observed; if there is something to do, look again and do that.
 //!
+//! ```text
+//! observed ─► decide ─► nothing to do
+//!                └────► look again ─► decide ─► carry out: keep the list ─► verdict ─► DaemonSets ─► forget
+//! ```
 //! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old news.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Client, Resource, ResourceExt};
 
 use super::apply::Applier;
-use super::events::{News, Teller};
+use super::events::Teller;
 use super::observed::Observed;
-use super::{Error, FIELD_MANAGER};
+use super::picture::{Picture, Reader};
+use super::{Error, Installation, news};
 use crate::list::{self, Config, ListData, Parsed};
-use crate::plan::{AcceptedList, Action, Facts, Generation, Plan, Settings, Verdict, labels, plan};
+use crate::plan::history::{self, InForce, Ruling, Write, Written};
+use crate::plan::{AcceptedList, Action, Facts, Plan, Settings, Verdict, labels, plan};
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
     observed: Observed,
     settings: Settings,
     namespace: String,
-    config_maps: Api<ConfigMap>,
-    daemon_sets: Api<DaemonSet>,
+    reader: Reader,
     applier: Applier,
     teller: Teller,
 }
@@ -30,205 +35,234 @@ pub struct Reconciler {
 /// for how long to wait for a second edit.
 #[derive(Debug, Default)]
 pub struct Memory {
-    parsed: Option<ParsedList>,
+    /// The list as it was written last, and as it was accepted last.
+    parsed: [Option<Arc<ParsedList>>; 2],
     edited_at: Option<Timestamp>,
     waiting: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct ParsedList {
     list: ListData,
     parsed: Parsed,
     verdict: Verdict,
 }
 
+/// What there is to do for a list.
+struct Decision<'p> {
+    /// The list as it is written, where there is one.
+    written: Option<Arc<ParsedList>>,
+    /// Whether that is yet to be said on it.
+    judge: bool,
+    ruling: Ruling<'p>,
+    plan: Plan,
+}
+
+impl Decision<'_> {
+    fn is_idle(&self) -> bool {
+        !self.judge && self.ruling.is_idle() && self.plan.actions.is_empty()
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.plan.wake_at.into_iter().chain(self.ruling.wake_at).min()
+    }
+}
+
 impl Reconciler {
     /// Reconciles with this client what was observed.
-    pub fn new(client: Client, namespace: &str, observed: Observed, settings: Settings) -> Self {
+    pub fn new(client: &Client, installation: &Installation, observed: Observed, settings: Settings) -> Self {
         Self {
             observed,
             settings,
-            namespace: namespace.to_owned(),
-            config_maps: Api::namespaced(client.clone(), namespace),
-            daemon_sets: Api::namespaced(client.clone(), namespace),
-            applier: Applier::new(client.clone(), namespace),
-            teller: Teller::new(client),
+            namespace: installation.namespace.clone(),
+            reader: Reader::new(client, &installation.namespace, &installation.config_maps),
+            applier: Applier::new(client, &installation.namespace),
+            teller: Teller::new(client.clone()),
         }
     }
 
     /// Does what there is to do for a list, and says when to look again.
     ///
     /// # Errors
-    /// What the API server or the way to it said. What was done until then stands.
+    /// The first of what the API server or the way to it said. What was done until then stands.
     pub async fn reconcile(&self, label: &str, memory: &mut Memory) -> Result<Option<Timestamp>, Error> {
-        let Some(config_map) = self.observed.list(label) else { return Ok(None) };
-        let parsed = memory.parse(&config_map);
-        if !parsed.verdict.stands_on(&config_map.metadata) {
-            self.write_verdict(&config_map.name_any(), memory).await?;
+        let seen = Picture::observed(&self.observed, label);
+        if seen.is_empty() {
+            return Ok(None);
         }
-        let Some(config) = &parsed.parsed.config else { return Ok(None) };
-        let seen = self.plan(label, config, &config_map, &self.observed.generations(label), memory);
-        self.tell_waiting(&config_map, &seen, memory).await;
-        if seen.actions.is_empty() {
-            return Ok(seen.wake_at);
+        let decision = self.decide(label, &seen, memory);
+        self.tell_waiting(&self.reference(&seen), &decision.plan, memory).await;
+        if decision.is_idle() {
+            return Ok(decision.wake_at());
         }
-        self.look_again_and_act(label, &config_map.name_any(), memory).await
+        let seen = self.reader.look(label, &seen.name).await?;
+        let decision = self.decide(label, &seen, memory);
+        self.carry_out(label, &seen, &decision).await?;
+        Ok(decision.wake_at())
     }
 
-    async fn look_again_and_act(
-        &self,
-        label: &str,
-        name: &str,
-        memory: &mut Memory,
-    ) -> Result<Option<Timestamp>, Error> {
-        let Some(config_map) = self.read_list(name).await? else { return Ok(None) };
-        let parsed = memory.parse(&config_map);
-        let Some(config) = &parsed.parsed.config else { return Ok(None) };
-        let generations = self.read_generations(label).await?;
-        let plan = self.plan(label, config, &config_map, &generations, memory);
-        for action in &plan.actions {
-            let outcome = self.applier.apply(action).await;
-            if let Err(error) = &outcome {
-                let news = News::warning(error.reason(), "Apply", error.to_string());
-                self.teller.tell(&config_map, news).await;
-            }
-            outcome?;
-            self.teller.tell(&config_map, told(action)).await;
-        }
-        Ok(plan.wake_at)
+    fn decide<'p>(&self, label: &str, seen: &'p Picture, memory: &mut Memory) -> Decision<'p> {
+        let now = Timestamp::now();
+        let written = seen.data().map(|data| memory.parse_written(data));
+        let ruling = history::rule(&standing(seen, written.as_deref()), &seen.revisions, now);
+        let in_force = match ruling.in_force {
+            InForce::Written => written.clone(),
+            InForce::Kept(revision) => Some(memory.parse_kept(&revision.list)),
+            InForce::Nothing | InForce::Gone => None,
+        };
+        let plan = match in_force.as_ref().and_then(|list| list.parsed.config.as_ref()) {
+            Some(config) => self.plan(label, config, seen, memory, now),
+            None if ruling.in_force == InForce::Gone => let_go(seen),
+            None => Plan::default(),
+        };
+        let unsaid = |config_map, list: &Arc<ParsedList>| !list.verdict.stands_on(config_map);
+        let judge = seen.config_map.as_ref().zip(written.as_ref()).is_some_and(|(it, list)| unsaid(&it.metadata, list));
+        Decision { written, judge, ruling, plan }
     }
 
-    fn plan(
-        &self,
-        label: &str,
-        config: &Config,
-        config_map: &ConfigMap,
-        generations: &[Generation],
-        memory: &Memory,
-    ) -> Plan {
+    fn plan(&self, label: &str, config: &Config, seen: &Picture, memory: &Memory, now: Timestamp) -> Plan {
         let nodes = self.observed.nodes();
         let coverage = self.observed.coverage.lock();
+        let annotations = seen.config_map.as_ref().map(|config_map| config_map.annotations());
         plan(&Facts {
             list: AcceptedList { namespace: &self.namespace, label, config },
             edited_at: memory.edited_at,
-            refresh_request: config_map.annotations().get(labels::REFRESH_REQUESTED).map(String::as_str),
-            generations,
+            refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
+            generations: &seen.generations,
             coverage: &coverage,
             nodes: nodes.as_deref(),
             settings: &self.settings,
-            now: Timestamp::now(),
+            now,
         })
     }
 
-    async fn read_list(&self, name: &str) -> Result<Option<ConfigMap>, Error> {
-        self.config_maps.get_opt(name).await.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))
+    /// The list is kept before anything is made of it. Beyond that no failure keeps the rest from being done: one
+    /// DaemonSet that is refused must not keep the others from nodes.
+    async fn carry_out(&self, label: &str, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
+        let list = self.reference(seen);
+        for write in &decision.ruling.first {
+            let outcome = self.write(label, seen, write).await;
+            self.tell_failure(&list, outcome).await?;
+        }
+        let mut outcomes = vec![self.judge(seen, decision).await];
+        for action in &decision.plan.actions {
+            let outcome = self.applier.apply(action).await;
+            if outcome.is_ok() {
+                let gone = decision.ruling.in_force == InForce::Gone;
+                self.teller.tell(&list, news::done(action, gone)).await;
+            }
+            outcomes.push(self.tell_failure(&list, outcome).await);
+        }
+        outcomes.into_iter().collect::<Result<(), Error>>()?;
+        for write in &decision.ruling.last {
+            self.write(label, seen, write).await?;
+        }
+        Ok(())
     }
 
-    async fn read_generations(&self, label: &str) -> Result<Vec<Generation>, Error> {
-        let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
-        let listed = self.daemon_sets.list_metadata(&of_list).await;
-        let daemon_sets = listed.map_err(|error| Error::new("list the DaemonSets", error))?;
-        Ok(daemon_sets.items.iter().filter_map(|daemon_set| Generation::from_metadata(&daemon_set.metadata)).collect())
+    async fn write(&self, label: &str, seen: &Picture, write: &Write<'_>) -> Result<(), Error> {
+        let owner = self.settings.owner.as_ref();
+        match write {
+            Write::Keep { number } => {
+                let list = seen.data().unwrap_or_default();
+                self.applier.keep(&history::build(&list, label, *number, owner)).await
+            }
+            Write::KeepNothing { missing_since } => {
+                let list =
+                    ListData { namespace: self.namespace.clone(), name: seen.name.clone(), data: Default::default() };
+                let revision = history::build_missing(&list, label, *missing_since, owner);
+                self.applier.keep(&revision).await?;
+                self.teller.tell(&self.reference(seen), news::missing(*missing_since)).await;
+                Ok(())
+            }
+            Write::Note { revision, missing_since } => {
+                self.applier.note(revision, *missing_since).await?;
+                let news = missing_since.map_or_else(news::found, news::missing);
+                self.teller.tell(&self.reference(seen), news).await;
+                Ok(())
+            }
+            Write::Forget(revision) => self.applier.forget(revision).await,
+        }
     }
 
-    /// Writes the verdict on the list as it is now, once per edit.
-    async fn write_verdict(&self, name: &str, memory: &mut Memory) -> Result<(), Error> {
-        let Some(config_map) = self.read_list(name).await? else { return Ok(()) };
-        let parsed = memory.parse(&config_map);
-        if parsed.verdict.stands_on(&config_map.metadata) {
+    /// Writes the verdict on the list, once per edit.
+    async fn judge(&self, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
+        let Some((config_map, written)) = seen.config_map.as_ref().zip(decision.written.as_ref()) else {
+            return Ok(());
+        };
+        if !decision.judge {
             return Ok(());
         }
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(parsed.verdict.patch(&config_map.metadata));
-        let written = self.config_maps.patch(name, &parameters, &patch).await;
-        let written =
-            written.map_err(|error| Error::new(format!("write the verdict on the ConfigMap {name}"), error))?;
-        self.teller.tell(&written, verdict_news(&parsed.parsed)).await;
+        let judged = self.applier.judge(&written.verdict.patch(&config_map.metadata)).await;
+        let judged = self.tell_failure(&self.reference(seen), judged).await?;
+        self.teller.tell(&judged.object_ref(&()), news::verdict(&written.parsed)).await;
         Ok(())
     }
 
     /// A thing that waits is told when it begins to wait, not at every look.
-    async fn tell_waiting(&self, config_map: &ConfigMap, plan: &Plan, memory: &mut Memory) {
+    async fn tell_waiting(&self, list: &ObjectReference, plan: &Plan, memory: &mut Memory) {
         for note in plan.waiting.iter().filter(|note| !memory.waiting.contains(note)) {
-            self.teller.tell(config_map, News::normal("Waiting", "Plan", note.clone())).await;
+            self.teller.tell(list, news::waiting(note)).await;
         }
         memory.waiting.clone_from(&plan.waiting);
     }
+
+    async fn tell_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome {
+            self.teller.tell(list, news::failed(error)).await;
+        }
+        outcome
+    }
+
+    /// What Events are about: the list, also where it is gone.
+    fn reference(&self, seen: &Picture) -> ObjectReference {
+        let Some(config_map) = &seen.config_map else {
+            return ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("ConfigMap".to_owned()),
+                namespace: Some(self.namespace.clone()),
+                name: Some(seen.name.clone()),
+                ..ObjectReference::default()
+            };
+        };
+        config_map.object_ref(&())
+    }
+}
+
+fn standing<'a>(seen: &'a Picture, written: Option<&'a ParsedList>) -> Written<'a> {
+    match written {
+        Some(written) if written.parsed.config.is_some() => Written::Accepted(&written.list),
+        Some(_) => Written::Rejected,
+        None => Written::Missing { left_behind: seen.generations.iter().any(|generation| !generation.deleting) },
+    }
+}
+
+/// Everything of a list that is gone.
+fn let_go(seen: &Picture) -> Plan {
+    let live = seen.generations.iter().filter(|generation| !generation.deleting);
+    let actions = live.map(|it| Action::Delete { name: it.name.clone(), uid: it.uid.clone() }).collect();
+    Plan { actions, ..Plan::default() }
 }
 
 impl Memory {
-    /// Parses the list, unless it is the same as last time.
-    fn parse(&mut self, config_map: &ConfigMap) -> ParsedList {
-        let list = ListData {
-            namespace: config_map.namespace().unwrap_or_default(),
-            name: config_map.name_any(),
-            data: config_map.data.clone().unwrap_or_default(),
-        };
-        if let Some(known) = self.parsed.as_ref().filter(|known| known.list == list) {
-            return known.clone();
-        }
-        if self.parsed.is_some() {
+    fn parse_written(&mut self, list: ListData) -> Arc<ParsedList> {
+        if self.parsed[0].as_ref().is_some_and(|known| known.list != list) {
             self.edited_at = Some(Timestamp::now());
         }
-        let parsed = list::parse(&list);
-        let parsed = ParsedList { verdict: Verdict::new(&list, &parsed), list, parsed };
-        self.parsed = Some(parsed.clone());
-        parsed
+        parse_once(&mut self.parsed[0], &list)
+    }
+
+    fn parse_kept(&mut self, list: &ListData) -> Arc<ParsedList> {
+        parse_once(&mut self.parsed[1], list)
     }
 }
 
-fn told(action: &Action) -> News {
-    match action {
-        Action::Create { daemon_set, cause } => {
-            let name = daemon_set.name_any();
-            let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
-            News::normal(
-                "RoundStarted",
-                "Create",
-                format!("group {group}: the DaemonSet {name} begins a round, because {cause}"),
-            )
-            .about(&name)
-        }
-        Action::Repair { daemon_set } => {
-            let name = daemon_set.name_any();
-            News::warning(
-                "DaemonSetRepaired",
-                "Repair",
-                format!("the DaemonSet {name} had been changed by somebody else and was put back"),
-            )
-            .about(&name)
-        }
-        Action::Delete { name, .. } => News::normal(
-            "RoundDone",
-            "Delete",
-            format!("the DaemonSet {name} is needed nowhere any more and was deleted"),
-        )
-        .about(name),
+/// Parses the list, unless it is the same as last time.
+fn parse_once(known: &mut Option<Arc<ParsedList>>, list: &ListData) -> Arc<ParsedList> {
+    if let Some(known) = known.as_ref().filter(|known| known.list == *list) {
+        return Arc::clone(known);
     }
-}
-
-/// The first three problems; the rest stands on the list.
-fn verdict_news(parsed: &Parsed) -> News {
-    let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
-    let rest = match parsed.problems.len() {
-        0..=3 => String::new(),
-        count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
-    };
-    // On one line, since `kubectl get events` shows no more of a note.
-    let problems = format!("{}{rest}", first.join(" | "));
-    match &parsed.config {
-        None => News::warning(
-            "ListRejected",
-            "Parse",
-            format!("this edit is rejected, and nothing was changed: {problems}"),
-        ),
-        Some(config) => {
-            let images: usize = config.groups.iter().map(|group| group.images.len()).sum();
-            let groups = config.groups.len();
-            let accepted =
-                format!("accepted: {images} images in {groups} {}", if groups == 1 { "group" } else { "groups" });
-            let note = if problems.is_empty() { accepted } else { format!("{accepted}; {problems}") };
-            News::normal("ListAccepted", "Parse", note)
-        }
-    }
+    let parsed = list::parse(list);
+    let parsed = Arc::new(ParsedList { verdict: Verdict::new(list, &parsed), list: list.clone(), parsed });
+    Arc::clone(known.insert(parsed))
 }

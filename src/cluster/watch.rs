@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ApiResource;
 use kube::core::{ObjectMeta, PartialObjectMeta};
@@ -19,11 +17,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::observed::{Observed, SharedCoverage};
+use super::observed::{Observed, ObservedNodes, SharedCoverage};
+use super::readiness::Readiness;
 use super::surroundings::Installation;
 use crate::coverage::{Coverage, Node, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::labels;
+
+/// The one watch that the controller can do without.
+const NODES: &str = "nodes";
 
 /// What a change concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,34 +36,16 @@ pub enum Changed {
     Everything,
 }
 
-/// How many watches have not seen the cluster as a whole yet.
-#[derive(Clone, Debug, Default)]
-pub struct Outstanding(Arc<AtomicUsize>);
-
-impl Outstanding {
-    /// Whether every watch has seen the cluster as a whole.
-    pub fn none(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
-    }
-
-    fn one_more(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn one_less(&self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// Starts all watches on `tasks`; every change is told on `changed`.
 pub fn start(
     client: &Client,
     installation: &Installation,
     may_read_nodes: bool,
+    readiness: &Readiness,
     changed: &UnboundedSender<Changed>,
     tasks: &mut JoinSet<()>,
-) -> (Observed, Outstanding) {
-    let mut watches = Watches { changed: changed.clone(), outstanding: Outstanding::default(), tasks };
+) -> Observed {
+    let mut watches = Watches { changed: changed.clone(), readiness: readiness.clone(), tasks };
     let namespace = installation.namespace.as_str();
     let config_maps = || Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let labelled = watcher::Config::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
@@ -69,13 +53,13 @@ pub fn start(
         installation.config_maps.iter().map(|name| watcher::Config::default().fields(&format!("metadata.name={name}")));
     let lists = std::iter::once(labelled).chain(named).map(|config| watches.lists(config_maps(), config)).collect();
     let ours = watcher::Config::default().labels(labels::LIST);
-    let observed = Observed {
+    Observed {
         lists,
+        revisions: watches.revisions(Api::namespaced(client.clone(), namespace), ours.clone()),
         daemon_sets: watches.daemon_sets(Api::namespaced(client.clone(), namespace), ours.clone()),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()), node_resource())),
         coverage: watches.pods(Api::namespaced_with(client.clone(), namespace, &pod_resource()), ours),
-    };
-    (observed, watches.outstanding)
+    }
 }
 
 fn pod_resource() -> ApiResource {
@@ -88,7 +72,7 @@ fn node_resource() -> ApiResource {
 
 struct Watches<'t> {
     changed: UnboundedSender<Changed>,
-    outstanding: Outstanding,
+    readiness: Readiness,
     tasks: &'t mut JoinSet<()>,
 }
 
@@ -98,6 +82,17 @@ impl Watches<'_> {
         let stream = reflector(writer, watcher(api, config));
         self.follow("image lists", stream, |event| {
             of(event, |list: &ConfigMap| Some(Changed::List(labels::list_value(&list.name_any()))))
+        });
+        store
+    }
+
+    fn revisions(&mut self, api: Api<ControllerRevision>, config: watcher::Config) -> Store<ControllerRevision> {
+        let (store, writer) = store();
+        let stream = reflector(writer, watcher(api, config));
+        self.follow("ControllerRevisions", stream, |event| match event {
+            // A name that a list has let go of may be what another one waits for.
+            Event::Delete(_) => Some(Changed::Everything),
+            _ => of(event, |revision: &ControllerRevision| list_of(&revision.metadata)),
         });
         store
     }
@@ -115,24 +110,30 @@ impl Watches<'_> {
         store
     }
 
-    fn nodes(&mut self, api: Api<SlimNode>, resource: ApiResource) -> Store<SlimNode> {
+    fn nodes(&mut self, api: Api<SlimNode>, resource: ApiResource) -> ObservedNodes {
         let writer = Writer::new(resource);
         let store = writer.as_reader();
         // Nodes report themselves every few seconds; only what decides where pods belong is kept.
         let slim = watcher(api, watcher::Config::default())
             .map_ok(|event| event.modify(|node| node.metadata.managed_fields = None));
         let stream = reflector(writer, slim);
+        let nodes = ObservedNodes::new(store);
+        let complete = nodes.clone();
         let mut known: HashMap<String, Node> = HashMap::new();
-        self.follow("nodes", stream, move |event| match event {
+        self.follow(NODES, stream, move |event| match event {
             Event::Apply(node) | Event::InitApply(node) => {
                 let new = Node::from(node);
                 let old = known.insert(new.name.clone(), new.clone());
                 (old.as_ref() != Some(&new)).then_some(Changed::Everything)
             }
             Event::Delete(node) => known.remove(&node.name_any()).map(|_| Changed::Everything),
-            Event::Init | Event::InitDone => Some(Changed::Everything),
+            Event::InitDone => {
+                complete.complete();
+                Some(Changed::Everything)
+            }
+            Event::Init => None,
         });
-        store
+        nodes
     }
 
     fn pods(&mut self, api: Api<SlimPod>, config: watcher::Config) -> SharedCoverage {
@@ -160,30 +161,105 @@ impl Watches<'_> {
         S: Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
         F: FnMut(&Event<K>) -> Option<Changed> + Send + 'static,
     {
-        let (changed, outstanding) = (self.changed.clone(), self.outstanding.clone());
-        outstanding.one_more();
+        let changed = self.changed.clone();
+        let mut health = WatchHealth::begin(what, self.readiness.clone());
         self.tasks.spawn(async move {
             let mut stream = pin!(stream.default_backoff());
-            let (mut complete, mut failing) = (false, false);
             while let Some(event) = stream.next().await {
                 match event {
                     Ok(event) => {
-                        failing = false;
                         let concerned = concerns(&event);
-                        if matches!(event, Event::InitDone) && !complete {
-                            complete = true;
-                            outstanding.one_less();
-                        }
+                        health.good(matches!(event, Event::InitDone));
                         concerned.into_iter().for_each(|concerned| drop(changed.send(concerned)));
                     }
-                    Err(error) if failing => debug!(watch = what, %error, "still failing"),
                     Err(error) => {
-                        failing = true;
-                        warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is tried again");
+                        if health.failed(&error) {
+                            drop(changed.send(Changed::Everything));
+                        }
                     }
                 }
             }
         });
+    }
+}
+
+/// How one watch is, for the log and the probe.
+struct WatchHealth {
+    what: &'static str,
+    readiness: Readiness,
+    counted: bool,
+    /// What the last error was, if there was one since it last worked.
+    failing: Option<Kind>,
+}
+
+impl WatchHealth {
+    fn begin(what: &'static str, readiness: Readiness) -> Self {
+        readiness.one_more_watch();
+        Self { what, readiness, counted: true, failing: None }
+    }
+
+    fn good(&mut self, complete: bool) {
+        if self.failing.take().is_some() {
+            self.readiness.free(self.what);
+        }
+        if complete {
+            self.count_out();
+        }
+    }
+
+    /// Whether the work can begin without this watch.
+    fn failed(&mut self, error: &watcher::Error) -> bool {
+        let (kind, what) = (Kind::of(error), self.what);
+        if self.failing.replace(kind) == Some(kind) {
+            debug!(watch = what, %error, "still failing");
+            return false;
+        }
+        if kind == Kind::Forbidden && what == NODES {
+            warn!(
+                "not allowed to watch nodes: rounds are not spread out, and nodes that are gone are known by their pods only; \
+                 grant the controller's ClusterRole this right, or start it with --namespaced-only"
+            );
+            return self.count_out();
+        }
+        warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is tried again");
+        if kind == Kind::Forbidden {
+            let why = format!("not allowed to watch {what}; grant the controller's Role list and watch: {error}");
+            self.readiness.hindered(what, why);
+        }
+        false
+    }
+
+    fn count_out(&mut self) -> bool {
+        let counted = std::mem::take(&mut self.counted);
+        if counted {
+            self.readiness.one_watch_less();
+        }
+        counted
+    }
+}
+
+/// What people can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Grant a right.
+    Forbidden,
+    /// Wait, or look after the cluster.
+    Other,
+}
+
+impl Kind {
+    fn of(error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status))
+            | watcher::Error::WatchError(status)
+                if status.is_forbidden() =>
+            {
+                Self::Forbidden
+            }
+            _ => Self::Other,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tracing::debug;
 
-use crate::cluster::controller::Readiness;
+use crate::cluster::readiness::Readiness;
 
 /// Listens, so that an address in use is told at the start.
 ///
@@ -50,15 +50,14 @@ pub async fn serve(listener: TcpListener, readiness: Readiness) {
 }
 
 fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
+    let hindrances = readiness.hindrances();
     let (status, text) = match request.uri().path() {
-        "/livez" => (StatusCode::OK, "ok\n"),
-        "/readyz" if readiness.is_ready() => (StatusCode::OK, "ok\n"),
-        "/readyz" => {
-            (StatusCode::SERVICE_UNAVAILABLE, "still reading lists, DaemonSets, pods and nodes from the cluster\n")
-        }
-        _ => (StatusCode::NOT_FOUND, "there are /livez and /readyz\n"),
+        "/livez" => (StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" if hindrances.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, hindrances.join("\n") + "\n"),
+        _ => (StatusCode::NOT_FOUND, "there are /livez and /readyz\n".to_owned()),
     };
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     response
 }

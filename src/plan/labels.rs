@@ -49,3 +49,5 @@ pub const STATE: &str = "kube-prepull.io/state";
 pub const DATA_HASH: &str = "kube-prepull.io/data-hash";
 /// On a list: what is wrong with it, a line each.
 pub const PROBLEMS: &str = "kube-prepull.io/problems";
+/// On a list's newest ControllerRevision: since when the list is known to be missing, as RFC 3339.
+pub const MISSING_SINCE: &str = "kube-prepull.io/missing-since";

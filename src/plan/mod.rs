@@ -5,6 +5,7 @@
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
 //! - [`generation`]: reading a generation back from its DaemonSet
+//! - [`history`]: the accepted forms of a list, and which of them is in force
 //! - [`verdict`]: what is written on a list about itself
 //! - [`labels`], [`hash`]: how objects are known and named
 
@@ -12,6 +13,7 @@ mod affinity;
 pub mod daemon_set;
 pub mod generation;
 mod hash;
+pub mod history;
 pub mod labels;
 mod retiring;
 pub mod rounds;

@@ -3,6 +3,7 @@
 mod daemon_set;
 mod generation;
 mod histories;
+mod history;
 mod retiring;
 mod rounds;
 mod simulation;

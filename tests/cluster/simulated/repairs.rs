@@ -76,6 +76,7 @@ async fn a_repair_is_remembered_over_a_restart() {
         Some(trial.api::<DaemonSet>().get(&name).await.unwrap()).filter(noted)
     })
     .await;
+    eventually("the Event", async || trial.events("DaemonSetRepaired").await.pop()).await;
     controller.kill();
     let controller = Controller::start(&trial).await;
     trial.write_list("other", "images: [redis:7]").await;

@@ -1,0 +1,86 @@
+//! What was done or found, in words for the user. Pure.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::Error;
+use super::events::News;
+use crate::list::Parsed;
+use crate::plan::{Action, history, labels};
+
+/// A list was accepted or rejected: the first three problems; the rest stands on the list.
+pub fn verdict(parsed: &Parsed) -> News {
+    let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
+    let rest = match parsed.problems.len() {
+        0..=3 => String::new(),
+        count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
+    };
+    // On one line, since `kubectl get events` shows no more of a note.
+    let problems = format!("{}{rest}", first.join(" | "));
+    match &parsed.config {
+        None => News::warning(
+            "ListRejected",
+            "Parse",
+            format!("this edit is rejected, and nothing was changed: {problems}"),
+        ),
+        Some(config) => {
+            let images: usize = config.groups.iter().map(|group| group.images.len()).sum();
+            let groups = config.groups.len();
+            let accepted =
+                format!("accepted: {images} images in {groups} {}", if groups == 1 { "group" } else { "groups" });
+            let note = if problems.is_empty() { accepted } else { format!("{accepted}; {problems}") };
+            News::normal("ListAccepted", "Parse", note)
+        }
+    }
+}
+
+/// A DaemonSet was written.
+pub fn done(action: &Action, list_gone: bool) -> News {
+    match action {
+        Action::Create { daemon_set, cause } => {
+            let name = daemon_set.name_any();
+            let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
+            let note = format!("group {group}: the DaemonSet {name} begins a round, because {cause}");
+            News::normal("RoundStarted", "Create", note).about(&name)
+        }
+        Action::Repair { daemon_set } => {
+            let name = daemon_set.name_any();
+            let note = format!("the DaemonSet {name} had been changed by somebody else and was put back");
+            News::warning("DaemonSetRepaired", "Repair", note).about(&name)
+        }
+        Action::Delete { name, .. } if list_gone => {
+            let note = format!("the DaemonSet {name} was deleted, since its list stayed away");
+            News::normal("ListCleanedUp", "Delete", note).about(name)
+        }
+        Action::Delete { name, .. } => {
+            let note = format!("the DaemonSet {name} is needed nowhere any more and was deleted");
+            News::normal("RoundDone", "Delete", note).about(name)
+        }
+    }
+}
+
+/// The list has gone.
+pub fn missing(since: Timestamp) -> News {
+    let until = since.checked_add(history::GRACE).unwrap_or(since);
+    let note = format!(
+        "this list is gone: there is no such ConfigMap with the label {}=true; its images stay held until {until:.0}, and \
+         longer if it comes back before",
+        crate::list::IMAGE_LIST_LABEL
+    );
+    News::warning("ListMissing", "Watch", note)
+}
+
+/// The list has come back.
+pub fn found() -> News {
+    News::normal("ListFound", "Watch", "this list is back; nothing was lost meanwhile".to_owned())
+}
+
+/// Something could not be done.
+pub fn failed(error: &Error) -> News {
+    News::warning(error.reason(), "Apply", error.to_string())
+}
+
+/// Something has to wait.
+pub fn waiting(note: &str) -> News {
+    News::normal("Waiting", "Plan", note.to_owned())
+}

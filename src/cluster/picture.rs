@@ -1,0 +1,104 @@
+//! One list as it is at one time: from the watches, or asked for anew.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+
+use super::Error;
+use super::observed::Observed;
+use crate::list::{IMAGE_LIST_LABEL, ListData};
+use crate::plan::history::{self, Revision};
+use crate::plan::{Generation, labels};
+
+/// A list with everything that is kept or was made of it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The name of its ConfigMap.
+    pub name: String,
+    /// Its ConfigMap; `None` where there is none, or where it is no list any more.
+    pub config_map: Option<Arc<ConfigMap>>,
+    /// Its accepted forms.
+    pub revisions: Vec<Revision>,
+    /// Its DaemonSets.
+    pub generations: Vec<Generation>,
+}
+
+impl Picture {
+    /// As the watches have seen the list with that label; they may be a moment behind.
+    pub fn observed(observed: &Observed, label: &str) -> Self {
+        let (config_map, revisions) = (observed.list(label), observed.revisions(label));
+        let written = config_map.as_ref().map(|config_map| config_map.name_any());
+        let kept = || history::newest(&revisions).map(|revision| revision.list.name.clone());
+        Self {
+            // Only a name too long for a label differs from it.
+            name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
+            config_map,
+            generations: observed.generations(label),
+            revisions,
+        }
+    }
+
+    /// The list's data.
+    pub fn data(&self) -> Option<ListData> {
+        let config_map = self.config_map.as_ref()?;
+        Some(ListData {
+            namespace: config_map.namespace().unwrap_or_default(),
+            name: config_map.name_any(),
+            data: config_map.data.clone().unwrap_or_default(),
+        })
+    }
+
+    /// Whether there is anything of it at all.
+    pub fn is_empty(&self) -> bool {
+        self.config_map.is_none() && self.revisions.is_empty() && self.generations.is_empty()
+    }
+}
+
+/// Asks the API server, so that nothing is done twice or on old news.
+#[derive(Clone)]
+pub struct Reader {
+    config_maps: Api<ConfigMap>,
+    revisions: Api<ControllerRevision>,
+    daemon_sets: Api<DaemonSet>,
+    named: Vec<String>,
+}
+
+impl Reader {
+    /// Reads in a namespace; `named` are the lists that need no label.
+    pub fn new(client: &Client, namespace: &str, named: &[String]) -> Self {
+        Self {
+            config_maps: Api::namespaced(client.clone(), namespace),
+            revisions: Api::namespaced(client.clone(), namespace),
+            daemon_sets: Api::namespaced(client.clone(), namespace),
+            named: named.to_vec(),
+        }
+    }
+
+    /// The list as it is now.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn look(&self, label: &str, name: &str) -> Result<Picture, Error> {
+        let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
+        let config_map = self.config_maps.get_opt(name).await;
+        let config_map = config_map.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))?;
+        let revisions = self.revisions.list(&of_list).await;
+        let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
+        let daemon_sets = self.daemon_sets.list_metadata(&of_list).await;
+        let daemon_sets = daemon_sets.map_err(|error| Error::new("list the DaemonSets", error))?;
+        Ok(Picture {
+            name: name.to_owned(),
+            config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
+            revisions: revisions.items.iter().filter_map(Revision::from_object).collect(),
+            generations: daemon_sets.items.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
+        })
+    }
+
+    fn is_list(&self, config_map: &ConfigMap) -> bool {
+        let labelled = config_map.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true");
+        labelled || self.named.contains(&config_map.name_any())
+    }
+}

@@ -1,0 +1,212 @@
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{at, owner};
+use crate::list::ListData;
+use crate::plan::history::{
+    GRACE, InForce, KEPT, Revision, Ruling, Write, Written, build, build_missing, newest, rule,
+};
+
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+fn list(content: &str) -> ListData {
+    ListData {
+        namespace: "prepull".to_owned(),
+        name: "tools".to_owned(),
+        data: [("images.yaml".to_owned(), content.to_owned())].into(),
+    }
+}
+
+/// What an API server keeps of the writes.
+#[derive(Clone, Debug, Default)]
+struct Kept(Vec<Revision>);
+
+/// A list as it is written, and whether it is accepted; `None` where there is none.
+type Now = Option<(ListData, bool)>;
+
+impl Kept {
+    fn holding(contents: &[&str]) -> Self {
+        let mut kept = Self::default();
+        for content in contents {
+            kept.settle(&Some((list(content), true)), at(NOW));
+        }
+        kept
+    }
+
+    fn write(&mut self, written: &Now, write: &Write) {
+        match write {
+            Write::Keep { number } => {
+                let list = &written.as_ref().expect("only what is written is kept").0;
+                let object = build(list, "tools", *number, None);
+                self.0.retain(|known| Some(&known.name) != object.metadata.name.as_ref());
+                self.0.push(Self::read(object));
+            }
+            Write::KeepNothing { missing_since } => {
+                let nothing = ListData { data: Default::default(), ..list("") };
+                self.0.push(Self::read(build_missing(&nothing, "tools", *missing_since, None)));
+            }
+            Write::Note { revision, missing_since } => {
+                let noted = self.0.iter_mut().find(|known| known.name == revision.name);
+                noted.expect("the revision").missing_since = *missing_since;
+            }
+            Write::Forget(revision) => self.0.retain(|known| known.name != revision.name),
+        }
+    }
+
+    fn read(mut object: k8s_openapi::api::apps::v1::ControllerRevision) -> Revision {
+        object.metadata.uid = Some("1".to_owned());
+        Revision::from_object(&object).expect("what was built can be read")
+    }
+
+    /// Carries everything out, and returns which content is in force.
+    fn settle(&mut self, written: &Now, now: Timestamp) -> Option<String> {
+        self.carry_out(written, now, usize::MAX)
+    }
+
+    /// Carries out so many writes, as a process does that is killed after them.
+    fn carry_out(&mut self, written: &Now, now: Timestamp, writes: usize) -> Option<String> {
+        let before = self.0.clone();
+        let ruling = ruling(written, &before, now);
+        ruling.first.iter().chain(&ruling.last).take(writes).for_each(|write| self.write(written, write));
+        match ruling.in_force {
+            InForce::Written => written.as_ref().map(|(list, _)| list.data["images.yaml"].clone()),
+            InForce::Kept(revision) => revision.list.data.get("images.yaml").cloned(),
+            InForce::Nothing | InForce::Gone => None,
+        }
+    }
+}
+
+fn ruling<'a>(written: &Now, revisions: &'a [Revision], now: Timestamp) -> Ruling<'a> {
+    let written = match written {
+        Some((list, true)) => Written::Accepted(list),
+        Some((_, false)) => Written::Rejected,
+        None => Written::Missing { left_behind: true },
+    };
+    rule(&written, revisions, now)
+}
+
+#[test]
+fn an_accepted_list_is_kept_once() {
+    let mut kept = Kept::default();
+    let written = Some((list("a"), true));
+    assert_eq!(ruling(&written, &[], at(NOW)).first, [Write::Keep { number: 1 }]);
+    assert_eq!(kept.settle(&written, at(NOW)).as_deref(), Some("a"));
+    assert!(ruling(&written, &kept.0, at(NOW)).is_idle());
+}
+
+#[test]
+fn while_a_list_is_rejected_the_last_accepted_form_is_in_force() {
+    let mut kept = Kept::holding(&["a", "b"]);
+    assert_eq!(kept.settle(&Some((list("bad"), false)), at(NOW)).as_deref(), Some("b"));
+    assert!(ruling(&Some((list("bad"), false)), &kept.0, at(NOW)).is_idle());
+}
+
+#[test]
+fn a_list_that_never_was_accepted_changes_nothing() {
+    let ruling = ruling(&Some((list("bad"), false)), &[], at(NOW));
+    assert_eq!((ruling.in_force, ruling.is_idle()), (InForce::Nothing, true));
+}
+
+#[test]
+fn going_back_to_an_earlier_form_takes_the_one_that_is_kept() {
+    let mut kept = Kept::holding(&["a", "b"]);
+    kept.settle(&Some((list("a"), true)), at(NOW));
+    assert_eq!(kept.0.len(), 2);
+    assert_eq!(newest(&kept.0).expect("two").list, list("a"));
+}
+
+#[test]
+fn only_a_few_forms_are_kept() {
+    let kept = Kept::holding(&["a", "b", "c", "d", "e"]);
+    let mut contents: Vec<_> = kept.0.iter().map(|revision| revision.list.data["images.yaml"].as_str()).collect();
+    contents.sort_unstable();
+    assert_eq!(contents, ["c", "d", "e"]);
+}
+
+#[test]
+fn a_list_that_disappears_stays_in_force_until_it_has_been_away_for_the_grace() {
+    let mut kept = Kept::holding(&["a"]);
+    assert_eq!(kept.settle(&None, at(NOW)).as_deref(), Some("a"), "noticed");
+    let almost = at(NOW) + GRACE - SignedDuration::from_secs(1);
+    assert_eq!(kept.settle(&None, almost).as_deref(), Some("a"));
+    assert_eq!(ruling(&None, &kept.0, almost).wake_at, Some(at(NOW) + GRACE));
+    assert_eq!(ruling(&None, &kept.0, at(NOW) + GRACE).in_force, InForce::Gone);
+    kept.settle(&None, at(NOW) + GRACE);
+    assert!(kept.0.is_empty());
+}
+
+#[test]
+fn a_list_that_comes_back_in_time_loses_nothing_and_the_next_absence_counts_anew() {
+    let mut kept = Kept::holding(&["a"]);
+    kept.settle(&None, at(NOW));
+    kept.settle(&Some((list("a"), true)), at(NOW) + SignedDuration::from_mins(9));
+    assert_eq!(newest(&kept.0).expect("one").missing_since, None);
+    let later = at(NOW) + SignedDuration::from_mins(11);
+    assert_eq!(kept.settle(&None, later).as_deref(), Some("a"));
+    assert_eq!(newest(&kept.0).expect("one").missing_since, Some(later));
+}
+
+#[test]
+fn a_note_from_the_future_counts_from_now() {
+    let mut kept = Kept::holding(&["a"]);
+    kept.settle(&None, at(NOW) + SignedDuration::from_hours(24));
+    kept.settle(&None, at(NOW));
+    assert_eq!(newest(&kept.0).expect("one").missing_since, Some(at(NOW)));
+}
+
+#[test]
+fn of_a_list_that_left_nothing_but_daemon_sets_the_absence_is_noted_too() {
+    let mut kept = Kept::default();
+    kept.settle(&None, at(NOW));
+    assert_eq!(newest(&kept.0).expect("a note").missing_since, Some(at(NOW)));
+    kept.settle(&None, at(NOW) + GRACE);
+    assert!(kept.0.is_empty());
+}
+
+#[test]
+fn a_controller_that_dies_while_it_cleans_up_leaves_the_word_that_the_rest_may_go() {
+    let mut kept = Kept::holding(&["a", "b", "c"]);
+    kept.settle(&None, at(NOW));
+    kept.carry_out(&None, at(NOW) + GRACE, 2);
+    assert_eq!(kept.0.len(), 1);
+    assert_eq!(ruling(&None, &kept.0, at(NOW) + GRACE).in_force, InForce::Gone);
+}
+
+#[test]
+fn a_revision_belongs_to_the_deployment_and_is_found_by_its_list() {
+    let revision = build(&list("a"), "tools", 7, Some(&owner()));
+    assert_eq!(revision.metadata.owner_references, Some(vec![owner()]));
+    let labels = revision.metadata.labels.expect("labels");
+    assert_eq!(labels["kube-prepull.io/list"], "tools");
+    assert_eq!(revision.revision, 7);
+}
+
+proptest! {
+    /// Whatever is edited, deleted and restarted: the last accepted list stays in force until its ConfigMap has been away
+    /// for the grace, without a break.
+    #[test]
+    fn the_last_good_list_survives_everything(
+        steps in prop::collection::vec((prop::option::of(("[a-e]", prop::bool::ANY)), 0i64..400, 0usize..4), 1..60)
+    ) {
+        let (mut kept, mut now) = (Kept::default(), at(NOW));
+        let (mut last, mut away_since): (Option<String>, Option<Timestamp>) = (None, None);
+        for (written, seconds, writes) in steps {
+            now += SignedDuration::from_secs(seconds);
+            let written = written.map(|(content, accepted)| (list(&content), accepted));
+            away_since = if written.is_some() { None } else { away_since.or(Some(now)) };
+            let away = away_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+            kept.carry_out(&written, now, writes);
+            let in_force = kept.settle(&written, now);
+            match &written {
+                Some((list, true)) => last = Some(list.data["images.yaml"].clone()),
+                None if away >= GRACE => last = None,
+                _ => {}
+            }
+            prop_assert_eq!(&in_force, &last);
+            prop_assert!(kept.0.len() <= KEPT);
+            // Once all is gone, nothing is left behind that could begin it anew.
+            let idle = written.is_none() && last.is_none() || ruling(&written, &kept.0, now).is_idle();
+            prop_assert!(idle);
+        }
+    }
+}
