@@ -78,7 +78,7 @@ impl Applier {
         match action {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::Repair { daemon_set } => self.repair(daemon_set).await,
-            Action::Delete { name, uid } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
+            Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
         }
     }
 

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use super::Error;
 use super::events::News;
 use crate::list::Parsed;
-use crate::plan::{Action, history, labels};
+use crate::plan::{Action, Ending, history, labels};
 
 /// A list was accepted or rejected: the first three problems; the rest stands on the list.
 pub fn verdict(parsed: &Parsed) -> News {
@@ -35,7 +35,7 @@ pub fn verdict(parsed: &Parsed) -> News {
 }
 
 /// A DaemonSet was written.
-pub fn done(action: &Action, list_gone: bool) -> News {
+pub fn done(action: &Action) -> News {
     match action {
         Action::Create { daemon_set, cause } => {
             let name = daemon_set.name_any();
@@ -48,15 +48,17 @@ pub fn done(action: &Action, list_gone: bool) -> News {
             let note = format!("the DaemonSet {name} had been changed by somebody else and was put back");
             News::warning("DaemonSetRepaired", "Repair", note).about(&name)
         }
-        Action::Delete { name, .. } if list_gone => {
-            let note = format!("the DaemonSet {name} was deleted, since its list stayed away");
-            News::normal("ListCleanedUp", "Delete", note).about(name)
-        }
-        Action::Delete { name, .. } => {
-            let note = format!("the DaemonSet {name} is needed nowhere any more and was deleted");
-            News::normal("RoundDone", "Delete", note).about(name)
-        }
+        Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
     }
+}
+
+fn ended(name: &str, ending: Ending) -> News {
+    let (reason, why) = match ending {
+        Ending::NeededNowhere => ("RoundDone", "is needed nowhere any more and was deleted".to_owned()),
+        Ending::MadeAnew(cause) => ("Recreating", format!("was deleted and is made anew, because {cause}")),
+        Ending::ListGone => ("ListCleanedUp", "was deleted, since its list stayed away".to_owned()),
+    };
+    News::normal(reason, "Delete", format!("the DaemonSet {name} {why}"))
 }
 
 /// The list has gone.

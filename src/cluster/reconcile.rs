@@ -19,7 +19,7 @@ use super::picture::{Picture, Reader};
 use super::{Error, Installation, news};
 use crate::list::{self, Config, ListData, Parsed};
 use crate::plan::history::{self, InForce, Ruling, Write, Written};
-use crate::plan::{AcceptedList, Action, Facts, Plan, Settings, Verdict, labels, plan};
+use crate::plan::{AcceptedList, Action, Ending, Facts, Generation, Plan, Settings, Verdict, labels, plan};
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
@@ -148,8 +148,7 @@ impl Reconciler {
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
             if outcome.is_ok() {
-                let gone = decision.ruling.in_force == InForce::Gone;
-                self.teller.tell(&list, news::done(action, gone)).await;
+                self.teller.tell(&list, news::done(action)).await;
             }
             outcomes.push(self.tell_failure(&list, outcome).await);
         }
@@ -240,8 +239,9 @@ fn standing<'a>(seen: &'a Picture, written: Option<&'a ParsedList>) -> Written<'
 /// Everything of a list that is gone.
 fn let_go(seen: &Picture) -> Plan {
     let live = seen.generations.iter().filter(|generation| !generation.deleting);
-    let actions = live.map(|it| Action::Delete { name: it.name.clone(), uid: it.uid.clone() }).collect();
-    Plan { actions, ..Plan::default() }
+    let delete =
+        |it: &Generation| Action::Delete { name: it.name.clone(), uid: it.uid.clone(), ending: Ending::ListGone };
+    Plan { actions: live.map(delete).collect(), ..Plan::default() }
 }
 
 impl Memory {

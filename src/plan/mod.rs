@@ -1,6 +1,7 @@
 //! Config + facts + coverage + now → what to create, repair and delete. Pure.
 //!
 //! - [`rounds`]: which generations there should be: the decisions
+//! - [`refresh`]: when a refresh is due
 //! - [`retiring`]: whether an older generation is still needed anywhere
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
@@ -15,6 +16,7 @@ pub mod generation;
 mod hash;
 pub mod history;
 pub mod labels;
+mod refresh;
 mod retiring;
 pub mod rounds;
 pub mod verdict;
@@ -22,7 +24,7 @@ pub mod verdict;
 pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};
 pub use generation::{Generation, Record};
 pub use hash::{HASH_LENGTH, short_hash};
-pub use rounds::{Action, Cause, Facts, Plan, plan};
+pub use rounds::{Action, Cause, Ending, Facts, Plan, plan};
 pub use verdict::Verdict;
 
 #[cfg(test)]

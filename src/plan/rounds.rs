@@ -8,9 +8,10 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
+use super::refresh::{NextRefresh, next_refresh};
 use super::retiring::{Need, Needed};
 use crate::coverage::{Coverage, Node};
-use crate::list::config::Group;
+use crate::list::config::{Group, RefreshMode};
 
 /// The most generations of a group that exist at a time. While there are so many, a further change waits.
 pub const MAX_GENERATIONS: usize = 3;
@@ -71,13 +72,27 @@ pub enum Action {
         /// As it should be.
         daemon_set: Box<DaemonSet>,
     },
-    /// Delete a generation that is needed nowhere.
+    /// Delete a generation.
     Delete {
         /// Its name.
         name: String,
         /// Its uid: another DaemonSet of that name is not meant.
         uid: String,
+        /// Why.
+        ending: Ending,
     },
+}
+
+/// Why a generation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is needed nowhere any more.
+    NeededNowhere,
+    /// The list's mode is [`RefreshMode::Recreate`]: when all of the group's generations are gone, the group has none and
+    /// gets one. That holds after a crash in between just as well.
+    MadeAnew(Cause),
+    /// Its list has been away for [`super::history::GRACE`].
+    ListGone,
 }
 
 /// Why a generation is made.
@@ -91,6 +106,8 @@ pub enum Cause {
     Unknown,
     /// A refresh was asked for.
     Requested,
+    /// The schedule says so.
+    Due,
 }
 
 impl fmt::Display for Cause {
@@ -100,6 +117,7 @@ impl fmt::Display for Cause {
             Self::Unknown => "its DaemonSet no longer says how it was made",
             Self::Edited => "its images or nodes were edited",
             Self::Requested => "a refresh was asked for",
+            Self::Due => "a refresh is due",
         })
     }
 }
@@ -108,10 +126,8 @@ impl fmt::Display for Cause {
 pub fn plan(facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let standing = Standing::of(facts);
-    for retiring in standing.retiring.iter().filter(|it| it.needed.nodes.is_empty()) {
-        let Generation { name, uid, .. } = retiring.generation;
-        plan.actions.push(Action::Delete { name: name.clone(), uid: uid.clone() });
-    }
+    let needed_nowhere = standing.retiring.iter().filter(|it| it.needed.nodes.is_empty());
+    plan.actions.extend(needed_nowhere.map(|it| delete(it.generation, Ending::NeededNowhere)));
     for group in &facts.list.config.groups {
         plan_group(facts, group, &standing, &mut plan);
     }
@@ -146,6 +162,13 @@ impl<'a> Standing<'a> {
         self.newest.iter().find(|generation| generation.group == group.name.as_str()).copied()
     }
 
+    /// The generations of a group, but for those that are needed nowhere.
+    fn needed_of(&self, group: &Group) -> impl Iterator<Item = &'a Generation> {
+        let retiring = self.retiring.iter().filter(|it| !it.needed.nodes.is_empty()).map(|it| it.generation);
+        let of_group = move |it: &&Generation| it.group == group.name.as_str();
+        self.newest.iter().copied().chain(retiring).filter(of_group)
+    }
+
     /// How many generations of a group exist, but for those that are not needed any more and those that stay only for
     /// images which newer ones have tried in vain. Of these, as many are left out as there are such images.
     fn moving(&self, group: &Group) -> usize {
@@ -169,36 +192,73 @@ fn retiring<'a>(facts: &Facts<'a>, newest: &[&'a Generation], older: &[&'a Gener
 }
 
 fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan) {
-    match standing.newest_of(group).ok_or(Cause::Missing).and_then(|newest| current(facts, group, newest)) {
-        Ok(current) => plan.actions.extend(repair(facts, group, current)),
-        Err(cause) => begin_round(facts, group, cause, standing, plan),
+    let newest = standing.newest_of(group);
+    let cause = match newest {
+        None => Some(Cause::Missing),
+        Some(newest) => outdated(facts, group, newest).or_else(|| due(facts, group, newest, plan)),
+    };
+    let begun = cause.is_some_and(|cause| begin(facts, group, cause, standing, plan));
+    if let (false, Some(newest)) = (begun, newest) {
+        plan.actions.extend(repair(facts, group, newest));
     }
 }
 
-/// The newest generation of a group, if it is what the group now asks for.
-fn current<'a>(facts: &Facts, group: &Group, newest: &'a Generation) -> Result<&'a Generation, Cause> {
-    let record = newest.record.as_ref().ok_or(Cause::Unknown)?;
-    let named = daemon_set::name(facts.list, group, record) == newest.name;
-    if record.content != content_hash(group) || !named {
-        return Err(Cause::Edited);
+/// Why the newest generation of a group is not what the group now asks for.
+fn outdated(facts: &Facts, group: &Group, newest: &Generation) -> Option<Cause> {
+    let Some(record) = &newest.record else { return Some(Cause::Unknown) };
+    if !made_from(facts, group, newest, record) {
+        return Some(Cause::Edited);
     }
-    match facts.refresh_request {
-        Some(request) if record.refresh_request.as_deref() != Some(request) => Err(Cause::Requested),
-        _ => Ok(newest),
-    }
+    facts.refresh_request.filter(|request| record.refresh_request.as_deref() != Some(request)).map(|_| Cause::Requested)
 }
 
-fn begin_round(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: &mut Plan) {
+fn made_from(facts: &Facts, group: &Group, generation: &Generation, record: &Record) -> bool {
+    record.content == content_hash(group) && daemon_set::name(facts.list, group, record) == generation.name
+}
+
+fn due(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<Cause> {
+    match next_refresh(&facts.list.config.refresh.schedule, newest, facts.now)? {
+        NextRefresh::Due => return Some(Cause::Due),
+        NextRefresh::At(time) => plan.wake_up_at(time),
+        NextRefresh::UnknownUntil(time) => {
+            plan.waiting.push(format!(
+                "group {}: its last round is dated {time}, in the future, so no refresh is due before; a request begins one",
+                group.name
+            ));
+            plan.wake_up_at(time);
+        }
+        NextRefresh::Never => {}
+    }
+    None
+}
+
+/// Begins a round if nothing stands against it, and says whether it did.
+fn begin(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: &mut Plan) -> bool {
+    let refreshes = matches!(cause, Cause::Requested | Cause::Due);
     if let (Cause::Missing | Cause::Edited, Some(settled_at)) = (cause, settles_at(facts)) {
         plan.wake_up_at(settled_at);
-        return;
+        return false;
+    }
+    if refreshes && facts.list.config.refresh.mode == RefreshMode::Recreate {
+        plan.actions.extend(standing.needed_of(group).map(|it| delete(it, Ending::MadeAnew(cause))));
+        return true;
     }
     let moving = standing.moving(group);
     if moving >= MAX_GENERATIONS {
+        let what = if refreshes { "refresh" } else { "change" };
         plan.waiting
-            .push(format!("group {}: {moving} generations are still moving, so the newest change waits", group.name));
-        return;
+            .push(format!("group {}: {moving} generations are still moving, so the newest {what} waits", group.name));
+        return false;
     }
+    plan.actions.push(create(facts, group, cause));
+    true
+}
+
+fn delete(generation: &Generation, ending: Ending) -> Action {
+    Action::Delete { name: generation.name.clone(), uid: generation.uid.clone(), ending }
+}
+
+fn create(facts: &Facts, group: &Group, cause: Cause) -> Action {
     let record = Record {
         revision: next_revision(facts.generations),
         content: content_hash(group),
@@ -208,8 +268,7 @@ fn begin_round(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, 
         format: FORMAT,
         refresh_request: facts.refresh_request.map(str::to_owned),
     };
-    let daemon_set = Box::new(daemon_set::build(facts.list, group, &record, facts.settings));
-    plan.actions.push(Action::Create { daemon_set, cause });
+    Action::Create { daemon_set: Box::new(daemon_set::build(facts.list, group, &record, facts.settings)), cause }
 }
 
 /// When the last edit will have stood long enough; `None` where it has. An edit in the future says that the clock was set
@@ -224,10 +283,12 @@ fn next_revision(generations: &[Generation]) -> u32 {
     generations.iter().map(Generation::revision).max().unwrap_or(0).saturating_add(1)
 }
 
-fn repair(facts: &Facts, group: &Group, current: &Generation) -> Option<Action> {
-    let record = current.record.as_ref().filter(|record| record.format == FORMAT && current.altered)?;
-    let daemon_set = Box::new(daemon_set::build(facts.list, group, record, facts.settings));
-    Some(Action::Repair { daemon_set })
+/// Only what the group still asks for can be built again, and only by the version that built it.
+fn repair(facts: &Facts, group: &Group, newest: &Generation) -> Option<Action> {
+    let record = newest.record.as_ref().filter(|record| record.format == FORMAT)?;
+    let repairable = newest.altered && made_from(facts, group, newest, record);
+    let build = || Box::new(daemon_set::build(facts.list, group, record, facts.settings));
+    repairable.then(|| Action::Repair { daemon_set: build() })
 }
 
 fn matching_nodes(facts: &Facts, group: &Group) -> usize {

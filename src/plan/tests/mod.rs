@@ -4,6 +4,7 @@ mod daemon_set;
 mod generation;
 mod histories;
 mod history;
+mod refresh;
 mod retiring;
 mod rounds;
 mod simulation;

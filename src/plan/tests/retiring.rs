@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Taint;
 
 use super::simulation::{Simulation, State};
-use crate::plan::Action;
+use crate::plan::{Action, Ending};
 
 /// A settled list with a round under way in which no pod has come yet, and the names of the old and new generation.
 fn edited(from: &str, to: &str) -> (Simulation, String, String) {
@@ -45,8 +45,8 @@ fn it_stays_until_every_node_has_what_it_holds() {
 fn it_is_deleted_by_its_uid() {
     let (mut simulation, old, _) = edited("[a:1]", "[a:2]");
     simulation.daemon_sets[0].metadata.uid = Some("the one that was seen".to_owned());
-    let actions = simulation.plan().actions;
-    assert_eq!(actions, [Action::Delete { name: old, uid: "the one that was seen".to_owned() }]);
+    let uid = "the one that was seen".to_owned();
+    assert_eq!(simulation.plan().actions, [Action::Delete { name: old, uid, ending: Ending::NeededNowhere }]);
 }
 
 #[test]

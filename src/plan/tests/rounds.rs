@@ -271,7 +271,7 @@ fn no_more_generations_stay_for_dead_tags_than_there_are_such_tags() {
     simulation.request("one more");
     let plan = simulation.act();
     assert!(plan.actions.is_empty());
-    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest change waits"]);
+    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
     simulation.unavailable.clear();
     simulation.settle();
     assert_eq!(simulation.daemon_sets.len(), 1);

@@ -62,12 +62,13 @@ pub struct Container {
     pub state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of a container; a greater one is firmer from [`State::Exited`] on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Waiting,
     Failed,
-    Running,
     Exited,
+    Running,
 }
 
 impl Simulation {
@@ -89,6 +90,11 @@ impl Simulation {
             created: 0,
             uids: 0,
         }
+    }
+
+    /// The same at that time.
+    pub fn at(now: &str, images_yaml: &str, nodes: usize) -> Self {
+        Self { now: at(now), ..Self::new(images_yaml, nodes) }
     }
 
     /// The same after all of it has arrived.
@@ -114,6 +120,12 @@ impl Simulation {
 
     pub fn pass(&mut self, time: SignedDuration) {
         self.now += time;
+    }
+
+    /// Sets the controller's clock; the API server's goes on as it was.
+    pub fn jump(&mut self, by: SignedDuration) {
+        self.now += by;
+        self.server_ahead -= by;
     }
 
     /// What the plan is now, with nothing done about it.
@@ -186,7 +198,7 @@ impl Simulation {
         for pod in &mut self.pods {
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
-                if container.state == State::Failed || Some(index) == next {
+                if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
                     let served = !self.unavailable.contains(&container.image);
                     container.state = if served { State::Running } else { State::Failed };
                 }

@@ -1,0 +1,385 @@
+//! When refreshes are due, and what they do.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::at;
+use super::simulation::Simulation;
+use crate::plan::generation::Generation;
+use crate::plan::{Action, Cause, Ending, Plan};
+
+const HOURLY: &str = "{images: [a:1], refresh: {every: 1h}}";
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+fn cron(pattern: &str) -> String {
+    format!("{{images: [a:1], refresh: {{schedule: \"{pattern}\", timeZone: Europe/Berlin}}}}")
+}
+
+/// Whether the plan is to begin one round, because a refresh is due.
+fn begins_a_refresh(plan: &Plan) -> bool {
+    matches!(plan.actions.as_slice(), [Action::Create { cause: Cause::Due, .. }])
+}
+
+fn nothing_to_do(simulation: &Simulation) -> bool {
+    let plan = simulation.plan();
+    plan.actions.is_empty() && plan.waiting.is_empty()
+}
+
+/// Lets time pass in such steps and says when refreshes began.
+fn refreshes_until(simulation: &mut Simulation, end: &str, step: SignedDuration) -> Vec<Timestamp> {
+    let mut begun = Vec::new();
+    while simulation.now < at(end) {
+        simulation.pass(step);
+        if begins_a_refresh(&simulation.act()) {
+            begun.push(simulation.now);
+        }
+        simulation.place_pods();
+        simulation.pull();
+    }
+    begun
+}
+
+fn times(times: &[&str]) -> Vec<Timestamp> {
+    times.iter().map(|time| at(time)).collect()
+}
+
+#[test]
+fn an_interval_counts_from_the_last_round_and_the_plan_wakes_up_for_it() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.act();
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:00:00Z")));
+    simulation.settle();
+    simulation.now = at("2026-03-01T12:59:59Z");
+    assert!(nothing_to_do(&simulation));
+    simulation.now = at("2026-03-01T13:00:00Z");
+    assert!(begins_a_refresh(&simulation.act()));
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T14:00:00Z")));
+}
+
+#[test]
+fn edits_and_requests_are_rounds_that_the_next_refresh_counts_from() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.now = at("2026-03-01T12:40:00Z");
+    simulation.request("one");
+    simulation.act();
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:40:00Z")));
+    simulation.settle();
+    simulation.now = at("2026-03-01T13:20:00Z");
+    simulation.edit("{images: [a:2], refresh: {every: 1h}}");
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T14:20:01Z")));
+}
+
+#[test]
+fn a_restart_of_the_controller_begins_nothing_and_delays_nothing() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.now = at("2026-03-01T12:50:00Z");
+    simulation.restart_controller();
+    assert!(nothing_to_do(&simulation));
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:00:01Z")));
+}
+
+#[test]
+fn ticks_that_nobody_saw_are_made_up_once() {
+    for list in [HOURLY, &cron("0 * * * *")] {
+        let mut simulation = Simulation::at("2026-03-01T12:00:00Z", list, 2);
+        simulation.settle();
+        simulation.pass(hours(100));
+        simulation.restart_controller();
+        assert!(begins_a_refresh(&simulation.act()), "{list}");
+        simulation.settle();
+        assert_eq!(simulation.created, 2, "{list}");
+    }
+}
+
+#[test]
+fn a_schedule_is_read_in_its_time_zone() {
+    let mut simulation = Simulation::at("2026-03-06T12:00:00Z", &cron("0 3 * * 1-5"), 1);
+    let found = refreshes_until(&mut simulation, "2026-03-11T12:00:00Z", minutes(10));
+    assert_eq!(found, times(&["2026-03-09T02:00:00Z", "2026-03-10T02:00:00Z", "2026-03-11T02:00:00Z"]));
+}
+
+#[test]
+fn a_time_that_daylight_saving_skips_is_made_up_once_that_night() {
+    for step in [1, 7, 10, 45] {
+        let mut simulation = Simulation::at("2026-03-27T12:00:00Z", &cron("30 2 * * *"), 1);
+        let found = refreshes_until(&mut simulation, "2026-03-30T12:00:00Z", minutes(step));
+        let nights: Vec<i64> =
+            found.iter().map(|time| time.duration_since(at("2026-03-27T00:00:00Z")).as_hours() / 24).collect();
+        assert_eq!(nights, [1, 2, 3], "seen every {step} minutes: {found:?}");
+    }
+}
+
+#[test]
+fn a_time_that_the_clocks_show_twice_is_due_once_that_night() {
+    for step in [1, 7, 10, 45] {
+        let mut simulation = Simulation::at("2026-10-23T12:00:00Z", &cron("30 2 * * *"), 1);
+        let found = refreshes_until(&mut simulation, "2026-10-26T12:00:00Z", minutes(step));
+        let nights: Vec<i64> =
+            found.iter().map(|time| time.duration_since(at("2026-10-23T00:00:00Z")).as_hours() / 24).collect();
+        assert_eq!(nights, [1, 2, 3], "seen every {step} minutes: {found:?}");
+    }
+}
+
+#[test]
+fn every_hour_means_every_hour_also_when_the_clocks_change() {
+    let mut simulation = Simulation::at("2026-10-24T22:00:00Z", &cron("0 * * * *"), 1);
+    let found = refreshes_until(&mut simulation, "2026-10-25T04:00:00Z", minutes(10));
+    assert_eq!(found.len(), 6, "{found:?}");
+}
+
+#[test]
+fn a_changed_schedule_counts_from_the_last_round_too() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.now = at("2026-03-01T12:30:00Z");
+    simulation.edit("{images: [a:1], refresh: {every: 45m}}");
+    assert!(nothing_to_do(&simulation), "45 minutes have not passed");
+    simulation.edit("{images: [a:1], refresh: {every: 10m}}");
+    assert!(begins_a_refresh(&simulation.act()), "10 minutes have passed");
+    simulation.settle();
+    assert_eq!(simulation.created, 2, "once, not three times");
+    simulation.edit("{images: [a:1], refresh: {every: 5h}}");
+    assert!(nothing_to_do(&simulation));
+}
+
+#[test]
+fn no_refresh_is_due_before_the_last_node_had_its_turn() {
+    let list = "{images: [a:1], pullRate: 1, refresh: {every: 1m}}";
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", list, 10);
+    simulation.act();
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T12:10:00Z")));
+}
+
+#[test]
+fn each_group_has_a_last_round_of_its_own() {
+    let list =
+        |tag: u8| format!("{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\"]}}], refresh: {{every: 1h}}}}");
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list(1), 2);
+    simulation.settle();
+    simulation.now = at("2026-03-01T12:30:00Z");
+    simulation.edit(&list(2));
+    simulation.settle();
+    simulation.now = at("2026-03-01T13:01:00Z");
+    assert!(begins_a_refresh(&simulation.act()));
+    simulation.settle();
+    assert!(nothing_to_do(&simulation));
+}
+
+#[test]
+fn refreshes_do_not_pile_up_while_the_registry_keeps_everybody_waiting() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    let before = simulation.names();
+    for _ in 0..20 {
+        simulation.pass(hours(1));
+        simulation.act();
+        simulation.place_pods();
+        assert!(simulation.daemon_sets.len() <= 3);
+    }
+    assert_eq!(simulation.names()[0], before[0], "the first one still holds what no newer one does");
+    simulation.settle();
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_repaired_meanwhile() {
+    let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h}}}}");
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list("a:1, b:1"), 2);
+    simulation.settle();
+    for images in ["a:2, b:1", "a:2, b:1, c:1"] {
+        // Of the second generation only a:2 has come when the third begins.
+        simulation.place_pods();
+        simulation.pull();
+        simulation.edit(&list(images));
+        simulation.pass(SignedDuration::from_secs(1));
+        simulation.act();
+    }
+    simulation.pass(hours(5));
+    simulation.daemon_sets[2].metadata.generation = Some(2);
+    let plan = simulation.plan();
+    assert!(matches!(plan.actions.as_slice(), [Action::Repair { .. }]), "{:?}", plan.actions);
+    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
+    simulation.act();
+    simulation.settle();
+    assert_eq!(simulation.created, 4, "five hours of waiting are one refresh");
+}
+
+const RECREATE: &str = "{images: [a:1, b:1], refresh: {every: 1h, mode: Recreate}}";
+
+fn endings(plan: &Plan) -> Vec<Ending> {
+    let ending = |action: &Action| match action {
+        Action::Delete { ending, .. } => *ending,
+        other => panic!("{other:?}"),
+    };
+    plan.actions.iter().map(ending).collect()
+}
+
+#[test]
+fn recreate_deletes_first_and_makes_anew_when_nothing_is_left() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
+    simulation.settle();
+    simulation.pass(hours(1));
+    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Due)]);
+    assert!(simulation.daemon_sets.is_empty());
+    let plan = simulation.act();
+    assert!(matches!(plan.actions.as_slice(), [Action::Create { cause: Cause::Missing, .. }]), "{plan:?}");
+    simulation.settle();
+    assert_eq!(simulation.created, 2);
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:1"].into());
+}
+
+#[test]
+fn recreate_survives_a_crash_between_deleting_and_making_anew() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
+    simulation.settle();
+    simulation.pass(hours(1));
+    simulation.act();
+    simulation.pass(hours(7));
+    simulation.restart_controller();
+    simulation.place_pods();
+    simulation.settle();
+    assert_eq!(simulation.created, 2, "what was made counts as the refresh");
+    assert!(nothing_to_do(&simulation));
+}
+
+#[test]
+fn recreate_takes_all_generations_of_its_group_and_of_no_other() {
+    let list = |tag: u8| {
+        format!(
+            "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\", c:1]}}], refresh: {{every: 1h, mode: Recreate}}}}"
+        )
+    };
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list(1), 2);
+    simulation.settle();
+    simulation.now = at("2026-03-01T12:59:00Z");
+    simulation.edit(&list(2));
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    assert_eq!(simulation.daemon_sets.len(), 3, "an edit is never a gap");
+    simulation.now = at("2026-03-01T13:30:00Z");
+    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Due)], "only the default group is due");
+    simulation.act();
+    simulation.now = at("2026-03-01T14:00:00Z");
+    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Due); 2], "the old one and the new one");
+}
+
+#[test]
+fn a_request_does_what_the_mode_says_and_is_answered_once() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
+    simulation.settle();
+    simulation.request("one");
+    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Requested)]);
+    simulation.restart_controller();
+    simulation.settle();
+    assert_eq!(simulation.created, 2);
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_while_costs_one_round() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.jump(hours(40_000));
+    assert!(begins_a_refresh(&simulation.act()), "it looks as if nobody had been there for years");
+    simulation.settle();
+    simulation.jump(hours(-40_000));
+    assert!(nothing_to_do(&simulation), "the API server's clock dates the round to just now");
+    simulation.pass(minutes(61));
+    assert!(begins_a_refresh(&simulation.act()), "and so the next one comes in time");
+    simulation.settle();
+    assert_eq!(simulation.created, 3);
+}
+
+#[test]
+fn a_clock_that_was_behind_for_a_while_costs_no_round() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.jump(hours(-40_000));
+    assert!(simulation.plan().actions.is_empty());
+    simulation.request("one");
+    simulation.settle();
+    simulation.jump(hours(40_000));
+    assert!(nothing_to_do(&simulation), "its epoch is years old, but it was made just now");
+    assert_eq!(simulation.created, 2);
+}
+
+#[test]
+fn clocks_that_differ_by_seconds_make_no_second_round_for_one_tick() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &cron("0 3 * * *"), 1);
+    simulation.settle();
+    // The controller's clock is half a minute ahead when the tick comes, and another controller takes over.
+    simulation.now = at("2026-03-02T02:00:05Z");
+    simulation.server_ahead = SignedDuration::from_secs(-30);
+    assert!(begins_a_refresh(&simulation.act()));
+    simulation.settle();
+    simulation.now = at("2026-03-02T02:00:01Z");
+    simulation.server_ahead = SignedDuration::ZERO;
+    assert!(nothing_to_do(&simulation));
+    simulation.pass(minutes(1));
+    assert!(nothing_to_do(&simulation));
+}
+
+#[test]
+fn a_round_that_both_clocks_date_in_the_future_is_told_with_the_remedy() {
+    let mut simulation = Simulation::at("2030-01-01T00:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.now = at("2026-01-01T00:00:00Z");
+    let plan = simulation.plan();
+    assert!(plan.actions.is_empty());
+    let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
+    assert!(note.contains("dated 2030-01-01T00:00:01Z, in the future"), "{note}");
+    simulation.request("one");
+    simulation.settle();
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-01-01T01:00:01Z")), "a request puts it right");
+}
+
+#[test]
+fn a_generation_whose_creation_is_not_known_counts_from_its_epoch() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
+    simulation.settle();
+    simulation.daemon_sets[0].metadata.creation_timestamp = None;
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:00:01Z")));
+    assert!(Generation::from_metadata(&simulation.daemon_sets[0].metadata).is_some_and(|it| it.created.is_none()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The controller's clock jumps as it likes; the API server's runs true.
+    #[test]
+    fn each_jump_of_the_clock_costs_one_round_at_most_and_refreshes_go_on_after_it(
+        jumps in prop::collection::vec((-50_000i64..50_000, 0i64..130), 0..10),
+    ) {
+        let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 1);
+        simulation.settle();
+        let mut real = 0;
+        for (jump, later) in &jumps {
+            simulation.jump(minutes(*jump));
+            for _ in 0..*later {
+                simulation.pass(minutes(1));
+                real += 1;
+                let plan = simulation.act();
+                prop_assert!(!begins_a_refresh(&plan) || !begins_a_refresh(&simulation.plan()), "twice at one time");
+                simulation.place_pods();
+                simulation.pull();
+            }
+        }
+        let rounds = simulation.created - 1;
+        prop_assert!(rounds <= real / 60 + jumps.len(), "{rounds} rounds in {real} minutes with {} jumps", jumps.len());
+
+        simulation.jump(simulation.server_ahead);
+        let before = simulation.created;
+        refreshes_until(&mut simulation, "2036-01-01T00:00:00Z", hours(20_000));
+        prop_assert!(simulation.created > before, "refreshes go on");
+    }
+}
