@@ -17,6 +17,7 @@ use super::generation::{Record, images_to_text};
 use super::labels;
 use crate::list::Config;
 use crate::list::config::{Group, Image, Resources};
+use crate::list::names::ObjectName;
 
 /// The name of the container that installs the holder and waits for the node's turn.
 pub const INIT_CONTAINER: &str = "install-holder";
@@ -66,11 +67,15 @@ pub struct AcceptedList<'a> {
 
 /// The name of the DaemonSet of that generation.
 pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
-    let beginning = match group.name.is_default() {
-        true => list.config.name.to_string(),
-        false => crate::list::names::ObjectName::shortened(&format!("{}-{}", list.config.name, group.name)).to_string(),
-    };
-    format!("{beginning}-{}", record.hash(list.label, group.name.as_str()))
+    format!("{}-{}", name_beginning(list.config, group), record.hash(list.label, group.name.as_str()))
+}
+
+/// What the names of a group's DaemonSets begin with.
+pub fn name_beginning(config: &Config, group: &Group) -> String {
+    match group.name.is_default() {
+        true => config.name.to_string(),
+        false => ObjectName::shortened(&format!("{}-{}", config.name, group.name)).to_string(),
+    }
 }
 
 /// Builds the DaemonSet of a generation. The same arguments always give the same object.

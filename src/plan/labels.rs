@@ -1,5 +1,8 @@
 //! The labels and annotations by which objects of a list are known, and in which a generation says what it is.
 
+use super::hash::short_hash;
+use crate::list::names::MAX_LABEL;
+
 /// What the keys of all labels and annotations of ours begin with.
 pub const PREFIX: &str = "kube-prepull.io/";
 
@@ -38,9 +41,16 @@ pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
-/// The value of [`LIST`] for a list of that name: label values are shorter than names of objects.
+/// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened
+/// holds a `_`, which no name may hold, so it is never another list's name.
 pub fn list_value(name: &str) -> String {
-    crate::list::names::shortened(name, crate::list::names::MAX_LABEL)
+    if name.len() <= MAX_LABEL {
+        return name.to_owned();
+    }
+    let hash = short_hash(name.as_bytes());
+    // Names of objects are ASCII, so this cuts none of their characters.
+    let beginning: String = name.chars().take(MAX_LABEL - hash.len() - 1).collect();
+    format!("{beginning}_{hash}")
 }
 
 /// On a list: `accepted` or `rejected`.
@@ -51,3 +61,37 @@ pub const DATA_HASH: &str = "kube-prepull.io/data-hash";
 pub const PROBLEMS: &str = "kube-prepull.io/problems";
 /// On a list's newest ControllerRevision: since when the list is known to be missing, as RFC 3339.
 pub const MISSING_SINCE: &str = "kube-prepull.io/missing-since";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_fits_is_its_own_value() {
+        assert_eq!(list_value("tools"), "tools");
+        assert_eq!(list_value(&"x".repeat(63)), "x".repeat(63));
+    }
+
+    #[test]
+    fn lists_whose_long_names_differ_anywhere_have_different_values() {
+        let values = ["x".repeat(64), "x".repeat(65), format!("{}y", "x".repeat(64)), format!("{}.y", "x".repeat(62))]
+            .map(|name| list_value(&name));
+        let distinct: std::collections::BTreeSet<_> = values.iter().collect();
+        assert_eq!(distinct.len(), values.len(), "{values:?}");
+        // Even a list that is called as another one's value was made up.
+        assert_ne!(list_value(&values[0].replace('_', "-")), values[0]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_has_a_value_that_a_label_can_hold(name in "[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?") {
+            let value = list_value(&name);
+            let alphanumeric = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+            prop_assert!(value.len() <= MAX_LABEL);
+            prop_assert!(alphanumeric(value.chars().next()) && alphanumeric(value.chars().last()));
+            prop_assert!(value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)));
+        }
+    }
+}

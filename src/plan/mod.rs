@@ -7,10 +7,12 @@
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
 //! - [`generation`]: reading a generation back from its DaemonSet
 //! - [`history`]: the accepted forms of a list, and which of them is in force
+//! - [`claims`]: which list may call its DaemonSets what
 //! - [`verdict`]: what is written on a list about itself
 //! - [`labels`], [`hash`]: how objects are known and named
 
 mod affinity;
+pub mod claims;
 pub mod daemon_set;
 pub mod generation;
 mod hash;

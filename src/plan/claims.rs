@@ -1,0 +1,197 @@
+//! Which list may call its DaemonSets what.
+//!
+//! A generation's name ends in a hash over list and group, so two lists never mean the same DaemonSet. But lists may agree
+//! in what their names begin with (`DAEMONSET_NAME`, or list and group run together), and then nobody could tell from a
+//! name whose it is. So a beginning belongs to one list, and the others that claim it are rejected.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::daemon_set::name_beginning;
+use super::generation::Generation;
+use crate::list::config::GroupName;
+use crate::list::{Code, Config, Problem, Severity};
+
+/// A list that claims names.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The name of its ConfigMap.
+    pub list: &'a str,
+    /// What it asks for.
+    pub config: &'a Config,
+    /// Whether that is in force already: what was accepted last, and not an edit that is being judged.
+    pub in_force: bool,
+    /// Its DaemonSets.
+    pub generations: &'a [Generation],
+    /// When its ConfigMap was made.
+    pub created: Option<Timestamp>,
+}
+
+/// What the names of a list's DaemonSets begin with, for each of its groups.
+pub fn claims(config: &Config) -> impl Iterator<Item = (&GroupName, String)> {
+    config.groups.iter().map(|group| (&group.name, name_beginning(config, group)))
+}
+
+/// The lists that claim a name which another one has, with a problem for each such name.
+///
+/// What is in force comes first; then the list with the oldest DaemonSet; then the one whose ConfigMap is older; then the
+/// one whose own name comes first. A list that cannot have all of its names gets none, so it stands in nobody's way. The
+/// edit of a list and what is in force of it are two claimants of one name, which do not hinder each other.
+pub fn rejections<'a>(claimants: &[Claimant<'a>]) -> BTreeMap<&'a str, Vec<Problem>> {
+    let mut in_order = claimants.to_vec();
+    in_order.sort_by_key(Claimant::standing);
+    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+    let mut rejected: BTreeMap<&str, Vec<Problem>> = BTreeMap::new();
+    for claimant in in_order {
+        let owner = |name: &String| owners.get(name).copied().filter(|owner| *owner != claimant.list);
+        let taken = claims(claimant.config).filter_map(|(group, name)| Some(problem(group, &name, owner(&name)?)));
+        let taken: Vec<Problem> = taken.collect();
+        if taken.is_empty() {
+            owners.extend(claims(claimant.config).map(|(_, name)| (name, claimant.list)));
+        } else {
+            rejected.entry(claimant.list).or_default().extend(taken);
+        }
+    }
+    rejected
+}
+
+impl<'a> Claimant<'a> {
+    /// Sorts first what has the best right to its names.
+    fn standing(&self) -> impl Ord + use<'a> {
+        let oldest = self.generations.iter().map(|generation| generation.created.unwrap_or(Timestamp::MAX)).min();
+        let created = self.created.unwrap_or(Timestamp::MAX);
+        (Reverse(self.in_force), oldest.is_none(), oldest, created, self.list)
+    }
+}
+
+fn problem(group: &GroupName, name: &str, owner: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        code: Code::DuplicateName,
+        path: "data".to_owned(),
+        line: None,
+        message: format!(
+            "the DaemonSets of the group \"{group}\" would be called {name}-…, a name that the list \"{owner}\" has"
+        ),
+        remedy: match group.is_default() {
+            true => "set another DAEMONSET_NAME, or give the ConfigMap another name".to_owned(),
+            false => "give the group another name".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::list::{ListData, parse};
+
+    fn list(name: &str, data: &[(&str, &str)]) -> Config {
+        let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let list = ListData { namespace: "prepull".to_owned(), name: name.to_owned(), data };
+        parse(&list).config.unwrap_or_else(|| panic!("{list:?} is rejected"))
+    }
+
+    fn yaml(name: &str, text: &str) -> Config {
+        list(name, &[("images.yaml", text)])
+    }
+
+    fn made(created: &str) -> Generation {
+        Generation {
+            name: "puller-bcdfghjklm".to_owned(),
+            uid: "u".to_owned(),
+            group: "default".to_owned(),
+            created: created.parse().ok(),
+            deleting: false,
+            altered: false,
+            record: None,
+            images: BTreeMap::new(),
+        }
+    }
+
+    fn claimant<'a>(list: &'a str, config: &'a Config) -> Claimant<'a> {
+        Claimant { list, config, in_force: false, generations: &[], created: None }
+    }
+
+    /// The only one of the claimants that is not rejected.
+    fn winner<'a>(claimants: &[Claimant<'a>]) -> &'a str {
+        let rejected = rejections(claimants);
+        let mut accepted = claimants.iter().filter(|it| !rejected.contains_key(it.list));
+        let (Some(winner), None) = (accepted.next(), accepted.next()) else { panic!("{rejected:?}") };
+        winner.list
+    }
+
+    fn problems(claimants: &[Claimant], list: &str) -> String {
+        let problems = rejections(claimants).remove(list).unwrap_or_default();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_list_claims_a_name_for_each_of_its_groups() {
+        let config = yaml("tools", "{images: [a], groups: [{name: gpu, images: [b]}]}");
+        let names: Vec<String> = claims(&config).map(|(_, name)| name).collect();
+        assert_eq!(names, ["tools", "tools-gpu"]);
+    }
+
+    #[test]
+    fn lists_that_claim_different_names_do_not_concern_each_other() {
+        let (one, other) = (yaml("one", "[a]"), yaml("other", "[a]"));
+        assert!(rejections(&[claimant("one", &one), claimant("other", &other)]).is_empty());
+    }
+
+    #[test]
+    fn of_two_lists_with_one_daemon_set_name_the_one_in_force_has_it() {
+        let flat = |name: &str| list(name, &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "puller")]);
+        let (first, second) = (flat("newcomer"), flat("standing"));
+        let standing = Claimant { in_force: true, ..claimant("standing", &second) };
+        let claimants = [claimant("newcomer", &first), standing];
+        assert_eq!(winner(&claimants), "standing");
+        insta::assert_snapshot!(problems(&claimants, "newcomer"), @r#"data: the DaemonSets of the group "default" would be called puller-…, a name that the list "standing" has; set another DAEMONSET_NAME, or give the ConfigMap another name"#);
+    }
+
+    #[test]
+    fn a_list_and_a_group_run_together_may_meet_another_lists_name() {
+        let (group, other) = (yaml("a", "groups: [{name: b-c, images: [x]}]"), yaml("a-b-c", "[x]"));
+        let claimants = [claimant("a", &group), Claimant { in_force: true, ..claimant("a-b-c", &other) }];
+        insta::assert_snapshot!(problems(&claimants, "a"), @r#"data: the DaemonSets of the group "b-c" would be called a-b-c-…, a name that the list "a-b-c" has; give the group another name"#);
+        assert_eq!(winner(&claimants), "a-b-c");
+    }
+
+    #[test]
+    fn each_right_counts_more_than_the_next() {
+        let config = list("x", &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "puller")]);
+        let (old, young) = ([made("2026-01-01T00:00:00Z")], [made("2026-02-01T00:00:00Z")]);
+        let since = |time: &str| time.parse().ok();
+        let (a, z) = (claimant("a", &config), claimant("z", &config));
+        for (better, worse) in [
+            (Claimant { in_force: true, ..z }, Claimant { generations: &old, ..a }),
+            (Claimant { generations: &old, ..z }, Claimant { generations: &young, ..a }),
+            (Claimant { generations: &young, ..z }, Claimant { created: since("2020-01-01T00:00:00Z"), ..a }),
+            (
+                Claimant { created: since("2026-01-01T00:00:00Z"), ..z },
+                Claimant { created: since("2026-01-02T00:00:00Z"), ..a },
+            ),
+        ] {
+            assert_eq!(winner(&[worse, better]), "z");
+            assert_eq!(winner(&[better, worse]), "z");
+        }
+        assert_eq!(winner(&[z, a]), "a");
+    }
+
+    #[test]
+    fn a_list_never_stands_in_its_own_way() {
+        let (before, edited) = (yaml("tools", "[a]"), yaml("tools", "[b]"));
+        let in_force = Claimant { in_force: true, ..claimant("tools", &before) };
+        assert!(rejections(&[claimant("tools", &edited), in_force]).is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_rejected_stands_in_nobodys_way() {
+        let both = yaml("a", "{images: [x], groups: [{name: b, images: [x]}]}");
+        let (in_force, free) = (yaml("a-b", "[x]"), list("z", &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "a")]));
+        let claimants =
+            [claimant("a", &both), Claimant { in_force: true, ..claimant("a-b", &in_force) }, claimant("z", &free)];
+        assert_eq!(rejections(&claimants).into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+}
