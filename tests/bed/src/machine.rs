@@ -160,13 +160,14 @@ impl Machine {
         answer.map_err(|error| anyhow!("{error:#}\n{}", log::tail(&self.log(service.name))))
     }
 
-    /// Stops a service, the hard way if it does not listen. What it started itself (such as containers) goes on.
+    /// Stops a service, the hard way if it does not listen. What it started itself (such as containers) goes on. A signal
+    /// does not cut this short, since it is what clean-ups do.
     pub fn stop(&self, service: &Service) -> Result<()> {
         self.signal(service, Signal::SIGTERM)?;
         let gone = || Ok(self.processes(service)?.is_empty().then_some(()));
-        if wait::until(service.name, STOP, gone).is_err() {
+        if wait::until_uninterrupted(service.name, STOP, gone).is_err() {
             self.signal(service, Signal::SIGKILL)?;
-            wait::until(service.name, STOP, gone)?;
+            wait::until_uninterrupted(service.name, STOP, gone)?;
         }
         Ok(())
     }

@@ -124,11 +124,11 @@ fn a_deleted_daemon_set_is_made_anew(screen: &Screen, cluster: &Cluster) -> Resu
 }
 
 fn the_controller_stops(screen: &Screen, cluster: &Cluster, controller: Controller) -> Result<()> {
-    screen.step("The controller stops", "What holds images are the DaemonSets, and they stay.");
+    screen.step("The controller stops", "On real nodes it is the DaemonSets that hold the images, and they stay.");
     let before = cluster.generations()?;
     let took: Duration = controller.stop()?;
     ensure!(cluster.generations()? == before, "DaemonSets have changed");
-    screen.shown(&format!("It ended within {}, and every DaemonSet is still there.", crate::text::seconds(took)));
+    screen.shown(&format!("It ended within {} ms, and every DaemonSet is still there.", took.as_millis() + 1));
     Ok(())
 }
 

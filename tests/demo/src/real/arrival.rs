@@ -16,7 +16,8 @@ impl Story<'_> {
         screen.step(
             "A list, and its images arrive",
             "The whole user interface is a ConfigMap. The controller makes a DaemonSet of it, a \"generation\", with a \
-             container for each image. No pod that uses the images exists yet: when one comes, its node has nothing to pull.",
+             container for each image. No pod that uses the images exists yet: when one comes, its node has nothing to pull. \
+             (List and pods are in the namespace prepull-demo, which enforces the Pod Security Standard \"restricted\".)",
         );
         self.controller = Some(Controller::start(screen, &self.cluster)?);
         let begin = Instant::now();

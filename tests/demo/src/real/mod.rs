@@ -16,14 +16,12 @@ use test_bed::{Digest, Node, Real, Registry, Started};
 use crate::cluster::{Cluster, NAMESPACE};
 use crate::controller::{self, Controller};
 use crate::held::{self, Sample};
-use crate::images::{APP, EXTRA, Maker, SCRATCH, TOOLS, push_holder};
+use crate::images::{APP, EXTRA, HOLDER, Maker, SCRATCH, TOOLS, push_holder};
 use crate::screen::Screen;
 use crate::watch::Watch;
 use crate::{broken_off, text};
 
 const STEPS: usize = 8;
-const NODE_COLUMNS: &str = "custom-columns=NODE:.metadata.name,KUBELET:.status.nodeInfo.kubeletVersion,\
-                            RUNTIME:.status.nodeInfo.containerRuntimeVersion";
 /// The images in the order of the list.
 const NAMES: [&str; 4] = [SCRATCH, TOOLS, APP, EXTRA];
 /// How long pulls may take, with the kubelet's pauses between two tries.
@@ -74,7 +72,7 @@ fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
 fn start_cluster(screen: &Screen, started: &mut Started) -> Result<Real> {
     screen.step(
         "A node and a registry",
-        "The node has never seen any of the images that follow. Nothing of this leaves the machine.",
+        "The node has never seen the images that follow, which are made for this run. Nothing leaves the machine.",
     );
     if Real::find()?.is_some() {
         screen
@@ -91,7 +89,7 @@ fn make_namespace(screen: &Screen, real: &Real) -> Result<Cluster> {
     let cluster = Cluster::Real(real.clone());
     controller::end_earlier(&cluster)?;
     cluster.make_namespace()?;
-    cluster.show(screen, &["get", "nodes", "-o", NODE_COLUMNS])?;
+    cluster.show(screen, &["get", "nodes"])?;
     Ok(cluster)
 }
 
@@ -117,14 +115,14 @@ fn make_images(screen: &Screen, real: &Real) -> Result<Pushed> {
         tools: registry.push(TOOLS, &maker.tools())?,
         app: registry.push(APP, &maker.file("version one of the app"))?,
     };
-    let (_, holder) = push_holder(&registry, &real.holder())?;
+    let (own, holder) = push_holder(&registry, &real.holder())?;
     let row = |reference: &str, digest: &Digest, what: &str| {
         screen.output(&format!("{reference:<32}{:<22}{what}", text::short(digest.as_str())));
     };
     row(SCRATCH, &pushed.scratch, "FROM scratch, and one text file");
     row(TOOLS, &pushed.tools, "50 MiB");
     row(APP, &pushed.app, "small; its tag will move");
-    screen.output(&format!("{:<32}{:<22}kube-prepull's own: the holder, {holder} bytes", crate::images::HOLDER, ""));
+    row(HOLDER, &own, &format!("kube-prepull's own: a holder of {holder} bytes"));
     Ok(pushed)
 }
 
@@ -190,7 +188,6 @@ impl<'s> Story<'s> {
 
     fn conclude(mut self, keep: bool) -> Result<()> {
         let samples = self.never_unheld(self.complete)?;
-        self.screen.say("");
         self.screen.shown(&format!(
             "All of it happened. Since the last of the four images had arrived, containerd was asked {samples} times, and \
              every image was held every time."

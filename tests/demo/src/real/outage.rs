@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use test_bed::{Digest, Registry};
+use test_bed::{Digest, Registry, wait};
 
 use super::{PULLS, Story};
 use crate::text;
@@ -26,7 +26,10 @@ impl<'r> Outage<'r> {
 
 impl Drop for Outage<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.registry.start() {
+        // After Ctrl-C it is started too, but not waited for.
+        if let Err(error) = self.registry.start()
+            && !wait::interrupted()
+        {
             eprintln!("the registry does not start again: {error:#}");
         }
     }
@@ -37,9 +40,8 @@ impl Story<'_> {
         let screen = self.screen;
         screen.step(
             "The registry goes down, and a refresh is asked for",
-            "The new generation cannot pull anything. With a puller that deletes and makes anew, or that replaces pod by \
-             pod, nodes would lose their images now, just when they cannot be had again. Here the old generation stays \
-             for as long as it takes.",
+            "The new generation cannot pull anything. A puller that deletes its old pods first would let go of all images \
+             now, just when they cannot be had again. Here the old generation stays for as long as it takes.",
         );
         let begin = Instant::now();
         let outage = Outage::begin(&self.registry)?;

@@ -18,7 +18,7 @@ impl Story<'_> {
         let screen = self.screen;
         screen.step(
             "A tag moves, and a refresh follows it",
-            "Nodes do not notice that a tag stands for another image now. A refresh, by hand or on a schedule, makes a \
+            "A node does not notice that a tag stands for another image now. Asked for a refresh, the controller makes a \
              generation that looks at the tags again. The old one keeps the old image until the new one holds the new: a \
              pod that starts in between finds one of them, and never an empty node.",
         );

@@ -5,7 +5,6 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::Story;
-use crate::text;
 
 /// How often containerd is asked before it is said that nothing happens.
 const LOOKS: usize = 30;
@@ -31,8 +30,8 @@ impl Story<'_> {
         ensure!(self.cluster.generations()? == generations, "DaemonSets have changed");
         self.cluster.show(screen, &["get", "daemonsets"])?;
         screen.shown(&format!(
-            "It ended within {}. All {} images are still held, by the same containers.",
-            text::seconds(took),
+            "It ended within {} ms. All {} images are still held, by the same containers.",
+            took.as_millis() + 1,
             before.len()
         ));
         Ok(())
