@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::down;
 use crate::state::Kind;
+use crate::{down, wait};
 
 /// The clusters to end, in whatever way the program leaves.
 #[derive(Debug, Default)]
@@ -11,10 +11,10 @@ pub struct Started(Vec<Kind>);
 
 impl Started {
     /// Starts a cluster. What has been started of one that does not come up is ended; its logs are kept for whoever reads
-    /// the error.
+    /// the error, unless it is the user who broke it off.
     pub fn start<T>(&mut self, kind: Kind, start: impl FnOnce() -> Result<T>) -> Result<T> {
         let started = start().or_else(|error| {
-            down::halt(kind)?;
+            if wait::interrupted() { down::down(kind).map(drop) } else { down::halt(kind) }?;
             Err(error)
         })?;
         self.0.push(kind);

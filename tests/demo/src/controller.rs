@@ -1,5 +1,6 @@
 //! The controller as a process of its own, as users run it.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -22,7 +23,7 @@ const STOP: Duration = Duration::from_secs(10);
 
 /// A running controller. It ends when this is dropped.
 pub struct Controller {
-    process: Option<Child>,
+    process: RefCell<Option<Child>>,
 }
 
 impl Controller {
@@ -40,18 +41,20 @@ impl Controller {
         // A group of its own: Ctrl-C in the user's terminal is for the demo, which then ends it.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         screen.command(&format!("kube-prepull run --namespace {NAMESPACE} --holder-image {HOLDER} &"));
-        let mut controller = Self { process: Some(command.spawn().context("cannot start the controller")?) };
+        let process = command.spawn().context("cannot start the controller")?;
+        let controller = Self { process: RefCell::new(Some(process)) };
         let ready = format!("http://{address}/readyz");
         let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
         screen.wait("the controller to be ready", SOON, || {
-            ensure!(controller.is_running()?, "the controller has ended by itself");
+            controller.ensure_running()?;
             Ok(agent.get(&ready).call().is_ok().then_some(()))
         })?;
         Ok(controller)
     }
 
     /// Asks it to stop, as Kubernetes does, and says how long that took.
-    pub fn stop(mut self) -> Result<Duration> {
+    pub fn stop(self) -> Result<Duration> {
+        self.ensure_running()?;
         let Some(mut process) = self.process.take() else { bail!("the controller does not run") };
         let begun = Instant::now();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(process.id())?), Signal::SIGTERM)?;
@@ -63,21 +66,22 @@ impl Controller {
     }
 
     /// Leaves it running.
-    pub fn keep(mut self) {
-        self.process = None;
+    pub fn keep(self) {
+        self.process.take();
     }
 
-    fn is_running(&mut self) -> Result<bool> {
-        match &mut self.process {
-            Some(process) => Ok(process.try_wait()?.is_none()),
-            None => Ok(false),
-        }
+    /// # Errors
+    /// If it has ended, although nobody has told it to.
+    pub fn ensure_running(&self) -> Result<()> {
+        let ended = self.process.borrow_mut().as_mut().map(Child::try_wait).transpose()?.flatten();
+        ensure!(ended.is_none(), "the controller has ended by itself: {}", ended.unwrap_or_default());
+        Ok(())
     }
 }
 
 impl Drop for Controller {
     fn drop(&mut self) {
-        self.process.iter_mut().for_each(end);
+        self.process.take().iter_mut().for_each(end);
     }
 }
 

@@ -61,10 +61,11 @@ fn tell(arguments: &Arguments) -> Result<()> {
 
 /// Says where the story broke off, with the end of the controller's log while there is one.
 fn broken_off(screen: &Screen, kind: Kind, error: &Error) -> Error {
-    let place = screen.place().map_or_else(String::new, |place| format!("{place}, failed: "));
+    let place = screen.place();
     let log = controller::log(&cluster::folder(kind));
-    match log.exists() && !wait::interrupted() {
-        true => anyhow!("{place}{error:#}\n{}", log::tail(&log)),
-        false => anyhow!("{place}{error:#}"),
+    match (wait::interrupted(), log.exists()) {
+        (true, _) => anyhow!("interrupted in {place}"),
+        (false, true) => anyhow!("{place}, failed: {error:#}\n{}", log::tail(&log)),
+        (false, false) => anyhow!("{place}, failed: {error:#}"),
     }
 }

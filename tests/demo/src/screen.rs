@@ -31,10 +31,9 @@ impl Screen {
         Self { live, colours, steps, step: Cell::new(0), title: RefCell::default() }
     }
 
-    /// The step that the story has come to, in words for an error; nothing before the first.
-    pub fn place(&self) -> Option<String> {
-        let step = self.step.get();
-        (step > 0).then(|| format!("step {step} of {}, \"{}\"", self.steps, self.title.borrow()))
+    /// The step that the story has come to, in words for an error.
+    pub fn place(&self) -> String {
+        format!("step {} of {}, \"{}\"", self.step.get(), self.steps, self.title.borrow())
     }
 
     /// The title of the story.

@@ -65,7 +65,7 @@ impl Story<'_> {
         let mut missing: Vec<(&str, &Digest)> =
             names.iter().copied().zip(self.wanted.iter().filter_map(|digests| digests.last())).collect();
         screen.output(&text::arrival_heading());
-        screen.wait("images to arrive on the node", super::PULLS, || {
+        self.wait("images to arrive on the node", || {
             let samples = self.watch.since(begin)?;
             let mut arrived: Vec<_> = (missing.iter())
                 .filter_map(|&(name, digest)| Some((held::arrival(&samples, digest.as_str())?.at, name, digest)))

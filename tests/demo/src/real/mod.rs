@@ -159,9 +159,17 @@ impl<'s> Story<'s> {
         Ok(Self { screen, cluster, node, registry, watch, images, wanted, complete, controller: None, list })
     }
 
+    /// Waits until `probe` has an answer, as long as the controller runs that was started.
+    fn wait<T>(&self, what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        self.screen.wait(what, PULLS, || {
+            self.controller.as_ref().map_or(Ok(()), Controller::ensure_running)?;
+            probe()
+        })
+    }
+
     /// Waits for a sample of containerd, begun after `begin`, that is as asked.
     fn await_sample(&self, what: &str, begin: Instant, is_it: impl Fn(&Sample) -> bool) -> Result<Sample> {
-        self.screen.wait(what, PULLS, || Ok(self.watch.since(begin)?.into_iter().find(|sample| is_it(sample))))
+        self.wait(what, || Ok(self.watch.since(begin)?.into_iter().find(|sample| is_it(sample))))
     }
 
     /// Each image of the list by the digests that it may be held as.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use test_bed::{Digest, Registry, wait};
 
-use super::{PULLS, Story};
+use super::Story;
 use crate::text;
 
 /// While it lives the registry is down. It is up again afterwards, however the step ends.
@@ -73,7 +73,7 @@ impl Story<'_> {
     /// Waits until the kubelet has failed to pull each of the images.
     fn await_failed_pulls(&self) -> Result<()> {
         let reasons = r#"jsonpath={range .items[*].status.containerStatuses[*]}{.state.waiting.reason}{"\n"}{end}"#;
-        self.screen.wait("the new generation to fail", PULLS, || {
+        self.wait("the new generation to fail", || {
             let reasons = self.cluster.kubectl(&["get", "pods", "-o", reasons])?;
             let failed = reasons.lines().filter(|reason| ["ErrImagePull", "ImagePullBackOff"].contains(reason)).count();
             Ok((failed == self.wanted.len()).then_some(()))

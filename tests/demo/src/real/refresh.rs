@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use test_bed::real::TaskRecord;
 
 use super::Story;
-use crate::cluster::{NAMESPACE, SOON};
+use crate::cluster::NAMESPACE;
 use crate::controller::beside;
 use crate::held::Held;
 use crate::images::APP;
@@ -45,7 +45,7 @@ impl Story<'_> {
     /// Shows in containerd's own words that the new container had started before the old one ended.
     fn show_handover(&self, record: &TaskRecord, asked: SystemTime, old: &Held, new: &Held) -> Result<()> {
         let find = |holder: &Held, started: bool| {
-            self.screen.wait("containerd's record", SOON, || {
+            self.wait("containerd's record", || {
                 let events = record.events()?.into_iter();
                 Ok(events.rev().find(|event| event.container == holder.container && event.started == started))
             })

@@ -24,7 +24,7 @@ impl Story<'_> {
         let took = controller.stop()?;
         let begin = Instant::now();
         let looks = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= LOOKS));
-        let samples = screen.wait("looks into containerd", super::PULLS, looks)?;
+        let samples = self.wait("looks into containerd", looks)?;
         let changed = samples.iter().find(|sample| sample.held != before);
         ensure!(changed.is_none(), "containers have changed: {before:#?} before, and now {changed:#?}");
         ensure!(self.cluster.generations()? == generations, "DaemonSets have changed");
