@@ -68,10 +68,9 @@ impl Observed {
         self.lists.iter().find_map(|store| store.find(|config_map| labels::list_value(&config_map.name_any()) == list))
     }
 
-    /// The accepted forms of a list.
-    pub fn revisions(&self, list: &str) -> Vec<Revision> {
-        let of_list = |revision: &ControllerRevision| revision.labels().get(labels::LIST).is_some_and(|it| it == list);
-        self.revisions.state_filter(of_list).iter().filter_map(|revision| Revision::from_object(revision)).collect()
+    /// The accepted forms of all lists.
+    pub fn revisions(&self) -> Vec<Revision> {
+        self.revisions.state().iter().filter_map(|revision| Revision::from_object(revision)).collect()
     }
 
     /// The DaemonSets of a list.

@@ -1,5 +1,6 @@
 //! One list as it is at one time: from the watches, or asked for anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
@@ -24,12 +25,14 @@ pub struct Picture {
     pub revisions: Vec<Revision>,
     /// Its DaemonSets.
     pub generations: Vec<Generation>,
+    /// What is in force of each other list.
+    pub others: Vec<Revision>,
 }
 
 impl Picture {
     /// As the watches have seen the list with that label; they may be a moment behind.
     pub fn observed(observed: &Observed, label: &str) -> Self {
-        let (config_map, revisions) = (observed.list(label), observed.revisions(label));
+        let (config_map, (revisions, others)) = (observed.list(label), split(observed.revisions(), label));
         let written = config_map.as_ref().map(|config_map| config_map.name_any());
         let kept = || history::newest(&revisions).map(|revision| revision.list.name.clone());
         Self {
@@ -38,6 +41,7 @@ impl Picture {
             config_map,
             generations: observed.generations(label),
             revisions,
+            others,
         }
     }
 
@@ -85,14 +89,16 @@ impl Reader {
         let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
         let config_map = self.config_maps.get_opt(name).await;
         let config_map = config_map.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))?;
-        let revisions = self.revisions.list(&of_list).await;
+        let revisions = self.revisions.list(&ListParams::default().labels(labels::LIST)).await;
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
+        let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
         let daemon_sets = self.daemon_sets.list_metadata(&of_list).await;
         let daemon_sets = daemon_sets.map_err(|error| Error::new("list the DaemonSets", error))?;
         Ok(Picture {
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
-            revisions: revisions.items.iter().filter_map(Revision::from_object).collect(),
+            revisions,
+            others,
             generations: daemon_sets.items.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
         })
     }
@@ -101,4 +107,15 @@ impl Reader {
         let labelled = config_map.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true");
         labelled || self.named.contains(&config_map.name_any())
     }
+}
+
+/// The accepted forms of the list with that label, and the newest of each other one.
+fn split(revisions: impl IntoIterator<Item = Revision>, label: &str) -> (Vec<Revision>, Vec<Revision>) {
+    let (own, others): (Vec<_>, Vec<_>) =
+        revisions.into_iter().partition(|revision| labels::list_value(&revision.list.name) == label);
+    let mut by_list: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
+    for revision in others {
+        by_list.entry(revision.list.name.clone()).or_default().push(revision);
+    }
+    (own, by_list.values().filter_map(|revisions| history::newest(revisions).cloned()).collect())
 }

@@ -6,11 +6,13 @@
 //! ```
 //! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old news.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
+use tokio::sync::Mutex;
 
 use super::apply::Applier;
 use super::events::Teller;
@@ -18,7 +20,8 @@ use super::observed::Observed;
 use super::picture::{Picture, Reader};
 use super::{Error, Installation, news};
 use crate::list::{self, Config, ListData, Parsed};
-use crate::plan::history::{self, InForce, Ruling, Write, Written};
+use crate::plan::claims::{self, Claimant};
+use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::{AcceptedList, Action, Ending, Facts, Generation, Plan, Settings, Verdict, labels, plan};
 
 /// Reconciles the lists of one namespace.
@@ -29,14 +32,18 @@ pub struct Reconciler {
     reader: Reader,
     applier: Applier,
     teller: Teller,
+    /// Held while a list is accepted, so that two lists do not take one name at the same time.
+    accepting: Mutex<()>,
 }
 
 /// What a worker keeps between two runs to spare itself work. Nothing is decided by it that the cluster does not hold, but
 /// for how long to wait for a second edit.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The list as it was written last, and as it was accepted last.
-    parsed: [Option<Arc<ParsedList>>; 2],
+    /// The list as it was written last.
+    written: Option<Arc<ParsedList>>,
+    /// What is in force of all lists, by the names of the ControllerRevisions.
+    kept: HashMap<String, Arc<ParsedList>>,
     edited_at: Option<Timestamp>,
     waiting: Vec<String>,
 }
@@ -78,6 +85,7 @@ impl Reconciler {
             reader: Reader::new(client, &installation.namespace, &installation.config_maps),
             applier: Applier::new(client, &installation.namespace),
             teller: Teller::new(client.clone()),
+            accepting: Mutex::new(()),
         }
     }
 
@@ -87,6 +95,7 @@ impl Reconciler {
     /// The first of what the API server or the way to it said. What was done until then stands.
     pub async fn reconcile(&self, label: &str, memory: &mut Memory) -> Result<Option<Timestamp>, Error> {
         let seen = Picture::observed(&self.observed, label);
+        memory.forget_all_but(&seen);
         if seen.is_empty() {
             return Ok(None);
         }
@@ -95,6 +104,10 @@ impl Reconciler {
         if decision.is_idle() {
             return Ok(decision.wake_at());
         }
+        let _accepting = match decision.ruling.accepts() {
+            true => Some(self.accepting.lock().await),
+            false => None,
+        };
         let seen = self.reader.look(label, &seen.name).await?;
         let decision = self.decide(label, &seen, memory);
         self.carry_out(label, &seen, &decision).await?;
@@ -103,11 +116,11 @@ impl Reconciler {
 
     fn decide<'p>(&self, label: &str, seen: &'p Picture, memory: &mut Memory) -> Decision<'p> {
         let now = Timestamp::now();
-        let written = seen.data().map(|data| memory.parse_written(data));
+        let written = seen.data().map(|data| judged(memory.parse_written(data), seen, memory));
         let ruling = history::rule(&standing(seen, written.as_deref()), &seen.revisions, now);
         let in_force = match ruling.in_force {
             InForce::Written => written.clone(),
-            InForce::Kept(revision) => Some(memory.parse_kept(&revision.list)),
+            InForce::Kept(revision) => Some(memory.parse_kept(revision)),
             InForce::Nothing | InForce::Gone => None,
         };
         let plan = match in_force.as_ref().and_then(|list| list.parsed.config.as_ref()) {
@@ -244,25 +257,50 @@ fn let_go(seen: &Picture) -> Plan {
     Plan { actions: live.map(delete).collect(), ..Plan::default() }
 }
 
+/// The list with the problem, if there is one, that another list has its name.
+fn judged(written: Arc<ParsedList>, seen: &Picture, memory: &mut Memory) -> Arc<ParsedList> {
+    let Some(config) = written.parsed.config.as_ref().filter(|_| !seen.others.is_empty()) else { return written };
+    let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_kept(revision)).collect();
+    let in_force = others.iter().filter_map(|other| Some((other.list.name.as_str(), other.parsed.config.as_ref()?)));
+    let claimants =
+        in_force.map(|(list, config)| Claimant { list, config, in_force: true, generations: &[], created: None });
+    let own = Claimant {
+        list: &written.list.name,
+        config,
+        in_force: history::newest(&seen.revisions).is_some_and(|newest| newest.list.data == written.list.data),
+        generations: &seen.generations,
+        created: None,
+    };
+    let claimants: Vec<_> = claimants.chain([own]).collect();
+    let Some(problems) = claims::rejections(&claimants).remove(written.list.name.as_str()) else { return written };
+    let problems = [written.parsed.problems.clone(), problems].concat();
+    Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, problems }))
+}
+
 impl Memory {
     fn parse_written(&mut self, list: ListData) -> Arc<ParsedList> {
-        if self.parsed[0].as_ref().is_some_and(|known| known.list != list) {
-            self.edited_at = Some(Timestamp::now());
+        match &self.written {
+            Some(known) if known.list == list => return Arc::clone(known),
+            Some(_) => self.edited_at = Some(Timestamp::now()),
+            None => {}
         }
-        parse_once(&mut self.parsed[0], &list)
+        let parsed = list::parse(&list);
+        Arc::clone(self.written.insert(Arc::new(ParsedList::new(list, parsed))))
     }
 
-    fn parse_kept(&mut self, list: &ListData) -> Arc<ParsedList> {
-        parse_once(&mut self.parsed[1], list)
+    fn parse_kept(&mut self, revision: &Revision) -> Arc<ParsedList> {
+        // What a ControllerRevision holds never changes, and its name says what it is.
+        let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse(&revision.list)));
+        Arc::clone(self.kept.entry(revision.name.clone()).or_insert_with(parse))
+    }
+
+    fn forget_all_but(&mut self, seen: &Picture) {
+        self.kept.retain(|name, _| seen.revisions.iter().chain(&seen.others).any(|revision| revision.name == *name));
     }
 }
 
-/// Parses the list, unless it is the same as last time.
-fn parse_once(known: &mut Option<Arc<ParsedList>>, list: &ListData) -> Arc<ParsedList> {
-    if let Some(known) = known.as_ref().filter(|known| known.list == *list) {
-        return Arc::clone(known);
+impl ParsedList {
+    fn new(list: ListData, parsed: Parsed) -> Self {
+        Self { verdict: Verdict::new(&list, &parsed), list, parsed }
     }
-    let parsed = list::parse(list);
-    let parsed = Arc::new(ParsedList { verdict: Verdict::new(list, &parsed), list: list.clone(), parsed });
-    Arc::clone(known.insert(parsed))
 }

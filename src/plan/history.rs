@@ -176,6 +176,11 @@ impl<'a> Ruling<'a> {
         Self { in_force, first: Vec::new(), last: Vec::new(), wake_at: None }
     }
 
+    /// Whether the written form is yet to be kept, and so to come into force.
+    pub fn accepts(&self) -> bool {
+        self.first.iter().any(|write| matches!(write, Write::Keep { .. }))
+    }
+
     /// Whether there is nothing to write.
     pub fn is_idle(&self) -> bool {
         self.first.is_empty() && self.last.is_empty()
