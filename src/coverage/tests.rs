@@ -80,3 +80,23 @@ fn a_pod_is_replaced_by_its_newest_form_and_forgotten_when_it_is_gone() {
     coverage.delete(&pod("p", "m", json!([])));
     assert_eq!(coverage.pods_of("tools").count(), 0);
 }
+
+#[test]
+fn a_pod_is_known_by_its_containers_and_what_it_tolerates() {
+    let tolerating = |uid: &str, key: &str| {
+        let mut pod = pod(uid, "n", json!([]));
+        pod.spec.tolerations =
+            serde_json::from_value(json!([{"key": key, "operator": "Exists"}])).expect("tolerations");
+        pod
+    };
+    let mut coverage = Coverage::default();
+    for pod in [tolerating("p", "gpu"), tolerating("q", "gpu"), tolerating("r", "other")] {
+        coverage.apply(&pod);
+    }
+    for (uid, key) in [("p", "gpu"), ("q", "gpu"), ("r", "other")] {
+        let names: Vec<&str> = coverage.pods[uid].images.iter().map(|image| &*image.name).collect();
+        assert_eq!(names, ["one", "two"]);
+        assert_eq!(coverage.pods[uid].tolerations[0].key.as_deref(), Some(key));
+    }
+    assert_eq!(coverage.tolerations.len(), 2, "equal ones are kept once");
+}

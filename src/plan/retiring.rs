@@ -1,7 +1,7 @@
 //! Whether an older generation is still needed.
 //!
 //! It is needed on a node as long as its pod there holds an image that is still on the list and that no newer generation's
-//! pod holds there as firmly.
+//! pod holds there as firmly. A newer generation that goes itself does not count.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -70,7 +70,7 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// Where `generation` is needed; `newer` are the generations that came after it.
+    /// Where `generation` is needed; `newer` are the generations that came after it and stay.
     pub fn of(&self, generation: &Generation, newer: &[&Generation]) -> Needed<'a> {
         let newer: HashSet<&str> = newer.iter().map(|generation| generation.name.as_str()).collect();
         let mut needed = Needed::default();

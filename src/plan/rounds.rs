@@ -180,15 +180,24 @@ impl<'a> Standing<'a> {
     }
 }
 
-/// A group's newest generation goes by nothing, so it counts as newer than all that are retiring.
+/// Looks at the newest first, since only what stays counts against what is older. The newest of a group always stays, so it
+/// counts against all that are retiring.
 fn retiring<'a>(facts: &Facts<'a>, newest: &[&'a Generation], older: &[&'a Generation]) -> Vec<Retiring<'a>> {
     if older.is_empty() {
         return Vec::new();
     }
     let pods = facts.coverage.pods_of(facts.list.label);
     let need = Need::new(facts.list.config, facts.generations, pods, facts.nodes);
-    let needed = |index: usize| need.of(older[index], &[newest, &older[..index]].concat());
-    (0..older.len()).map(|index| Retiring { generation: older[index], needed: needed(index) }).collect()
+    let mut staying = newest.to_vec();
+    let mut retiring = Vec::new();
+    for &generation in older {
+        let needed = need.of(generation, &staying);
+        if !needed.nodes.is_empty() {
+            staying.push(generation);
+        }
+        retiring.push(Retiring { generation, needed });
+    }
+    retiring
 }
 
 fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan) {
@@ -235,7 +244,8 @@ fn due(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Op
 /// Begins a round if nothing stands against it, and says whether it did.
 fn begin(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: &mut Plan) -> bool {
     let refreshes = matches!(cause, Cause::Requested | Cause::Due);
-    if let (Cause::Missing | Cause::Edited, Some(settled_at)) = (cause, settles_at(facts)) {
+    // What an edit brings about settles: images and nodes, a group that is new, an interval that is over by now.
+    if let (Cause::Missing | Cause::Edited | Cause::Due, Some(settled_at)) = (cause, settles_at(facts)) {
         plan.wake_up_at(settled_at);
         return false;
     }

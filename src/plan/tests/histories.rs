@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::simulation::{Container, Pod, Simulation, State, name, node, placement};
 use crate::coverage::Node;
 use crate::list::reference::ImageReference;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Ending, Plan};
 
 const IMAGES: [&str; 5] = ["a:1", "a:2", "docker.io/library/a:2", "b:1", "c:1"];
 const PLACES: [&str; 3] = ["", ", nodeSelector: {zone: a}", ", tolerations: [{key: gpu, operator: Exists}]"];
@@ -32,6 +32,8 @@ enum Event {
     AdmissionMirrors(bool),
     ControllerRestarts,
     ControllerActs,
+    /// In the middle of its actions, and another process takes over.
+    ControllerCrashes(usize),
     PodsArePlaced,
     KubeletsPull,
     /// Milliseconds; the controller's clock may be set back.
@@ -49,8 +51,8 @@ fn list() -> impl Strategy<Value = String> {
         });
         groups.collect::<String>()
     });
-    let every = prop_oneof![Just("1m"), Just("8000h")];
-    (groups, every).prop_map(|(groups, every)| format!("refresh: {{every: {every}}}\ngroups:\n{groups}"))
+    let refresh = prop_oneof![Just("every: 8000h"), Just("every: 1m"), Just("every: 1m, mode: Recreate")];
+    (groups, refresh).prop_map(|(groups, refresh)| format!("refresh: {{{refresh}}}\ngroups:\n{groups}"))
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -69,6 +71,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::AdmissionMirrors),
         1 => Just(Event::ControllerRestarts),
         8 => Just(Event::ControllerActs),
+        2 => (0usize..3).prop_map(Event::ControllerCrashes),
         5 => Just(Event::PodsArePlaced),
         5 => Just(Event::KubeletsPull),
         4 => (-1000i64..3000).prop_map(Event::TimePasses),
@@ -136,6 +139,12 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
             nothing_is_let_go(simulation, &plan)?;
             simulation.act();
         }
+        Event::ControllerCrashes(after) => {
+            let plan = simulation.plan();
+            nothing_is_let_go(simulation, &plan)?;
+            plan.actions.iter().take(*after).for_each(|action| simulation.apply(action));
+            simulation.restart_controller();
+        }
         Event::PodsArePlaced => simulation.place_pods(),
         Event::KubeletsPull => simulation.pull(),
         Event::TimePasses(milliseconds) => simulation.pass(SignedDuration::from_millis(*milliseconds)),
@@ -150,7 +159,8 @@ fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCas
         .actions
         .iter()
         .filter_map(|action| match action {
-            Action::Delete { name, .. } => Some(name.as_str()),
+            // The gap of `Recreate` is what the user asked for.
+            Action::Delete { name, ending: Ending::NeededNowhere, .. } => Some(name.as_str()),
             _ => None,
         })
         .collect();
@@ -232,6 +242,22 @@ proptest! {
         // A refresh is due every minute at most, in each of three groups.
         causes += 3 * (usize::try_from(seconds).unwrap_or_default() / 60 + 1);
         prop_assert!(simulation.created <= causes, "{} generations for {} causes", simulation.created, causes);
+    }
+
+    #[test]
+    fn whoever_sleeps_until_the_plan_wakes_up_misses_nothing(
+        first in list(), events in vec(event(), 0..40), later in 0i64..10_000_000,
+    ) {
+        let mut simulation = Simulation::new(&first, 3);
+        for event in &events {
+            happen(&mut simulation, event)?;
+        }
+        (0..5).for_each(|_| drop(simulation.act()));
+        let plan = simulation.plan();
+        prop_assert!(plan.actions.is_empty());
+        let later = simulation.now + SignedDuration::from_millis(later);
+        simulation.now = plan.wake_at.map_or(later, |wake_at| later.min(wake_at - SignedDuration::from_millis(1)));
+        prop_assert_eq!(simulation.plan().actions, plan.actions, "before {:?}", plan.wake_at);
     }
 
     #[test]

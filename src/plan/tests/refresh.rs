@@ -146,6 +146,8 @@ fn a_changed_schedule_counts_from_the_last_round_too() {
     simulation.edit("{images: [a:1], refresh: {every: 45m}}");
     assert!(nothing_to_do(&simulation), "45 minutes have not passed");
     simulation.edit("{images: [a:1], refresh: {every: 10m}}");
+    assert!(nothing_to_do(&simulation), "another edit may follow within the second");
+    simulation.pass(SignedDuration::from_secs(1));
     assert!(begins_a_refresh(&simulation.act()), "10 minutes have passed");
     simulation.settle();
     assert_eq!(simulation.created, 2, "once, not three times");

@@ -179,6 +179,21 @@ fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
 }
 
 #[test]
+fn two_that_go_do_not_stand_in_for_each_other() {
+    let p = "{name: p, images: [a:1]}";
+    let tolerating = "{name: r, images: [a:1], tolerations: [{key: gpu, operator: Exists}]}";
+    let mut simulation = Simulation::settled(&format!("groups: [{p}, {tolerating}]"), 2);
+    taint_all(&mut simulation);
+    // The pods of p are older than the taint, and no new one can come; r, which tolerates it, leaves the list.
+    simulation.request("one");
+    simulation.act();
+    simulation.place_pods();
+    simulation.edit(&format!("groups: [{p}]"));
+    simulation.settle();
+    assert_eq!(simulation.held_on("n0"), ["a:1"].into());
+}
+
+#[test]
 fn pods_that_are_about_to_go_hold_nothing() {
     let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
     simulation.place_pods();
