@@ -8,79 +8,64 @@ use jiff::SignedDuration;
 
 use super::config::{Architecture, Config, Group, GroupName, Image, Placement, PullRate, Refresh};
 use super::group::{self, ImageEntry, PlacedQuantity};
-use super::names::{ObjectName, ResourceName};
-use super::problem::Code;
+use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
+use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::schedule::Schedule;
 use super::tree::Node;
-use super::{ListData, placement, refresh, suggest};
+use super::{ListData, affinity, labels, placement, refresh};
 
 /// The key that makes a ConfigMap's data this notation.
 pub const KEY: &str = "IMAGES";
 
-/// Every flat key as text; each is parsed by itself, so that all problems show. (Read by `envy`, whose field names are the
-/// keys in lower case.)
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct FlatKeys {
-    images: Option<String>,
-    caching_interval_hours: Option<String>,
-    caching_memory_request: Option<String>,
-    caching_memory_limit: Option<String>,
-    caching_cpu_request: Option<String>,
-    caching_cpu_limit: Option<String>,
-    daemonset_name: Option<String>,
-    daemonset_annotations: Option<String>,
-    namespace: Option<String>,
-    node_selector: Option<String>,
-    image_pull_secrets: Option<String>,
-    affinity: Option<String>,
-    tolerations: Option<String>,
-    kip_image: Option<String>,
-    architectures: Option<String>,
-    refresh_schedule: Option<String>,
-    refresh_time_zone: Option<String>,
-    refresh_mode: Option<String>,
-    pull_rate: Option<String>,
-    priority_class_name: Option<String>,
-    service_account_name: Option<String>,
-    pod_labels: Option<String>,
-    pod_annotations: Option<String>,
+/// Declares the keys once: as names, and as the struct that `envy` reads them into, whose field names are the keys in lower
+/// case.
+macro_rules! keys {
+    ($($field:ident $key:literal)*) => {
+        /// Every flat key as text; each is parsed by itself, so that all problems show.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        struct FlatKeys {
+            $($field: Option<String>,)*
+        }
+
+        /// All keys of this notation.
+        pub const KEYS: &[&str] = &[$($key,)*];
+    };
 }
 
-/// All keys of this notation.
-pub const KEYS: [&str; 23] = [
-    "IMAGES",
-    "CACHING_INTERVAL_HOURS",
-    "CACHING_MEMORY_REQUEST",
-    "CACHING_MEMORY_LIMIT",
-    "CACHING_CPU_REQUEST",
-    "CACHING_CPU_LIMIT",
-    "DAEMONSET_NAME",
-    "DAEMONSET_ANNOTATIONS",
-    "NAMESPACE",
-    "NODE_SELECTOR",
-    "IMAGE_PULL_SECRETS",
-    "AFFINITY",
-    "TOLERATIONS",
-    "KIP_IMAGE",
-    "ARCHITECTURES",
-    "REFRESH_SCHEDULE",
-    "REFRESH_TIME_ZONE",
-    "REFRESH_MODE",
-    "PULL_RATE",
-    "PRIORITY_CLASS_NAME",
-    "SERVICE_ACCOUNT_NAME",
-    "POD_LABELS",
-    "POD_ANNOTATIONS",
-];
+keys! {
+    images "IMAGES"
+    caching_interval_hours "CACHING_INTERVAL_HOURS"
+    caching_memory_request "CACHING_MEMORY_REQUEST"
+    caching_memory_limit "CACHING_MEMORY_LIMIT"
+    caching_cpu_request "CACHING_CPU_REQUEST"
+    caching_cpu_limit "CACHING_CPU_LIMIT"
+    daemonset_name "DAEMONSET_NAME"
+    daemonset_annotations "DAEMONSET_ANNOTATIONS"
+    namespace "NAMESPACE"
+    node_selector "NODE_SELECTOR"
+    image_pull_secrets "IMAGE_PULL_SECRETS"
+    affinity "AFFINITY"
+    tolerations "TOLERATIONS"
+    kip_image "KIP_IMAGE"
+    architectures "ARCHITECTURES"
+    refresh_schedule "REFRESH_SCHEDULE"
+    refresh_time_zone "REFRESH_TIME_ZONE"
+    refresh_mode "REFRESH_MODE"
+    pull_rate "PULL_RATE"
+    priority_class_name "PRIORITY_CLASS_NAME"
+    service_account_name "SERVICE_ACCOUNT_NAME"
+    pod_labels "POD_LABELS"
+    pod_annotations "POD_ANNOTATIONS"
+}
 
 /// The name of the DaemonSet where `DAEMONSET_NAME` is not set, as in kubernetes-image-puller.
 const DEFAULT_NAME: &str = "kubernetes-image-puller";
 
 /// Parses the keys into a [`Config`], noting every problem; the result counts only where there is no error.
 pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
-    check_keys(list, problems);
+    super::check_keys(list, KEYS, problems);
     let known = list.data.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     let keys: FlatKeys = match envy::from_iter(known.map(|(key, value)| (key.clone(), value.clone()))) {
         Ok(keys) => keys,
@@ -100,34 +85,13 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
             "DAEMONSET_ANNOTATIONS",
             &keys.daemonset_annotations,
             problems,
-            placement::annotations,
+            labels::annotations,
         )
         .unwrap_or_default(),
         groups: vec![group],
         refresh,
         pull_rate: pull_rate(&keys, problems),
     })
-}
-
-/// A key that is close to a known one is most likely a misspelling, so it is an error. Others may be there for another
-/// reader of the same ConfigMap.
-fn check_keys(list: &ListData, problems: &mut Problems) {
-    for key in list.data.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-        match suggest::closest(key, &KEYS) {
-            Some(known) => problems.error(
-                Place::key(key),
-                Code::UnknownKey,
-                format!("there is no key {key:?}"),
-                format!("did you mean {known:?}?"),
-            ),
-            None => problems.warning(
-                Place::key(key),
-                Code::UnknownKey,
-                format!("there is no key {key:?}; it has no effect"),
-                "remove it if nothing else reads it",
-            ),
-        }
-    }
 }
 
 fn check_kubernetes_image_puller_keys(keys: &FlatKeys, list: &ListData, problems: &mut Problems) {
@@ -138,7 +102,8 @@ fn check_kubernetes_image_puller_keys(keys: &FlatKeys, list: &ListData, problems
             Place::key("NAMESPACE"),
             Code::WrongNamespace,
             format!(
-                "it says {namespace:?}, but this list is in {:?}, and its images are held from there",
+                "it says {}, but this list is in {:?}, and its images are held from there",
+                quoted(namespace),
                 list.namespace
             ),
             "move the ConfigMap to that namespace, or remove the key",
@@ -163,41 +128,50 @@ fn placed(key: &str, value: &Option<String>) -> Option<(Place, String)> {
     set(value).map(|text| (Place::key(key), text.to_owned()))
 }
 
+/// `DAEMONSET_NAME`: any name that a DaemonSet can have, shortened where what is appended would make it too long.
 fn base_name(keys: &FlatKeys, problems: &mut Problems) -> ObjectName {
+    const KEY: &str = "DAEMONSET_NAME";
     let name = set(&keys.daemonset_name).unwrap_or(DEFAULT_NAME);
-    ObjectName::parse(name).unwrap_or_else(|why| {
+    if let Err(why) = ResourceName::parse_subdomain(name) {
         problems.error(
-            Place::key("DAEMONSET_NAME"),
+            Place::key(KEY),
             Code::InvalidName,
-            format!("{name:?} cannot begin the name of a DaemonSet: it {why}"),
+            format!("{} cannot begin the name of a DaemonSet: it {why}", quoted(name)),
             "use lower case letters, digits, '-' and '.'",
         );
-        ObjectName::shortened(DEFAULT_NAME)
-    })
+        return ObjectName::shortened(DEFAULT_NAME);
+    }
+    let shortened = ObjectName::shortened(name);
+    if shortened.as_str() != name {
+        problems.warning(
+            Place::key(KEY),
+            Code::Shortened,
+            format!("the names of DaemonSets begin with \"{shortened}\", since pods' names are made from them"),
+            format!("use at most {MAX_OBJECT_NAME} characters"),
+        );
+    }
+    shortened
 }
 
 /// `name=image;name=image;`, with white space around every part and an optional final `;`.
 fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
     let mut entries = Vec::new();
-    let pairs = text.split(';').map(str::trim).enumerate();
-    for (index, pair) in pairs.filter(|(_, pair)| !pair.is_empty()) {
-        let place = Place::key(&format!("{KEY}[{index}]"));
+    for (index, (line, pair)) in pairs(text).enumerate() {
+        let place = Place { path: format!("{KEY}[{index}]"), line: line.filter(|_| text.contains('\n')) };
         let Some((name, image)) = pair.split_once('=') else {
             problems.error(
                 place,
                 Code::InvalidValue,
-                format!("{pair:?} is not name=image"),
+                format!("{} is not name=image", quoted(pair)),
                 "write every image as name=image, and separate them by ;",
             );
             continue;
         };
         let name = group::label_name(&place, "a container", name.trim(), problems);
         let reference = group::reference(&place, image.trim(), problems);
-        if let (Some(name), Some(reference)) = (name, reference) {
-            entries.push(ImageEntry { place, name: Some(name), reference });
-        }
+        entries.push(ImageEntry { name: name.map(|name| (place.clone(), name)), place, reference });
     }
-    if text.split(';').all(|pair| pair.trim().is_empty()) {
+    if pairs(text).next().is_none() {
         problems.error(
             Place::key(KEY),
             Code::EmptyList,
@@ -206,6 +180,21 @@ fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
         );
     }
     group::name_images(entries, problems)
+}
+
+/// What stands between the `;`, trimmed, with the line it begins on.
+fn pairs(text: &str) -> impl Iterator<Item = (Option<u64>, &str)> {
+    let mut line = 1;
+    text.split(';').filter_map(move |raw| {
+        let pair = raw.trim();
+        let begins = line + count_lines(&raw[..raw.len() - raw.trim_start().len()]);
+        line += count_lines(raw);
+        (!pair.is_empty()).then_some((Some(begins), pair))
+    })
+}
+
+fn count_lines(text: &str) -> u64 {
+    text.bytes().filter(|byte| *byte == b'\n').count() as u64
 }
 
 fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Group {
@@ -218,9 +207,8 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         ("CACHING_MEMORY_LIMIT", &keys.caching_memory_limit),
     );
     let placement = Placement {
-        node_selector: json("NODE_SELECTOR", &keys.node_selector, problems, placement::node_selector)
-            .unwrap_or_default(),
-        affinity: json("AFFINITY", &keys.affinity, problems, placement::affinity).flatten(),
+        node_selector: json("NODE_SELECTOR", &keys.node_selector, problems, labels::labels).unwrap_or_default(),
+        affinity: json("AFFINITY", &keys.affinity, problems, affinity::affinity).flatten(),
         tolerations: json("TOLERATIONS", &keys.tolerations, problems, placement::tolerations).unwrap_or_default(),
         architectures: architectures(&keys.architectures, problems),
     };
@@ -229,21 +217,20 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         images,
         placement,
         image_pull_secrets: secrets(&keys.image_pull_secrets, problems),
-        service_account_name: named("SERVICE_ACCOUNT_NAME", "a ServiceAccount", &keys.service_account_name, problems),
+        service_account_name: set(&keys.service_account_name).and_then(|text| {
+            group::object_name(&Place::key("SERVICE_ACCOUNT_NAME"), "a ServiceAccount", text, problems)
+        }),
         resources: group::resources(cpu, memory, problems),
-        priority_class_name: named("PRIORITY_CLASS_NAME", "a PriorityClass", &keys.priority_class_name, problems),
-        pod_labels: json("POD_LABELS", &keys.pod_labels, problems, super::pod_labels).unwrap_or_default(),
-        pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, placement::annotations)
+        priority_class_name: set(&keys.priority_class_name)
+            .and_then(|text| group::priority_class(&Place::key("PRIORITY_CLASS_NAME"), text, problems)),
+        pod_labels: json("POD_LABELS", &keys.pod_labels, problems, labels::pod_labels).unwrap_or_default(),
+        pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, labels::annotations)
             .unwrap_or_default(),
     }
 }
 
 fn quantity_pair(request: (&str, &Option<String>), limit: (&str, &Option<String>)) -> (PlacedQuantity, PlacedQuantity) {
     (placed(request.0, request.1), placed(limit.0, limit.1))
-}
-
-fn named(key: &str, what: &str, value: &Option<String>, problems: &mut Problems) -> Option<ResourceName> {
-    group::object_name(&Place::key(key), what, set(value)?, problems)
 }
 
 fn architectures(value: &Option<String>, problems: &mut Problems) -> BTreeSet<Architecture> {
@@ -256,26 +243,29 @@ fn architectures(value: &Option<String>, problems: &mut Problems) -> BTreeSet<Ar
 
 fn secrets(value: &Option<String>, problems: &mut Problems) -> Vec<ResourceName> {
     let place = Place::key("IMAGE_PULL_SECRETS");
-    let names = set(value).unwrap_or_default().split(';').map(str::trim);
-    names
-        .filter(|name| !name.is_empty())
-        .filter_map(|name| group::object_name(&place, "a Secret", name, problems))
-        .collect()
+    let names = set(value).unwrap_or_default().split(';').map(str::trim).filter(|name| !name.is_empty());
+    let secrets = names
+        .filter_map(|name| Some((place.clone(), group::object_name(&place, "a Secret", name, problems)?)))
+        .collect();
+    group::distinct_secrets(secrets, problems)
 }
 
 /// Reads the JSON of a key with the reader that the other notation uses for the same thing.
 fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(&At, &mut Problems) -> T) -> Option<T> {
-    let text = set(value)?;
+    set(value)?;
+    // Untrimmed, since leading empty lines count.
+    let text = value.as_deref()?;
+    let lines = text.trim_end().contains('\n');
     match Node::from_json(text) {
         Ok(node) => {
-            let at = At::json(key, &node);
+            let at = At::json(key, &node, lines);
             (!at.is_null()).then(|| read(&at, problems))
         }
         Err(error) => {
             problems.error(
-                Place::key(key),
+                Place { path: key.to_owned(), line: error.line.filter(|_| lines) },
                 Code::InvalidJson,
-                format!("this is not JSON: {error}"),
+                format!("this is not JSON: {}", error.message),
                 "check quotes, commas and brackets",
             );
             None
@@ -309,7 +299,7 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
             problems.error(
                 Place::key(KEY),
                 Code::OutOfRange,
-                format!("{text} is no number of hours between refreshes"),
+                format!("{} is no number of hours between refreshes", quoted(text)),
                 "write a whole number from 1 to 8784",
             );
             None
@@ -318,7 +308,7 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
             problems.error(
                 Place::key(KEY),
                 Code::WrongType,
-                format!("{text:?} is not a whole number"),
+                format!("{} is not a whole number", quoted(text)),
                 "write a whole number of hours, such as \"1\"",
             );
             None
@@ -336,7 +326,7 @@ fn pull_rate(keys: &FlatKeys, problems: &mut Problems) -> PullRate {
             problems.error(
                 place,
                 Code::WrongType,
-                format!("{text:?} is not a whole number"),
+                format!("{} is not a whole number", quoted(&text)),
                 "write a number of nodes per minute, or 0 for all at once",
             );
             PullRate::default()

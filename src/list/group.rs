@@ -1,25 +1,27 @@
 //! The parts of a group that both notations have: images, resources, secrets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::config::{Image, Resources};
 use super::names::{ResourceName, shortened};
-use super::problem::Code;
-use super::quantity::Nanos;
+use super::problem::{Code, quoted};
+use super::quantity::{Nanos, NotAQuantity};
 use super::reader::{Place, Problems};
 use super::reference::ImageReference;
+use crate::plan::INIT_CONTAINER;
 
 /// An image as it was written, before names are given and duplicates found.
 #[derive(Debug)]
 pub struct ImageEntry {
     /// Where it stands.
     pub place: Place,
-    /// The name that the user gave it.
-    pub name: Option<ResourceName>,
-    /// The image.
-    pub reference: ImageReference,
+    /// The name that the user gave it, and where.
+    pub name: Option<(Place, ResourceName)>,
+    /// The image; `None` where it was malformed, which is told already.
+    pub reference: Option<ImageReference>,
 }
 
 /// Parses an image reference.
@@ -36,7 +38,7 @@ pub fn label_name(place: &Place, what: &str, text: &str, problems: &mut Problems
             problems.error(
                 place.clone(),
                 Code::InvalidName,
-                format!("{text:?} cannot name {what}: it {why}"),
+                format!("{} cannot name {what}: it {why}", quoted(text)),
                 "use lower case letters, digits and '-', at most 63 characters",
             )
         })
@@ -50,7 +52,7 @@ pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problem
             problems.error(
                 place.clone(),
                 Code::InvalidName,
-                format!("{text:?} cannot be the name of {what}: it {why}"),
+                format!("{} cannot be the name of {what}: it {why}", quoted(text)),
                 "write the name as `kubectl get` shows it",
             )
         })
@@ -62,50 +64,56 @@ pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problem
 /// The name comes from the end of the repository, so that it stays the same when the tag changes; where it is taken, a
 /// number is added.
 pub fn name_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<Image> {
-    check_duplicates(&entries, problems);
-    let mut taken: BTreeSet<String> = entries
-        .iter()
-        .filter_map(|entry| entry.name.as_ref().map(ToString::to_string))
-        .chain([crate::plan::INIT_CONTAINER.to_owned()])
-        .collect();
-    entries
-        .into_iter()
-        .map(|entry| Image {
-            name: entry.name.unwrap_or_else(|| free_name(&entry.reference, &mut taken)),
-            reference: entry.reference,
-        })
-        .collect()
+    check_names(&entries, problems);
+    check_images(&entries, problems);
+    let given = entries.iter().filter_map(|entry| entry.name.as_ref().map(|(_, name)| name.to_string()));
+    let mut names = FreeNames { taken: given.chain([INIT_CONTAINER.to_owned()]).collect(), next: HashMap::new() };
+    let image = |entry: ImageEntry| {
+        let reference = entry.reference?;
+        let name = entry.name.map_or_else(|| names.take(&reference), |(_, name)| name);
+        Some(Image { name, reference })
+    };
+    entries.into_iter().filter_map(image).collect()
 }
 
-fn check_duplicates(entries: &[ImageEntry], problems: &mut Problems) {
+fn check_names(entries: &[ImageEntry], problems: &mut Problems) {
     let mut names: BTreeMap<&ResourceName, &Place> = BTreeMap::new();
-    let mut images: BTreeMap<String, &ImageEntry> = BTreeMap::new();
-    for entry in entries {
-        if let Some(name) = &entry.name {
-            if name.as_str() == crate::plan::INIT_CONTAINER {
-                problems.error(
-                    entry.place.clone(),
-                    Code::InvalidName,
-                    format!("the name {name:?} is taken by the container that installs the holder"),
-                    "choose another name",
-                );
-            }
-            if let Some(first) = names.insert(name, &entry.place) {
-                problems.error(
-                    entry.place.clone(),
-                    Code::DuplicateName,
-                    format!("the name \"{name}\" stands twice (first at {})", at(first)),
-                    "give every image a name of its own",
-                );
-            }
-        }
-        if let Some(first) = images.insert(entry.reference.normal_form(), entry) {
+    for (place, name) in entries.iter().filter_map(|entry| entry.name.as_ref()) {
+        if name.as_str() == INIT_CONTAINER {
             problems.error(
-                entry.place.clone(),
-                Code::DuplicateImage,
-                format!("{} is the same image as {} (at {})", entry.reference, first.reference, at(&first.place)),
-                "keep one of them",
+                place.clone(),
+                Code::InvalidName,
+                format!("the name \"{name}\" is taken by the container that installs the holder"),
+                "choose another name",
             );
+        }
+        match names.get(name) {
+            Some(first) => problems.error(
+                place.clone(),
+                Code::DuplicateName,
+                format!("the name \"{name}\" stands twice (first at {})", at(first)),
+                "give every image a name of its own",
+            ),
+            None => drop(names.insert(name, place)),
+        }
+    }
+}
+
+fn check_images(entries: &[ImageEntry], problems: &mut Problems) {
+    let mut images: BTreeMap<String, (&Place, &ImageReference)> = BTreeMap::new();
+    for entry in entries {
+        let Some(reference) = &entry.reference else { continue };
+        match images.entry(reference.normal_form()) {
+            Entry::Occupied(first) => {
+                let (first_place, first) = first.get();
+                problems.error(
+                    entry.place.clone(),
+                    Code::DuplicateImage,
+                    format!("{reference} is the same image as {first} (at {})", at(first_place)),
+                    "keep one of them",
+                );
+            }
+            Entry::Vacant(free) => drop(free.insert((&entry.place, reference))),
         }
     }
 }
@@ -117,13 +125,27 @@ fn at(place: &Place) -> String {
     }
 }
 
-fn free_name(reference: &ImageReference, taken: &mut BTreeSet<String>) -> ResourceName {
-    let base = container_name(reference.short_name());
-    let numbered = (2..).map(|n| format!("{base}-{n}"));
-    let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(base.clone());
-    taken.insert(name.clone());
-    // `container_name` leaves only what a label may hold, and room for the number.
-    ResourceName::parse(&name).unwrap_or_else(|_| unreachable!("{name} is a DNS label"))
+/// Names for images that have none.
+struct FreeNames {
+    taken: HashSet<String>,
+    /// The number to try next, by the name without a number.
+    next: HashMap<String, u32>,
+}
+
+impl FreeNames {
+    fn take(&mut self, reference: &ImageReference) -> ResourceName {
+        let base = container_name(reference.short_name());
+        let next = self.next.entry(base.clone()).or_insert(1);
+        let name = loop {
+            let name = if *next == 1 { base.clone() } else { format!("{base}-{next}") };
+            *next += 1;
+            if self.taken.insert(name.clone()) {
+                break name;
+            }
+        };
+        // `container_name` leaves only what a label may hold, and room for the number.
+        ResourceName::parse(&name).unwrap_or_else(|_| unreachable!("{name} is a DNS label"))
+    }
 }
 
 /// Repositories may hold `.` and `_`, containers' names may not.
@@ -131,6 +153,38 @@ fn container_name(repository: &str) -> String {
     const ROOM_FOR_NUMBER: usize = 7;
     let dashed = repository.replace(['.', '_'], "-");
     shortened(&dashed, super::names::MAX_LABEL - ROOM_FOR_NUMBER)
+}
+
+/// Keeps one of each, since a pod cannot name a Secret twice (a key of a list map in the API).
+pub fn distinct_secrets(secrets: Vec<(Place, ResourceName)>, problems: &mut Problems) -> Vec<ResourceName> {
+    let mut distinct: Vec<ResourceName> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (place, name) in secrets {
+        if seen.insert(name.clone()) {
+            distinct.push(name);
+            continue;
+        }
+        problems.warning(
+            place,
+            Code::DuplicateName,
+            format!("the Secret \"{name}\" stands twice"),
+            "remove one of them",
+        );
+    }
+    distinct
+}
+
+/// Parses the name of a PriorityClass, and warns of those that are known to evict other pods.
+pub fn priority_class(place: &Place, text: &str, problems: &mut Problems) -> Option<ResourceName> {
+    if text.starts_with("system-") {
+        problems.warning(
+            place.clone(),
+            Code::Preempts,
+            format!("pods of the class {} evict other pods from full nodes", quoted(text)),
+            "use a class with preemptionPolicy: Never and a value of at most 0",
+        );
+    }
+    object_name(place, "a PriorityClass", text, problems)
 }
 
 /// A quantity with the place it stands at.
@@ -144,8 +198,24 @@ pub fn resources(
 ) -> Resources {
     let defaults = Resources::default();
     let (cpu_request, cpu_limit) = pair("CPU", cpu, defaults.cpu_request, problems);
+    let memory_limit_place = memory.1.as_ref().map(|(place, _)| place.clone());
     let (memory_request, memory_limit) = pair("memory", memory, defaults.memory_request, problems);
+    if let (Some(place), Some(limit)) = (memory_limit_place, &memory_limit) {
+        check_tightness(place, limit, problems);
+    }
     Resources { cpu_request, memory_request, cpu_limit, memory_limit }
+}
+
+/// runc needs 6 to 10 MiB for a moment while it starts a container. Whether a lower limit is enough depends on the node.
+fn check_tightness(place: Place, limit: &Quantity, problems: &mut Problems) {
+    if Nanos::parse(&limit.0) < Nanos::parse("10Mi") {
+        problems.warning(
+            place,
+            Code::TightLimit,
+            format!("with a memory limit of {} containers may be killed while they start", limit.0),
+            "raise it to 10Mi or more, or leave it out",
+        );
+    }
 }
 
 fn pair(
@@ -162,7 +232,7 @@ fn pair(
     let limit = Quantity(limit_text);
     match request {
         None => {
-            let default_fits = Nanos::parse(&default.0).is_some_and(|default| default <= limit_value);
+            let default_fits = Nanos::parse(&default.0).is_ok_and(|default| default <= limit_value);
             (if default_fits { default } else { limit.clone() }, Some(limit))
         }
         Some((_, text, value)) => {
@@ -180,16 +250,90 @@ fn pair(
 }
 
 fn quantity(place: Place, text: String, problems: &mut Problems) -> Option<(Place, String, Nanos)> {
-    match Nanos::parse(&text) {
-        Some(value) => Some((place, text, value)),
-        None => {
-            problems.error(
-                place,
-                Code::InvalidQuantity,
-                format!("{text:?} is not a quantity"),
-                "write a number with a unit, such as 50m, 0.05, 10Mi or 1Gi",
-            );
-            None
+    let (message, remedy) = match Nanos::parse(&text) {
+        Ok(value) => return Some((place, text, value)),
+        Err(NotAQuantity::Malformed) => {
+            ("is not a quantity", "write a number with a unit, such as 50m, 0.05, 10Mi or 1Gi")
         }
+        Err(NotAQuantity::Negative) => ("is negative", "write 0 or more"),
+    };
+    problems.error(place, Code::InvalidQuantity, format!("{} {message}", quoted(&text)), remedy);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: Option<&str>, reference: &str) -> ImageEntry {
+        ImageEntry {
+            place: Place::key("x"),
+            name: name.map(|name| (Place::key("x"), ResourceName::parse(name).expect("a name"))),
+            reference: Some(ImageReference::parse(reference).unwrap_or_else(|error| panic!("{}", error.message))),
+        }
+    }
+
+    fn names(entries: Vec<ImageEntry>) -> Vec<String> {
+        let mut problems = Problems::default();
+        let images = name_images(entries, &mut problems);
+        assert!(problems.into_vec().is_empty());
+        images.iter().map(|image| image.name.to_string()).collect()
+    }
+
+    #[test]
+    fn names_come_from_the_repository_and_stay_when_the_tag_changes() {
+        let with = |tag: &str| {
+            let app = format!("ghcr.io/acme/My_app.web:{tag}").to_lowercase();
+            names(vec![entry(None, "nginx:1"), entry(None, &app), entry(None, &format!("nginx:{tag}"))])
+        };
+        assert_eq!(with("2"), ["nginx", "my-app-web", "nginx-2"]);
+        assert_eq!(with("2"), with("3"));
+    }
+
+    #[test]
+    fn names_never_meet_those_that_the_user_gave_nor_that_of_the_init_container() {
+        let given = vec![
+            entry(None, "a/app"),
+            entry(None, "b/app"),
+            entry(Some("app-2"), "c/app"),
+            entry(Some("app"), "d/app"),
+            entry(None, "acme/install-holder"),
+        ];
+        assert_eq!(names(given), ["app-3", "app-4", "app-2", "app", "install-holder-2"]);
+    }
+
+    #[test]
+    fn long_names_are_cut_apart_and_leave_room_for_a_number() {
+        let long = "x".repeat(200);
+        let names = names(vec![
+            entry(None, &format!("a/{long}")),
+            entry(None, &format!("b/{long}")),
+            entry(None, &format!("a/{long}y")),
+        ]);
+        assert_eq!(names[1], format!("{}-2", names[0]));
+        assert_ne!(names[0], names[2]);
+        assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
+    }
+
+    fn quantities(cpu: (Option<&str>, Option<&str>)) -> (Resources, Vec<Code>) {
+        let placed = |text: Option<&str>| text.map(|text| (Place::key("x"), text.to_owned()));
+        let mut problems = Problems::default();
+        let resources = resources((placed(cpu.0), placed(cpu.1)), (None, None), &mut problems);
+        (resources, problems.into_vec().iter().map(|problem| problem.code).collect())
+    }
+
+    #[test]
+    fn a_default_request_never_exceeds_a_given_limit() {
+        let (resources, problems) = quantities((None, Some("500u")));
+        assert_eq!((resources.cpu_request.0.as_str(), problems.len()), ("500u", 0));
+        let (resources, _) = quantities((None, Some("1")));
+        assert_eq!(resources.cpu_request.0, "1m");
+    }
+
+    #[test]
+    fn a_given_request_above_the_limit_is_refused() {
+        assert_eq!(quantities((Some("51m"), Some(".05"))).1, [Code::LimitBelowRequest]);
+        assert_eq!(quantities((Some("50m"), Some(".05"))).1, []);
+        assert_eq!(quantities((Some("-1"), Some("x"))).1, [Code::InvalidQuantity, Code::InvalidQuantity]);
     }
 }

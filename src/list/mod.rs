@@ -5,14 +5,16 @@
 //!                          └─► flat: IMAGES, … ───────────┴─► reader + checks ─► Config, or every problem at once
 //! ```
 //! - [`tree`]: a document in which every value knows its line
-//! - [`reader`]: reading a tree while collecting problems
+//! - [`reader`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two notations
-//! - [`group`], [`placement`], [`refresh`]: the checks that both share
+//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`]: the checks that both share
 //! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the types that come out
 
+mod affinity;
 pub mod config;
 pub mod flat;
 mod group;
+mod labels;
 pub mod names;
 mod placement;
 pub mod problem;
@@ -23,13 +25,16 @@ mod refresh;
 pub mod schedule;
 mod suggest;
 mod tree;
+mod typed;
 pub mod yaml;
 
 use std::collections::BTreeMap;
 
 pub use config::Config;
+use names::ResourceName;
+use problem::quoted;
 pub use problem::{Code, Problem, Severity};
-use reader::{At, Place, Problems};
+use reader::{Place, Problems};
 
 /// The label whose value `"true"` makes a ConfigMap an image list.
 pub const IMAGE_LIST_LABEL: &str = "kube-prepull.io/image-list";
@@ -60,13 +65,15 @@ pub struct Parsed {
 /// Parses a list. All problems are reported at once.
 pub fn parse(list: &ListData) -> Parsed {
     let mut problems = Problems::default();
+    check_identity(list, &mut problems);
     let config = match notation(list, &mut problems) {
         Some(Notation::Yaml(text)) => yaml::parse(text, list, &mut problems),
         Some(Notation::Flat) => flat::parse(list, &mut problems),
         None => None,
     };
-    let rejected = problem::any_error(&problems.0);
-    Parsed { config: config.filter(|_| !rejected), problems: problems.0 }
+    let problems = problems.into_vec();
+    let rejected = problem::any_error(&problems);
+    Parsed { config: config.filter(|_| !rejected), problems }
 }
 
 enum Notation<'a> {
@@ -99,6 +106,7 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
         (Some(text), None) => Some(Notation::Yaml(text)),
         (None, Some(_)) => Some(Notation::Flat),
         (None, None) => {
+            check_keys(list, &[&[yaml::KEY], flat::KEYS].concat(), problems);
             problems.error(
                 Place::key("data"),
                 Code::NoList,
@@ -110,18 +118,37 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
     }
 }
 
-/// Labels for pods. Ours tie a pod to its generation, so a list cannot set them.
-fn pod_labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {
-    let labels = placement::labels(at, problems);
-    for key in labels.keys() {
-        if key.starts_with("kube-prepull.io/") || key.starts_with("app.kubernetes.io/") {
+/// A key that is close to a known one is most likely a misspelling, so it is an error. Others may be there for another
+/// reader of the same ConfigMap.
+fn check_keys(list: &ListData, known: &[&str], problems: &mut Problems) {
+    for key in list.data.keys().filter(|key| !known.contains(&key.as_str())) {
+        let message = format!("there is no key {}", quoted(key));
+        match suggest::did_you_mean(key, known) {
+            Some(remedy) => problems.error(Place::key(key), Code::UnknownKey, message, remedy),
+            None => problems.warning(
+                Place::key(key),
+                Code::UnknownKey,
+                format!("{message}; it has no effect"),
+                "remove it if nothing else reads it",
+            ),
+        }
+    }
+}
+
+/// What the API server sees to in a cluster, and nobody in a file.
+fn check_identity(list: &ListData, problems: &mut Problems) {
+    let name = ResourceName::parse_subdomain(&list.name).map(drop);
+    let namespace = ResourceName::parse(&list.namespace).map(drop);
+    for (path, text, why) in
+        [("metadata.name", &list.name, name.err()), ("metadata.namespace", &list.namespace, namespace.err())]
+    {
+        if let Some(why) = why {
             problems.error(
-                at.inside(key),
-                Code::Conflict,
-                format!("{key:?} is one of the labels that kube-prepull sets itself"),
-                "choose another key",
+                Place::key(path),
+                Code::InvalidName,
+                format!("{} cannot stand here: it {why}", quoted(text)),
+                "use lower case letters, digits and '-'",
             );
         }
     }
-    labels
 }

@@ -60,16 +60,6 @@ impl ResourceName {
 }
 
 impl ObjectName {
-    /// Checks the text.
-    ///
-    /// # Errors
-    /// What the name breaks.
-    pub fn parse(text: &str) -> Result<Self, NotAName> {
-        check_length(text, MAX_OBJECT_NAME)?;
-        text.split('.').try_for_each(check_label)?;
-        Ok(Self(text.to_owned()))
-    }
-
     /// The beginning of a name that may be too long, made unmistakable by a hash of the whole.
     pub fn shortened(text: &str) -> Self {
         Self(shortened(text, MAX_OBJECT_NAME))
@@ -92,6 +82,7 @@ pub fn shortened(text: &str, max: usize) -> String {
 }
 
 fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
+    // Characters, since that is what the user counts; what is not ASCII is refused in any case.
     match text.chars().count() {
         0 => Err(NotAName("is empty".to_owned())),
         length if length > max => Err(NotAName(format!("has {length} characters, and {max} is the limit"))),

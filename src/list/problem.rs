@@ -59,6 +59,55 @@ pub enum Code {
     WrongNamespace,
     /// A key of kubernetes-image-puller that has no meaning here.
     Ignored,
+    /// A name that is used shortened, since the names made from it would be too long.
+    Shortened,
+    /// A memory limit that is so tight that containers are killed at their start.
+    TightLimit,
+    /// A PriorityClass whose pods evict other pods from full nodes.
+    Preempts,
+    /// Required node affinity with a term that no node meets.
+    SelectsNothing,
+    /// More problems than anybody reads at once; the rest is only counted.
+    TooManyProblems,
+}
+
+impl Code {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 26] = [
+        Self::NoList,
+        Self::BothNotations,
+        Self::EmptyList,
+        Self::InvalidYaml,
+        Self::InvalidJson,
+        Self::TooLarge,
+        Self::UnknownKey,
+        Self::DuplicateKey,
+        Self::MissingKey,
+        Self::WrongType,
+        Self::InvalidValue,
+        Self::OutOfRange,
+        Self::InvalidName,
+        Self::DuplicateName,
+        Self::InvalidReference,
+        Self::DuplicateImage,
+        Self::InvalidQuantity,
+        Self::LimitBelowRequest,
+        Self::Conflict,
+        Self::WrongNamespace,
+        Self::Ignored,
+        Self::Shortened,
+        Self::TightLimit,
+        Self::Preempts,
+        Self::SelectsNothing,
+        Self::TooManyProblems,
+    ];
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The derived name of the variant is the code.
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 /// One thing that is wrong with a list.
@@ -87,6 +136,15 @@ impl fmt::Display for Problem {
             write!(f, " (line {line})")?;
         }
         write!(f, ": {}; {}", self.message, self.remedy)
+    }
+}
+
+/// A text of the user's in quotes, cut where it is longer than anybody reads in a message.
+pub(super) fn quoted(text: &str) -> String {
+    const MAX: usize = 100;
+    match text.char_indices().nth(MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} characters)", &text[..end], text.chars().count()),
     }
 }
 

@@ -1,76 +1,97 @@
-//! Kubernetes quantities, compared exactly (apimachinery's `resource.Quantity`: a decimal number with a binary suffix, a
-//! decimal suffix or an exponent).
+//! Kubernetes quantities, compared across their notations (apimachinery's `resource.ParseQuantity`: a decimal number with a
+//! binary suffix, a decimal suffix or an exponent). Up to 19 significant digits the comparison is exact.
 
 /// A quantity in billionths, the finest step that Kubernetes keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(i128);
 
-const NANOS: i128 = 1_000_000_000;
-/// Kubernetes caps quantities at 2^63-1; digits beyond this many cannot be meant.
+/// Digits of billionths.
+const NANO_DIGITS: i64 = 9;
+/// Kubernetes caps every quantity at 2^63-1.
+const CAP: i128 = i64::MAX as i128 * 1_000_000_000;
+/// As many significant digits as the cap has, and few enough that a binary suffix keeps them within 128 bits; of longer
+/// numbers the rest only decides the rounding.
 const MAX_DIGITS: usize = 19;
 
+/// Why a text is not a quantity that a resource can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotAQuantity {
+    /// Kubernetes does not understand it.
+    Malformed,
+    /// Kubernetes understands it, but no resource may be negative.
+    Negative,
+}
+
 impl Nanos {
-    /// Parses a quantity; a fraction finer than a billionth is rounded up, as Kubernetes does.
+    /// Parses a quantity as Kubernetes does: a fraction finer than a billionth is rounded up, and what is above 2^63-1 is
+    /// that. One thing is stricter: there must be a digit, where Kubernetes reads `Mi` and `.` as 0.
     ///
-    /// Returns `None` where Kubernetes would refuse it or where it is negative, which no resource may be.
-    pub fn parse(text: &str) -> Option<Self> {
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, suffix) = text.split_at(end);
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
-            return None;
-        }
-        if whole.len() + fraction.len() > MAX_DIGITS {
-            return None;
-        }
-        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-        let scale = 10i128.pow(u32::try_from(fraction.len()).ok()?);
-        let nanos = match multiplier(suffix)? {
-            Multiplier::Times(factor) => {
-                digits.checked_mul(NANOS)?.checked_mul(factor)?.checked_add(scale - 1)? / scale
-            }
-            Multiplier::Divided(factor) => {
-                let divisor = scale.checked_mul(factor)?;
-                digits.checked_mul(NANOS)?.checked_add(divisor - 1)? / divisor
-            }
+    /// # Errors
+    /// Where Kubernetes would refuse it, for a resource of a container at least.
+    pub fn parse(text: &str) -> Result<Self, NotAQuantity> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        Some(Self(nanos))
+        let nanos = unsigned_nanos(unsigned).ok_or(NotAQuantity::Malformed)?;
+        if negative && nanos > 0 { Err(NotAQuantity::Negative) } else { Ok(Self(nanos)) }
     }
 }
 
-enum Multiplier {
-    Times(i128),
-    Divided(i128),
+fn unsigned_nanos(text: &str) -> Option<i128> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    let (factor, exponent) = unit(suffix)?;
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_start_matches('0');
+    let (kept, rest) = significant.split_at(significant.len().min(MAX_DIGITS));
+    // The value is `kept` (and something more, where there is a rest) times 10 to this power.
+    let power = exponent + rest.len() as i64 - fraction.len() as i64 + NANO_DIGITS;
+    let more = rest.contains(|c| c != '0');
+    scaled(kept.parse().unwrap_or(0), factor, power, more)
 }
 
-fn multiplier(suffix: &str) -> Option<Multiplier> {
-    use Multiplier::{Divided, Times};
+/// `number` × `factor` × 10^`power`, rounded up and capped.
+fn scaled(number: i128, factor: i128, power: i64, more: bool) -> Option<i128> {
+    let product = number * factor;
+    if product == 0 {
+        return Some(0);
+    }
+    let nanos = match u32::try_from(power) {
+        Ok(power) => 10i128.checked_pow(power).and_then(|scale| product.checked_mul(scale)).unwrap_or(CAP),
+        Err(_) => match u32::try_from(-power).ok().and_then(|power| 10i128.checked_pow(power)) {
+            Some(scale) => product / scale + i128::from(product % scale > 0 || more),
+            None => 1,
+        },
+    };
+    Some(nanos.min(CAP))
+}
+
+/// A factor and a power of ten.
+fn unit(suffix: &str) -> Option<(i128, i64)> {
     Some(match suffix {
-        "" => Times(1),
-        "n" => Divided(1_000_000_000),
-        "u" => Divided(1_000_000),
-        "m" => Divided(1000),
-        "k" => Times(1000),
-        "M" => Times(10i128.pow(6)),
-        "G" => Times(10i128.pow(9)),
-        "T" => Times(10i128.pow(12)),
-        "P" => Times(10i128.pow(15)),
-        "E" => Times(10i128.pow(18)),
-        "Ki" => Times(1 << 10),
-        "Mi" => Times(1 << 20),
-        "Gi" => Times(1 << 30),
-        "Ti" => Times(1 << 40),
-        "Pi" => Times(1 << 50),
-        "Ei" => Times(1 << 60),
-        _ => {
-            let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-            let power = 10i128.pow(exponent.unsigned_abs().min(18));
-            match exponent {
-                -18..0 => Divided(power),
-                0..=18 => Times(power),
-                _ => return None,
-            }
-        }
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        "" => (1, 0),
+        "k" => (1, 3),
+        "M" => (1, 6),
+        "G" => (1, 9),
+        "T" => (1, 12),
+        "P" => (1, 15),
+        "E" => (1, 18),
+        "Ki" => (1 << 10, 0),
+        "Mi" => (1 << 20, 0),
+        "Gi" => (1 << 30, 0),
+        "Ti" => (1 << 40, 0),
+        "Pi" => (1 << 50, 0),
+        "Ei" => (1 << 60, 0),
+        // Kubernetes reads the exponent as a number of 32 bits.
+        _ => (1, suffix.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?.into()),
     })
 }
 
@@ -87,32 +108,54 @@ mod tests {
             ("1Mi", "1048576"),
             ("0.5Gi", "512Mi"),
             ("1e3", "1k"),
+            ("1e+3", "1k"),
+            ("+5Mi", "5Mi"),
+            ("-0", "0"),
             ("1E", "1000P"),
             ("2e-3", "2m"),
             ("1.", "1"),
+            ("0000000000000000000000000000001", "1"),
+            ("1.0000000000000000000000000000000000000000", "1"),
+            ("0.0000000001", "1n"),
+            ("1.0000000001", "1.000000001"),
+            ("1e-99", "1n"),
+            ("10E", "9223372036854775807"),
+            ("1e99", "9223372036854775807"),
+            ("99999999999999999999999999999999999999999999999999Ei", "9223372036854775807"),
         ] {
             assert_eq!(Nanos::parse(one), Nanos::parse(same), "{one} and {same}");
-            assert!(Nanos::parse(one).is_some(), "{one}");
+            assert!(Nanos::parse(one).is_ok(), "{one}");
         }
         assert!(Nanos::parse("10Mi") < Nanos::parse("10.1Mi"));
     }
 
     #[test]
     fn what_kubernetes_refuses_is_refused() {
-        for bad in ["", ".", "Mi", "-1", "1 Mi", "1mi", "1.2.3", "ten", "1e99", "1Kib"] {
-            assert_eq!(Nanos::parse(bad), None, "{bad:?}");
+        for bad in
+            ["", ".", "Mi", "+", "1 Mi", "1mi", "1.2.3", "ten", "1Kib", "1e", "1ei", "1e99999999999", "--1", "٣", "1_0"]
+        {
+            assert_eq!(Nanos::parse(bad), Err(NotAQuantity::Malformed), "{bad:?}");
+        }
+        for negative in ["-1", "-.5Mi", "-1e-99"] {
+            assert_eq!(Nanos::parse(negative), Err(NotAQuantity::Negative), "{negative:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_text_is_parsed_or_refused_without_a_panic(text in "[0-9.]{0,22}[a-zA-Z0-9-]{0,6}") {
+        fn any_text_is_parsed_or_refused_without_a_panic(text in "[-+]?[0-9.]{0,50}[a-zA-Z0-9+-]{0,6}") {
             let _ = Nanos::parse(&text);
         }
 
         #[test]
         fn milli_is_a_thousandth(n in 0u32..1_000_000) {
             prop_assert_eq!(Nanos::parse(&format!("{n}m")), Nanos::parse(&format!("{}.{:03}", n / 1000, n % 1000)));
+        }
+
+        #[test]
+        fn a_larger_number_is_never_less(n in 0u64..u64::MAX / 2, more in 0u64..1_000_000, suffix in "(n|u|m|k|M|Ki|Mi|Gi|e3|e-5)?") {
+            let (less, larger) = (format!("{n}{suffix}"), format!("{}{suffix}", n + more));
+            prop_assert!(Nanos::parse(&less) <= Nanos::parse(&larger), "{} and {}", less, larger);
         }
     }
 }

@@ -2,16 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::problem::{Code, Problem, Severity};
+use super::problem::{Code, Problem, Severity, quoted};
 use super::suggest;
 use super::tree::{Key, Node, Value};
 
+/// The most problems that are told one by one.
+const MAX_PROBLEMS: usize = 1000;
+/// The most characters of a path or a message; only a nonsensical key makes longer ones.
+const MAX_TEXT: usize = 600;
+
 /// The problems found so far.
 #[derive(Debug, Default)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    found: Vec<Problem>,
+    /// How many there are beyond [`MAX_PROBLEMS`], and whether any of them is an error.
+    beyond: usize,
+    beyond_has_error: bool,
+}
 
 /// Where something stands: a path, and a line where there are lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +48,35 @@ impl Problems {
     }
 
     fn push(&mut self, severity: Severity, place: Place, code: Code, message: String, remedy: String) {
-        self.0.push(Problem { severity, code, path: place.path, line: place.line, message, remedy });
+        if self.found.len() >= MAX_PROBLEMS {
+            self.beyond += 1;
+            self.beyond_has_error |= severity == Severity::Error;
+            return;
+        }
+        let (path, message) = (bounded(place.path), bounded(message));
+        self.found.push(Problem { severity, code, path, line: place.line, message, remedy });
+    }
+
+    /// All of them, in the order of the text; those beyond the limit as a number.
+    pub fn into_vec(mut self) -> Vec<Problem> {
+        if self.beyond > 0 {
+            self.found.push(Problem {
+                severity: if self.beyond_has_error { Severity::Error } else { Severity::Warning },
+                code: Code::TooManyProblems,
+                path: "data".to_owned(),
+                line: None,
+                message: format!("there are {} more problems than these {MAX_PROBLEMS}", self.beyond),
+                remedy: "correct these first".to_owned(),
+            });
+        }
+        self.found
+    }
+}
+
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -52,6 +87,8 @@ pub struct At<'a> {
     path: String,
     /// Whether the lines mean anything to the user.
     lines: bool,
+    /// Whether this is a whole document, in which paths begin anew.
+    document: bool,
 }
 
 /// The entries of a mapping whose keys are all known and stand once.
@@ -63,12 +100,17 @@ pub struct Fields<'a> {
 impl<'a> At<'a> {
     /// The whole document of a key whose text has lines.
     pub fn document(key: &str, node: &'a Node) -> Self {
-        Self { node, path: key.to_owned(), lines: true }
+        Self { node, path: key.to_owned(), lines: true, document: true }
     }
 
-    /// The JSON of a flat key.
-    pub fn json(key: &str, node: &'a Node) -> Self {
-        Self { node, path: key.to_owned(), lines: false }
+    /// The JSON of a flat key, `lines` where it stands on several.
+    pub fn json(key: &str, node: &'a Node, lines: bool) -> Self {
+        Self { node, path: key.to_owned(), lines, document: false }
+    }
+
+    /// The node that stands here.
+    pub(super) fn node(&self) -> &'a Node {
+        self.node
     }
 
     /// Where this stands.
@@ -141,8 +183,7 @@ impl<'a> At<'a> {
             self.wrong_type(problems, "a list");
             return Vec::new();
         };
-        let at = |(index, node)| At { node, path: format!("{}[{index}]", self.path), lines: self.lines };
-        nodes.iter().enumerate().map(at).collect()
+        nodes.iter().enumerate().map(|(index, node)| self.below(node, self.item_path(index))).collect()
     }
 
     /// The entries of the mapping that stands here, of which each key may stand once.
@@ -158,17 +199,48 @@ impl<'a> At<'a> {
                 Some(first) => self.duplicate_key(problems, key, *first),
                 None => {
                     found.insert(&key.name, key.line);
-                    let at = At { node, path: self.child_path(&key.name), lines: self.lines };
-                    unique.push((key.name.as_str(), at));
+                    unique.push((key.name.as_str(), self.below(node, self.child_path(&key.name))));
                 }
             }
         }
         unique
     }
 
+    /// The entries of a mapping as they stand there, also those whose key stands twice; none of anything else.
+    pub(super) fn children(&self) -> Vec<(&'a str, At<'a>)> {
+        let Value::Mapping(entries) = &self.node.value else { return Vec::new() };
+        let child = |(key, node): &'a (Key, Node)| (key.name.as_str(), self.below(node, self.child_path(&key.name)));
+        entries.iter().map(child).collect()
+    }
+
+    /// The value of a key, or where it would stand if it were there.
+    pub fn child(&self, key: &str) -> At<'a> {
+        let node = match &self.node.value {
+            Value::Mapping(entries) => entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node),
+            _ => None,
+        };
+        self.below(node.unwrap_or(self.node), self.child_path(key))
+    }
+
+    /// An item, or where it would stand if it were there.
+    pub fn item(&self, index: usize) -> At<'a> {
+        let node = match &self.node.value {
+            Value::Sequence(nodes) => nodes.get(index),
+            _ => None,
+        };
+        self.below(node.unwrap_or(self.node), self.item_path(index))
+    }
+
+    fn below(&self, node: &'a Node, path: String) -> At<'a> {
+        At { node, path, lines: self.lines, document: false }
+    }
+
     fn child_path(&self, name: &str) -> String {
-        let separator = if self.lines && !self.path.contains(':') { ": " } else { "." };
-        format!("{}{separator}{name}", self.path)
+        format!("{}{}{name}", self.path, if self.document { ": " } else { "." })
+    }
+
+    fn item_path(&self, index: usize) -> String {
+        format!("{}[{index}]", self.path)
     }
 
     fn duplicate_key(&self, problems: &mut Problems, key: &Key, first: Option<u64>) {
@@ -180,7 +252,7 @@ impl<'a> At<'a> {
         problems.error(
             place,
             Code::DuplicateKey,
-            format!("the key {:?} stands here twice{where_first}", key.name),
+            format!("the key {} stands here twice{where_first}", quoted(&key.name)),
             "keep one of them",
         );
     }
@@ -200,58 +272,17 @@ impl<'a> At<'a> {
             problems.error(
                 at.place(),
                 Code::UnknownKey,
-                format!("there is no key {name:?}"),
+                format!("there is no key {}", quoted(name)),
                 suggest::remedy(name, known),
             );
         }
         Some(Fields { place: self.place(), entries: fields })
     }
 
-    /// A mapping of texts to texts.
-    pub fn text_map(&self, problems: &mut Problems) -> BTreeMap<String, String> {
-        let mut map = BTreeMap::new();
-        for (key, at) in self.entries(problems) {
-            if let Some(text) = at.text(problems) {
-                map.insert(key.to_owned(), text.to_owned());
-            }
-        }
-        map
-    }
-
-    /// A type of the Kubernetes API. Keys that it does not have are errors, though the API's own decoders ignore them.
-    pub fn typed<T: DeserializeOwned + Serialize>(&self, problems: &mut Problems) -> Option<T> {
-        let json = self.node.to_json();
-        let value: T = match serde_path_to_error::deserialize(&json) {
-            Ok(value) => value,
-            Err(error) => {
-                let inner = error.path().to_string();
-                problems.error(
-                    self.inside(&inner),
-                    Code::WrongType,
-                    error.inner().to_string(),
-                    "see the Kubernetes API reference for this field",
-                );
-                return None;
-            }
-        };
-        let understood = serde_json::to_value(&value).unwrap_or_default();
-        let mut unknown = Vec::new();
-        unknown_paths(&json, &understood, String::new(), &mut unknown);
-        for path in &unknown {
-            problems.error(
-                self.inside(path),
-                Code::UnknownKey,
-                "the Kubernetes API has no such field here",
-                "check its spelling and indentation",
-            );
-        }
-        unknown.is_empty().then_some(value)
-    }
-
-    /// The place of a path below this node.
-    pub fn inside(&self, path: &str) -> Place {
-        let separator = if path.is_empty() || path == "." || path.starts_with('[') { "" } else { "." };
-        Place { path: format!("{}{separator}{}", self.path, path.trim_matches('.')), line: self.place().line }
+    /// A mapping of texts to texts; each with its place.
+    pub fn texts(&self, problems: &mut Problems) -> Vec<(&'a str, &'a str, Place)> {
+        let entries = self.entries(problems);
+        entries.into_iter().filter_map(|(key, at)| Some((key, at.text(problems)?, at.place()))).collect()
     }
 }
 
@@ -272,27 +303,31 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The paths of `json` that are not in `understood`; empty values do not count, since the API leaves them out.
-fn unknown_paths(json: &serde_json::Value, understood: &serde_json::Value, path: String, unknown: &mut Vec<String>) {
-    use serde_json::Value;
-    match (json, understood) {
-        (Value::Object(given), known) => {
-            for (key, value) in given {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match known.get(key) {
-                    Some(known) => unknown_paths(value, known, inner, unknown),
-                    None if value.is_null() => {}
-                    None => unknown.push(inner),
-                }
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_problems_the_rest_is_counted() {
+        let mut problems = Problems::default();
+        for _ in 0..MAX_PROBLEMS {
+            problems.warning(Place::key("x"), Code::Ignored, "", "");
         }
-        (Value::Array(given), known) => {
-            for (index, value) in given.iter().enumerate() {
-                if let Some(known) = known.get(index) {
-                    unknown_paths(value, known, format!("{path}[{index}]"), unknown);
-                }
-            }
-        }
-        _ => {}
+        problems.error(Place::key("x"), Code::InvalidName, "", "");
+        problems.warning(Place::key("x"), Code::Ignored, "", "");
+        let found = problems.into_vec();
+        assert_eq!(found.len(), MAX_PROBLEMS + 1);
+        let last = found.last().expect("there are problems");
+        assert_eq!((last.severity, last.code), (Severity::Error, Code::TooManyProblems));
+        assert!(last.message.contains("2 more"), "{}", last.message);
+    }
+
+    #[test]
+    fn a_place_below_what_is_not_there_has_the_line_of_what_is() {
+        let node = Node::from_yaml("a:\n  b:\n    - c: 1\n").expect("valid YAML");
+        let at = At::document("doc", &node);
+        let line = |at: &At| (at.place().path, at.place().line);
+        assert_eq!(line(&at.child("a").child("b").item(0).child("c")), ("doc: a.b[0].c".to_owned(), Some(3)));
+        assert_eq!(line(&at.child("a").child("x").item(7)), ("doc: a.x[7]".to_owned(), Some(2)));
     }
 }

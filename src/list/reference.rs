@@ -5,6 +5,8 @@ use std::fmt;
 use oci_spec::distribution::{ParseError, Reference};
 use serde::{Serialize, Serializer};
 
+use super::problem::quoted;
+
 /// A reference as the user spells it, known to be well formed (the grammar of the distribution project's `reference`
 /// package).
 #[derive(Clone, Debug)]
@@ -19,9 +21,14 @@ impl ImageReference {
     /// # Errors
     /// What is wrong with it, and how to put it right.
     pub fn parse(text: &str) -> Result<Self, NotAReference> {
-        match text.parse::<Reference>() {
-            Ok(parsed) => Ok(Self { spelling: text.to_owned(), parsed }),
-            Err(error) => Err(NotAReference::new(text, &error)),
+        // Longer than any reference can be; the grammar is not asked about whole books.
+        if text.len() > MAX_REFERENCE {
+            return Err(NotAReference::new(text, &ParseError::NameTooLong));
+        }
+        let parsed = text.parse::<Reference>().map_err(|error| NotAReference::new(text, &error))?;
+        match beyond_the_grammar(text, &parsed) {
+            Some(wrong) => Err(wrong),
+            None => Ok(Self { spelling: text.to_owned(), parsed }),
         }
     }
 
@@ -30,9 +37,15 @@ impl ImageReference {
         &self.spelling
     }
 
-    /// The same image always has the same normal form: with registry, `library/` and tag where they were left out.
+    /// The same image always has the same normal form: with registry, `library/` and tag where they were left out, and
+    /// without the tag where there is a digest, since the digest alone decides what is pulled.
     pub fn normal_form(&self) -> String {
-        self.parsed.whole()
+        let (registry, repository) = (self.parsed.registry(), self.parsed.repository());
+        match (self.parsed.digest(), self.parsed.tag()) {
+            (Some(digest), _) => format!("{registry}/{repository}@{digest}"),
+            (None, Some(tag)) => format!("{registry}/{repository}:{tag}"),
+            (None, None) => format!("{registry}/{repository}"),
+        }
     }
 
     /// Whether the reference names a digest, which can never move.
@@ -67,6 +80,29 @@ impl Serialize for ImageReference {
     }
 }
 
+/// A registry's name of 253 characters, a repository of 255, a tag of 128 and the longest digest, sha512, fit into it.
+const MAX_REFERENCE: usize = 1024;
+
+/// What kubelets refuse though the library's grammar has it: they use the distribution project's `reference` package, whose
+/// `\w` is ASCII, whose digests are lower case, and whose `ParseNormalizedNamed` refuses repositories that look like an
+/// image's identifier.
+fn beyond_the_grammar(text: &str, parsed: &Reference) -> Option<NotAReference> {
+    if !text.is_ascii() {
+        return Some(NotAReference::new(text, &ParseError::ReferenceInvalidFormat));
+    }
+    if parsed.repository().contains(|c: char| c.is_ascii_uppercase()) {
+        return Some(NotAReference::new(text, &ParseError::NameContainsUppercase));
+    }
+    if parsed.digest().is_some_and(|digest| digest.contains(|c: char| c.is_ascii_uppercase())) {
+        return Some(NotAReference::new(text, &ParseError::DigestInvalidFormat));
+    }
+    let identifier = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    identifier.then(|| NotAReference {
+        message: format!("{} is not an image reference: it is an image's identifier", quoted(text)),
+        remedy: "name the image as it is pulled, such as ghcr.io/acme/app@sha256:…".to_owned(),
+    })
+}
+
 /// Why a text is no image reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotAReference {
@@ -82,28 +118,42 @@ impl NotAReference {
             _ if text.is_empty() => ("it is empty", "name an image, such as nginx:1.27"),
             _ if text.contains(char::is_whitespace) => ("it contains white space", "remove the white space"),
             _ if text.contains("://") => ("it begins with a scheme", "leave out everything up to and with ://"),
-            _ if repository_has_upper_case(text) => (
-                "the repository has upper case letters",
-                "write the repository in lower case; only tags may have upper case letters",
-            ),
             ParseError::NameTooLong => {
                 ("the name is longer than 255 characters", "check that this is one reference only")
             }
-            ParseError::TagInvalidFormat => (
+            _ if !text.is_ascii() => (
+                "it holds a character that no reference may hold",
+                "use letters without accents, digits, '.', '_', '-' and '/'",
+            ),
+            ParseError::NameContainsUppercase => UPPER_CASE,
+            _ if repository_has_upper_case(text) => UPPER_CASE,
+            _ if text.starts_with('[') => {
+                ("the registry is an IPv6 address", "give the registry a name, and write that name here")
+            }
+            _ if is_name(text.split_once('@').map(|(name, _)| name)) => {
+                ("the digest is malformed", "write the digest as @sha256: and 64 hexadecimal digits in lower case")
+            }
+            _ if is_name(text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map(|(name, _)| name)) => (
                 "the tag is malformed",
                 "a tag has at most 128 letters, digits, '_', '.' and '-', and begins with none of '.' and '-'",
-            ),
-            _ if text.contains('@') => (
-                "the digest or the name before it is malformed",
-                "write the digest as @sha256: and 64 hexadecimal digits",
             ),
             _ => {
                 ("it is malformed", "write it as [registry/]repository[:tag][@sha256:…], such as ghcr.io/acme/app:1.0")
             }
         };
-        Self { message: format!("{text:?} is not an image reference: {why}"), remedy: remedy.to_owned() }
+        Self { message: format!("{} is not an image reference: {why}", quoted(text)), remedy: remedy.to_owned() }
     }
 }
+
+/// Whether what stands before a malformed tag or digest is good, so that these are what is wrong.
+fn is_name(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.parse::<Reference>().is_ok())
+}
+
+const UPPER_CASE: (&str, &str) = (
+    "the repository has upper case letters",
+    "write the repository in lower case; only tags may have upper case letters",
+);
 
 /// Looks at everything after the registry and before tag and digest; the parser only says "malformed" to upper case.
 fn repository_has_upper_case(text: &str) -> bool {
@@ -130,6 +180,21 @@ mod tests {
         assert_eq!(short.as_str(), "nginx");
         assert_eq!(short.normal_form(), parse("docker.io/library/nginx:latest").normal_form());
         assert_ne!(short.normal_form(), parse("nginx:1.27").normal_form());
+        for same in ["docker.io/nginx", "index.docker.io/library/nginx", "library/nginx:latest", "nginx:latest"] {
+            assert_eq!(short.normal_form(), parse(same).normal_form(), "{same}");
+        }
+        for other in ["ghcr.io/nginx", "acme/nginx", "localhost/nginx", "docker.io:443/library/nginx"] {
+            assert_ne!(short.normal_form(), parse(other).normal_form(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_digest_decides_whatever_the_tag_beside_it_says() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let form = |text: &str| parse(&format!("{text}@{digest}")).normal_form();
+        assert_eq!(form("nginx:1.27"), form("docker.io/library/nginx"));
+        assert_ne!(form("nginx"), form("acme/nginx"));
+        assert_ne!(form("nginx"), parse("nginx").normal_form());
     }
 
     #[test]
@@ -155,11 +220,41 @@ mod tests {
             ("https://ghcr.io/a", "scheme"),
             ("ghcr.io/Acme/app", "upper case"),
             ("nginx@sha256:abc", "digest"),
-            ("nginx:", "malformed"),
+            ("nginx:", "tag is malformed"),
             (":1", "malformed"),
+            ("ghcr.io/acme//app", "malformed"),
+            ("ghcr.io/acme/app/", "malformed"),
+            ("ghcr.io:port/acme/app", "it is malformed"),
+            ("nginx:.tag", "tag is malformed"),
+            (&format!("nginx:{}", "t".repeat(129)), "malformed"),
+            ("Acme/app", "upper case"),
+            ("nginx:ä", "character"),
+            ("[2001:db8::1]:5000/app", "IPv6"),
+            (&format!("nginx@sha256:{}", "A".repeat(64)), "digest"),
+            (&format!("nginx@sha512:{}", "a".repeat(64)), "digest"),
+            (&format!("nginx@md5:{}", "a".repeat(32)), "digest"),
+            (&"a".repeat(64), "identifier"),
+            (&"a/".repeat(1000), "longer"),
+            (&"a".repeat(300), "longer"),
         ] {
             let error = ImageReference::parse(text).expect_err(text);
             assert!(error.message.contains(why), "{text}: {}", error.message);
+            assert!(error.message.len() < 400, "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn ports_hosts_and_separators_are_accepted() {
+        for good in [
+            "127.0.0.1:5000/a/b/c:v1",
+            "localhost/app",
+            "registry:5000/app",
+            "GHCR.io/acme/app:Tag_1.0-X",
+            "a__b/c.d/e---f",
+            "quay.io/che-incubator/che-code:latest",
+            &format!("app@sha512:{}", "0".repeat(128)),
+        ] {
+            assert_eq!(parse(good).as_str(), good);
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::config::{PullRate, Refresh, RefreshMode};
-use super::problem::Code;
+use super::problem::{Code, quoted};
 use super::reader::{Place, Problems};
 use super::schedule::{CronSchedule, Schedule, parse_interval, parse_zone};
 use super::suggest;
@@ -62,12 +62,21 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
     match mode {
         "Always" => RefreshMode::Always,
         "Recreate" => RefreshMode::Recreate,
+        "OnChange" => {
+            problems.error(
+                place.clone(),
+                Code::InvalidValue,
+                "this version of kube-prepull does not know the mode \"OnChange\" yet",
+                "write Always, or leave the mode out",
+            );
+            RefreshMode::default()
+        }
         _ => {
             problems.error(
                 place.clone(),
                 Code::InvalidValue,
-                format!("there is no mode {mode:?}"),
-                suggest::remedy(mode, &MODES),
+                format!("there is no mode {}", quoted(mode)),
+                suggest::value_remedy(mode, &MODES),
             );
             RefreshMode::default()
         }
@@ -81,7 +90,7 @@ fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> 
             problems.error(
                 place,
                 Code::InvalidValue,
-                format!("{text:?} is not an interval: {error}"),
+                format!("{} is not an interval: {error}", quoted(&text)),
                 "write it as 30m, 6h or 1h 30m",
             );
             return None;
@@ -123,7 +132,13 @@ fn cron((place, pattern): Placed, zone: Option<Placed>, problems: &mut Problems)
     match CronSchedule::parse(&pattern, zone) {
         Ok(cron) => Some(Schedule::Cron(Box::new(cron))),
         Err(error) => {
-            problems.error(place, Code::InvalidValue, format!("{pattern:?} is not a schedule: {error}"), "write five fields: minute, hour, day of the month, month, day of the week; \"0 3 * * 1-5\" is 3 o'clock on working days");
+            problems.error(
+                place,
+                Code::InvalidValue,
+                format!("{} is not a schedule: {error}", quoted(&pattern)),
+                "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 3 o'clock \
+                 on working days",
+            );
             None
         }
     }

@@ -1,11 +1,15 @@
 //! When a list's tags are looked at again: an interval, or cron in a time zone.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
+
+use super::problem::quoted;
 
 /// When refreshes are due.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,12 +55,27 @@ impl CronSchedule {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn parse(pattern: &str, zone: TimeZone) -> Result<Self, String> {
+        if pattern.len() > MAX_PATTERN {
+            return Err(format!("it has more than {MAX_PATTERN} characters"));
+        }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let pattern = parser.parse(pattern).map_err(|error| error.to_string())?;
+        let pattern = parser.parse(pattern).map_err(|error| reason(&error))?;
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         pattern.find_next_occurrence(&probe, false).map_err(|_| "no such time ever comes".to_owned())?;
         Ok(Self { pattern, zone })
     }
+}
+
+/// Room for every minute of the hour and every hour of the day, one by one.
+const MAX_PATTERN: usize = 400;
+
+/// The parser's reason, as the end of a sentence.
+fn reason(error: &CronError) -> String {
+    let text = error.to_string();
+    let text =
+        text.trim_start_matches("Component error: ").trim_start_matches("Invalid pattern: ").trim_end_matches('.');
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Reads an interval such as `90m` or `1h 30m`.
@@ -64,6 +83,10 @@ impl CronSchedule {
 /// # Errors
 /// What is wrong with it.
 pub fn parse_interval(text: &str) -> Result<SignedDuration, String> {
+    const MAX: usize = 100;
+    if text.len() > MAX {
+        return Err(format!("it has more than {MAX} characters"));
+    }
     SignedDuration::from_str(text).map_err(|error| error.to_string())
 }
 
@@ -72,8 +95,12 @@ pub fn parse_interval(text: &str) -> Result<SignedDuration, String> {
 /// # Errors
 /// Where there is no zone of that name.
 pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("there is no time zone {name:?}"))
+    ZONES.get(name).map_err(|_| format!("there is no time zone {}", quoted(name)))
 }
+
+/// The zones that came with the program. What a machine has in /usr/share/zoneinfo differs from one to the next, and a
+/// container made from nothing has none: the verdict on a list must not depend on it.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 #[cfg(test)]
 mod tests {
@@ -120,6 +147,7 @@ mod tests {
         for bad in ["", "every night", "0 0 0 * * *", "61 * * * *", "0 0 31 2 *"] {
             assert!(CronSchedule::parse(bad, TimeZone::UTC).is_err(), "{bad}");
         }
+        assert!(CronSchedule::parse(&"0,".repeat(1000), TimeZone::UTC).is_err());
         assert!(parse_zone("Europe/Atlantis").is_err());
         assert!(parse_interval("soon").is_err());
         assert_eq!(parse_interval("1h"), Ok(SignedDuration::from_hours(1)));

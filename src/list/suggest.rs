@@ -1,7 +1,14 @@
 //! "Did you mean …?"
 
+/// Longer than any key by more than a misspelling adds.
+const MAX_MISSPELLING: usize = 64;
+
 /// The known name that `name` is most likely a misspelling of.
 pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    // Nothing that long is a misspelling, and distances of long texts take time.
+    if name.len() > MAX_MISSPELLING {
+        return None;
+    }
     let folded = name.to_lowercase();
     known
         .iter()
@@ -13,10 +20,17 @@ pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// What to do about an unknown key: the likely spelling, or the keys that there are.
 pub fn remedy(name: &str, known: &[&str]) -> String {
-    match closest(name, known) {
-        Some(candidate) => format!("did you mean {candidate:?}?"),
-        None => format!("the keys here are {}", known.join(", ")),
-    }
+    did_you_mean(name, known).unwrap_or_else(|| format!("the keys here are {}", known.join(", ")))
+}
+
+/// What to do about an unknown value: the likely spelling, or the values that there are.
+pub fn value_remedy(name: &str, known: &[&str]) -> String {
+    did_you_mean(name, known).unwrap_or_else(|| format!("write one of {}", known.join(", ")))
+}
+
+/// The likely spelling as a question.
+pub fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
+    closest(name, known).map(|candidate| format!("did you mean {candidate:?}?"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,10 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::DuplicateKeyPolicy;
 use serde_yaml::{Location, Spanned};
 
+/// Twice the depth of the deepest list, one with an affinity. The parser calls itself once per level with some 30 KB of
+/// stack each time in a debug build, and a thread may have no more than 2 MiB.
+const MAX_DEPTH: usize = 24;
+
 /// A value with its line (`None` where the text has no lines worth naming, as in a flat key's JSON).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -45,7 +49,7 @@ pub enum Value {
     Mapping(Vec<(Key, Node)>),
 }
 
-/// A text that is no YAML: what the parser says, and the line.
+/// A text that is no YAML, or no JSON: what the parser says, and the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotYaml {
     /// What the parser says.
@@ -62,21 +66,19 @@ impl Node {
     pub fn from_yaml(text: &str) -> Result<Self, NotYaml> {
         let options = serde_yaml::options! {
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
-            budget: serde_yaml::budget! { max_depth: 64, max_nodes: 200_000, max_events: 500_000 },
+            budget: serde_yaml::budget! { max_depth: MAX_DEPTH, max_nodes: 200_000, max_events: 500_000 },
         };
-        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(|error| NotYaml {
-            line: error.location().and_then(line),
-            message: first_line(&error.without_snippet().to_string()),
-        })
+        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(NotYaml::from)
     }
 
     /// Parses JSON. Every JSON text is YAML too, so one reader makes both trees, and sees a key that stands twice.
     ///
     /// # Errors
     /// What the parser says, with line and column.
-    pub fn from_json(text: &str) -> Result<Self, String> {
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| error.to_string())?;
-        Self::from_yaml(text).map_err(|error| error.message)
+    pub fn from_json(text: &str) -> Result<Self, NotYaml> {
+        serde_json::from_str::<serde::de::IgnoredAny>(text)
+            .map_err(|error| NotYaml { line: Some(error.line() as u64), message: error.to_string() })?;
+        Self::from_yaml(text)
     }
 
     /// The same as a JSON value; of a key that stands twice the last one counts.
@@ -114,6 +116,24 @@ impl From<Spanned<Value>> for Node {
 fn line(location: Location) -> Option<u64> {
     Some(location.line()).filter(|line| *line > 0)
 }
+
+impl From<serde_yaml::Error> for NotYaml {
+    fn from(error: serde_yaml::Error) -> Self {
+        let error = error.without_snippet();
+        let message = match error {
+            // The parser's own words speak to programmers.
+            serde_yaml::Error::MultipleDocuments { .. } => {
+                "a second document begins here, and a list is one".to_owned()
+            }
+            serde_yaml::Error::Budget { .. } => TOO_MUCH.to_owned(),
+            _ if error.to_string().starts_with("recursion limit") => TOO_MUCH.to_owned(),
+            _ => first_line(&error.to_string()).replace("null into string; use Option<String>", "nothing as a key"),
+        };
+        Self { line: error.location().and_then(line), message }
+    }
+}
+
+const TOO_MUCH: &str = "it is larger, nested more deeply or expands to more aliases than any list needs";
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_owned()
@@ -250,6 +270,8 @@ mod tests {
             bomb.push_str(&format!("a{i}: &a{i} [{row}]\n"));
         }
         assert!(Node::from_yaml(&bomb).is_err());
-        assert!(Node::from_yaml(&"[".repeat(1_000_000)).is_err());
+        for opening in ["[", "{a: ", "- ", "? ", "- ? ", "!x [", "&a ["] {
+            assert!(Node::from_yaml(&opening.repeat(100_000)).is_err(), "{opening:?}");
+        }
     }
 }

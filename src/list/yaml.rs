@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::{Config, Group, GroupName, Placement, PullRate, Refresh, Resources};
 use super::group::{self, ImageEntry, PlacedQuantity};
 use super::names::ResourceName;
-use super::problem::Code;
-use super::reader::{At, Fields, Problems};
+use super::problem::{Code, quoted};
+use super::reader::{At, Fields, Place, Problems};
 use super::tree::Node;
-use super::{ListData, placement, refresh};
+use super::{ListData, affinity, labels, placement, refresh};
 
 /// The key of this notation in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
@@ -32,6 +32,8 @@ pub const GROUP_KEYS: [&str; 12] = [
 ];
 /// The keys of an image that is more than a reference.
 pub const IMAGE_KEYS: [&str; 2] = ["name", "image"];
+/// The keys of a Secret that is more than a name.
+pub const SECRET_KEYS: [&str; 1] = ["name"];
 /// The keys of `refresh`.
 pub const REFRESH_KEYS: [&str; 4] = ["every", "schedule", "timeZone", "mode"];
 /// The keys of `resources`.
@@ -43,10 +45,11 @@ pub const API_VERSION: &str = "kube-prepull.io/v1";
 
 /// Parses the document into a [`Config`], noting every problem; the result counts only where there is no error.
 pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
+    super::check_keys(list, &[KEY], problems);
     let node = match Node::from_yaml(text) {
         Ok(node) => node,
         Err(error) => {
-            let place = super::reader::Place { path: KEY.to_owned(), line: error.line };
+            let place = Place { path: KEY.to_owned(), line: error.line };
             problems.error(place, Code::InvalidYaml, error.message, "correct the YAML at this line");
             return None;
         }
@@ -70,7 +73,7 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         config.pull_rate = pull_rate(at, problems);
     }
     if let Some(at) = fields.get("daemonSetAnnotations") {
-        config.daemon_set_annotations = placement::annotations(at, problems);
+        config.daemon_set_annotations = labels::annotations(at, problems);
     }
     Some(config)
 }
@@ -116,7 +119,7 @@ fn check_api_version(fields: &Fields, problems: &mut Problems) {
         problems.error(
             at.place(),
             Code::InvalidValue,
-            format!("this version of kube-prepull does not know {text:?}"),
+            format!("this version of kube-prepull does not know {}", quoted(text)),
             format!("write {API_VERSION}, or leave the key out"),
         );
     }
@@ -151,8 +154,8 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
         empty(at, problems);
     }
     for item in items {
-        let Some(group) = named_group(&item, problems) else { continue };
-        if !seen.insert(group.name.to_string()) {
+        let Some((has_name, group)) = named_group(&item, problems) else { continue };
+        if has_name && !seen.insert(group.name.to_string()) {
             let remedy = if group.name.is_default() {
                 "the images at the top are the group \"default\": choose another name"
             } else {
@@ -169,9 +172,11 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
     }
 }
 
-fn named_group(at: &At, problems: &mut Problems) -> Option<Group> {
+/// A group, and whether it has a good name.
+fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
     let fields = at.fields(&GROUP_KEYS, problems)?;
     let name = group_name(&fields, problems);
+    let has_name = name.is_some();
     let images = match fields.get_or_null("images") {
         Some(images_at) if !images_at.is_null() => images(images_at, problems),
         Some(images_at) => {
@@ -183,23 +188,27 @@ fn named_group(at: &At, problems: &mut Problems) -> Option<Group> {
             Vec::new()
         }
     };
-    let mut group = plain_group(name?, images);
+    // The rest is checked also where there is no name to keep it under.
+    let mut group = plain_group(name.unwrap_or_else(GroupName::default_group), images);
     group.placement = placement_of(&fields, problems);
     if let Some(at) = fields.get("imagePullSecrets") {
         group.image_pull_secrets = secrets(at, problems);
     }
     group.service_account_name = named(&fields, "serviceAccountName", "a ServiceAccount", problems);
-    group.priority_class_name = named(&fields, "priorityClassName", "a PriorityClass", problems);
+    if let Some(at) = fields.get("priorityClassName") {
+        group.priority_class_name =
+            at.text(problems).and_then(|text| group::priority_class(&at.place(), text, problems));
+    }
     if let Some(at) = fields.get("resources") {
         group.resources = resources(at, problems);
     }
     if let Some(at) = fields.get("podLabels") {
-        group.pod_labels = super::pod_labels(at, problems);
+        group.pod_labels = labels::pod_labels(at, problems);
     }
     if let Some(at) = fields.get("podAnnotations") {
-        group.pod_annotations = placement::annotations(at, problems);
+        group.pod_annotations = labels::annotations(at, problems);
     }
-    Some(group)
+    Some((has_name, group))
 }
 
 fn group_name(fields: &Fields, problems: &mut Problems) -> Option<GroupName> {
@@ -220,10 +229,10 @@ fn named(fields: &Fields, key: &str, what: &str, problems: &mut Problems) -> Opt
 fn placement_of(fields: &Fields, problems: &mut Problems) -> Placement {
     let mut placement = Placement::default();
     if let Some(at) = fields.get("nodeSelector") {
-        placement.node_selector = placement::node_selector(at, problems);
+        placement.node_selector = labels::labels(at, problems);
     }
     if let Some(at) = fields.get("affinity") {
-        placement.affinity = placement::affinity(at, problems);
+        placement.affinity = affinity::affinity(at, problems);
     }
     if let Some(at) = fields.get("tolerations") {
         placement.tolerations = placement::tolerations(at, problems);
@@ -245,36 +254,43 @@ fn images(at: &At, problems: &mut Problems) -> Vec<super::config::Image> {
 }
 
 fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
-    let place = at.place();
     if !at.is_mapping() {
-        let reference = group::reference(&place, at.text(problems)?, problems)?;
-        return Some(ImageEntry { place, name: None, reference });
+        let reference = group::reference(&at.place(), at.text(problems)?, problems);
+        return Some(ImageEntry { place: at.place(), name: None, reference });
     }
     let fields = at.fields(&IMAGE_KEYS, problems)?;
     let name = fields.get("name").and_then(|name| {
         let text = name.text(problems)?;
-        group::label_name(&name.place(), "a container", text, problems)
+        Some((name.place(), group::label_name(&name.place(), "a container", text, problems)?))
     });
     let Some(image) = fields.get("image") else {
-        problems.error(place, Code::MissingKey, "this entry has no image", "add a key image with a reference");
-        return None;
+        problems.error(at.place(), Code::MissingKey, "this entry has no image", "add a key image with a reference");
+        return Some(ImageEntry { place: at.place(), name, reference: None });
     };
-    let reference = group::reference(&image.place(), image.text(problems)?, problems)?;
-    Some(ImageEntry { place, name, reference })
+    let reference = image.text(problems).and_then(|text| group::reference(&image.place(), text, problems));
+    Some(ImageEntry { place: image.place(), name, reference })
 }
 
 /// Names of Secrets, or mappings with a name as a pod has them.
 fn secrets(at: &At, problems: &mut Problems) -> Vec<ResourceName> {
-    let mut secrets = Vec::new();
-    for item in at.items(problems) {
-        let name = if item.is_mapping() {
-            item.fields(&["name"], problems).and_then(|fields| named(&fields, "name", "a Secret", problems))
-        } else {
-            item.text(problems).and_then(|text| group::object_name(&item.place(), "a Secret", text, problems))
-        };
-        secrets.extend(name);
-    }
-    secrets
+    let secrets = at.items(problems);
+    let secrets = secrets.iter().filter_map(|item| secret(item, problems)).collect();
+    group::distinct_secrets(secrets, problems)
+}
+
+fn secret(at: &At, problems: &mut Problems) -> Option<(Place, ResourceName)> {
+    let at = match at.is_mapping() {
+        false => at.clone(),
+        true => match at.fields(&SECRET_KEYS, problems)?.get("name") {
+            Some(name) => name.clone(),
+            None => {
+                problems.error(at.place(), Code::MissingKey, "this entry has no name", "add a key name");
+                return None;
+            }
+        },
+    };
+    let text = at.text(problems)?;
+    Some((at.place(), group::object_name(&at.place(), "a Secret", text, problems)?))
 }
 
 fn resources(at: &At, problems: &mut Problems) -> Resources {
