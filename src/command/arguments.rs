@@ -21,6 +21,9 @@ pub enum Command {
     Run(RunArguments),
     /// Print the manifests that a list becomes, without a cluster
     Render(RenderArguments),
+    /// Check a list, without a cluster: the same verdict as the controller's
+    #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 there is no list to check.")]
+    Validate(ValidateArguments),
     /// Ask the controller to look at a list's tags again
     Refresh(RefreshArguments),
 }
@@ -139,6 +142,29 @@ pub enum ManifestFormat {
     /// YAML documents
     Yaml,
     /// One JSON List
+    Json,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArguments {
+    /// The lists: manifests of ConfigMaps, or the text of an images.yaml; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to print the verdict
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: VerdictFormat,
+    /// The namespace of a list whose manifest names none [default: what its key NAMESPACE says, or default]
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+/// How a verdict is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerdictFormat {
+    /// A line per problem, for people
+    Text,
+    /// One object, for programs
     Json,
 }
 

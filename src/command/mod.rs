@@ -3,8 +3,9 @@
 //! - [`arguments`]: the command line
 //! - [`run`]: the controller
 //! - [`render`]: list in, manifests out, offline
+//! - [`validate`]: is this list good? offline
 //! - [`refresh`]: asks for a refresh of a list
-//! - [`source`]: reading a list from a file
+//! - [`source`]: reading lists from a file
 //! - [`logging`]: how the controller logs
 
 pub mod arguments;
@@ -14,6 +15,7 @@ mod refresh;
 mod render;
 mod run;
 mod source;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ pub enum Outcome {
     Good,
     /// It is not, and the reasons were printed.
     Not,
+    /// It cannot be told, since what was given is of no use; the reasons were printed.
+    WrongUsage,
 }
 
 impl From<Outcome> for ExitCode {
@@ -33,6 +37,8 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Good => Self::SUCCESS,
             Outcome::Not => Self::FAILURE,
+            // As clap does it.
+            Outcome::WrongUsage => Self::from(2),
         }
     }
 }
@@ -45,6 +51,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Run(arguments) => block_on(run::run(arguments)),
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
+        Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
     }
 }

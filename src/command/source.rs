@@ -1,49 +1,60 @@
-//! Reading a list from a file.
+//! Reading lists from a file.
 
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Context;
-use k8s_openapi::api::core::v1::ConfigMap;
+use anyhow::{Context, bail, ensure};
 
-use crate::list::{ListData, yaml};
+use crate::list::ListData;
+use crate::list::manifest::{Defaults, File};
 
-/// Reads a list: a ConfigMap's manifest, or the text of an `images.yaml`. `-` is standard input.
+/// More than any manifest needs; what is longer is not read to its end.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Reads all lists of a file: manifests of ConfigMaps, or the text of an `images.yaml`. `-` is standard input.
 ///
 /// # Errors
-/// Where the file cannot be read, or looks like a manifest but is none of a ConfigMap.
+/// Where the file cannot be read, or holds no list.
+pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
+    let lists = File::read(&read_text(file)?, defaults);
+    if lists.lists.is_empty() {
+        let shown = file.display();
+        match lists.others.as_slice() {
+            [only] if only.kind != "ConfigMap" => bail!("{shown}: this is a {}, and a list is a ConfigMap", only.kind),
+            others => bail!(
+                "{shown}: none of these {} objects is a ConfigMap with the label {}: \"true\"",
+                others.len(),
+                crate::list::IMAGE_LIST_LABEL
+            ),
+        }
+    }
+    Ok(lists)
+}
+
+/// Reads the only list of a file.
+///
+/// # Errors
+/// Where the file cannot be read, holds no list or several, or is no good as a manifest.
 pub fn read(file: &Path, namespace: &str, name: &str) -> anyhow::Result<ListData> {
-    let text = read_text(file)?;
-    let plain = || ListData {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        data: [(yaml::KEY.to_owned(), text.clone())].into(),
-    };
-    let Some(kind) = kind(&text) else { return Ok(plain()) };
-    anyhow::ensure!(kind == "ConfigMap", "{}: this is a {kind}, and a list is a ConfigMap", file.display());
-    let config_map: ConfigMap =
-        serde_yaml::from_str(&text).with_context(|| format!("{}: not a ConfigMap", file.display()))?;
-    Ok(ListData {
-        namespace: config_map.metadata.namespace.unwrap_or_else(|| namespace.to_owned()),
-        name: config_map.metadata.name.unwrap_or_else(|| name.to_owned()),
-        data: config_map.data.unwrap_or_default(),
-    })
+    let mut lists = read_all(file, Defaults { namespace: Some(namespace), name })?.lists;
+    ensure!(lists.len() == 1, "{}: there are {} lists in it; give one at a time", file.display(), lists.len());
+    let list = lists.remove(0);
+    if let Some(problem) = list.manifest_problems().first() {
+        bail!("{}: {problem}", file.display());
+    }
+    Ok(list.list)
 }
 
 fn read_text(file: &Path) -> anyhow::Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-/// The kind of a manifest; `None` for anything else, such as an `images.yaml`.
-fn kind(text: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Manifest {
-        kind: String,
-    }
-    serde_yaml::from_str::<Manifest>(text).ok().map(|manifest| manifest.kind)
+    let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
+    } else {
+        let opened = std::fs::File::open(file).with_context(|| format!("cannot read {shown}"))?;
+        opened.take(MAX_BYTES).read_to_string(&mut text)
+    };
+    read.with_context(|| format!("cannot read {shown}"))?;
+    ensure!(text.len() < MAX_BYTES as usize, "{shown} has more than {MAX_BYTES} bytes: that is no list");
+    Ok(text)
 }

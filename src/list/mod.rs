@@ -8,6 +8,7 @@
 //! - [`reader`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two notations
 //! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`]: the checks that both share
+//! - [`manifest`]: a file → the lists in it
 //! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the types that come out
 
 mod affinity;
@@ -15,6 +16,7 @@ pub mod config;
 pub mod flat;
 mod group;
 mod labels;
+pub mod manifest;
 pub mod names;
 mod placement;
 pub mod problem;
@@ -58,7 +60,7 @@ pub struct ListData {
 pub struct Parsed {
     /// The accepted form; `None` where the list is rejected.
     pub config: Option<Config>,
-    /// Everything that was found, in the order of the text.
+    /// Everything that was found: what is about no line, then in the order of the text. Flat keys have an order of their own.
     pub problems: Vec<Problem>,
 }
 
@@ -71,7 +73,11 @@ pub fn parse(list: &ListData) -> Parsed {
         Some(Notation::Flat) => flat::parse(list, &mut problems),
         None => None,
     };
-    let problems = problems.into_vec();
+    let mut problems = problems.into_vec();
+    if list.data.contains_key(yaml::KEY) {
+        // A check may look at the end of the text before another looks at its beginning.
+        problems.sort_by_key(|problem| problem.line);
+    }
     let rejected = problem::any_error(&problems);
     Parsed { config: config.filter(|_| !rejected), problems }
 }

@@ -12,6 +12,16 @@ use serde_yaml::{Location, Spanned};
 /// stack each time in a debug build, and a thread may have no more than 2 MiB.
 const MAX_DEPTH: usize = 24;
 
+/// The depth of manifests of other kinds that may stand beside a list, such as CustomResourceDefinitions.
+const MAX_MANIFEST_DEPTH: usize = 60;
+
+fn options(max_depth: usize) -> serde_yaml::Options {
+    serde_yaml::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        budget: serde_yaml::budget! { max_depth: max_depth, max_nodes: 200_000, max_events: 500_000 },
+    }
+}
+
 /// A value with its line (`None` where the text has no lines worth naming, as in a flat key's JSON).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -64,11 +74,17 @@ impl Node {
     /// # Errors
     /// What the parser says where the text is no YAML, holds several documents or exceeds the budget.
     pub fn from_yaml(text: &str) -> Result<Self, NotYaml> {
-        let options = serde_yaml::options! {
-            duplicate_keys: DuplicateKeyPolicy::PassThrough,
-            budget: serde_yaml::budget! { max_depth: MAX_DEPTH, max_nodes: 200_000, max_events: 500_000 },
-        };
+        let options = options(MAX_DEPTH);
         serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(NotYaml::from)
+    }
+
+    /// Parses all documents of a file of manifests; those without a value are left out.
+    ///
+    /// # Errors
+    /// What the parser says where the text is no YAML or exceeds the budget.
+    pub fn documents(text: &str) -> Result<Vec<Self>, NotYaml> {
+        let documents = serde_yaml::from_multiple_with_options::<Spanned<Value>>(text, options(MAX_MANIFEST_DEPTH));
+        Ok(documents?.into_iter().map(Node::from).collect())
     }
 
     /// Parses JSON. Every JSON text is YAML too, so one reader makes both trees, and sees a key that stands twice.

@@ -1,0 +1,179 @@
+//! `validate`: is this list good? The same verdict as the controller's, offline.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use serde::Serialize;
+
+use super::arguments::{ValidateArguments, VerdictFormat};
+use super::{Outcome, source};
+use crate::list::manifest::{Defaults, File, FileList, FileProblem};
+use crate::list::{Code, Severity};
+
+/// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
+const JSON_VERSION: u32 = 1;
+/// The name of a list that is only a text of `images.yaml`, as for `render`.
+const DEFAULT_NAME: &str = "images";
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+
+/// Prints whether the lists of a file are accepted, and every problem with its line in the file.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
+    let defaults = Defaults { namespace: arguments.namespace.as_deref(), name: DEFAULT_NAME };
+    let file = match source::read_all(&arguments.file, defaults) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return Ok(Outcome::WrongUsage);
+        }
+    };
+    let verdict = Verdict::new(&arguments.file.display().to_string(), &file);
+    let printed = match arguments.output {
+        VerdictFormat::Text => verdict.print(output),
+        VerdictFormat::Json => {
+            serde_json::to_writer_pretty(&mut *output, &verdict).map_err(Into::into).and_then(|()| writeln!(output))
+        }
+    };
+    printed.context("cannot write the verdict")?;
+    Ok(if verdict.accepted { Outcome::Good } else { Outcome::Not })
+}
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+struct Verdict {
+    version: u32,
+    file: String,
+    accepted: bool,
+    lists: Vec<ListVerdict>,
+    others: Vec<Other>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListVerdict {
+    namespace: String,
+    name: String,
+    line: u64,
+    labelled: bool,
+    accepted: bool,
+    problems: Vec<ProblemLine>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProblemLine {
+    severity: Severity,
+    code: Code,
+    /// In the file.
+    line: u64,
+    path: String,
+    /// Inside the value of the ConfigMap's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_line: Option<u64>,
+    message: String,
+    remedy: String,
+}
+
+#[derive(Serialize)]
+struct Other {
+    line: u64,
+    kind: String,
+    name: String,
+}
+
+impl Verdict {
+    fn new(name: &str, file: &File) -> Self {
+        let lists: Vec<_> = file.lists.iter().map(ListVerdict::new).collect();
+        Self {
+            version: JSON_VERSION,
+            file: if name == "-" { "<stdin>".to_owned() } else { name.to_owned() },
+            accepted: lists.iter().all(|list| list.accepted),
+            lists,
+            others: file
+                .others
+                .iter()
+                .map(|other| Other { line: other.line, kind: other.kind.clone(), name: other.name.clone() })
+                .collect(),
+        }
+    }
+
+    fn print(&self, output: &mut impl Write) -> std::io::Result<()> {
+        let file = &self.file;
+        for list in &self.lists {
+            for problem in &list.problems {
+                let (style, word) = match problem.severity {
+                    Severity::Error => (ERROR, "error"),
+                    Severity::Warning => (WARNING, "warning"),
+                };
+                let ProblemLine { line, code, path, message, remedy, .. } = problem;
+                writeln!(output, "{file}:{line}: {style}{word}[{code}]{style:#}: {path}: {message}; {remedy}")?;
+            }
+            list.print_verdict(file, output)?;
+        }
+        for other in self.others.iter().filter(|other| other.kind == "ConfigMap") {
+            let Other { line, name, .. } = other;
+            writeln!(
+                output,
+                "{file}:{line}: the ConfigMap {name} is no list: it has no label {}: \"true\"",
+                crate::list::IMAGE_LIST_LABEL
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl ListVerdict {
+    fn new(list: &FileList) -> Self {
+        let verdict = list.verdict();
+        Self {
+            namespace: list.list.namespace.clone(),
+            name: list.list.name.clone(),
+            line: list.line,
+            labelled: !list.unlabelled,
+            accepted: verdict.accepted,
+            problems: verdict.problems.into_iter().map(ProblemLine::from).collect(),
+        }
+    }
+
+    fn print_verdict(&self, file: &str, output: &mut impl Write) -> std::io::Result<()> {
+        let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let (style, word) = if self.accepted { (GOOD, "accepted") } else { (ERROR, "rejected") };
+        let counts: Vec<String> = [(errors, "error"), (warnings, "warning")]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") })
+            .collect();
+        let counts = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(" and ")) };
+        let (line, name) = (self.line, &self.name);
+        writeln!(output, "{file}:{line}: the list {name} is {style}{word}{style:#}{counts}")?;
+        if !self.labelled {
+            let label = crate::list::IMAGE_LIST_LABEL;
+            writeln!(
+                output,
+                "{file}:{line}: it has no label {label}: \"true\", so the controller sees it only with --config-map {name}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl From<FileProblem> for ProblemLine {
+    fn from(FileProblem { problem, line }: FileProblem) -> Self {
+        Self {
+            severity: problem.severity,
+            code: problem.code,
+            line,
+            path: problem.path,
+            value_line: problem.line,
+            message: problem.message,
+            remedy: problem.remedy,
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A file → the lists in it, each of whose problems knows its line in the file.
+//!
+//! A file is the text of an `images.yaml`, or it holds manifests: YAML documents or JSON, also a `List` of objects as
+//! `kubectl get -o yaml` prints it.
+
+use std::collections::BTreeMap;
+
+use super::problem::Problem;
+use super::reader::{At, Problems};
+use super::tree::{Node, Value};
+use super::{IMAGE_LIST_LABEL, ListData, Parsed, parse, yaml};
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct File {
+    /// The lists, in the order of the file.
+    pub lists: Vec<FileList>,
+    /// What is no list.
+    pub others: Vec<Other>,
+}
+
+/// A list in a file.
+#[derive(Debug)]
+pub struct FileList {
+    /// The list.
+    pub list: ListData,
+    /// The line on which its manifest begins.
+    pub line: u64,
+    /// Whether it is a manifest without the label that makes a ConfigMap a list.
+    pub unlabelled: bool,
+    /// What is wrong with the manifest itself.
+    manifest_problems: Vec<Problem>,
+    lines: Lines,
+}
+
+/// An object that is no list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Other {
+    /// The line on which it begins.
+    pub line: u64,
+    /// Its kind.
+    pub kind: String,
+    /// Its name; empty where it has none.
+    pub name: String,
+}
+
+/// A problem with its line in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileProblem {
+    /// The problem; its line is that inside the value.
+    pub problem: Problem,
+    /// The line in the file.
+    pub line: u64,
+}
+
+/// What a list in a file comes to.
+#[derive(Debug)]
+pub struct FileVerdict {
+    /// Whether it is accepted.
+    pub accepted: bool,
+    /// Everything that was found, in the order of the file.
+    pub problems: Vec<FileProblem>,
+}
+
+/// What a list is called and where it is, where its file does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults<'a> {
+    /// The namespace of a list whose manifest names none; without it, the one that the list's own `NAMESPACE` says.
+    pub namespace: Option<&'a str>,
+    /// The name of a list that is only a text of `images.yaml`.
+    pub name: &'a str,
+}
+
+impl File {
+    /// Finds the lists. A ConfigMap without the label counts only where it is alone, since a list may be named to the
+    /// controller instead of labelled. What is no manifest counts as the text of an `images.yaml`, also where it is no YAML:
+    /// parsing it then says so.
+    pub fn read(text: &str, defaults: Defaults) -> Self {
+        let documents = Node::documents(text).unwrap_or_default();
+        let objects = objects(&documents);
+        if objects.is_empty() {
+            return Self { lists: vec![FileList::plain(text, defaults)], others: Vec::new() };
+        }
+        let mut file = Self::default();
+        for object in &objects {
+            let labelled = object.label().is_some_and(|label| label == "true");
+            if object.kind == "ConfigMap" && (labelled || objects.len() == 1) {
+                file.lists.push(FileList::from_manifest(object, !labelled, text, defaults));
+            } else {
+                let name = object.metadata("name").unwrap_or_default().to_owned();
+                file.others.push(Other { line: object.line(), kind: object.kind.clone(), name });
+            }
+        }
+        file
+    }
+}
+
+/// A node that says what kind of object it is.
+struct Object<'n> {
+    node: &'n Node,
+    kind: String,
+}
+
+impl<'n> Object<'n> {
+    fn line(&self) -> u64 {
+        self.node.line.unwrap_or(1)
+    }
+
+    fn metadata(&self, key: &str) -> Option<&'n str> {
+        text(child(child(self.node, "metadata")?, key)?)
+    }
+
+    fn label(&self) -> Option<&'n str> {
+        text(child(child(child(self.node, "metadata")?, "labels")?, IMAGE_LIST_LABEL)?)
+    }
+}
+
+/// The objects of documents, and those inside a `List`.
+fn objects(documents: &[Node]) -> Vec<Object<'_>> {
+    let mut objects = Vec::new();
+    for node in documents {
+        match (child(node, "kind").and_then(text), child(node, "items").map(|items| &items.value)) {
+            (Some(kind), Some(Value::Sequence(items))) if kind.ends_with("List") => {
+                objects.extend(items.iter().map(|node| Object { node, kind: kind_of(node, kind) }));
+            }
+            (Some(kind), _) => objects.push(Object { node, kind: kind.to_owned() }),
+            (None, _) => {}
+        }
+    }
+    objects
+}
+
+/// The items of a typed list, such as a `ConfigMapList`, need not say their kind.
+fn kind_of(item: &Node, list_kind: &str) -> String {
+    let kind = child(item, "kind").and_then(text).unwrap_or(list_kind.trim_end_matches("List"));
+    kind.to_owned()
+}
+
+fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Value::Mapping(entries) = &node.value else { return None };
+    entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
+}
+
+fn text(node: &Node) -> Option<&str> {
+    let Value::Text(text) = &node.value else { return None };
+    Some(text)
+}
+
+impl FileList {
+    fn plain(text: &str, defaults: Defaults) -> Self {
+        Self {
+            list: ListData {
+                namespace: defaults.namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned(),
+                name: defaults.name.to_owned(),
+                data: [(yaml::KEY.to_owned(), text.to_owned())].into(),
+            },
+            line: 1,
+            unlabelled: false,
+            manifest_problems: Vec::new(),
+            lines: Lines { keys: [(yaml::KEY.to_owned(), 1)].into(), text: text.to_owned(), fallback: 1 },
+        }
+    }
+
+    fn from_manifest(object: &Object, unlabelled: bool, text: &str, defaults: Defaults) -> Self {
+        let mut problems = Problems::default();
+        let mut lines = Lines { keys: BTreeMap::new(), text: text.to_owned(), fallback: object.line() };
+        let mut data = BTreeMap::new();
+        if let Some(node) = child(object.node, "data").filter(|node| node.value != Value::Null) {
+            for (key, value, place) in At::json("data", node, true).texts(&mut problems) {
+                lines.keys.insert(key.to_owned(), place.line.unwrap_or(lines.fallback));
+                data.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        let own = data.get("NAMESPACE").map(|namespace: &String| namespace.trim()).filter(|own| !own.is_empty());
+        let namespace = object.metadata("namespace").or(defaults.namespace).or(own).unwrap_or(DEFAULT_NAMESPACE);
+        let name = object.metadata("name").unwrap_or_default();
+        Self {
+            list: ListData { namespace: namespace.to_owned(), name: name.to_owned(), data },
+            line: lines.fallback,
+            unlabelled,
+            manifest_problems: problems.into_vec(),
+            lines,
+        }
+    }
+
+    /// What is wrong with the manifest itself, whatever the list in it.
+    pub fn manifest_problems(&self) -> &[Problem] {
+        &self.manifest_problems
+    }
+
+    /// The same verdict as the controller's, with the lines of the file.
+    pub fn verdict(&self) -> FileVerdict {
+        let Parsed { config, problems } = parse(&self.list);
+        let of_manifest = self.manifest_problems.iter().map(|problem| FileProblem {
+            line: problem.line.unwrap_or(self.line),
+            problem: Problem { line: None, ..problem.clone() },
+        });
+        let of_list =
+            problems.into_iter().map(|problem| FileProblem { line: self.lines.of(&problem, &self.list.data), problem });
+        let mut problems: Vec<_> = of_manifest.chain(of_list).collect();
+        problems.sort_by_key(|problem| problem.line);
+        FileVerdict { accepted: config.is_some() && self.manifest_problems.is_empty(), problems }
+    }
+}
+
+/// The namespace where `kubectl` puts what names none, unless it is told otherwise.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Where the values of a ConfigMap stand in its file.
+#[derive(Debug)]
+struct Lines {
+    /// The line on which the text of a value begins, by its key.
+    keys: BTreeMap<String, u64>,
+    text: String,
+    /// The line for what belongs to no key.
+    fallback: u64,
+}
+
+impl Lines {
+    fn of(&self, problem: &Problem, data: &BTreeMap<String, String>) -> u64 {
+        let key = self.keys.keys().filter(|key| begins_with_key(&problem.path, key)).max_by_key(|key| key.len());
+        let Some(key) = key else { return self.fallback };
+        let first = self.keys[key];
+        match (problem.line, data.get(key)) {
+            (Some(line), Some(value)) => self.inside(first, value, line).unwrap_or(first),
+            _ => first,
+        }
+    }
+
+    /// The line in the file of a line of a value whose text begins on line `first`.
+    ///
+    /// Only a literal block has the lines of its value. There a parser's place is that of the first line that is not empty;
+    /// whether it is such a block shows in the line itself, which is the same in both.
+    fn inside(&self, first: u64, value: &str, line: u64) -> Option<u64> {
+        let empty = value.lines().take_while(|line| line.trim().is_empty()).count() as u64;
+        let in_file = (first + line).checked_sub(empty + 1)?;
+        let nth = |text: &'_ str, line: u64| -> Option<String> {
+            text.lines().nth(usize::try_from(line.checked_sub(1)?).ok()?).map(|line| line.trim().to_owned())
+        };
+        // A place just after the end of the value has no line of its own.
+        let wanted = nth(value, line).unwrap_or_default();
+        (wanted.is_empty() || nth(&self.text, in_file)? == wanted).then_some(in_file)
+    }
+}
+
+/// Whether a problem's path begins with that key of the data.
+fn begins_with_key(path: &str, key: &str) -> bool {
+    path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '[', '.']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: Defaults = Defaults { namespace: None, name: "images" };
+
+    /// The lines on which a file's problems stand, by their paths.
+    fn problem_lines(text: &str) -> Vec<(String, u64)> {
+        let file = File::read(text, DEFAULTS);
+        let verdicts = file.lists.iter().flat_map(|list| list.verdict().problems);
+        verdicts.map(|problem| (problem.problem.path, problem.line)).collect()
+    }
+
+    fn expect(text: &str, expected: &[(&str, u64)]) {
+        let expected: Vec<_> = expected.iter().map(|(path, line)| ((*path).to_owned(), *line)).collect();
+        assert_eq!(problem_lines(text), expected, "{text}");
+    }
+
+    #[test]
+    fn a_literal_block_has_the_lines_of_the_file() {
+        expect(
+            "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  images.yaml: |\n    images:\n      - a\n      - B\n",
+            &[("images.yaml: images[1]", 7)],
+        );
+        expect(
+            "# comment\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  images.yaml: |+ # why\n\n\n    images: [a]\n    x: 1\n\n",
+            &[("images.yaml: x", 9)],
+        );
+    }
+
+    #[test]
+    fn a_value_in_quotes_has_the_line_of_its_beginning() {
+        expect(
+            "{\"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"a\"},\n\"data\": {\n\"images.yaml\": \"images:\\n- a\\n- B\\n\"}}",
+            &[("images.yaml: images[1]", 3)],
+        );
+    }
+
+    #[test]
+    fn flat_keys_have_the_lines_of_their_values() {
+        expect(
+            "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: |\n    a=a;\n    b=B;\n  PULL_RATE: many\n  NODE_SELECTOR: |\n    {\n      \"a\": 1\n    }\n",
+            &[("IMAGES[1]", 6), ("PULL_RATE", 7), ("NODE_SELECTOR.a", 10)],
+        );
+    }
+
+    #[test]
+    fn a_number_where_a_configmap_wants_text_is_told() {
+        let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a\n  CACHING_INTERVAL_HOURS: 1\n";
+        expect(text, &[("data.CACHING_INTERVAL_HOURS", 5)]);
+        assert!(!File::read(text, DEFAULTS).lists[0].verdict().accepted);
+    }
+
+    #[test]
+    fn every_labelled_configmap_of_a_file_is_a_list() {
+        let config_map = |name: &str, label: &str| {
+            format!(
+                "---\nkind: ConfigMap\nmetadata:\n  name: {name}\n  labels: {{kube-prepull.io/image-list: '{label}'}}\ndata:\n  images.yaml: '[A]'\n"
+            )
+        };
+        let text = format!(
+            "kind: Service\n{}{}---\n{}",
+            config_map("a", "true"),
+            config_map("b", "false"),
+            config_map("c", "true")
+        );
+        let file = File::read(&text, DEFAULTS);
+        assert_eq!(file.lists.iter().map(|list| list.list.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(file.others.iter().map(|other| other.kind.as_str()).collect::<Vec<_>>(), ["Service", "ConfigMap"]);
+        expect(&text, &[("images.yaml[0]", 8), ("images.yaml[0]", 23)]);
+    }
+
+    #[test]
+    fn the_items_of_a_list_are_objects() {
+        let text = "kind: List\nitems:\n- kind: ConfigMap\n  metadata: {name: a, labels: {kube-prepull.io/image-list: 'true'}}\n  data: {IMAGES: a}\n- kind: Pod\n";
+        expect(text, &[("IMAGES[0]", 5)]);
+    }
+
+    #[test]
+    fn a_list_without_a_namespace_is_where_it_says() {
+        let text = "kind: ConfigMap\nmetadata: {name: a}\ndata: {IMAGES: a=a, NAMESPACE: k8s-image-puller}\n";
+        expect(text, &[]);
+        let elsewhere = Defaults { namespace: Some("other"), ..DEFAULTS };
+        assert!(!File::read(text, elsewhere).lists[0].verdict().accepted);
+    }
+
+    #[test]
+    fn a_text_that_is_no_manifest_is_an_images_yaml() {
+        expect("images: [a]\nx: 1\n", &[("images.yaml: x", 2)]);
+        expect("images: [a\n", &[("images.yaml", 1)]);
+        expect("images: [a]\n---\nimages: [b]\n", &[("images.yaml", 3)]);
+    }
+}
