@@ -18,6 +18,9 @@ pub struct Problems {
     /// How many there are beyond [`MAX_PROBLEMS`], and whether any of them is an error.
     beyond: usize,
     beyond_has_error: bool,
+    /// The paths in the value read last that have the wrong type. What stands there counts as missing, so that nothing
+    /// more is to be said about it.
+    wrong_types: Vec<String>,
 }
 
 /// Where something stands: a path, and a line where there are lines.
@@ -47,7 +50,22 @@ impl Problems {
         self.push(Severity::Warning, place, code, message.into(), remedy.into());
     }
 
+    /// Notes a part of a value that has the wrong type; further problems of that part are not noted.
+    pub(super) fn wrong_type(&mut self, place: Place, message: &str, remedy: &str) {
+        let path = place.path.clone();
+        self.error(place, Code::WrongType, message, remedy);
+        self.wrong_types.push(path);
+    }
+
+    /// Notes everything again: another value begins.
+    pub(super) fn forget_wrong_types(&mut self) {
+        self.wrong_types.clear();
+    }
+
     fn push(&mut self, severity: Severity, place: Place, code: Code, message: String, remedy: String) {
+        if self.wrong_types.iter().any(|path| is_inside(&place.path, path)) {
+            return;
+        }
         if self.found.len() >= MAX_PROBLEMS {
             self.beyond += 1;
             self.beyond_has_error |= severity == Severity::Error;
@@ -71,6 +89,10 @@ impl Problems {
         }
         self.found
     }
+}
+
+fn is_inside(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn bounded(text: String) -> String {
@@ -121,6 +143,11 @@ impl<'a> At<'a> {
     /// Whether nothing stands here.
     pub fn is_null(&self) -> bool {
         self.node.value == Value::Null
+    }
+
+    /// Whether a number stands here.
+    pub fn is_number(&self) -> bool {
+        matches!(self.node.value, Value::Integer(_) | Value::Float(_))
     }
 
     /// Whether a sequence stands here.

@@ -83,16 +83,14 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
     }
 }
 
+/// What is said about how an interval looks.
+pub const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
+
 fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> {
     let interval = match parse_interval(&text) {
         Ok(interval) => interval,
-        Err(error) => {
-            problems.error(
-                place,
-                Code::InvalidValue,
-                format!("{} is not an interval: {error}", quoted(&text)),
-                "write it as 30m, 6h or 1h 30m",
-            );
+        Err(_) => {
+            problems.error(place, Code::InvalidValue, format!("{} is not an interval", quoted(&text)), INTERVAL_FORM);
             return None;
         }
     };

@@ -72,8 +72,11 @@ const MAX_PATTERN: usize = 400;
 /// The parser's reason, as the end of a sentence.
 fn reason(error: &CronError) -> String {
     let text = error.to_string();
-    let text =
-        text.trim_start_matches("Component error: ").trim_start_matches("Invalid pattern: ").trim_end_matches('.');
+    let text = text
+        .trim_start_matches("Component error: ")
+        .trim_start_matches("Invalid pattern: ")
+        .trim_end_matches('.')
+        .trim_end_matches(" when seconds are disallowed");
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

@@ -136,14 +136,15 @@ fn line(location: Location) -> Option<u64> {
 impl From<serde_yaml::Error> for NotYaml {
     fn from(error: serde_yaml::Error) -> Self {
         let error = error.without_snippet();
+        let said = first_line(&error.to_string());
+        // The parser's own words for these speak to programmers.
         let message = match error {
-            // The parser's own words speak to programmers.
             serde_yaml::Error::MultipleDocuments { .. } => {
                 "a second document begins here, and a list is one".to_owned()
             }
-            serde_yaml::Error::Budget { .. } => TOO_MUCH.to_owned(),
-            _ if error.to_string().starts_with("recursion limit") => TOO_MUCH.to_owned(),
-            _ => first_line(&error.to_string()).replace("null into string; use Option<String>", "nothing as a key"),
+            _ if said.starts_with("budget breached") || said.starts_with("recursion limit") => TOO_MUCH.to_owned(),
+            _ if said.contains("string scalar") || said.contains("null into string") => "a key must be text".to_owned(),
+            _ => said,
         };
         Self { line: error.location().and_then(line), message }
     }

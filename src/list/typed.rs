@@ -24,6 +24,7 @@ impl At<'_> {
     /// A type of the Kubernetes API; `None` where something is missing that it cannot do without. Keys that the type does
     /// not have are errors, though the API's own decoders ignore them.
     pub fn typed<T: DeserializeOwned + Serialize>(&self, problems: &mut Problems) -> Option<T> {
+        problems.forget_wrong_types();
         check_duplicate_keys(self, problems);
         let value: T = decode(self, problems)?;
         let understood = serde_json::to_value(&value).unwrap_or_default();
@@ -69,7 +70,7 @@ fn decode<T: DeserializeOwned>(at: &At, problems: &mut Problems) -> Option<T> {
             }
             let message = error.inner().to_string();
             let place = at.after(&steps);
-            problems.error(place.place(), Code::WrongType, message.clone(), remedy(&place, &message));
+            problems.wrong_type(place.place(), &message, remedy(&place, &message));
             wrong.push(steps.clone());
         }
         let part = find(&mut json, &steps)?;
@@ -114,7 +115,6 @@ fn unknown_keys(at: &At, understood: &Json, problems: &mut Problems) {
     for (key, child) in at.children().iter().filter(|(_, child)| !child.is_null()) {
         match understood.get(key) {
             Some(known) => unknown_keys(child, known, problems),
-            // Of a part that was taken out for its type, nothing more is said.
             None if understood.is_object() => problems.error(
                 child.place(),
                 Code::UnknownKey,

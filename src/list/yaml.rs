@@ -319,6 +319,10 @@ fn refresh_of(at: &At, problems: &mut Problems) -> Refresh {
     };
     let mut text = |key: &str| {
         let at = fields.get(key)?;
+        if key == "every" && at.is_number() {
+            problems.error(at.place(), Code::WrongType, "this interval has no unit", refresh::INTERVAL_FORM);
+            return None;
+        }
         Some((at.place(), at.text(problems)?.to_owned()))
     };
     let written = refresh::Written {
