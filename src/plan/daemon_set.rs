@@ -115,7 +115,6 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
 /// The user's own annotations never stand in for ours: they would make a generation say of itself what is not so.
 fn annotations(config: &Config, group: &Group, record: &Record) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
-    annotations.retain(|key, _| !key.starts_with(labels::PREFIX));
     annotations.extend(texts([
         (labels::REVISION, &*record.revision.to_string()),
         (labels::IMAGES, &images_to_text(group)),

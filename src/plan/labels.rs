@@ -3,8 +3,6 @@
 use super::hash::short_hash;
 use crate::list::names::MAX_LABEL;
 
-/// What the keys of all labels and annotations of ours begin with.
-pub const PREFIX: &str = "kube-prepull.io/";
 
 /// On everything that belongs to a list: the list's name, shortened to what a label can hold.
 pub const LIST: &str = "kube-prepull.io/list";

@@ -110,14 +110,6 @@ fn a_user_who_wants_a_sidecar_gets_it_by_label_or_annotation() {
 }
 
 #[test]
-fn annotations_of_the_list_never_stand_in_for_ours() {
-    let config = accepted("{images: [nginx], daemonSetAnnotations: {a: b, kube-prepull.io/spec-generation: x}}");
-    let annotations = of_group(&config, 0, &settings()).metadata.annotations.expect("annotations");
-    assert_eq!(annotations.get("a").map(String::as_str), Some("b"));
-    assert!(!annotations.contains_key("kube-prepull.io/spec-generation"));
-}
-
-#[test]
 fn the_same_arguments_always_give_the_same_object() {
     let config = accepted(EVERYTHING);
     assert_eq!(of_group(&config, 1, &settings()), of_group(&config, 1, &settings()));

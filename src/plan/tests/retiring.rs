@@ -222,7 +222,7 @@ fn images_that_admission_rewrites_are_known_by_what_the_list_said() {
 fn a_change_of_the_name_that_generations_begin_with_moves_over_like_any_other() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let old = simulation.names();
-    simulation.config.name = crate::list::names::ObjectName::parse("other").expect("a name");
+    simulation.config.name = crate::list::names::ObjectName::shortened("other");
     simulation.act();
     assert_eq!(simulation.names()[0], old[0], "nothing else holds a:1 yet");
     assert!(simulation.names()[1].starts_with("other-"));
