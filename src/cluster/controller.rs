@@ -173,7 +173,10 @@ async fn work_on(list: String, reconciler: Arc<Reconciler>, readiness: Readiness
     }
 }
 
+/// The longest that a worker relies on the clock having told it how long to wait: a clock may be set forward meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 fn instant(at: Timestamp) -> Instant {
     let ahead = Timestamp::now().duration_until(at);
-    Instant::now() + Duration::try_from(ahead).unwrap_or_default()
+    Instant::now() + Duration::try_from(ahead).unwrap_or_default().min(LONGEST_WAIT)
 }

@@ -89,7 +89,7 @@ impl Reader {
         let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
         let config_map = self.config_maps.get_opt(name).await;
         let config_map = config_map.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))?;
-        let revisions = self.revisions.list(&ListParams::default().labels(labels::LIST)).await;
+        let revisions = self.revisions.list(&ListParams::default().labels(labels::REVISIONS_OF_LISTS)).await;
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
         let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
         let daemon_sets = self.daemon_sets.list_metadata(&of_list).await;

@@ -53,9 +53,10 @@ pub fn start(
         installation.config_maps.iter().map(|name| watcher::Config::default().fields(&format!("metadata.name={name}")));
     let lists = std::iter::once(labelled).chain(named).map(|config| watches.lists(config_maps(), config)).collect();
     let ours = watcher::Config::default().labels(labels::LIST);
+    let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
     Observed {
         lists,
-        revisions: watches.revisions(Api::namespaced(client.clone(), namespace), ours.clone()),
+        revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
         daemon_sets: watches.daemon_sets(Api::namespaced(client.clone(), namespace), ours.clone()),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()), node_resource())),
         coverage: watches.pods(Api::namespaced_with(client.clone(), namespace, &pod_resource()), ours),

@@ -3,7 +3,6 @@
 use super::hash::short_hash;
 use crate::list::names::MAX_LABEL;
 
-
 /// On everything that belongs to a list: the list's name, shortened to what a label can hold.
 pub const LIST: &str = "kube-prepull.io/list";
 /// On everything that belongs to a group: its name.
@@ -12,6 +11,9 @@ pub const GROUP: &str = "kube-prepull.io/group";
 pub const SHARD: &str = "kube-prepull.io/shard";
 /// On a generation and its pods: the hash that also ends its name.
 pub const GENERATION: &str = "kube-prepull.io/generation";
+/// Selects the accepted forms of lists. The DaemonSet controller keeps ControllerRevisions of its own, with the labels of
+/// the pods.
+pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation";
 /// The recommended label that names the program.
 pub const NAME: &str = "app.kubernetes.io/name";
 /// The recommended label that names what takes care of an object.

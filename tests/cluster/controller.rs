@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,17 @@ impl Controller {
     }
 
     pub async fn start_with(trial: &Trial, arguments: &[&str]) -> Self {
+        let controller = Self::spawn(trial, &trial.kubeconfig, arguments);
+        controller.ready().await
+    }
+
+    /// The same with another way to the cluster, or other rights.
+    pub async fn start_through(trial: &Trial, kubeconfig: &Path) -> Self {
+        Self::spawn(trial, kubeconfig, &[]).ready().await
+    }
+
+    /// Starts it and does not wait.
+    pub fn spawn(trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
         let address = free_address();
         let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
         let output = File::create(&log).unwrap();
@@ -28,19 +39,30 @@ impl Controller {
             .args(["run", "--log-level", "kube_prepull=debug", "--listen", &address, "--namespace", &trial.namespace])
             .args(arguments)
             .arg("--kubeconfig")
-            .arg(&trial.kubeconfig)
+            .arg(kubeconfig)
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
             .unwrap();
-        let mut controller = Self { process, address, log };
+        Self { process, address, log }
+    }
+
+    async fn ready(mut self) -> Self {
         eventually("the controller to be ready", async || {
-            let ended = controller.process.try_wait().unwrap();
-            assert!(ended.is_none(), "the controller ended: {}", controller.log());
-            controller.get("/readyz").filter(|(status, _)| *status == 200)
+            assert!(!self.has_ended(), "the controller ended: {}", self.log());
+            self.get("/readyz").filter(|(status, _)| *status == 200)
         })
         .await;
-        controller
+        self
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
     }
 
     pub fn log(&self) -> String {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod controller;
+mod proxy;
 mod real;
 mod simulated;
 mod trial;

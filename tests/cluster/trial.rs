@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -67,6 +67,12 @@ impl Trial {
         found.retain(|daemon_set| daemon_set.metadata.deletion_timestamp.is_none());
         found.sort_by_key(ResourceExt::name_any);
         found
+    }
+
+    /// The accepted forms of lists that are kept.
+    pub async fn revisions(&self) -> Vec<ControllerRevision> {
+        let of_lists = ListParams::default().labels(kube_prepull::plan::labels::REVISIONS_OF_LISTS);
+        self.api().list(&of_lists).await.unwrap().items
     }
 
     pub async fn pods(&self) -> Vec<Pod> {

@@ -1,5 +1,6 @@
 //! On the simulated cluster: what the API server sees. Nothing here claims anything about kubelets or runtimes.
 
+mod crashes;
 mod edits;
 mod processes;
 mod refreshes;

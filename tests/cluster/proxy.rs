@@ -1,0 +1,97 @@
+//! Stands between a controller and the API server, counts the requests, and kills the controller before one of them.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use kube::client::Body;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub struct Proxy {
+    pub kubeconfig: PathBuf,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    requests: AtomicUsize,
+    /// Which process to kill, and before which request.
+    victim: Mutex<Option<(Pid, usize)>>,
+}
+
+impl Proxy {
+    /// Passes requests on with the rights of `client`.
+    pub async fn start(client: Client) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let kubeconfig = std::env::temp_dir().join(format!("proxy-{}-{}", std::process::id(), address.port()));
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: proxy, \
+             clusters: [{{name: proxy, cluster: {{server: \"http://{address}\"}}}}], users: [{{name: nobody, user: {{}}}}], \
+             contexts: [{{name: proxy, context: {{cluster: proxy, user: nobody}}}}]}}"
+        );
+        std::fs::write(&kubeconfig, text).unwrap();
+        let state = Arc::new(State::default());
+        let task = tokio::spawn(serve(listener, client, Arc::clone(&state)));
+        Self { kubeconfig, state, task }
+    }
+
+    /// Begins to count anew, and kills the process before the request of that number (from 1).
+    pub fn kill_before(&self, request: usize, process: u32) {
+        *self.state.victim.lock().unwrap() = Some((Pid::from_raw(process.try_into().unwrap()), request));
+        self.state.requests.store(0, Ordering::SeqCst);
+    }
+
+    /// Lets everything through from now on.
+    pub fn spare(&self) {
+        *self.state.victim.lock().unwrap() = None;
+    }
+
+    /// How many requests there were since the count began.
+    pub fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+        drop(std::fs::remove_file(&self.kubeconfig));
+    }
+}
+
+async fn serve(listener: TcpListener, client: Client, state: Arc<State>) {
+    loop {
+        let (connection, _) = listener.accept().await.unwrap();
+        let (client, state) = (client.clone(), Arc::clone(&state));
+        let service = service_fn(move |request| pass_on(request, client.clone(), Arc::clone(&state)));
+        let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service);
+        tokio::spawn(async move { drop(served.await) });
+    }
+}
+
+async fn pass_on(request: Request<Incoming>, client: Client, state: Arc<State>) -> Result<Response<Body>, kube::Error> {
+    let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    let victim = *state.victim.lock().unwrap();
+    if let Some((process, _)) = victim.filter(|(_, last)| number >= *last) {
+        // It may be dead already, and then this is one of the requests that it had on the way.
+        let _ = kill(process, Signal::SIGKILL);
+        std::future::pending::<()>().await;
+    }
+    let (head, body) = request.into_parts();
+    let body = match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::from(body.collect().await.unwrap().to_bytes().to_vec()),
+    };
+    client.send(Request::from_parts(head, body)).await
+}
