@@ -170,7 +170,10 @@ impl Watches<'_> {
                 match event {
                     Ok(event) => {
                         let concerned = concerns(&event);
-                        health.good(matches!(event, Event::InitDone));
+                        // A listing that is about to be tried says nothing yet.
+                        if !matches!(event, Event::Init) {
+                            health.good(matches!(event, Event::InitDone));
+                        }
                         concerned.into_iter().for_each(|concerned| drop(changed.send(concerned)));
                     }
                     Err(error) => {

@@ -1,6 +1,7 @@
 //! A namespace that goes with the test, and what can be seen in it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// How long a condition may take to come true: clusters share two cores with builds and other tests.
@@ -38,6 +41,36 @@ impl Trial {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A client that acts in that user's name.
+    pub async fn client_as(&self, user: &str) -> Client {
+        let mut config = configuration(&self.kubeconfig).await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Client::try_from(config).unwrap()
+    }
+
+    pub async fn create<K>(&self, object: serde_json::Value)
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + Debug + Serialize + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// What the API server would make of a DaemonSet of that image.
+    pub async fn try_daemon_set(&self, image: &str) -> kube::Result<DaemonSet> {
+        let labels = json!({"app": "trying"});
+        let security = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+        let container = json!({"name": "it", "image": image, "resources": {"requests": {"cpu": "1m"}}, "securityContext": {
+            "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}});
+        let daemon_set = serde_json::from_value(json!({"metadata": {"name": "trying"}, "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"securityContext": security, "containers": [container]}},
+        }}));
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        self.api().create(&dry_run, &daemon_set.unwrap()).await
     }
 
     /// Creates or replaces a list in the notation of `images.yaml`.
@@ -123,9 +156,12 @@ impl Drop for Trial {
 }
 
 async fn connect(kubeconfig: &Path) -> Client {
+    Client::try_from(configuration(kubeconfig).await).unwrap()
+}
+
+async fn configuration(kubeconfig: &Path) -> Config {
     let config = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+    Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap()
 }
 
 pub fn images(daemon_set: &DaemonSet) -> Vec<String> {

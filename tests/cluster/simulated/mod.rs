@@ -2,10 +2,13 @@
 
 mod crashes;
 mod edits;
+mod last_good;
 mod processes;
 mod refreshes;
 mod repairs;
+mod schedules;
 mod steady_state;
+mod trouble;
 
 use super::trial::Trial;
 
