@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
+use test_bed::Digest;
 
 /// How wide a paragraph may be, in characters.
 pub const WIDTH: usize = 100;
@@ -47,6 +48,11 @@ pub fn short(digest: &str) -> String {
 /// Seconds, to a tenth.
 pub fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+/// An image that was pushed, and what it is.
+pub fn image(reference: &str, digest: &Digest, what: &str) -> String {
+    format!("{reference:<32}{:<22}{what}", short(digest.as_str()))
 }
 
 /// The heading over [`arrival`].

@@ -80,12 +80,14 @@ impl Story<'_> {
         })
     }
 
-    /// Waits until one generation holds every wanted image and no other one holds anything. Returns since when.
+    /// Waits until one generation holds every wanted image on the node, and no other one is left in the cluster. Returns
+    /// since when the node is so.
     pub(super) fn await_one_generation(&self, begin: Instant) -> Result<Instant> {
         let digests: Vec<_> = self.digests().into_iter().filter_map(|digests| digests.last().copied()).collect();
         let settled = self.await_sample("the older generation to go", begin, |sample| {
             sample.generations().len() == 1 && sample.holds_all(&digests)
         })?;
+        self.await_one_daemon_set()?;
         Ok(settled.at)
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use test_bed::real::{self, Options};
 use test_bed::state::Kind;
-use test_bed::{Digest, Node, Real, Registry, Started};
+use test_bed::{Digest, Image, Node, Real, Registry, Started};
 
 use crate::cluster::{Cluster, NAMESPACE};
 use crate::controller::{self, Controller};
@@ -109,21 +109,18 @@ fn make_images(screen: &Screen, real: &Real) -> Result<Pushed> {
          image and does nothing there. To the kubelet an image with a container is in use, and is not deleted.",
     );
     let (registry, maker) = (real.registry()?, Maker::new()?);
-    let pushed = Pushed {
-        maker,
-        scratch: registry.push(SCRATCH, &maker.file("scratch"))?,
-        tools: registry.push(TOOLS, &maker.tools())?,
-        app: registry.push(APP, &maker.file("version one of the app"))?,
+    let show = |reference: &str, digest: &Digest, what: &str| screen.output(&text::image(reference, digest, what));
+    let push = |reference: &str, image: &Image, what: &str| {
+        let digest = registry.push(reference, image)?;
+        show(reference, &digest, what);
+        anyhow::Ok(digest)
     };
+    let scratch = push(SCRATCH, &maker.file("scratch"), "FROM scratch, and one text file")?;
+    let tools = push(TOOLS, &maker.tools(), "50 MiB")?;
+    let app = push(APP, &maker.file("version one of the app"), "small; its tag will move")?;
     let (own, holder) = push_holder(&registry, &real.holder())?;
-    let row = |reference: &str, digest: &Digest, what: &str| {
-        screen.output(&format!("{reference:<32}{:<22}{what}", text::short(digest.as_str())));
-    };
-    row(SCRATCH, &pushed.scratch, "FROM scratch, and one text file");
-    row(TOOLS, &pushed.tools, "50 MiB");
-    row(APP, &pushed.app, "small; its tag will move");
-    row(HOLDER, &own, &format!("kube-prepull's own: a holder of {holder} bytes"));
-    Ok(pushed)
+    show(HOLDER, &own, &format!("the holder, {holder} bytes"));
+    Ok(Pushed { maker, scratch, tools, app })
 }
 
 /// All that the steps need.
@@ -170,6 +167,11 @@ impl<'s> Story<'s> {
     /// Waits for a sample of containerd, begun after `begin`, that is as asked.
     fn await_sample(&self, what: &str, begin: Instant, is_it: impl Fn(&Sample) -> bool) -> Result<Sample> {
         self.wait(what, || Ok(self.watch.since(begin)?.into_iter().find(|sample| is_it(sample))))
+    }
+
+    /// Waits until the round is over on every node, also where the cluster has more than the one that is looked at.
+    fn await_one_daemon_set(&self) -> Result<()> {
+        self.wait("the older generation to go", || Ok((self.cluster.generations()?.lines().count() == 1).then_some(())))
     }
 
     /// Each image of the list by the digests that it may be held as.

@@ -59,8 +59,9 @@ impl Story<'_> {
 
         outage.end()?;
         let back = Instant::now();
-        screen.output("(the registry is back; kubelets try again by themselves, with growing pauses)");
+        screen.output("(the registry is back; the kubelet tries again by itself, but pauses before each try)");
         let new = self.await_healed(back, old.generations()[0])?;
+        self.await_one_daemon_set()?;
         let samples = self.never_unheld(begin)?;
         screen.shown(&format!(
             "Healed after {} without anybody's help: a new generation holds all images, and the old one is gone. Not one \
@@ -73,8 +74,9 @@ impl Story<'_> {
     /// Waits until the kubelet has failed to pull each of the images.
     fn await_failed_pulls(&self) -> Result<()> {
         let reasons = r#"jsonpath={range .items[*].status.containerStatuses[*]}{.state.waiting.reason}{"\n"}{end}"#;
+        let on_node = format!("spec.nodeName={}", self.node.name());
         self.wait("the new generation to fail", || {
-            let reasons = self.cluster.kubectl(&["get", "pods", "-o", reasons])?;
+            let reasons = self.cluster.kubectl(&["get", "pods", "--field-selector", &on_node, "-o", reasons])?;
             let failed = reasons.lines().filter(|reason| ["ErrImagePull", "ImagePullBackOff"].contains(reason)).count();
             Ok((failed == self.wanted.len()).then_some(()))
         })

@@ -37,6 +37,7 @@ impl Story<'_> {
         })?;
         let new_holder = after.holder_of(new.as_str()).context("the app is not held")?;
         self.show_handover(&record, asked, old_holder, new_holder)?;
+        self.await_one_daemon_set()?;
         let samples = self.never_unheld(begin)?;
         screen.shown(&format!("The app was held all the while: in each of {samples} looks into containerd."));
         Ok(())
