@@ -1,5 +1,6 @@
 //! Lists from outside: what is accepted, what is rejected and why, what is written about it, and what hurts nobody.
 
+mod keys;
 mod verdicts;
 
 use kube_prepull::list::ListData;
