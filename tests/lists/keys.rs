@@ -88,6 +88,16 @@ fn with(path: &str, keys: &Map<String, Value>) -> ListData {
     yaml_list(&document.to_string())
 }
 
+/// A list for every example of a key of `images.yaml`.
+pub fn example_lists() -> Vec<ListData> {
+    let rows = yaml_rows();
+    let lists = rows.iter().flat_map(|(path, row)| {
+        let examples = row.examples.iter().filter(|example| example.contains_key(key_of(path)));
+        examples.map(|example| with(path, example))
+    });
+    lists.collect()
+}
+
 fn with_flat(keys: &Map<String, Value>) -> ListData {
     let text = |value: &Value| value.as_str().expect("flat values are texts").to_owned();
     let mut data = list([("IMAGES", "a=b")]);

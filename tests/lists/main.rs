@@ -1,6 +1,9 @@
 //! Lists from outside: what is accepted, what is rejected and why, what is written about it, and what hurts nobody.
 
+mod documents;
 mod keys;
+mod schema;
+mod validate;
 mod verdicts;
 
 use kube_prepull::list::ListData;

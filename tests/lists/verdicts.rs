@@ -27,6 +27,14 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
+/// Every `images.yaml` of the table that is rejected, with the codes of its problems.
+pub fn rejected_yaml() -> Vec<(String, Vec<Code>)> {
+    let rejected = cases().into_iter().filter(|case| !case.accepted && case.data.len() == 1);
+    let texts = rejected.filter_map(|mut case| case.data.remove("images.yaml"));
+    let codes = |text: &str| list::parse(&yaml_list(text)).problems.iter().map(|problem| problem.code).collect();
+    texts.map(|text| (text.clone(), codes(&text))).collect()
+}
+
 fn shown(parsed: &Parsed) -> Vec<String> {
     let line = |problem: &list::Problem| {
         let severity = if problem.severity == Severity::Error { "" } else { "warning " };

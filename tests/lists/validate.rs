@@ -1,0 +1,131 @@
+//! `kube-prepull validate`, as it is run.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn validate(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
+        .arg("validate")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kube-prepull starts");
+    // A process that needs no input may end before it is written.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("kube-prepull ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// What is printed about a file as JSON.
+pub fn json(input: &str) -> Value {
+    let output = validate(&["-f", "-", "-o", "json"], input);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
+}
+
+fn config_map(labelled: bool, data: &str) -> String {
+    let labels = if labelled { "\n  labels: {kube-prepull.io/image-list: \"true\"}" } else { "" };
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: images{labels}\ndata:\n{data}")
+}
+
+#[test]
+fn an_accepted_list_exits_with_0() {
+    let output = validate(&["-f", "-"], &config_map(true, "  images.yaml: '[nginx]'\n"));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "<stdin>:1: the list images is accepted\n");
+}
+
+#[test]
+fn a_list_with_warnings_is_accepted() {
+    let output = validate(&["-f", "-"], &config_map(true, "  IMAGES: a=b\n  KIP_IMAGE: x\n"));
+    assert_eq!(output.status.code(), Some(0));
+    let printed = text(&output.stdout);
+    assert!(printed.starts_with("<stdin>:8: warning[Ignored]: KIP_IMAGE: "), "{printed}");
+    assert!(printed.ends_with("<stdin>:1: the list images is accepted, 1 warning\n"), "{printed}");
+}
+
+#[test]
+fn a_rejected_list_exits_with_1_and_names_the_lines_of_the_file() {
+    let output = validate(&["-f", "-"], &config_map(true, "  images.yaml: |\n    images:\n      - a b\n    x: 1\n"));
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("<stdin>:9: error[InvalidReference]: images.yaml: images[0]: "), "{lines:?}");
+    assert!(lines[1].starts_with("<stdin>:10: error[UnknownKey]: images.yaml: x: "), "{lines:?}");
+    assert_eq!(lines[2], "<stdin>:1: the list images is rejected, 2 errors");
+}
+
+#[test]
+fn one_rejected_list_of_several_is_enough() {
+    let file = format!(
+        "{}---\n{}",
+        config_map(true, "  images.yaml: '[nginx]'\n"),
+        config_map(true, "  images.yaml: '[Nginx]'\n")
+    );
+    let printed = json(&file);
+    assert_eq!(printed["accepted"], false);
+    assert_eq!(printed["lists"][0]["accepted"], true);
+    assert_eq!(printed["lists"][1]["problems"][0]["line"], 15);
+    assert_eq!(validate(&["-f", "-"], &file).status.code(), Some(1));
+}
+
+#[test]
+fn what_is_no_list_is_said() {
+    let file = format!("{}---\n{}", config_map(true, "  IMAGES: a=b\n"), config_map(false, "  IMAGES: a=b\n"));
+    let printed = text(&validate(&["-f", "-"], &file).stdout);
+    assert!(printed.contains("<stdin>:9: the ConfigMap images is no list"), "{printed}");
+    let alone = text(&validate(&["-f", "-"], &config_map(false, "  IMAGES: a=b\n")).stdout);
+    assert!(alone.contains("--config-map images"), "{alone}");
+}
+
+#[test]
+fn a_plain_images_yaml_is_a_list() {
+    assert_eq!(validate(&["-f", "-"], "images: [nginx]\n").status.code(), Some(0));
+    assert_eq!(validate(&["-f", "-"], "images: [nginx\n").status.code(), Some(1));
+    assert_eq!(validate(&["-f", "-"], "").status.code(), Some(1));
+}
+
+#[test]
+fn a_list_that_is_called_what_no_object_can_be_called_is_rejected() {
+    for metadata in ["{name: My List}", "{generateName: a}", "{name: a, namespace: A}"] {
+        let printed = json(&format!("kind: ConfigMap\nmetadata: {metadata}\ndata: {{IMAGES: a=b}}\n"));
+        assert_eq!(printed["lists"][0]["problems"][0]["code"], "InvalidName", "{printed}");
+    }
+}
+
+#[test]
+fn the_namespace_is_the_manifests_or_the_given_or_the_lists_own() {
+    let data = "  IMAGES: a=b\n  NAMESPACE: puller\n";
+    assert_eq!(json(&config_map(true, data))["lists"][0]["namespace"], "puller");
+    let output = validate(&["-f", "-", "-n", "elsewhere"], &config_map(true, data));
+    assert!(text(&output.stdout).contains("WrongNamespace"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn what_cannot_be_checked_exits_with_2() {
+    let file = std::env::temp_dir().join("kube-prepull-no-such-file.yaml");
+    for (arguments, input) in [
+        (vec!["-f", file.to_str().expect("UTF-8")], ""),
+        (vec!["-f", "-"], "kind: Deployment\n"),
+        (vec!["-f", "-"], "kind: Deployment\n---\nkind: ConfigMap\n"),
+        (vec!["-f", "/"], ""),
+        (vec![], ""),
+        (vec!["-f", "-", "-o", "table"], ""),
+    ] {
+        let output = validate(&arguments, input);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {input}");
+        assert!(output.stdout.is_empty());
+        assert!(text(&output.stderr).contains("error: "), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn nothing_is_coloured_where_there_is_no_terminal() {
+    let output = validate(&["-f", "-"], "x: 1\n");
+    assert!(!text(&output.stdout).contains('\u{1b}'), "{}", text(&output.stdout));
+}
