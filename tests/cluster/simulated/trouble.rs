@@ -57,7 +57,7 @@ async fn rights_in_its_namespace_are_all_that_it_needs() {
     trial.settled_on(&["nginx:1.28"]).await;
     let log = controller.log();
     assert_eq!(log.matches("not allowed to watch nodes").count(), 1, "{log}");
-    assert!(!log.contains("forbidden: User"), "{log}");
+    assert!(!log.contains("MissingRight"), "{log}");
 }
 
 #[tokio::test]
