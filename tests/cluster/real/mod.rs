@@ -2,7 +2,7 @@
 
 mod rounds;
 
-use test_bed::{Digest, Image, Layer, Real};
+use test_bed::{Digest, Image, Layer, Node, Real};
 
 use super::trial::Trial;
 
@@ -10,13 +10,15 @@ use super::trial::Trial;
 struct RealTrial {
     trial: Trial,
     bed: Real,
+    /// Kept, since a node remembers what it was told of containers that are removed while it is looked at.
+    nodes: Vec<Node>,
 }
 
 impl RealTrial {
     async fn begin(name: &str) -> Self {
         let bed = Real::running().unwrap();
         let trial = Trial::begin(bed.kubeconfig(), name).await;
-        let real = Self { trial, bed };
+        let real = Self { trial, nodes: bed.nodes().unwrap(), bed };
         let holder = std::fs::read(real.bed.holder()).unwrap();
         real.push("kube-prepull:1", &Image::from_scratch().layer(Layer::new().file("/holder", holder, 0o755)));
         real
@@ -33,7 +35,8 @@ impl RealTrial {
 
     /// The digests whose containers run on a node in this namespace, as containerd has them.
     fn held_on(&self, node: &str) -> Vec<String> {
-        let containers = self.bed.node(node).unwrap().containers().unwrap().into_iter();
+        let node = self.nodes.iter().find(|it| it.name() == node).unwrap();
+        let containers = node.containers().unwrap().into_iter();
         let ours = containers.filter(|container| container.namespace == self.trial.namespace && container.running);
         ours.filter_map(|container| container.digest).collect()
     }
