@@ -17,11 +17,28 @@ pub type SlimNode = Object<NodeSpec, NodeStatus>;
 pub struct NodeSpec {
     /// What keeps pods away that do not tolerate it.
     pub taints: Vec<Taint>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
 }
 
-/// The part of a node's status that is needed: none of it yet.
+/// The part of a node's status that is needed.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct NodeStatus {}
+#[serde(default)]
+pub struct NodeStatus {
+    /// How it is.
+    pub conditions: Vec<NodeCondition>,
+}
+
+/// The part of a node's condition that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeCondition {
+    /// Which one, such as `Ready`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+}
 
 /// A node as the plan sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,14 +49,24 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
     /// Its taints.
     pub taints: Vec<Taint>,
+    /// Whether its kubelet says that it can run pods.
+    pub ready: bool,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Whether it is about to go.
+    pub deleting: bool,
 }
 
 impl From<&SlimNode> for Node {
     fn from(node: &SlimNode) -> Self {
+        let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             labels: node.metadata.labels.clone().unwrap_or_default(),
             taints: node.spec.taints.clone(),
+            ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            unschedulable: node.spec.unschedulable,
+            deleting: node.metadata.deletion_timestamp.is_some(),
         }
     }
 }
@@ -55,6 +82,11 @@ const ALWAYS_TOLERATED: [&str; 6] = [
 ];
 
 impl Node {
+    /// Its architecture, in Go's spelling, where it says so.
+    pub fn architecture(&self) -> Option<&str> {
+        self.labels.get("kubernetes.io/arch").map(String::as_str)
+    }
+
     /// Whether a group's pods belong on this node: selector, affinity, architectures and taints, and none of the nodes
     /// that are always left out.
     pub fn takes(&self, placement: &Placement) -> bool {
@@ -87,7 +119,7 @@ impl Node {
     }
 
     fn selected_by(&self, placement: &Placement) -> bool {
-        let architecture = self.labels.get("kubernetes.io/arch");
+        let architecture = self.architecture();
         let architecture_fits = placement.architectures.is_empty()
             || placement.architectures.iter().any(|wanted| architecture.is_some_and(|label| label == wanted.name()));
         let required = placement

@@ -316,7 +316,8 @@ pub fn node(index: usize) -> Node {
     Node {
         name: format!("n{index}"),
         labels: [("kubernetes.io/os", "linux"), ("zone", zone)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        taints: Vec::new(),
+        ready: true,
+        ..Node::default()
     }
 }
 
