@@ -127,7 +127,7 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
 /// A key that is close to a known one is most likely a misspelling, so it is an error. Others may be there for another
 /// reader of the same ConfigMap.
 fn check_keys(list: &ListData, known: &[&str], problems: &mut Problems) {
-    for key in list.data.keys().filter(|key| !known.contains(&key.as_str())) {
+    for key in list.data.keys().filter(|key| !known.contains(&key.as_str()) && !key.is_empty()) {
         let message = format!("there is no key {}", quoted(key));
         match suggest::did_you_mean(key, known) {
             Some(remedy) => problems.error(Place::key(key), Code::UnknownKey, message, remedy),
@@ -156,5 +156,15 @@ fn check_identity(list: &ListData, problems: &mut Problems) {
                 "use lower case letters, digits and '-'",
             );
         }
+    }
+    // apimachinery's `IsConfigMapKey`.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    for key in list.data.keys().filter(|key| !(1..=253).contains(&key.len()) || !key.chars().all(allowed)) {
+        problems.error(
+            Place::key("data"),
+            Code::InvalidName,
+            format!("{} cannot be a key of a ConfigMap", quoted(key)),
+            "use at most 253 letters, digits, '-', '_' and '.'",
+        );
     }
 }

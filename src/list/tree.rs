@@ -19,6 +19,8 @@ fn options(max_depth: usize) -> serde_yaml::Options {
     serde_yaml::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         budget: serde_yaml::budget! { max_depth: max_depth, max_nodes: 200_000, max_events: 500_000 },
+        // Aliases spare the user some lines; what they expand to must not cost more than a long list does.
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000, max_replay_stack_depth: 16 },
     }
 }
 
@@ -142,7 +144,7 @@ impl From<serde_yaml::Error> for NotYaml {
             serde_yaml::Error::MultipleDocuments { .. } => {
                 "a second document begins here, and a list is one".to_owned()
             }
-            _ if said.starts_with("budget breached") || said.starts_with("recursion limit") => TOO_MUCH.to_owned(),
+            _ if LIMITS.iter().any(|limit| said.starts_with(limit)) => TOO_MUCH.to_owned(),
             _ if said.contains("string scalar") || said.contains("null into string") => "a key must be text".to_owned(),
             _ => said,
         };
@@ -150,6 +152,8 @@ impl From<serde_yaml::Error> for NotYaml {
     }
 }
 
+/// How the parser's messages about its limits begin.
+const LIMITS: [&str; 3] = ["budget breached", "recursion limit", "alias replay"];
 const TOO_MUCH: &str = "it is larger, nested more deeply or expands to more aliases than any list needs";
 
 fn first_line(text: &str) -> String {

@@ -105,6 +105,15 @@ fn with_flat(keys: &Map<String, Value>) -> ListData {
     data
 }
 
+/// A list for every example of a flat key.
+pub fn flat_example_lists() -> Vec<ListData> {
+    let rows = flat_rows();
+    let lists = rows
+        .iter()
+        .flat_map(|(key, row)| row.examples.iter().filter(move |example| example.contains_key(key)).map(with_flat));
+    lists.collect()
+}
+
 fn key_of(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }

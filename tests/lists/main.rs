@@ -1,7 +1,9 @@
 //! Lists from outside: what is accepted, what is rejected and why, what is written about it, and what hurts nobody.
 
 mod documents;
+mod inputs;
 mod keys;
+mod large;
 mod schema;
 mod validate;
 mod verdicts;

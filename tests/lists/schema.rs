@@ -2,6 +2,7 @@
 //! types.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use kube_prepull::list::config::Architecture;
@@ -14,9 +15,9 @@ fn schema() -> Value {
     serde_json::from_str(include_str!("../../config/images.schema.json")).expect("the schema is JSON")
 }
 
-fn validator() -> Validator {
-    jsonschema::draft202012::new(&schema()).expect("the schema is a schema of draft 2020-12")
-}
+/// The schema, ready to be asked.
+pub static VALIDATOR: LazyLock<Validator> =
+    LazyLock::new(|| jsonschema::draft202012::new(&schema()).expect("a schema of draft 2020-12"));
 
 fn properties(schema: &Value, name: &str) -> BTreeSet<String> {
     schema["$defs"][name]["properties"].as_object().expect("properties").keys().cloned().collect()
@@ -57,21 +58,19 @@ fn the_properties_are_the_keys_of_the_parser() {
 
 #[test]
 fn every_accepted_list_of_the_documentation_is_valid() {
-    let validator = validator();
     let texts = documents::accepted_yaml();
     assert!(texts.len() >= 30, "only {} lists were found", texts.len());
     for text in texts {
         assert!(list::parse(&yaml_list(&text)).config.is_some(), "{text}");
         let value: Value = serde_yaml::from_str(&text).expect("accepted lists are YAML");
         let wrong: Vec<String> =
-            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            VALIDATOR.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(wrong.is_empty(), "{text}\n{wrong:#?}");
     }
 }
 
 #[test]
 fn wrong_keys_and_types_are_invalid() {
-    let validator = validator();
     let seen_by_a_schema =
         [Code::UnknownKey, Code::MissingKey, Code::WrongType, Code::OutOfRange, Code::EmptyList, Code::InvalidQuantity];
     let mut seen = 0;
@@ -82,7 +81,7 @@ fn wrong_keys_and_types_are_invalid() {
             continue;
         }
         // An empty list of groups is only wrong where there are no images either.
-        assert!(!validator.is_valid(&value) || text == "groups: []\n", "{text}");
+        assert!(!VALIDATOR.is_valid(&value) || text == "groups: []\n", "{text}");
         seen += 1;
     }
     assert!(seen >= 20, "only {seen} lists were seen");

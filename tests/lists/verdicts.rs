@@ -35,6 +35,11 @@ pub fn rejected_yaml() -> Vec<(String, Vec<Code>)> {
     texts.map(|text| (text.clone(), codes(&text))).collect()
 }
 
+/// The data of every flat list of the table.
+pub fn flat_data() -> Vec<BTreeMap<String, String>> {
+    cases().into_iter().map(|case| case.data).filter(|data| !data.contains_key("images.yaml")).collect()
+}
+
 fn shown(parsed: &Parsed) -> Vec<String> {
     let line = |problem: &list::Problem| {
         let severity = if problem.severity == Severity::Error { "" } else { "warning " };

@@ -1,0 +1,122 @@
+//! Lists as large as they can be, in every way that they can be large. Each takes well under a second in a release build; the
+//! limit is far above what a debug build needs on a busy machine, and far below what a step costs that is quadratic.
+
+use std::time::{Duration, Instant};
+
+use kube_prepull::list::{self, ListData, Parsed};
+
+use super::{list, yaml_list};
+
+const LONG: Duration = Duration::from_secs(20);
+/// A sixth of a ConfigMap, so that debug builds are done soon.
+const BYTES: usize = 160 * 1024;
+
+fn parse(list: &ListData) -> Parsed {
+    let began = Instant::now();
+    let parsed = list::parse(list);
+    let took = began.elapsed();
+    assert!(took < LONG, "{took:?}");
+    parsed
+}
+
+/// As many numbered pieces as fit.
+fn pieces(piece: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for number in 0.. {
+        let next = piece(number);
+        if text.len() + next.len() > BYTES {
+            break;
+        }
+        text.push_str(&next);
+    }
+    text
+}
+
+#[test]
+fn thousands_of_images_of_one_repository_are_named_one_by_one() {
+    let parsed = parse(&yaml_list(&pieces(|number| format!("- a:{number}\n"))));
+    let config = parsed.config.expect("accepted");
+    let images = &config.groups[0].images;
+    assert!(images.len() > 15_000);
+    assert_eq!(images[images.len() - 1].name.as_str(), format!("a-{}", images.len()));
+}
+
+#[test]
+fn thousands_of_pairs_are_read() {
+    let pairs = pieces(|number| format!("a{number}=b:{number};"));
+    assert!(parse(&list([("IMAGES", pairs.as_str())])).config.is_some());
+}
+
+#[test]
+fn thousands_of_duplicates_are_refused() {
+    let pairs = pieces(|_| "a=b;".to_owned());
+    assert!(parse(&list([("IMAGES", pairs.as_str())])).config.is_none());
+    assert!(parse(&yaml_list(&pieces(|_| "images: [a]\n".to_owned()))).config.is_none());
+}
+
+#[test]
+fn thousands_of_unknown_keys_are_refused() {
+    assert!(parse(&yaml_list(&pieces(|number| format!("key{number}: 1\n")))).config.is_none());
+    let affinity = format!("{{{}\"z\": 1}}", pieces(|number| format!("\"k{number}\": 1,")));
+    assert!(parse(&list([("IMAGES", "a=b"), ("AFFINITY", &affinity)])).config.is_none());
+}
+
+#[test]
+fn thousands_of_wrong_types_are_refused() {
+    let tolerations = format!("[{}1]", pieces(|_| "{\"key\":1},".to_owned()));
+    assert!(parse(&list([("IMAGES", "a=b"), ("TOLERATIONS", &tolerations)])).config.is_none());
+    let values = format!(
+        "{{\"nodeAffinity\":{{\"requiredDuringSchedulingIgnoredDuringExecution\":{{\"nodeSelectorTerms\":[{{\"matchExpressions\":[{{\"key\":\"a\",\"operator\":\"In\",\"values\":[{}1]}}]}}]}}}}}}",
+        pieces(|_| "1,".to_owned())
+    );
+    assert!(parse(&list([("IMAGES", "a=b"), ("AFFINITY", &values)])).config.is_none());
+}
+
+#[test]
+fn thousands_of_labels_are_read() {
+    let labels = format!("{{{}\"z\": \"1\"}}", pieces(|number| format!("\"k{number}\":\"v\",")));
+    assert!(parse(&list([("IMAGES", "a=b"), ("NODE_SELECTOR", &labels)])).config.is_some());
+    let ours = format!("{{{}\"z\": \"1\"}}", pieces(|number| format!("\"kube-prepull.io/{number}\":\"v\",")));
+    assert!(parse(&list([("IMAGES", "a=b"), ("POD_LABELS", &ours)])).config.is_none());
+}
+
+#[test]
+fn endless_nesting_is_refused_without_exhausting_the_stack() {
+    for opening in ["[", "{a: ", "- ", "? ", "- ? ", "? - ", "!x [", "&a [", "a:\n ", "[{a: ", "<<: {"] {
+        assert!(parse(&yaml_list(&opening.repeat(BYTES / opening.len()))).config.is_none(), "{opening:?}");
+    }
+    for opening in ["[", "{\"a\":"] {
+        let json = opening.repeat(BYTES / opening.len());
+        assert!(parse(&list([("IMAGES", "a=b"), ("AFFINITY", &json)])).config.is_none(), "{opening:?}");
+    }
+}
+
+#[test]
+fn aliases_do_not_expand_without_end() {
+    let row = |number: usize| format!("a{number}: &a{number} [{}]\n", format!("*a{}, ", number - 1).repeat(9));
+    let bomb: String = (1..30).map(row).collect();
+    assert!(parse(&yaml_list(&format!("a0: &a0 [x, x]\n{bomb}"))).config.is_none());
+}
+
+#[test]
+fn long_texts_are_refused_in_short_messages() {
+    let long = "x".repeat(BYTES);
+    for data in [
+        vec![("images.yaml", format!("images: [{long}]"))],
+        vec![("images.yaml", format!("images: ['{}']", "x/".repeat(BYTES / 2)))],
+        vec![("images.yaml", format!("images: [{{name: {long}, image: a}}]"))],
+        vec![("images.yaml", format!("images: [a]\nrefresh: {{every: {long}, mode: {long}}}"))],
+        vec![("images.yaml", format!("? {long}\n: 1\n"))],
+        vec![("IMAGES", long.clone())],
+        vec![("IMAGES", "a=b".to_owned()), ("PULL_RATE", "9".repeat(BYTES))],
+        vec![("IMAGES", "a=b".to_owned()), ("CACHING_CPU_LIMIT", format!("1e{}", "9".repeat(BYTES)))],
+        vec![("IMAGES", "a=b".to_owned()), ("REFRESH_SCHEDULE", "0,".repeat(BYTES / 2))],
+        vec![("IMAGES", "a=b".to_owned()), ("TOLERATIONS", format!("[{{\"effect\":\"{long}\"}}]"))],
+    ] {
+        let parsed = parse(&list(data.iter().map(|(key, value)| (*key, value.as_str()))));
+        assert!(parsed.config.is_none());
+        for problem in parsed.problems {
+            assert!(problem.to_string().len() < 2000, "{} bytes: {:?}", problem.to_string().len(), problem.code);
+        }
+    }
+}
