@@ -1,4 +1,5 @@
-//! Names that Kubernetes accepts, checked once where they come in.
+//! Names that Kubernetes accepts, checked once where they come in. The rules are those of
+//! `k8s.io/apimachinery/pkg/util/validation`: `IsDNS1123Label` and `IsDNS1123Subdomain`.
 
 use std::fmt;
 
@@ -7,11 +8,15 @@ use serde::Serialize;
 /// The longest DNS label (RFC 1123), and so the longest container name and label value.
 pub const MAX_LABEL: usize = 63;
 
+/// The longest DNS subdomain (`DNS1123SubdomainMaxLength`), and so the longest name of most objects.
+pub const MAX_SUBDOMAIN: usize = 253;
+
 /// The longest beginning of a DaemonSet's name: its pods are called `<beginning>-<hash>-<suffix>`, with a hash of
 /// [`crate::plan::HASH_LENGTH`] and a suffix of 5 characters, and the whole must fit the pod's hostname (63).
 pub const MAX_OBJECT_NAME: usize = MAX_LABEL - 1 - crate::plan::HASH_LENGTH - 1 - 5;
 
-/// A DNS label as of RFC 1123: lower case letters, digits and `-`, at most 63 characters.
+/// A DNS label as of RFC 1123 (lower case letters, digits and `-`, at most 63 characters), or the name of another object: a
+/// DNS subdomain, which is labels joined by `.`, at most 253 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ResourceName(String);
@@ -48,7 +53,7 @@ impl ResourceName {
     /// # Errors
     /// What the name breaks.
     pub fn parse_subdomain(text: &str) -> Result<Self, NotAName> {
-        check_length(text, 253)?;
+        check_length(text, MAX_SUBDOMAIN)?;
         text.split('.').try_for_each(check_label)?;
         Ok(Self(text.to_owned()))
     }
@@ -125,8 +130,12 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"x".repeat(64)] {
             assert!(ResourceName::parse(bad).is_err(), "{bad}");
         }
-        assert!(ResourceName::parse_subdomain("a.b").is_ok());
-        assert!(ResourceName::parse_subdomain("a..b").is_err());
+        for good in ["a.b", "a", "1.2-3.c", &"x".repeat(253)] {
+            assert!(ResourceName::parse_subdomain(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a..b", ".a", "a.", "a.-b", "A.b", &"x".repeat(254)] {
+            assert!(ResourceName::parse_subdomain(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -146,6 +146,26 @@ mod tests {
     }
 
     #[test]
+    fn names_for_common_patterns_are_understood() {
+        for (name, pattern) in [
+            ("@hourly", "0 * * * *"),
+            ("@daily", "0 0 * * *"),
+            ("@weekly", "0 0 * * 0"),
+            ("@monthly", "0 0 1 * *"),
+            ("@yearly", "0 0 1 1 *"),
+        ] {
+            let last = at("2026-02-03T04:05:06Z");
+            assert_eq!(cron(name, "UTC").next_after(last), cron(pattern, "UTC").next_after(last), "{name}");
+        }
+    }
+
+    #[test]
+    fn zones_are_known_without_the_machines_database() {
+        assert!(parse_zone("America/Argentina/Buenos_Aires").is_ok());
+        assert!(ZONES.available().count() > 400);
+    }
+
+    #[test]
     fn patterns_that_mean_nothing_are_refused() {
         for bad in ["", "every night", "0 0 0 * * *", "61 * * * *", "0 0 31 2 *"] {
             assert!(CronSchedule::parse(bad, TimeZone::UTC).is_err(), "{bad}");
