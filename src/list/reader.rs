@@ -296,12 +296,8 @@ impl<'a> At<'a> {
                 fields.insert(name, at);
                 continue;
             }
-            problems.error(
-                at.place(),
-                Code::UnknownKey,
-                format!("there is no key {}", quoted(name)),
-                suggest::remedy(name, known),
-            );
+            let (message, remedy) = suggest::unknown_key(name, known);
+            problems.error(at.place(), Code::UnknownKey, message, remedy);
         }
         Some(Fields { place: self.place(), entries: fields })
     }

@@ -1,5 +1,7 @@
 //! "Did you mean …?"
 
+use super::problem::quoted;
+
 /// Longer than any key by more than a misspelling adds.
 const MAX_MISSPELLING: usize = 64;
 
@@ -18,8 +20,19 @@ pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// What to do about an unknown key: the likely spelling, or the keys that there are.
-pub fn remedy(name: &str, known: &[&str]) -> String {
+/// Keys of the design that come with a later version.
+const LATER: [&str; 1] = ["imageCache"];
+
+/// What is wrong with an unknown key, and what to do about it.
+pub fn unknown_key(name: &str, known: &[&str]) -> (String, String) {
+    if LATER.contains(&name) {
+        return (format!("this version of kube-prepull does not know the key {name:?} yet"), "remove it".to_owned());
+    }
+    (format!("there is no key {}", quoted(name)), remedy(name, known))
+}
+
+/// The likely spelling of a key, or the keys that there are.
+fn remedy(name: &str, known: &[&str]) -> String {
     did_you_mean(name, known).unwrap_or_else(|| format!("the keys here are {}", known.join(", ")))
 }
 
