@@ -104,12 +104,14 @@ impl Reconciler {
         if decision.is_idle() {
             return Ok(decision.wake_at());
         }
-        let _accepting = match decision.ruling.accepts() {
+        let accepting = match decision.ruling.accepts() {
             true => Some(self.accepting.lock().await),
             false => None,
         };
         let seen = self.reader.look(label, &seen.name).await?;
         let decision = self.decide(label, &seen, memory);
+        self.write_first(label, &seen, &decision).await?;
+        drop(accepting);
         self.carry_out(label, &seen, &decision).await?;
         Ok(decision.wake_at())
     }
@@ -149,14 +151,18 @@ impl Reconciler {
         })
     }
 
-    /// The list is kept before anything is made of it. Beyond that no failure keeps the rest from being done: one
-    /// DaemonSet that is refused must not keep the others from nodes.
-    async fn carry_out(&self, label: &str, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
-        let list = self.reference(seen);
+    /// The list is kept before anything is made of it.
+    async fn write_first(&self, label: &str, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
         for write in &decision.ruling.first {
             let outcome = self.write(label, seen, write).await;
-            self.tell_failure(&list, outcome).await?;
+            self.tell_failure(&self.reference(seen), outcome).await?;
         }
+        Ok(())
+    }
+
+    /// No failure keeps the rest from being done: one DaemonSet that is refused must not keep the others from nodes.
+    async fn carry_out(&self, label: &str, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
+        let list = self.reference(seen);
         let mut outcomes = vec![self.judge(seen, decision).await];
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;

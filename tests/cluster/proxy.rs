@@ -27,6 +27,8 @@ struct State {
     requests: AtomicUsize,
     /// Which process to kill, and before which request.
     victim: Mutex<Option<(Pid, usize)>>,
+    /// What is in the paths of requests that are never answered.
+    silent_about: Mutex<Option<String>>,
 }
 
 impl Proxy {
@@ -50,6 +52,11 @@ impl Proxy {
     pub fn kill_before(&self, request: usize, process: u32) {
         *self.state.victim.lock().unwrap() = Some((Pid::from_raw(process.try_into().unwrap()), request));
         self.state.requests.store(0, Ordering::SeqCst);
+    }
+
+    /// Never answers a request whose path holds that text.
+    pub fn be_silent_about(&self, text: &str) {
+        *self.state.silent_about.lock().unwrap() = Some(text.to_owned());
     }
 
     /// Lets everything through from now on.
@@ -86,6 +93,10 @@ async fn pass_on(request: Request<Incoming>, client: Client, state: Arc<State>) 
     if let Some((process, _)) = victim.filter(|(_, last)| number >= *last) {
         // It may be dead already, and then this is one of the requests that it had on the way.
         let _ = kill(process, Signal::SIGKILL);
+        std::future::pending::<()>().await;
+    }
+    let silent_about = state.silent_about.lock().unwrap().clone();
+    if silent_about.is_some_and(|text| request.uri().path().contains(&text)) {
         std::future::pending::<()>().await;
     }
     let (head, body) = request.into_parts();

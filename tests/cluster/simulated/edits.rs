@@ -1,6 +1,8 @@
+use kube::ResourceExt;
 use serde_json::json;
 
 use super::trial;
+use crate::audit::AuditLog;
 use crate::controller::Controller;
 use crate::trial::{eventually, images};
 
@@ -114,4 +116,28 @@ async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
     })
     .await;
     assert_eq!(rounds, 2);
+}
+
+/// Tools that apply a whole ConfigMap again and again own what they apply, and nothing else.
+#[tokio::test]
+async fn a_verdict_is_written_once_and_stands_beside_what_other_tools_write() {
+    let trial = trial("gitops").await;
+    let log = AuditLog::open();
+    let _controller = Controller::start(&trial).await;
+    for _ in 0..5 {
+        trial.write_list("tools", "images: [nginx:1.27]").await;
+        trial.judged("tools", "accepted").await;
+    }
+    trial.annotate_list("tools", "example.com/owner", "platform").await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    // A verdict on another list comes after whatever the controller would do about this one.
+    trial.write_list("other", "images: [Bad]").await;
+    trial.judged("other", "rejected").await;
+    let list = trial.judged("tools", "accepted").await;
+    assert_eq!(list.annotations()["example.com/owner"], "platform");
+    let managers: Vec<_> = list.managed_fields().iter().filter_map(|fields| fields.manager.as_deref()).collect();
+    assert!(managers.contains(&"kube-prepull") && managers.contains(&"user"), "{managers:?}");
+    let mut writes = log.requests(0, &trial.namespace);
+    writes.retain(|request| request.is_write() && request.uri.contains("/configmaps/tools"));
+    assert_eq!(writes.len(), 1, "{writes:#?}");
 }

@@ -62,6 +62,19 @@ async fn being_killed_and_started_again_changes_nothing() {
 }
 
 #[tokio::test]
+async fn another_version_of_the_controller_alone_begins_no_round() {
+    let trial = trial("upgrade").await;
+    let controller = Controller::start_with(&trial, &["--holder-image", "registry.test/kube-prepull:1"]).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let before = running(&trial).await;
+    controller.kill();
+    let _controller = Controller::start_with(&trial, &["--holder-image", "registry.test/kube-prepull:2"]).await;
+    trial.write_list("other", "images: [Bad]").await;
+    trial.judged("other", "rejected").await;
+    assert_eq!(before, picture(&trial).await);
+}
+
+#[tokio::test]
 async fn probes_are_answered_and_other_paths_say_what_there_is() {
     let trial = trial("probes").await;
     let controller = Controller::start(&trial).await;

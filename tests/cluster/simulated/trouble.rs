@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually};
 
 /// What the controller needs in its namespace.
-fn rights() -> Vec<Value> {
+pub fn rights() -> Vec<Value> {
     vec![
         json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "patch"]}),
         json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}),
@@ -25,7 +25,7 @@ fn rights() -> Vec<Value> {
 }
 
 /// A ServiceAccount with these rights, and a way to the cluster in its name.
-async fn as_limited(trial: &Trial, rights: &[Value]) -> Proxy {
+pub async fn as_limited(trial: &Trial, rights: &[Value]) -> Proxy {
     let account = json!({"metadata": {"name": "limited"}});
     let role = json!({"metadata": {"name": "limited"}, "rules": rights});
     let binding = json!({
@@ -94,6 +94,23 @@ async fn a_missing_right_to_read_is_named_until_it_is_granted() {
     trial.write_list("tools", "images: [nginx:1.27]").await;
     grant(&trial, &self::rights()).await;
     trial.settled_on(&["nginx:1.27"]).await;
+}
+
+#[tokio::test]
+async fn a_list_that_gets_no_answer_keeps_no_other_waiting() {
+    let trial = trial("silence").await;
+    let proxy = Proxy::start(trial.client.clone()).await;
+    proxy.be_silent_about("/daemonsets/stuck-");
+    let _controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
+    trial.write_list("stuck", "images: [nginx:1.27]").await;
+    trial.judged("stuck", "accepted").await;
+    trial.write_list("tools", "images: [nginx:1.28]").await;
+    trial.settled_on(&["nginx:1.28"]).await;
+    proxy.be_silent_about("nothing any more");
+    eventually("the other list, once its request has timed out", async || {
+        (trial.daemon_sets().await.len() == 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
