@@ -33,8 +33,8 @@ build: toolchain ## Build the controller (static) and the holder (x86_64 and aar
 
 .PHONY: demo
 demo: toolchain ## Watch images arrive on a real node, and stay (root). KEEP=1 leaves it running
-	@cargo build --package kube-prepull --package demo --package test-bed
-	target/debug/demo $(if $(KEEP),--keep)
+	@cargo build --bins
+	"$${CARGO_TARGET_DIR:-target}/debug/demo" $(if $(KEEP),--keep) $(if $(SIMULATED),--simulated)
 
 .PHONY: test
 test: toolchain ## Run all tests, on clusters that are started for them (root, for the real nodes)

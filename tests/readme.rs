@@ -1,15 +1,13 @@
-//! What the README says of the options is what the program takes.
+//! What the README says is so.
 
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Arg, CommandFactory};
 use kube_prepull::command::arguments::Arguments;
-
-const BEGIN: &str = "<!-- options -->\n";
-const END: &str = "<!-- /options -->\n";
 
 /// A table of every option, with the subcommands that take it.
 fn options() -> String {
@@ -49,16 +47,43 @@ fn row(argument: &Arg) -> String {
     format!("| {option}{value} | {{of}} | {variable} | {default} | {help} |")
 }
 
-#[test]
-fn the_readme_lists_every_option() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+/// What must stand between two marks of the README. `UPDATE_README=1` writes it there.
+fn stands_between(begin: &str, end: &str, right: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = checkout().join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("the mark before the options");
-    let (written, after) = rest.split_once(END).expect("the mark after the options");
-    let right = options();
+    let (before, rest) = readme.split_once(begin).expect("the mark before it");
+    let (written, after) = rest.split_once(end).expect("the mark after it");
     if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{right}{END}{after}")).unwrap();
+        fs::write(&path, format!("{before}{begin}{right}{end}{after}")).unwrap();
         return;
     }
     assert_eq!(written, right, "run UPDATE_README=1 cargo test --test readme");
+}
+
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_readme_lists_every_option() {
+    stands_between("<!-- options -->\n", "<!-- /options -->\n", &options());
+}
+
+#[test]
+fn the_readme_shows_the_transcript_of_the_demo_from_the_first_list_on() {
+    let transcript = fs::read_to_string(checkout().join("docs/demo.txt")).unwrap();
+    let from = transcript.find("[3/8]").expect("the step with the first list");
+    let shown = format!("```text\n{}\n```\n", transcript[from..].trim_end());
+    stands_between("<!-- demo -->\n", "<!-- /demo -->\n", &shown);
+}
+
+#[test]
+fn every_file_that_the_readme_links_to_is_there() {
+    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
+    for link in readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let is_file = !link.contains("://");
+        assert!(!is_file || checkout().join(link).exists(), "{link}");
+    }
 }

@@ -43,6 +43,12 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// Says what is wrong with what was given.
+fn wrong_usage(error: &anyhow::Error) -> Outcome {
+    eprintln!("error: {error:#}");
+    Outcome::WrongUsage
+}
+
 /// Runs the command that the arguments name.
 ///
 /// # Errors

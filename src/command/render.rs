@@ -17,9 +17,12 @@ use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set, labels};
 /// Prints what a list becomes; its problems go to standard error.
 ///
 /// # Errors
-/// Where the file cannot be read or the output cannot be written.
+/// Where the output cannot be written.
 pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
-    let list = source::read(&arguments.file, &arguments.namespace, &arguments.name)?;
+    let list = match source::read(&arguments.file, &arguments.namespace, &arguments.name) {
+        Ok(list) => list,
+        Err(error) => return Ok(super::wrong_usage(&error)),
+    };
     let parsed = list::parse(&list);
     for problem in &parsed.problems {
         let severity = if problem.severity == Severity::Error { "error" } else { "warning" };

@@ -28,10 +28,7 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
     let defaults = Defaults { namespace: arguments.namespace.as_deref(), name: DEFAULT_NAME };
     let file = match source::read_all(&arguments.file, defaults) {
         Ok(file) => file,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return Ok(Outcome::WrongUsage);
-        }
+        Err(error) => return Ok(super::wrong_usage(&error)),
     };
     let verdict = Verdict::new(&arguments.file.display().to_string(), &file);
     let printed = match arguments.output {

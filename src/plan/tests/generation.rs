@@ -155,3 +155,16 @@ fn the_content_is_that_of_the_group_as_the_user_wrote_it() {
 fn the_content_hash_stays_the_same_from_version_to_version() {
     assert_eq!(content_hash(&group("[nginx:1.27]")), "pn8jpq26vw");
 }
+
+/// A new version of the controller alone begins no round: so this hash may change only together with a reason to pull all
+/// images on all nodes again.
+#[test]
+fn the_hash_of_a_groups_content_never_changes() {
+    assert_eq!(content_hash(&group("[a:1, b:1]")), "nglntw5gnh");
+    let everything = group(
+        "{groups: [{name: a, images: [a:1], nodeSelector: {b: c}, tolerations: [{operator: Exists}], architectures: [arm64], \
+         imagePullSecrets: [d], serviceAccountName: e, priorityClassName: f, podLabels: {g: h}, podAnnotations: {i: j}, \
+         resources: {requests: {cpu: 2m}, limits: {memory: 9Mi}}}]}",
+    );
+    assert_eq!(content_hash(&everything), "mhwtkkbwzh");
+}

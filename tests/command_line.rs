@@ -1,0 +1,144 @@
+//! The program as users call it, without a cluster.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use serde::Deserialize;
+use serde_json::Value;
+
+const LIST: &str =
+    "images: [nginx:1.27]\ngroups: [{name: gpu, images: [cuda:12], nodeSelector: {accelerator: nvidia}}]\n";
+
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that reads nothing has closed its end.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// Standard output of a call that ends well.
+fn good(arguments: &[&str], input: &str) -> String {
+    let output = run(arguments, input);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Standard error of a call that ends with that exit code.
+fn bad(arguments: &[&str], input: &str, code: i32) -> String {
+    let output = run(arguments, input);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn items(json: &str) -> Vec<DaemonSet> {
+    let list: Value = serde_json::from_str(json).unwrap();
+    assert_eq!((list["apiVersion"].as_str(), list["kind"].as_str()), (Some("v1"), Some("List")));
+    serde_json::from_value(list["items"].clone()).unwrap()
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let all = good(&["--help"], "");
+    for command in ["run", "render", "validate", "refresh"] {
+        assert!(all.contains(command), "{all}");
+        let help = good(&[command, "--help"], "");
+        assert!(help.contains("Usage: kube-prepull"), "{help}");
+    }
+    assert!(good(&["--version"], "").starts_with("kube-prepull "));
+    assert!(bad(&[], "", 2).contains("Usage:"));
+    assert!(bad(&["rendr"], "", 2).contains("'render'"));
+}
+
+#[test]
+fn yaml_and_json_hold_the_same_daemon_sets() {
+    let common = ["render", "--file", "-", "--epoch", "2026-01-01T00:00:00Z", "--namespace", "warm"];
+    let json = items(&good(&[&common[..], &["--output", "json"]].concat(), LIST));
+    let yaml = good(&common, LIST);
+    let documents = yaml.split("---\n").filter(|document| !document.is_empty());
+    let documents: Vec<DaemonSet> = documents.map(|document| serde_yaml::from_str(document).unwrap()).collect();
+    assert_eq!(json, documents);
+    assert_eq!(json.len(), 2);
+    for daemon_set in &json {
+        assert_eq!(daemon_set.metadata.namespace.as_deref(), Some("warm"));
+    }
+    let selectors =
+        json.iter().map(|it| it.spec.as_ref().unwrap().template.spec.as_ref().unwrap().node_selector.clone());
+    assert_eq!(selectors.flatten().next().unwrap()["accelerator"], "nvidia");
+}
+
+#[test]
+fn what_a_config_map_says_of_itself_counts_more_than_the_arguments() {
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tools, namespace: own, labels: {kube-prepull.io/image-list: \"true\"}}\ndata: {images.yaml: \"[nginx]\"}\n";
+    let rendered = items(&good(&["render", "-f", "-", "-o", "json", "-n", "other"], manifest));
+    assert_eq!(rendered[0].metadata.namespace.as_deref(), Some("own"));
+    assert!(rendered[0].metadata.name.as_ref().unwrap().starts_with("tools-"));
+}
+
+#[test]
+fn openshift_gives_pods_their_user() {
+    let user = |arguments: &[&str]| {
+        let rendered = items(&good(&[&["render", "-f", "-", "-o", "json"], arguments].concat(), LIST));
+        let pod = rendered[0].spec.clone().unwrap().template.spec.unwrap();
+        pod.security_context.unwrap().run_as_user
+    };
+    assert_eq!(user(&[]), Some(65532));
+    assert_eq!(user(&["--openshift"]), None);
+}
+
+#[test]
+fn the_number_of_nodes_makes_the_spread() {
+    let rendered =
+        items(&good(&["render", "-f", "-", "-o", "json", "--nodes", "1000"], "{images: [a], pullRate: 300}"));
+    assert_eq!(rendered[0].metadata.annotations.as_ref().unwrap()["kube-prepull.io/spread-seconds"], "200");
+}
+
+#[test]
+fn a_list_that_would_be_rejected_is_not_rendered_and_says_what_to_do() {
+    let message = bad(&["render", "-f", "-"], "images: [Nginx]\nimage: redis\n", 1);
+    assert!(message.contains("write the repository in lower case"), "{message}");
+    assert!(message.contains("did you mean \"images\"?"), "{message}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_wrong_usage() {
+    for command in ["render", "validate"] {
+        let message = bad(&[command, "-f", "/nowhere/list.yaml"], "", 2);
+        assert!(message.contains("/nowhere/list.yaml") && message.contains("No such file"), "{message}");
+        assert!(
+            bad(&[command, "-f", "-"], "kind: Secret\n", 2).contains("this is a Secret, and a list is a ConfigMap")
+        );
+    }
+}
+
+#[test]
+fn a_wrong_start_ends_the_controller_with_the_reason() {
+    let no_cluster = bad(&["run", "--listen", "127.0.0.1:0", "--log-format", "human"], "", 1);
+    assert!(no_cluster.contains("cannot tell which cluster to work for"), "{no_cluster}");
+    assert!(bad(&["run", "--kubeconfig", "/nowhere/config"], "", 1).contains("/nowhere/config"));
+    assert!(bad(&["run", "--log-level", "lod=="], "", 1).contains("is not a log level"));
+    assert!(bad(&["run", "--listen", "here"], "", 2).contains("--listen"));
+}
+
+/// The shape of a manifest that is not ours to know.
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+#[test]
+fn every_rendered_document_names_its_kind() {
+    let yaml = good(&["render", "-f", "-"], LIST);
+    for document in yaml.split("---\n").filter(|document| !document.is_empty()) {
+        assert_eq!(serde_yaml::from_str::<Kind>(document).unwrap().kind, "DaemonSet");
+    }
+}
