@@ -10,13 +10,15 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
 
+use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::plan::history::Revision;
 use crate::plan::{Action, labels};
 
-/// Writes in one namespace.
+/// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]
 pub struct Applier {
+    leadership: Leadership,
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
@@ -24,8 +26,9 @@ pub struct Applier {
 
 impl Applier {
     /// Writes into `namespace`.
-    pub fn new(client: &Client, namespace: &str) -> Self {
+    pub fn new(client: &Client, namespace: &str, leadership: Leadership) -> Self {
         Self {
+            leadership,
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
@@ -37,6 +40,7 @@ impl Applier {
     /// # Errors
     /// What the API server or the way to it said.
     pub async fn judge(&self, verdict: &ConfigMap) -> Result<ConfigMap, Error> {
+        self.leadership.check()?;
         put(&self.config_maps, "write the verdict on the ConfigMap", verdict).await
     }
 
@@ -45,6 +49,7 @@ impl Applier {
     /// # Errors
     /// What the API server or the way to it said.
     pub async fn keep(&self, revision: &ControllerRevision) -> Result<(), Error> {
+        self.leadership.check()?;
         put(&self.revisions, "write the ControllerRevision", revision).await.map(drop)
     }
 
@@ -53,6 +58,7 @@ impl Applier {
     /// # Errors
     /// What the API server or the way to it said.
     pub async fn note(&self, revision: &Revision, missing_since: Option<Timestamp>) -> Result<(), Error> {
+        self.leadership.check()?;
         let since = missing_since.map(|since| since.to_string());
         let note = json!({"metadata": {"uid": revision.uid, "annotations": {labels::MISSING_SINCE: since}}});
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -67,6 +73,7 @@ impl Applier {
     /// # Errors
     /// What the API server or the way to it said.
     pub async fn forget(&self, revision: &Revision) -> Result<(), Error> {
+        self.leadership.check()?;
         delete(&self.revisions, "delete the ControllerRevision", &revision.name, &revision.uid).await
     }
 
@@ -75,6 +82,7 @@ impl Applier {
     /// # Errors
     /// What the API server or the way to it said.
     pub async fn apply(&self, action: &Action) -> Result<(), Error> {
+        self.leadership.check()?;
         match action {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::Repair { daemon_set } => self.repair(daemon_set).await,

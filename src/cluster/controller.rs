@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
+use super::lease::{Election, Leadership, Resignation};
 use super::observed::Observed;
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
@@ -31,17 +32,35 @@ pub struct Controller {
     /// Whether it is ready.
     pub readiness: Readiness,
     tasks: JoinSet<()>,
+    resignation: Option<Resignation>,
 }
 
 impl Controller {
-    /// Starts watching and working.
-    pub fn start(client: &Client, installation: Installation, may_read_nodes: bool) -> Self {
+    /// Starts watching, and working as soon as it leads.
+    pub fn start(client: &Client, installation: Installation, may_read_nodes: bool, elects: bool) -> Self {
         let (changed, changes) = unbounded_channel();
         let mut tasks = JoinSet::new();
         let readiness = Readiness::default();
+        let (leadership, resignation) = match elects {
+            false => (Leadership::without_election(), None),
+            true => {
+                let identity = format!("{}_{}", surroundings::instance(), std::process::id());
+                let (election, leadership, resignation) =
+                    Election::new(client, &installation.namespace, identity, readiness.clone());
+                tasks.spawn(election.run());
+                (leadership, Some(resignation))
+            }
+        };
         let observed = watch::start(client, &installation, may_read_nodes, &readiness, &changed, &mut tasks);
-        tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), changes));
-        Self { readiness, tasks }
+        tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, changes));
+        Self { readiness, tasks, resignation }
+    }
+
+    /// Lets another controller take over at once.
+    pub async fn resign(&mut self) {
+        if let Some(resignation) = self.resignation.take() {
+            resignation.resign().await;
+        }
     }
 
     /// Waits for a task to end, which none ever should.
@@ -57,15 +76,27 @@ async fn work(
     installation: Installation,
     observed: Observed,
     readiness: Readiness,
+    leadership: Leadership,
     mut changes: UnboundedReceiver<Changed>,
 ) {
+    let mut lead = leadership.changes();
     let settings = surroundings_for_sure(&client, &installation, &readiness).await;
-    let reconciler = Arc::new(Reconciler::new(&client, &installation, observed.clone(), settings));
-    let mut workers =
-        Workers { reconciler, readiness: readiness.clone(), wakers: HashMap::new(), tasks: JoinSet::new() };
-    while let Some(changed) = changes.recv().await {
+    let reconciler = Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone());
+    let mut workers = Workers {
+        reconciler: Arc::new(reconciler),
+        readiness: readiness.clone(),
+        leadership,
+        wakers: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
+    loop {
+        let changed = tokio::select! {
+            changed = changes.recv() => changed,
+            changed = lead.changed() => changed.ok().map(|()| Changed::Everything),
+        };
+        let Some(changed) = changed else { return };
         // With half a picture, pods that are not seen yet would look as if they held nothing.
-        if !readiness.sees_everything() {
+        if !readiness.sees_everything() || !workers.leadership.holds() {
             continue;
         }
         match changed {
@@ -108,6 +139,7 @@ async fn surroundings_for_sure(client: &Client, installation: &Installation, rea
 struct Workers {
     reconciler: Arc<Reconciler>,
     readiness: Readiness,
+    leadership: Leadership,
     wakers: HashMap<String, Arc<Notify>>,
     tasks: JoinSet<()>,
 }
@@ -119,8 +151,14 @@ impl Workers {
         }
         let waker = Arc::new(Notify::new());
         waker.notify_one();
-        let (reconciler, readiness) = (Arc::clone(&self.reconciler), self.readiness.clone());
-        self.tasks.spawn(work_on(list.to_owned(), reconciler, readiness, Arc::clone(&waker)));
+        let work = Work {
+            list: list.to_owned(),
+            reconciler: Arc::clone(&self.reconciler),
+            readiness: self.readiness.clone(),
+            leadership: self.leadership.clone(),
+            waker: Arc::clone(&waker),
+        };
+        self.tasks.spawn(work.go_on());
         self.wakers.insert(list.to_owned(), waker);
     }
 }
@@ -137,39 +175,59 @@ fn pauses() -> impl Iterator<Item = Duration> + Send {
         .build()
 }
 
-async fn work_on(list: String, reconciler: Arc<Reconciler>, readiness: Readiness, waker: Arc<Notify>) {
-    info!(list, "looking after this list");
-    let mut memory = Memory::default();
-    let mut retries = pauses();
-    let mut wake_at: Option<Instant> = None;
-    loop {
-        match wake_at {
-            None => waker.notified().await,
-            Some(at) => tokio::select! {
-                () = waker.notified() => {}
-                () = sleep_until(at) => {}
-            },
-        }
-        let started = Instant::now();
-        let outcome = timeout(TIME_LIMIT, reconciler.reconcile(&list, &mut memory)).await;
-        wake_at = match outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() })) {
-            Ok(next) => {
-                retries = pauses();
-                readiness.free(&list);
-                next.map(instant)
+/// One worker.
+struct Work {
+    list: String,
+    reconciler: Arc<Reconciler>,
+    readiness: Readiness,
+    leadership: Leadership,
+    waker: Arc<Notify>,
+}
+
+impl Work {
+    async fn go_on(self) {
+        info!(list = self.list, "looking after this list");
+        let mut memory = Memory::default();
+        let mut retries = pauses();
+        let mut wake_at: Option<Instant> = None;
+        loop {
+            match wake_at {
+                None => self.waker.notified().await,
+                Some(at) => tokio::select! {
+                    () = self.waker.notified() => {}
+                    () = sleep_until(at) => {}
+                },
             }
-            Err(error) => {
-                let pause = retries.next().unwrap_or(LONGEST_PAUSE);
-                if matches!(error, Error::Forbidden { .. }) {
-                    readiness.hindered(&list, format!("list {list}: {error}"));
+            if !self.leadership.holds() {
+                // Whoever takes the lead wakes all lists.
+                wake_at = None;
+                continue;
+            }
+            let started = Instant::now();
+            let outcome = timeout(TIME_LIMIT, self.reconciler.reconcile(&self.list, &mut memory)).await;
+            wake_at = match outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() })) {
+                Ok(next) => {
+                    retries = pauses();
+                    self.readiness.free(&self.list);
+                    next.map(instant)
                 }
-                warn!(list, %error, seconds = pause.as_secs_f32(), "trying again");
-                // Waking up for every event meanwhile would defeat the backoff.
-                sleep_until(Instant::now() + pause).await;
-                Some(Instant::now())
-            }
-        };
-        sleep_until(started + LEAST_PAUSE).await;
+                Err(error) => {
+                    self.fail(&error, retries.next().unwrap_or(LONGEST_PAUSE)).await;
+                    Some(Instant::now())
+                }
+            };
+            sleep_until(started + LEAST_PAUSE).await;
+        }
+    }
+
+    /// Says what is wrong, and waits: waking up for every event meanwhile would defeat the backoff.
+    async fn fail(&self, error: &Error, pause: Duration) {
+        let list = &self.list;
+        if matches!(error, Error::Forbidden { .. }) {
+            self.readiness.hindered(list, format!("list {list}: {error}"));
+        }
+        warn!(list, %error, seconds = pause.as_secs_f32(), "trying again");
+        sleep_until(Instant::now() + pause).await;
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Another controller may write now.
+    #[error("another controller has taken the lead")]
+    NotLeading,
     /// The cluster did not answer in time.
     #[error("the cluster did not answer within {seconds} s")]
     TimedOut {
@@ -69,6 +72,7 @@ impl Error {
             Self::Refused { .. } => "Refused",
             Self::Unreachable { .. } => "Unreachable",
             Self::Foreign { .. } => "ForeignDaemonSet",
+            Self::NotLeading => "NotLeading",
             Self::TimedOut { .. } => "TimedOut",
         }
     }

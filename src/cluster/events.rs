@@ -55,7 +55,7 @@ impl News {
 impl Teller {
     /// Tells in the name of this process.
     pub fn new(client: Client) -> Self {
-        let instance = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).ok();
+        let instance = Some(super::surroundings::instance());
         let reporter = Reporter { controller: super::FIELD_MANAGER.to_owned(), instance };
         Self { recorder: Recorder::new(client, reporter) }
     }

@@ -10,6 +10,7 @@
 //! - [`picture`]: one list as it is at one time, observed or asked for anew
 //! - [`apply`]: the only writes
 //! - [`events`], [`news`]: what the user is told, and in which words
+//! - [`lease`]: which of several controllers may write
 //! - [`readiness`]: whether the controller can do its work, and what keeps it from it
 //! - [`surroundings`]: what kind of cluster this is, and what the controller itself belongs to
 
@@ -18,6 +19,7 @@ pub mod connect;
 pub mod controller;
 mod error;
 mod events;
+pub mod lease;
 mod news;
 mod observed;
 mod picture;

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::apply::Applier;
 use super::events::Teller;
+use super::lease::Leadership;
 use super::observed::Observed;
 use super::picture::{Picture, Reader};
 use super::{Error, Installation, news};
@@ -77,13 +78,19 @@ impl Decision<'_> {
 
 impl Reconciler {
     /// Reconciles with this client what was observed.
-    pub fn new(client: &Client, installation: &Installation, observed: Observed, settings: Settings) -> Self {
+    pub fn new(
+        client: &Client,
+        installation: &Installation,
+        observed: Observed,
+        settings: Settings,
+        leadership: Leadership,
+    ) -> Self {
         Self {
             observed,
             settings,
             namespace: installation.namespace.clone(),
             reader: Reader::new(client, &installation.namespace, &installation.config_maps),
-            applier: Applier::new(client, &installation.namespace),
+            applier: Applier::new(client, &installation.namespace, leadership),
             teller: Teller::new(client.clone()),
             accepting: Mutex::new(()),
         }
@@ -226,7 +233,10 @@ impl Reconciler {
     }
 
     async fn tell_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let Err(error) = &outcome {
+        // Another controller leads now, and tells what it does.
+        if let Err(error) = &outcome
+            && !matches!(error, Error::NotLeading)
+        {
             self.teller.tell(list, news::failed(error)).await;
         }
         outcome

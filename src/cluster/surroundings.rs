@@ -24,6 +24,12 @@ pub struct Installation {
     pub platform: Option<Platform>,
 }
 
+/// What this process is called among others of its kind: its pod's name, or the machine's.
+pub fn instance() -> String {
+    let name = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
+    name.unwrap_or_else(|_| "kube-prepull".to_owned())
+}
+
 /// Finds out what the arguments do not say.
 ///
 /// # Errors

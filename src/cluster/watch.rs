@@ -244,7 +244,7 @@ impl WatchHealth {
 
 /// What people can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     /// Grant a right.
     Forbidden,
     /// Wait, or look after the cluster.
@@ -252,7 +252,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(error: &watcher::Error) -> Self {
+    /// Which of them a watch's error is.
+    pub fn of(error: &watcher::Error) -> Self {
         match error {
             watcher::Error::InitialListFailed(kube::Error::Api(status))
             | watcher::Error::WatchStartFailed(kube::Error::Api(status))

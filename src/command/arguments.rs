@@ -96,6 +96,10 @@ pub struct RunArguments {
     /// Do without reading nodes: rounds are not spread out, and nodes that are gone are known by their pods only
     #[arg(long, env = "NAMESPACED_ONLY")]
     pub namespaced_only: bool,
+    /// Write only while holding the Lease kube-prepull, so that several controllers may run; false saves the wait for the
+    /// Lease of one that crashed
+    #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
     /// Where /livez and /readyz are served
     #[arg(long, env = "LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,

@@ -24,10 +24,10 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let (client, default_namespace) =
         connect::connect(&cluster).await.context("cannot tell which cluster to work for")?;
     let listener = health::listen(arguments.listen).await?;
-    let may_read_nodes = !arguments.namespaced_only;
+    let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
     let installation = installation(arguments, default_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
-    let mut controller = Controller::start(&client, installation, may_read_nodes);
+    let mut controller = Controller::start(&client, installation, may_read_nodes, elects);
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         () = health::serve(listener, controller.readiness.clone()) => {}
@@ -35,6 +35,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         _ = terminate.recv() => info!("told to stop; everything stays warm"),
         _ = tokio::signal::ctrl_c() => info!("interrupted; everything stays warm"),
     }
+    controller.resign().await;
     Ok(Outcome::Good)
 }
 

@@ -35,8 +35,14 @@ impl Controller {
         let address = free_address();
         let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
         let output = File::create(&log).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
-            .args(["run", "--log-level", "kube_prepull=debug", "--listen", &address, "--namespace", &trial.namespace])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+        command.args(["run", "--log-level", "kube_prepull=debug", "--listen", &address]);
+        // A successor of one that was killed would have to wait for the Lease.
+        if !arguments.iter().any(|argument| argument.starts_with("--leader-elect")) {
+            command.arg("--leader-elect=false");
+        }
+        let process = command
+            .args(["--namespace", &trial.namespace])
             .args(arguments)
             .arg("--kubeconfig")
             .arg(kubeconfig)
@@ -90,7 +96,7 @@ impl Controller {
         self.process.wait().unwrap();
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }

@@ -3,6 +3,7 @@
 mod crashes;
 mod edits;
 mod last_good;
+mod leaders;
 mod owner;
 mod processes;
 mod refreshes;

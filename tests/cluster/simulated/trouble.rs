@@ -21,6 +21,7 @@ pub fn rights() -> Vec<Value> {
         json!({"apiGroups": ["apps"], "resources": ["daemonsets", "controllerrevisions"],
                "verbs": ["get", "list", "watch", "create", "patch", "delete"]}),
         json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
+        json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch", "create", "update"]}),
     ]
 }
 
@@ -50,7 +51,7 @@ async fn grant(trial: &Trial, rights: &[Value]) {
 async fn rights_in_its_namespace_are_all_that_it_needs() {
     let trial = trial("rights").await;
     let proxy = as_limited(&trial, &rights()).await;
-    let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
+    let controller = Controller::spawn(&trial, &proxy.kubeconfig, &["--leader-elect=true"]);
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
     trial.write_list("tools", "images: [nginx:1.28]").await;

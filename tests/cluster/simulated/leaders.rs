@@ -1,0 +1,92 @@
+//! Several controllers in one namespace: only one of them writes.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+
+use super::trial;
+use crate::audit::AuditLog;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
+
+const ELECTS: [&str; 1] = ["--leader-elect=true"];
+
+/// The process id of the leader, as the Lease names it.
+async fn leader(trial: &Trial) -> Option<u32> {
+    let lease = trial.api::<Lease>().get_opt("kube-prepull").await.unwrap()?;
+    lease.spec?.holder_identity?.rsplit_once('_')?.1.parse().ok()
+}
+
+async fn led_by(trial: &Trial, controller: &Controller) {
+    eventually("the other controller to lead", async || (leader(trial).await == Some(controller.id())).then_some(()))
+        .await;
+}
+
+/// Two controllers, the leader first, and a list that they keep.
+async fn two(trial: &Trial) -> (Controller, Controller) {
+    let first = Controller::start_with(trial, &ELECTS).await;
+    led_by(trial, &first).await;
+    let second = Controller::start_with(trial, &ELECTS).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    trial.judged("tools", "accepted").await;
+    (first, second)
+}
+
+/// Each DaemonSet of the trial and how often it was applied.
+fn applied(trial: &Trial, daemon_sets: &[DaemonSet]) -> Vec<usize> {
+    let requests = AuditLog::open().requests(0, &trial.namespace);
+    let of = |name: &str| {
+        let path = format!("/daemonsets/{name}?");
+        requests.iter().filter(|request| request.is_write() && request.uri.contains(&path)).count()
+    };
+    daemon_sets.iter().map(|daemon_set| of(&daemon_set.name_any())).collect()
+}
+
+#[tokio::test]
+async fn one_of_two_writes_and_hands_over_within_a_second_when_it_is_stopped() {
+    let trial = trial("handover").await;
+    let (first, second) = two(&trial).await;
+    assert_eq!(leader(&trial).await, Some(first.id()));
+    assert_eq!(applied(&trial, &trial.daemon_sets().await), [1]);
+    let stopping = Instant::now();
+    let (status, took) = first.stop();
+    assert!(status.success() && took < Duration::from_secs(1), "{status} after {took:?}");
+    led_by(&trial, &second).await;
+    assert!(stopping.elapsed() < Duration::from_secs(2), "{:?}, the look at it included", stopping.elapsed());
+    trial.write_list("tools", "images: [nginx:1.28]").await;
+    let after = trial.settled_on(&["nginx:1.28"]).await;
+    assert_eq!(applied(&trial, &[after]), [1]);
+}
+
+#[tokio::test]
+async fn after_a_crash_the_other_takes_over_when_the_lease_has_run_out() {
+    let trial = trial("crashed").await;
+    let (first, second) = two(&trial).await;
+    let before = trial.daemon_sets().await;
+    first.kill();
+    led_by(&trial, &second).await;
+    let after = trial.daemon_sets().await;
+    assert_eq!(before[0].metadata.uid, after[0].metadata.uid);
+    trial.write_list("tools", "images: [nginx:1.28]").await;
+    trial.settled_on(&["nginx:1.28"]).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_was_paused_does_nothing_when_it_wakes_up() {
+    let trial = trial("paused").await;
+    let (first, second) = two(&trial).await;
+    first.signal("STOP");
+    led_by(&trial, &second).await;
+    trial.write_list("tools", "images: [nginx:1.28]").await;
+    trial.settled_on(&["nginx:1.28"]).await;
+    first.signal("CONT");
+    eventually("the paused one to notice", async || first.log().contains("not leading any more").then_some(())).await;
+    trial.write_list("tools", "images: [nginx:1.29]").await;
+    let after = trial.settled_on(&["nginx:1.29"]).await;
+    assert_eq!(applied(&trial, std::slice::from_ref(&after)), [1]);
+    assert_eq!(after.annotations()["kube-prepull.io/revision"], "3", "a round for each edit, and no more");
+    assert_eq!(leader(&trial).await, Some(second.id()));
+}
