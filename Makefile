@@ -15,7 +15,7 @@ shell_scripts = $(shell git ls-files '*.sh') .ci/run
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 # Where rustup is told not to install what rust-toolchain.toml names, it has to be asked.
 .PHONY: toolchain
@@ -41,6 +41,11 @@ test: toolchain ## Run all tests, on clusters that are started for them (root, f
 	@cargo build --package test-bed --bin bed
 	$(bed) require qemu-aarch64-static
 	$(bed) run --simulated --real --count 2 -- tests/run.sh
+
+.PHONY: test-faults
+test-faults: toolchain ## Run the long tests: what goes wrong with registries and nodes for minutes (root)
+	@cargo build --package test-bed --bin bed
+	$(bed) run --real --count 2 -- env RUST_TEST_THREADS=3 tests/run.sh --package kube-prepull --test cluster -- --ignored
 
 .PHONY: lint
 lint: toolchain $(deny) ## Check form, types, shell scripts, licences and sources

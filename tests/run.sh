@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test of the workspace and closes with one line. Clusters must be running: `make test` starts them around this.
+# run.sh [ARGUMENT…]: runs `cargo test` with these arguments, or every test of the workspace, and closes with one line.
+# Clusters must be running: `make test` starts them around this.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,8 @@ trap 'rm -f "$log"' EXIT
 # Tests spend their time waiting for clusters, so more of them run at a time than there are cores.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-12}
 status=0
-cargo test --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
+[ $# -gt 0 ] || set -- --workspace
+cargo test --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 
 # Each test binary says: "test result: ok. 12 passed; 0 failed; 1 ignored; …"
 awk -v status="$status" '

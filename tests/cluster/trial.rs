@@ -170,13 +170,18 @@ pub fn images(daemon_set: &DaemonSet) -> Vec<String> {
 }
 
 /// Waits until `probe` has an answer.
-pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    within(SOON, what, probe).await
+}
+
+/// The same for what may take longer.
+pub async fn within<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = probe().await {
             return answer;
         }
-        assert!(started.elapsed() < SOON, "waited {SOON:?} in vain for {what}");
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain for {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -16,9 +16,7 @@ use nix::sched::{CloneFlags, setns};
 /// forwards from then on. Does not return.
 pub fn run(machine: i32, targets: &[SocketAddr], written_to: &Path) -> Result<()> {
     let listeners: Vec<_> = targets.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
-    let namespace = format!("/proc/{machine}/ns/net");
-    let namespace = File::open(&namespace).with_context(|| format!("cannot open {namespace}"))?;
-    setns(namespace, CloneFlags::CLONE_NEWNET).context("cannot enter the machine's network")?;
+    enter_network(machine)?;
 
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
     write_addresses(written_to, &addresses)?;
@@ -29,6 +27,13 @@ pub fn run(machine: i32, targets: &[SocketAddr], written_to: &Path) -> Result<()
         }
     });
     Ok(())
+}
+
+/// The calling thread, and those that it starts from now on, are in the machine's network.
+pub(crate) fn enter_network(machine: i32) -> Result<()> {
+    let namespace = format!("/proc/{machine}/ns/net");
+    let namespace = File::open(&namespace).with_context(|| format!("cannot open {namespace}"))?;
+    setns(namespace, CloneFlags::CLONE_NEWNET).context("cannot enter the machine's network")
 }
 
 /// The reader must not see half of it.
@@ -50,7 +55,8 @@ fn accept(listener: &TcpListener, target: SocketAddr) {
     }
 }
 
-fn exchange(client: &TcpStream, server: &TcpStream) -> io::Result<()> {
+/// Passes everything on in both directions, until both have ended.
+pub(crate) fn exchange(client: &TcpStream, server: &TcpStream) -> io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     thread::scope(|scope| {

@@ -1,5 +1,7 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
+mod faults;
+mod held;
 mod rounds;
 
 use test_bed::{Digest, Image, Layer, Node, Real};
@@ -31,6 +33,11 @@ impl RealTrial {
 
     fn push(&self, image: &str, content: &Image) -> Digest {
         self.bed.registry().unwrap().push(&self.reference(image), content).unwrap()
+    }
+
+    /// The reference of an image by another name of the registry.
+    fn reference_at(&self, registry: &str, image: &str) -> String {
+        format!("{registry}/{}/{image}", self.trial.namespace)
     }
 
     /// The digests whose containers run on a node in this namespace, as containerd has them.

@@ -1,6 +1,7 @@
 //! A cluster of real nodes on one machine: kubelet, containerd and runc, each node in namespaces of its own.
 
 mod control_plane;
+mod faulty_registry;
 mod layout;
 mod network;
 mod node;
@@ -20,6 +21,7 @@ use crate::registry::Registry;
 use crate::state::{Facts, Kind, Lock, State};
 use layout::{HOLDER, HUB, Layout, NodeId};
 
+pub use faulty_registry::{Fault, FaultyRegistry};
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
 pub use task_record::{TaskEvent, TaskRecord};
@@ -112,6 +114,13 @@ impl Real {
         let address = self.facts.registry.clone().context("the bed has no registry")?;
         let hub = Machine::find(&self.layout.state, HUB, &self.layout.programs)?;
         Ok(Registry::new(address, REGISTRY_NAME, hub, control_plane::registry(&self.layout)?))
+    }
+
+    /// A way to the same registry on which things go wrong, under a name that no other test uses.
+    pub fn faulty_registry(&self, name: &str) -> Result<FaultyRegistry> {
+        let hub = Machine::find(&self.layout.state, HUB, &self.layout.programs)?;
+        let nodes: Vec<_> = NodeId::first(self.facts.nodes).map(NodeId::name).collect();
+        FaultyRegistry::start(&self.layout, &nodes, hub.init().as_raw(), name)
     }
 
     /// A node by its name: `node1`, `node2`, …

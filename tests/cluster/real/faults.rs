@@ -1,0 +1,262 @@
+//! What goes wrong with registries and nodes never lets go of an image that is held, and heals by itself.
+//!
+//! They take minutes, so `make test-faults` runs them.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+use test_bed::Digest;
+use test_bed::real::{Fault, FaultyRegistry};
+
+use super::held::Watch;
+use super::{RealTrial, content};
+use crate::controller::Controller;
+use crate::trial::{eventually, within};
+
+/// A kubelet waits for up to five minutes between two tries to pull.
+const HEALING: std::time::Duration = std::time::Duration::from_secs(420);
+
+struct Outage {
+    real: RealTrial,
+    faulty: FaultyRegistry,
+    _controller: Controller,
+}
+
+impl Outage {
+    async fn begin(name: &str) -> Self {
+        let real = RealTrial::begin(name).await;
+        let faulty = real.bed.faulty_registry(&format!("{}.test", real.trial.namespace)).unwrap();
+        let controller =
+            Controller::start_with(&real.trial, &["--holder-image", &real.reference("kube-prepull:1")]).await;
+        Self { real, faulty, _controller: controller }
+    }
+
+    fn push(&self, image: &str, text: &str) -> Digest {
+        self.real.push(image, &content(text))
+    }
+
+    /// A list of these images, whose refreshes always begin a round. What follows the images may say more.
+    async fn list(&self, images: &[&str], more: &str) {
+        let images: Vec<_> = images.iter().map(|image| self.real.reference_at(self.faulty.name(), image)).collect();
+        let list = format!("images: {}\nrefresh: {{every: 24h, mode: Always}}\n{more}", json!(images));
+        self.real.trial.write_list("tools", &list).await;
+    }
+
+    async fn refresh(&self, value: &str) {
+        self.real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", value).await;
+    }
+
+    /// Whether every node holds all of these.
+    fn held_everywhere(&self, digests: &[&Digest]) -> bool {
+        let holds_all = |node: &test_bed::Node| {
+            let held = self.real.held_on(node.name());
+            digests.iter().all(|digest| held.contains(&digest.to_string()))
+        };
+        self.real.nodes.iter().all(holds_all)
+    }
+
+    async fn await_held(&self, digests: &[&Digest]) {
+        within(HEALING, "the images to be held on every node", async || self.held_everywhere(digests).then_some(()))
+            .await;
+    }
+
+    async fn generations(&self) -> Vec<DaemonSet> {
+        self.real.trial.daemon_sets().await
+    }
+
+    /// Waits until the newest generation is the only one.
+    async fn settled(&self, revision: &str) {
+        within(HEALING, &format!("generation {revision} alone"), async || {
+            let found = self.generations().await;
+            let newest = found.iter().any(|it| it.annotations()["kube-prepull.io/revision"] == revision);
+            (newest && found.len() == 1).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until kubelets say that the pods of that generation cannot pull.
+    async fn failing(&self, revision: &str) {
+        eventually("kubelets to fail", async || {
+            let generations = self.generations().await;
+            let newest = generations.iter().find(|it| it.annotations()["kube-prepull.io/revision"] == revision)?;
+            let of = format!("kube-prepull.io/generation={}", newest.labels()["kube-prepull.io/generation"]);
+            let pods = self.real.trial.api::<Pod>().list(&ListParams::default().labels(&of)).await.unwrap().items;
+            let fails = |pod: &Pod| {
+                let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+                let mut waiting =
+                    statuses.filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+                waiting.any(|reason| reason == "ErrImagePull" || reason == "ImagePullBackOff")
+            };
+            (pods.len() == self.real.nodes.len() && pods.iter().all(fails)).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A fault before a refresh, and one that ends in the middle of it.
+async fn nothing_is_let_go_during(name: &str, fault: Fault) {
+    let outage = Outage::begin(name).await;
+    let (one, two) = (outage.push("one:1", "one"), outage.push("two:1", "two"));
+    outage.list(&["one:1", "two:1"], "").await;
+    outage.await_held(&[&one, &two]).await;
+    let moved = outage.push("two:1", "two, moved");
+    let watch = Watch::begin(&outage.real, &[&[one.as_str()], &[two.as_str(), moved.as_str()]]);
+    outage.faulty.set(fault);
+    outage.refresh("during").await;
+    outage.failing("2").await;
+    outage.faulty.set(Fault::None);
+    outage.settled("2").await;
+    assert!(outage.held_everywhere(&[&one, &moved]));
+    watch.assert_no_gap();
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_registry_that_closes_connections() {
+    nothing_is_let_go_during("closed", Fault::Closed).await;
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_registry_that_wants_to_be_left_alone() {
+    nothing_is_let_go_during("busy", Fault::TooManyRequests { retry_after: 1 }).await;
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_registry_that_takes_no_credentials_any_more() {
+    nothing_is_let_go_during("locked", Fault::Private { credentials: "bm9ib2R5Omtub3dz".to_owned() }).await;
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_registry_that_never_answers() {
+    let outage = Outage::begin("silent").await;
+    let (one, two) = (outage.push("one:1", "one"), outage.push("two:1", "two"));
+    outage.list(&["one:1", "two:1"], "").await;
+    outage.await_held(&[&one, &two]).await;
+    let watch = Watch::begin(&outage.real, &[&[one.as_str()], &[two.as_str()]]);
+    outage.faulty.set(Fault::Silent);
+    outage.refresh("during").await;
+    eventually("the second generation's pods", async || (outage.real.trial.pods().await.len() == 4).then_some(()))
+        .await;
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    assert_eq!(outage.generations().await.len(), 2, "the first one is needed");
+    outage.faulty.set(Fault::None);
+    outage.settled("2").await;
+    watch.assert_no_gap();
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn private_images_with_the_right_secret_and_a_wrong_one_later() {
+    let outage = Outage::begin("private").await;
+    let one = outage.push("one:1", "one");
+    outage.faulty.set(Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() });
+    let secret = |password: &str| {
+        let auths = json!({"auths": {outage.faulty.name(): {"username": "user", "password": password}}});
+        json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
+               "stringData": {".dockerconfigjson": auths.to_string()}})
+    };
+    outage.real.trial.create::<Secret>(secret("right")).await;
+    outage.list(&["one:1"], "groups: []\n").await;
+    outage.failing("1").await;
+    let images = json!([outage.real.reference_at(outage.faulty.name(), "one:1")]);
+    let group = format!(
+        "groups: [{{name: private, images: {images}, imagePullSecrets: [pull]}}]\nrefresh: {{every: 24h, mode: Always}}\n"
+    );
+    outage.real.trial.write_list("tools", &group).await;
+    outage.await_held(&[&one]).await;
+    let watch = Watch::begin(&outage.real, &[&[one.as_str()]]);
+    let wrong = json!({"stringData": secret("wrong")["stringData"]});
+    outage.real.trial.api::<Secret>().patch("pull", &PatchParams::default(), &Patch::Merge(wrong)).await.unwrap();
+    outage.refresh("wrong").await;
+    eventually("two generations", async || (outage.generations().await.len() == 2).then_some(())).await;
+    let right = json!({"stringData": secret("right")["stringData"]});
+    outage.real.trial.api::<Secret>().patch("pull", &PatchParams::default(), &Patch::Merge(right)).await.unwrap();
+    within(HEALING, "one generation", async || (outage.generations().await.len() == 1).then_some(())).await;
+    watch.assert_no_gap();
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn an_image_that_is_gone_from_the_registry_stays_held_and_the_others_move_on() {
+    let outage = Outage::begin("gone").await;
+    let (kept, lost) = (outage.push("kept:1", "kept"), outage.push("lost:1", "lost"));
+    outage.list(&["kept:1", "lost:1"], "").await;
+    outage.await_held(&[&kept, &lost]).await;
+    let registry = outage.real.bed.registry().unwrap();
+    registry.delete_tag(&outage.real.reference("lost:1")).unwrap();
+    let moved = outage.push("kept:1", "kept, moved");
+    let watch = Watch::begin(&outage.real, &[&[kept.as_str(), moved.as_str()], &[lost.as_str()]]);
+    for revision in ["2", "3", "4"] {
+        outage.refresh(revision).await;
+        outage.failing(revision).await;
+    }
+    outage.await_held(&[&moved, &lost]).await;
+    let another = outage.push("another:1", "another");
+    outage.list(&["kept:1", "lost:1", "another:1"], "").await;
+    outage.await_held(&[&moved, &lost, &another]).await;
+    watch.assert_no_gap();
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_tag_that_moves_to_another_architecture_leaves_the_old_image_held() {
+    let outage = Outage::begin("arch").await;
+    let old = outage.push("app:1", "old");
+    outage.list(&["app:1"], "").await;
+    outage.await_held(&[&old]).await;
+    let watch = Watch::begin(&outage.real, &[&[old.as_str()]]);
+    let reference = outage.real.reference("app:1");
+    let foreign = content("foreign").architecture("s390x");
+    outage.real.bed.registry().unwrap().push_index(&reference, &[foreign]).unwrap();
+    outage.refresh("moved").await;
+    outage.failing("2").await;
+    outage.push("app:1", "old");
+    outage.settled("2").await;
+    watch.assert_no_gap();
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_taint_that_comes_after_the_pods_lets_go_of_nothing() {
+    let outage = Outage::begin("tainted").await;
+    let one = outage.push("one:1", "one");
+    outage.list(&["one:1"], "").await;
+    outage.await_held(&[&one]).await;
+    let watch = Watch::begin(&outage.real, &[&[one.as_str()]]);
+    let taint = format!("test.kube-prepull.io/{}=x:NoSchedule", outage.real.trial.namespace);
+    outage.real.bed.kubectl(["taint", "node", "node2", &taint]).unwrap();
+    outage.refresh("tainted").await;
+    eventually("the new generation on the other node", async || {
+        (outage.real.held_on("node1").len() == 1 && outage.generations().await.len() == 2).then_some(())
+    })
+    .await;
+    outage.real.bed.kubectl(["taint", "node", "node2", &format!("{taint}-")]).unwrap();
+    outage.settled("2").await;
+    watch.assert_no_gap();
+}
+
+/// The test that proves that the others can fail: this mode is allowed to let go, and is seen doing so.
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn the_mode_recreate_loses_images_in_an_outage() {
+    let outage = Outage::begin("recreate").await;
+    let one = outage.push("one:1", "one");
+    outage.list(&["one:1"], "").await;
+    outage.await_held(&[&one]).await;
+    let images = json!([outage.real.reference_at(outage.faulty.name(), "one:1")]);
+    let list = format!("images: {images}\nrefresh: {{every: 24h, mode: Recreate}}\n");
+    outage.real.trial.write_list("tools", &list).await;
+    outage.real.trial.judged("tools", "accepted").await;
+    let watch = Watch::begin(&outage.real, &[&[one.as_str()]]);
+    outage.faulty.set(Fault::Closed);
+    outage.refresh("recreate").await;
+    eventually("nothing to be held", async || (!outage.held_everywhere(&[&one])).then_some(())).await;
+    assert!(!watch.end().gaps.is_empty());
+    outage.faulty.set(Fault::None);
+    outage.await_held(&[&one]).await;
+}
