@@ -34,12 +34,36 @@ pub struct CoveringPod {
     pub generation: Arc<str>,
     /// The node it is bound to, once it is.
     pub node: Option<Arc<str>>,
+    /// The node it is made for, whether or not that takes it.
+    pub target: Option<Arc<str>>,
+    /// What became of it as a whole.
+    pub state: PodState,
     /// Whether it is about to go.
     pub deleting: bool,
     /// Taints that did not keep it away from its node.
     pub tolerations: Arc<[Toleration]>,
     /// Its images, in the order in which they are pulled.
     pub images: Vec<CoveredImage>,
+}
+
+/// What became of a pod as a whole. The texts are the scheduler's and the kubelet's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PodState {
+    /// It is on its way, or on its node: its images say more.
+    #[default]
+    Live,
+    /// No node takes it.
+    Unschedulable {
+        /// The scheduler's words.
+        message: Arc<str>,
+    },
+    /// It has ended: the kubelet evicted it, or never took it.
+    Ended {
+        /// The kubelet's word for it, such as `Evicted`.
+        reason: Arc<str>,
+        /// More words.
+        message: Arc<str>,
+    },
 }
 
 /// One image in one pod.
@@ -95,10 +119,22 @@ impl Coverage {
             list: self.text(list),
             generation: self.text(&owner.name),
             node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
+            target: pod.spec.target().map(|node| self.text(node)),
+            state: self.pod_state(&status),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             tolerations: self.tolerations(&pod.spec.tolerations),
             images,
         })
+    }
+
+    fn pod_state(&mut self, status: &pod::PodStatus) -> PodState {
+        match status.unschedulable() {
+            _ if status.has_ended() => {
+                PodState::Ended { reason: self.text(&status.reason), message: self.text(&status.message) }
+            }
+            Some(message) => PodState::Unschedulable { message: self.text(message) },
+            None => PodState::Live,
+        }
     }
 
     fn text(&mut self, text: &str) -> Arc<str> {

@@ -1,6 +1,7 @@
-//! The few fields of a pod that coverage needs, and what they say about each image.
+//! The few fields of a pod that coverage needs, and what they say about the pod and about each image.
 
-use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::api::core::v1::{Affinity, NodeSelectorRequirement, NodeSelectorTerm, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{Object, ObjectMeta};
 use serde::Deserialize;
 
@@ -17,6 +18,28 @@ pub struct PodSpec {
     pub containers: Vec<Container>,
     /// Taints that did not keep it away.
     pub tolerations: Vec<Toleration>,
+    /// Where the DaemonSet controller wants it.
+    pub affinity: Option<Affinity>,
+}
+
+impl PodSpec {
+    /// The node that the pod is made for. The DaemonSet controller names it in the pod's affinity, as the only field of
+    /// each term (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `k8s.io/kubernetes/pkg/controller/daemon/util`), so a pod
+    /// that no node takes tells it too.
+    pub fn target(&self) -> Option<&str> {
+        let required = || {
+            let node = self.affinity.as_ref()?.node_affinity.as_ref()?;
+            node.required_during_scheduling_ignored_during_execution.as_ref()
+        };
+        let terms = || required().map(|selector| selector.node_selector_terms.as_slice()).unwrap_or_default();
+        self.node_name.as_deref().or_else(|| terms().iter().find_map(named_node))
+    }
+}
+
+fn named_node(term: &NodeSelectorTerm) -> Option<&str> {
+    let by_name = |it: &&NodeSelectorRequirement| it.key == "metadata.name" && it.operator == "In";
+    let names = term.match_fields.iter().flatten().find(by_name)?.values.as_deref()?;
+    names.first().map(String::as_str)
 }
 
 /// A container's name and image.
@@ -33,10 +56,53 @@ pub struct Container {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    pub phase: String,
+    /// Why it is in that phase, such as `Evicted`.
+    pub reason: String,
+    /// The same in the kubelet's words.
+    pub message: String,
+    /// How far it is.
+    pub conditions: Vec<PodCondition>,
     /// What became of the init container.
     pub init_container_statuses: Vec<ContainerStatus>,
     /// What became of the containers.
     pub container_statuses: Vec<ContainerStatus>,
+}
+
+/// The part of a pod's condition that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodCondition {
+    /// Which one, such as `PodScheduled`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, such as `Unschedulable`.
+    pub reason: String,
+    /// The same in words.
+    pub message: String,
+    /// Since when.
+    pub last_transition_time: Option<Time>,
+}
+
+impl PodStatus {
+    /// The condition of that type.
+    pub fn condition(&self, type_: &str) -> Option<&PodCondition> {
+        self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// Whether the pod has ended for good. Its containers do not start again; the DaemonSet controller replaces it.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase.as_str(), "Failed" | "Succeeded")
+    }
+
+    /// The scheduler's words, where no node takes the pod.
+    pub fn unschedulable(&self) -> Option<&str> {
+        let refused = |it: &&PodCondition| it.status == "False" && it.reason == "Unschedulable";
+        self.condition("PodScheduled").filter(refused).map(|condition| condition.message.as_str())
+    }
 }
 
 /// The part of a container's status that is needed.

@@ -100,3 +100,34 @@ fn a_pod_is_known_by_its_containers_and_what_it_tolerates() {
     }
     assert_eq!(coverage.tolerations.len(), 2, "equal ones are kept once");
 }
+
+#[test]
+fn a_pod_that_no_node_takes_still_tells_which_node_it_is_made_for_and_why() {
+    let mut pending = pod("p", "n", json!([]));
+    let fields = json!([{"key": "metadata.name", "operator": "In", "values": ["n7"]}]);
+    let terms = json!([{"matchExpressions": [], "matchFields": fields}]);
+    let affinity =
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+    pending.spec.node_name = None;
+    pending.spec.affinity = Some(serde_json::from_value(affinity).expect("an affinity"));
+    pending.status = serde_json::from_value(json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "1 Too many pods."},
+    ]}))
+    .expect("a status");
+    let mut coverage = Coverage::default();
+    coverage.apply(&pending);
+    let covering = &coverage.pods["p"];
+    assert_eq!((covering.node.as_deref(), covering.target.as_deref()), (None, Some("n7")));
+    assert_eq!(covering.state, PodState::Unschedulable { message: "1 Too many pods.".into() });
+}
+
+#[test]
+fn a_pod_that_was_evicted_has_ended_whatever_its_containers_say() {
+    let mut evicted = pod("p", "n", json!([{"name": "one", "state": {"running": {}}}]));
+    let status = evicted.status.as_mut().expect("a status");
+    (status.phase, status.reason, status.message) = ("Failed".into(), "Evicted".into(), "low on memory".into());
+    let mut coverage = Coverage::default();
+    coverage.apply(&evicted);
+    let ended = PodState::Ended { reason: "Evicted".into(), message: "low on memory".into() };
+    assert_eq!(coverage.pods["p"].state, ended);
+}
