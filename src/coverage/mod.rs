@@ -3,15 +3,22 @@
 //! [`Coverage`] is a fold over the changes of pods: it can be driven by plain calls, in any order, and holds no more of a
 //! pod than the plan and the user's view need.
 
+mod gone;
 mod node;
 mod pod;
+mod pool;
+mod words;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use gone::Gone;
 
 use k8s_openapi::api::core::v1::Toleration;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, SlimPod};
+use pool::Pool;
+use words::Texts;
 
 use crate::plan::labels;
 
@@ -19,8 +26,11 @@ use crate::plan::labels;
 #[derive(Debug, Default)]
 pub struct Coverage {
     pods: HashMap<String, CoveringPod>,
-    /// References and names repeat in every pod; each is kept once.
-    texts: HashSet<Arc<str>>,
+    gone: Gone,
+    /// Names, references and messages repeat in every pod.
+    texts: Texts,
+    /// What became of an image repeats on nearly every node.
+    images: Pool<CoveredImage>,
     /// Tolerations repeat in every pod of a generation.
     tolerations: Vec<Arc<[Toleration]>>,
 }
@@ -40,10 +50,12 @@ pub struct CoveringPod {
     pub state: PodState,
     /// Whether it is about to go.
     pub deleting: bool,
+    /// Its resource version, where that is a number: a greater one is a later form of the pod.
+    version: Option<u64>,
     /// Taints that did not keep it away from its node.
     pub tolerations: Arc<[Toleration]>,
     /// Its images, in the order in which they are pulled.
-    pub images: Vec<CoveredImage>,
+    pub images: Box<[Arc<CoveredImage>]>,
 }
 
 /// What became of a pod as a whole. The texts are the scheduler's and the kubelet's.
@@ -67,7 +79,7 @@ pub enum PodState {
 }
 
 /// One image in one pod.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CoveredImage {
     /// The name of its container.
     pub name: Arc<str>,
@@ -80,19 +92,31 @@ pub struct CoveredImage {
 }
 
 impl Coverage {
-    /// Takes in a pod as it is now. A pod of no generation is left out.
+    /// Takes in a pod as it is now. A pod of no generation is left out, and so is a form of a pod that is older than the one
+    /// which is known.
     pub fn apply(&mut self, pod: &SlimPod) {
-        let Some(uid) = pod.metadata.uid.clone() else { return };
+        let Some(uid) = pod.metadata.uid.as_ref() else { return };
+        if self.is_stale(uid, version(pod)) {
+            return;
+        }
         match self.covering(pod) {
-            Some(covering) => self.pods.insert(uid, covering),
-            None => self.pods.remove(&uid),
-        };
+            Some(covering) => drop(self.pods.insert(uid.clone(), covering)),
+            None => drop(self.pods.remove(uid)),
+        }
     }
 
     /// Takes in that a pod is gone.
     pub fn delete(&mut self, pod: &SlimPod) {
         if let Some(uid) = &pod.metadata.uid {
             self.pods.remove(uid);
+            self.gone.insert(uid);
+        }
+    }
+
+    fn is_stale(&self, uid: &str, version: Option<u64>) -> bool {
+        match self.pods.get(uid) {
+            Some(known) => known.version.zip(version).is_some_and(|(known, version)| version < known),
+            None => self.gone.contains(uid),
         }
     }
 
@@ -105,16 +129,7 @@ impl Coverage {
         let list = pod::label(&pod.metadata, labels::LIST)?;
         let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
         let status = pod.status.clone().unwrap_or_default();
-        let images = pod.spec.containers.iter().map(|container| {
-            let reported = status.container_statuses.iter().find(|status| status.name == container.name);
-            CoveredImage {
-                name: self.text(&container.name),
-                reference: self.text(&container.image),
-                state: pod::image_state(&status, &container.name),
-                image_id: self.text(reported.map_or("", |status| &status.image_id)),
-            }
-        });
-        let images = images.collect();
+        let images = pod.spec.containers.iter().map(|container| self.image(container, &status)).collect();
         Some(CoveringPod {
             list: self.text(list),
             generation: self.text(&owner.name),
@@ -122,38 +137,52 @@ impl Coverage {
             target: pod.spec.target().map(|node| self.text(node)),
             state: self.pod_state(&status),
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            version: version(pod),
             tolerations: self.tolerations(&pod.spec.tolerations),
             images,
         })
     }
 
+    fn image(&mut self, container: &pod::Container, status: &pod::PodStatus) -> Arc<CoveredImage> {
+        let reported = status.container_statuses.iter().find(|status| status.name == container.name);
+        let image = CoveredImage {
+            name: self.text(&container.name),
+            reference: self.text(&container.image),
+            state: pod::image_state(status, &container.name, &mut self.texts),
+            image_id: self.text(reported.map_or("", |status| &status.image_id)),
+        };
+        self.images.share(image)
+    }
+
     fn pod_state(&mut self, status: &pod::PodStatus) -> PodState {
         match status.unschedulable() {
             _ if status.has_ended() => {
-                PodState::Ended { reason: self.text(&status.reason), message: self.text(&status.message) }
+                PodState::Ended { reason: self.text(&status.reason), message: self.texts.message(&status.message) }
             }
-            Some(message) => PodState::Unschedulable { message: self.text(message) },
+            Some(message) => PodState::Unschedulable { message: self.texts.message(message) },
             None => PodState::Live,
         }
     }
 
     fn text(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = text.into();
-        self.texts.insert(Arc::clone(&new));
-        new
+        self.texts.word(text)
     }
 
     fn tolerations(&mut self, tolerations: &[Toleration]) -> Arc<[Toleration]> {
         if let Some(known) = self.tolerations.iter().find(|known| ***known == *tolerations) {
             return Arc::clone(known);
         }
+        // There are as many as generations, so it is cheap to look which of them are left.
+        self.tolerations.retain(|known| Arc::strong_count(known) > 1);
         let new: Arc<[Toleration]> = tolerations.into();
         self.tolerations.push(Arc::clone(&new));
         new
     }
+}
+
+/// Since Kubernetes 1.35 the API promises that resource versions are numbers which grow; etcd has always made them so.
+fn version(pod: &SlimPod) -> Option<u64> {
+    pod.metadata.resource_version.as_deref()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! The few fields of a pod that coverage needs, and what they say about the pod and about each image.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Affinity, NodeSelectorRequirement, NodeSelectorTerm, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{Object, ObjectMeta};
 use serde::Deserialize;
+
+use super::words::Texts;
 
 /// A pod, decoded without everything that coverage does not need: at thousands of pods that is most of it.
 pub type SlimPod = Object<PodSpec, PodStatus>;
@@ -173,7 +177,7 @@ pub enum Hold {
 }
 
 /// What became of one image in one pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ImageState {
     /// The node's turn has not come, or the pod has not begun.
     Waiting,
@@ -184,16 +188,16 @@ pub enum ImageState {
     /// It could not be pulled.
     Failed {
         /// The kubelet's word for it.
-        reason: String,
+        reason: Arc<str>,
         /// The registry's words.
-        message: String,
+        message: Arc<str>,
     },
     /// It is on the node, but its container does not run.
     CannotStart {
         /// The kubelet's word for it.
-        reason: String,
+        reason: Arc<str>,
         /// The runtime's words.
-        message: String,
+        message: Arc<str>,
         /// Whether a dead container still protects the image.
         container_exists: bool,
     },
@@ -225,8 +229,8 @@ const PULL_FAILURES: [&str; 8] = [
 /// The reasons for a container that has not begun yet, with nothing wrong.
 const NOT_YET: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
-/// What a pod's status says about the image of the container `name`.
-pub fn image_state(status: &PodStatus, name: &str) -> ImageState {
+/// What a pod's status says about the image of the container `name`. Reasons and messages are shared in `texts`.
+pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageState {
     let turn_has_come = status
         .init_container_statuses
         .iter()
@@ -239,22 +243,21 @@ pub fn image_state(status: &PodStatus, name: &str) -> ImageState {
     if container.state.running.is_some() {
         return ImageState::Held;
     }
+    let mut words = |reason: &str, message: &str| (texts.word(reason), texts.message(message));
     if let Some(ended) = &container.state.terminated {
-        return cannot_start(&ended.reason, &ended.message, !ended.container_id.is_empty());
+        let (reason, message) = words(&ended.reason, &ended.message);
+        return ImageState::CannotStart { reason, message, container_exists: !ended.container_id.is_empty() };
     }
     let waiting = container.state.waiting.clone().unwrap_or_default();
     let died_before = container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty());
-    match waiting.reason.as_str() {
-        reason if PULL_FAILURES.contains(&reason) && !died_before => {
-            ImageState::Failed { reason: waiting.reason, message: waiting.message }
-        }
-        reason if NOT_YET.contains(&reason) && !died_before => not_begun,
-        reason => cannot_start(reason, &waiting.message, died_before),
+    if NOT_YET.contains(&waiting.reason.as_str()) && !died_before {
+        return not_begun;
     }
-}
-
-fn cannot_start(reason: &str, message: &str, container_exists: bool) -> ImageState {
-    ImageState::CannotStart { reason: reason.to_owned(), message: message.to_owned(), container_exists }
+    let (reason, message) = words(&waiting.reason, &waiting.message);
+    match PULL_FAILURES.contains(&&*reason) && !died_before {
+        true => ImageState::Failed { reason, message },
+        false => ImageState::CannotStart { reason, message, container_exists: died_before },
+    }
 }
 
 /// The labels by which a pod is known to belong to a generation.

@@ -66,7 +66,9 @@ fn before_the_turn_of_the_node_images_wait() {
     }
     let mut coverage = Coverage::default();
     coverage.apply(&waiting);
-    assert!(coverage.pods_of("tools").flat_map(|pod| &pod.images).all(|image| image.state == ImageState::Waiting));
+    assert!(
+        coverage.pods_of("tools").flat_map(|pod| pod.images.iter()).all(|image| image.state == ImageState::Waiting)
+    );
 }
 
 #[test]
@@ -130,4 +132,31 @@ fn a_pod_that_was_evicted_has_ended_whatever_its_containers_say() {
     coverage.apply(&evicted);
     let ended = PodState::Ended { reason: "Evicted".into(), message: "low on memory".into() };
     assert_eq!(coverage.pods["p"].state, ended);
+}
+
+#[test]
+fn an_older_form_of_a_pod_and_one_of_a_pod_that_is_gone_change_nothing() {
+    let versioned = |version: &str, node: &str| {
+        let mut pod = pod("p", node, json!([]));
+        pod.metadata.resource_version = Some(version.to_owned());
+        pod
+    };
+    let mut coverage = Coverage::default();
+    coverage.apply(&versioned("10", "new"));
+    coverage.apply(&versioned("9", "old"));
+    assert_eq!(coverage.pods["p"].node.as_deref(), Some("new"));
+    coverage.apply(&versioned("11", "newer"));
+    assert_eq!(coverage.pods["p"].node.as_deref(), Some("newer"));
+    coverage.delete(&versioned("12", "newer"));
+    coverage.apply(&versioned("11", "newer"));
+    assert_eq!(coverage.pods_of("tools").count(), 0);
+}
+
+#[test]
+fn pods_that_look_alike_share_what_they_have_in_common() {
+    let mut coverage = Coverage::default();
+    let held = json!([{"name": "one", "imageID": "one@sha256:1", "state": {"running": {}}}]);
+    coverage.apply(&pod("p", "n", held.clone()));
+    coverage.apply(&pod("q", "m", held));
+    assert!(Arc::ptr_eq(&coverage.pods["p"].images[0], &coverage.pods["q"].images[0]));
 }

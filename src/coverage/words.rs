@@ -1,0 +1,124 @@
+//! What kubelets and registries say, without what differs at each try: so the same failure on thousands of nodes is one
+//! text, for people and in memory.
+
+use std::sync::Arc;
+
+use super::pool::Pool;
+
+/// Names, references, reasons and messages, each kept once.
+#[derive(Debug, Default)]
+pub struct Texts {
+    words: Pool<str>,
+    messages: Pool<str>,
+}
+
+/// So many different messages are more than anybody reads. Beyond them only the reasons are kept, so that memory stays
+/// bounded whatever registries say.
+const MAX_MESSAGES: usize = 2_000;
+/// In place of a message beyond them.
+pub const TOO_MANY: &str = "(too many different messages; see the pod)";
+
+impl Texts {
+    /// A name, a reference or a reason: of these there are few.
+    pub fn word(&mut self, word: &str) -> Arc<str> {
+        self.words.share(word)
+    }
+
+    /// A message, without what differs at each try.
+    pub fn message(&mut self, message: &str) -> Arc<str> {
+        let steady = steady(message);
+        self.messages.share_within(MAX_MESSAGES, &*steady).unwrap_or_else(|| self.words.share(TOO_MANY))
+    }
+}
+
+/// The most bytes of a message. Some registries answer with a whole page.
+const MAX_BYTES: usize = 1024;
+/// What stands for what differs.
+const LEFT_OUT: &str = "…";
+
+/// The message without the addresses that connections began at, without ids of single requests, and of bounded length.
+fn steady(message: &str) -> String {
+    let words: Vec<&str> = cut(message).split(' ').map(|word| without_source(steady_word(word))).collect();
+    let mut steady = words.join(" ");
+    if cut(message).len() < message.len() {
+        steady.push_str(LEFT_OUT);
+    }
+    steady
+}
+
+fn cut(message: &str) -> &str {
+    let end = message.floor_char_boundary(MAX_BYTES);
+    &message[..end]
+}
+
+/// Go writes the addresses of a connection as `10.1.2.3:41234->10.0.0.2:53:`; the first one has a new port each time.
+fn without_source(word: &str) -> &str {
+    word.split_once("->").filter(|(source, _)| source.contains(':')).map_or(word, |(_, target)| target)
+}
+
+/// Ids of requests are UUIDs or long hexadecimal numbers. A digest is one too, but says its algorithm.
+fn steady_word(word: &str) -> &str {
+    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let id = bare.len() >= 16 && bare.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let number = id && bare.bytes().any(|byte| byte.is_ascii_digit());
+    if number { LEFT_OUT } else { word }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_differs_at_each_try_is_left_out() {
+        for (said, kept) in [
+            ("read udp 10.1.2.3:41234->10.0.0.2:53: i/o timeout", "read udp 10.0.0.2:53: i/o timeout"),
+            ("denied, RequestID: 9fbe4a2c-5d0e-4b8e-9a3c-0f6f1f2f3f4f", "denied, RequestID: …"),
+            ("denied (trace 00f067aa0ba902b7e1)", "denied (trace …"),
+        ] {
+            assert_eq!(steady(said), kept);
+        }
+    }
+
+    #[test]
+    fn what_says_something_is_kept() {
+        for said in [
+            "failed to resolve reference \"ghcr.io/acme/app:1\": 401 Unauthorized",
+            "app@sha256:0f067aa0ba902b7e10f067aa0ba902b7e10f067aa0ba902b7e10f067aa0ba902: not found",
+            "0/5 nodes are available: 1 Too many pods.",
+            "replace old->new and try again",
+            "decade-facade-defaced-effaced",
+            "",
+        ] {
+            assert_eq!(steady(said), said);
+        }
+    }
+
+    #[test]
+    fn a_whole_page_is_cut_off() {
+        let cut = steady(&"ä".repeat(5_000));
+        assert!(cut.len() <= MAX_BYTES + LEFT_OUT.len() && cut.ends_with(LEFT_OUT));
+    }
+
+    #[test]
+    fn there_are_never_more_messages_than_anybody_reads() {
+        let mut texts = Texts::default();
+        let all: Vec<_> = (0..3 * MAX_MESSAGES).map(|number| texts.message(&format!("try {number}"))).collect();
+        assert!(texts.messages.len() <= MAX_MESSAGES);
+        assert_eq!((&*all[0], &*all[3 * MAX_MESSAGES - 1]), ("try 0", TOO_MANY));
+        assert_eq!(&*texts.message("try 0"), "try 0", "what is known is still told");
+        drop(all);
+        let again: Vec<_> = (0..2 * MAX_MESSAGES).map(|number| texts.message(&format!("later {number}"))).collect();
+        assert!(again.iter().any(|message| message.starts_with("later")), "there is room again");
+    }
+
+    proptest! {
+        #[test]
+        fn it_stays_as_it_is_the_second_time(message in "[ -~ä]{0,200}") {
+            let once = steady(&message);
+            prop_assert!(once.len() <= MAX_BYTES + LEFT_OUT.len());
+            prop_assert_eq!(steady(&once), once.clone());
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What coverage costs: bytes for 5,000 nodes × 20 images, in the situations that make pods differ, and the time to fold and
+//! to sum up. `cargo bench --bench coverage` prints it; figures of memory do not depend on the profile.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::time::Instant;
+
+use kube_prepull::coverage::{Coverage, SlimPod};
+use peak_alloc::PeakAlloc;
+use serde_json::{Value, json};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+const NODES: usize = 5_000;
+const IMAGES: usize = 20;
+
+/// What became of an image.
+#[derive(Clone, Copy)]
+enum Fate {
+    Warm,
+    Pulling,
+    /// The registry fails with the same words everywhere.
+    Failed,
+    /// The registry puts an id of its own into every answer.
+    FailedWithId,
+    /// So does everything, in places that nobody can know.
+    FailedWithNoise,
+}
+
+fn main() {
+    measure("warm", |coverage| fill(coverage, "a", |_, _| Fate::Warm));
+    measure("a round half done, two generations", |coverage| {
+        fill(coverage, "a", |_, _| Fate::Warm);
+        fill(coverage, "b", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling });
+    });
+    measure("an outage in a round, the same words everywhere", |coverage| {
+        fill(coverage, "a", |_, _| Fate::Warm);
+        fill(coverage, "b", |_, _| Fate::Failed);
+    });
+    measure("an outage in a round, an id in every message", |coverage| {
+        fill(coverage, "a", |_, _| Fate::Warm);
+        fill(coverage, "b", |_, _| Fate::FailedWithId);
+    });
+    measure("an outage in a round, all messages differ", |coverage| {
+        fill(coverage, "a", |_, _| Fate::Warm);
+        fill(coverage, "b", |_, _| Fate::FailedWithNoise);
+    });
+    measure("warm, after 4 generations and outages", |coverage| {
+        for round in 0..4 {
+            let (old, new) = (format!("g{round}"), format!("g{}", round + 1));
+            fill(coverage, &new, |_, _| Fate::FailedWithId);
+            fill(coverage, &new, |_, _| Fate::Warm);
+            (0..NODES).for_each(|node| coverage.delete(&pod(&old, node, |_, _| Fate::Warm)));
+        }
+    });
+}
+
+fn measure(situation: &str, fill: impl Fn(&mut Coverage)) {
+    let before = MEMORY.current_usage();
+    let mut coverage = Coverage::default();
+    let started = Instant::now();
+    fill(&mut coverage);
+    let folded = started.elapsed();
+    let bytes = MEMORY.current_usage() - before;
+    let pods = coverage.pods_of("tools").count();
+    println!("{situation:<50} {pods:>6} pods {:>8.2} MB   folded in {folded:.1?}", bytes as f64 / 1e6);
+}
+
+fn fill(coverage: &mut Coverage, generation: &str, fate: impl Fn(usize, usize) -> Fate) {
+    (0..NODES).for_each(|node| coverage.apply(&pod(generation, node, &fate)));
+}
+
+/// A pod as the API server sends it, decoded as the watch decodes it.
+fn pod(generation: &str, node: usize, fate: impl Fn(usize, usize) -> Fate) -> SlimPod {
+    let uid = format!("{node:08x}-0000-4000-8000-{:0>12}", generation);
+    let name = format!("ip-10-0-{}-{}.eu-central-1.compute.internal", node / 256, node % 256);
+    let containers = (0..IMAGES).map(|image| json!({"name": format!("image-{image}"), "image": reference(image)}));
+    let statuses = (0..IMAGES).map(|image| {
+        let (id, state) = status(generation, node, image, fate(node, image));
+        json!({"name": format!("image-{image}"), "imageID": id, "state": state})
+    });
+    let owner = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "name": format!("tools-{generation}"), "uid": "d", "controller": true,
+    });
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": uid, "uid": uid, "labels": {"kube-prepull.io/list": "tools"}, "ownerReferences": [owner]},
+        "spec": {
+            "nodeName": name, "containers": containers.collect::<Vec<_>>(),
+            "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}],
+        },
+        "status": {
+            "phase": "Running",
+            "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+            "containerStatuses": statuses.collect::<Vec<_>>(),
+        },
+    }))
+    .unwrap()
+}
+
+fn reference(image: usize) -> String {
+    format!("registry.example.com/platform/team/service-{image}:2026.11")
+}
+
+fn status(generation: &str, node: usize, image: usize, fate: Fate) -> (String, Value) {
+    let failed = |why: String| {
+        let message =
+            format!("failed to pull and unpack image \"{}\": failed to resolve reference: {why}", reference(image));
+        (String::new(), json!({"waiting": {"reason": "ErrImagePull", "message": message}}))
+    };
+    let unique = node * IMAGES + image;
+    match fate {
+        Fate::Warm => {
+            let id = format!("registry.example.com/platform/team/service-{image}@sha256:{generation:0>62}{image:02}");
+            (id, json!({"running": {"startedAt": "2026-11-22T18:00:00Z"}}))
+        }
+        Fate::Pulling => (String::new(), json!({"waiting": {"reason": "ContainerCreating"}})),
+        Fate::Failed => failed("unexpected status from HEAD request: 503 Service Unavailable".to_owned()),
+        Fate::FailedWithId => failed(format!("dial tcp: read udp 10.1.2.3:{}->10.0.0.2:53: i/o timeout", unique)),
+        Fate::FailedWithNoise => failed(format!("denied (trace {unique}q)")),
+    }
+}
