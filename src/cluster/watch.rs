@@ -146,7 +146,7 @@ impl Watches<'_> {
                 // While everything is listed anew, the old picture stands until the new one is whole.
                 Event::Init => listing = Coverage::default(),
                 Event::InitApply(pod) => listing.apply(pod),
-                Event::InitDone => *coverage.lock() = std::mem::take(&mut listing),
+                Event::InitDone => coverage.lock().replace(std::mem::take(&mut listing)),
                 Event::Apply(pod) => coverage.lock().apply(pod),
                 Event::Delete(pod) => coverage.lock().delete(pod),
             }

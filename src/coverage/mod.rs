@@ -2,22 +2,34 @@
 //!
 //! [`Coverage`] is a fold over the changes of pods: it can be driven by plain calls, in any order, and holds no more of a
 //! pod than the plan and the user's view need.
+//!
+//! - [`pod`], [`node`]: the few fields that are decoded, and what they say
+//! - [`pool`], [`words`], [`gone`]: how the fold stays small, and right when news is late
+//! - [`thrash`]: holders that are evicted again and again
+//! - [`summary`], [`node_state`]: for each image of a list, what is where and why not
 
+mod digest;
 mod gone;
 mod node;
+pub mod node_state;
 mod pod;
 mod pool;
+pub mod summary;
+mod thrash;
 mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use gone::Gone;
+use jiff::Timestamp;
 
 use k8s_openapi::api::core::v1::Toleration;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, SlimPod};
 use pool::Pool;
+use thrash::Evictions;
+pub use thrash::Thrash;
 use words::Texts;
 
 use crate::plan::labels;
@@ -27,6 +39,7 @@ use crate::plan::labels;
 pub struct Coverage {
     pods: HashMap<String, CoveringPod>,
     gone: Gone,
+    evictions: Evictions,
     /// Names, references and messages repeat in every pod.
     texts: Texts,
     /// What became of an image repeats on nearly every node.
@@ -100,7 +113,12 @@ impl Coverage {
             return;
         }
         match self.covering(pod) {
-            Some(covering) => drop(self.pods.insert(uid.clone(), covering)),
+            Some(covering) => {
+                if let Some((time, node)) = thrash::evicted_for_disk(pod).zip(covering.node.as_ref()) {
+                    self.evictions.insert(node, &covering.generation, uid, time);
+                }
+                self.pods.insert(uid.clone(), covering);
+            }
             None => drop(self.pods.remove(uid)),
         }
     }
@@ -111,6 +129,18 @@ impl Coverage {
             self.pods.remove(uid);
             self.gone.insert(uid);
         }
+    }
+
+    /// Takes in that there are these pods and no others. What is known of earlier ones stays known.
+    pub fn replace(&mut self, listing: Self) {
+        let before = std::mem::replace(self, listing);
+        self.evictions.extend(before.evictions);
+    }
+
+    /// The nodes on which holders are evicted again and again, by now. What a controller has not seen itself is not known:
+    /// evicted pods are soon deleted.
+    pub fn thrashing(&self, now: Timestamp) -> impl Iterator<Item = Thrash<'_>> {
+        self.evictions.thrashing(now)
     }
 
     fn is_stale(&self, uid: &str, version: Option<u64>) -> bool {

@@ -1,3 +1,9 @@
+//! What a pod's status says, and how the fold takes changes in.
+
+mod recount;
+mod summary;
+mod world;
+
 use serde_json::json;
 
 use super::*;

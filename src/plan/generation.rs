@@ -8,7 +8,7 @@ use kube::core::ObjectMeta;
 
 use super::hash::short_hash;
 use super::labels;
-use crate::list::config::Group;
+use crate::list::config::{Group, Image};
 
 /// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
 /// upgrade of the controller changes nothing on any node.
@@ -81,6 +81,11 @@ impl Generation {
     /// Sorts the newest first.
     pub fn newest_first(&self) -> impl Ord + use<> {
         Reverse((self.revision(), self.created, self.name.clone()))
+    }
+
+    /// Whether it was made with that image in that container.
+    pub fn holds(&self, image: &Image) -> bool {
+        self.images.get(image.name.as_str()).is_some_and(|spelled| spelled == image.reference.as_str())
     }
 
     /// Its number, 0 where it is not known.

@@ -19,7 +19,7 @@ mod hash;
 pub mod history;
 pub mod labels;
 mod refresh;
-mod retiring;
+pub(crate) mod retiring;
 pub mod rounds;
 pub mod verdict;
 

@@ -124,10 +124,11 @@ fn states<'a>(
 }
 
 /// The image as the list spelled it: admission may have rewritten it in the pod.
-fn as_listed<'a>(image: &'a CoveredImage, generation: Option<&'a Generation>) -> &'a str {
+pub fn as_listed<'a>(image: &'a CoveredImage, generation: Option<&'a Generation>) -> &'a str {
     generation.and_then(|generation| generation.images.get(&*image.name)).map_or(&*image.reference, String::as_str)
 }
 
-fn normal_form(reference: &str) -> String {
+/// The normal form of a reference that need not be one.
+pub fn normal_form(reference: &str) -> String {
     ImageReference::parse(reference).map_or_else(|_| reference.to_owned(), |reference| reference.normal_form())
 }

@@ -1,0 +1,159 @@
+//! What became of one image on one node.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What became of an image on a node, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeState {
+    /// It could not be pulled.
+    Failed,
+    /// It was pulled, but its container does not run, so the image is not held for sure.
+    CannotStart,
+    /// The node has no room for the pod.
+    NoRoom,
+    /// The pod was evicted or has ended, or it is missing where it should be.
+    Displaced,
+    /// The node got a taint, after a pod came, that keeps another one away.
+    Tainted,
+    /// The kubelet pulls it, or is about to.
+    Pulling,
+    /// The node's turn has not come, or no generation with the image has begun.
+    Waiting,
+    /// A running container of any generation holds it.
+    Warm,
+    /// The node's kubelet does not say that it can run pods. It does not count.
+    NotReady,
+    /// The node is cordoned, and the image is not warm there. It does not count.
+    Cordoned,
+    /// The node is about to go. It does not count.
+    Deleting,
+}
+
+impl NodeState {
+    /// All of them, with their names in JSON.
+    pub const ALL: [(Self, &'static str); 11] = [
+        (Self::Failed, "failed"),
+        (Self::CannotStart, "cannotStart"),
+        (Self::NoRoom, "noRoom"),
+        (Self::Displaced, "displaced"),
+        (Self::Tainted, "tainted"),
+        (Self::Pulling, "pulling"),
+        (Self::Waiting, "waiting"),
+        (Self::Warm, "warm"),
+        (Self::NotReady, "notReady"),
+        (Self::Cordoned, "cordoned"),
+        (Self::Deleting, "deleting"),
+    ];
+
+    /// Whether the node is one of those on which the image should be warm.
+    pub fn counts(self) -> bool {
+        !matches!(self, Self::NotReady | Self::Cordoned | Self::Deleting)
+    }
+
+    /// Whether the image should be warm there and is not.
+    pub fn is_behind(self) -> bool {
+        self.counts() && self != Self::Warm
+    }
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "cannot be pulled",
+            Self::CannotStart => "pulled, but cannot start",
+            Self::NoRoom => "no room",
+            Self::Displaced => "displaced",
+            Self::Tainted => "tainted",
+            Self::Pulling => "pulling",
+            Self::Waiting => "waiting",
+            Self::Warm => "warm",
+            Self::NotReady => "not ready",
+            Self::Cordoned => "cordoned",
+            Self::Deleting => "about to go",
+        })
+    }
+}
+
+/// Why an image is not warm: a word for programs and the words of whoever knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Why<'a> {
+    /// The kubelet's or the scheduler's word, or `Missing`.
+    pub reason: &'a str,
+    /// What the registry, the runtime or the scheduler said; may be empty.
+    pub message: &'a str,
+}
+
+/// One image on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageOnNode<'a> {
+    /// The node.
+    pub node: &'a str,
+    /// Its architecture, where it is known.
+    pub architecture: Option<&'a str>,
+    /// What became of the image there.
+    pub state: NodeState,
+    /// Why it is not warm, where there is more to say.
+    pub why: Option<Why<'a>>,
+    /// Who holds it, the newest generation first.
+    pub held: Vec<Held<'a>>,
+}
+
+/// What a generation holds of an image on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held<'a> {
+    /// The name of the generation's DaemonSet.
+    pub generation: &'a str,
+    /// The digest that the runtime reports, without the image's name; `None` where it reports none.
+    pub digest: Option<&'a str>,
+}
+
+/// How many nodes are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts([usize; NodeState::ALL.len()]);
+
+impl Counts {
+    /// How many nodes are in that state.
+    pub fn of(&self, state: NodeState) -> usize {
+        self.0[state as usize]
+    }
+
+    /// How many nodes there are on which the image should be warm.
+    pub fn total(&self) -> usize {
+        NodeState::ALL.iter().filter(|(state, _)| state.counts()).map(|(state, _)| self.of(*state)).sum()
+    }
+
+    /// How many of these are warm.
+    pub fn warm(&self) -> usize {
+        self.of(NodeState::Warm)
+    }
+}
+
+impl FromIterator<NodeState> for Counts {
+    fn from_iter<I: IntoIterator<Item = NodeState>>(states: I) -> Self {
+        let mut counts = Self::default();
+        states.into_iter().for_each(|state| counts.0[state as usize] += 1);
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_its_place_and_its_name_in_json() {
+        for (index, (state, name)) in NodeState::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, index);
+            assert_eq!(serde_json::to_value(state).expect("a name"), name);
+        }
+    }
+
+    #[test]
+    fn nodes_that_cannot_be_blamed_do_not_count() {
+        let counts: Counts = NodeState::ALL.into_iter().map(|(state, _)| state).collect();
+        assert_eq!((counts.total(), counts.warm()), (8, 1));
+    }
+}

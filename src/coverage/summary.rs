@@ -1,0 +1,404 @@
+//! Coverage, nodes and the list → for each image: what is where, and what keeps it from being everywhere.
+//!
+//! ```text
+//! Sources ─► Summary ─► GroupSummary: the nodes that the group belongs on ─► ImageSummary: a state for each of them
+//! ```
+//! This is the one source of every figure that users see. It holds references only: images are looked at one at a time, so
+//! thousands of nodes with many images cost no memory but for the moment.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::digest::digest;
+use super::node_state::{Counts, Held, ImageOnNode, NodeState, Why};
+use super::{Coverage, CoveredImage, CoveringPod, Hold, ImageState, Node, PodState, Thrash};
+use crate::list::Config;
+use crate::list::config::{Group, Image};
+use crate::plan::Generation;
+use crate::plan::retiring::{as_listed, normal_form};
+
+/// All that a summary is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The value of the list's label.
+    pub list: &'a str,
+    /// The list as accepted.
+    pub config: &'a Config,
+    /// The list's DaemonSets.
+    pub generations: &'a [Generation],
+    /// Who has what.
+    pub coverage: &'a Coverage,
+    /// The cluster's nodes; `None` where they may not be read. Then a group's nodes are those that its newest generation has
+    /// pods for: nodes without any pod, cordons and readiness are not known.
+    pub nodes: Option<&'a [Node]>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A list's coverage.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    sources: Sources<'a>,
+    /// All nodes, by name.
+    places: BTreeMap<&'a str, Place<'a>>,
+    /// The list's distinct images, by normal form.
+    images: HashMap<String, ImageId>,
+    /// The generations that are not about to go, the newest first.
+    newest_first: Vec<&'a Generation>,
+}
+
+type ImageId = usize;
+
+#[derive(Debug, Default)]
+struct Place<'a> {
+    /// Nothing where nodes may not be read, or where the node is gone and its pods are not.
+    node: Option<&'a Node>,
+    /// The list's pods that are not about to go: those of the newest generation first, and of these the live ones first.
+    pods: Vec<PodHere<'a>>,
+    /// The groups whose pods are about to go.
+    leaving: HashSet<&'a str>,
+}
+
+#[derive(Debug)]
+struct PodHere<'a> {
+    pod: &'a CoveringPod,
+    generation: Option<&'a Generation>,
+    /// The images of it that are on the list.
+    images: Vec<(ImageId, &'a CoveredImage)>,
+}
+
+impl<'a> PodHere<'a> {
+    fn image(&self, id: ImageId) -> Option<&'a CoveredImage> {
+        self.images.iter().find(|(other, _)| *other == id).map(|(_, image)| *image)
+    }
+
+    fn is_of(&self, group: &Group) -> bool {
+        self.generation.is_some_and(|generation| generation.group == group.name.as_str())
+    }
+
+    fn revision(&self) -> u32 {
+        self.generation.map_or(0, Generation::revision)
+    }
+}
+
+impl<'a> Summary<'a> {
+    /// Arranges everything by nodes.
+    pub fn new(sources: Sources<'a>) -> Self {
+        let mut newest_first: Vec<&Generation> = sources.generations.iter().filter(|it| !it.deleting).collect();
+        newest_first.sort_by_cached_key(|generation| generation.newest_first());
+        let mut images = HashMap::new();
+        for image in sources.config.groups.iter().flat_map(|group| &group.images) {
+            let next = images.len();
+            images.entry(image.reference.normal_form()).or_insert(next);
+        }
+        let mut summary = Self { sources, places: BTreeMap::new(), images, newest_first };
+        for node in sources.nodes.into_iter().flatten() {
+            summary.places.entry(&node.name).or_default().node = Some(node);
+        }
+        summary.place_pods();
+        summary
+    }
+
+    fn place_pods(&mut self) {
+        let known: HashMap<&str, &Generation> =
+            self.sources.generations.iter().map(|generation| (generation.name.as_str(), generation)).collect();
+        let mut ids: HashMap<&str, Option<ImageId>> = HashMap::new();
+        for pod in self.sources.coverage.pods_of(self.sources.list) {
+            let Some(target) = pod.node.as_deref().or(pod.target.as_deref()) else { continue };
+            let generation = known.get(&*pod.generation).copied();
+            let place = self.places.entry(target).or_default();
+            if pod.deleting {
+                place.leaving.extend(generation.map(|generation| generation.group.as_str()));
+                continue;
+            }
+            let images = pod.images.iter().filter_map(|image| {
+                let listed = as_listed(image, generation);
+                let id = ids.entry(listed).or_insert_with(|| self.images.get(&normal_form(listed)).copied());
+                Some(((*id)?, &**image))
+            });
+            place.pods.push(PodHere { pod, generation, images: images.collect() });
+        }
+        for place in self.places.values_mut() {
+            place.pods.sort_by_cached_key(|here| {
+                let generation = here.generation.map(Generation::newest_first);
+                (generation.is_none(), generation, standing(&here.pod.state))
+            });
+        }
+    }
+
+    /// Whether nodes could be read. Otherwise everything here is derived from pods alone.
+    pub fn nodes_known(&self) -> bool {
+        self.sources.nodes.is_some()
+    }
+
+    /// The groups of the list.
+    pub fn groups(&self) -> impl Iterator<Item = GroupSummary<'_, 'a>> {
+        self.sources.config.groups.iter().map(|group| self.group(group))
+    }
+
+    fn group<'s>(&'s self, group: &'a Group) -> GroupSummary<'s, 'a> {
+        let newest = self.newest_first.iter().find(|generation| generation.group == group.name.as_str()).copied();
+        let belonging = match self.nodes_known() {
+            true => self.places.iter().filter_map(|(name, place)| Some((*name, place, place.takes(group)?))).collect(),
+            false => self.places_of_newest_pods(group),
+        };
+        GroupSummary { summary: self, group, newest, places: belonging }
+    }
+
+    fn places_of_newest_pods(&self, group: &Group) -> Vec<(&'a str, &Place<'a>, Belonging)> {
+        let own = |place: &Place| place.pods.iter().filter(|it| it.is_of(group)).map(PodHere::revision).max();
+        let newest = self.places.values().filter_map(own).max();
+        let places = self.places.iter();
+        let belonging = places.filter(|(_, place)| {
+            place.leaving.contains(group.name.as_str()) || (newest.is_some() && own(place) == newest)
+        });
+        belonging.map(|(name, place)| (*name, place, Belonging::Counted)).collect()
+    }
+}
+
+/// Sorts what may hold something before what does not.
+fn standing(state: &PodState) -> u8 {
+    match state {
+        PodState::Live => 0,
+        PodState::Unschedulable { .. } => 1,
+        PodState::Ended { .. } => 2,
+    }
+}
+
+/// Whether the images of a group should be warm on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Belonging {
+    Counted,
+    /// Its pod came before a taint that it does not tolerate.
+    Tainted,
+    /// Warm images count, and nothing is missing.
+    Cordoned,
+    /// Nobody can say or do anything about it.
+    Aside(NodeState),
+}
+
+impl Place<'_> {
+    /// `None` where the group does not belong.
+    fn takes(&self, group: &Group) -> Option<Belonging> {
+        let node = self.node?;
+        let tainted = || {
+            let mut own = self.pods.iter().filter(|it| it.is_of(group));
+            own.any(|it| node.keeps(&it.pod.tolerations, &group.placement))
+        };
+        let takes = node.takes(&group.placement);
+        (takes || tainted()).then_some(match takes {
+            _ if node.deleting => Belonging::Aside(NodeState::Deleting),
+            _ if !node.ready => Belonging::Aside(NodeState::NotReady),
+            _ if node.unschedulable => Belonging::Cordoned,
+            true => Belonging::Counted,
+            false => Belonging::Tainted,
+        })
+    }
+}
+
+/// The coverage of one group.
+#[derive(Debug)]
+pub struct GroupSummary<'s, 'a> {
+    summary: &'s Summary<'a>,
+    /// The group.
+    pub group: &'a Group,
+    newest: Option<&'a Generation>,
+    places: Vec<(&'a str, &'s Place<'a>, Belonging)>,
+}
+
+impl<'a> GroupSummary<'_, 'a> {
+    /// Its generations that are not about to go, the newest first.
+    pub fn generations(&self) -> impl Iterator<Item = &'a Generation> {
+        let all = self.summary.newest_first.iter().copied();
+        all.filter(|generation| generation.group == self.group.name.as_str())
+    }
+
+    /// Its images, in the order of the list. Each is looked at when it is asked for.
+    pub fn images(&self) -> impl Iterator<Item = ImageSummary<'a>> {
+        self.group.images.iter().map(|image| self.image(image))
+    }
+
+    /// The nodes on which its holders are evicted again and again for want of disk.
+    pub fn thrashing(&self) -> Vec<Thrash<'a>> {
+        let names: HashSet<&str> = self.generations().map(|generation| generation.name.as_str()).collect();
+        let Sources { coverage, now, .. } = self.summary.sources;
+        coverage.thrashing(now).filter(|thrash| names.contains(thrash.generation)).collect()
+    }
+
+    fn image(&self, image: &'a Image) -> ImageSummary<'a> {
+        let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
+        let wanted = self.newest.filter(|generation| generation.holds(image));
+        let on = |(name, place, belonging): &(&'a str, &Place<'a>, Belonging)| {
+            let (state, why) = state(place, *belonging, id, wanted);
+            ImageOnNode {
+                node: name,
+                architecture: place.node.and_then(Node::architecture),
+                state,
+                why,
+                held: place.held(id).collect(),
+            }
+        };
+        ImageSummary { image, nodes: self.places.iter().map(on).collect() }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn held(&self, id: ImageId) -> impl Iterator<Item = Held<'a>> {
+        let live = self.pods.iter().filter(|here| here.pod.state == PodState::Live);
+        live.filter_map(move |here| {
+            let image = here.image(id).filter(|image| image.state.hold() == Hold::Running)?;
+            Some(Held { generation: &here.pod.generation, digest: digest(&image.image_id) })
+        })
+    }
+}
+
+/// What became of an image on a node; `wanted` is the newest generation of the group, if it has the image at all.
+fn state<'a>(
+    place: &Place<'a>,
+    belonging: Belonging,
+    id: ImageId,
+    wanted: Option<&Generation>,
+) -> (NodeState, Option<Why<'a>>) {
+    if let Belonging::Aside(state) = belonging {
+        return (state, None);
+    }
+    if place.held(id).next().is_some() {
+        return (NodeState::Warm, None);
+    }
+    match belonging {
+        Belonging::Cordoned => (NodeState::Cordoned, None),
+        Belonging::Tainted => (NodeState::Tainted, None),
+        _ => place.in_the_newest(id, wanted).map_or_else(|| no_pod(wanted), |(pod, image)| told_by(pod, image)),
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The newest pod with the image; the newest generation's own where that has the image.
+    fn in_the_newest(&self, id: ImageId, wanted: Option<&Generation>) -> Option<(&'a CoveringPod, &'a CoveredImage)> {
+        let mut with_it = self.pods.iter().filter_map(|here| Some((here, here.image(id)?)));
+        let (here, image) = with_it.next()?;
+        let is_newest =
+            wanted.is_none_or(|wanted| *here.pod.generation == *wanted.name || here.revision() > wanted.revision());
+        is_newest.then_some((here.pod, image))
+    }
+}
+
+fn no_pod<'a>(wanted: Option<&Generation>) -> (NodeState, Option<Why<'a>>) {
+    match wanted {
+        Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", message: "the DaemonSet has no pod there" })),
+        None => (NodeState::Waiting, None),
+    }
+}
+
+fn told_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState, Option<Why<'a>>) {
+    match &pod.state {
+        PodState::Live => {}
+        PodState::Unschedulable { message } => return unschedulable(message),
+        // The kubelet's words for a pod that it has no room for: `OutOfpods`, `OutOfcpu`, …
+        PodState::Ended { reason, message } if reason.starts_with("OutOf") => {
+            return (NodeState::NoRoom, Some(Why { reason, message }));
+        }
+        PodState::Ended { reason, message } => return (NodeState::Displaced, Some(Why { reason, message })),
+    }
+    match &image.state {
+        ImageState::Waiting => (NodeState::Waiting, None),
+        ImageState::Pulling => (NodeState::Pulling, None),
+        ImageState::Held => (NodeState::Warm, None),
+        ImageState::Failed { reason, message } => (NodeState::Failed, Some(Why { reason, message })),
+        ImageState::CannotStart { reason, message, .. } => (NodeState::CannotStart, Some(Why { reason, message })),
+    }
+}
+
+fn unschedulable(message: &str) -> (NodeState, Option<Why<'_>>) {
+    let cause = cause(message);
+    let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoRoom };
+    (state, Some(Why { reason: "Unschedulable", message: cause }))
+}
+
+/// What the scheduler says about the one node that a DaemonSet's pod may go to. It says `0/5 nodes are available: 1 Too many
+/// pods, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: …` (`FitError` in
+/// `k8s.io/kubernetes/pkg/scheduler/framework`); all other nodes are left out by the pod's own affinity.
+fn cause(message: &str) -> &str {
+    let causes = message.split_once("nodes are available: ").map_or(message, |(_, causes)| causes);
+    let causes = causes.split(". ").next().unwrap_or(causes).trim_end_matches('.');
+    let of_other_nodes = |cause: &&str| cause.contains("NodeAffinity") || cause.contains("node affinity");
+    let cause = causes.split(", ").find(|cause| !of_other_nodes(cause)).unwrap_or(causes);
+    cause.split_once(' ').filter(|(count, _)| count.parse::<u32>().is_ok()).map_or(cause, |(_, cause)| cause)
+}
+
+/// The coverage of one image.
+#[derive(Clone, Debug)]
+pub struct ImageSummary<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// Every node that the group belongs on, by name, with those that do not count.
+    pub nodes: Vec<ImageOnNode<'a>>,
+}
+
+/// Nodes that are behind for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind<'a> {
+    /// What became of the image there.
+    pub state: NodeState,
+    /// Why.
+    pub why: Option<Why<'a>>,
+    /// The nodes, by name.
+    pub nodes: Vec<&'a str>,
+}
+
+impl<'a> ImageSummary<'a> {
+    /// How many nodes are in which state.
+    pub fn counts(&self) -> Counts {
+        self.nodes.iter().map(|node| node.state).collect()
+    }
+
+    /// The digests that are held on nodes which count, by architecture, with the number of nodes. A node with several
+    /// generations may hold several.
+    pub fn digests(&self) -> BTreeMap<Option<&'a str>, BTreeMap<&'a str, usize>> {
+        let mut digests: BTreeMap<_, BTreeMap<_, usize>> = BTreeMap::new();
+        for node in self.nodes.iter().filter(|node| node.state == NodeState::Warm) {
+            let distinct: HashSet<&str> = node.held.iter().filter_map(|held| held.digest).collect();
+            for digest in distinct {
+                *digests.entry(node.architecture).or_default().entry(digest).or_default() += 1;
+            }
+        }
+        digests
+    }
+
+    /// The nodes that are behind, by reason: the worst first, and of these the one with most nodes.
+    pub fn behind(&self) -> Vec<Behind<'a>> {
+        let mut by_reason: BTreeMap<(NodeState, Option<Why>), Vec<&str>> = BTreeMap::new();
+        for node in self.nodes.iter().filter(|node| node.state.is_behind()) {
+            by_reason.entry((node.state, node.why)).or_default().push(node.node);
+        }
+        let mut behind: Vec<Behind> =
+            by_reason.into_iter().map(|((state, why), nodes)| Behind { state, why, nodes }).collect();
+        behind.sort_by_key(|behind| (behind.state, std::cmp::Reverse(behind.nodes.len())));
+        behind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedulers_words_about_other_nodes_are_left_out() {
+        for (said, expected) in [
+            (
+                "0/5 nodes are available: 1 Too many pods, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/5 nodes are available: …",
+                "Too many pods",
+            ),
+            ("0/2 nodes are available: 1 Insufficient cpu. no new claims to deallocate", "Insufficient cpu"),
+            (
+                "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint {gpu: }.",
+                "node(s) had untolerated taint {gpu: }",
+            ),
+            ("running PreBind plugin", "running PreBind plugin"),
+            ("", ""),
+        ] {
+            assert_eq!(cause(said), expected, "{said}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a summary says about single nodes.
+
+use super::world::{Fate, Life, Pod, node, summed_up, taint};
+use crate::coverage::node_state::NodeState;
+use crate::coverage::summary::{Behind, ImageSummary};
+use crate::coverage::{Coverage, Node};
+
+fn covering(pods: &[Pod]) -> Coverage {
+    let mut coverage = Coverage::default();
+    pods.iter().for_each(|pod| coverage.apply(&pod.as_sent()));
+    coverage
+}
+
+/// Looks at the image `b:1` of the group `p`.
+fn look<T>(pods: &[Pod], nodes: Option<&[Node]>, look: impl FnOnce(ImageSummary) -> T) -> T {
+    summed_up(&covering(pods), nodes, |summary| {
+        let group = summary.groups().next().expect("the group p");
+        look(group.images().nth(1).expect("the image b"))
+    })
+}
+
+fn states(pods: &[Pod], nodes: &[Node]) -> Vec<(String, NodeState)> {
+    look(pods, Some(nodes), |image| image.nodes.iter().map(|it| (it.node.to_owned(), it.state)).collect())
+}
+
+fn only_state(pods: &[Pod], node: Node) -> NodeState {
+    let states = states(pods, &[node]);
+    assert_eq!(states.len(), 1, "{states:?}");
+    states[0].1
+}
+
+fn p3(fate: Fate) -> Pod {
+    Pod::new(1, 2, "n").with([Fate::Held, fate])
+}
+
+#[test]
+fn an_image_is_warm_where_any_generation_of_any_group_holds_it_in_any_spelling() {
+    let other_group = Pod::new(2, 3, "n").with([Fate::Pulling, Fate::Held]);
+    look(&[p3(Fate::Failed), other_group], Some(&[node("n")]), |image| {
+        assert_eq!(image.nodes[0].state, NodeState::Warm);
+        let held: Vec<_> = image.nodes[0].held.iter().map(|held| (held.generation, held.digest)).collect();
+        assert_eq!(held, [("q-4", Some("sha256:4"))]);
+        assert_eq!(image.digests(), [(Some("amd64"), [("sha256:4", 1)].into())].into());
+    });
+}
+
+#[test]
+fn what_the_newest_pod_with_the_image_says_is_its_state() {
+    for (fate, expected) in [
+        (Fate::Held, NodeState::Warm),
+        (Fate::Pulling, NodeState::Pulling),
+        (Fate::Waiting, NodeState::Waiting),
+        (Fate::Failed, NodeState::Failed),
+        (Fate::Crashed, NodeState::CannotStart),
+    ] {
+        assert_eq!(only_state(&[p3(fate)], node("n")), expected);
+    }
+}
+
+#[test]
+fn a_pod_that_is_missing_or_evicted_or_has_no_room_is_told_apart() {
+    assert_eq!(only_state(&[], node("n")), NodeState::Displaced);
+    let evicted = Pod { life: Life::Evicted, ..p3(Fate::Held) };
+    assert_eq!(only_state(std::slice::from_ref(&evicted), node("n")), NodeState::Displaced);
+    let pending = Pod { uid: 9, life: Life::NoRoom, ..p3(Fate::Waiting) };
+    assert_eq!(only_state(&[evicted, pending.clone()], node("n")), NodeState::NoRoom);
+    look(&[pending], Some(&[node("n")]), |image| {
+        let why = image.nodes[0].why.expect("a reason");
+        assert_eq!((why.reason, why.message), ("Unschedulable", "Too many pods"));
+    });
+}
+
+#[test]
+fn nodes_that_are_not_ready_or_about_to_go_do_not_count_and_cordoned_ones_only_if_they_are_warm() {
+    let (not_ready, going, cordoned) = (
+        Node { ready: false, ..node("n") },
+        Node { deleting: true, ..node("n") },
+        Node { unschedulable: true, ..node("n") },
+    );
+    for (fate, warm_if_cordoned) in [(Fate::Held, NodeState::Warm), (Fate::Failed, NodeState::Cordoned)] {
+        assert_eq!(only_state(&[p3(fate)], not_ready.clone()), NodeState::NotReady);
+        assert_eq!(only_state(&[p3(fate)], going.clone()), NodeState::Deleting);
+        assert_eq!(only_state(&[p3(fate)], cordoned.clone()), warm_if_cordoned);
+    }
+}
+
+#[test]
+fn a_node_that_the_group_never_belonged_on_is_not_there_and_one_that_was_tainted_later_is_behind() {
+    let tainted = Node { taints: vec![taint()], ..node("n") };
+    let mut elsewhere = node("n");
+    elsewhere.labels.insert("zone".to_owned(), "q".to_owned());
+    let mut windows = node("n");
+    windows.labels.insert("kubernetes.io/os".to_owned(), "windows".to_owned());
+    for excluded in [tainted.clone(), elsewhere.clone(), windows] {
+        assert_eq!(states(&[], &[excluded]), []);
+    }
+    assert_eq!(states(&[p3(Fate::Held)], &[elsewhere]), []);
+    assert_eq!(only_state(&[p3(Fate::Failed)], tainted.clone()), NodeState::Tainted);
+    assert_eq!(only_state(&[p3(Fate::Held)], tainted), NodeState::Warm);
+}
+
+#[test]
+fn a_node_that_is_gone_is_not_counted_though_its_pod_is_still_there() {
+    assert_eq!(states(&[p3(Fate::Held)], &[]), []);
+}
+
+#[test]
+fn without_nodes_those_of_the_newest_generations_pods_count() {
+    let old = Pod::new(2, 0, "gone").with([Fate::Held; 2]);
+    let pods = [p3(Fate::Failed), Pod { uid: 3, node: "m".to_owned(), ..p3(Fate::Held) }, old];
+    look(&pods, None, |image| {
+        let states: Vec<_> = image.nodes.iter().map(|it| (it.node, it.state)).collect();
+        assert_eq!(states, [("m", NodeState::Warm), ("n", NodeState::Failed)]);
+        assert_eq!(image.digests(), [(None, [("sha256:3", 1)].into())].into());
+    });
+    summed_up(&Coverage::default(), None, |summary| assert!(!summary.nodes_known()));
+}
+
+#[test]
+fn nodes_that_are_behind_are_grouped_by_reason_the_worst_first() {
+    let on = |uid: usize, name: &str, fate: Fate| Pod { uid, node: name.to_owned(), ..p3(fate) };
+    let pods = [on(1, "a", Fate::Pulling), on(2, "b", Fate::Failed), on(3, "c", Fate::Failed), on(4, "d", Fate::Held)];
+    look(&pods, Some(&["a", "b", "c", "d"].map(node)), |image| {
+        let behind = image.behind();
+        let states: Vec<_> = behind.iter().map(|Behind { state, nodes, .. }| (*state, nodes.clone())).collect();
+        assert_eq!(states, [(NodeState::Failed, vec!["b", "c"]), (NodeState::Pulling, vec!["a"])]);
+        assert_eq!((image.counts().warm(), image.counts().total()), (1, 4));
+    });
+}
+
+#[test]
+fn a_holder_that_is_evicted_again_and_again_for_want_of_disk_is_told() {
+    let evicted = |uid: usize| Pod { uid, life: Life::Evicted, ..p3(Fate::Held) };
+    let mut coverage = covering(&[evicted(1), evicted(2)]);
+    let thrashing = |coverage: &Coverage| {
+        summed_up(coverage, None, |summary| {
+            let found: Vec<Vec<String>> = summary
+                .groups()
+                .map(|group| group.thrashing().iter().map(|it| format!("{} {}", it.node, it.generation)).collect())
+                .collect();
+            found
+        })
+    };
+    assert_eq!(thrashing(&coverage), [vec![], Vec::<String>::new()]);
+    // The DaemonSet controller deletes evicted pods, and a new listing has none of them.
+    coverage.delete(&evicted(1).as_sent());
+    coverage.replace(Coverage::default());
+    coverage.apply(&evicted(3).as_sent());
+    assert_eq!(thrashing(&coverage), [vec!["n p-3".to_owned()], vec![]]);
+}
