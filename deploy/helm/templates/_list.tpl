@@ -1,0 +1,83 @@
+{{/* The list's data: from values to what a ConfigMap holds. */}}
+
+{{/*
+JSON text of a value that is YAML or a JSON text. kubernetes-image-puller's chart puts texts between double quotes as they
+are, so its users escape the quotes in them: such a text is read as YAML reads it there.
+*/}}
+{{- define "kube-prepull.json" -}}
+{{- if not (kindIs "string" .) -}}
+{{ toJson . }}
+{{- else if regexMatch "^[^\"]*\\\\\"" . -}}
+{{ get (printf "text: \"%s\"" . | fromYaml) "text" }}
+{{- else -}}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Names with ; between them, of a text that is so already, or a list of names or of objects with a name. */}}
+{{- define "kube-prepull.names" -}}
+{{- if kindIs "slice" . }}
+{{- $names := list }}
+{{- range . }}
+{{- if kindIs "map" . }}{{ $names = append $names .name }}{{ else }}{{ $names = append $names . }}{{ end }}
+{{- end }}
+{{- join ";" $names }}
+{{- else }}
+{{- . }}
+{{- end }}
+{{- end }}
+
+{{- define "kube-prepull.images" -}}
+{{- if kindIs "slice" . }}
+{{- range . }}
+{{ .name }}={{ .image }};
+{{- end }}
+{{- else }}
+{{- . }}
+{{- end }}
+{{- end }}
+
+{{/* A number is written as it was, without an exponent. */}}
+{{- define "kube-prepull.number" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
+{{- end }}
+
+{{- define "kube-prepull.listData" -}}
+{{- $list := .Values.configMap }}
+{{- if and $list.images $list.imagesYaml }}
+{{- fail "configMap.images and configMap.imagesYaml are two notations of one list: give one of them" }}
+{{- end }}
+{{- if $list.imagesYaml }}
+images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toYaml $list.imagesYaml) | toJson }}
+{{- else }}
+{{- $data := dict
+  "IMAGES" (include "kube-prepull.images" $list.images | trimPrefix "\n")
+  "DAEMONSET_NAME" .Values.deploymentName
+  "NAMESPACE" .Release.Namespace
+  "CACHING_INTERVAL_HOURS" (include "kube-prepull.number" $list.cachingIntervalHours)
+  "CACHING_MEMORY_REQUEST" (include "kube-prepull.number" $list.cachingMemoryRequest)
+  "CACHING_MEMORY_LIMIT" (include "kube-prepull.number" $list.cachingMemoryLimit)
+  "CACHING_CPU_REQUEST" (include "kube-prepull.number" $list.cachingCpuRequest)
+  "CACHING_CPU_LIMIT" (include "kube-prepull.number" $list.cachingCpuLimit)
+  "DAEMONSET_ANNOTATIONS" (include "kube-prepull.json" $list.daemonsetAnnotations)
+  "NODE_SELECTOR" (include "kube-prepull.json" $list.nodeSelector)
+  "IMAGE_PULL_SECRETS" (include "kube-prepull.names" $list.imagePullSecrets)
+  "AFFINITY" (include "kube-prepull.json" $list.affinity)
+  "TOLERATIONS" (include "kube-prepull.json" $list.tolerations)
+  "ARCHITECTURES" (include "kube-prepull.names" $list.architectures)
+  "REFRESH_SCHEDULE" $list.refreshSchedule
+  "REFRESH_TIME_ZONE" $list.refreshTimeZone
+  "REFRESH_MODE" $list.refreshMode
+  "PULL_RATE" (include "kube-prepull.number" $list.pullRate)
+  "PRIORITY_CLASS_NAME" ($list.priorityClassName | default (.Values.priorityClass.create | ternary .Values.priorityClass.name ""))
+  "SERVICE_ACCOUNT_NAME" $list.serviceAccountName
+  "POD_LABELS" (include "kube-prepull.json" $list.podLabels)
+  "POD_ANNOTATIONS" (include "kube-prepull.json" $list.podAnnotations)
+}}
+{{- range $key, $value := $data }}
+{{- if or (not (has $value (list "" "{}" "[]"))) (eq $key "IMAGES") }}
+{{ $key }}: {{ $value | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
