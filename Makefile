@@ -8,6 +8,7 @@ SHELL := /bin/bash
 # What is built or installed once a user, and shared by all checkouts.
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube-prepull
 deny := $(cache)/cargo-deny-0.20.2/bin/cargo-deny
+cyclonedx := $(cache)/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
 
 bed := cargo run --quiet --package test-bed --bin bed --
 musl := $(shell uname -m)-unknown-linux-musl
@@ -30,6 +31,17 @@ build: toolchain ## Build the controller (static) and the holder (x86_64 and aar
 	@holders=$$(src/holder/build.sh x86_64 aarch64)
 	cargo build --release --package kube-prepull --target $(musl)
 	stat --printf '%9s bytes  %n\n' $$holders target/$(musl)/release/kube-prepull
+
+.PHONY: image
+image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print its sizes and digest
+	@$(bed) require aarch64-linux-gnu-gcc aarch64-linux-gnu-headers
+	for builder in buildah podman docker; do $$builder info >/dev/null 2>&1 && works=yes; done
+	[ -n "$${works:-}" ] || $(bed) require buildah
+	CARGO_CYCLONEDX=$(cyclonedx) deploy/image.sh
+
+$(cyclonedx):
+	@echo "building cargo-cyclonedx (once; some three minutes)" >&2
+	cargo install --quiet --locked --root $(cache)/cargo-cyclonedx-0.5.9 cargo-cyclonedx@0.5.9
 
 .PHONY: demo
 demo: toolchain ## Watch images arrive on a real node, and stay (root). KEEP=1 leaves it running

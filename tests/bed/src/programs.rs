@@ -46,8 +46,11 @@ const fn needed(program: &'static str, package: &'static str) -> Needed {
 /// All that real nodes need of the system.
 pub const FOR_REAL_NODES: [&str; 7] = ["ip", "iptables", "nsenter", "setsid", "runc", "docker-registry", "bridge"];
 
+/// No program, but what that compiler includes; a compiler for arm64 is no use without it.
+const ARM64_HEADERS: &str = "aarch64-linux-gnu-headers";
+
 /// Which package has which program.
-const PACKAGES: [Needed; 9] = [
+const PACKAGES: [Needed; 12] = [
     needed("ip", "iproute2"),
     needed("iptables", "iptables"),
     needed("nsenter", "util-linux"),
@@ -57,6 +60,9 @@ const PACKAGES: [Needed; 9] = [
     needed("bridge", "containernetworking-plugins"),
     needed("qemu-aarch64-static", "qemu-user-static"),
     needed("shellcheck", "shellcheck"),
+    needed("buildah", "buildah"),
+    needed("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    needed(ARM64_HEADERS, "libc6-dev-arm64-cross"),
 ];
 
 /// Makes sure that these programs of the system are there, and installs them where that is possible.
@@ -115,6 +121,7 @@ fn missing(needed: &[Needed]) -> Vec<Needed> {
     let is_there = |needed: &Needed| match needed.program {
         // iproute2 has a program of this name too.
         "bridge" => cni_plugins().is_ok(),
+        ARM64_HEADERS => Path::new("/usr/aarch64-linux-gnu/include/stdint.h").is_file(),
         program => find(program).is_ok(),
     };
     needed.iter().copied().filter(|needed| !is_there(needed)).collect()
