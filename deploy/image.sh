@@ -16,7 +16,8 @@ architectures=(amd64 arm64)
 
 if [ $# -gt 1 ] || [[ ${1:-} == -* ]]; then
   sed -n 's/^# usage: /usage: /p' "$0" >&2
-  exit 2
+  [ "${1:-}" = --help ] || exit 2
+  exit 0
 fi
 reference=${1:-}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -82,11 +83,11 @@ arguments() {
 # buildah and podman take the same words.
 with_containers_tools() {
   local list=localhost/kube-prepull-image-list architecture
-
   "$1" manifest rm "$list" >/dev/null 2>&1 || true
   for architecture in "${architectures[@]}"; do
+    # Without layers of its own for each step there is one, and nothing is taken from an earlier build.
     "$1" build --quiet --format oci --platform "linux/$architecture" --manifest "$list" \
-      --timestamp 0 --identity-label=false --layers=false --squash "${@:2}" "$context" >/dev/null
+      --timestamp 0 --identity-label=false --layers=false "${@:2}" "$context" >/dev/null
   done
   "$1" manifest push --all "$list" "oci:$layout" >/dev/null 2>"$out/log" || { cat "$out/log" >&2; exit 1; }
   if [ -n "$reference" ]; then

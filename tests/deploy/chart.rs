@@ -1,0 +1,263 @@
+//! What the chart becomes, and what it refuses.
+
+use std::fs;
+
+use kube_prepull::list::{IMAGE_LIST_LABEL, ListData, Severity, parse};
+use kube_prepull::plan::Platform;
+use serde_json::{Value, json};
+
+use super::helm::{Helm, chart};
+use super::manifests::{Namespace, find, list_data, names};
+
+const EVERYTHING: &str = include_str!("values/everything.yaml");
+
+/// The list, with everything that a list may say about itself: a warning, say.
+fn list(objects: &[Value]) -> ListData {
+    list_data(objects.iter().find(|object| object["kind"] == "ConfigMap" && !object["data"].is_null()).unwrap())
+}
+
+#[test]
+fn the_linter_finds_nothing() {
+    let helm = Helm::offline("default");
+    for values in ["", EVERYTHING] {
+        let file = std::env::temp_dir().join(format!("kube-prepull-lint-{}-{}.yaml", std::process::id(), values.len()));
+        fs::write(&file, values).unwrap();
+        let said = helm.run(&["lint", "--strict", chart().to_str().unwrap(), "--values", file.to_str().unwrap()]);
+        fs::remove_file(&file).unwrap();
+        let said = said.unwrap();
+        assert!(!said.contains("[ERROR]") && !said.contains("[WARNING]"), "{said}");
+    }
+}
+
+#[test]
+fn the_api_server_accepts_everything_that_is_rendered() {
+    let namespace = Namespace::create("strict");
+    let helm = Helm::offline(&namespace.name);
+    for values in ["", "replicas: 2", "namespacedOnly: true", EVERYTHING] {
+        namespace.accepts(&helm.template(values));
+    }
+}
+
+#[test]
+fn labels_and_annotations_for_everything_are_on_everything() {
+    let objects = Helm::offline("default").template(EVERYTHING);
+    assert!(objects.len() >= 12, "{:?}", names(&objects));
+    for object in &objects {
+        // Helm makes and deletes this one in order to delete the list.
+        if object["metadata"]["annotations"]["helm.sh/hook"] == "post-delete" {
+            continue;
+        }
+        for metadata in [&object["metadata"], &object["spec"]["template"]["metadata"]] {
+            if !metadata.is_null() {
+                assert_eq!(metadata["labels"]["team"], "platform", "{object:#}");
+                assert_eq!(metadata["annotations"]["example.com/owner"], "platform", "{object:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_for_everything_take_no_label_of_the_charts_own_away() {
+    let objects = Helm::offline("default").template("commonLabels: {app: mine}\npodLabels: {app: mine}");
+    let deployment = find(&objects, "Deployment", "kubernetes-image-puller");
+    let (selector, template) = (&deployment["spec"]["selector"], &deployment["spec"]["template"]);
+    assert_eq!(selector["matchLabels"]["app"], template["metadata"]["labels"]["app"]);
+}
+
+#[test]
+fn a_budget_and_a_spread_come_with_several_replicas_only() {
+    let helm = Helm::offline("default");
+    let spread = |objects: &[Value]| {
+        let deployment = find(objects, "Deployment", "kubernetes-image-puller");
+        deployment["spec"]["template"]["spec"]["topologySpreadConstraints"].clone()
+    };
+    let one = helm.template("");
+    assert!(spread(&one).is_null());
+    assert!(!names(&one).contains(&"PodDisruptionBudget kubernetes-image-puller".to_owned()));
+    let two = helm.template("replicas: 2");
+    assert_eq!(spread(&two)[0]["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(find(&two, "PodDisruptionBudget", "kubernetes-image-puller")["spec"]["maxUnavailable"], 1);
+}
+
+#[test]
+fn rights_on_the_cluster_go_with_the_option_that_does_without_nodes() {
+    let all = names(&Helm::offline("default").template("namespacedOnly: true"));
+    assert!(!all.iter().any(|name| name.starts_with("Cluster")), "{all:?}");
+    assert!(all.contains(&"Role kubernetes-image-puller".to_owned()));
+}
+
+#[test]
+fn nobody_gets_a_right_on_secrets() {
+    let objects = Helm::offline("default").template(EVERYTHING);
+    let rules = objects.iter().flat_map(|object| object["rules"].as_array().cloned().unwrap_or_default());
+    let resources: Vec<_> = rules.flat_map(|rule| rule["resources"].as_array().unwrap().clone()).collect();
+    assert!(resources.contains(&json!("configmaps")), "{resources:?}");
+    assert!(!resources.contains(&json!("secrets")) && !resources.contains(&json!("*")), "{resources:?}");
+}
+
+#[test]
+fn the_pods_on_the_nodes_have_an_account_without_rights_and_without_a_token() {
+    let objects = Helm::offline("default").template(EVERYTHING);
+    let account = find(&objects, "ServiceAccount", "puller-holder");
+    assert_eq!(account["automountServiceAccountToken"], false);
+    let subjects = objects.iter().flat_map(|object| object["subjects"].as_array().cloned().unwrap_or_default());
+    let subjects: Vec<_> = subjects.map(|subject| subject["name"].clone()).collect();
+    assert_eq!(subjects, ["puller", "puller"]);
+}
+
+#[test]
+fn the_holder_comes_from_the_image_that_the_controller_runs() {
+    let helm = Helm::offline("default");
+    for (values, image) in [
+        ("", "kube-prepull:0.1.0"),
+        ("image: {repository: \"registry.test:5000/a/b\", tag: 1.5}", "registry.test:5000/a/b:1.5"),
+        (EVERYTHING, &format!("registry.test/kube-prepull@sha256:{}", "0".repeat(64))),
+        ("image: {repository: quay.io/eclipse/kubernetes-image-puller, tag: next}", "kube-prepull:0.1.0"),
+    ] {
+        let objects = helm.template(values);
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array().unwrap();
+        let holder = variables.iter().find(|variable| variable["name"] == "HOLDER_IMAGE").unwrap();
+        assert_eq!((container["image"].as_str(), holder["value"].as_str()), (Some(image), Some(image)), "{values}");
+    }
+}
+
+#[test]
+fn the_version_of_the_chart_is_that_of_the_program() {
+    let text = fs::read_to_string(chart().join("Chart.yaml")).unwrap();
+    let chart: Value = serde_yaml::from_str(&text).unwrap();
+    assert_eq!(
+        (&chart["version"], &chart["appVersion"]),
+        (&json!(env!("CARGO_PKG_VERSION")), &json!(env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn every_value_of_the_list_arrives() {
+    let objects = Helm::offline("default").template(EVERYTHING);
+    let list = list(&objects);
+    let parsed = parse(&list);
+    assert_eq!(parsed.problems, []);
+    let config = parsed.config.unwrap();
+    let made = kube_prepull::plan::daemon_set::build(
+        kube_prepull::plan::AcceptedList { namespace: &list.namespace, label: &list.name, config: &config },
+        &config.groups[0],
+        &kube_prepull::plan::Record {
+            revision: 1,
+            content: String::new(),
+            epoch: jiff::Timestamp::UNIX_EPOCH,
+            spread_seconds: 0,
+            holder_image: "kube-prepull:1".to_owned(),
+            format: 1,
+            refresh_request: None,
+        },
+        &kube_prepull::plan::Settings { platform: Platform::Kubernetes, ..Default::default() },
+    );
+    let made = serde_json::to_value(made).unwrap();
+    let (template, spec) = (&made["spec"]["template"]["metadata"], &made["spec"]["template"]["spec"]);
+    assert_eq!(spec["containers"][0]["image"], "nginx:1.27");
+    assert_eq!(spec["containers"][1]["image"], "redis:7");
+    assert_eq!(
+        spec["containers"][0]["resources"],
+        json!({"requests": {"cpu": ".05", "memory": "10Mi"}, "limits": {"cpu": "0.2", "memory": "20Mi"}})
+    );
+    assert_eq!(spec["nodeSelector"], json!({"disk": "ssd"}));
+    assert_eq!(spec["tolerations"], json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]));
+    assert_eq!(spec["imagePullSecrets"], json!([{"name": "one"}, {"name": "two"}]));
+    assert_eq!(spec["priorityClassName"], "prepull-test");
+    assert_eq!(spec["serviceAccountName"], "holder");
+    assert_eq!(made["metadata"]["annotations"]["example.com/on"], "daemonset");
+    assert_eq!(template["labels"]["example.com/on"], "pod");
+    assert_eq!(template["annotations"]["example.com/on"], "pod");
+    let affinity = spec["affinity"].to_string();
+    assert!(affinity.contains("zone-a") && affinity.contains("arm64"), "{affinity}");
+    assert_eq!(config.pull_rate.spread_seconds(600), 60);
+    assert_eq!(list.data["REFRESH_SCHEDULE"], "0 3 * * 1-5");
+    assert_eq!(list.data["REFRESH_TIME_ZONE"], "Europe/Berlin");
+    assert_eq!(list.data["REFRESH_MODE"], "Recreate");
+}
+
+#[test]
+fn a_whole_images_yaml_can_be_given_as_yaml_or_as_text() {
+    let helm = Helm::offline("default");
+    let as_yaml = "configMap: {imagesYaml: {images: [nginx:1.27], groups: [{name: gpu, images: [cuda:12]}]}}";
+    let as_text =
+        "configMap:\n  imagesYaml: |\n    images: [nginx:1.27]\n    groups: [{name: gpu, images: [cuda:12]}]\n";
+    let configs = [as_yaml, as_text].map(|values| {
+        let list = list(&helm.template(values));
+        assert_eq!(list.data.keys().collect::<Vec<_>>(), ["images.yaml"]);
+        let parsed = parse(&list);
+        assert_eq!(parsed.problems, []);
+        parsed.config.unwrap()
+    });
+    assert_eq!(configs[0], configs[1]);
+    assert_eq!(configs[0].groups.len(), 2);
+    let both = helm.rejection("configMap: {images: a=b, imagesYaml: [c]}");
+    assert!(both.contains("two notations of one list"), "{both}");
+}
+
+#[test]
+fn a_list_is_labelled_and_one_without_images_is_told_what_to_do() {
+    let objects = Helm::offline("default").template("");
+    assert_eq!(
+        find(&objects[..objects.len() - 1], "ConfigMap", "k8s-image-puller")["metadata"]["labels"][IMAGE_LIST_LABEL],
+        "true"
+    );
+    let problems = parse(&list(&objects)).problems;
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Error), "{problems:?}");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].path, "IMAGES");
+}
+
+#[test]
+fn wrong_values_are_refused_by_name() {
+    let helm = Helm::offline("default");
+    for (values, words) in [
+        ("replicaCount: 2", ["replicaCount", "not allowed"]),
+        ("configMap: {image: nginx}", ["/configMap", "'image' not allowed"]),
+        ("image: {tags: next}", ["/image", "'tags' not allowed"]),
+        ("configMap: {cachingIntervalHours: soon}", ["/configMap/cachingIntervalHours", "soon"]),
+        ("configMap: {cachingIntervalHours: 0}", ["/configMap/cachingIntervalHours", "minimum"]),
+        ("configMap: {cachingMemoryLimit: 10MB}", ["/configMap/cachingMemoryLimit", "10MB"]),
+        ("configMap: {managedBy: argo}", ["/configMap/managedBy", "'kubectl'"]),
+        ("configMap: {tolerations: {key: a}}", ["/configMap/tolerations", "want string or array"]),
+        ("configMap: {nodeSelector: [a]}", ["/configMap/nodeSelector", "got array"]),
+        ("configMap: {images: [nginx]}", ["/configMap/images/0", "want object"]),
+        ("priorityClass: {value: 1}", ["/priorityClass/value", "maximum"]),
+        ("priorityClassName: {name: high}", ["/priorityClassName", "max"]),
+        ("platform: windows", ["/platform", "'openshift'"]),
+        ("updateStrategy: {type: Restart}", ["/updateStrategy/type", "'Recreate'"]),
+        ("deploymentName: Puller", ["/deploymentName", "Puller"]),
+        ("image: {repository: \"kube-prepull:1\"}", ["/image/repository", "kube-prepull:1"]),
+        ("replicas: two", ["/replicas", "want integer"]),
+    ] {
+        let said = helm.rejection(values);
+        assert!(words.iter().all(|word| said.contains(word)), "{values}: {said}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_value_and_no_other() {
+    let read = |file: &str| fs::read_to_string(chart().join(file)).unwrap();
+    let values: Value = serde_yaml::from_str(&read("values.yaml")).unwrap();
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    assert_same_keys(&values, &schema, "");
+}
+
+fn assert_same_keys(values: &Value, schema: &Value, path: &str) {
+    assert_eq!(schema["additionalProperties"], false, "{path}");
+    // Helm's own, and what only RollingUpdate has.
+    let optional = ["global", "rollingUpdate"];
+    let known = schema["properties"].as_object().unwrap();
+    let mut known: Vec<_> = known.keys().filter(|key| !optional.contains(&key.as_str())).collect();
+    let mut there: Vec<_> = values.as_object().unwrap().keys().collect();
+    known.sort();
+    there.sort();
+    assert_eq!(known, there, "{path}");
+    for key in there {
+        if !schema["properties"][key]["properties"].is_null() {
+            assert_same_keys(&values[key], &schema["properties"][key], &format!("{path}.{key}"));
+        }
+    }
+}

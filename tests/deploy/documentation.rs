@@ -1,0 +1,92 @@
+//! The chart's README is made of the comments in its values.yaml.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::helm::chart;
+
+const BEGIN: &str = "<!-- values -->\n";
+const END: &str = "<!-- /values -->\n";
+
+/// A value, with the comment above it.
+struct Row {
+    path: String,
+    meaning: String,
+}
+
+/// Every key with a comment, in order. Two spaces are one level, as in all of the file.
+fn rows(text: &str) -> Vec<Row> {
+    let (mut rows, mut path, mut comment) = (Vec::new(), Vec::<String>::new(), Vec::new());
+    for line in text.lines() {
+        let content = line.trim_start();
+        let depth = (line.len() - content.len()) / 2;
+        if let Some(said) = content.strip_prefix('#') {
+            comment.push(said.trim().to_owned());
+            continue;
+        }
+        if let Some((key, _)) = content.split_once(':')
+            && depth <= path.len()
+            && !content.starts_with('-')
+        {
+            path.truncate(depth);
+            path.push(key.to_owned());
+            if !comment.is_empty() {
+                rows.push(Row { path: path.join("."), meaning: comment.join(" ") });
+            }
+        }
+        comment.clear();
+    }
+    rows
+}
+
+fn default<'a>(values: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(values, |value, key| &value[key])
+}
+
+fn table(text: &str) -> String {
+    let values: Value = serde_yaml::from_str(text).unwrap();
+    let head = "| value | default | meaning |\n| --- | --- | --- |\n".to_owned();
+    rows(text).iter().fold(head, |table, row| {
+        format!("{table}| `{}` | `{}` | {} |\n", row.path, default(&values, &row.path), row.meaning.replace('|', "\\|"))
+    })
+}
+
+/// The paths of values that are neither documented nor part of one that is.
+fn undocumented(value: &Value, path: &str, documented: &[Row], found: &mut Vec<String>) {
+    if documented.iter().any(|row| row.path == path) {
+        return;
+    }
+    match value.as_object().filter(|object| !object.is_empty()) {
+        Some(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                undocumented(value, &path, documented, found);
+            }
+        }
+        None => found.push(path.to_owned()),
+    }
+}
+
+#[test]
+fn every_value_has_a_comment() {
+    let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
+    let mut found = Vec::new();
+    undocumented(&serde_yaml::from_str(&text).unwrap(), "", &rows(&text), &mut found);
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn the_readme_of_the_chart_lists_every_value() {
+    let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
+    let path = chart().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the mark before the values");
+    let (written, after) = rest.split_once(END).expect("the mark after the values");
+    let right = table(&text);
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{right}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(written, right, "run UPDATE_README=1 cargo test --test deploy documentation");
+}

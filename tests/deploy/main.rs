@@ -1,0 +1,12 @@
+//! The installs: the Helm chart, the kustomize manifests and the OpenShift templates.
+//!
+//! They are rendered by the real tools, and the API server of the simulated cluster says what it thinks of the result.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod chart;
+mod documentation;
+mod helm;
+mod kubernetes_image_puller;
+mod manifests;
+mod sequences;
