@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
-use test_bed::Digest;
 use test_bed::real::{Fault, FaultyRegistry};
+use test_bed::{Digest, Node};
 
 use super::held::Watch;
 use super::{RealTrial, content};
@@ -26,7 +26,10 @@ struct Outage {
 
 impl Outage {
     async fn begin(name: &str) -> Self {
-        let real = RealTrial::begin(name).await;
+        Self::on(RealTrial::begin(name).await).await
+    }
+
+    async fn on(real: RealTrial) -> Self {
         let faulty = real.bed.faulty_registry(&format!("{}.test", real.trial.namespace)).unwrap();
         let controller =
             Controller::start_with(&real.trial, &["--holder-image", &real.reference("kube-prepull:1")]).await;
@@ -50,7 +53,7 @@ impl Outage {
 
     /// Whether every node holds all of these.
     fn held_everywhere(&self, digests: &[&Digest]) -> bool {
-        let holds_all = |node: &test_bed::Node| {
+        let holds_all = |node: &Node| {
             let held = self.real.held_on(node.name());
             digests.iter().all(|digest| held.contains(&digest.to_string()))
         };
@@ -78,18 +81,21 @@ impl Outage {
 
     /// Waits until kubelets say that the pods of that generation cannot pull.
     async fn failing(&self, revision: &str) {
-        eventually("kubelets to fail", async || {
+        for node in &self.real.nodes {
+            self.failing_on(revision, node.name()).await;
+        }
+    }
+
+    async fn failing_on(&self, revision: &str, node: &str) {
+        eventually(&format!("the kubelet of {node} to fail"), async || {
             let generations = self.generations().await;
             let newest = generations.iter().find(|it| it.annotations()["kube-prepull.io/revision"] == revision)?;
             let of = format!("kube-prepull.io/generation={}", newest.labels()["kube-prepull.io/generation"]);
-            let pods = self.real.trial.api::<Pod>().list(&ListParams::default().labels(&of)).await.unwrap().items;
-            let fails = |pod: &Pod| {
-                let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-                let mut waiting =
-                    statuses.filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
-                waiting.any(|reason| reason == "ErrImagePull" || reason == "ImagePullBackOff")
-            };
-            (pods.len() == self.real.nodes.len() && pods.iter().all(fails)).then_some(())
+            let on = ListParams::default().labels(&of).fields(&format!("spec.nodeName={node}"));
+            let pods = self.real.trial.api::<Pod>().list(&on).await.unwrap().items;
+            let statuses = pods.first()?.status.as_ref()?.container_statuses.iter().flatten();
+            let mut waiting = statuses.filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+            waiting.any(|reason| reason == "ErrImagePull" || reason == "ImagePullBackOff").then_some(())
         })
         .await;
     }
@@ -237,6 +243,50 @@ async fn a_taint_that_comes_after_the_pods_lets_go_of_nothing() {
     .await;
     outage.real.bed.kubectl(["taint", "node", "node2", &format!("{taint}-")]).unwrap();
     outage.settled("2").await;
+    watch.assert_no_gap();
+}
+
+/// A kubelet that does not run. Other tests find it running again, however this one ends.
+struct StoppedKubelet(Node);
+
+impl StoppedKubelet {
+    fn of(node: &Node) -> Self {
+        node.stop_kubelet().unwrap();
+        Self(node.clone())
+    }
+}
+
+impl Drop for StoppedKubelet {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.start_kubelet() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_kubelet_that_comes_back_in_an_outage_finds_what_it_had() {
+    let outage = Outage::on(RealTrial::begin_alone("kubelet").await).await;
+    let old = outage.push("app:1", "old");
+    outage.list(&["app:1"], "").await;
+    outage.await_held(&[&old]).await;
+    let new = outage.push("app:1", "new");
+    let watch = Watch::begin(&outage.real, &[&[old.as_str(), new.as_str()]]);
+    let stopped = StoppedKubelet::of(&outage.real.nodes[1]);
+    outage.refresh("while it is away").await;
+    eventually("the other node to have the new image", async || {
+        let (awake, away) = (outage.real.held_on("node1"), outage.real.held_on("node2"));
+        (awake.contains(&new.to_string()) && away == [old.as_str()]).then_some(())
+    })
+    .await;
+    outage.faulty.set(Fault::Closed);
+    drop(stopped);
+    outage.failing_on("2", "node2").await;
+    assert_eq!(outage.real.held_on("node2"), [old.as_str()]);
+    outage.faulty.set(Fault::None);
+    outage.settled("2").await;
+    assert!(outage.held_everywhere(&[&new]));
     watch.assert_no_gap();
 }
 

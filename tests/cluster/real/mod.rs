@@ -18,7 +18,15 @@ struct RealTrial {
 
 impl RealTrial {
     async fn begin(name: &str) -> Self {
-        let bed = Real::running().unwrap();
+        Self::on(Real::running().unwrap(), name).await
+    }
+
+    /// The same for a test that stops a part of the cluster: no other test has it meanwhile.
+    async fn begin_alone(name: &str) -> Self {
+        Self::on(Real::alone().unwrap(), name).await
+    }
+
+    async fn on(bed: Real, name: &str) -> Self {
         let trial = Trial::begin(bed.kubeconfig(), name).await;
         let real = Self { trial, nodes: bed.nodes().unwrap(), bed };
         let holder = std::fs::read(real.bed.holder()).unwrap();
