@@ -8,5 +8,7 @@ mod chart;
 mod documentation;
 mod helm;
 mod kubernetes_image_puller;
+mod kustomize;
 mod manifests;
+mod openshift;
 mod sequences;

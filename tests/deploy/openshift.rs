@@ -1,0 +1,246 @@
+//! The OpenShift templates, expanded as `oc process --local` does.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use kube_prepull::list::parse;
+use serde_json::{Value, json};
+
+use super::helm::{Helm, checkout};
+use super::manifests::{Namespace, find, list_data};
+
+/// A template and its parameters' defaults.
+struct Template {
+    objects: Vec<Value>,
+    labels: Value,
+    defaults: BTreeMap<String, String>,
+}
+
+impl Template {
+    fn read(name: &str) -> Self {
+        let text = fs::read_to_string(checkout(&format!("deploy/openshift/{name}.yaml"))).unwrap();
+        let template: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            (&template["apiVersion"], &template["kind"]),
+            (&json!("template.openshift.io/v1"), &json!("Template"))
+        );
+        let parameters = template["parameters"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{name}: {value} is no text")).to_owned();
+        Self {
+            objects: template["objects"].as_array().unwrap().clone(),
+            labels: template["labels"].clone(),
+            defaults: parameters.iter().map(|it| (text(&it["name"]), text(&it["value"]))).collect(),
+        }
+    }
+
+    /// As `oc process --local -p NAME=value…`, which refuses parameters that the template does not have.
+    fn process(&self, arguments: &[(&str, &str)]) -> Vec<Value> {
+        let mut values = self.defaults.clone();
+        for (name, value) in arguments {
+            assert!(values.insert((*name).to_owned(), (*value).to_owned()).is_some(), "there is no parameter {name}");
+        }
+        let mut objects = self.objects.clone();
+        for object in &mut objects {
+            expand(object, &values);
+            for (key, value) in self.labels.as_object().unwrap() {
+                object["metadata"]["labels"][key] = value.clone();
+            }
+        }
+        objects
+    }
+}
+
+/// Replaces `${NAME}` within texts, and a text that is `${{NAME}}` by the JSON that the value is, or by its text where it is none.
+/// See <https://docs.openshift.com/container-platform/latest/openshift_images/using-templates.html>.
+fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| expand(item, values)),
+        Value::Object(object) => object.values_mut().for_each(|item| expand(item, values)),
+        Value::String(text) => {
+            let whole = text.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
+            if let Some(given) = whole.and_then(|name| values.get(name)) {
+                *value = serde_json::from_str(given).unwrap_or_else(|_| json!(given));
+                return;
+            }
+            for (name, given) in values {
+                *text = text.replace(&format!("${{{name}}}"), given);
+            }
+            assert!(!text.contains("${"), "{text} has a parameter that the template does not have");
+        }
+        _ => {}
+    }
+}
+
+const TEMPLATES: [&str; 4] = ["serviceaccount", "nodes", "configmap", "app"];
+
+/// Parameters that a user of kubernetes-image-puller gives, with its defaults where it has any; "" is another.
+const FORMER: [(&str, &[&str]); 3] = [
+    ("serviceaccount", &["SERVICEACCOUNT_NAME"]),
+    (
+        "configmap",
+        &[
+            "IMAGES",
+            "DAEMONSET_NAME",
+            "CACHING_INTERVAL_HOURS",
+            "NAMESPACE",
+            "CACHING_MEMORY_REQUEST",
+            "CACHING_MEMORY_LIMIT",
+            "CACHING_CPU_REQUEST",
+            "CACHING_CPU_LIMIT",
+            "NODE_SELECTOR",
+            "IMAGE_PULL_SECRETS",
+            "AFFINITY",
+            "KIP_IMAGE",
+            "TOLERATIONS",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "DEPLOYMENT_NAME",
+            "SERVICEACCOUNT_NAME",
+            "IMAGE",
+            "IMAGE_TAG",
+            "PRIORITY_CLASS_NAME",
+            "DEPLOYMENT_CPU_REQUEST",
+            "DEPLOYMENT_MEMORY_REQUEST",
+            "DEPLOYMENT_CPU_LIMIT",
+            "DEPLOYMENT_MEMORY_LIMIT",
+        ],
+    ),
+];
+
+#[test]
+fn every_parameter_of_kubernetes_image_puller_is_there() {
+    for (template, parameters) in FORMER {
+        let known = Template::read(template).defaults;
+        for parameter in parameters {
+            assert!(known.contains_key(*parameter), "{template}: {parameter}");
+        }
+    }
+}
+
+#[test]
+fn the_api_server_accepts_what_the_defaults_give() {
+    let namespace = Namespace::create("templates");
+    for template in TEMPLATES {
+        namespace.accepts(&Template::read(template).process(&[]));
+    }
+}
+
+/// Another value than the default of a parameter, of its kind.
+fn another(parameter: &str) -> &'static str {
+    match parameter {
+        "IMAGES" => "app=ghcr.io/acme/app:2;",
+        "CACHING_INTERVAL_HOURS" => "12",
+        "CACHING_MEMORY_REQUEST" => "10Mi",
+        "CACHING_MEMORY_LIMIT" | "DEPLOYMENT_MEMORY_LIMIT" => "300Mi",
+        "DEPLOYMENT_MEMORY_REQUEST" => "64Mi",
+        "CACHING_CPU_REQUEST" | "DEPLOYMENT_CPU_REQUEST" => ".05",
+        "CACHING_CPU_LIMIT" | "DEPLOYMENT_CPU_LIMIT" => ".2",
+        "DAEMONSET_ANNOTATIONS" | "NODE_SELECTOR" | "POD_LABELS" | "POD_ANNOTATIONS" => {
+            r#"{"example.com/key": "value"}"#
+        }
+        "IMAGE_PULL_SECRETS" => "one;two",
+        "AFFINITY" => r#"{"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}"#,
+        "TOLERATIONS" => r#"[{"key": "gpu", "operator": "Exists"}]"#,
+        "ARCHITECTURES" => "amd64;arm64",
+        "REFRESH_SCHEDULE" => "0 3 * * *",
+        "REFRESH_MODE" => "Recreate",
+        "PULL_RATE" | "REPLICAS" => "2",
+        "NAMESPACED_ONLY" => "true",
+        "LOG_FORMAT" => "human",
+        "LOG_LEVEL" => "debug",
+        "PLATFORM" => "openshift",
+        "IMAGE" | "KIP_IMAGE" => "registry.test:5000/kube-prepull",
+        _ => "another",
+    }
+}
+
+#[test]
+fn the_api_server_accepts_every_parameter_changed() {
+    let namespace = Namespace::create("parameters");
+    for name in TEMPLATES {
+        let template = Template::read(name);
+        let before = template.process(&[]);
+        // One at a time tells which one does nothing; all at once is one question to the server.
+        for parameter in template.defaults.keys() {
+            let changed = template.process(&[(parameter, another(parameter))]);
+            assert_ne!(before, changed, "{name}: {parameter} changes nothing");
+        }
+        let all: Vec<_> = template.defaults.keys().map(|it| (it.as_str(), another(it))).collect();
+        namespace.accepts(&template.process(&all));
+    }
+}
+
+#[test]
+fn the_list_is_accepted_with_every_default_and_with_every_parameter_changed() {
+    let template = Template::read("configmap");
+    for parameter in [None].into_iter().chain(template.defaults.keys().map(Some)) {
+        // A zone counts only beside a schedule.
+        let mut arguments = match parameter.map(String::as_str) {
+            None => vec![],
+            Some("REFRESH_TIME_ZONE") => {
+                vec![("REFRESH_SCHEDULE", "0 3 * * *"), ("REFRESH_TIME_ZONE", "Europe/Berlin")]
+            }
+            Some(parameter) => vec![(parameter, another(parameter))],
+        };
+        let namespace = if parameter.is_some_and(|it| it == "NAMESPACE") { "another" } else { "k8s-image-puller" };
+        arguments.sort_unstable();
+        let mut list = list_data(&template.process(&arguments)[0]);
+        namespace.clone_into(&mut list.namespace);
+        let parsed = parse(&list);
+        let expected = usize::from(parameter.is_some_and(|it| it == "KIP_IMAGE"));
+        assert_eq!(parsed.problems.len(), expected, "{arguments:?}: {:?}", parsed.problems);
+        assert!(parsed.config.is_some(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_flat_key_is_a_parameter() {
+    let template = Template::read("configmap");
+    for key in kube_prepull::list::flat::KEYS {
+        assert!(template.defaults.contains_key(*key), "{key}");
+        assert_eq!(template.objects[0]["data"][key], format!("${{{key}}}"), "{key}");
+    }
+}
+
+#[test]
+fn no_user_is_named() {
+    for template in TEMPLATES {
+        let text = serde_json::to_string(&Template::read(template).objects).unwrap();
+        assert!(!text.contains("runAsUser") && !text.contains("fsGroup"), "{template}: {text}");
+    }
+}
+
+/// What the chart has and a template cannot: names of resources are not known to the template with the rights.
+fn without_names_of_resources(rules: &Value) -> Value {
+    let mut rules = rules.clone();
+    for rule in rules.as_array_mut().unwrap() {
+        rule.as_object_mut().unwrap().remove("resourceNames");
+    }
+    rules
+}
+
+#[test]
+fn the_rights_and_the_controller_are_those_of_the_chart() {
+    let values = "configMap: {managedBy: none}\npodServiceAccount: {name: k8s-image-puller-holder}\n\
+                  resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 256Mi}}\n";
+    let chart = Helm::offline("k8s-image-puller").template(values);
+    let accounts = Template::read("serviceaccount").process(&[]);
+    let ours = find(&accounts, "Role", "k8s-image-puller");
+    let theirs = find(&chart, "Role", "kubernetes-image-puller");
+    assert_eq!(ours["rules"], without_names_of_resources(&theirs["rules"]));
+    let nodes = Template::read("nodes").process(&[]);
+    let cluster_role =
+        |objects: &[Value]| objects.iter().find(|it| it["kind"] == "ClusterRole").unwrap()["rules"].clone();
+    assert_eq!(cluster_role(&nodes), cluster_role(&chart));
+    let mut app = find(&Template::read("app").process(&[]), "Deployment", "kubernetes-image-puller")["spec"].clone();
+    let mut deployment = find(&chart, "Deployment", "kubernetes-image-puller")["spec"].clone();
+    // An empty name is none.
+    assert_eq!(app["template"]["spec"]["priorityClassName"], "");
+    app["template"]["spec"].as_object_mut().unwrap().remove("priorityClassName");
+    let labels = deployment["template"]["metadata"]["labels"].as_object_mut().unwrap();
+    labels.remove("app.kubernetes.io/instance").unwrap();
+    assert_eq!(app, deployment);
+}
