@@ -8,6 +8,7 @@ mod refresh;
 mod retiring;
 mod rounds;
 mod simulation;
+mod turns;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
