@@ -7,12 +7,13 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPoli
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Debug;
 
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::plan::history::Revision;
+use crate::plan::reach::{Reach, narrowing_patch};
 use crate::plan::{Action, labels};
 
 /// Writes in one namespace, as long as this process leads.
@@ -86,6 +87,7 @@ impl Applier {
         match action {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::Repair { daemon_set } => self.repair(daemon_set).await,
+            Action::Narrow { name, uid, reach, .. } => self.narrow(name, uid, reach).await,
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
         }
     }
@@ -104,6 +106,34 @@ impl Applier {
             return Err(Error::Foreign { name });
         }
         put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)
+    }
+
+    /// That it is gone already is as good.
+    async fn narrow(&self, name: &str, uid: &str, reach: &Reach) -> Result<(), Error> {
+        self.change(name, uid, "narrow the DaemonSet", |live| narrowing_patch(live, reach)).await
+    }
+
+    /// Patches exactly that DaemonSet as it is now: the patch names its version. While pods come and go the DaemonSet's
+    /// status changes under it, so a conflict is tried again at once.
+    async fn change(
+        &self,
+        name: &str,
+        uid: &str,
+        action: &str,
+        patch: impl Fn(&DaemonSet) -> Value,
+    ) -> Result<(), Error> {
+        const TRIES: usize = 5;
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let failed = |error| Error::new(format!("{action} {name}"), error);
+        for tried in 1.. {
+            let live = self.daemon_sets.get_opt(name).await.map_err(failed)?;
+            let Some(live) = live.filter(|live| live.metadata.uid.as_deref() == Some(uid)) else { break };
+            match self.daemon_sets.patch(name, &parameters, &Patch::Merge(patch(&live))).await {
+                Err(kube::Error::Api(status)) if status.is_conflict() && tried < TRIES => {}
+                patched => return patched.map(drop).map_err(failed),
+            }
+        }
+        Ok(())
     }
 
     async fn repair(&self, daemon_set: &DaemonSet) -> Result<(), Error> {

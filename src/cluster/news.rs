@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use super::Error;
 use super::events::News;
 use crate::list::Parsed;
-use crate::plan::{Action, Ending, history, labels};
+use crate::plan::{Action, Ending, Leaving, Reach, history, labels};
 
 /// A list was accepted or rejected: the first three problems; the rest stands on the list.
 pub fn verdict(parsed: &Parsed) -> News {
@@ -48,7 +48,17 @@ pub fn done(action: &Action) -> News {
             let note = format!("the DaemonSet {name} had been changed by somebody else and was put back");
             News::warning("DaemonSetRepaired", "Repair", note).about(&name)
         }
+        Action::Narrow { name, reach, leaving, .. } => narrowed(name, reach, leaving).about(name),
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
+    }
+}
+
+fn narrowed(name: &str, reach: &Reach, leaving: &Leaving) -> News {
+    match leaving {
+        Leaving::NeededOnFew => {
+            let note = format!("the DaemonSet {name} is needed on few nodes only and is from now on {reach}");
+            News::normal("Narrowed", "Narrow", note)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! pod than the plan and the user's view need.
 //!
 //! - [`pod`], [`node`]: the few fields that are decoded, and what they say
+//! - [`room`]: whether a pod's node has room for it
 //! - [`pool`], [`words`], [`gone`]: how the fold stays small, and right when news is late
 //! - [`thrash`]: holders that are evicted again and again
 //! - [`summary`], [`node_state`]: for each image of a list, what is where and why not
@@ -14,6 +15,7 @@ mod node;
 pub mod node_state;
 mod pod;
 mod pool;
+mod room;
 pub mod summary;
 mod thrash;
 mod words;
@@ -28,6 +30,7 @@ use k8s_openapi::api::core::v1::Toleration;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, SlimPod};
 use pool::Pool;
+pub use room::{NoRoom, Shortage};
 use thrash::Evictions;
 pub use thrash::Thrash;
 use words::Texts;
@@ -61,6 +64,10 @@ pub struct CoveringPod {
     pub target: Option<Arc<str>>,
     /// What became of it as a whole.
     pub state: PodState,
+    /// Whether its node has no room for it.
+    pub no_room: Option<NoRoom>,
+    /// Whether its node has stopped reporting, as far as the pod tells.
+    pub node_is_lost: bool,
     /// Whether it is about to go.
     pub deleting: bool,
     /// Its resource version, where that is a number: a greater one is a later form of the pod.
@@ -166,6 +173,8 @@ impl Coverage {
             node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
             target: pod.spec.target().map(|node| self.text(node)),
             state: self.pod_state(&status),
+            no_room: room::no_room(&pod.metadata, &status),
+            node_is_lost: room::node_is_lost(&status),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             version: version(pod),
             tolerations: self.tolerations(&pod.spec.tolerations),

@@ -8,6 +8,7 @@ use kube::core::ObjectMeta;
 
 use super::hash::short_hash;
 use super::labels;
+use super::reach::Reach;
 use crate::list::config::{Group, Image};
 
 /// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
@@ -33,6 +34,8 @@ pub struct Generation {
     pub record: Option<Record>,
     /// What its containers hold, by their names, as the list spelled it when it was made.
     pub images: BTreeMap<String, String>,
+    /// Which nodes it is still on.
+    pub reach: Reach,
 }
 
 /// How a generation was made: with this and its group, the same DaemonSet can be built again.
@@ -75,6 +78,7 @@ impl Generation {
             altered: metadata.generation != ours,
             record,
             images: annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default(),
+            reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
         })
     }
 

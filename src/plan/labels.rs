@@ -38,6 +38,8 @@ pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";
 pub const FORMAT: &str = "kube-prepull.io/format";
 /// On a generation: the `metadata.generation` that our last write left; 1 where it is missing.
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
+/// On a retiring generation: to which nodes it was narrowed, `only NODE NODE` or `without NODE NODE`.
+pub const REACH: &str = "kube-prepull.io/reach";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 

@@ -3,6 +3,7 @@
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`refresh`]: when a refresh is due
 //! - [`retiring`]: whether an older generation is still needed anywhere
+//! - [`narrowing`], [`reach`]: on which nodes it is still needed, if these are few
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
 //! - [`generation`]: reading a generation back from its DaemonSet
@@ -18,6 +19,8 @@ pub mod generation;
 mod hash;
 pub mod history;
 pub mod labels;
+mod narrowing;
+pub mod reach;
 mod refresh;
 pub(crate) mod retiring;
 pub mod rounds;
@@ -26,7 +29,8 @@ pub mod verdict;
 pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};
 pub use generation::{Generation, Record};
 pub use hash::{HASH_LENGTH, short_hash};
-pub use rounds::{Action, Cause, Ending, Facts, Plan, plan};
+pub use reach::Reach;
+pub use rounds::{Action, Cause, Ending, Facts, Leaving, Plan, plan};
 pub use verdict::Verdict;
 
 #[cfg(test)]

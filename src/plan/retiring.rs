@@ -1,14 +1,16 @@
 //! Whether an older generation is still needed.
 //!
 //! It is needed on a node as long as its pod there holds an image that is still on the list and that no newer generation's
-//! pod holds there as firmly. A newer generation that goes itself does not count.
+//! pod holds there as firmly. A newer generation that goes itself does not count, and neither does a pod that goes because
+//! its generation was narrowed.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::generation::Generation;
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node};
 use crate::list::Config;
+use crate::list::config::Group;
 use crate::list::reference::ImageReference;
 
 /// The pods and the list, arranged for the question.
@@ -18,6 +20,8 @@ pub struct Need<'a> {
     config: &'a Config,
     /// The images that each group of the list wants, in normal form.
     wanted: Vec<HashSet<String>>,
+    /// The images that each generation was made for, in normal form; nothing for one that does not say so.
+    made_for: HashMap<&'a str, HashSet<Rc<str>>>,
 }
 
 /// A pod that is not about to go, with its images in normal form: the same image may be spelled in two ways.
@@ -26,15 +30,33 @@ struct HoldingPod<'a> {
     images: Vec<(Rc<str>, &'a ImageState)>,
 }
 
+/// What may end the need for a generation. Where there are several reasons for it, the greatest says what to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outlook {
+    /// Newer generations have tried the image in vain, or were not made for it.
+    Stuck,
+    /// No pod of a newer generation gets onto the node, or ahead there.
+    OutOfReach,
+    /// A newer generation may bring the image.
+    Moving,
+}
+
 /// Where and for what an older generation is still needed.
 #[derive(Debug, Default, PartialEq)]
 pub struct Needed<'a> {
-    /// The nodes.
-    pub nodes: BTreeSet<&'a str>,
-    /// The images, in normal form.
-    pub images: BTreeSet<Rc<str>>,
-    /// Whether any of them may still come with a newer generation: not all have been tried there in vain.
-    pub moving: bool,
+    /// The nodes, and the images in normal form that it is needed for there.
+    pub nodes: BTreeMap<&'a str, BTreeSet<Rc<str>>>,
+    /// What may end that; nothing where it is needed nowhere.
+    pub outlook: Option<Outlook>,
+    /// On how many nodes it has a pod that is not about to go.
+    pub runs_on: usize,
+}
+
+impl Needed<'_> {
+    /// The images that it is needed for anywhere.
+    pub fn images(&self) -> impl Iterator<Item = &Rc<str>> {
+        self.nodes.values().flatten()
+    }
 }
 
 impl<'a> Need<'a> {
@@ -46,27 +68,31 @@ impl<'a> Need<'a> {
         nodes: Option<&'a [Node]>,
     ) -> Self {
         let known: HashMap<&str, &Generation> = generations.iter().map(|it| (it.name.as_str(), it)).collect();
-        let mut normal_forms: HashMap<&str, Rc<str>> = HashMap::new();
+        let mut normal_forms = NormalForms::default();
         let mut by_node: HashMap<&str, Vec<HoldingPod>> = HashMap::new();
         for pod in pods.filter(|pod| !pod.deleting) {
-            let Some(node) = &pod.node else { continue };
+            let Some(node) = &pod.target else { continue };
             let generation = known.get(&*pod.generation).copied();
-            let images = pod.images.iter().map(|image| {
-                let listed = as_listed(image, generation);
-                let normal = normal_forms.entry(listed).or_insert_with(|| normal_form(listed).into());
-                (Rc::clone(normal), &image.state)
-            });
-            by_node.entry(node).or_default().push(HoldingPod { pod, images: images.collect() });
+            if generation.is_some_and(|generation| !generation.reach.includes(node)) {
+                continue;
+            }
+            let images = pod.images.iter().map(|image| (normal_forms.of(as_listed(image, generation)), &image.state));
+            by_node.entry(node).or_default().push(HoldingPod { images: images.collect(), pod });
         }
         let wanted = config.groups.iter().map(|group| {
             let references = group.images.iter().map(|image| image.reference.normal_form());
             references.collect()
+        });
+        let made_for = generations.iter().map(|generation| {
+            let images = generation.images.values().map(|image| normal_forms.of(image));
+            (generation.name.as_str(), images.collect())
         });
         Self {
             pods: by_node,
             nodes: nodes.map(|nodes| nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
             config,
             wanted: wanted.collect(),
+            made_for: made_for.collect(),
         }
     }
 
@@ -75,41 +101,75 @@ impl<'a> Need<'a> {
         let newer: HashSet<&str> = newer.iter().map(|generation| generation.name.as_str()).collect();
         let mut needed = Needed::default();
         for (node, pods) in &self.pods {
-            for own in pods.iter().filter(|it| *it.pod.generation == *generation.name) {
-                for (image, state) in own.images.iter().filter(|(image, _)| self.wants(node, own.pod, image)) {
-                    needed.take_in(node, image, state, states(pods, &newer, image).collect());
+            let mut own = pods.iter().filter(|it| *it.pod.generation == *generation.name).peekable();
+            needed.runs_on += usize::from(own.peek().is_some());
+            for own in own {
+                for (image, state) in &own.images {
+                    let wanting: Vec<&Group> = self.wanting(node, own.pod, image).collect();
+                    let hold = state.hold();
+                    let held = || states(pods, &newer, image).any(|state| state.hold() >= hold);
+                    if wanting.is_empty() || hold == Hold::None || held() {
+                        continue;
+                    }
+                    let outlook = self.outlook(node, pods, &newer, image, &wanting);
+                    needed.nodes.entry(node).or_default().insert(Rc::clone(image));
+                    needed.outlook = needed.outlook.max(Some(outlook));
                 }
             }
         }
         needed
     }
 
-    /// Whether the list wants that image on the node that the pod is on. A node that is gone wants none.
-    fn wants(&self, node: &str, pod: &CoveringPod, image: &str) -> bool {
-        let node = match &self.nodes {
-            None => None,
-            Some(nodes) => match nodes.get(node) {
-                Some(node) => Some(*node),
-                None => return false,
-            },
-        };
-        let mut groups = self.config.groups.iter().zip(&self.wanted);
-        groups.any(|(group, wanted)| {
-            wanted.contains(image) && node.is_none_or(|node| node.keeps(&pod.tolerations, &group.placement))
+    /// The node, where nodes are known and it is one.
+    pub fn node(&self, name: &str) -> Option<&'a Node> {
+        self.nodes.as_ref()?.get(name).copied()
+    }
+
+    /// The groups that want that image on the node that the pod is on. On a node that is gone none does.
+    fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
+        let gone = self.nodes.as_ref().is_some_and(|nodes| !nodes.contains_key(node));
+        let node = self.node(node);
+        let groups = self.config.groups.iter().zip(&self.wanted).filter(move |_| !gone);
+        groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group).filter(move |group| {
+            // Whether it is wanted there does not depend on whether a new pod can come.
+            node.is_none_or(|node| node.keeps(&pod.tolerations, &group.placement))
         })
+    }
+
+    fn outlook(
+        &self,
+        node: &str,
+        pods: &[HoldingPod],
+        newer: &HashSet<&str>,
+        image: &Rc<str>,
+        wanting: &[&Group],
+    ) -> Outlook {
+        let in_vain = |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
+        let made_for =
+            |name: &&str| self.made_for.get(*name).is_none_or(|images| images.is_empty() || images.contains(image));
+        if states(pods, newer, image).any(in_vain) || !newer.iter().any(made_for) {
+            return Outlook::Stuck;
+        }
+        let newer_pods = pods.iter().filter(|it| newer.contains(&*it.pod.generation));
+        let mut newer_pods = newer_pods.filter(|it| it.images.iter().any(|(other, _)| other == image));
+        let can_come = match self.node(node) {
+            Some(node) => node.ready && !node.deleting && wanting.iter().any(|group| node.takes(&group.placement)),
+            None => !pods.iter().any(|it| it.pod.node_is_lost),
+        };
+        match can_come && !newer_pods.any(|it| it.pod.no_room.is_some()) {
+            true => Outlook::Moving,
+            false => Outlook::OutOfReach,
+        }
     }
 }
 
-impl<'a> Needed<'a> {
-    fn take_in(&mut self, node: &'a str, image: &Rc<str>, state: &ImageState, newer: Vec<&ImageState>) {
-        let hold = state.hold();
-        if hold == Hold::None || newer.iter().any(|state| state.hold() >= hold) {
-            return;
-        }
-        let in_vain = |state: &&ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
-        self.nodes.insert(node);
-        self.images.insert(Rc::clone(image));
-        self.moving |= !newer.iter().any(in_vain);
+/// Thousands of pods spell the same few images.
+#[derive(Default)]
+struct NormalForms<'a>(HashMap<&'a str, Rc<str>>);
+
+impl<'a> NormalForms<'a> {
+    fn of(&mut self, listed: &'a str) -> Rc<str> {
+        Rc::clone(self.0.entry(listed).or_insert_with(|| normal_form(listed).into()))
     }
 }
 

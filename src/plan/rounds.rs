@@ -8,13 +8,20 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
+use super::narrowing;
+use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh};
-use super::retiring::{Need, Needed};
+use super::retiring::{Need, Needed, Outlook};
 use crate::coverage::{Coverage, Node};
 use crate::list::config::{Group, RefreshMode};
 
 /// The most generations of a group that exist at a time. While there are so many, a further change waits.
 pub const MAX_GENERATIONS: usize = 3;
+
+/// The most generations of a group that stay besides these for a few nodes that nothing newer gets onto or ahead on: nodes
+/// that are not ready or were tainted since. Each of them was narrowed to such nodes, so it costs next to nothing; and that
+/// there are more takes nodes that fell out in as many different rounds.
+pub const MAX_OUT_OF_REACH: usize = 5;
 
 /// How long an edit must have stood before it begins a round, so that two edits in a row begin one.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(1);
@@ -72,6 +79,17 @@ pub enum Action {
         /// As it should be.
         daemon_set: Box<DaemonSet>,
     },
+    /// Take a generation off nodes, for good: its DaemonSet matches fewer of them from then on.
+    Narrow {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// Where it stays.
+        reach: Reach,
+        /// Why.
+        leaving: Leaving,
+    },
     /// Delete a generation.
     Delete {
         /// Its name.
@@ -81,6 +99,13 @@ pub enum Action {
         /// Why.
         ending: Ending,
     },
+}
+
+/// Why a generation leaves nodes while it stays on others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It is needed on few nodes only.
+    NeededOnFew,
 }
 
 /// Why a generation goes.
@@ -104,6 +129,8 @@ pub enum Cause {
     Edited,
     /// The annotations of its newest generation no longer say how that was made.
     Unknown,
+    /// Its newest generation was narrowed while it was retiring, and what was newer has been deleted since.
+    Narrowed,
     /// A refresh was asked for.
     Requested,
     /// The schedule says so.
@@ -115,6 +142,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::Missing => "there is none",
             Self::Unknown => "its DaemonSet no longer says how it was made",
+            Self::Narrowed => "its newest DaemonSet is on some of its nodes only",
             Self::Edited => "its images or nodes were edited",
             Self::Requested => "a refresh was asked for",
             Self::Due => "a refresh is due",
@@ -128,6 +156,7 @@ pub fn plan(facts: &Facts) -> Plan {
     let standing = Standing::of(facts);
     let needed_nowhere = standing.retiring.iter().filter(|it| it.needed.nodes.is_empty());
     plan.actions.extend(needed_nowhere.map(|it| delete(it.generation, Ending::NeededNowhere)));
+    plan_narrowing(facts, &standing, &mut plan);
     for group in &facts.list.config.groups {
         plan_group(facts, group, &standing, &mut plan);
     }
@@ -145,6 +174,8 @@ struct Standing<'a> {
 struct Retiring<'a> {
     generation: &'a Generation,
     needed: Needed<'a>,
+    /// Whether its group is not on the list any more.
+    orphaned: bool,
 }
 
 impl<'a> Standing<'a> {
@@ -169,14 +200,35 @@ impl<'a> Standing<'a> {
         self.newest.iter().copied().chain(retiring).filter(of_group)
     }
 
-    /// How many generations of a group exist, but for those that are not needed any more and those that stay only for
-    /// images which newer ones have tried in vain. Of these, as many are left out as there are such images.
+    /// Generations that stay though their group's newest is another: the group's own, and those of groups that left the list
+    /// with images that this group wants. Renaming a group is a change like any other.
+    fn staying(&self, group: &Group) -> impl Iterator<Item = &Retiring<'a>> {
+        let wanted: BTreeSet<String> = group.images.iter().map(|image| image.reference.normal_form()).collect();
+        self.retiring.iter().filter(move |it| {
+            let adopted = || it.orphaned && it.needed.images().any(|image| wanted.contains(&**image));
+            it.needed.outlook.is_some() && (it.generation.group == group.name.as_str() || adopted())
+        })
+    }
+
+    /// How many generations of a group may not become more. Two kinds are left out. Those that stay only for images which
+    /// newer ones have tried in vain or do not have: as many as there are such images. And those that were narrowed to nodes
+    /// which newer ones do not get onto: [`MAX_OUT_OF_REACH`].
     fn moving(&self, group: &Group) -> usize {
-        let of_group = self.retiring.iter().filter(|it| it.generation.group == group.name.as_str());
-        let (moving, stuck): (Vec<_>, Vec<_>) =
-            of_group.filter(|it| !it.needed.nodes.is_empty()).partition(|it| it.needed.moving);
-        let images: BTreeSet<_> = stuck.iter().flat_map(|it| &it.needed.images).collect();
-        usize::from(self.newest_of(group).is_some()) + moving.len() + stuck.len().saturating_sub(images.len())
+        let of = |outlook| self.staying(group).filter(move |it| it.needed.outlook == Some(outlook));
+        let (narrowed, whole): (Vec<_>, Vec<_>) =
+            of(Outlook::OutOfReach).partition(|it| matches!(it.generation.reach, Reach::Only(_)));
+        let images: BTreeSet<_> = of(Outlook::Stuck).flat_map(|it| it.needed.images()).collect();
+        usize::from(self.newest_of(group).is_some())
+            + of(Outlook::Moving).count()
+            + whole.len()
+            + narrowed.len().saturating_sub(MAX_OUT_OF_REACH)
+            + of(Outlook::Stuck).count().saturating_sub(images.len())
+    }
+
+    /// The nodes that a group's generations stay for because newer ones do not get onto them.
+    fn out_of_reach(&self, group: &Group) -> BTreeSet<&'a str> {
+        let staying = self.staying(group).filter(|it| it.needed.outlook == Some(Outlook::OutOfReach));
+        staying.flat_map(|it| it.needed.nodes.keys().copied()).collect()
     }
 }
 
@@ -195,9 +247,21 @@ fn retiring<'a>(facts: &Facts<'a>, newest: &[&'a Generation], older: &[&'a Gener
         if !needed.nodes.is_empty() {
             staying.push(generation);
         }
-        retiring.push(Retiring { generation, needed });
+        let orphaned = newest.iter().all(|newest| newest.group != generation.group);
+        retiring.push(Retiring { generation, needed, orphaned });
     }
     retiring
+}
+
+fn plan_narrowing(facts: &Facts, standing: &Standing, plan: &mut Plan) {
+    let narrowed =
+        standing.retiring.iter().filter_map(|it| Some((it, narrowing::narrowed(it.generation, &it.needed)?)));
+    let narrowed: Vec<Action> =
+        narrowed.map(|(it, reach)| narrow(it.generation, reach, Leaving::NeededOnFew)).collect();
+    match narrowing::begins_at(&standing.newest, facts.now) {
+        Some(at) if !narrowed.is_empty() => plan.wake_up_at(at),
+        _ => plan.actions.extend(narrowed),
+    }
 }
 
 fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan) {
@@ -217,6 +281,9 @@ fn outdated(facts: &Facts, group: &Group, newest: &Generation) -> Option<Cause> 
     let Some(record) = &newest.record else { return Some(Cause::Unknown) };
     if !made_from(facts, group, newest, record) {
         return Some(Cause::Edited);
+    }
+    if newest.reach != Reach::Everywhere {
+        return Some(Cause::Narrowed);
     }
     facts.refresh_request.filter(|request| record.refresh_request.as_deref() != Some(request)).map(|_| Cause::Requested)
 }
@@ -256,8 +323,13 @@ fn begin(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: 
     let moving = standing.moving(group);
     if moving >= MAX_GENERATIONS {
         let what = if refreshes { "refresh" } else { "change" };
-        plan.waiting
-            .push(format!("group {}: {moving} generations are still moving, so the newest {what} waits", group.name));
+        let held_up = match standing.out_of_reach(group) {
+            nodes if nodes.is_empty() => String::new(),
+            nodes => format!("; some stay for nodes that are not ready or keep new pods away: {}", some_of(&nodes)),
+        };
+        let name = &group.name;
+        let note = format!("group {name}: {moving} generations are still moving, so the newest {what} waits{held_up}");
+        plan.waiting.push(note);
         return false;
     }
     plan.actions.push(create(facts, group, cause));
@@ -266,6 +338,10 @@ fn begin(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: 
 
 fn delete(generation: &Generation, ending: Ending) -> Action {
     Action::Delete { name: generation.name.clone(), uid: generation.uid.clone(), ending }
+}
+
+fn narrow(generation: &Generation, reach: Reach, leaving: Leaving) -> Action {
+    Action::Narrow { name: generation.name.clone(), uid: generation.uid.clone(), reach, leaving }
 }
 
 fn create(facts: &Facts, group: &Group, cause: Cause) -> Action {
@@ -296,7 +372,7 @@ fn next_revision(generations: &[Generation]) -> u32 {
 /// Only what the group still asks for can be built again, and only by the version that built it.
 fn repair(facts: &Facts, group: &Group, newest: &Generation) -> Option<Action> {
     let record = newest.record.as_ref().filter(|record| record.format == FORMAT)?;
-    let repairable = newest.altered && made_from(facts, group, newest, record);
+    let repairable = newest.altered && newest.reach == Reach::Everywhere && made_from(facts, group, newest, record);
     let build = || Box::new(daemon_set::build(facts.list, group, record, facts.settings));
     repairable.then(|| Action::Repair { daemon_set: build() })
 }

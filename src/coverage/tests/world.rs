@@ -170,6 +170,7 @@ pub fn generations() -> Vec<Generation> {
         created: None,
         deleting: false,
         altered: false,
+        reach: crate::plan::Reach::Everywhere,
         record: Some(Record {
             revision: *revision,
             content: String::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Taint;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -10,7 +11,8 @@ use proptest::prelude::*;
 use super::simulation::{Container, Pod, Simulation, State, name, node, placement};
 use crate::coverage::Node;
 use crate::list::reference::ImageReference;
-use crate::plan::{Action, Ending, Plan};
+use crate::plan::rounds::{MAX_GENERATIONS, MAX_OUT_OF_REACH};
+use crate::plan::{Action, Ending, Generation, Plan, labels};
 
 const IMAGES: [&str; 5] = ["a:1", "a:2", "docker.io/library/a:2", "b:1", "c:1"];
 const PLACES: [&str; 3] = ["", ", nodeSelector: {zone: a}", ", tolerations: [{key: gpu, operator: Exists}]"];
@@ -24,6 +26,10 @@ enum Event {
     NodeGoes(usize),
     NodeIsTainted(usize),
     NodeIsUntainted(usize),
+    NodeIsLost(usize),
+    NodeIsBack(usize),
+    NodeIsCordoned(usize),
+    NodeIsAboutToGo(usize),
     PodIsDeleted(usize),
     ContainerExits(usize),
     DaemonSetIsDeleted(usize),
@@ -63,6 +69,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::NodeGoes),
         1 => any::<usize>().prop_map(Event::NodeIsTainted),
         1 => any::<usize>().prop_map(Event::NodeIsUntainted),
+        2 => any::<usize>().prop_map(Event::NodeIsLost),
+        1 => any::<usize>().prop_map(Event::NodeIsBack),
+        1 => any::<usize>().prop_map(Event::NodeIsCordoned),
+        1 => any::<usize>().prop_map(Event::NodeIsAboutToGo),
         1 => any::<usize>().prop_map(Event::PodIsDeleted),
         1 => any::<usize>().prop_map(Event::ContainerExits),
         1 => any::<usize>().prop_map(Event::DaemonSetIsDeleted),
@@ -75,8 +85,14 @@ fn event() -> impl Strategy<Value = Event> {
         5 => Just(Event::PodsArePlaced),
         5 => Just(Event::KubeletsPull),
         4 => (-1000i64..3000).prop_map(Event::TimePasses),
-        1 => (0i64..100_000).prop_map(Event::TimePasses),
+        1 => (0i64..400_000).prop_map(Event::TimePasses),
     ]
+}
+
+fn with_nth<T>(items: &mut [T], index: usize, change: impl FnOnce(&mut T)) {
+    if let Some(index) = index.checked_rem(items.len()) {
+        change(&mut items[index]);
+    }
 }
 
 /// Lets it happen, and says how many new generations of a group it may bring about.
@@ -107,11 +123,11 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
                     vec![Taint { key: "gpu".to_owned(), effect: effect.to_owned(), ..Taint::default() }];
             }
         }
-        Event::NodeIsUntainted(index) => {
-            if let Some(index) = nth(*index, simulation.nodes.len()) {
-                simulation.nodes[index].taints.clear();
-            }
-        }
+        Event::NodeIsUntainted(index) => with_nth(&mut simulation.nodes, *index, |node| node.taints.clear()),
+        Event::NodeIsLost(index) => with_nth(&mut simulation.nodes, *index, |node| node.ready = false),
+        Event::NodeIsBack(index) => with_nth(&mut simulation.nodes, *index, |node| node.ready = true),
+        Event::NodeIsCordoned(index) => with_nth(&mut simulation.nodes, *index, |node| node.unschedulable = true),
+        Event::NodeIsAboutToGo(index) => with_nth(&mut simulation.nodes, *index, |node| node.deleting = true),
         Event::PodIsDeleted(index) => {
             if let Some(index) = nth(*index, simulation.pods.len()) {
                 simulation.pods.remove(index);
@@ -155,37 +171,51 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
 /// The promise: whatever is held on a node and is on the list for that node is held there as firmly after the plan is
 /// carried out.
 fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCaseError> {
-    let deleted: BTreeSet<&str> = plan
-        .actions
-        .iter()
-        .filter_map(|action| match action {
-            // The gap of `Recreate` is what the user asked for.
-            Action::Delete { name, ending: Ending::NeededNowhere, .. } => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    for pod in simulation.pods.iter().filter(|pod| deleted.contains(pod.daemon_set.as_str())) {
+    for pod in simulation.pods.iter().filter(|pod| stays(simulation, pod) && goes(plan, pod)) {
         let Some(node) = simulation.nodes.iter().find(|node| node.name == pod.node) else { continue };
         let daemon_set = simulation.daemon_sets.iter().find(|it| name(it) == pod.daemon_set).expect("what is deleted");
         let wanted = wanted_on(simulation, &as_it_was_when_chosen(node, daemon_set));
-        let stay = simulation.pods.iter().filter(|it| it.node == pod.node && is_kept(simulation, &deleted, it));
-        let stay: Vec<&Container> = stay.flat_map(|it| &it.containers).collect();
+        let others =
+            simulation.pods.iter().filter(|it| it.node == pod.node && stays(simulation, it) && !goes(plan, it));
+        let others: Vec<&Container> = others.flat_map(|it| &it.containers).collect();
         for held in pod.containers.iter().filter(|it| it.state >= State::Exited && wanted.contains(&normal(&it.image)))
         {
-            let kept = stay.iter().any(|it| normal(&it.image) == normal(&held.image) && it.state >= held.state);
+            let kept = others.iter().any(|it| normal(&it.image) == normal(&held.image) && it.state >= held.state);
             prop_assert!(kept, "{} is let go on {} with {}", held.image, pod.node, pod.daemon_set);
         }
     }
     Ok(())
 }
 
-fn is_kept(simulation: &Simulation, deleted: &BTreeSet<&str>, pod: &Pod) -> bool {
-    !deleted.contains(pod.daemon_set.as_str()) && simulation.names().contains(&pod.daemon_set)
+/// However long faults last, the DaemonSets of a group are bounded.
+fn few_stay(simulation: &Simulation) -> Result<(), TestCaseError> {
+    for group in ["p", "q", "r"] {
+        let of_group = |it: &&DaemonSet| it.metadata.labels.as_ref().is_some_and(|it| it[labels::GROUP] == group);
+        let found = simulation.daemon_sets.iter().filter(of_group).count();
+        prop_assert!(found <= MAX_GENERATIONS + MAX_OUT_OF_REACH + IMAGES.len(), "{} of {}", found, group);
+    }
+    Ok(())
+}
+
+/// Whether a pod goes with the plan. The gap of `Recreate` is what the user asked for.
+fn goes(plan: &Plan, pod: &Pod) -> bool {
+    plan.actions.iter().any(|action| match action {
+        Action::Delete { name, ending: Ending::NeededNowhere, .. } => *name == pod.daemon_set,
+        Action::Narrow { name, reach, .. } => *name == pod.daemon_set && !reach.includes(&pod.node),
+        _ => false,
+    })
+}
+
+/// Whether a pod stays if nothing is done.
+fn stays(simulation: &Simulation, pod: &Pod) -> bool {
+    let daemon_set = simulation.daemon_sets.iter().find(|it| name(it) == pod.daemon_set);
+    let generation = daemon_set.and_then(|it| Generation::from_metadata(&it.metadata));
+    !pod.deleting && generation.is_some_and(|generation| generation.reach.includes(&pod.node))
 }
 
 /// Without the taints that the generation does not tolerate: they came after its pod, and say nothing about what the user
 /// wants there.
-fn as_it_was_when_chosen(node: &Node, daemon_set: &k8s_openapi::api::apps::v1::DaemonSet) -> Node {
+fn as_it_was_when_chosen(node: &Node, daemon_set: &DaemonSet) -> Node {
     let tolerates = |taint: &Taint| {
         let only = Node { taints: vec![taint.clone()], ..node.clone() };
         only.takes(&placement(daemon_set))
@@ -205,7 +235,11 @@ fn normal(image: &str) -> String {
 /// What the cluster must come to when nothing disturbs it any more.
 fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     simulation.unavailable.clear();
-    simulation.nodes.iter_mut().for_each(|node| node.taints.clear());
+    simulation.nodes.retain(|node| !node.deleting);
+    for node in &mut simulation.nodes {
+        node.taints.clear();
+        (node.ready, node.unschedulable) = (true, false);
+    }
     simulation.settle();
     let mut found: Vec<String> = (simulation.daemon_sets.iter())
         .map(|it| it.metadata.labels.as_ref().expect("labels")["kube-prepull.io/group"].clone())
@@ -227,11 +261,12 @@ proptest! {
 
     #[test]
     fn nothing_is_let_go_and_every_history_ends_well(first in list(), events in vec(event(), 0..60)) {
-        let mut simulation = Simulation::new(&first, 3);
+        let mut simulation = Simulation::new(&first, 4);
         let mut causes = simulation.config.groups.len();
         let mut seconds = 0;
         for event in &events {
             causes += happen(&mut simulation, event)?;
+            few_stay(&simulation)?;
             if let Event::TimePasses(milliseconds) = event {
                 seconds += (*milliseconds).max(0) / 1000 + 1;
             }
@@ -248,7 +283,7 @@ proptest! {
     fn whoever_sleeps_until_the_plan_wakes_up_misses_nothing(
         first in list(), events in vec(event(), 0..40), later in 0i64..10_000_000,
     ) {
-        let mut simulation = Simulation::new(&first, 3);
+        let mut simulation = Simulation::new(&first, 4);
         for event in &events {
             happen(&mut simulation, event)?;
         }
@@ -264,7 +299,7 @@ proptest! {
     fn a_restart_of_the_controller_changes_no_plan_once_the_list_has_settled(
         first in list(), events in vec(event(), 0..40),
     ) {
-        let mut simulation = Simulation::new(&first, 3);
+        let mut simulation = Simulation::new(&first, 4);
         for event in &events {
             happen(&mut simulation, event)?;
         }

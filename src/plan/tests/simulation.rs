@@ -13,7 +13,8 @@ use super::{accepted, at, named, settings};
 use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::Config;
 use crate::list::config::Placement;
-use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
+use crate::plan::reach::narrowing_patch;
+use crate::plan::{Action, Facts, Generation, Plan, Reach, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
 #[derive(Clone)]
@@ -160,6 +161,10 @@ impl Simulation {
                 let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name == daemon_set.metadata.name);
                 stored.expect("what is repaired is there").metadata.generation = Some(1);
             }
+            Action::Narrow { name, reach, .. } => {
+                let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name.as_ref() == Some(name));
+                narrow(stored.expect("what is narrowed is there"), reach);
+            }
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
         }
     }
@@ -174,13 +179,14 @@ impl Simulation {
         self.created += 1;
     }
 
-    /// The DaemonSet controller and the garbage collector.
+    /// The DaemonSet controller and the garbage collector. A pod on a node that is not ready goes when that is back.
     pub fn place_pods(&mut self) {
         let Self { daemon_sets, nodes, pods, .. } = self;
-        pods.retain(|pod| {
+        pods.retain_mut(|pod| {
             let daemon_set = daemon_sets.iter().find(|it| name(it) == pod.daemon_set);
-            let node = nodes.iter().find(|node| node.name == pod.node);
-            daemon_set.zip(node).is_some_and(|(daemon_set, node)| stays_on(daemon_set, node))
+            let Some(node) = nodes.iter().find(|node| node.name == pod.node) else { return false };
+            pod.deleting |= !daemon_set.is_some_and(|daemon_set| stays_on(daemon_set, node));
+            !(pod.deleting && node.ready)
         });
         for daemon_set in &self.daemon_sets.clone() {
             for node in &self.nodes.clone() {
@@ -193,9 +199,10 @@ impl Simulation {
         }
     }
 
-    /// Every kubelet tries one image more of every pod, and those that failed again.
+    /// Every kubelet that is there tries one image more of every pod, and those that failed again.
     pub fn pull(&mut self) {
-        for pod in &mut self.pods {
+        let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
+        for pod in self.pods.iter_mut().filter(|pod| ready.contains(pod.node.as_str())) {
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
                 if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
@@ -334,6 +341,24 @@ pub fn placement(daemon_set: &DaemonSet) -> Placement {
         tolerations: spec.tolerations.unwrap_or_default(),
         ..Placement::default()
     }
+}
+
+/// What the API server makes of the patch.
+fn narrow(daemon_set: &mut DaemonSet, reach: &Reach) {
+    let patch = narrowing_patch(daemon_set, reach);
+    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+    let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
+    annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
+    let spec = daemon_set.spec.as_mut().expect("a spec");
+    spec.update_strategy = serde_json::from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
+    let pod = spec.template.spec.as_mut().expect("a pod template");
+    let node = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+    let required = &patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let before = node.required_during_scheduling_ignored_during_execution.clone();
+    node.required_during_scheduling_ignored_during_execution =
+        serde_json::from_value(required.clone()).expect("a selector");
+    let changes = before != node.required_during_scheduling_ignored_during_execution;
+    daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + i64::from(changes));
 }
 
 /// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.
