@@ -59,6 +59,15 @@ fn narrowed(name: &str, reach: &Reach, leaving: &Leaving) -> News {
             let note = format!("the DaemonSet {name} is needed on few nodes only and is from now on {reach}");
             News::normal("Narrowed", "Narrow", note)
         }
+        Leaving::NoRoom { nodes } => {
+            let causes: Vec<String> = nodes.iter().map(|(node, shortage)| format!("{node} ({shortage})")).collect();
+            let note = format!(
+                "the DaemonSet {name} leaves before the new one is there, since there is no room for both on {}; other nodes \
+                 show that the images can be pulled",
+                causes.join(", ")
+            );
+            News::warning("MakingRoom", "Narrow", note)
+        }
     }
 }
 

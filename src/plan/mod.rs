@@ -3,6 +3,8 @@
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`refresh`]: when a refresh is due
 //! - [`retiring`]: whether an older generation is still needed anywhere
+//! - [`standing`]: which of a list's generations retire
+//! - [`room`]: nodes that have no room for two generations
 //! - [`narrowing`], [`reach`]: on which nodes it is still needed, if these are few
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
@@ -23,7 +25,9 @@ mod narrowing;
 pub mod reach;
 mod refresh;
 pub(crate) mod retiring;
+mod room;
 pub mod rounds;
+mod standing;
 pub mod verdict;
 
 pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};

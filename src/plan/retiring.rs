@@ -25,9 +25,11 @@ pub struct Need<'a> {
 }
 
 /// A pod that is not about to go, with its images in normal form: the same image may be spelled in two ways.
-struct HoldingPod<'a> {
-    pod: &'a CoveringPod,
-    images: Vec<(Rc<str>, &'a ImageState)>,
+pub struct HoldingPod<'a> {
+    /// The pod.
+    pub pod: &'a CoveringPod,
+    /// What became of its images.
+    pub images: Vec<(Rc<str>, &'a ImageState)>,
 }
 
 /// What may end the need for a generation. Where there are several reasons for it, the greatest says what to expect.
@@ -118,6 +120,16 @@ impl<'a> Need<'a> {
             }
         }
         needed
+    }
+
+    /// The pods that are not about to go, by their nodes.
+    pub fn pods(&self) -> impl Iterator<Item = (&'a str, &HoldingPod<'a>)> {
+        self.pods.iter().flat_map(|(node, pods)| pods.iter().map(|pod| (*node, pod)))
+    }
+
+    /// Those of one node.
+    pub fn on(&self, node: &str) -> impl Iterator<Item = &HoldingPod<'a>> {
+        self.pods.get(node).into_iter().flatten()
     }
 
     /// The node, where nodes are known and it is one.

@@ -1,6 +1,6 @@
 //! Which generations there should be.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,8 +11,9 @@ use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::narrowing;
 use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh};
-use super::retiring::{Need, Needed, Outlook};
-use crate::coverage::{Coverage, Node};
+use super::room;
+use super::standing::Standing;
+use crate::coverage::{Coverage, Node, Shortage};
 use crate::list::config::{Group, RefreshMode};
 
 /// The most generations of a group that exist at a time. While there are so many, a further change waits.
@@ -106,6 +107,11 @@ pub enum Action {
 pub enum Leaving {
     /// It is needed on few nodes only.
     NeededOnFew,
+    /// These have no room for a new generation's pod beside its own.
+    NoRoom {
+        /// The nodes that it leaves, and what they have too little of.
+        nodes: BTreeMap<String, Shortage>,
+    },
 }
 
 /// Why a generation goes.
@@ -157,100 +163,11 @@ pub fn plan(facts: &Facts) -> Plan {
     let needed_nowhere = standing.retiring.iter().filter(|it| it.needed.nodes.is_empty());
     plan.actions.extend(needed_nowhere.map(|it| delete(it.generation, Ending::NeededNowhere)));
     plan_narrowing(facts, &standing, &mut plan);
+    plan_room(facts, &standing, &mut plan);
     for group in &facts.list.config.groups {
         plan_group(facts, group, &standing, &mut plan);
     }
     plan
-}
-
-/// The list's generations that are not about to go.
-struct Standing<'a> {
-    /// The newest of each group of the list.
-    newest: Vec<&'a Generation>,
-    /// All others, the newest first.
-    retiring: Vec<Retiring<'a>>,
-}
-
-struct Retiring<'a> {
-    generation: &'a Generation,
-    needed: Needed<'a>,
-    /// Whether its group is not on the list any more.
-    orphaned: bool,
-}
-
-impl<'a> Standing<'a> {
-    fn of(facts: &Facts<'a>) -> Self {
-        let mut live: Vec<&Generation> = facts.generations.iter().filter(|generation| !generation.deleting).collect();
-        live.sort_by_cached_key(|generation| generation.newest_first());
-        let groups = facts.list.config.groups.iter().map(|group| group.name.as_str());
-        let newest: Vec<&Generation> =
-            groups.filter_map(|group| live.iter().find(|it| it.group == group).copied()).collect();
-        live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
-        Self { retiring: retiring(facts, &newest, &live), newest }
-    }
-
-    fn newest_of(&self, group: &Group) -> Option<&'a Generation> {
-        self.newest.iter().find(|generation| generation.group == group.name.as_str()).copied()
-    }
-
-    /// The generations of a group, but for those that are needed nowhere.
-    fn needed_of(&self, group: &Group) -> impl Iterator<Item = &'a Generation> {
-        let retiring = self.retiring.iter().filter(|it| !it.needed.nodes.is_empty()).map(|it| it.generation);
-        let of_group = move |it: &&Generation| it.group == group.name.as_str();
-        self.newest.iter().copied().chain(retiring).filter(of_group)
-    }
-
-    /// Generations that stay though their group's newest is another: the group's own, and those of groups that left the list
-    /// with images that this group wants. Renaming a group is a change like any other.
-    fn staying(&self, group: &Group) -> impl Iterator<Item = &Retiring<'a>> {
-        let wanted: BTreeSet<String> = group.images.iter().map(|image| image.reference.normal_form()).collect();
-        self.retiring.iter().filter(move |it| {
-            let adopted = || it.orphaned && it.needed.images().any(|image| wanted.contains(&**image));
-            it.needed.outlook.is_some() && (it.generation.group == group.name.as_str() || adopted())
-        })
-    }
-
-    /// How many generations of a group may not become more. Two kinds are left out. Those that stay only for images which
-    /// newer ones have tried in vain or do not have: as many as there are such images. And those that were narrowed to nodes
-    /// which newer ones do not get onto: [`MAX_OUT_OF_REACH`].
-    fn moving(&self, group: &Group) -> usize {
-        let of = |outlook| self.staying(group).filter(move |it| it.needed.outlook == Some(outlook));
-        let (narrowed, whole): (Vec<_>, Vec<_>) =
-            of(Outlook::OutOfReach).partition(|it| matches!(it.generation.reach, Reach::Only(_)));
-        let images: BTreeSet<_> = of(Outlook::Stuck).flat_map(|it| it.needed.images()).collect();
-        usize::from(self.newest_of(group).is_some())
-            + of(Outlook::Moving).count()
-            + whole.len()
-            + narrowed.len().saturating_sub(MAX_OUT_OF_REACH)
-            + of(Outlook::Stuck).count().saturating_sub(images.len())
-    }
-
-    /// The nodes that a group's generations stay for because newer ones do not get onto them.
-    fn out_of_reach(&self, group: &Group) -> BTreeSet<&'a str> {
-        let staying = self.staying(group).filter(|it| it.needed.outlook == Some(Outlook::OutOfReach));
-        staying.flat_map(|it| it.needed.nodes.keys().copied()).collect()
-    }
-}
-
-/// Looks at the newest first, since only what stays counts against what is older. The newest of a group always stays, so it
-/// counts against all that are retiring.
-fn retiring<'a>(facts: &Facts<'a>, newest: &[&'a Generation], older: &[&'a Generation]) -> Vec<Retiring<'a>> {
-    if older.is_empty() {
-        return Vec::new();
-    }
-    let pods = facts.coverage.pods_of(facts.list.label);
-    let need = Need::new(facts.list.config, facts.generations, pods, facts.nodes);
-    let mut staying = newest.to_vec();
-    let mut retiring = Vec::new();
-    for &generation in older {
-        let needed = need.of(generation, &staying);
-        if !needed.nodes.is_empty() {
-            staying.push(generation);
-        }
-        let orphaned = newest.iter().all(|newest| newest.group != generation.group);
-        retiring.push(Retiring { generation, needed, orphaned });
-    }
-    retiring
 }
 
 fn plan_narrowing(facts: &Facts, standing: &Standing, plan: &mut Plan) {
@@ -262,6 +179,21 @@ fn plan_narrowing(facts: &Facts, standing: &Standing, plan: &mut Plan) {
         Some(at) if !narrowed.is_empty() => plan.wake_up_at(at),
         _ => plan.actions.extend(narrowed),
     }
+}
+
+fn plan_room(facts: &Facts, standing: &Standing, plan: &mut Plan) {
+    let room = room::look(facts, standing);
+    let being_narrowed = |plan: &Plan, generation: &Generation| {
+        plan.actions.iter().any(|action| matches!(action, Action::Narrow { name, .. } if *name == generation.name))
+    };
+    for (generation, nodes) in room.leaving {
+        if !being_narrowed(plan, generation) {
+            let reach = generation.reach.without(&nodes.keys().cloned().collect());
+            plan.actions.push(narrow(generation, reach, Leaving::NoRoom { nodes }));
+        }
+    }
+    plan.waiting.extend(room.notes);
+    room.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
 }
 
 fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan) {

@@ -7,6 +7,7 @@ mod history;
 mod narrowing;
 mod refresh;
 mod retiring;
+mod room;
 mod rounds;
 mod simulation;
 mod turns;

@@ -54,12 +54,14 @@ fn times(times: &[&str]) -> Vec<Timestamp> {
 fn an_interval_counts_from_the_last_round_and_the_plan_wakes_up_for_it() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.act();
+    simulation.place_pods();
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:00:00Z")));
     simulation.settle();
     simulation.now = at("2026-03-01T12:59:59Z");
     assert!(nothing_to_do(&simulation));
     simulation.now = at("2026-03-01T13:00:00Z");
     assert!(begins_a_refresh(&simulation.act()));
+    simulation.place_pods();
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T14:00:00Z")));
 }
 
@@ -70,12 +72,14 @@ fn edits_and_requests_are_rounds_that_the_next_refresh_counts_from() {
     simulation.now = at("2026-03-01T12:40:00Z");
     simulation.request("one");
     simulation.act();
+    simulation.place_pods();
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:40:00Z")));
     simulation.settle();
     simulation.now = at("2026-03-01T13:20:00Z");
     simulation.edit("{images: [a:2], refresh: {every: 1h}}");
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
+    simulation.place_pods();
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T14:20:01Z")));
 }
 
@@ -160,6 +164,7 @@ fn no_refresh_is_due_before_the_last_node_had_its_turn() {
     let list = "{images: [a:1], pullRate: 1, refresh: {every: 1m}}";
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", list, 10);
     simulation.act();
+    simulation.place_pods();
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T12:10:00Z")));
 }
 
@@ -207,6 +212,7 @@ fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_repaired_
         simulation.pass(SignedDuration::from_secs(1));
         simulation.act();
     }
+    simulation.place_pods();
     simulation.pass(hours(5));
     simulation.daemon_sets[2].metadata.generation = Some(2);
     let plan = simulation.plan();

@@ -1,7 +1,7 @@
 //! A small pure cluster around the plan: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a
 //! registry, each as simple as its contract allows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -36,6 +36,10 @@ pub struct Simulation {
     pub pods: Vec<Pod>,
     /// What the registry does not serve.
     pub unavailable: BTreeSet<String>,
+    /// How many pods of ours have room on a node; nodes that are not named have room for any.
+    pub room: BTreeMap<String, usize>,
+    /// Whether a quota or admission refuses new pods.
+    pub pods_refused: bool,
     /// Whether admission makes pods pull everything from a mirror.
     pub mirrored: bool,
     /// The controller's own image.
@@ -50,6 +54,9 @@ pub struct Pod {
     uid: usize,
     pub daemon_set: String,
     pub node: String,
+    /// Whether the node had room for it.
+    pub bound: bool,
+    created: Timestamp,
     pub deleting: bool,
     pub containers: Vec<Container>,
     tolerations: Vec<Toleration>,
@@ -86,6 +93,8 @@ impl Simulation {
             daemon_sets: Vec::new(),
             pods: Vec::new(),
             unavailable: BTreeSet::new(),
+            room: BTreeMap::new(),
+            pods_refused: false,
             mirrored: false,
             holder_image: settings().holder_image,
             created: 0,
@@ -191,18 +200,30 @@ impl Simulation {
         for daemon_set in &self.daemon_sets.clone() {
             for node in &self.nodes.clone() {
                 let there = self.pods.iter().any(|pod| pod.daemon_set == name(daemon_set) && pod.node == node.name);
-                if !there && node.takes(&placement(daemon_set)) {
-                    let pod = Pod { uid: self.uid(), mirrored: self.mirrored, ..Pod::waiting(daemon_set, &node.name) };
+                if !there && !self.pods_refused && node.takes(&placement(daemon_set)) {
+                    let (uid, created) = (self.uid(), self.now + self.server_ahead);
+                    let pod = Pod { mirrored: self.mirrored, ..Pod::waiting(daemon_set, &node.name, uid, created) };
                     self.pods.push(pod);
                 }
             }
+        }
+        self.schedule();
+    }
+
+    /// The scheduler.
+    fn schedule(&mut self) {
+        for node in &self.nodes {
+            let room = self.room.get(&node.name).copied().unwrap_or(usize::MAX);
+            let (bound, waiting): (Vec<_>, Vec<_>) =
+                self.pods.iter_mut().filter(|pod| pod.node == node.name).partition(|pod| pod.bound);
+            waiting.into_iter().take(room.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
         }
     }
 
     /// Every kubelet that is there tries one image more of every pod, and those that failed again.
     pub fn pull(&mut self) {
         let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
-        for pod in self.pods.iter_mut().filter(|pod| ready.contains(pod.node.as_str())) {
+        for pod in self.pods.iter_mut().filter(|it| it.bound && ready.contains(it.node.as_str())) {
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
                 if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
@@ -262,7 +283,7 @@ impl Simulation {
 }
 
 impl Pod {
-    fn waiting(daemon_set: &DaemonSet, node: &str) -> Self {
+    fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
         let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
         let containers = spec.containers.iter().map(|container| Container {
             name: container.name.clone(),
@@ -270,9 +291,11 @@ impl Pod {
             state: State::Waiting,
         });
         Self {
-            uid: 0,
+            uid,
             daemon_set: name(daemon_set),
             node: node.to_owned(),
+            bound: false,
+            created,
             deleting: false,
             containers: containers.collect(),
             tolerations: spec.tolerations.clone().unwrap_or_default(),
@@ -294,9 +317,12 @@ impl Pod {
             State::Running => json!({"name": it.name, "state": {"running": {}}}),
             State::Exited => json!({"name": it.name, "state": {"terminated": {"containerID": "x", "exitCode": 1}}}),
         });
+        let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
+        let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
+                "creationTimestamp": self.created,
                 "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": {"kube-prepull.io/list": "tools"},
                 "deletionTimestamp": self.deleting.then_some(now),
                 "ownerReferences": [
@@ -304,11 +330,15 @@ impl Pod {
                 ],
             },
             "spec": {
-                "nodeName": self.node,
+                "nodeName": self.bound.then_some(&self.node),
+                "affinity": {"nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": named},
+                }},
                 "containers": containers.collect::<Vec<_>>(),
                 "tolerations": self.tolerations,
             },
             "status": {
+                "conditions": [{"type": "PodScheduled", "status": if self.bound { "True" } else { "False" }, "message": message}],
                 "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
                 "containerStatuses": statuses.collect::<Vec<_>>(),
             },

@@ -1,0 +1,227 @@
+//! Nodes that have no room for a new pod beside the old one, and DaemonSets whose pods are refused.
+//!
+//! Only the first is a reason for the old generation to leave before the new one is there, and only on single nodes: what
+//! the new generation has shown elsewhere that it can pull, it will pull there too. Where pods are refused altogether,
+//! nothing would come in place of what leaves.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::generation::Generation;
+use super::reach::Reach;
+use super::retiring::{HoldingPod, Need, Needed};
+use super::rounds::Facts;
+use super::standing::Standing;
+use crate::coverage::{Hold, ImageState, NoRoom, Node, Shortage};
+
+/// How long a new pod has waited for room before the old one leaves. Whatever else ran on the node may end meanwhile, and
+/// an autoscaler may bring another node.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
+
+/// The same for a pod whose sandbox is not made. That may also be a network that does not work, which the old pod would not
+/// mend by leaving; such a network is usually mended, or its node not ready, by then.
+pub const ADDRESS_GRACE: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a DaemonSet may be without a pod on a node before it is said. The DaemonSet controller makes a thousand pods in
+/// half a minute.
+pub const REFUSED_GRACE: SignedDuration = SignedDuration::from_mins(2);
+
+/// The old generation leaves one node of so many at a time, and one in any case.
+const OF: usize = 20;
+
+/// What there is to do and to say.
+#[derive(Default)]
+pub struct Room<'a> {
+    /// Retiring generations and the nodes that they leave now.
+    pub leaving: Vec<(&'a Generation, BTreeMap<String, Shortage>)>,
+    /// What waits for room, in words for the user. They name one node only: the others come and go.
+    pub notes: Vec<String>,
+    /// When to look again, if nothing changes before.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Room<'_> {
+    fn wake_up_at(&mut self, time: Timestamp) {
+        self.wake_at = self.wake_at.into_iter().chain([time]).min();
+    }
+}
+
+/// Looks for nodes without room.
+pub fn look<'a>(facts: &Facts<'a>, standing: &Standing<'a>) -> Room<'a> {
+    let mut room = Room::default();
+    standing.newest.iter().for_each(|newest| look_for_refusals(newest, facts, standing, &mut room));
+    let Some(need) = &standing.need else { return room };
+    let crowded = Crowded::new(need, &standing.newest, facts.now);
+    room.wake_at = room.wake_at.into_iter().chain(crowded.wake_at).min();
+    let mut freed = BTreeSet::new();
+    // The oldest leaves first.
+    for it in standing.retiring.iter().rev().filter(|it| it.needed.outlook.is_some()) {
+        let leaving = crowded.left_by(it.generation, &it.needed, &freed);
+        if !leaving.is_empty() {
+            freed.extend(leaving.keys().copied());
+            let nodes = leaving.into_iter().map(|(node, shortage)| (node.to_owned(), shortage));
+            room.leaving.push((it.generation, nodes.collect()));
+        }
+    }
+    room.notes.extend(standing.newest.iter().filter_map(|newest| crowded.note(newest, standing, &freed)));
+    room
+}
+
+fn look_for_refusals<'a>(newest: &Generation, facts: &Facts<'a>, standing: &Standing<'a>, room: &mut Room) {
+    let refused = refused_on(newest, facts, standing);
+    let Some((node, said_at)) = refused.first().zip(newest.created.and_then(|it| it.checked_add(REFUSED_GRACE).ok()))
+    else {
+        return;
+    };
+    if facts.now < said_at {
+        return room.wake_up_at(said_at);
+    }
+    let Generation { group, name, .. } = newest;
+    room.notes.push(format!(
+        "group {group}: the DaemonSet {name} gets no pod on nodes that it belongs on, such as {node}: a ResourceQuota or an \
+         admission webhook refuses its pods, and `kubectl describe daemonset {name}` says why; nothing is taken away \
+         meanwhile"
+    ));
+}
+
+/// The most nodes that a generation leaves for want of room: each takes a requirement of its own in its DaemonSet.
+const MOST: usize = 1000;
+
+/// The nodes that have had no room for a newest generation's pod for long enough.
+struct Crowded<'n, 'a> {
+    need: &'n Need<'a>,
+    pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
+    /// The newest generations.
+    newest: HashSet<&'a str>,
+    /// When the next pod will have waited for long enough.
+    wake_at: Option<Timestamp>,
+}
+
+impl<'n, 'a> Crowded<'n, 'a> {
+    /// Looks for them.
+    fn new(need: &'n Need<'a>, newest: &[&'a Generation], now: Timestamp) -> Self {
+        let newest: HashSet<&str> = newest.iter().map(|generation| generation.name.as_str()).collect();
+        let mut pods: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        let mut wake_at: Option<Timestamp> = None;
+        for (node, pod) in need.pods().filter(|(_, pod)| newest.contains(&*pod.pod.generation)) {
+            let Some(no_room) = pod.pod.no_room.as_ref().filter(|_| pod.holds_nothing()) else { continue };
+            match leaves_at(no_room) {
+                Some(at) if at <= now => pods.entry(node).or_default().push((pod, no_room.shortage)),
+                at => wake_at = wake_at.into_iter().chain(at).min(),
+            }
+        }
+        Self { need, pods, newest, wake_at }
+    }
+
+    /// That what a node has stays, since there is no room and the old generation does not leave.
+    fn note(&self, newest: &Generation, standing: &Standing, freed: &BTreeSet<&str>) -> Option<String> {
+        let needed = |node: &str| standing.retiring.iter().any(|it| it.needed.nodes.contains_key(node));
+        let (node, shortage) = self.pods.iter().filter(|(node, _)| needed(node) && !freed.contains(**node)).find_map(
+            |(node, waiting)| {
+                let (_, shortage) = waiting.iter().find(|(it, _)| *it.pod.generation == *newest.name)?;
+                Some((node, shortage))
+            },
+        )?;
+        Some(format!(
+            "group {}: some nodes have no room for a pod of the DaemonSet {} beside the old one, such as {node} ({shortage}); \
+             the old one leaves a few of them at a time, once other nodes show that the images can be pulled",
+            newest.group, newest.name
+        ))
+    }
+
+    /// The nodes that a retiring generation leaves now, and what there is too little of. Those in `freed` are being left
+    /// already by another one.
+    fn left_by(&self, generation: &Generation, needed: &Needed, freed: &BTreeSet<&str>) -> BTreeMap<&'a str, Shortage> {
+        let of_generation = |pod: &&HoldingPod| *pod.pod.generation == *generation.name;
+        let mut leaving = BTreeMap::new();
+        let left = match &generation.reach {
+            Reach::Without(nodes) => nodes.len(),
+            Reach::Everywhere | Reach::Only(_) => 0,
+        };
+        let few = (needed.runs_on / OF).max(1).min(MOST.saturating_sub(left));
+        let mut few = few.saturating_sub(self.bare());
+        for (node, waiting) in self.pods.iter().filter(|(node, _)| !freed.contains(**node)) {
+            let (Some((_, shortage)), true) = (waiting.first(), self.need.on(node).any(|it| of_generation(&it))) else {
+                continue;
+            };
+            match needed.nodes.get(node) {
+                // It takes up room, and nobody needs it there.
+                None => drop(leaving.insert(*node, *shortage)),
+                Some(images) if few > 0 && self.may_leave(node, images) => {
+                    few -= 1;
+                    leaving.insert(*node, *shortage);
+                }
+                Some(_) => {}
+            }
+        }
+        leaving
+    }
+
+    /// Whether one of the pods that wait there brings all of the images, as it did elsewhere and fails to do nowhere.
+    fn may_leave(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
+        let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
+        let brings = |waiting: &HoldingPod, image: &Rc<str>| {
+            let states = || {
+                let siblings = self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
+                siblings.flat_map(|(_, it)| &it.images).filter(|(other, _)| other == image).map(|(_, state)| *state)
+            };
+            states().any(|state| *state == ImageState::Held) && states().all(|state| !is_in_vain(state))
+        };
+        let waiting = self.pods.get(node).into_iter().flatten();
+        usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| brings(waiting, image)))
+    }
+
+    /// On how many nodes a newest generation has a pod and nothing of ours holds anything: nodes that were left and have not
+    /// got what they were left for, and new ones.
+    fn bare(&self) -> usize {
+        let newest = self.need.pods().filter(|(_, pod)| self.newest.contains(&*pod.pod.generation));
+        let nodes: HashSet<&str> = newest.map(|(node, _)| node).collect();
+        let bare = |node: &&&str| {
+            self.need.node(node).is_none_or(|it| it.ready && !it.deleting)
+                && self.need.on(node).all(HoldingPod::holds_nothing)
+        };
+        nodes.iter().filter(bare).count()
+    }
+}
+
+/// Nodes that a DaemonSet's pods are missing on, though nothing keeps them away: something refuses the pods.
+fn refused_on<'a>(newest: &Generation, facts: &Facts<'a>, standing: &Standing<'a>) -> BTreeSet<&'a str> {
+    let group = facts.list.config.groups.iter().find(|group| group.name.as_str() == newest.group);
+    let Some(group) = group else { return BTreeSet::new() };
+    let pods = facts.coverage.pods_of(facts.list.label).filter(|pod| *pod.generation == *newest.name);
+    let there: HashSet<&str> = pods.filter_map(|pod| pod.target.as_deref()).collect();
+    let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
+    let needed = standing.retiring.iter().flat_map(|it| it.needed.nodes.keys().copied());
+    let expected: Vec<&str> = match facts.nodes {
+        // A node that has just joined has no pod yet; where an older generation is, it has not just joined.
+        Some(nodes) => {
+            let needed: HashSet<&str> = needed.collect();
+            let old = |node: &&Node| there.is_empty() || needed.contains(node.name.as_str());
+            nodes.iter().filter(old).filter(|node| takes(node)).map(|node| node.name.as_str()).collect()
+        }
+        // A taint may keep the pods away from some nodes, but hardly from all.
+        None if there.is_empty() => needed.collect(),
+        None => Vec::new(),
+    };
+    expected.into_iter().filter(|node| !there.contains(node)).collect()
+}
+
+fn leaves_at(no_room: &NoRoom) -> Option<Timestamp> {
+    let grace = match no_room.shortage {
+        Shortage::Pods | Shortage::Resources => GRACE,
+        Shortage::Addresses => ADDRESS_GRACE,
+    };
+    no_room.since?.checked_add(grace).ok()
+}
+
+fn is_in_vain(state: &ImageState) -> bool {
+    matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. })
+}
+
+impl HoldingPod<'_> {
+    fn holds_nothing(&self) -> bool {
+        self.images.iter().all(|(_, state)| state.hold() == Hold::None)
+    }
+}

@@ -1,0 +1,184 @@
+//! Nodes without room for two pods, and pods that are refused.
+
+use jiff::SignedDuration;
+
+use super::simulation::{Simulation, State};
+use crate::coverage::Shortage;
+use crate::plan::room::{GRACE, REFUSED_GRACE};
+use crate::plan::{Action, Leaving};
+
+/// A round that came to rest on all nodes but these, which have room for one pod.
+fn round_with_full(full: &[usize], nodes: usize) -> Simulation {
+    let mut simulation = Simulation::settled("[a:1]", nodes);
+    simulation.room.extend(full.iter().map(|index| (format!("n{index}"), 1)));
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation
+}
+
+/// The nodes that are left for want of room, once all that can be narrowed has been.
+fn left(simulation: &Simulation) -> Vec<String> {
+    let nodes = |action: Action| match action {
+        Action::Narrow { leaving: Leaving::NoRoom { nodes }, .. } => Some(nodes.into_keys()),
+        _ => None,
+    };
+    let mut later = simulation.clone();
+    let plans = [later.act(), later.act()];
+    plans.into_iter().flat_map(|plan| plan.actions).filter_map(nodes).flatten().collect()
+}
+
+fn pass_in_steps(simulation: &mut Simulation, seconds: i64) {
+    for _ in 0..seconds {
+        simulation.step();
+    }
+}
+
+#[test]
+fn on_a_full_node_the_old_generation_leaves_first_after_a_grace() {
+    let mut simulation = round_with_full(&[1], 4);
+    assert_eq!(simulation.held_on("n1"), ["a:1"].into());
+    assert!(left(&simulation).is_empty());
+    let created = simulation.now;
+    while left(&simulation).is_empty() {
+        simulation.now = simulation.plan().wake_at.expect("a time");
+    }
+    assert!(simulation.now <= created + GRACE);
+    assert_eq!(left(&simulation), ["n1"]);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n1"), ["a:1", "b:1"].into());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn it_does_not_while_no_other_node_shows_that_the_images_can_be_pulled() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.room = (0..3).map(|index| (format!("n{index}"), 1)).collect();
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation.pass(GRACE);
+    assert!(left(&simulation).is_empty(), "all are full");
+    let note = &simulation.plan().waiting[0];
+    assert!(note.contains("such as n0 (it runs as many pods as it may)"), "{note}");
+
+    let mut failing = round_with_full(&[1], 4);
+    let new = failing.names()[1].clone();
+    failing.set(&new, Some("n3"), "a:1", State::Failed);
+    failing.pass(GRACE);
+    assert!(left(&failing).is_empty(), "the registry refuses it somewhere");
+    failing.set(&new, None, "a:1", State::Waiting);
+    assert!(left(&failing).is_empty(), "nowhere has it come");
+}
+
+#[test]
+fn full_nodes_are_left_one_at_a_time() {
+    let mut simulation = round_with_full(&[0, 1, 2, 3, 4], 12);
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    assert!(left(&simulation).is_empty(), "n0 is not done");
+    // The room that was made on n0 is taken by somebody else's pod.
+    simulation.room.insert("n0".to_owned(), 0);
+    pass_in_steps(&mut simulation, 300);
+    assert!(simulation.held_on("n0").is_empty());
+    for node in ["n1", "n2", "n3", "n4"] {
+        assert_eq!(simulation.held_on(node), ["a:1"].into(), "{node}");
+    }
+    simulation.room.insert("n0".to_owned(), 1);
+    pass_in_steps(&mut simulation, 60);
+    assert_eq!(simulation.daemon_sets.len(), 1);
+    assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "b:1"].into()));
+}
+
+#[test]
+fn a_node_that_is_not_ready_is_not_left() {
+    let mut simulation = round_with_full(&[1], 4);
+    simulation.nodes[1].ready = false;
+    simulation.pass(GRACE);
+    assert!(left(&simulation).is_empty());
+}
+
+#[test]
+fn an_image_that_the_new_pods_do_not_bring_is_not_given_up_for_room() {
+    let mut simulation = Simulation::settled("groups: [{name: p, images: [a:1, c:1]}]", 4);
+    simulation.room.insert("n1".to_owned(), 1);
+    simulation.edit("groups: [{name: p, images: [a:1]}, {name: q, images: [c:1], nodeSelector: {zone: b}}]");
+    simulation.settle();
+    simulation.pass(GRACE);
+    // Neither of the two new pods that wait on n1 brings both.
+    assert!(left(&simulation).is_empty());
+}
+
+#[test]
+fn the_rest_of_a_narrowed_generation_leaves_too() {
+    let mut simulation = round_with_full(&[1], 8);
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    let plan = simulation.plan();
+    assert_eq!(plan.actions.len(), 1, "not narrowed twice at once: {plan:?}");
+    simulation.settle();
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn what_takes_up_room_and_is_not_needed_there_leaves_without_conditions() {
+    let mut simulation = round_with_full(&[1], 6);
+    let names = simulation.names();
+    // Somebody else's pod ends, and the new generation comes, but then yet another one has no room.
+    simulation.room.insert("n1".to_owned(), 2);
+    for index in [0, 2, 3, 4] {
+        simulation.nodes[index].ready = false;
+        simulation.set(&names[1], Some(&format!("n{index}")), "a:1", State::Waiting);
+    }
+    simulation.place_pods();
+    simulation.pull();
+    simulation.pull();
+    assert_eq!(simulation.daemon_sets.len(), 2);
+    simulation.request("one");
+    simulation.act();
+    simulation.place_pods();
+    simulation.pass(GRACE);
+    assert_eq!(left(&simulation), ["n1"]);
+    let Some(Action::Narrow { name, leaving, .. }) = simulation.plan().actions.into_iter().next() else { panic!() };
+    assert_eq!(
+        (name, leaving),
+        (names[0].clone(), Leaving::NoRoom { nodes: [("n1".to_owned(), Shortage::Pods)].into() })
+    );
+}
+
+#[test]
+fn where_pods_are_refused_nothing_is_taken_away_and_it_is_said() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.pods_refused = true;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    let wake_at = simulation.plan().wake_at.expect("a time");
+    assert!(wake_at <= simulation.now + REFUSED_GRACE);
+    simulation.now = wake_at;
+    let plan = simulation.plan();
+    assert!(plan.actions.is_empty());
+    let [note] = plan.waiting.as_slice() else { panic!("{:?}", plan.waiting) };
+    assert!(note.contains("gets no pod on nodes that it belongs on, such as n0"), "{note}");
+    assert!(note.contains("nothing is taken away"), "{note}");
+    simulation.pods_refused = false;
+    simulation.settle();
+    assert!(simulation.plan().waiting.is_empty());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn refusals_are_known_without_the_right_to_read_nodes_too() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.may_read_nodes = false;
+    simulation.pods_refused = true;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation.pass(REFUSED_GRACE);
+    assert_eq!(simulation.plan().waiting.len(), 1);
+}
+
+#[test]
+fn a_node_that_joins_later_is_not_taken_for_a_refusal() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.pass(REFUSED_GRACE);
+    simulation.nodes.push(super::simulation::node(3));
+    assert!(simulation.plan().waiting.is_empty());
+}
