@@ -11,6 +11,7 @@
 //! - [`plan`]: Config + facts + coverage + now → what to create, repair and delete
 //! - [`coverage`]: pods and nodes → who has what
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
+//! - [`status`]: coverage → what users see of it
 //! - [`command`]: what the user runs
 //!
 //! Nothing is remembered in the process that the cluster does not hold.
@@ -20,3 +21,4 @@ pub mod command;
 pub mod coverage;
 pub mod list;
 pub mod plan;
+pub mod status;

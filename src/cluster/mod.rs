@@ -9,6 +9,7 @@
 //! - [`reconcile`]: decide on what was observed; if there is something to do, look again and do that
 //! - [`picture`]: one list as it is at one time, observed or asked for anew
 //! - [`apply`]: the only writes
+//! - [`look`]: one look at everything, for commands
 //! - [`events`], [`news`]: what the user is told, and in which words
 //! - [`lease`]: which of several controllers may write
 //! - [`readiness`]: whether the controller can do its work, and what keeps it from it
@@ -20,6 +21,7 @@ pub mod controller;
 mod error;
 mod events;
 pub mod lease;
+pub mod look;
 mod news;
 mod observed;
 mod picture;

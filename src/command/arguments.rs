@@ -24,6 +24,11 @@ pub enum Command {
     /// Check a list, without a cluster: the same verdict as the controller's
     #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 there is no list to check.")]
     Validate(ValidateArguments),
+    /// Show what is warm where, and why not
+    #[command(
+        after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 not so or it cannot be read, 2 wrong usage."
+    )]
+    Status(StatusArguments),
     /// Ask the controller to look at a list's tags again
     Refresh(RefreshArguments),
 }
@@ -169,6 +174,29 @@ pub enum VerdictFormat {
     /// A line per problem, for people
     Text,
     /// One object, for programs
+    Json,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// Only this list: the name of its ConfigMap
+    #[arg(long, value_name = "NAME")]
+    pub list: Option<String>,
+    /// How to print the report
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: StatusFormat,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people
+    Table,
+    /// One object, for programs: docs/status.md
     Json,
 }
 

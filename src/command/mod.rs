@@ -4,6 +4,7 @@
 //! - [`run`]: the controller
 //! - [`render`]: list in, manifests out, offline
 //! - [`validate`]: is this list good? offline
+//! - [`status`]: what is warm where, and why not
 //! - [`refresh`]: asks for a refresh of a list
 //! - [`source`]: reading lists from a file
 //! - [`logging`]: how the controller logs
@@ -15,6 +16,7 @@ mod refresh;
 mod render;
 mod run;
 mod source;
+mod status;
 mod validate;
 
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Run(arguments) => block_on(run::run(arguments)),
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
+        Command::Status(arguments) => block_on(status::status(arguments, &mut anstream::stdout().lock())),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
     }
 }

@@ -225,4 +225,4 @@ fn version(pod: &SlimPod) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

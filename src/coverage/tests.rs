@@ -2,7 +2,7 @@
 
 mod recount;
 mod summary;
-mod world;
+pub mod world;
 
 use serde_json::json;
 

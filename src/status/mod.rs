@@ -1,0 +1,62 @@
+//! Coverage → what users see: the same report on a terminal, as JSON and from the controller. Pure.
+//!
+//! - [`report`]: the report, whose JSON is documented in `docs/status.md`
+//! - [`table`]: the report for people
+
+mod report;
+mod table;
+
+use jiff::Timestamp;
+pub use report::{Report, VERSION};
+pub use table::print;
+
+use crate::coverage::{Coverage, Node};
+use crate::list::Config;
+use crate::plan::Generation;
+
+/// All that a report is made from.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The namespace of the lists.
+    pub namespace: String,
+    /// The lists, by name.
+    pub lists: Vec<ListFacts>,
+    /// Who has what.
+    pub coverage: Coverage,
+    /// The cluster's nodes; `None` where they may not be read.
+    pub nodes: Option<Vec<Node>>,
+    /// When all of this was so.
+    pub now: Timestamp,
+}
+
+/// A list and what was made of it.
+#[derive(Clone, Debug)]
+pub struct ListFacts {
+    /// The name of its ConfigMap.
+    pub name: String,
+    /// What the controller says about it.
+    pub state: ListState,
+    /// What is wrong with it, a line each.
+    pub problems: Vec<String>,
+    /// What is in force of it; `None` where nothing ever was.
+    pub config: Option<Config>,
+    /// Its DaemonSets.
+    pub generations: Vec<Generation>,
+}
+
+/// What the controller says about a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ListState {
+    /// It is in force as it stands.
+    Accepted,
+    /// It is not; what was accepted before is in force.
+    Rejected,
+    /// The controller has not looked at it since it was edited.
+    NotJudged,
+    /// There is no such ConfigMap any more.
+    Missing,
+}
+
+#[cfg(test)]
+mod tests;
