@@ -157,7 +157,7 @@ pub enum ManifestFormat {
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArguments {
-    /// The lists: manifests of ConfigMaps, or the text of an images.yaml; - for standard input
+    /// The lists: manifests of ConfigMaps, the text of an images.yaml, or a folder with a file per key; - for standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
     /// How to print the verdict

@@ -1,17 +1,20 @@
 //! Reading lists from a file.
 
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use serde_json::{Map, Value, json};
 
-use crate::list::ListData;
 use crate::list::manifest::{Defaults, File};
+use crate::list::{ListData, flat, yaml};
 
 /// More than any manifest needs; what is longer is not read to its end.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Reads all lists of a file: manifests of ConfigMaps, or the text of an `images.yaml`. `-` is standard input.
+/// Reads all lists of a file: manifests of ConfigMaps, or the text of an `images.yaml`. `-` is standard input; a folder has a file
+/// per key, as a volume of a ConfigMap.
 ///
 /// # Errors
 /// Where the file cannot be read, or holds no list.
@@ -46,15 +49,41 @@ pub fn read(file: &Path, namespace: &str, name: &str) -> anyhow::Result<ListData
 }
 
 fn read_text(file: &Path) -> anyhow::Result<String> {
+    if file.is_dir() {
+        return folder_as_manifest(file);
+    }
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let mut text = String::new();
     let read = if file == Path::new("-") {
         std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
     } else {
-        let opened = std::fs::File::open(file).with_context(|| format!("cannot read {shown}"))?;
+        let opened = fs::File::open(file).with_context(|| format!("cannot read {shown}"))?;
         opened.take(MAX_BYTES).read_to_string(&mut text)
     };
     read.with_context(|| format!("cannot read {shown}"))?;
     ensure!(text.len() < MAX_BYTES as usize, "{shown} has more than {MAX_BYTES} bytes: that is no list");
     Ok(text)
+}
+
+fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
+    let shown = folder.display();
+    let is_key = |key: &str| key == yaml::KEY || flat::KEYS.contains(&key);
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    // In a volume these are links to files in a folder beside them.
+    let files = entries.with_context(|| format!("cannot read {shown}"))?.into_iter().map(|entry| entry.path());
+    let files: Vec<_> = files.filter(|path| path.is_file()).map(|path| (key_of(&path), path)).collect();
+    ensure!(
+        files.iter().any(|(key, _)| is_key(key)),
+        "{shown}: this folder holds no list, which has a file per key, such as {} or {}",
+        yaml::KEY,
+        flat::KEY
+    );
+    let data = files.into_iter().map(|(key, path)| Ok((key, read_text(&path)?.into())));
+    let data: Map<String, Value> = data.collect::<anyhow::Result<_>>()?;
+    let metadata = json!({"name": "images"});
+    Ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}).to_string())
+}
+
+fn key_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

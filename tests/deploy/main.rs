@@ -12,3 +12,4 @@ mod kustomize;
 mod manifests;
 mod openshift;
 mod sequences;
+mod validate;

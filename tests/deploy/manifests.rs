@@ -46,7 +46,8 @@ impl Namespace {
     pub fn create(name: &str) -> Self {
         let cluster = Simulated::running().unwrap();
         let name = format!("deploy-{name}-{}", std::process::id());
-        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let level = "restricted";
+        let labels = json!({"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/warn": level});
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         cluster.apply(&namespace.to_string()).unwrap();
         Self { cluster, name }
@@ -59,14 +60,22 @@ impl Namespace {
 
     /// Has the API server check objects, and their pods as "restricted" asks, without keeping anything.
     pub fn accepts(&self, objects: &[Value]) {
+        // A pod is accepted only where its account is.
+        for account in objects.iter().filter(|object| object["kind"] == "ServiceAccount") {
+            let mut account = account.clone();
+            account["metadata"]["namespace"] = json!(self.name);
+            self.cluster.apply(&account.to_string()).unwrap();
+        }
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         let kubeconfig = self.cluster.kubeconfig();
         let cache = kubeconfig.with_file_name("kubectl-deploy");
         let kubectl = Kubectl::new(&test_bed::programs::build(&["kubectl"]).unwrap(), kubeconfig, cache);
-        let dry_run = ["apply", "--dry-run=server", "--validate=strict", "--namespace", &self.name, "--filename", "-"];
+        let options = ["--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"];
         let mut command = kubectl.command();
         let mut child = command
-            .args(dry_run)
+            .arg("apply")
+            .args(options)
+            .args(["--namespace", &self.name, "--filename", "-"])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
