@@ -7,7 +7,8 @@ use kube_prepull::plan::Platform;
 use serde_json::{Value, json};
 
 use super::helm::{Helm, chart};
-use super::manifests::{Namespace, find, list_data, names};
+use super::manifests::{find, list_data, names};
+use super::namespace::Namespace;
 
 const EVERYTHING: &str = include_str!("values/everything.yaml");
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 use test_bed::programs;
 
 use super::helm::{Helm, checkout};
-use super::manifests::{Namespace, documents, names};
+use super::manifests::{documents, names};
+use super::namespace::Namespace;
 
 const NAMESPACE: &str = "kube-prepull";
 const VALUES: &str = "deploymentName: kube-prepull\nserviceAccount: {name: kube-prepull}\nconfigMap: {managedBy: none}\n\

@@ -7,7 +7,8 @@ use kube_prepull::list::parse;
 use serde_json::{Value, json};
 
 use super::helm::{Helm, checkout};
-use super::manifests::{Namespace, find, list_data};
+use super::manifests::{find, list_data};
+use super::namespace::Namespace;
 
 /// A template and its parameters' defaults.
 struct Template {

@@ -1,70 +1,11 @@
 //! Installing, editing, upgrading, rolling back and uninstalling, with the real helm on the simulated cluster.
 
-use test_bed::wait;
-
-use super::helm::{Helm, RELEASE, checkout};
-use super::manifests::Namespace;
-
-const LIST: &str = "configmap/k8s-image-puller";
-const IMAGES: &str = ".data.IMAGES";
-const CONTROLLER: &str = "deployment/kubernetes-image-puller";
-const IMAGE: &str = ".spec.template.spec.containers[0].image";
-
-struct Sequence {
-    namespace: Namespace,
-    helm: Helm,
-    before: Vec<String>,
-}
-
-impl Sequence {
-    fn begin(name: &str) -> Self {
-        let namespace = Namespace::create(name);
-        let helm = Helm::of_cluster(namespace.cluster.kubeconfig(), &namespace.name);
-        let sequence = Self { helm, before: Vec::new(), namespace };
-        // What every namespace has comes a moment after it.
-        for own in ["serviceaccount/default", "configmap/kube-root-ca.crt"] {
-            sequence.eventually(&format!("{own} to be there"), || !sequence.namespace.get(own, ".kind").is_empty());
-        }
-        let before = sequence.namespace.everything();
-        Self { before, ..sequence }
-    }
-
-    fn eventually(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let patience = std::time::Duration::from_secs(60);
-        wait::until(what, patience, || Ok(holds().then_some(()))).unwrap();
-    }
-
-    fn install(&self, values: &str) -> String {
-        self.helm.with_chart("install", values, &[]).unwrap()
-    }
-
-    fn upgrade(&self, values: &str) -> Result<String, String> {
-        self.helm.with_chart("upgrade", values, &[])
-    }
-
-    fn edit(&self, images: &str) {
-        let patch = serde_json::json!({"data": {"IMAGES": images}}).to_string();
-        self.namespace.kubectl(&["patch", LIST, "--type", "merge", "--patch", &patch]).unwrap();
-    }
-
-    fn images(&self) -> String {
-        self.namespace.get(LIST, IMAGES)
-    }
-
-    /// Uninstalls, and checks that everything is as it was before.
-    fn uninstall(&self) {
-        self.helm.run(&["uninstall", RELEASE, "--wait"]).unwrap();
-        let mut after = Vec::new();
-        self.eventually("nothing to be left", || {
-            after = self.namespace.everything();
-            after == self.before
-        });
-    }
-}
+use super::helm::{RELEASE, checkout};
+use super::release::{CONTROLLER, IMAGE, LIST, Sequence};
 
 #[test]
 fn a_list_that_is_left_to_kubectl_is_touched_by_nothing_but_the_uninstall() {
-    let it = Sequence::begin("edited");
+    let it = Sequence::simulated("edited");
     let notes = it.install("");
     assert!(notes.contains("kubectl edit configmap/k8s-image-puller"), "{notes}");
     it.edit("web=nginx:1");
@@ -81,7 +22,7 @@ fn a_list_that_is_left_to_kubectl_is_touched_by_nothing_but_the_uninstall() {
 
 #[test]
 fn a_list_that_the_release_manages_follows_the_values_and_their_history() {
-    let it = Sequence::begin("managed");
+    let it = Sequence::simulated("managed");
     let notes = it.install("configMap: {images: web=nginx:1}");
     assert!(notes.contains("This release manages the list"), "{notes}");
     it.upgrade("configMap: {images: web=nginx:2}").unwrap();
@@ -93,7 +34,7 @@ fn a_list_that_the_release_manages_follows_the_values_and_their_history() {
 
 #[test]
 fn an_upgrade_overwrites_no_edit_of_a_list_that_the_release_manages_unless_it_is_told_to() {
-    let it = Sequence::begin("conflict");
+    let it = Sequence::simulated("conflict");
     let values = "configMap: {images: web=nginx:1}";
     it.install(values);
     it.edit("web=nginx:2");
@@ -107,7 +48,7 @@ fn an_upgrade_overwrites_no_edit_of_a_list_that_the_release_manages_unless_it_is
 
 #[test]
 fn a_list_changes_hands_without_losing_what_is_on_it() {
-    let it = Sequence::begin("hands");
+    let it = Sequence::simulated("hands");
     it.install("configMap: {images: web=nginx:1}");
     it.edit("web=nginx:2");
     it.upgrade("configMap: {images: web=nginx:1, managedBy: kubectl}").unwrap();
@@ -124,7 +65,7 @@ fn a_list_changes_hands_without_losing_what_is_on_it() {
 
 #[test]
 fn a_list_that_was_there_before_is_neither_changed_nor_deleted() {
-    let it = Sequence::begin("found");
+    let it = Sequence::simulated("found");
     it.namespace.kubectl(&["create", "configmap", "k8s-image-puller", "--from-literal=IMAGES=web=nginx:1"]).unwrap();
     let before = it.namespace.everything();
     let it = Sequence { before, ..it };
@@ -140,7 +81,7 @@ fn a_list_that_was_there_before_is_neither_changed_nor_deleted() {
 
 #[test]
 fn everything_that_can_be_made_goes_with_the_release() {
-    let it = Sequence::begin("all");
+    let it = Sequence::simulated("all");
     // The name of the PriorityClass is that of the namespace, since other tests make one too.
     let name = &it.namespace.name;
     it.install(&include_str!("values/everything.yaml").replace("prepull-test", name));
@@ -159,7 +100,7 @@ fn former_release(it: &Sequence) {
 
 #[test]
 fn a_release_of_kubernetes_image_puller_is_upgraded_in_place() {
-    let it = Sequence::begin("former");
+    let it = Sequence::simulated("former");
     former_release(&it);
     let uid = it.namespace.get(CONTROLLER, ".metadata.uid");
     it.upgrade("configMap: {images: \"web=nginx:1;\"}").unwrap();
@@ -171,7 +112,7 @@ fn a_release_of_kubernetes_image_puller_is_upgraded_in_place() {
 
 #[test]
 fn an_upgrade_in_place_without_images_among_the_values_keeps_the_list() {
-    let it = Sequence::begin("kept");
+    let it = Sequence::simulated("kept");
     former_release(&it);
     it.upgrade("").unwrap();
     assert_eq!(it.images(), "web=nginx:1");

@@ -1,0 +1,100 @@
+//! A namespace of a cluster, and what its API server says to manifests.
+
+use std::any::Any;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use test_bed::{Kubectl, Real, Simulated, programs};
+
+/// A namespace that enforces "restricted" and goes with the value.
+pub struct Namespace {
+    pub name: String,
+    kubeconfig: PathBuf,
+    kubectl: Kubectl,
+    /// The cluster, which nobody else has alone as long as this lives.
+    _cluster: Box<dyn Any>,
+}
+
+impl Namespace {
+    pub fn create(name: &str) -> Self {
+        let cluster = Simulated::running().unwrap();
+        Self::of(cluster.kubeconfig().to_owned(), Box::new(cluster), name)
+    }
+
+    pub fn of_real(cluster: &Real, name: &str) -> Self {
+        Self::of(cluster.kubeconfig().to_owned(), Box::new(cluster.clone()), name)
+    }
+
+    fn of(kubeconfig: PathBuf, cluster: Box<dyn Any>, name: &str) -> Self {
+        let cache = kubeconfig.with_file_name("kubectl-deploy");
+        let kubectl = Kubectl::new(&programs::build(&["kubectl"]).unwrap(), &kubeconfig, cache);
+        let name = format!("deploy-{name}-{}", std::process::id());
+        let labels = json!({
+            "pod-security.kubernetes.io/enforce": "restricted",
+            "pod-security.kubernetes.io/warn": "restricted",
+        });
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        kubectl.apply(&namespace.to_string()).unwrap();
+        Self { name, kubeconfig, kubectl, _cluster: cluster }
+    }
+
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let all = [&["--namespace", &self.name], arguments].concat();
+        self.kubectl.run(all).map_err(|error| format!("{error:#}"))
+    }
+
+    /// Has the API server check objects, and their pods as "restricted" asks, without keeping anything.
+    pub fn accepts(&self, objects: &[Value]) {
+        // A pod is accepted only where its account is.
+        for account in objects.iter().filter(|object| object["kind"] == "ServiceAccount") {
+            let mut account = account.clone();
+            account["metadata"]["namespace"] = json!(self.name);
+            self.kubectl.apply(&account.to_string()).unwrap();
+        }
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        let mut command = self.kubectl.command();
+        command.args(["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"]);
+        command.args(["--namespace", &self.name, "--filename", "-"]).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(list.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{list}");
+        // A workload whose pods would violate "restricted" is accepted with a warning.
+        assert!(!said.contains("Warning"), "{said}\n{list}");
+    }
+
+    /// The text at a JSON path of an object; nothing where there is no object.
+    pub fn get(&self, object: &str, path: &str) -> String {
+        let path = format!("jsonpath={{{path}}}");
+        self.kubectl(&["get", object, "--ignore-not-found", "-o", &path]).unwrap()
+    }
+
+    /// Everything that is in the namespace, of every type, and what the cluster has of the release: kinds and names.
+    pub fn everything(&self) -> Vec<String> {
+        let types = self.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]).unwrap();
+        // Events tell of what was.
+        let types: Vec<_> = types.lines().filter(|name| !name.starts_with("events")).collect();
+        let of_namespace = self.kubectl(&["get", &types.join(","), "--ignore-not-found", "-o", "name"]).unwrap();
+        let of_cluster = ["clusterroles", "clusterrolebindings", "priorityclasses"].map(|kind| {
+            let all = self.kubectl(&["get", kind, "-o", "name"]).unwrap();
+            all.lines().filter(|line| line.contains(&self.name)).map(str::to_owned).collect::<Vec<_>>()
+        });
+        let of_namespace = of_namespace.lines().map(str::to_owned);
+        let mut all: Vec<_> = of_namespace.chain(of_cluster.into_iter().flatten()).collect();
+        all.sort();
+        all
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(self.kubectl.run(["delete", "namespace", &self.name, "--wait=false"]));
+    }
+}
