@@ -155,7 +155,7 @@ impl Drop for Trial {
     }
 }
 
-async fn connect(kubeconfig: &Path) -> Client {
+pub async fn connect(kubeconfig: &Path) -> Client {
     Client::try_from(configuration(kubeconfig).await).unwrap()
 }
 

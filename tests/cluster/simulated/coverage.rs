@@ -1,0 +1,279 @@
+//! Coverage while nodes come, go, and change in the middle of rounds, against a recount of what the API server has.
+//!
+//! The nodes are the test's own: a taint keeps other tests' pods off them, so nobody need be alone on the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Output};
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually, images};
+
+const POOL: &str = "kube-prepull.test/pool";
+/// A taint that the list does not tolerate.
+const OTHER_TAINT: &str = "kube-prepull.test/other";
+
+/// Nodes of a trial, with which they go.
+struct Pool<'t> {
+    trial: &'t Trial,
+    api: Api<Node>,
+}
+
+impl<'t> Pool<'t> {
+    fn of(trial: &'t Trial) -> Self {
+        Self { trial, api: Api::all(trial.client.clone()) }
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("{}-{index:03}", self.trial.namespace)
+    }
+
+    async fn add(&self, indices: std::ops::Range<usize>) {
+        let pool = &self.trial.namespace;
+        futures::future::join_all(indices.map(async |index| {
+            let room = json!({"cpu": "32", "memory": "64Gi", "pods": "110"});
+            let node = json!({
+                "apiVersion": "v1", "kind": "Node",
+                "metadata": {
+                    "name": self.name(index), "annotations": {"kwok.x-k8s.io/node": "fake"},
+                    "labels": {POOL: pool, "kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"},
+                },
+                "spec": {"taints": [{"key": POOL, "value": pool, "effect": "NoSchedule"}]},
+                "status": {"allocatable": room, "capacity": room},
+            });
+            self.api.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+        }))
+        .await;
+    }
+
+    async fn remove(&self, indices: std::ops::Range<usize>) {
+        futures::future::join_all(indices.map(async |index| {
+            self.api.delete(&self.name(index), &DeleteParams::default()).await.unwrap();
+        }))
+        .await;
+    }
+
+    async fn cordon(&self, indices: std::ops::Range<usize>, cordoned: bool) {
+        let patch = json!({"spec": {"unschedulable": cordoned}});
+        self.patch(indices, &patch).await;
+    }
+
+    /// Adds [`OTHER_TAINT`], or takes it away.
+    async fn taint(&self, indices: std::ops::Range<usize>, tainted: bool) {
+        let own = json!({"key": POOL, "value": self.trial.namespace, "effect": "NoSchedule"});
+        let other = json!({"key": OTHER_TAINT, "effect": "NoSchedule"});
+        let taints = if tainted { vec![own, other] } else { vec![own] };
+        self.patch(indices, &json!({"spec": {"taints": taints}})).await;
+    }
+
+    async fn patch(&self, indices: std::ops::Range<usize>, patch: &Value) {
+        futures::future::join_all(indices.map(async |index| {
+            self.api.patch(&self.name(index), &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        }))
+        .await;
+    }
+
+    async fn nodes(&self) -> Vec<Node> {
+        let own = ListParams::default().labels(&format!("{POOL}={}", self.trial.namespace));
+        self.api.list(&own).await.unwrap().items
+    }
+}
+
+impl Drop for Pool<'_> {
+    fn drop(&mut self) {
+        let (kubeconfig, pool) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
+        let deletion = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let nodes = Api::<Node>::all(crate::trial::connect(&kubeconfig).await);
+                let own = ListParams::default().labels(&format!("{POOL}={pool}"));
+                nodes.delete_collection(&DeleteParams::default(), &own).await
+            })
+        });
+        drop(deletion.join());
+    }
+}
+
+/// What became of an image on nodes, as far as simulated kubelets tell it apart.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Recount {
+    warm: usize,
+    tainted: BTreeSet<String>,
+    missing: BTreeSet<String>,
+    /// Waiting, pulling, or not scheduled yet.
+    on_its_way: BTreeSet<String>,
+    aside: usize,
+}
+
+/// What the API server has.
+struct Seen {
+    nodes: Vec<Node>,
+    pods: BTreeMap<String, Vec<Pod>>,
+    /// The newest generation's name and images.
+    newest: Option<(String, Vec<String>)>,
+}
+
+impl Seen {
+    async fn now(pool: &Pool<'_>) -> Self {
+        let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+        for pod in pool.trial.pods().await.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+            pods.entry(made_for(&pod)).or_default().push(pod);
+        }
+        let mut daemon_sets = pool.trial.daemon_sets().await;
+        daemon_sets.sort_by_key(|it| it.annotations()["kube-prepull.io/revision"].parse::<u32>().unwrap());
+        let newest = daemon_sets.last().map(|newest| (newest.name_any(), images(newest)));
+        Self { nodes: pool.nodes().await, pods, newest }
+    }
+
+    /// Counts by hand.
+    fn recount(&self, image: &str) -> Recount {
+        let mut recount = Recount::default();
+        for node in &self.nodes {
+            let (name, spec) = (node.name_any(), node.spec.as_ref().unwrap());
+            let here = self.pods.get(&name).map(Vec::as_slice).unwrap_or_default();
+            let tainted = spec.taints.iter().flatten().any(|taint| taint.key == OTHER_TAINT);
+            if tainted && here.is_empty() {
+                continue;
+            }
+            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let ready = conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True");
+            if node.metadata.deletion_timestamp.is_some() || !ready {
+                recount.aside += 1;
+            } else if here.iter().any(|pod| runs(pod, image) == Some(true)) {
+                recount.warm += 1;
+            } else if spec.unschedulable == Some(true) {
+                recount.aside += 1;
+            } else if tainted {
+                recount.tainted.insert(name);
+            } else if self.misses_the_newest(here, image) {
+                recount.missing.insert(name);
+            } else {
+                recount.on_its_way.insert(name);
+            }
+        }
+        recount
+    }
+
+    fn misses_the_newest(&self, here: &[Pod], image: &str) -> bool {
+        let with_it = self.newest.as_ref().filter(|(_, images)| images.iter().any(|it| it == image));
+        with_it.is_some_and(|(newest, _)| !here.iter().any(|pod| pod.owner_references()[0].name == *newest))
+    }
+}
+
+/// The node that a pod is bound to, or to be bound to.
+fn made_for(pod: &Pod) -> String {
+    let spec = serde_json::to_value(&pod.spec).unwrap();
+    let terms = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0/values/0";
+    let name = spec.pointer("/nodeName").or_else(|| spec.pointer(terms));
+    name.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Whether the image's container runs in the pod; `None` where the pod has none.
+fn runs(pod: &Pod, image: &str) -> Option<bool> {
+    let container = pod.spec.as_ref()?.containers.iter().find(|it| it.image.as_deref() == Some(image))?;
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let state = statuses.filter(|it| it.name == container.name).find_map(|it| it.state.as_ref());
+    Some(state.is_some_and(|state| state.running.is_some()))
+}
+
+fn status(trial: &Trial, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
+        .args(["status", "--namespace", &trial.namespace, "--kubeconfig"])
+        .arg(&trial.kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// What `status` says of each image of the list.
+fn reported(trial: &Trial) -> Vec<Recount> {
+    let output = status(trial, &["-o", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(report["nodesKnown"], true);
+    report["lists"][0]["groups"][0]["images"].as_array().unwrap().iter().map(reported_image).collect()
+}
+
+fn reported_image(image: &Value) -> Recount {
+    let nodes = |states: &[&str]| -> BTreeSet<String> {
+        let behind = image["behind"].as_array().unwrap().iter();
+        let wanted = behind.filter(|it| states.contains(&it["state"].as_str().unwrap()));
+        wanted.flat_map(|it| it["nodes"].as_array().unwrap()).map(|it| it.as_str().unwrap().to_owned()).collect()
+    };
+    let count = |state: &str| usize::try_from(image["nodes"][state].as_u64().unwrap()).unwrap();
+    Recount {
+        warm: count("warm"),
+        tainted: nodes(&["tainted"]),
+        missing: nodes(&["displaced"]),
+        on_its_way: nodes(&["waiting", "pulling", "noRoom"]),
+        aside: count("notReady") + count("cordoned") + count("deleting"),
+    }
+}
+
+/// Asserts that `status` and a recount agree on an instant at which nothing changes.
+async fn agree(pool: &Pool<'_>, images: &[&str]) -> Vec<Recount> {
+    let recount = async || {
+        let seen = Seen::now(pool).await;
+        images.iter().map(|image| seen.recount(image)).collect::<Vec<_>>()
+    };
+    eventually("an instant at which nothing changes", async || {
+        let (before, said, after) = (recount().await, reported(pool.trial), recount().await);
+        (before == after).then(|| assert_eq!(said, before))?;
+        Some(said)
+    })
+    .await
+}
+
+async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
+    eventually(&format!("{nodes} warm nodes"), async || {
+        let said = agree(pool, images).await;
+        said.iter().all(|it| it.warm == nodes && it.missing.is_empty() && it.on_its_way.is_empty()).then_some(())
+    })
+    .await;
+}
+
+fn list(pool: &str, images: &[&str]) -> String {
+    format!(
+        "pullRate: 0\ngroups:\n- name: pool\n  images: [{}]\n  nodeSelector: {{{POOL}: {pool}}}\n  \
+         tolerations: [{{key: {POOL}, operator: Exists}}]\n",
+        images.join(", ")
+    )
+}
+
+#[tokio::test]
+async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() {
+    let trial = trial("coverage").await;
+    let pool = Pool::of(&trial);
+    pool.add(0..150).await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", &list(&trial.namespace, &["nginx:1.27", "redis:7"])).await;
+    trial.judged("tools", "accepted").await;
+    all_warm(&pool, &["nginx:1.27", "redis:7"], 150).await;
+
+    let images = ["nginx:1.28", "redis:7"];
+    trial.write_list("tools", &list(&trial.namespace, &images)).await;
+    trial.judged("tools", "accepted").await;
+    agree(&pool, &images).await;
+    pool.add(150..200).await;
+    agree(&pool, &images).await;
+    pool.taint(0..20, true).await;
+    agree(&pool, &images).await;
+    pool.cordon(20..40, true).await;
+    agree(&pool, &images).await;
+    pool.remove(40..60).await;
+    agree(&pool, &images).await;
+    trial.write_list("tools", &list(&trial.namespace, &["nginx:1.29", "redis:7"])).await;
+    trial.judged("tools", "accepted").await;
+    let images = ["nginx:1.29", "redis:7"];
+    pool.taint(0..20, false).await;
+    agree(&pool, &images).await;
+    pool.cordon(20..40, false).await;
+    agree(&pool, &images).await;
+    all_warm(&pool, &images, 180).await;
+    eventually("everything to be warm", async || (status(&trial, &[]).status.code() == Some(0)).then_some(())).await;
+}
