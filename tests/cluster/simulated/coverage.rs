@@ -3,6 +3,7 @@
 //! The nodes are the test's own: a taint keeps other tests' pods off them, so nobody need be alone on the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -11,6 +12,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::trial;
+use super::trouble::{as_limited, grant, rights};
 use crate::controller::Controller;
 use crate::trial::{Trial, eventually, images};
 
@@ -181,18 +183,20 @@ fn runs(pod: &Pod, image: &str) -> Option<bool> {
     Some(state.is_some_and(|state| state.running.is_some()))
 }
 
-fn status(trial: &Trial, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
-        .args(["status", "--namespace", &trial.namespace, "--kubeconfig"])
-        .arg(&trial.kubeconfig)
-        .args(arguments)
-        .output()
-        .unwrap()
+async fn status(trial: &Trial, arguments: &[&str]) -> Output {
+    status_through(trial, &trial.kubeconfig, arguments).await
+}
+
+/// Does not keep the test's own thread, on which a proxy may run.
+async fn status_through(trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+    command.args(["status", "--namespace", &trial.namespace, "--kubeconfig"]).arg(kubeconfig).args(arguments);
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
 }
 
 /// What `status` says of each image of the list.
-fn reported(trial: &Trial) -> Vec<Recount> {
-    let output = status(trial, &["-o", "json"]);
+async fn reported(trial: &Trial) -> Vec<Recount> {
+    let output = status(trial, &["-o", "json"]).await;
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(report["nodesKnown"], true);
@@ -222,7 +226,7 @@ async fn agree(pool: &Pool<'_>, images: &[&str]) -> Vec<Recount> {
         images.iter().map(|image| seen.recount(image)).collect::<Vec<_>>()
     };
     eventually("an instant at which nothing changes", async || {
-        let (before, said, after) = (recount().await, reported(pool.trial), recount().await);
+        let (before, said, after) = (recount().await, reported(pool.trial).await, recount().await);
         (before == after).then(|| assert_eq!(said, before))?;
         Some(said)
     })
@@ -275,5 +279,45 @@ async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() 
     pool.cordon(20..40, false).await;
     agree(&pool, &images).await;
     all_warm(&pool, &images, 180).await;
-    eventually("everything to be warm", async || (status(&trial, &[]).status.code() == Some(0)).then_some(())).await;
+    eventually("everything to be warm", async || (status(&trial, &[]).await.status.code() == Some(0)).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_read_nodes_status_goes_by_pods_and_other_rights_are_named() {
+    let trial = trial("statusrights").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let all = eventually("a warm list", async || {
+        let output = status(&trial, &["-o", "json"]).await;
+        (output.status.code() == Some(0)).then(|| serde_json::from_slice::<Value>(&output.stdout).unwrap())
+    })
+    .await;
+    let proxy = as_limited(&trial, &rights()).await;
+    let by_pods = status_through(&trial, &proxy.kubeconfig, &["-o", "json"]).await;
+    let by_pods: Value = serde_json::from_slice(&by_pods.stdout).unwrap();
+    assert_eq!((&all["nodesKnown"], &by_pods["nodesKnown"]), (&json!(true), &json!(false)));
+    let nodes = |report: &Value| report["lists"][0]["groups"][0]["images"][0]["nodes"].clone();
+    assert_eq!(nodes(&by_pods), nodes(&all));
+
+    let mut less = rights();
+    less.retain(|right| right["resources"] != json!(["pods"]) && right["resources"] != json!(["configmaps"]));
+    grant(&trial, &less).await;
+    let refused = eventually("the rights to be gone", async || {
+        let output = status_through(&trial, &proxy.kubeconfig, &[]).await;
+        (output.status.code() == Some(1)).then(|| String::from_utf8(output.stderr).unwrap())
+    })
+    .await;
+    for words in ["cannot list resource \"pods\"", "cannot list resource \"configmaps\"", "grant this user the right"] {
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_there_is_told() {
+    let trial = trial("statusnone").await;
+    let output = status(&trial, &["--list", "nothing"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("there is no image list nothing in the namespace"), "{message}");
 }

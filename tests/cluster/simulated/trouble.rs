@@ -41,7 +41,7 @@ pub async fn as_limited(trial: &Trial, rights: &[Value]) -> Proxy {
     Proxy::start(trial.client_as(&user).await).await
 }
 
-async fn grant(trial: &Trial, rights: &[Value]) {
+pub async fn grant(trial: &Trial, rights: &[Value]) {
     let mut role: Role = trial.api().get("limited").await.unwrap();
     role.rules = Some(serde_json::from_value(json!(rights)).unwrap());
     trial.api().replace("limited", &PostParams::default(), &role).await.unwrap();
