@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use std::fmt::Debug;
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::plan::history::Revision;
+use crate::plan::probe::Looks;
 use crate::plan::reach::{Reach, narrowing_patch};
 use crate::plan::{Action, labels};
 
@@ -23,6 +24,7 @@ pub struct Applier {
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
+    pods: Api<Pod>,
 }
 
 impl Applier {
@@ -33,6 +35,7 @@ impl Applier {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
+            pods: Api::namespaced(client.clone(), namespace),
         }
     }
 
@@ -89,7 +92,29 @@ impl Applier {
             Action::Repair { daemon_set } => self.repair(daemon_set).await,
             Action::Narrow { name, uid, reach, .. } => self.narrow(name, uid, reach).await,
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
+            Action::Probe { pod } => self.probe(pod).await,
+            Action::EndProbe { name, uid } => delete(&self.pods, "delete the probe", name, uid).await,
+            Action::Note { daemon_set, uid, looks } => self.note_looks(daemon_set, uid, looks).await,
+            Action::Tell(_) => Ok(()),
         }
+    }
+
+    /// The same look at the same place has the same name: one that is there already is as good.
+    async fn probe(&self, pod: &Pod) -> Result<(), Error> {
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match self.pods.create(&parameters, pod).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) => Err(Error::new(format!("create the probe {}", pod.name_any()), error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    async fn note_looks(&self, daemon_set: &str, uid: &str, looks: &Looks) -> Result<(), Error> {
+        let note = json!({"metadata": {"uid": uid, "annotations": {labels::LOOKS: looks.to_text()}}});
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.daemon_sets.patch_metadata(daemon_set, &parameters, &Patch::Merge(note)).await;
+        let action = || format!("note what was found of tags on the DaemonSet {daemon_set}");
+        patched.map(drop).map_err(|error| Error::new(action(), error))
     }
 
     /// A DaemonSet of that name that is not ours is never touched.

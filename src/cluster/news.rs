@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use super::Error;
 use super::events::News;
 use crate::list::Parsed;
-use crate::plan::{Action, Ending, Leaving, Reach, history, labels};
+use crate::plan::{Action, Ending, Finding, Leaving, Reach, history, labels};
 
 /// A list was accepted or rejected: the first three problems; the rest stands on the list.
 pub fn verdict(parsed: &Parsed) -> News {
@@ -34,9 +34,9 @@ pub fn verdict(parsed: &Parsed) -> News {
     }
 }
 
-/// A DaemonSet was written.
-pub fn done(action: &Action) -> News {
-    match action {
+/// An action was carried out, and is worth telling.
+pub fn done(action: &Action) -> Option<News> {
+    Some(match action {
         Action::Create { daemon_set, cause } => {
             let name = daemon_set.name_any();
             let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
@@ -50,6 +50,16 @@ pub fn done(action: &Action) -> News {
         }
         Action::Narrow { name, reach, leaving, .. } => narrowed(name, reach, leaving).about(name),
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
+        Action::Tell(finding) => found_by_look(finding),
+        Action::Probe { .. } | Action::EndProbe { .. } | Action::Note { .. } => return None,
+    })
+}
+
+fn found_by_look(finding: &Finding) -> News {
+    match finding {
+        Finding::Moved(note) => News::normal("TagsMoved", "Probe", note.clone()),
+        Finding::Deferred(note) => News::warning("RefreshDeferred", "Probe", note.clone()),
+        Finding::Recovered(note) => News::normal("RefreshRecovered", "Probe", note.clone()),
     }
 }
 

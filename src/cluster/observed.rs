@@ -11,6 +11,7 @@ use kube::runtime::reflector::Store;
 
 use crate::coverage::{Coverage, Node, SlimNode};
 use crate::plan::history::Revision;
+use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::{Generation, labels};
 
 /// What the watches have seen, each on its own schedule: it may be a moment old.
@@ -24,6 +25,8 @@ pub struct Observed {
     pub daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
     /// The nodes, if the controller may read them.
     pub nodes: Option<ObservedNodes>,
+    /// The probes of all lists.
+    pub probes: Store<SlimProbe>,
     /// Who has what.
     pub coverage: SharedCoverage,
 }
@@ -80,6 +83,12 @@ impl Observed {
         };
         let daemon_sets = self.daemon_sets.state_filter(of_list);
         daemon_sets.iter().filter_map(|daemon_set| Generation::from_metadata(&daemon_set.metadata)).collect()
+    }
+
+    /// The probes of a list.
+    pub fn probes(&self, list: &str) -> Vec<Probe> {
+        let of_list = |pod: &SlimProbe| pod.labels().get(labels::LIST).is_some_and(|it| it == list);
+        self.probes.state_filter(of_list).iter().filter_map(|pod| Probe::from_pod(pod)).collect()
     }
 
     /// The nodes, if the controller may read them.

@@ -10,8 +10,10 @@ use kube::{Api, Client, ResourceExt};
 
 use super::Error;
 use super::observed::Observed;
+use super::watch::pod_resource;
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::plan::history::{self, Revision};
+use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::{Generation, labels};
 
 /// A list with everything that is kept or was made of it.
@@ -25,6 +27,8 @@ pub struct Picture {
     pub revisions: Vec<Revision>,
     /// Its DaemonSets.
     pub generations: Vec<Generation>,
+    /// Its probes.
+    pub probes: Vec<Probe>,
     /// What is in force of each other list.
     pub others: Vec<Revision>,
 }
@@ -40,6 +44,7 @@ impl Picture {
             name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
             config_map,
             generations: observed.generations(label),
+            probes: observed.probes(label),
             revisions,
             others,
         }
@@ -57,7 +62,7 @@ impl Picture {
 
     /// Whether there is anything of it at all.
     pub fn is_empty(&self) -> bool {
-        self.config_map.is_none() && self.revisions.is_empty() && self.generations.is_empty()
+        self.config_map.is_none() && self.revisions.is_empty() && self.generations.is_empty() && self.probes.is_empty()
     }
 }
 
@@ -67,6 +72,7 @@ pub struct Reader {
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
+    probes: Api<SlimProbe>,
     named: Vec<String>,
 }
 
@@ -77,6 +83,7 @@ impl Reader {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
+            probes: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             named: named.to_vec(),
         }
     }
@@ -94,11 +101,15 @@ impl Reader {
         let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
         let daemon_sets = self.daemon_sets.list_metadata(&of_list).await;
         let daemon_sets = daemon_sets.map_err(|error| Error::new("list the DaemonSets", error))?;
+        let probes_of_list = of_list.clone().labels(&format!("{}={label},{}", labels::LIST, labels::PROBE));
+        let probes = self.probes.list(&probes_of_list).await;
+        let probes = probes.map_err(|error| Error::new("list the probes", error))?;
         Ok(Picture {
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
             revisions,
             others,
+            probes: probes.items.iter().filter_map(Probe::from_pod).collect(),
             generations: daemon_sets.items.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
         })
     }

@@ -6,7 +6,7 @@
 //! ```
 //! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old news.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ use super::{Error, Installation, news};
 use crate::list::{self, Config, ListData, Parsed};
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
-use crate::plan::{AcceptedList, Action, Ending, Facts, Generation, Plan, Settings, Verdict, labels, plan};
+use crate::plan::{AcceptedList, Action, Ending, Facts, Generation, Plan, Settings, Verdict, labels, plan, probe};
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
@@ -135,7 +135,7 @@ impl Reconciler {
         let plan = match in_force.as_ref().and_then(|list| list.parsed.config.as_ref()) {
             Some(config) => self.plan(label, config, seen, memory, now),
             None if ruling.in_force == InForce::Gone => let_go(seen),
-            None => Plan::default(),
+            None => Plan { actions: probe::left_over(&seen.probes, &BTreeSet::new()), ..Plan::default() },
         };
         let unsaid = |config_map, list: &Arc<ParsedList>| !list.verdict.stands_on(config_map);
         let judge = seen.config_map.as_ref().zip(written.as_ref()).is_some_and(|(it, list)| unsaid(&it.metadata, list));
@@ -151,6 +151,7 @@ impl Reconciler {
             edited_at: memory.edited_at,
             refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
             generations: &seen.generations,
+            probes: &seen.probes,
             coverage: &coverage,
             nodes: nodes.as_deref(),
             settings: &self.settings,
@@ -173,8 +174,8 @@ impl Reconciler {
         let mut outcomes = vec![self.judge(seen, decision).await];
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
-            if outcome.is_ok() {
-                self.teller.tell(&list, news::done(action)).await;
+            if let (Ok(()), Some(news)) = (&outcome, news::done(action)) {
+                self.teller.tell(&list, news).await;
             }
             outcomes.push(self.tell_failure(&list, outcome).await);
         }
@@ -270,7 +271,8 @@ fn let_go(seen: &Picture) -> Plan {
     let live = seen.generations.iter().filter(|generation| !generation.deleting);
     let delete =
         |it: &Generation| Action::Delete { name: it.name.clone(), uid: it.uid.clone(), ending: Ending::ListGone };
-    Plan { actions: live.map(delete).collect(), ..Plan::default() }
+    let probes = probe::left_over(&seen.probes, &BTreeSet::new());
+    Plan { actions: live.map(delete).chain(probes).collect(), ..Plan::default() }
 }
 
 /// The list with the problem, if there is one, that another list has its name.

@@ -23,6 +23,7 @@ use super::surroundings::Installation;
 use crate::coverage::{Coverage, Node, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::labels;
+use crate::plan::probe::SlimProbe;
 
 /// The one watch that the controller can do without.
 const NODES: &str = "nodes";
@@ -59,11 +60,16 @@ pub fn start(
         revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
         daemon_sets: watches.daemon_sets(Api::namespaced(client.clone(), namespace), ours.clone()),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()), node_resource())),
+        probes: watches.probes(
+            Api::namespaced_with(client.clone(), namespace, &pod_resource()),
+            watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE)),
+        ),
         coverage: watches.pods(Api::namespaced_with(client.clone(), namespace, &pod_resource()), ours),
     }
 }
 
-fn pod_resource() -> ApiResource {
+/// Pods, for types that decode only a part of them.
+pub fn pod_resource() -> ApiResource {
     ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
 }
 
@@ -153,6 +159,14 @@ impl Watches<'_> {
             of(event, |pod: &SlimPod| list_of(&pod.metadata))
         });
         shared
+    }
+
+    fn probes(&mut self, api: Api<SlimProbe>, config: watcher::Config) -> Store<SlimProbe> {
+        let writer = Writer::new(pod_resource());
+        let store = writer.as_reader();
+        let stream = reflector(writer, watcher(api, config));
+        self.follow("probes", stream, |event| of(event, |pod: &SlimProbe| list_of(&pod.metadata)));
+        store
     }
 
     /// Follows one watch for ever. Errors are told once until the watch works again, and tried again with a backoff.

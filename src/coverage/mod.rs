@@ -28,12 +28,12 @@ use jiff::Timestamp;
 
 use k8s_openapi::api::core::v1::Toleration;
 pub use node::{Node, SlimNode};
-pub use pod::{Hold, ImageState, SlimPod};
+pub use pod::{Hold, ImageState, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
 pub use room::{NoRoom, Shortage};
 use thrash::Evictions;
 pub use thrash::Thrash;
-use words::Texts;
+pub use words::Texts;
 
 use crate::plan::labels;
 

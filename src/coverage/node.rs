@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 use kube::core::Object;
 use serde::Deserialize;
@@ -45,6 +46,8 @@ pub struct NodeCondition {
 pub struct Node {
     /// Its name.
     pub name: String,
+    /// When it joined.
+    pub created: Option<Timestamp>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its taints.
@@ -62,6 +65,7 @@ impl From<&SlimNode> for Node {
         let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
+            created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
             labels: node.metadata.labels.clone().unwrap_or_default(),
             taints: node.spec.taints.clone(),
             ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
@@ -96,6 +100,17 @@ impl Node {
                 .taints
                 .iter()
                 .all(|taint| tolerated_by_default(taint) || placement.tolerations.iter().any(|t| tolerates(t, taint)))
+    }
+
+    /// Whether a scheduler would put a group's pod here now that no DaemonSet made: such a pod is spared no taint.
+    pub fn schedules(&self, placement: &Placement) -> bool {
+        self.ready
+            && !self.unschedulable
+            && !self.deleting
+            && self.takes(placement)
+            && self.taints.iter().all(|taint| {
+                taint.effect == "PreferNoSchedule" || placement.tolerations.iter().any(|t| tolerates(t, taint))
+            })
     }
 
     /// Whether a group still wants what a pod with these tolerations has on this node. A taint that the pod itself does not

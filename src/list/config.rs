@@ -143,8 +143,10 @@ pub struct Refresh {
 /// What a due refresh does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshMode {
-    /// A round at every tick.
+    /// A probe asks what the tags are now; a round follows only where one has moved.
     #[default]
+    OnChange,
+    /// A round at every tick.
     Always,
     /// The DaemonSets are deleted and made anew, with a gap in which nothing is held.
     Recreate,

@@ -25,7 +25,7 @@ pub struct Written {
 }
 
 /// The names of the modes.
-pub const MODES: [&str; 2] = ["Always", "Recreate"];
+pub const MODES: [&str; 3] = ["OnChange", "Always", "Recreate"];
 
 /// Turns it into a [`Refresh`].
 pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
@@ -60,17 +60,9 @@ pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
 
 fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode {
     match mode {
+        "OnChange" => RefreshMode::OnChange,
         "Always" => RefreshMode::Always,
         "Recreate" => RefreshMode::Recreate,
-        "OnChange" => {
-            problems.error(
-                place.clone(),
-                Code::InvalidValue,
-                "this version of kube-prepull does not know the mode \"OnChange\" yet",
-                "write Always, or leave the mode out",
-            );
-            RefreshMode::default()
-        }
         _ => {
             problems.error(
                 place.clone(),

@@ -106,6 +106,7 @@ mod tests {
             deleting: false,
             altered: false,
             record: None,
+            looks: Default::default(),
             images: BTreeMap::new(),
             reach: super::super::reach::Reach::Everywhere,
         }

@@ -130,7 +130,8 @@ fn annotations(config: &Config, group: &Group, record: &Record) -> BTreeMap<Stri
     annotations
 }
 
-fn template(
+/// The template of pods with these labels, which may stand for nothing else in the list.
+pub(super) fn template(
     selector: BTreeMap<String, String>,
     group: &Group,
     record: &Record,
@@ -284,6 +285,7 @@ fn some_unless_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
 
-fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+/// A map of these texts.
+pub(super) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

@@ -8,6 +8,7 @@ use kube::core::ObjectMeta;
 
 use super::hash::short_hash;
 use super::labels;
+use super::probe::Looks;
 use super::reach::Reach;
 use crate::list::config::{Group, Image};
 
@@ -32,6 +33,8 @@ pub struct Generation {
     pub altered: bool,
     /// How it was made; `None` where its annotations do not say so (any more).
     pub record: Option<Record>,
+    /// What the looks at its tags have come to.
+    pub looks: Looks,
     /// What its containers hold, by their names, as the list spelled it when it was made.
     pub images: BTreeMap<String, String>,
     /// Which nodes it is still on.
@@ -77,6 +80,7 @@ impl Generation {
             deleting: metadata.deletion_timestamp.is_some(),
             altered: metadata.generation != ours,
             record,
+            looks: annotation(metadata, labels::LOOKS).map(Looks::from_text).unwrap_or_default(),
             images: annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default(),
             reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
         })
@@ -90,6 +94,14 @@ impl Generation {
     /// Whether it was made with that image in that container.
     pub fn holds(&self, image: &Image) -> bool {
         self.images.get(image.name.as_str()).is_some_and(|spelled| spelled == image.reference.as_str())
+    }
+
+    /// Whether it answers this request for a refresh: by a look at its tags, or because it was made for it.
+    pub fn answers(&self, request: &str) -> bool {
+        match &self.looks.request {
+            Some(_) => self.looks.answer(request),
+            None => self.record.as_ref().and_then(|it| it.refresh_request.as_deref()) == Some(request),
+        }
     }
 
     /// Its number, 0 where it is not known.

@@ -9,10 +9,15 @@ pub const HASH_LENGTH: usize = 10;
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
+/// 64 bits of SHA-256.
+pub fn number(bytes: &[u8]) -> u64 {
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Some 47 bits of SHA-256, in letters that every Kubernetes name may hold.
 pub fn short_hash(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let mut rest = digest.iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    let mut rest = number(bytes);
     let mut hash = String::with_capacity(HASH_LENGTH);
     for _ in 0..HASH_LENGTH {
         hash.push(char::from(ALPHABET[(rest % ALPHABET.len() as u64) as usize]));

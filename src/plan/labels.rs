@@ -43,6 +43,13 @@ pub const REACH: &str = "kube-prepull.io/reach";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
+/// On a generation: what the looks at its tags have come to, as JSON ([`super::probe::Looks`]).
+pub const LOOKS: &str = "kube-prepull.io/looks";
+/// On a probe: which look at the tags it belongs to.
+pub const PROBE: &str = "kube-prepull.io/probe";
+/// On a probe: the architecture of its node; empty where that is not known.
+pub const PROBE_ARCHITECTURE: &str = "kube-prepull.io/probe-architecture";
+
 /// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened
 /// holds a `_`, which no name may hold, so it is never another list's name.
 pub fn list_value(name: &str) -> String {

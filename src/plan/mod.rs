@@ -2,6 +2,7 @@
 //!
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`refresh`]: when a refresh is due
+//! - [`probe`]: one pod that asks what the tags are now, and whether its answer begins a round
 //! - [`retiring`]: whether an older generation is still needed anywhere
 //! - [`standing`]: which of a list's generations retire
 //! - [`room`]: nodes that have no room for two generations
@@ -22,6 +23,7 @@ mod hash;
 pub mod history;
 pub mod labels;
 mod narrowing;
+pub mod probe;
 pub mod reach;
 mod refresh;
 pub(crate) mod retiring;
@@ -34,7 +36,7 @@ pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};
 pub use generation::{Generation, Record};
 pub use hash::{HASH_LENGTH, short_hash};
 pub use reach::Reach;
-pub use rounds::{Action, Cause, Ending, Facts, Leaving, Plan, plan};
+pub use rounds::{Action, Cause, Ending, Facts, Finding, Leaving, Plan, plan};
 pub use verdict::Verdict;
 
 #[cfg(test)]

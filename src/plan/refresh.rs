@@ -1,7 +1,7 @@
 //! When a group's refresh is due.
 //!
 //! Nothing is remembered: a refresh counts from the last round of the group, whatever began that (a new list, an edit, a
-//! request, a refresh), and the last round is what the group's newest generation says of itself. So a tick that nobody
+//! request, a refresh), or from the last look at its tags, and both are what the group's newest generation says of itself. So a tick that nobody
 //! saw is made up once, since what is made for it is the last round from then on; a restart of the controller changes
 //! nothing; and a change of the schedule counts from the last round too, so it begins one at once only where that was too
 //! long ago by the new schedule.
@@ -15,7 +15,7 @@ use super::generation::Generation;
 use crate::list::schedule::Schedule;
 
 /// The most that clocks differ of machines that are kept in time: a date that is less in the future is taken for one.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a group's refresh is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
         Err(until) if until.duration_since(now) <= CLOCK_SKEW => return Some(NextRefresh::At(until)),
         Err(until) => return Some(NextRefresh::UnknownUntil(until)),
     };
-    Some(match schedule.next_after(last) {
+    let looked = newest.looks.last.filter(|looked| *looked <= now);
+    Some(match schedule.next_after(looked.map_or(last, |looked| looked.max(last))) {
         None => NextRefresh::Never,
         Some(due) => match due.max(all_turns_have_come(last, record.spread_seconds)) {
             due if due <= now => NextRefresh::Due,
@@ -57,7 +58,7 @@ fn last_round(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> R
 }
 
 /// A refresh before the last node's turn would keep that node waiting again and again.
-fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
+pub(super) fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
     let spread = SignedDuration::from_secs(spread_seconds.try_into().unwrap_or(i64::MAX));
     last.checked_add(spread).unwrap_or(Timestamp::MAX)
 }

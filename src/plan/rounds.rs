@@ -1,14 +1,17 @@
 //! Which generations there should be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
+use super::labels;
 use super::narrowing;
+use super::probe::{self, Looks, Moved, Probe};
 use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh};
 use super::room;
@@ -38,6 +41,8 @@ pub struct Facts<'a> {
     pub refresh_request: Option<&'a str>,
     /// The list's DaemonSets.
     pub generations: &'a [Generation],
+    /// The list's probes.
+    pub probes: &'a [Probe],
     /// Who has what.
     pub coverage: &'a Coverage,
     /// The cluster's nodes; `None` where the controller may not read them.
@@ -57,10 +62,13 @@ pub struct Plan {
     pub waiting: Vec<String>,
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
+    /// The uids of the probes that are waited for; all others are to go.
+    pub probes: BTreeSet<String>,
 }
 
 impl Plan {
-    fn wake_up_at(&mut self, time: Timestamp) {
+    /// Looks again at that time, or before.
+    pub(super) fn wake_up_at(&mut self, time: Timestamp) {
         self.wake_at = self.wake_at.into_iter().chain([time]).min();
     }
 }
@@ -100,6 +108,40 @@ pub enum Action {
         /// Why.
         ending: Ending,
     },
+    /// Ask what the tags are now.
+    Probe {
+        /// The pod that does.
+        pod: Box<Pod>,
+    },
+    /// Delete a probe.
+    EndProbe {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Note on a generation what the looks at its tags have come to.
+    Note {
+        /// The name of its DaemonSet.
+        daemon_set: String,
+        /// The uid of its DaemonSet.
+        uid: String,
+        /// What they have come to.
+        looks: Box<Looks>,
+    },
+    /// Tell what a look found.
+    Tell(Finding),
+}
+
+/// What a look at the tags found, in words for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Tags stand for something else now.
+    Moved(String),
+    /// Images could not be looked at.
+    Deferred(String),
+    /// They can be again.
+    Recovered(String),
 }
 
 /// Why a generation leaves nodes while it stays on others.
@@ -141,18 +183,25 @@ pub enum Cause {
     Requested,
     /// The schedule says so.
     Due,
+    /// A look found that tags have moved.
+    Moved {
+        /// Of how many images.
+        images: usize,
+    },
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "there is none",
-            Self::Unknown => "its DaemonSet no longer says how it was made",
-            Self::Narrowed => "its newest DaemonSet is on some of its nodes only",
-            Self::Edited => "its images or nodes were edited",
-            Self::Requested => "a refresh was asked for",
-            Self::Due => "a refresh is due",
-        })
+        match self {
+            Self::Missing => f.write_str("there is none"),
+            Self::Unknown => f.write_str("its DaemonSet no longer says how it was made"),
+            Self::Narrowed => f.write_str("its newest DaemonSet is on some of its nodes only"),
+            Self::Edited => f.write_str("its images or nodes were edited"),
+            Self::Requested => f.write_str("a refresh was asked for"),
+            Self::Due => f.write_str("a refresh is due"),
+            Self::Moved { images: 1 } => f.write_str("the registry has another image for 1 of its tags"),
+            Self::Moved { images } => write!(f, "the registry has another image for {images} of its tags"),
+        }
     }
 }
 
@@ -167,6 +216,7 @@ pub fn plan(facts: &Facts) -> Plan {
     for group in &facts.list.config.groups {
         plan_group(facts, group, &standing, &mut plan);
     }
+    plan.actions.extend(probe::left_over(facts.probes, &plan.probes));
     plan
 }
 
@@ -198,11 +248,20 @@ fn plan_room(facts: &Facts, standing: &Standing, plan: &mut Plan) {
 
 fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan) {
     let newest = standing.newest_of(group);
+    let mut moved = None;
     let cause = match newest {
         None => Some(Cause::Missing),
-        Some(newest) => outdated(facts, group, newest).or_else(|| due(facts, group, newest, plan)),
+        Some(newest) => outdated(facts, group, newest).or_else(|| match facts.list.config.refresh.mode {
+            RefreshMode::OnChange => {
+                moved = probe::look(facts, group, newest, blocked(group, "refresh", standing), plan);
+                moved.as_ref().map(|moved| Cause::Moved { images: moved.images })
+            }
+            RefreshMode::Always | RefreshMode::Recreate => {
+                requested(facts, newest).or_else(|| due(facts, group, newest, plan))
+            }
+        }),
     };
-    let begun = cause.is_some_and(|cause| begin(facts, group, cause, standing, plan));
+    let begun = cause.is_some_and(|cause| begin(facts, group, cause, moved, standing, plan));
     if let (false, Some(newest)) = (begun, newest) {
         plan.actions.extend(repair(facts, group, newest));
     }
@@ -214,10 +273,11 @@ fn outdated(facts: &Facts, group: &Group, newest: &Generation) -> Option<Cause> 
     if !made_from(facts, group, newest, record) {
         return Some(Cause::Edited);
     }
-    if newest.reach != Reach::Everywhere {
-        return Some(Cause::Narrowed);
-    }
-    facts.refresh_request.filter(|request| record.refresh_request.as_deref() != Some(request)).map(|_| Cause::Requested)
+    (newest.reach != Reach::Everywhere).then_some(Cause::Narrowed)
+}
+
+fn requested(facts: &Facts, newest: &Generation) -> Option<Cause> {
+    facts.refresh_request.filter(|request| !newest.answers(request)).map(|_| Cause::Requested)
 }
 
 fn made_from(facts: &Facts, group: &Group, generation: &Generation, record: &Record) -> bool {
@@ -225,24 +285,53 @@ fn made_from(facts: &Facts, group: &Group, generation: &Generation, record: &Rec
 }
 
 fn due(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<Cause> {
-    match next_refresh(&facts.list.config.refresh.schedule, newest, facts.now)? {
-        NextRefresh::Due => return Some(Cause::Due),
-        NextRefresh::At(time) => plan.wake_up_at(time),
-        NextRefresh::UnknownUntil(time) => {
+    match next_refresh(&facts.list.config.refresh.schedule, newest, facts.now) {
+        Some(NextRefresh::Due) => Some(Cause::Due),
+        later => {
+            wait_for(later, group, plan);
+            None
+        }
+    }
+}
+
+/// Wakes up when the next refresh is due, and says where that is not known.
+pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan) {
+    match next {
+        Some(NextRefresh::At(time)) => plan.wake_up_at(time),
+        Some(NextRefresh::UnknownUntil(time)) => {
             plan.waiting.push(format!(
                 "group {}: its last round is dated {time}, in the future, so no refresh is due before; a request begins one",
                 group.name
             ));
             plan.wake_up_at(time);
         }
-        NextRefresh::Never => {}
+        Some(NextRefresh::Due | NextRefresh::Never) | None => {}
     }
-    None
+}
+
+/// Why a group can begin no round now: too many of its generations are still moving.
+fn blocked(group: &Group, what: &str, standing: &Standing) -> Option<String> {
+    let moving = standing.moving(group);
+    if moving < MAX_GENERATIONS {
+        return None;
+    }
+    let held_up = match standing.out_of_reach(group) {
+        nodes if nodes.is_empty() => String::new(),
+        nodes => format!("; some stay for nodes that are not ready or keep new pods away: {}", some_of(&nodes)),
+    };
+    Some(format!("group {}: {moving} generations are still moving, so the newest {what} waits{held_up}", group.name))
 }
 
 /// Begins a round if nothing stands against it, and says whether it did.
-fn begin(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: &mut Plan) -> bool {
-    let refreshes = matches!(cause, Cause::Requested | Cause::Due);
+fn begin(
+    facts: &Facts,
+    group: &Group,
+    cause: Cause,
+    moved: Option<Moved>,
+    standing: &Standing,
+    plan: &mut Plan,
+) -> bool {
+    let refreshes = matches!(cause, Cause::Requested | Cause::Due | Cause::Moved { .. });
     // What an edit brings about settles: images and nodes, a group that is new, an interval that is over by now.
     if let (Cause::Missing | Cause::Edited | Cause::Due, Some(settled_at)) = (cause, settles_at(facts)) {
         plan.wake_up_at(settled_at);
@@ -252,19 +341,13 @@ fn begin(facts: &Facts, group: &Group, cause: Cause, standing: &Standing, plan: 
         plan.actions.extend(standing.needed_of(group).map(|it| delete(it, Ending::MadeAnew(cause))));
         return true;
     }
-    let moving = standing.moving(group);
-    if moving >= MAX_GENERATIONS {
-        let what = if refreshes { "refresh" } else { "change" };
-        let held_up = match standing.out_of_reach(group) {
-            nodes if nodes.is_empty() => String::new(),
-            nodes => format!("; some stay for nodes that are not ready or keep new pods away: {}", some_of(&nodes)),
-        };
-        let name = &group.name;
-        let note = format!("group {name}: {moving} generations are still moving, so the newest {what} waits{held_up}");
-        plan.waiting.push(note);
+    if let Some(blocked) = blocked(group, if refreshes { "refresh" } else { "change" }, standing) {
+        plan.waiting.push(blocked);
         return false;
     }
-    plan.actions.push(create(facts, group, cause));
+    let (looks, findings) = moved.map_or_else(Default::default, |moved| (moved.looks, moved.findings));
+    plan.actions.push(create(facts, group, cause, &looks));
+    plan.actions.extend(findings.into_iter().map(Action::Tell));
     true
 }
 
@@ -276,7 +359,7 @@ fn narrow(generation: &Generation, reach: Reach, leaving: Leaving) -> Action {
     Action::Narrow { name: generation.name.clone(), uid: generation.uid.clone(), reach, leaving }
 }
 
-fn create(facts: &Facts, group: &Group, cause: Cause) -> Action {
+fn create(facts: &Facts, group: &Group, cause: Cause, looks: &Looks) -> Action {
     let record = Record {
         revision: next_revision(facts.generations),
         content: content_hash(group),
@@ -286,12 +369,21 @@ fn create(facts: &Facts, group: &Group, cause: Cause) -> Action {
         format: FORMAT,
         refresh_request: facts.refresh_request.map(str::to_owned),
     };
-    Action::Create { daemon_set: Box::new(daemon_set::build(facts.list, group, &record, facts.settings)), cause }
+    Action::Create { daemon_set: built(facts, group, &record, looks), cause }
+}
+
+fn built(facts: &Facts, group: &Group, record: &Record, looks: &Looks) -> Box<DaemonSet> {
+    let mut daemon_set = daemon_set::build(facts.list, group, record, facts.settings);
+    if *looks != Looks::default() {
+        let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+        annotations.insert(labels::LOOKS.to_owned(), looks.to_text());
+    }
+    Box::new(daemon_set)
 }
 
 /// When the last edit will have stood long enough; `None` where it has. An edit in the future says that the clock was set
 /// back since: nobody waits for that.
-fn settles_at(facts: &Facts) -> Option<Timestamp> {
+pub(super) fn settles_at(facts: &Facts) -> Option<Timestamp> {
     let edited_at = facts.edited_at.filter(|edited_at| *edited_at <= facts.now)?;
     edited_at.checked_add(SETTLING).ok().filter(|settled_at| facts.now < *settled_at)
 }
@@ -305,8 +397,7 @@ fn next_revision(generations: &[Generation]) -> u32 {
 fn repair(facts: &Facts, group: &Group, newest: &Generation) -> Option<Action> {
     let record = newest.record.as_ref().filter(|record| record.format == FORMAT)?;
     let repairable = newest.altered && newest.reach == Reach::Everywhere && made_from(facts, group, newest, record);
-    let build = || Box::new(daemon_set::build(facts.list, group, record, facts.settings));
-    repairable.then(|| Action::Repair { daemon_set: build() })
+    repairable.then(|| Action::Repair { daemon_set: built(facts, group, record, &newest.looks) })
 }
 
 fn matching_nodes(facts: &Facts, group: &Group) -> usize {

@@ -170,6 +170,7 @@ pub fn generations() -> Vec<Generation> {
         created: None,
         deleting: false,
         altered: false,
+        looks: Default::default(),
         reach: crate::plan::Reach::Everywhere,
         record: Some(Record {
             revision: *revision,

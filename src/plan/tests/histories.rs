@@ -38,6 +38,8 @@ enum Event {
     DaemonSetIsDeleted(usize),
     ImageIsUnavailable(usize),
     ImagesAreServed,
+    /// The tag of that number, to the digest of that number.
+    TagMoves(usize, u8),
     AdmissionMirrors(bool),
     ControllerRestarts,
     ControllerActs,
@@ -60,7 +62,12 @@ fn list() -> impl Strategy<Value = String> {
         });
         groups.collect::<String>()
     });
-    let refresh = prop_oneof![Just("every: 8000h"), Just("every: 1m"), Just("every: 1m, mode: Recreate")];
+    let refresh = prop_oneof![
+        Just("every: 8000h"),
+        Just("every: 1m"),
+        Just("every: 1m, mode: Always"),
+        Just("every: 1m, mode: Recreate")
+    ];
     (groups, refresh).prop_map(|(groups, refresh)| format!("refresh: {{{refresh}}}\ngroups:\n{groups}"))
 }
 
@@ -83,6 +90,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::DaemonSetIsDeleted),
         2 => (0..IMAGES.len()).prop_map(Event::ImageIsUnavailable),
         1 => Just(Event::ImagesAreServed),
+        2 => (0..IMAGES.len(), 0u8..4).prop_map(|(image, digest)| Event::TagMoves(image, digest)),
         1 => any::<bool>().prop_map(Event::AdmissionMirrors),
         1 => Just(Event::ControllerRestarts),
         8 => Just(Event::ControllerActs),
@@ -159,6 +167,10 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
         }
         Event::ImageIsUnavailable(index) => drop(simulation.unavailable.insert(IMAGES[*index].to_owned())),
         Event::ImagesAreServed => simulation.unavailable.clear(),
+        Event::TagMoves(image, digest) => {
+            simulation.tags.insert(IMAGES[*image].to_owned(), format!("sha256:{digest:064}"));
+            return Ok(simulation.config.groups.len());
+        }
         Event::AdmissionMirrors(mirrored) => simulation.mirrored = *mirrored,
         Event::ControllerRestarts => simulation.restart_controller(),
         Event::ControllerActs => {

@@ -5,6 +5,7 @@ mod generation;
 mod histories;
 mod history;
 mod narrowing;
+mod probe;
 mod refresh;
 mod retiring;
 mod room;

@@ -122,7 +122,7 @@ fn a_dead_tag_on_a_few_nodes_keeps_the_old_generation_on_those() {
     for index in 1..6 {
         simulation.set(&old, Some(&format!("n{index}")), "dead:1", super::simulation::State::Failed);
     }
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.settle();
     simulation.pass(GRACE);
     assert_eq!(narrowings(&simulation), [only(&["n0"])]);
@@ -149,7 +149,7 @@ fn lost_one_by_one(lost: usize) -> Simulation {
     let mut simulation = Simulation::settled("[a:1]", 12);
     for index in 0..lost {
         simulation.nodes[index].ready = false;
-        simulation.request(&index.to_string());
+        simulation.request_round(&index.to_string());
         simulation.settle();
         simulation.pass(GRACE);
         simulation.settle();
@@ -223,7 +223,7 @@ fn an_edit_that_brings_back_images_of_several_older_generations_does_not_wait_fo
 fn a_narrowed_generation_that_is_the_newest_again_is_replaced() {
     let mut simulation = Simulation::settled("[a:1]", 6);
     simulation.nodes[2].ready = false;
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.settle();
     simulation.pass(GRACE);
     simulation.settle();

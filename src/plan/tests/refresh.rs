@@ -8,7 +8,7 @@ use super::simulation::Simulation;
 use crate::plan::generation::Generation;
 use crate::plan::{Action, Cause, Ending, Plan};
 
-const HOURLY: &str = "{images: [a:1], refresh: {every: 1h}}";
+const HOURLY: &str = "{images: [a:1], refresh: {every: 1h, mode: Always}}";
 
 fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -19,7 +19,7 @@ fn minutes(minutes: i64) -> SignedDuration {
 }
 
 fn cron(pattern: &str) -> String {
-    format!("{{images: [a:1], refresh: {{schedule: \"{pattern}\", timeZone: Europe/Berlin}}}}")
+    format!("{{images: [a:1], refresh: {{schedule: \"{pattern}\", timeZone: Europe/Berlin, mode: Always}}}}")
 }
 
 /// Whether the plan is to begin one round, because a refresh is due.
@@ -76,7 +76,7 @@ fn edits_and_requests_are_rounds_that_the_next_refresh_counts_from() {
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T13:40:00Z")));
     simulation.settle();
     simulation.now = at("2026-03-01T13:20:00Z");
-    simulation.edit("{images: [a:2], refresh: {every: 1h}}");
+    simulation.edit("{images: [a:2], refresh: {every: 1h, mode: Always}}");
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
     simulation.place_pods();
@@ -147,21 +147,21 @@ fn a_changed_schedule_counts_from_the_last_round_too() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.now = at("2026-03-01T12:30:00Z");
-    simulation.edit("{images: [a:1], refresh: {every: 45m}}");
+    simulation.edit("{images: [a:1], refresh: {every: 45m, mode: Always}}");
     assert!(nothing_to_do(&simulation), "45 minutes have not passed");
-    simulation.edit("{images: [a:1], refresh: {every: 10m}}");
+    simulation.edit("{images: [a:1], refresh: {every: 10m, mode: Always}}");
     assert!(nothing_to_do(&simulation), "another edit may follow within the second");
     simulation.pass(SignedDuration::from_secs(1));
     assert!(begins_a_refresh(&simulation.act()), "10 minutes have passed");
     simulation.settle();
     assert_eq!(simulation.created, 2, "once, not three times");
-    simulation.edit("{images: [a:1], refresh: {every: 5h}}");
+    simulation.edit("{images: [a:1], refresh: {every: 5h, mode: Always}}");
     assert!(nothing_to_do(&simulation));
 }
 
 #[test]
 fn no_refresh_is_due_before_the_last_node_had_its_turn() {
-    let list = "{images: [a:1], pullRate: 1, refresh: {every: 1m}}";
+    let list = "{images: [a:1], pullRate: 1, refresh: {every: 1m, mode: Always}}";
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", list, 10);
     simulation.act();
     simulation.place_pods();
@@ -170,8 +170,11 @@ fn no_refresh_is_due_before_the_last_node_had_its_turn() {
 
 #[test]
 fn each_group_has_a_last_round_of_its_own() {
-    let list =
-        |tag: u8| format!("{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\"]}}], refresh: {{every: 1h}}}}");
+    let list = |tag: u8| {
+        format!(
+            "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\"]}}], refresh: {{every: 1h, mode: Always}}}}"
+        )
+    };
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list(1), 2);
     simulation.settle();
     simulation.now = at("2026-03-01T12:30:00Z");
@@ -201,7 +204,7 @@ fn refreshes_do_not_pile_up_while_the_registry_keeps_everybody_waiting() {
 
 #[test]
 fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_repaired_meanwhile() {
-    let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h}}}}");
+    let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h, mode: Always}}}}");
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list("a:1, b:1"), 2);
     simulation.settle();
     for images in ["a:2, b:1", "a:2, b:1, c:1"] {

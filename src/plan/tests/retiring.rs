@@ -185,7 +185,7 @@ fn two_that_go_do_not_stand_in_for_each_other() {
     let mut simulation = Simulation::settled(&format!("groups: [{p}, {tolerating}]"), 2);
     taint_all(&mut simulation);
     // The pods of p are older than the taint, and no new one can come; r, which tolerates it, leaves the list.
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.act();
     simulation.place_pods();
     simulation.edit(&format!("groups: [{p}]"));

@@ -132,7 +132,7 @@ fn what_takes_up_room_and_is_not_needed_there_leaves_without_conditions() {
     simulation.pull();
     simulation.pull();
     assert_eq!(simulation.daemon_sets.len(), 2);
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.act();
     simulation.place_pods();
     simulation.pass(GRACE);

@@ -100,7 +100,7 @@ fn an_edit_of_one_group_begins_nothing_for_another() {
 #[test]
 fn a_new_request_begins_a_round_and_an_old_one_does_not() {
     let mut simulation = Simulation::settled("[a:1]", 2);
-    simulation.request("one");
+    simulation.request_round("one");
     assert_eq!(causes(&simulation.act()), [Cause::Requested]);
     assert_eq!(record(&simulation).refresh_request.as_deref(), Some("one"));
     simulation.settle();
@@ -115,7 +115,7 @@ fn a_new_request_begins_a_round_and_an_old_one_does_not() {
 fn the_round_of_an_edit_answers_the_request_that_came_with_it() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.edit("[a:2]");
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.settle();
     assert_eq!(simulation.created, 2);
 }
@@ -123,9 +123,9 @@ fn the_round_of_an_edit_answers_the_request_that_came_with_it() {
 #[test]
 fn requests_within_a_second_each_get_a_generation_of_their_own_name() {
     let mut simulation = Simulation::settled("[a:1]", 2);
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.act();
-    simulation.request("two");
+    simulation.request_round("two");
     assert_eq!(causes(&simulation.act()), [Cause::Requested]);
     simulation.settle();
     assert_eq!(record(&simulation).refresh_request.as_deref(), Some("two"));
@@ -217,9 +217,9 @@ fn while_three_generations_move_a_further_change_waits_and_the_newest_wins() {
 #[test]
 fn a_request_waits_like_an_edit() {
     let mut simulation = three_that_move();
-    simulation.request("one");
+    simulation.request_round("one");
     assert!(simulation.act().actions.is_empty());
-    simulation.request("two");
+    simulation.request_round("two");
     simulation.settle();
     assert_eq!(simulation.created, 4);
 }
@@ -241,7 +241,7 @@ fn a_dead_tag_blocks_no_edit() {
 fn three_generations_move_besides_one_that_stays_for_a_dead_tag() {
     let mut simulation = Simulation::settled("[dead:1, a:1, b:1]", 2);
     simulation.unavailable.insert("dead:1".to_owned());
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.settle();
     assert_eq!(simulation.daemon_sets.len(), 2);
     for list in ["[dead:1, a:2, b:1]", "[dead:1, a:2, b:1, c:1]"] {
@@ -260,7 +260,7 @@ fn no_more_generations_stay_for_dead_tags_than_there_are_such_tags() {
     let mut simulation = Simulation::settled("[a:1, flaky:1]", 4);
     // Every round pulls the image on one more node, and then the registry refuses it again.
     for round in 0..3 {
-        simulation.request(&round.to_string());
+        simulation.request_round(&round.to_string());
         simulation.unavailable.insert("flaky:1".to_owned());
         simulation.settle();
         let name = name(simulation.daemon_sets.last().expect("a DaemonSet"));
@@ -268,7 +268,7 @@ fn no_more_generations_stay_for_dead_tags_than_there_are_such_tags() {
     }
     let before = simulation.daemon_sets.len();
     assert_eq!(before, 4, "three stay for one image on different nodes");
-    simulation.request("one more");
+    simulation.request_round("one more");
     let plan = simulation.act();
     assert!(plan.actions.is_empty());
     assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
@@ -310,7 +310,7 @@ fn a_new_image_of_the_controller_is_adopted_only_with_the_next_round() {
     let plan = simulation.plan();
     let [Action::Repair { daemon_set }] = plan.actions.as_slice() else { panic!("{plan:?}") };
     assert_eq!(daemon_set.spec, simulation.daemon_sets[0].spec, "a repair adopts nothing");
-    simulation.request("one");
+    simulation.request_round("one");
     simulation.act();
     assert_eq!(record(&simulation).holder_image, "ghcr.io/acme/kube-prepull:2");
 }

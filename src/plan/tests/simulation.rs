@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::api::core::v1::{self as core, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::{accepted, at, named, settings};
 use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::Config;
-use crate::list::config::Placement;
+use crate::list::config::{Placement, RefreshMode};
+use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::reach::narrowing_patch;
-use crate::plan::{Action, Facts, Generation, Plan, Reach, Settings, plan};
+use crate::plan::{Action, Facts, Generation, Plan, Reach, Settings, labels, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
 #[derive(Clone)]
@@ -34,6 +35,13 @@ pub struct Simulation {
     pub may_read_nodes: bool,
     pub daemon_sets: Vec<DaemonSet>,
     pub pods: Vec<Pod>,
+    pub probes: Vec<Probing>,
+    /// What nodes say of a tag when they have pulled it; nothing where it is not here.
+    pub tags: BTreeMap<String, String>,
+    /// The same of single nodes that say something else, by node and tag.
+    pub tags_on: BTreeMap<(String, String), String>,
+    /// How many probes were ever made.
+    pub probed: usize,
     /// What the registry does not serve.
     pub unavailable: BTreeSet<String>,
     /// How many pods of ours have room on a node; nodes that are not named have room for any.
@@ -68,6 +76,17 @@ pub struct Container {
     name: String,
     pub image: String,
     pub state: State,
+    pub image_id: String,
+}
+
+/// A probe's pod and what became of it.
+#[derive(Clone, Debug)]
+pub struct Probing {
+    pub uid: usize,
+    pub pod: core::Pod,
+    pub created: Timestamp,
+    pub node: String,
+    pub containers: Vec<Container>,
 }
 
 /// What became of a container; a greater one is firmer from [`State::Exited`] on.
@@ -92,6 +111,10 @@ impl Simulation {
             may_read_nodes: true,
             daemon_sets: Vec::new(),
             pods: Vec::new(),
+            probes: Vec::new(),
+            tags: BTreeMap::new(),
+            tags_on: BTreeMap::new(),
+            probed: 0,
             unavailable: BTreeSet::new(),
             room: BTreeMap::new(),
             pods_refused: false,
@@ -123,6 +146,12 @@ impl Simulation {
         self.request = Some(value.to_owned());
     }
 
+    /// Asks for a refresh of a list whose mode begins a round for it.
+    pub fn request_round(&mut self, value: &str) {
+        self.config.refresh.mode = RefreshMode::Always;
+        self.request(value);
+    }
+
     /// A new controller process remembers nothing.
     pub fn restart_controller(&mut self) {
         self.edited_at = None;
@@ -144,11 +173,13 @@ impl Simulation {
         self.pods.iter().for_each(|pod| coverage.apply(&pod.as_watched(self.now)));
         let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata);
         let generations: Vec<Generation> = metadata.filter_map(Generation::from_metadata).collect();
+        let probes: Vec<Probe> = self.probes.iter().filter_map(|it| Probe::from_pod(&it.as_watched())).collect();
         plan(&Facts {
             list: named(&self.config),
             edited_at: self.edited_at,
             refresh_request: self.request.as_deref(),
             generations: &generations,
+            probes: &probes,
             coverage: &coverage,
             nodes: self.may_read_nodes.then_some(&self.nodes),
             settings: &Settings { holder_image: self.holder_image.clone(), ..settings() },
@@ -175,7 +206,27 @@ impl Simulation {
                 narrow(stored.expect("what is narrowed is there"), reach);
             }
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
+            Action::Probe { pod } => self.start_probe(pod),
+            Action::EndProbe { uid, .. } => self.probes.retain(|it| it.uid.to_string() != *uid),
+            Action::Note { daemon_set, looks, .. } => {
+                let stored = self.daemon_sets.iter_mut().find(|it| name(it) == *daemon_set);
+                let metadata = &mut stored.expect("what is noted on is there").metadata;
+                metadata.annotations.get_or_insert_default().insert(labels::LOOKS.to_owned(), looks.to_text());
+            }
+            Action::Tell(_) => {}
         }
+    }
+
+    fn start_probe(&mut self, pod: &core::Pod) {
+        assert!(self.probes.iter().all(|it| it.pod.metadata.name != pod.metadata.name), "the name is taken");
+        let containers = pod.spec.as_ref().expect("a spec").containers.iter().map(Container::waiting);
+        let created = self.now + self.server_ahead;
+        self.probed += 1;
+        let placement = placement_of(pod.spec.as_ref().expect("a spec"));
+        let node = self.nodes.iter().find(|node| node.schedules(&placement)).expect("a node for the probe");
+        let (node, containers) = (node.name.clone(), containers.collect());
+        let probing = Probing { uid: self.uid(), containers, node, pod: pod.clone(), created };
+        self.probes.push(probing);
     }
 
     fn store(&mut self, daemon_set: &DaemonSet) {
@@ -222,14 +273,22 @@ impl Simulation {
 
     /// Every kubelet that is there tries one image more of every pod, and those that failed again.
     pub fn pull(&mut self) {
+        let said = |node: &str, image: &str| -> String {
+            let of_node = self.tags_on.get(&(node.to_owned(), image.to_owned()));
+            of_node.or_else(|| self.tags.get(image)).cloned().unwrap_or_default()
+        };
         let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
         for pod in self.pods.iter_mut().filter(|it| it.bound && ready.contains(it.node.as_str())) {
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
                 if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
-                    let served = !self.unavailable.contains(&container.image);
-                    container.state = if served { State::Running } else { State::Failed };
+                    container.pull(&self.unavailable, |image| said(&pod.node, image));
                 }
+            }
+        }
+        for probe in &mut self.probes {
+            for container in &mut probe.containers {
+                container.pull(&self.unavailable, |image| said(&probe.node, image));
             }
         }
     }
@@ -282,14 +341,53 @@ impl Simulation {
     }
 }
 
-impl Pod {
-    fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
-        let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
-        let containers = spec.containers.iter().map(|container| Container {
+impl Container {
+    fn waiting(container: &core::Container) -> Self {
+        Self {
             name: container.name.clone(),
             image: container.image.clone().unwrap_or_default(),
             state: State::Waiting,
+            image_id: String::new(),
+        }
+    }
+
+    fn pull(&mut self, unavailable: &BTreeSet<String>, said: impl Fn(&str) -> String) {
+        let served = !unavailable.contains(&self.image);
+        self.state = if served { State::Running } else { State::Failed };
+        self.image_id = if served { said(&self.image) } else { String::new() };
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let (name, id) = (&self.name, &self.image_id);
+        match self.state {
+            State::Waiting => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
+            State::Failed => json!({"name": name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
+            State::Running => json!({"name": name, "imageID": id, "state": {"running": {}}}),
+            State::Exited => {
+                json!({"name": name, "imageID": id, "state": {"terminated": {"containerID": "x", "exitCode": 1}}})
+            }
+        }
+    }
+}
+
+impl Probing {
+    fn as_watched(&self) -> SlimProbe {
+        let mut pod = serde_json::to_value(&self.pod).expect("JSON");
+        pod["metadata"]["uid"] = json!(self.uid.to_string());
+        pod["metadata"]["creationTimestamp"] = json!(self.created);
+        pod["spec"]["nodeName"] = json!(self.node);
+        pod["status"] = json!({
+            "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+            "containerStatuses": self.containers.iter().map(Container::status).collect::<Vec<_>>(),
         });
+        serde_json::from_value(pod).expect("a pod")
+    }
+}
+
+impl Pod {
+    fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
+        let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
+        let containers = spec.containers.iter().map(Container::waiting);
         Self {
             uid,
             daemon_set: name(daemon_set),
@@ -311,12 +409,7 @@ impl Pod {
         let mirror = if self.mirrored { "mirror.example/" } else { "" };
         let containers =
             self.containers.iter().map(|it| json!({"name": it.name, "image": format!("{mirror}{}", it.image)}));
-        let statuses = self.containers.iter().map(|it| match it.state {
-            State::Waiting => json!({"name": it.name, "state": {"waiting": {"reason": "PodInitializing"}}}),
-            State::Failed => json!({"name": it.name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
-            State::Running => json!({"name": it.name, "state": {"running": {}}}),
-            State::Exited => json!({"name": it.name, "state": {"terminated": {"containerID": "x", "exitCode": 1}}}),
-        });
+        let statuses = self.containers.iter().map(Container::status);
         let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
         let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
         let pod = json!({
@@ -364,11 +457,14 @@ pub fn name(daemon_set: &DaemonSet) -> String {
 
 /// Where the pods of a DaemonSet go, as its template says.
 pub fn placement(daemon_set: &DaemonSet) -> Placement {
-    let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.clone()).expect("a pod template");
+    placement_of(daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template"))
+}
+
+fn placement_of(spec: &PodSpec) -> Placement {
     Placement {
-        node_selector: spec.node_selector.unwrap_or_default(),
-        affinity: spec.affinity,
-        tolerations: spec.tolerations.unwrap_or_default(),
+        node_selector: spec.node_selector.clone().unwrap_or_default(),
+        affinity: spec.affinity.clone(),
+        tolerations: spec.tolerations.clone().unwrap_or_default(),
         ..Placement::default()
     }
 }

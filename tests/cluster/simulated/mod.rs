@@ -6,6 +6,7 @@ mod edits;
 mod last_good;
 mod leaders;
 mod owner;
+mod probes;
 mod processes;
 mod refreshes;
 mod repairs;

@@ -4,10 +4,10 @@ use super::trial;
 use crate::controller::Controller;
 
 #[tokio::test]
-async fn a_new_value_of_the_annotation_begins_a_round_and_the_same_value_does_not() {
+async fn in_the_mode_always_a_new_value_of_the_annotation_begins_a_round_and_the_same_value_does_not() {
     let trial = trial("annotation").await;
     let controller = Controller::start(&trial).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {mode: Always}\n").await;
     let first = trial.settled_on(&["nginx:1.27"]).await;
     trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "one").await;
     let second = crate::trial::eventually("another generation", async || {
@@ -25,10 +25,10 @@ async fn a_new_value_of_the_annotation_begins_a_round_and_the_same_value_does_no
 }
 
 #[tokio::test]
-async fn the_refresh_command_begins_a_round() {
+async fn the_refresh_command_does_what_the_mode_says() {
     let trial = trial("refresh").await;
     let _controller = Controller::start(&trial).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {mode: Always}\n").await;
     let first = trial.settled_on(&["nginx:1.27"]).await;
     let output = refresh(&trial, "tools");
     assert!(output.status.success(), "{output:?}");

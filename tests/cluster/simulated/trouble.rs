@@ -17,7 +17,7 @@ use crate::trial::{Trial, eventually};
 pub fn rights() -> Vec<Value> {
     vec![
         json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "patch"]}),
-        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}),
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]}),
         json!({"apiGroups": ["apps"], "resources": ["daemonsets", "controllerrevisions"],
                "verbs": ["get", "list", "watch", "create", "patch", "delete"]}),
         json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),

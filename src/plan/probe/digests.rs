@@ -1,0 +1,149 @@
+//! What nodes say a tag stands for, in a form that can be compared.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::hash::short_hash;
+
+/// The most digests that are kept of an image and an architecture. Beyond that the oldest is forgotten.
+const MOST: usize = 8;
+/// As many hexadecimal digits as `git` and container tools show of one.
+const SHOWN: usize = 12;
+
+/// What a node says that a tag stands for: the beginning of a digest, or a short hash of whatever else it says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Reads a container status's `imageID`. Runtimes write `name@sha256:…`, `docker-pullable://name@sha256:…`,
+    /// `sha256:…`, or (CRI-O) the bare hexadecimal digits of an image's id. The name says from where an image came and
+    /// not what it is, so it does not count. `None` where nothing is said.
+    pub fn of_image_id(image_id: &str) -> Option<Self> {
+        let id = image_id.trim();
+        let id = id.split_once("://").map_or(id, |(_scheme, rest)| rest);
+        let id = id.rsplit_once('@').map_or(id, |(_name, digest)| digest);
+        let digits = id.rsplit_once(':').map_or(id, |(_algorithm, digits)| digits);
+        if id.is_empty() {
+            return None;
+        }
+        let is_digest = digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Some(Self(match digits.get(..SHOWN).filter(|_| is_digest) {
+            Some(beginning) => beginning.to_ascii_lowercase(),
+            None => short_hash(id.as_bytes()),
+        }))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The known digests of each image (by the name of its container) on each architecture, the newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digests(BTreeMap<String, BTreeMap<String, Vec<Digest>>>);
+
+impl Digests {
+    /// What is known of an image on an architecture.
+    pub fn of(&self, image: &str, architecture: &str) -> &[Digest] {
+        self.0.get(image).and_then(|known| known.get(architecture)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gets to know one more.
+    pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
+        let of_image = self.0.entry(image.to_owned()).or_default();
+        let known = of_image.entry(architecture.to_owned()).or_default();
+        if !known.contains(&digest) {
+            known.push(digest);
+            known.drain(..known.len().saturating_sub(MOST));
+        }
+    }
+
+    /// All of them: image, architecture, digest.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Digest)> {
+        self.0.iter().flat_map(|(image, known)| {
+            known.iter().flat_map(move |(architecture, digests)| {
+                digests.iter().map(move |digest| (image.as_str(), architecture.as_str(), digest))
+            })
+        })
+    }
+
+    /// The same with the newest `most` of each only.
+    pub fn at_most(&self, most: usize) -> Self {
+        let mut less = self.clone();
+        for known in less.0.values_mut().flat_map(BTreeMap::values_mut) {
+            known.drain(..known.len().saturating_sub(most));
+        }
+        less
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEX: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    fn digest(image_id: &str) -> Option<Digest> {
+        Digest::of_image_id(image_id)
+    }
+
+    #[test]
+    fn all_spellings_of_a_digest_are_one() {
+        let spellings = [
+            format!("sha256:{HEX}"),
+            format!("docker.io/library/nginx@sha256:{HEX}"),
+            format!("registry.test:5000/team/app@sha256:{HEX}"),
+            format!("docker-pullable://nginx@sha256:{HEX}"),
+            format!("docker://sha256:{HEX}"),
+            HEX.to_owned(),
+            HEX.to_uppercase(),
+        ];
+        for spelling in &spellings {
+            assert_eq!(digest(spelling), Some(Digest(HEX[..12].to_owned())), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_digest_is_compared_as_a_text() {
+        assert_eq!(digest("some/image:tag"), digest("some/image:tag"));
+        assert_ne!(digest("some/image:tag"), digest("some/image:other"));
+        assert_ne!(digest("sha256:short"), digest("sha256:shorter"));
+    }
+
+    #[test]
+    fn nothing_is_no_digest() {
+        for nothing in ["", "  ", "docker-pullable://", "name@"] {
+            assert_eq!(digest(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_and_architectures_are_kept_apart() {
+        let mut digests = Digests::default();
+        for number in 0..20 {
+            digests.add("app", "amd64", Digest(number.to_string()));
+        }
+        assert_eq!(digests.of("app", "amd64").len(), MOST);
+        assert_eq!(digests.of("app", "amd64").last(), Some(&Digest("19".to_owned())));
+        assert_eq!(digests.at_most(1).of("app", "amd64"), [Digest("19".to_owned())]);
+        assert_eq!(digests.of("app", "arm64"), []);
+        assert_eq!(digests.of("other", "amd64"), []);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_node_says_is_read_without_a_panic_and_is_short(text in any::<String>()) {
+            if let Some(Digest(digest)) = digest(&text) {
+                prop_assert!((1..=SHOWN).contains(&digest.chars().count()), "{digest}");
+            }
+        }
+    }
+}

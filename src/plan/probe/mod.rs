@@ -1,0 +1,209 @@
+//! The mode OnChange: looks at what the tags are now, and whether a round follows.
+//!
+//! ```text
+//! due or asked for ─► a pod per architecture ─► its imageIDs ─► all known: noted on the newest generation
+//!                                                          └──► one that is not: a new generation
+//! ```
+//! - [`places`]: on which nodes
+//! - [`pod`]: the pod that pulls
+//! - [`answer`]: what the pod says
+//! - [`digests`]: how what nodes say is compared
+//! - [`record`]: what is kept, on the newest generation's DaemonSet
+//!
+//! What a node says a tag is depends on what it had before. So the answer is held against what nodes said when the
+//! generation came to them, and against earlier answers, and only what none of them said begins a round. What a node says
+//! that joins later is no part of that: it may have got what the tag has moved to, which the other nodes do not have yet.
+
+mod answer;
+mod digests;
+mod holders;
+mod judgement;
+mod places;
+mod pod;
+mod record;
+
+use std::collections::BTreeSet;
+
+pub use answer::{DEADLINE, Probe, SlimProbe};
+use answer::{Progress, Said};
+use holders::Holders;
+use jiff::SignedDuration;
+pub use record::Looks;
+
+use super::generation::Generation;
+use super::hash::short_hash;
+use super::refresh::{CLOCK_SKEW, NextRefresh, next_refresh};
+use super::rounds::{Action, Facts, Plan, settles_at, wait_for};
+use crate::list::config::{Group, Image};
+use places::{Place, Places};
+
+/// How soon to look again for a node that can run a probe. Mostly a node's change says so before.
+const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// A round that a look begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// Of how many images the tag stands for something else now.
+    pub images: usize,
+    /// What the new generation is to know.
+    pub looks: Looks,
+    /// What to tell.
+    pub findings: Vec<super::rounds::Finding>,
+}
+
+/// Plans the looks at a group's tags, and says whether one found that a round is to begin. `blocked` says why none could.
+pub fn look(
+    facts: &Facts,
+    group: &Group,
+    newest: &Generation,
+    blocked: Option<String>,
+    plan: &mut Plan,
+) -> Option<Moved> {
+    let holders = Holders::of(facts, newest);
+    let images = wanted(facts, group, newest, plan);
+    if images.is_empty() {
+        note_holders(facts, newest, &holders, plan);
+        return None;
+    }
+    if let Some(settled_at) = settles_at(facts) {
+        plan.wake_up_at(settled_at);
+        return None;
+    }
+    let look = look_id(facts, newest);
+    let asked = Group { images, ..group.clone() };
+    let places = places(facts, group, newest, &holders, &look, plan);
+    let answers = answers(facts, &asked, newest, &look, &places, blocked, plan)?;
+    judgement::judge(facts, &asked, newest, &holders, &answers, plan)
+}
+
+/// A probe that has said all that it will.
+struct Answer<'a> {
+    probe: &'a Probe,
+    images: Vec<(String, Said)>,
+}
+
+/// The images to look at now: none where no look is due.
+fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Vec<Image> {
+    // A digest can never move.
+    let tags = || group.images.iter().filter(|image| !image.reference.is_pinned());
+    let (looks, schedule) = (&newest.looks, &facts.list.config.refresh.schedule);
+    let all = || tags().cloned().collect();
+    if tags().next().is_none() {
+        return Vec::new();
+    }
+    if facts.refresh_request.is_some_and(|request| !newest.answers(request)) {
+        return all();
+    }
+    let due = next_refresh(schedule, newest, facts.now);
+    // A later one than that was set by a clock that was wrong.
+    let latest = schedule.next_after(facts.now).and_then(|due| due.checked_add(CLOCK_SKEW).ok());
+    let retry_at = looks.retry_at.filter(|at| latest.is_none_or(|latest| *at <= latest));
+    match (retry_at, due) {
+        (Some(retry_at), _) if facts.now < retry_at => {
+            plan.wake_up_at(retry_at);
+            Vec::new()
+        }
+        (_, Some(NextRefresh::Due)) => all(),
+        (_, _) if !looks.failed.is_empty() => {
+            // The others have been looked at, and will be again when the next refresh is due.
+            tags().filter(|image| looks.failed.contains(image.name.as_str())).cloned().collect()
+        }
+        (_, due) => {
+            wait_for(due, group, plan);
+            Vec::new()
+        }
+    }
+}
+
+/// Which look it is: the same until its answer is noted, whatever process asks.
+fn look_id(facts: &Facts, newest: &Generation) -> String {
+    let Looks { last, failures, retry_at, .. } = &newest.looks;
+    let request = facts.refresh_request.filter(|request| !newest.answers(request));
+    short_hash(format!("{}\n{last:?}\n{failures}\n{retry_at:?}\n{request:?}", newest.name).as_bytes())
+}
+
+fn places<'a>(
+    facts: &Facts<'a>,
+    group: &Group,
+    newest: &Generation,
+    holders: &Holders,
+    look: &str,
+    plan: &mut Plan,
+) -> Places<'a> {
+    let places = places::choose(facts.nodes, &group.placement, &holders.nodes, look);
+    let names: Vec<&str> = places.without.iter().copied().filter(|name| !name.is_empty()).collect();
+    let of = if names.is_empty() { String::new() } else { format!(" of the architecture {}", names.join(", ")) };
+    // Where the group has no node at all, there is nothing to look after.
+    if !places.without.is_empty() {
+        plan.waiting.push(format!(
+            "group {}: no node{of} can take the probe that a refresh needs: one has to match the group, be ready, and be \
+             neither cordoned nor tainted; what {} holds stays held, and this is tried again",
+            group.name, newest.name
+        ));
+        if let Ok(again) = facts.now.checked_add(NODES_AGAIN) {
+            plan.wake_up_at(again);
+        }
+    }
+    places
+}
+
+/// The answers from all places, once there are any and all are complete. What is missing is asked for.
+fn answers<'a>(
+    facts: &Facts<'a>,
+    asked: &Group,
+    newest: &Generation,
+    look: &str,
+    places: &Places,
+    blocked: Option<String>,
+    plan: &mut Plan,
+) -> Option<Vec<Answer<'a>>> {
+    let mut answers = Vec::new();
+    for place in &places.places {
+        let name = pod::name(newest, look, *place);
+        match facts.probes.iter().find(|probe| probe.name == name) {
+            None if blocked.is_some() => {}
+            None => plan.actions.extend(ask(facts, asked, newest, look, *place)),
+            Some(probe) => {
+                plan.probes.insert(probe.uid.clone());
+                match probe.progress(facts.now) {
+                    Progress::Underway(until) => plan.wake_up_at(until),
+                    // Its node is gone, or somebody has deleted it: another one is asked when its name is free.
+                    Progress::Done(_) if probe.deleting => {}
+                    Progress::Done(images) => answers.push(Answer { probe, images }),
+                }
+            }
+        }
+    }
+    let complete = !answers.is_empty() && answers.len() == places.places.len();
+    if let (false, Some(blocked)) = (complete, blocked) {
+        plan.waiting.push(blocked);
+    }
+    complete.then_some(answers)
+}
+
+fn ask(facts: &Facts, asked: &Group, newest: &Generation, look: &str, place: Place) -> Option<Action> {
+    let pod = pod::build(facts.list, asked, newest, look, place, facts.settings)?;
+    Some(Action::Probe { pod: Box::new(pod) })
+}
+
+/// What holders reported while the generation came to its nodes is noted once all have had the time for it.
+fn note_holders(facts: &Facts, newest: &Generation, holders: &Holders, plan: &mut Plan) {
+    if let Err(until) = holders.round_is_over(facts, newest) {
+        return plan.wake_up_at(until);
+    }
+    let mut looks = newest.looks.clone();
+    holders.take_into(&mut looks, true);
+    if looks != newest.looks {
+        plan.actions.push(note(newest, looks));
+    }
+}
+
+fn note(newest: &Generation, looks: Looks) -> Action {
+    Action::Note { daemon_set: newest.name.clone(), uid: newest.uid.clone(), looks: Box::new(looks) }
+}
+
+/// The probes that no look waits for: their answers are noted, or nobody asks any more.
+pub fn left_over(probes: &[Probe], awaited: &BTreeSet<String>) -> Vec<Action> {
+    let left_over = probes.iter().filter(|probe| !probe.deleting && !awaited.contains(&probe.uid));
+    left_over.map(|probe| Action::EndProbe { name: probe.name.clone(), uid: probe.uid.clone() }).collect()
+}

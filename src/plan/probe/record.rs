@@ -1,0 +1,167 @@
+//! What is kept of the looks at a generation's tags, on its DaemonSet: a new controller goes on from there.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::digests::Digests;
+use crate::list::schedule::Schedule;
+use crate::plan::hash::{number, short_hash};
+
+/// The most bytes of the annotation: all annotations of an object share 256 KiB.
+const MOST_BYTES: usize = 100_000;
+/// About how long the first try in vain is followed by another; each further one takes twice as long.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(20);
+/// After as many doublings the pause is longer than any interval.
+const MOST_DOUBLINGS: u32 = 24;
+
+/// What is kept of the looks at a generation's tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Looks {
+    /// The digests that begin no round.
+    pub known: Digests,
+    /// Whether those are among them that holders reported while the generation came to its nodes.
+    pub holders_known: bool,
+    /// When a probe last said what a tag stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+    /// The request that was answered last, hashed: its value may be of any length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// How many tries in a row did not tell of all images.
+    pub failures: u32,
+    /// When to try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// The names of the images that could not be looked at.
+    pub failed: BTreeSet<String>,
+}
+
+impl Looks {
+    /// Reads the annotation. One that cannot be read says nothing: what is lost is learnt again.
+    pub fn from_text(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// The annotation. Where it would be too long, older digests are left out.
+    pub fn to_text(&self) -> String {
+        // Texts, numbers and maps of texts are always JSON.
+        let text = |looks: &Self| serde_json::to_string(looks).unwrap_or_else(|error| unreachable!("{error}"));
+        let fewer = [4, 2, 1].into_iter().map(|most| Self { known: self.known.at_most(most), ..self.clone() });
+        let mut forms = std::iter::once(self.clone()).chain(fewer).map(|looks| text(&looks));
+        forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
+    }
+
+    /// Whether this request was the last to be answered by a look.
+    pub fn answer(&self, request: &str) -> bool {
+        self.request.as_deref() == Some(&short_hash(request.as_bytes()))
+    }
+
+    /// Takes in how a look went.
+    pub fn take_in(&mut self, look: Taken) {
+        if look.any_told {
+            self.last = Some(look.at);
+        }
+        if let Some(request) = look.request {
+            self.request = Some(short_hash(request.as_bytes()));
+        }
+        self.failures = if look.failed.is_empty() { 0 } else { self.failures.saturating_add(1) };
+        self.retry_at = (!look.failed.is_empty()).then(|| next_try(self.failures, look.schedule, look.at, look.salt));
+        self.failed = look.failed;
+    }
+}
+
+/// How a look went.
+pub struct Taken<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// The request for a refresh at that time.
+    pub request: Option<&'a str>,
+    /// Whether it told of any image.
+    pub any_told: bool,
+    /// The images that it could not tell of.
+    pub failed: BTreeSet<String>,
+    /// When refreshes are due anyway.
+    pub schedule: &'a Schedule,
+    /// A text that differs between groups, so that they do not try again all at once.
+    pub salt: &'a str,
+}
+
+/// When to try again after so many tries in vain: with an exponential backoff and a quarter of jitter either way, but not
+/// later than the next refresh is due.
+fn next_try(failures: u32, schedule: &Schedule, now: Timestamp, salt: &str) -> Timestamp {
+    let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
+    let percent = 75 + i64::try_from(number(format!("{salt}\n{failures}").as_bytes()) % 50).unwrap_or_default();
+    let pause = FIRST_PAUSE.as_secs().saturating_mul(1 << doublings).saturating_mul(percent) / 100;
+    let retry_at = now.checked_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX);
+    schedule.next_after(now).map_or(retry_at, |due| retry_at.min(due))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digests::Digest;
+    use super::*;
+
+    const HOURLY: Schedule = Schedule::Every(SignedDuration::from_hours(1));
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a time")
+    }
+
+    fn taken(failed: &[&str], seconds: i64) -> Taken<'static> {
+        let failed: BTreeSet<String> = failed.iter().map(|name| (*name).to_owned()).collect();
+        Taken { at: at(seconds), request: None, any_told: failed.is_empty(), failed, schedule: &HOURLY, salt: "" }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_interval_and_a_success_ends_them() {
+        let (mut looks, mut now) = (Looks::default(), 0);
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            looks.take_in(taken(&["app"], now));
+            let next = looks.retry_at.expect("another try").as_second();
+            pauses.push(next - now);
+            now = next;
+        }
+        assert!((15..=25).contains(&pauses[0]), "{pauses:?}");
+        assert!((30..=50).contains(&pauses[1]), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= 3600) && pauses[39] == 3600, "{pauses:?}");
+        assert_eq!(looks.last, None);
+        looks.take_in(taken(&[], now));
+        assert_eq!((looks.failures, looks.retry_at, looks.last), (0, None, Some(at(now))));
+        assert!(looks.failed.is_empty());
+    }
+
+    #[test]
+    fn groups_do_not_try_again_all_at_once() {
+        let tries: BTreeSet<_> = (0..20).map(|salt: u32| next_try(5, &HOURLY, at(0), &salt.to_string())).collect();
+        assert!(tries.len() > 10, "{tries:?}");
+    }
+
+    #[test]
+    fn it_is_read_back_from_its_text_and_nonsense_is_nothing() {
+        let mut looks = Looks { failures: 3, request: Some("x".to_owned()), last: Some(at(7)), ..Looks::default() };
+        looks.known.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
+        looks.failed.insert("tools".to_owned());
+        assert_eq!(Looks::from_text(&looks.to_text()), looks);
+        for nonsense in ["", "{", "[]", r#"{"failures": -1}"#, r#"{"last": "yesterday"}"#] {
+            assert_eq!(Looks::from_text(nonsense), Looks::default(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn it_never_outgrows_an_annotation() {
+        let mut looks = Looks::default();
+        for (image, digest) in (0..1500).flat_map(|image| (0..8).map(move |digest| (image, digest))) {
+            let digest = Digest::of_image_id(&format!("{image} {digest}")).expect("a digest");
+            looks.known.add(&format!("image-{image}"), "amd64", digest);
+        }
+        let text = looks.to_text();
+        assert!(text.len() <= MOST_BYTES, "{}", text.len());
+        let kept = Looks::from_text(&text);
+        let newest = Digest::of_image_id("1499 7").expect("a digest");
+        assert_eq!(kept.known.of("image-1499", "amd64").last(), Some(&newest));
+    }
+}

@@ -1,0 +1,464 @@
+//! The mode OnChange: what begins a round and what does not.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Pod;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::accepted;
+use super::simulation::{Simulation, node};
+use crate::coverage::Node;
+use crate::plan::generation::Generation;
+use crate::plan::{Action, Cause, Finding, Plan, labels};
+
+const HOURLY: &str = "{images: [a:1, b:1], refresh: {every: 1h}}";
+
+fn digest(number: u8) -> String {
+    format!("registry.test/some@sha256:{}", format!("{number:02x}").repeat(32))
+}
+
+/// A list that has arrived on two nodes, an hour ago, whose tags stand for these digests.
+fn arrived(list: &str, tags: &[(&str, u8)]) -> Simulation {
+    let mut simulation = Simulation::new(list, 2);
+    moved(&mut simulation, tags);
+    simulation.settle();
+    simulation.pass(SignedDuration::from_mins(10));
+    drop(looked(&mut simulation));
+    simulation.pass(SignedDuration::from_mins(50));
+    simulation
+}
+
+fn moved(simulation: &mut Simulation, tags: &[(&str, u8)]) {
+    simulation.tags.extend(tags.iter().map(|(tag, number)| ((*tag).to_owned(), digest(*number))));
+}
+
+/// Ten seconds of everything: time enough for a look and the round that it begins. Returns what was done.
+fn looked(simulation: &mut Simulation) -> Vec<Action> {
+    (0..10).flat_map(|_| simulation.step().actions).collect()
+}
+
+fn causes(actions: &[Action]) -> Vec<Cause> {
+    let cause = |action: &Action| match action {
+        Action::Create { cause, .. } => Some(*cause),
+        _ => None,
+    };
+    actions.iter().filter_map(cause).collect()
+}
+
+fn findings(actions: &[Action]) -> Vec<&Finding> {
+    let mut findings = Vec::new();
+    for action in actions {
+        if let Action::Tell(finding) = action {
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+fn probes(plan: &Plan) -> Vec<&Pod> {
+    let mut probes = Vec::new();
+    for action in &plan.actions {
+        if let Action::Probe { pod } = action {
+            probes.push(&**pod);
+        }
+    }
+    probes
+}
+
+fn newest(simulation: &Simulation) -> Generation {
+    let metadata = simulation.daemon_sets.iter().map(|it| &it.metadata);
+    let generations = metadata.filter_map(Generation::from_metadata);
+    generations.max_by_key(Generation::revision).expect("a generation")
+}
+
+/// Hours that pass, and what was done in them by a controller that sleeps until the plan wakes it up.
+fn hours(simulation: &mut Simulation, hours: i64) -> Vec<Action> {
+    let end = simulation.now + SignedDuration::from_hours(hours);
+    let mut actions = Vec::new();
+    while simulation.now < end {
+        let plan = simulation.step();
+        let wake_at = simulation.plan().wake_at.unwrap_or(end).min(end);
+        if plan.actions.is_empty() && simulation.now < wake_at {
+            simulation.now = wake_at;
+        }
+        actions.extend(plan.actions);
+    }
+    actions
+}
+
+#[test]
+fn a_refresh_that_finds_nothing_new_costs_one_probe_and_changes_nothing_on_any_node() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+    let before = simulation.daemon_sets.clone();
+    let actions = looked(&mut simulation);
+    let kinds: Vec<_> = actions.iter().map(|action| format!("{action:?}")[..4].to_owned()).collect();
+    assert_eq!(kinds, ["Prob", "Note", "EndP"]);
+    assert_eq!(simulation.names().len(), before.len());
+    assert_eq!(simulation.daemon_sets[0].spec, before[0].spec);
+    assert_eq!(simulation.probes.len(), 0);
+    let next = simulation.plan().wake_at.expect("the next refresh");
+    let looked_at = newest(&simulation).looks.last.expect("a look");
+    assert_eq!(next.duration_since(looked_at), SignedDuration::from_hours(1), "it counts from the look");
+}
+
+#[test]
+fn tags_that_moved_begin_one_round_together_and_none_at_later_ticks() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+    moved(&mut simulation, &[("a:1", 11), ("b:1", 12)]);
+    let actions = looked(&mut simulation);
+    assert_eq!(causes(&actions), [Cause::Moved { images: 2 }]);
+    let [Finding::Moved(note)] = findings(&actions)[..] else { panic!("{actions:?}") };
+    assert_eq!(
+        note,
+        "group default: a:1 is 0b0b0b0b0b0b now and was 010101010101; b:1 is 0c0c0c0c0c0c now and was 020202020202"
+    );
+    assert_eq!(simulation.daemon_sets.len(), 1);
+    assert_eq!(causes(&hours(&mut simulation, 10)), []);
+    assert!((10..=12).contains(&simulation.probed), "{} probes", simulation.probed);
+    moved(&mut simulation, &[("a:1", 1)]);
+    assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }], "and back again is a move too");
+}
+
+#[test]
+fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    looked(&mut simulation);
+    simulation.request("one");
+    assert_eq!(probes(&simulation.plan()).len(), 1);
+    looked(&mut simulation);
+    let before = simulation.probed;
+    simulation.restart_controller();
+    looked(&mut simulation);
+    assert_eq!(simulation.probed, before);
+    moved(&mut simulation, &[("a:1", 2)]);
+    simulation.request("two");
+    assert_eq!(causes(&looked(&mut simulation)), [Cause::Moved { images: 1 }]);
+    assert_eq!(simulation.probed, before + 1);
+    simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 1h, mode: Always}}");
+    assert_eq!(causes(&looked(&mut simulation)), [], "another mode does not answer it again");
+}
+
+#[test]
+fn a_registry_that_fails_touches_nothing_is_told_once_and_tried_less_and_less_often() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+    simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
+    let before = simulation.probed;
+    let actions = hours(&mut simulation, 10);
+    assert_eq!(causes(&actions), []);
+    let [Finding::Deferred(note)] = findings(&actions)[..] else { panic!("{:?}", findings(&actions)) };
+    let beginning = "group default: 2 of 2 images could not be looked at, and stay as they are, tried again at ";
+    assert!(note.starts_with(beginning), "{note}");
+    assert!(note.contains("a:1 on n") && note.ends_with(": ImagePullBackOff"), "{note}");
+    let tries = simulation.probed - before;
+    assert!((12..25).contains(&tries), "{tries} tries in ten hours");
+    assert_eq!(newest(&simulation).looks.failures, u32::try_from(tries).expect("few"));
+    simulation.unavailable.clear();
+    let actions = hours(&mut simulation, 2);
+    assert_eq!(causes(&actions), [], "the registry is back and has nothing new");
+    assert!(matches!(findings(&actions)[..], [Finding::Recovered(_)]), "{:?}", findings(&actions));
+    assert_eq!(newest(&simulation).looks.failures, 0);
+}
+
+#[test]
+fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_tried_again() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+    moved(&mut simulation, &[("a:1", 11)]);
+    simulation.unavailable.insert("b:1".to_owned());
+    let actions = looked(&mut simulation);
+    assert_eq!(causes(&actions), [Cause::Moved { images: 1 }]);
+    assert!(matches!(findings(&actions)[..], [Finding::Moved(_), Finding::Deferred(_)]));
+    simulation.pass(SignedDuration::from_secs(30));
+    let plan = simulation.plan();
+    let [probe] = probes(&plan)[..] else { panic!("{plan:?}") };
+    let asked: Vec<_> = probe.spec.as_ref().expect("a spec").containers.iter().map(|it| it.image.as_deref()).collect();
+    assert_eq!(asked, [Some("b:1")]);
+    simulation.unavailable.clear();
+    assert_eq!(causes(&hours(&mut simulation, 5)), []);
+}
+
+#[test]
+fn what_is_pinned_is_not_asked_for() {
+    let digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let pinned = arrived(&format!("{{images: [\"p@sha256:{digest}\"], refresh: {{every: 1h}}}}"), &[]);
+    assert_eq!((pinned.plan().actions, pinned.probed), (Vec::new(), 0));
+    let some = arrived(&format!("{{images: [\"p@sha256:{digest}\", a:1], refresh: {{every: 1h}}}}"), &[]);
+    let plan = some.plan();
+    assert_eq!(probes(&plan)[0].spec.as_ref().expect("a spec").containers.len(), 1);
+}
+
+fn of_architecture(index: usize, architecture: &str) -> Node {
+    let mut node = node(index);
+    node.labels.insert("kubernetes.io/arch".to_owned(), architecture.to_owned());
+    node
+}
+
+#[test]
+fn each_architecture_is_asked_and_compared_for_itself() {
+    let mut simulation = Simulation::new(HOURLY, 0);
+    simulation.nodes = vec![of_architecture(0, "amd64"), of_architecture(1, "arm64"), of_architecture(2, "amd64")];
+    moved(&mut simulation, &[("a:1", 1)]);
+    simulation.tags_on.insert(("n1".to_owned(), "a:1".to_owned()), digest(2));
+    simulation.settle();
+    simulation.pass(SignedDuration::from_hours(1));
+    assert_eq!(probes(&simulation.plan()).len(), 2);
+    assert_eq!(causes(&hours(&mut simulation, 3)), []);
+    moved(&mut simulation, &[("a:1", 2)]);
+    let actions = hours(&mut simulation, 2);
+    assert_eq!(causes(&actions), [Cause::Moved { images: 1 }], "known on arm64, new on amd64");
+}
+
+#[test]
+fn nodes_that_call_a_tag_something_else_begin_no_rounds() {
+    let mut simulation = Simulation::new(HOURLY, 4);
+    moved(&mut simulation, &[("a:1", 1)]);
+    for (node, id) in [("n1", "0123abcd"), ("n2", "docker-pullable://x@sha256:1"), ("n3", "")] {
+        simulation.tags_on.insert((node.to_owned(), "a:1".to_owned()), id.to_owned());
+    }
+    simulation.settle();
+    assert_eq!(causes(&hours(&mut simulation, 20)), []);
+}
+
+#[test]
+fn a_node_that_got_the_new_image_by_joining_late_hides_no_move_from_the_others() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    looked(&mut simulation);
+    moved(&mut simulation, &[("a:1", 2)]);
+    simulation.nodes.push(node(2));
+    simulation.place_pods();
+    looked(&mut simulation);
+    assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }]);
+}
+
+#[test]
+fn a_node_that_says_something_new_each_time_begins_one_round_for_each_look_at_most() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    for number in 10..20 {
+        moved(&mut simulation, &[("a:1", number)]);
+        assert!(causes(&hours(&mut simulation, 1)).len() <= 1);
+    }
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_probe_that_nobody_waits_for_any_more_goes() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.act();
+    assert_eq!(simulation.probes.len(), 1);
+    simulation.edit("{images: [a:2, b:1], refresh: {every: 1h}}");
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    assert_eq!(simulation.probes.len(), 0, "an edit begins a round of its own");
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.act();
+    simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 5h}}");
+    simulation.act();
+    assert_eq!(simulation.probes.len(), 0, "it is not due any more");
+}
+
+#[test]
+fn where_no_node_can_run_it_that_is_said_and_tried_again() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.nodes.iter_mut().for_each(|node| node.unschedulable = true);
+    let plan = simulation.plan();
+    let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
+    assert!(note.starts_with("group default: no node can take the probe that a refresh needs"), "{note}");
+    assert_eq!(plan.wake_at.map(|at| at.duration_since(simulation.now)), Some(SignedDuration::from_mins(1)));
+    simulation.nodes[1].unschedulable = false;
+    assert_eq!(probes(&simulation.plan()).len(), 1);
+}
+
+#[test]
+fn a_probe_whose_node_goes_is_followed_by_one_on_another() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.act();
+    let gone = simulation.probes.pop().expect("a probe").node;
+    simulation.nodes.retain(|node| node.name != gone);
+    simulation.act();
+    assert_ne!(simulation.probes[0].node, gone);
+}
+
+#[test]
+fn looks_go_around_the_nodes() {
+    let mut simulation = Simulation::new(HOURLY, 4);
+    simulation.settle();
+    let mut seen = BTreeSet::new();
+    for _ in 0..40 {
+        simulation.pass(SignedDuration::from_hours(1));
+        simulation.act();
+        seen.extend(simulation.probes.iter().map(|probe| probe.node.clone()));
+        looked(&mut simulation);
+    }
+    assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+#[test]
+fn without_the_right_to_read_nodes_one_probe_is_enough() {
+    let mut simulation = Simulation::new(HOURLY, 0);
+    simulation.nodes = vec![of_architecture(0, "amd64"), of_architecture(1, "arm64")];
+    simulation.may_read_nodes = false;
+    moved(&mut simulation, &[("a:1", 1)]);
+    simulation.settle();
+    simulation.pass(SignedDuration::from_hours(1));
+    let plan = simulation.plan();
+    let [probe] = probes(&plan)[..] else { panic!("{plan:?}") };
+    assert!(!format!("{probe:?}").contains("metadata.name"), "the scheduler chooses");
+    assert_eq!(causes(&looked(&mut simulation)), []);
+    moved(&mut simulation, &[("a:1", 2)]);
+    assert_eq!(causes(&hours(&mut simulation, 2)), [Cause::Moved { images: 1 }]);
+}
+
+#[test]
+fn no_look_begins_while_three_generations_move() {
+    let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h}}}}");
+    let mut simulation = Simulation::settled(&list("a:1, b:1"), 2);
+    for images in ["a:2, b:1", "a:2, b:1, c:1"] {
+        simulation.place_pods();
+        simulation.pull();
+        simulation.edit(&list(images));
+        simulation.pass(SignedDuration::from_secs(1));
+        simulation.act();
+    }
+    simulation.place_pods();
+    simulation.pass(SignedDuration::from_hours(5));
+    let plan = simulation.plan();
+    assert_eq!(probes(&plan).len(), 0);
+    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
+}
+
+#[test]
+fn a_repair_keeps_what_is_known() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    looked(&mut simulation);
+    simulation.daemon_sets[0].metadata.generation = Some(2);
+    let plan = simulation.plan();
+    let [Action::Repair { daemon_set }] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    let kept = daemon_set.metadata.annotations.as_ref().and_then(|it| it.get(labels::LOOKS));
+    assert_eq!(kept, Some(&newest(&simulation).looks.to_text()));
+}
+
+#[test]
+fn the_pod_is_the_groups_own_on_one_node_and_no_daemon_sets() {
+    const LIST: &str = r#"
+groups:
+- name: gpu
+  images: ["a:1", "b@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms:
+        - matchExpressions: [{key: zone, operator: In, values: [a, b]}]
+        - {}
+  tolerations: [{key: gpu, operator: Exists}]
+  imagePullSecrets: [nvcr]
+  serviceAccountName: puller
+"#;
+    let mut simulation = Simulation::settled(LIST, 1);
+    simulation.pass(SignedDuration::from_hours(1));
+    let plan = simulation.plan();
+    let [probe] = probes(&plan)[..] else { panic!("{plan:?}") };
+    insta::assert_yaml_snapshot!(probe);
+    let selector = simulation.daemon_sets[0].spec.as_ref().expect("a spec").selector.match_labels.clone();
+    let of_pod = probe.metadata.labels.clone().expect("labels");
+    assert!(selector.expect("labels").iter().any(|(key, value)| of_pod.get(key) != Some(value)));
+}
+
+/// What may happen between looks.
+#[derive(Clone, Debug)]
+enum Event {
+    TagMoves(bool, u8),
+    RegistryFails(bool),
+    NodeJoins,
+    NodeGoes,
+    Request(u8),
+    ControllerCrashes(usize),
+    TimePasses(i64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(tag, number)| Event::TagMoves(tag, number)),
+        2 => any::<bool>().prop_map(Event::RegistryFails),
+        1 => Just(Event::NodeJoins),
+        1 => Just(Event::NodeGoes),
+        1 => any::<u8>().prop_map(Event::Request),
+        3 => (0usize..4).prop_map(Event::ControllerCrashes),
+        6 => (0i64..5000).prop_map(Event::TimePasses),
+    ]
+}
+
+fn happen(simulation: &mut Simulation, event: &Event) -> usize {
+    let tag = |first: bool| if first { "a:1" } else { "b:1" };
+    match event {
+        Event::TagMoves(first, number) => {
+            moved(simulation, &[(tag(*first), *number)]);
+            return 1;
+        }
+        Event::RegistryFails(both) => {
+            simulation.unavailable = [tag(true).to_owned()].into();
+            simulation.unavailable.extend(both.then(|| tag(false).to_owned()));
+        }
+        Event::NodeJoins => {
+            let joined = Some(simulation.now);
+            simulation.nodes.push(Node { created: joined, ..node(100 + simulation.created + simulation.nodes.len()) });
+        }
+        Event::NodeGoes if simulation.nodes.len() > 1 => drop(simulation.nodes.remove(0)),
+        Event::NodeGoes => {}
+        Event::Request(value) => simulation.request(&value.to_string()),
+        Event::ControllerCrashes(after) => {
+            let plan = simulation.plan();
+            plan.actions.iter().take(*after).for_each(|action| simulation.apply(action));
+            simulation.restart_controller();
+        }
+        Event::TimePasses(seconds) => simulation.pass(SignedDuration::from_secs(*seconds)),
+    }
+    0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn there_is_one_round_for_a_move_at_most_and_none_when_all_is_quiet(events in vec(event(), 0..40)) {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+        let mut moves = 0;
+        for event in &events {
+            let failing = !simulation.unavailable.is_empty();
+            moves += happen(&mut simulation, event);
+            let created = causes(&looked(&mut simulation));
+            prop_assert!(created.iter().all(|cause| matches!(cause, Cause::Moved { .. })), "{created:?}");
+            // It is down for as long as one event.
+            if failing {
+                simulation.unavailable.clear();
+            }
+        }
+        let rounds = simulation.created - 1;
+        prop_assert!(rounds <= moves, "{} rounds for {} moves", rounds, moves);
+        simulation.unavailable.clear();
+        hours(&mut simulation, 2);
+        let last = simulation.created;
+        hours(&mut simulation, 3);
+        prop_assert_eq!(simulation.created, last, "no round without a move");
+        for pod in &simulation.pods {
+            for container in &pod.containers {
+                prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "a stale one");
+            }
+        }
+        prop_assert_eq!(simulation.probes.len(), 0);
+    }
+
+    #[test]
+    fn a_registry_that_fails_never_begins_a_round(seconds in vec(1i64..4000, 1..30), one in any::<bool>()) {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+        simulation.unavailable.insert("a:1".to_owned());
+        if !one {
+            simulation.unavailable.insert("b:1".to_owned());
+        }
+        for seconds in seconds {
+            simulation.pass(SignedDuration::from_secs(seconds));
+            prop_assert_eq!(causes(&looked(&mut simulation)), []);
+        }
+        prop_assert_eq!(simulation.daemon_sets.len(), 1);
+    }
+}

@@ -1,0 +1,164 @@
+//! The mode OnChange as the API server sees it. Simulated nodes say nothing of digests, so nothing ever moves here.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube_prepull::plan::labels;
+use serde_json::json;
+
+use super::trial;
+use crate::audit::AuditLog;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
+
+const LIST: &str = "images: [nginx:1.27, busybox:1]";
+
+async fn probes(trial: &Trial) -> Vec<Pod> {
+    trial.api::<Pod>().list(&ListParams::default().labels(labels::PROBE)).await.unwrap().items
+}
+
+async fn request(trial: &Trial, value: &str) {
+    trial.annotate_list("tools", labels::REFRESH_REQUESTED, value).await;
+}
+
+/// Waits until the look at the tags is noted on the one DaemonSet that there is, and no probe is left.
+async fn looked(trial: &Trial, after: Option<&str>) -> String {
+    eventually("the look to be noted and its probe to be gone", async || {
+        let found = trial.daemon_sets().await;
+        let [daemon_set] = found.as_slice() else { return None };
+        let looks: serde_json::Value =
+            serde_json::from_str(daemon_set.annotations().get(labels::LOOKS)?).expect("the annotation is JSON");
+        let last = looks["last"].as_str()?;
+        (Some(last) != after && probes(trial).await.is_empty()).then(|| last.to_owned())
+    })
+    .await
+}
+
+async fn settled(trial: &Trial) -> DaemonSet {
+    trial.write_list("tools", LIST).await;
+    trial.settled_on(&["nginx:1.27", "busybox:1"]).await
+}
+
+/// Lets no pod be made, or lets them be made again.
+async fn hold_back_pods(trial: &Trial, hold_back: bool) {
+    if hold_back {
+        let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/pods": "0"}}});
+        trial.create::<ResourceQuota>(quota).await;
+        eventually("the quota to be counted", async || {
+            let quota: ResourceQuota = trial.api().get("none").await.unwrap();
+            quota.status?.used.filter(|used| used.contains_key("count/pods")).map(drop)
+        })
+        .await;
+    } else {
+        trial.api::<ResourceQuota>().delete("none", &DeleteParams::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_one_probe_that_is_noted_and_goes_and_no_round() {
+    let trial = trial("probe").await;
+    let log = AuditLog::open();
+    let _controller = Controller::start(&trial).await;
+    let before = settled(&trial).await;
+    request(&trial, "one").await;
+    let first = looked(&trial, None).await;
+    request(&trial, "two").await;
+    looked(&trial, Some(&first)).await;
+    let after = trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
+    assert_eq!((before.metadata.uid, before.metadata.generation), (after.metadata.uid, after.metadata.generation));
+    let requests = log.requests(0, &trial.namespace);
+    let created = requests.iter().filter(|it| it.verb == "create" && it.uri.contains("/pods"));
+    assert_eq!(created.count(), 2, "one for each request");
+}
+
+#[tokio::test]
+async fn a_probe_belongs_to_the_controllers_deployment_and_to_no_daemon_set() {
+    let trial = trial("probeowner").await;
+    let labels = json!({"app": "controller"});
+    let container = json!({"name": "c", "image": "c"});
+    let deployment: Deployment = serde_json::from_value(json!({"metadata": {"name": "controller"}, "spec": {"replicas": 0,
+        "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}}))
+    .unwrap();
+    let deployment = trial.api::<Deployment>().create(&PostParams::default(), &deployment).await.unwrap();
+    let controller = Controller::start_with(&trial, &["--deployment", "controller"]).await;
+    settled(&trial).await;
+    // Nobody is there to end the probe that this one makes.
+    let seen = watch_for_probe(&trial);
+    request(&trial, "one").await;
+    let probe = seen.await;
+    drop(controller);
+    let owners = probe.owner_references();
+    assert_eq!(owners.iter().map(|it| it.uid.as_str()).collect::<Vec<_>>(), [deployment.uid().unwrap()]);
+    assert_eq!(owners[0].controller, None, "no DaemonSet may adopt it, and no Deployment count it");
+    assert_eq!(probe.spec.unwrap().active_deadline_seconds, Some(600));
+}
+
+/// The next probe that is made, however short it lives.
+async fn watch_for_probe(trial: &Trial) -> Pod {
+    use futures::{StreamExt, pin_mut};
+    use kube::runtime::WatchStreamExt;
+    let config = kube::runtime::watcher::Config::default().labels(labels::PROBE);
+    let pods = kube::runtime::watcher(trial.api::<Pod>(), config).applied_objects();
+    pin_mut!(pods);
+    tokio::time::timeout(crate::trial::SOON, pods.next()).await.unwrap().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_probe_that_another_controller_left_behind_is_deleted() {
+    let trial = trial("leftover").await;
+    let controller = Controller::start(&trial).await;
+    let daemon_set = settled(&trial).await;
+    controller.kill();
+    let security = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+    let container = json!({"name": "c", "image": "c", "securityContext": {
+        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}});
+    let of_probe = json!({labels::LIST: "tools", labels::GROUP: "default", labels::PROBE: "some"});
+    let left = json!({"metadata": {"name": "left", "labels": of_probe},
+                      "spec": {"securityContext": security, "containers": [container]}});
+    trial.create::<Pod>(left).await;
+    let _controller = Controller::start(&trial).await;
+    eventually("the leftover to go", async || probes(&trial).await.is_empty().then_some(())).await;
+    let after = trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
+    assert_eq!(after.metadata.uid, daemon_set.metadata.uid);
+}
+
+#[tokio::test]
+async fn a_probe_that_cannot_be_made_is_told_and_made_as_soon_as_it_can() {
+    let trial = trial("probequota").await;
+    let _controller = Controller::start(&trial).await;
+    settled(&trial).await;
+    hold_back_pods(&trial, true).await;
+    request(&trial, "one").await;
+    let told = eventually("the Event", async || {
+        trial.events("Refused").await.into_iter().find(|it| it.note.as_ref().is_some_and(|it| it.contains("the probe")))
+    });
+    assert!(told.await.note.unwrap().contains("exceeded quota"));
+    hold_back_pods(&trial, false).await;
+    looked(&trial, None).await;
+}
+
+#[tokio::test]
+async fn where_no_node_can_run_the_probe_an_event_says_so_and_it_follows_when_one_can() {
+    let cluster = test_bed::Simulated::alone().unwrap();
+    let trial = Trial::begin(cluster.kubeconfig(), "nonode").await;
+    let _controller = Controller::start(&trial).await;
+    let nodes = kube::Api::<k8s_openapi::api::core::v1::Node>::all(trial.client.clone());
+    let name = format!("cordoned-{}", trial.namespace);
+    let labels =
+        json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", format!("test/{}", trial.namespace): "yes"});
+    let cordoned = json!({"metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+                        "spec": {"unschedulable": true}});
+    nodes.create(&PostParams::default(), &serde_json::from_value(cordoned).unwrap()).await.unwrap();
+    let list =
+        format!("groups: [{{name: g, images: [nginx:1.27], nodeSelector: {{test/{}: \"yes\"}}}}]", trial.namespace);
+    trial.write_list("tools", &list).await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    request(&trial, "one").await;
+    let told = eventually("the Event", async || trial.events("Waiting").await.pop()).await.note.unwrap();
+    assert!(told.starts_with("group g: no node of the architecture amd64 can take the probe"), "{told}");
+    let open = json!({"spec": {"unschedulable": false}});
+    nodes.patch(&name, &PatchParams::default(), &Patch::Merge(open)).await.unwrap();
+    looked(&trial, None).await;
+    nodes.delete(&name, &DeleteParams::default()).await.unwrap();
+}
