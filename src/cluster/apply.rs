@@ -13,6 +13,7 @@ use std::fmt::Debug;
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::plan::history::Revision;
+use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Looks;
 use crate::plan::reach::{Reach, narrowing_patch};
 use crate::plan::{Action, labels};
@@ -90,6 +91,10 @@ impl Applier {
         match action {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::Repair { daemon_set } => self.repair(daemon_set).await,
+            Action::Adopt { name, uid, list, owner } => {
+                let patch = |live: &DaemonSet| adoption_patch(live, list, owner.as_ref());
+                self.change(name, uid, "take over the DaemonSet", patch).await
+            }
             Action::Narrow { name, uid, reach, .. } => self.narrow(name, uid, reach).await,
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
             Action::Probe { pod } => self.probe(pod).await,
@@ -133,12 +138,11 @@ impl Applier {
         put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)
     }
 
-    /// That it is gone already is as good.
     async fn narrow(&self, name: &str, uid: &str, reach: &Reach) -> Result<(), Error> {
         self.change(name, uid, "narrow the DaemonSet", |live| narrowing_patch(live, reach)).await
     }
 
-    /// Patches exactly that DaemonSet as it is now: the patch names its version. While pods come and go the DaemonSet's
+    /// Patches exactly that DaemonSet as it is now; that it is gone already is as good. The patch names its version. While pods come and go the DaemonSet's
     /// status changes under it, so a conflict is tried again at once.
     async fn change(
         &self,

@@ -48,6 +48,13 @@ pub fn done(action: &Action) -> Option<News> {
             let note = format!("the DaemonSet {name} had been changed by somebody else and was put back");
             News::warning("DaemonSetRepaired", "Repair", note).about(&name)
         }
+        Action::Adopt { name, .. } => {
+            let note = format!(
+                "the DaemonSet {name} of kubernetes-image-puller was taken over: it holds its images until this list's own \
+                 DaemonSets do, and goes then"
+            );
+            News::normal("LeftoverAdopted", "Adopt", note).about(name)
+        }
         Action::Narrow { name, reach, leaving, .. } => narrowed(name, reach, leaving).about(name),
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
         Action::Tell(finding) => found_by_look(finding),

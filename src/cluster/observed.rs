@@ -11,6 +11,7 @@ use kube::runtime::reflector::Store;
 
 use crate::coverage::{Coverage, Node, SlimNode};
 use crate::plan::history::Revision;
+use crate::plan::leftover::{self, Leftover};
 use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::{Generation, labels};
 
@@ -29,6 +30,10 @@ pub struct Observed {
     pub probes: Store<SlimProbe>,
     /// Who has what.
     pub coverage: SharedCoverage,
+    /// The DaemonSets that belong to no list.
+    pub other_daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
+    /// What pods have that kubernetes-image-puller left behind.
+    pub leftover_pods: SharedCoverage,
 }
 
 /// The nodes, once they have been listed: without the right to, that never happens.
@@ -89,6 +94,18 @@ impl Observed {
     pub fn probes(&self, list: &str) -> Vec<Probe> {
         let of_list = |pod: &SlimProbe| pod.labels().get(labels::LIST).is_some_and(|it| it == list);
         self.probes.state_filter(of_list).iter().filter_map(|pod| Probe::from_pod(pod)).collect()
+    }
+
+    /// The DaemonSets of kubernetes-image-puller that no list has adopted.
+    pub fn leftovers(&self) -> Vec<Leftover> {
+        let others = self.other_daemon_sets.state();
+        leftover::find(others.iter().map(|daemon_set| &daemon_set.metadata), &self.leftover_pods.lock())
+    }
+
+    /// Whether all lists have been judged: before that nobody knows whose a leftover is.
+    pub fn all_judged(&self) -> bool {
+        let lists = self.lists.iter().flat_map(Store::state);
+        lists.into_iter().all(|list| list.labels().contains_key(labels::STATE))
     }
 
     /// The nodes, if the controller may read them.

@@ -13,6 +13,7 @@ use super::observed::Observed;
 use super::watch::pod_resource;
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::plan::history::{self, Revision};
+use crate::plan::leftover::Leftover;
 use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::{Generation, labels};
 
@@ -31,6 +32,8 @@ pub struct Picture {
     pub probes: Vec<Probe>,
     /// What is in force of each other list.
     pub others: Vec<Revision>,
+    /// DaemonSets of kubernetes-image-puller that no list has adopted.
+    pub leftovers: Vec<Leftover>,
 }
 
 impl Picture {
@@ -45,6 +48,7 @@ impl Picture {
             config_map,
             generations: observed.generations(label),
             probes: observed.probes(label),
+            leftovers: observed.leftovers(),
             revisions,
             others,
         }
@@ -88,11 +92,12 @@ impl Reader {
         }
     }
 
-    /// The list as it is now.
+    /// The list as it is now, and which of the leftovers still are there.
     ///
     /// # Errors
     /// What the API server or the way to it said.
-    pub async fn look(&self, label: &str, name: &str) -> Result<Picture, Error> {
+    pub async fn look(&self, label: &str, seen: &Picture) -> Result<Picture, Error> {
+        let name = seen.name.as_str();
         let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
         let config_map = self.config_maps.get_opt(name).await;
         let config_map = config_map.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))?;
@@ -105,6 +110,7 @@ impl Reader {
         let probes = self.probes.list(&probes_of_list).await;
         let probes = probes.map_err(|error| Error::new("list the probes", error))?;
         Ok(Picture {
+            leftovers: self.left_of(&seen.leftovers).await?,
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
             revisions,
@@ -112,6 +118,16 @@ impl Reader {
             probes: probes.items.iter().filter_map(Probe::from_pod).collect(),
             generations: daemon_sets.items.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
         })
+    }
+
+    async fn left_of(&self, leftovers: &[Leftover]) -> Result<Vec<Leftover>, Error> {
+        if leftovers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let others = self.daemon_sets.list_metadata(&ListParams::default().labels(labels::OF_NO_LIST)).await;
+        let others = others.map_err(|error| Error::new("list the DaemonSets of no list", error))?;
+        let there = |it: &&Leftover| others.items.iter().any(|other| other.metadata.uid.as_ref() == Some(&it.uid));
+        Ok(leftovers.iter().filter(there).cloned().collect())
     }
 
     fn is_list(&self, config_map: &ConfigMap) -> bool {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Mutex;
@@ -23,6 +23,7 @@ use super::{Error, Installation, news};
 use crate::list::{self, Config, ListData, Parsed};
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
+use crate::plan::leftover;
 use crate::plan::{AcceptedList, Action, Ending, Facts, Generation, Plan, Settings, Verdict, labels, plan, probe};
 
 /// Reconciles the lists of one namespace.
@@ -115,7 +116,7 @@ impl Reconciler {
             true => Some(self.accepting.lock().await),
             false => None,
         };
-        let seen = self.reader.look(label, &seen.name).await?;
+        let seen = self.reader.look(label, &seen).await?;
         let decision = self.decide(label, &seen, memory);
         self.write_first(label, &seen, &decision).await?;
         drop(accepting);
@@ -133,7 +134,11 @@ impl Reconciler {
             InForce::Nothing | InForce::Gone => None,
         };
         let plan = match in_force.as_ref().and_then(|list| list.parsed.config.as_ref()) {
-            Some(config) => self.plan(label, config, seen, memory, now),
+            Some(config) => {
+                let mut plan = self.plan(label, config, seen, memory, now);
+                self.plan_adoption(config, seen, memory, &mut plan, now);
+                plan
+            }
             None if ruling.in_force == InForce::Gone => let_go(seen),
             None => Plan { actions: probe::left_over(&seen.probes, &BTreeSet::new()), ..Plan::default() },
         };
@@ -153,10 +158,30 @@ impl Reconciler {
             generations: &seen.generations,
             probes: &seen.probes,
             coverage: &coverage,
+            leftovers: &self.observed.leftover_pods.lock(),
             nodes: nodes.as_deref(),
             settings: &self.settings,
             now,
         })
+    }
+
+    /// What to take over from kubernetes-image-puller. It is rare, so a look every few seconds until all lists have been judged
+    /// does no harm.
+    fn plan_adoption(&self, config: &Config, seen: &Picture, memory: &mut Memory, plan: &mut Plan, now: Timestamp) {
+        const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+        if seen.leftovers.is_empty() {
+            return;
+        }
+        if !self.observed.all_judged() {
+            plan.wake_at = plan.wake_at.into_iter().chain(now.checked_add(PAUSE).ok()).min();
+            return;
+        }
+        let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_kept(revision)).collect();
+        let others = others.iter().filter_map(|it| Some((it.list.name.as_str(), it.parsed.config.as_ref()?)));
+        let lists: Vec<_> = others.chain([(seen.name.as_str(), config)]).collect();
+        let (actions, notes) = leftover::adopt(&seen.name, &lists, &seen.leftovers, self.settings.owner.as_ref());
+        plan.actions.extend(actions);
+        plan.waiting.extend(notes);
     }
 
     /// The list is kept before anything is made of it.

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use super::observed::{Observed, ObservedNodes, SharedCoverage};
 use super::readiness::Readiness;
 use super::surroundings::Installation;
-use crate::coverage::{Coverage, Node, SlimNode, SlimPod};
+use crate::coverage::{Coverage, NO_LIST, Node, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::labels;
 use crate::plan::probe::SlimProbe;
@@ -55,6 +55,11 @@ pub fn start(
     let lists = std::iter::once(labelled).chain(named).map(|config| watches.lists(config_maps(), config)).collect();
     let ours = watcher::Config::default().labels(labels::LIST);
     let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
+    let pods = || Api::namespaced_with(client.clone(), namespace, &pod_resource());
+    let leftovers = labels::LEFTOVER_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
+    let leftovers = watcher::Config::default().labels(&leftovers);
+    let leftover_pods =
+        watches.pods("pods of kubernetes-image-puller", pods(), leftovers, |_| Some(Changed::Everything));
     Observed {
         lists,
         revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
@@ -64,7 +69,9 @@ pub fn start(
             Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE)),
         ),
-        coverage: watches.pods(Api::namespaced_with(client.clone(), namespace, &pod_resource()), ours),
+        coverage: watches.pods("pods", pods(), ours, |pod| list_of(&pod.metadata)),
+        other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &leftover_pods),
+        leftover_pods,
     }
 }
 
@@ -143,11 +150,36 @@ impl Watches<'_> {
         nodes
     }
 
-    fn pods(&mut self, api: Api<SlimPod>, config: watcher::Config) -> SharedCoverage {
+    /// A leftover may be a DaemonSet that is seen after its pods.
+    fn other_daemon_sets(
+        &mut self,
+        api: Api<PartialObjectMeta<DaemonSet>>,
+        pods: &SharedCoverage,
+    ) -> Store<PartialObjectMeta<DaemonSet>> {
+        let (store, writer) = store();
+        let stream = reflector(writer, watcher(api, watcher::Config::default().labels(labels::OF_NO_LIST)));
+        let pods = pods.clone();
+        self.follow("other DaemonSets", stream, move |event| {
+            of(event, |daemon_set: &PartialObjectMeta<DaemonSet>| {
+                let name = daemon_set.name_any();
+                let is_leftover = pods.lock().pods_of(NO_LIST).any(|pod| *pod.generation == *name);
+                is_leftover.then_some(Changed::Everything)
+            })
+        });
+        store
+    }
+
+    fn pods(
+        &mut self,
+        what: &'static str,
+        api: Api<SlimPod>,
+        config: watcher::Config,
+        concerns: fn(&SlimPod) -> Option<Changed>,
+    ) -> SharedCoverage {
         let shared = SharedCoverage::default();
         let coverage = shared.clone();
         let mut listing = Coverage::default();
-        self.follow("pods", watcher(api, config), move |event| {
+        self.follow(what, watcher(api, config), move |event| {
             match event {
                 // While everything is listed anew, the old picture stands until the new one is whole.
                 Event::Init => listing = Coverage::default(),
@@ -156,7 +188,7 @@ impl Watches<'_> {
                 Event::Apply(pod) => coverage.lock().apply(pod),
                 Event::Delete(pod) => coverage.lock().delete(pod),
             }
-            of(event, |pod: &SlimPod| list_of(&pod.metadata))
+            of(event, concerns)
         });
         shared
     }

@@ -27,6 +27,7 @@ use gone::Gone;
 use jiff::Timestamp;
 
 use k8s_openapi::api::core::v1::Toleration;
+use kube::core::ObjectMeta;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
@@ -36,6 +37,9 @@ pub use thrash::Thrash;
 pub use words::Texts;
 
 use crate::plan::labels;
+
+/// Stands for the list of pods that kubernetes-image-puller left behind. No list is called so.
+pub const NO_LIST: &str = "";
 
 /// Which pod holds what on which node.
 #[derive(Debug, Default)]
@@ -163,7 +167,7 @@ impl Coverage {
     }
 
     fn covering(&mut self, pod: &SlimPod) -> Option<CoveringPod> {
-        let list = pod::label(&pod.metadata, labels::LIST)?;
+        let list = pod::label(&pod.metadata, labels::LIST).or_else(|| is_leftover(&pod.metadata).then_some(NO_LIST))?;
         let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
         let status = pod.status.clone().unwrap_or_default();
         let images = pod.spec.containers.iter().map(|container| self.image(container, &status)).collect();
@@ -217,6 +221,10 @@ impl Coverage {
         self.tolerations.push(Arc::clone(&new));
         new
     }
+}
+
+fn is_leftover(metadata: &ObjectMeta) -> bool {
+    labels::LEFTOVER_PODS.iter().all(|(key, value)| pod::label(metadata, key) == Some(value))
 }
 
 /// Since Kubernetes 1.35 the API promises that resource versions are numbers which grow; etcd has always made them so.

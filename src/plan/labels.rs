@@ -21,6 +21,11 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`NAME`] and [`MANAGED_BY`].
 pub const PROGRAM: &str = "kube-prepull";
 
+/// Selects the pods that kubernetes-image-puller left behind; its selector has the same labels.
+pub const LEFTOVER_PODS: [(&str, &str); 2] = [("test", "daemonset-test"), (NAME, "image-puller")];
+/// Selects what belongs to no list.
+pub const OF_NO_LIST: &str = "!kube-prepull.io/list";
+
 /// On a generation: the hash of the images and nodes that it was made from.
 pub const CONTENT: &str = "kube-prepull.io/content";
 /// On a generation: its number in the order in which the list's generations were made. Clocks may jump; this does not.

@@ -6,6 +6,7 @@
 //! - [`retiring`]: whether an older generation is still needed anywhere
 //! - [`standing`]: which of a list's generations retire
 //! - [`room`]: nodes that have no room for two generations
+//! - [`leftover`]: taking over from kubernetes-image-puller
 //! - [`narrowing`], [`reach`]: on which nodes it is still needed, if these are few
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
@@ -22,6 +23,7 @@ pub mod generation;
 mod hash;
 pub mod history;
 pub mod labels;
+pub mod leftover;
 mod narrowing;
 pub mod probe;
 pub mod reach;

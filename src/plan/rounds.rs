@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
@@ -45,6 +46,8 @@ pub struct Facts<'a> {
     pub probes: &'a [Probe],
     /// Who has what.
     pub coverage: &'a Coverage,
+    /// What pods of kubernetes-image-puller have; those of DaemonSets that are not among the generations do not count.
+    pub leftovers: &'a Coverage,
     /// The cluster's nodes; `None` where the controller may not read them.
     pub nodes: Option<&'a [Node]>,
     /// What the cluster and the installation are like.
@@ -87,6 +90,17 @@ pub enum Action {
     Repair {
         /// As it should be.
         daemon_set: Box<DaemonSet>,
+    },
+    /// Take a DaemonSet of kubernetes-image-puller over, as the oldest generation of a list.
+    Adopt {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// The value of the list's label.
+        list: String,
+        /// What it goes with from then on.
+        owner: Option<OwnerReference>,
     },
     /// Take a generation off nodes, for good: its DaemonSet matches fewer of them from then on.
     Narrow {

@@ -6,6 +6,7 @@ use super::generation::Generation;
 use super::reach::Reach;
 use super::retiring::{Need, Needed, Outlook};
 use super::rounds::{Facts, MAX_OUT_OF_REACH};
+use crate::coverage::NO_LIST;
 use crate::list::config::Group;
 
 /// The list's generations that are not about to go.
@@ -37,7 +38,7 @@ impl<'a> Standing<'a> {
         let newest: Vec<&Generation> =
             groups.filter_map(|group| live.iter().find(|it| it.group == group).copied()).collect();
         live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
-        let pods = || facts.coverage.pods_of(facts.list.label);
+        let pods = || facts.coverage.pods_of(facts.list.label).chain(facts.leftovers.pods_of(NO_LIST));
         // Nothing older is the usual case, and then nobody asks.
         let need = (!live.is_empty()).then(|| Need::new(facts.list.config, facts.generations, pods(), facts.nodes));
         let retiring = need.as_ref().map(|need| retiring(need, &newest, &live)).unwrap_or_default();

@@ -305,8 +305,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn nothing_is_let_go_and_every_history_ends_well(first in list(), events in vec(event(), 0..60)) {
+    fn nothing_is_let_go_and_every_history_ends_well(first in list(), leftover in btree_set(0..IMAGES.len(), 0..3), events in vec(event(), 0..60)) {
         let mut simulation = Simulation::new(&first, 4);
+        if !leftover.is_empty() {
+            simulation.leave_behind(&leftover.iter().map(|image| IMAGES[*image]).collect::<Vec<_>>());
+        }
         let mut causes = simulation.config.groups.len();
         let mut seconds = 0;
         for event in &events {

@@ -4,6 +4,7 @@ mod daemon_set;
 mod generation;
 mod histories;
 mod history;
+mod leftover;
 mod narrowing;
 mod probe;
 mod refresh;

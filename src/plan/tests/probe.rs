@@ -445,7 +445,9 @@ proptest! {
                 prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "a stale one");
             }
         }
-        prop_assert_eq!(simulation.probes.len(), 0);
+        // One may have begun with the last second that passed.
+        let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.probes.is_empty());
+        prop_assert!(ended, "a probe is left");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{accepted, at, named, settings};
 use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::Config;
 use crate::list::config::{Placement, RefreshMode};
+use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::reach::narrowing_patch;
 use crate::plan::{Action, Facts, Generation, Plan, Reach, Settings, labels, plan};
@@ -69,6 +70,8 @@ pub struct Pod {
     pub containers: Vec<Container>,
     tolerations: Vec<Toleration>,
     mirrored: bool,
+    /// Whether it is kubernetes-image-puller's.
+    leftover: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +140,17 @@ impl Simulation {
         simulation
     }
 
+    /// Stores a DaemonSet of kubernetes-image-puller that the list has adopted, and lets it pull.
+    pub fn leave_behind(&mut self, images: &[&str]) {
+        let mut daemon_set = daemon_set_of_kip("kubernetes-image-puller", images);
+        let labels = adoption_patch(&daemon_set, "tools", None)["metadata"]["labels"].clone();
+        daemon_set.metadata.labels = serde_json::from_value(labels).expect("labels");
+        self.store(&daemon_set);
+        self.created -= 1;
+        self.place_pods();
+        images.iter().for_each(|_| self.pull());
+    }
+
     pub fn edit(&mut self, images_yaml: &str) {
         self.config = accepted(images_yaml);
         self.edited_at = Some(self.now);
@@ -169,8 +183,11 @@ impl Simulation {
 
     /// What the plan is now, with nothing done about it.
     pub fn plan(&self) -> Plan {
-        let mut coverage = Coverage::default();
-        self.pods.iter().for_each(|pod| coverage.apply(&pod.as_watched(self.now)));
+        let (mut coverage, mut leftovers) = (Coverage::default(), Coverage::default());
+        for pod in &self.pods {
+            let of = if pod.leftover { &mut leftovers } else { &mut coverage };
+            of.apply(&pod.as_watched(self.now));
+        }
         let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata);
         let generations: Vec<Generation> = metadata.filter_map(Generation::from_metadata).collect();
         let probes: Vec<Probe> = self.probes.iter().filter_map(|it| Probe::from_pod(&it.as_watched())).collect();
@@ -181,6 +198,7 @@ impl Simulation {
             generations: &generations,
             probes: &probes,
             coverage: &coverage,
+            leftovers: &leftovers,
             nodes: self.may_read_nodes.then_some(&self.nodes),
             settings: &Settings { holder_image: self.holder_image.clone(), ..settings() },
             now: self.now,
@@ -201,6 +219,7 @@ impl Simulation {
                 let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name == daemon_set.metadata.name);
                 stored.expect("what is repaired is there").metadata.generation = Some(1);
             }
+            Action::Adopt { .. } => unreachable!("the plan of a list adopts nothing"),
             Action::Narrow { name, reach, .. } => {
                 let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name.as_ref() == Some(name));
                 narrow(stored.expect("what is narrowed is there"), reach);
@@ -398,6 +417,7 @@ impl Pod {
             containers: containers.collect(),
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             mirrored: false,
+            leftover: is_leftover(daemon_set),
         }
     }
 
@@ -410,13 +430,17 @@ impl Pod {
         let containers =
             self.containers.iter().map(|it| json!({"name": it.name, "image": format!("{mirror}{}", it.image)}));
         let statuses = self.containers.iter().map(Container::status);
+        let labels = match self.leftover {
+            true => labels::LEFTOVER_PODS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            false => BTreeMap::from([(labels::LIST.to_owned(), "tools".to_owned())]),
+        };
         let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
         let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "creationTimestamp": self.created,
-                "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": {"kube-prepull.io/list": "tools"},
+                "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": labels,
                 "deletionTimestamp": self.deleting.then_some(now),
                 "ownerReferences": [
                     {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": self.daemon_set, "uid": "", "controller": true},
@@ -438,6 +462,26 @@ impl Pod {
         });
         serde_json::from_value(pod).expect("a pod")
     }
+}
+
+/// As kubernetes-image-puller makes it.
+pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
+    let containers =
+        images.iter().enumerate().map(|(index, image)| json!({"name": format!("c{index}"), "image": image}));
+    let labels: BTreeMap<&str, &str> = labels::LEFTOVER_PODS.into();
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "uid": "kip"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers.collect::<Vec<_>>()}},
+        },
+    }))
+    .expect("a DaemonSet")
+}
+
+fn is_leftover(daemon_set: &DaemonSet) -> bool {
+    let matched = daemon_set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    matched.is_some_and(|labels| labels.contains_key("test"))
 }
 
 /// A node in zone a or b, with Linux.

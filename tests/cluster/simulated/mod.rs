@@ -3,6 +3,7 @@
 mod coverage;
 mod crashes;
 mod edits;
+mod kip;
 mod last_good;
 mod leaders;
 mod owner;
