@@ -6,6 +6,7 @@ mod edits;
 mod kip;
 mod last_good;
 mod leaders;
+mod narrowing;
 mod owner;
 mod probes;
 mod processes;

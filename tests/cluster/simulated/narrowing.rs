@@ -1,0 +1,51 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use kube_prepull::plan::Reach;
+use kube_prepull::plan::reach::narrowing_patch;
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
+
+/// The uids of the pods that are not about to go, by their nodes.
+async fn pods(trial: &Trial) -> BTreeMap<String, String> {
+    let live = trial.pods().await.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let node = |pod: &k8s_openapi::api::core::v1::Pod| pod.spec.as_ref()?.node_name.clone();
+    live.filter_map(|pod| Some((node(&pod)?, pod.uid()?))).collect()
+}
+
+/// Narrows the DaemonSet, waits until its pods are on these nodes, and shows that none of them was replaced.
+async fn narrow(trial: &Trial, name: &str, reach: &Reach, expected: &BTreeMap<String, String>) {
+    let live: DaemonSet = trial.api().get(name).await.unwrap();
+    let patch = Patch::Merge(narrowing_patch(&live, reach));
+    let patched = trial.api::<DaemonSet>().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    let noted = patched.annotations()["kube-prepull.io/spec-generation"].parse().ok();
+    assert_eq!(patched.metadata.generation, noted, "what was foretold");
+    eventually(&format!("pods {reach}"), async || (pods(trial).await == *expected).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_narrowed_daemon_set_leaves_all_other_nodes_and_replaces_no_pod() {
+    let trial = trial("narrowed").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let name = trial.settled_on(&["nginx:1.27"]).await.name_any();
+    let mut expected = eventually("pods on at least three nodes", async || {
+        let status = trial.api::<DaemonSet>().get(&name).await.unwrap().status.unwrap_or_default();
+        let all = pods(&trial).await;
+        (all.len() > 2 && all.len() == usize::try_from(status.desired_number_scheduled).unwrap()).then_some(all)
+    })
+    .await;
+    controller.kill();
+    let (left, _) = expected.pop_first().unwrap();
+    let without = Reach::Everywhere.without(&[left].into());
+    narrow(&trial, &name, &without, &expected).await;
+    let kept: BTreeSet<String> = expected.keys().take(2).cloned().collect();
+    expected.retain(|node, _| kept.contains(node));
+    narrow(&trial, &name, &Reach::Only(kept.clone()), &expected).await;
+    narrow(&trial, &name, &Reach::Only(kept), &expected).await;
+    narrow(&trial, &name, &Reach::Only(BTreeSet::new()), &BTreeMap::new()).await;
+}
