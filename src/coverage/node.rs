@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 use kube::core::Object;
 use serde::Deserialize;
@@ -46,8 +45,6 @@ pub struct NodeCondition {
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// When it joined.
-    pub created: Option<Timestamp>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its taints.
@@ -65,7 +62,6 @@ impl From<&SlimNode> for Node {
         let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
-            created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
             labels: node.metadata.labels.clone().unwrap_or_default(),
             taints: node.spec.taints.clone(),
             ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),

@@ -58,7 +58,7 @@ fn last_round(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> R
 }
 
 /// A refresh before the last node's turn would keep that node waiting again and again.
-pub(super) fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
+fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
     let spread = SignedDuration::from_secs(spread_seconds.try_into().unwrap_or(i64::MAX));
     last.checked_add(spread).unwrap_or(Timestamp::MAX)
 }

@@ -43,34 +43,46 @@ impl fmt::Display for Digest {
     }
 }
 
-/// The known digests of each image (by the name of its container) on each architecture, the newest last.
+/// Digests of each image (by the name of its container) on each architecture, the newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digests(BTreeMap<String, BTreeMap<String, Vec<Digest>>>);
 
 impl Digests {
-    /// What is known of an image on an architecture.
+    /// Those of an image on an architecture.
     pub fn of(&self, image: &str, architecture: &str) -> &[Digest] {
         self.0.get(image).and_then(|known| known.get(architecture)).map_or(&[], Vec::as_slice)
     }
 
-    /// Gets to know one more.
+    /// Adds one, also if it is there already.
     pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
         let of_image = self.0.entry(image.to_owned()).or_default();
-        let known = of_image.entry(architecture.to_owned()).or_default();
-        if !known.contains(&digest) {
-            known.push(digest);
-            known.drain(..known.len().saturating_sub(MOST));
+        let digests = of_image.entry(architecture.to_owned()).or_default();
+        digests.push(digest);
+        digests.drain(..digests.len().saturating_sub(MOST));
+    }
+
+    /// Keeps of each image and architecture only the newest, where that is in use.
+    pub fn forget_what_led_to(&mut self, in_use: impl Fn(&str, &str, &Digest) -> bool) {
+        for (image, of_image) in &mut self.0 {
+            for (architecture, digests) in of_image {
+                if digests.last().is_some_and(|newest| in_use(image, architecture, newest)) {
+                    digests.drain(..digests.len() - 1);
+                }
+            }
         }
     }
 
-    /// All of them: image, architecture, digest.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Digest)> {
-        self.0.iter().flat_map(|(image, known)| {
-            known.iter().flat_map(move |(architecture, digests)| {
-                digests.iter().map(move |digest| (image.as_str(), architecture.as_str(), digest))
-            })
-        })
+    /// Keeps only the newest of an image on an architecture.
+    pub fn keep_newest(&mut self, image: &str, architecture: &str) {
+        if let Some(digests) = self.0.get_mut(image).and_then(|of_image| of_image.get_mut(architecture)) {
+            digests.drain(..digests.len().saturating_sub(1));
+        }
+    }
+
+    /// Puts one in the place of all others of its image and architecture.
+    pub fn replace(&mut self, image: &str, architecture: &str, digest: Digest) {
+        self.0.entry(image.to_owned()).or_default().insert(architecture.to_owned(), vec![digest]);
     }
 
     /// The same with the newest `most` of each only.

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::Said;
-use super::digests::{Digest, Digests};
+use super::digests::Digest;
 use super::holders::Holders;
 use super::record::{Looks, Taken};
-use super::{Answer, Moved, note};
+use super::{Answer, Moved, Probe, note};
 use crate::list::config::Group;
 use crate::plan::generation::Generation;
 use crate::plan::rounds::{Action, Facts, Finding, Plan};
 
+/// After so many rounds that did not bring what had begun them, no more of them begin.
+const MOST_IN_VAIN: usize = 3;
+/// So many rounds bring a digest to those nodes that do not have it while others do.
+const MOST_CAUGHT_UP: usize = 2;
 /// The most images that are named in one sentence.
 const NAMED: usize = 3;
 
@@ -24,22 +28,30 @@ pub fn judge(
     plan: &mut Plan,
 ) -> Option<Moved> {
     let mut looks = newest.looks.clone();
-    holders.take_into(&mut looks, holders.round_is_over(facts, newest).is_ok());
-    let (mut said, mut moved, mut failed) = (Digests::default(), BTreeMap::new(), BTreeMap::new());
+    looks.tried.forget_what_led_to(|image, architecture, digest| holders.have(image, architecture, digest));
+    let (mut agreeing, mut differing, mut failed) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     for answer in answers {
-        for (image, of_image) in &answer.images {
-            match of_image {
-                Said::Is(digest) => {
-                    let architecture = answer.probe.architecture.as_str();
-                    let known = looks.known.of(image, architecture);
-                    if let Some(before) = known.last().filter(|_| !known.contains(digest)) {
-                        moved.insert(image.clone(), (before.clone(), digest.clone()));
-                    }
-                    said.add(image, architecture, digest.clone());
-                }
-                Said::Failed(why) => drop(failed.insert(image.clone(), (answer.probe, why.clone()))),
+        let (probe, architecture) = (answer.probe, answer.probe.architecture.as_str());
+        for (image, said) in &answer.images {
+            match said {
+                Said::Is(digest) => match before(holders, probe, image, digest) {
+                    Some(before) => drop(differing.insert((image, architecture, digest), before)),
+                    None => drop(agreeing.insert((image, architecture))),
+                },
+                Said::Failed(why) => drop(failed.insert(image.clone(), (probe, why.clone()))),
                 Said::Untold | Said::Nothing => {}
             }
+        }
+    }
+    let differs =
+        |of: &(&String, &str)| differing.keys().any(|(image, architecture, _)| (*image, *architecture) == *of);
+    for (image, architecture) in agreeing.iter().filter(|of| !differs(of)) {
+        looks.tried.keep_newest(image, architecture);
+    }
+    let mut moved = BTreeMap::new();
+    for ((image, architecture, digest), before) in differing {
+        if looks.try_out(holders, image, architecture, digest) {
+            moved.insert(image.clone(), (before.clone(), digest.clone()));
         }
     }
     // A look at what had failed before says nothing of the others.
@@ -57,23 +69,49 @@ pub fn judge(
     let mut findings: Vec<Finding> = deferred(asked, newest, &looks, &failed).into_iter().collect();
     findings.extend(recovered(asked, newest, &looks));
     if moved.is_empty() {
-        answers.iter().for_each(|answer| looks.know(answer));
         plan.actions.push(note(newest, looks));
         plan.actions.extend(findings.into_iter().map(Action::Tell));
         return None;
     }
     findings.insert(0, Finding::Moved(moves(asked, &moved)));
-    // The new generation begins with what the look said, and learns what its own holders say.
-    Some(Moved { images: moved.len(), looks: Looks { known: said, holders_known: false, ..looks }, findings })
+    Some(Moved { images: moved.len(), looks, findings })
+}
+
+/// What the tag was on that node before, if the node calls it something else now.
+///
+/// A node is compared with itself, since others may call the same thing differently. Only where it does not hold the image
+/// do the others of its architecture speak for it.
+fn before<'a>(holders: &'a Holders, probe: &Probe, image: &str, digest: &Digest) -> Option<&'a Digest> {
+    let own = probe.node.as_deref().and_then(|node| holders.on(node)).and_then(|images| images.get(image));
+    match own {
+        Some(own) => Some(own).filter(|own| *own != digest),
+        None if holders.have(image, &probe.architecture, digest) => None,
+        None => holders.of_image(image, &probe.architecture).next(),
+    }
 }
 
 impl Looks {
-    fn know(&mut self, answer: &Answer) {
-        for (image, said) in &answer.images {
-            if let Said::Is(digest) = said {
-                self.known.add(image, &answer.probe.architecture, digest.clone());
+    /// Whether a digest that a node did not have begins a round, which is remembered. Without a limit, nodes that call a tag
+    /// something else each time would have one at every look.
+    fn try_out(&mut self, holders: &Holders, image: &str, architecture: &str, digest: &Digest) -> bool {
+        if holders.have(image, architecture, digest) {
+            let before = self.caught_up.of(image, architecture).iter().filter(|it| *it == digest).count();
+            if before < MOST_CAUGHT_UP {
+                self.caught_up.add(image, architecture, digest.clone());
             }
+            return before < MOST_CAUGHT_UP;
         }
+        let tried = self.tried.of(image, architecture);
+        if tried.contains(digest) || tried.len() >= MOST_IN_VAIN {
+            return false;
+        }
+        match tried.last() {
+            Some(last) if !holders.have(image, architecture, last) => {
+                self.tried.add(image, architecture, digest.clone());
+            }
+            _ => self.tried.replace(image, architecture, digest.clone()),
+        }
+        true
     }
 }
 
@@ -89,12 +127,12 @@ fn deferred(
     asked: &Group,
     newest: &Generation,
     looks: &Looks,
-    failed: &BTreeMap<String, (&super::Probe, String)>,
+    failed: &BTreeMap<String, (&Probe, String)>,
 ) -> Option<Finding> {
     if failed.keys().all(|image| newest.looks.failed.contains(image)) {
         return None;
     }
-    let sentence = |(image, (probe, why)): (&String, &(&super::Probe, String))| {
+    let sentence = |(image, (probe, why)): (&String, &(&Probe, String))| {
         let node = probe.node.as_deref().map(|node| format!(" on {node}")).unwrap_or_default();
         format!("{}{node}: {why}", reference(asked, image))
     };

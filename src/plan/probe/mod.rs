@@ -10,9 +10,12 @@
 //! - [`digests`]: how what nodes say is compared
 //! - [`record`]: what is kept, on the newest generation's DaemonSet
 //!
-//! What a node says a tag is depends on what it had before. So the answer is held against what nodes said when the
-//! generation came to them, and against earlier answers, and only what none of them said begins a round. What a node says
-//! that joins later is no part of that: it may have got what the tag has moved to, which the other nodes do not have yet.
+//! - [`holders`]: what the generation's own pods hold
+//! - [`judgement`]: what follows
+//!
+//! What a node says a tag is depends on what it had before, so a node's answer is held against what its own pod of the
+//! generation says. Where those pods say different things, a node of each kind is asked: if the tag moved while they pulled
+//! it, or a node joined after it had moved, only the others can tell. What has begun a round begins no other.
 
 mod answer;
 mod digests;
@@ -59,10 +62,8 @@ pub fn look(
     blocked: Option<String>,
     plan: &mut Plan,
 ) -> Option<Moved> {
-    let holders = Holders::of(facts, newest);
     let images = wanted(facts, group, newest, plan);
     if images.is_empty() {
-        note_holders(facts, newest, &holders, plan);
         return None;
     }
     if let Some(settled_at) = settles_at(facts) {
@@ -71,6 +72,7 @@ pub fn look(
     }
     let look = look_id(facts, newest);
     let asked = Group { images, ..group.clone() };
+    let holders = Holders::of(facts, newest);
     let places = places(facts, group, newest, &holders, &look, plan);
     let answers = answers(facts, &asked, newest, &look, &places, blocked, plan)?;
     judgement::judge(facts, &asked, newest, &holders, &answers, plan)
@@ -130,7 +132,7 @@ fn places<'a>(
     look: &str,
     plan: &mut Plan,
 ) -> Places<'a> {
-    let places = places::choose(facts.nodes, &group.placement, &holders.nodes, look);
+    let places = places::choose(facts.nodes, &group.placement, holders, look);
     let names: Vec<&str> = places.without.iter().copied().filter(|name| !name.is_empty()).collect();
     let of = if names.is_empty() { String::new() } else { format!(" of the architecture {}", names.join(", ")) };
     // Where the group has no node at all, there is nothing to look after.
@@ -184,18 +186,6 @@ fn answers<'a>(
 fn ask(facts: &Facts, asked: &Group, newest: &Generation, look: &str, place: Place) -> Option<Action> {
     let pod = pod::build(facts.list, asked, newest, look, place, facts.settings)?;
     Some(Action::Probe { pod: Box::new(pod) })
-}
-
-/// What holders reported while the generation came to its nodes is noted once all have had the time for it.
-fn note_holders(facts: &Facts, newest: &Generation, holders: &Holders, plan: &mut Plan) {
-    if let Err(until) = holders.round_is_over(facts, newest) {
-        return plan.wake_up_at(until);
-    }
-    let mut looks = newest.looks.clone();
-    holders.take_into(&mut looks, true);
-    if looks != newest.looks {
-        plan.actions.push(note(newest, looks));
-    }
 }
 
 fn note(newest: &Generation, looks: Looks) -> Action {

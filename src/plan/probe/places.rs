@@ -1,16 +1,22 @@
-//! On which nodes a look takes place: one of each architecture.
+//! On which nodes a look takes place: one of each architecture, and some more where they do not hold the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::holders::Holders;
 use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::plan::hash::number;
+
+/// The most nodes of an architecture that are asked at a time.
+const MOST: usize = 3;
 
 /// Where one probe goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The architecture; empty where nothing is known of it.
     pub architecture: &'a str,
+    /// Which of the architecture's places it is, from 0.
+    pub index: usize,
     /// The node; `None` where the scheduler chooses, since the controller may not read nodes.
     pub node: Option<&'a str>,
 }
@@ -25,11 +31,14 @@ pub struct Places<'a> {
 }
 
 /// Chooses a node of each architecture among those that a group belongs on and that a scheduler would give it now: one
-/// that already has a pod of the group (`warm`) if there is any, since that needs no more than manifests. `turn` is a
-/// text that differs from look to look, so that they go around.
-pub fn choose<'a>(nodes: Option<&'a [Node]>, placement: &Placement, warm: &BTreeSet<&str>, turn: &str) -> Places<'a> {
+/// that holds images of the group already if there is any, since that needs no more than manifests. `turn` is a text that
+/// differs from look to look, so that they go around.
+///
+/// Where nodes hold different digests for one image, a tag may have moved while they pulled it, and then only those that
+/// hold the older one can tell. So one node more is asked for each digest that the first does not hold.
+pub fn choose<'a>(nodes: Option<&'a [Node]>, placement: &Placement, holders: &Holders, turn: &str) -> Places<'a> {
     let Some(nodes) = nodes else {
-        return Places { places: vec![Place { architecture: "", node: None }], without: Vec::new() };
+        return Places { places: vec![Place { architecture: "", index: 0, node: None }], without: Vec::new() };
     };
     let mut by_architecture: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
     for node in nodes.iter().filter(|node| node.takes(placement)) {
@@ -37,21 +46,41 @@ pub fn choose<'a>(nodes: Option<&'a [Node]>, placement: &Placement, warm: &BTree
     }
     let mut chosen = Places::default();
     for (architecture, nodes) in by_architecture {
-        let able: BTreeSet<&str> =
-            nodes.iter().filter(|node| node.schedules(placement)).map(|node| node.name.as_str()).collect();
-        let able_and_warm: Vec<&str> = able.iter().copied().filter(|node| warm.contains(node)).collect();
-        let able = if able_and_warm.is_empty() { able.into_iter().collect() } else { able_and_warm };
-        match one_of(&able, &format!("{turn}\n{architecture}")) {
-            Some(node) => chosen.places.push(Place { architecture, node: Some(node) }),
-            None => chosen.without.push(architecture),
+        let able = nodes.iter().filter(|node| node.schedules(placement)).map(|node| node.name.as_str());
+        let (warm, cold): (BTreeSet<&str>, BTreeSet<&str>) = able.partition(|node| holders.on(node).is_some());
+        let able: Vec<&str> = if warm.is_empty() { cold } else { warm }.into_iter().collect();
+        let places = different(&in_turn(&able, &format!("{turn}\n{architecture}")), holders);
+        if places.is_empty() {
+            chosen.without.push(architecture);
         }
+        let place = |(index, node)| Place { architecture, index, node: Some(node) };
+        chosen.places.extend(places.into_iter().enumerate().map(place));
     }
     chosen
 }
 
-fn one_of<'a>(nodes: &[&'a str], turn: &str) -> Option<&'a str> {
-    let index = number(turn.as_bytes()).checked_rem(nodes.len() as u64)?;
-    nodes.get(usize::try_from(index).ok()?).copied()
+/// The nodes from the one whose turn it is, once around.
+fn in_turn<'a>(nodes: &[&'a str], turn: &str) -> Vec<&'a str> {
+    let first = number(turn.as_bytes()).checked_rem(nodes.len() as u64).unwrap_or_default();
+    let first = usize::try_from(first).unwrap_or_default();
+    [&nodes[first..], &nodes[..first]].concat()
+}
+
+/// The first node, and those that hold a digest that none before them holds.
+fn different<'a>(nodes: &[&'a str], holders: &Holders) -> Vec<&'a str> {
+    let (mut seen, mut different) = (BTreeSet::new(), Vec::new());
+    for node in nodes {
+        let held = holders.on(node).into_iter().flatten();
+        let before = seen.len();
+        seen.extend(held);
+        if different.is_empty() || before < seen.len() {
+            different.push(*node);
+        }
+        if different.len() == MOST {
+            break;
+        }
+    }
+    different
 }
 
 #[cfg(test)]
@@ -65,7 +94,7 @@ mod tests {
     }
 
     fn chosen<'a>(nodes: &'a [Node], turn: &str) -> Places<'a> {
-        choose(Some(nodes), &Placement::default(), &BTreeSet::new(), turn)
+        choose(Some(nodes), &Placement::default(), &Holders::default(), turn)
     }
 
     #[test]
@@ -91,23 +120,14 @@ mod tests {
             node("fine", "arm64"),
         ];
         let found = chosen(&nodes, "");
-        assert_eq!(found.places, [Place { architecture: "arm64", node: Some("fine") }]);
+        assert_eq!(found.places, [Place { architecture: "arm64", index: 0, node: Some("fine") }]);
         assert_eq!(found.without, ["amd64"]);
     }
 
     #[test]
-    fn a_node_that_has_the_images_already_comes_first() {
-        let nodes = [node("a", "amd64"), node("b", "amd64"), node("c", "amd64")];
-        for turn in 0..20 {
-            let found = choose(Some(&nodes), &Placement::default(), &["b"].into(), &turn.to_string());
-            assert_eq!(found.places[0].node, Some("b"));
-        }
-    }
-
-    #[test]
     fn without_nodes_to_read_the_scheduler_chooses() {
-        let found = choose(None, &Placement::default(), &BTreeSet::new(), "");
-        assert_eq!(found.places, [Place { architecture: "", node: None }]);
+        let found = choose(None, &Placement::default(), &Holders::default(), "");
+        assert_eq!(found.places, [Place { architecture: "", index: 0, node: None }]);
         assert_eq!(chosen(&[], ""), Places::default());
     }
 }

@@ -53,7 +53,7 @@ pub fn build(
 
 /// The same look at the same place has the same name, so that it is never made twice.
 pub fn name(newest: &Generation, look: &str, place: Place) -> String {
-    format!("{}-{}", newest.name, short_hash(format!("{look}\n{}", place.architecture).as_bytes()))
+    format!("{}-{}", newest.name, short_hash(format!("{look}\n{}\n{}", place.architecture, place.index).as_bytes()))
 }
 
 /// Through the scheduler, which knows what room there is; a node's name in the spec would go past it.

@@ -20,10 +20,11 @@ const MOST_DOUBLINGS: u32 = 24;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Looks {
-    /// The digests that begin no round.
-    pub known: Digests,
-    /// Whether those are among them that holders reported while the generation came to its nodes.
-    pub holders_known: bool,
+    /// The digests that began this round, and before it those that no round brought: they begin no other, since nodes may
+    /// go on calling a tag what they called it before.
+    pub tried: Digests,
+    /// The digests that some nodes had and others not when they began a round, as often as they did.
+    pub caught_up: Digests,
     /// When a probe last said what a tag stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
@@ -49,7 +50,11 @@ impl Looks {
     pub fn to_text(&self) -> String {
         // Texts, numbers and maps of texts are always JSON.
         let text = |looks: &Self| serde_json::to_string(looks).unwrap_or_else(|error| unreachable!("{error}"));
-        let fewer = [4, 2, 1].into_iter().map(|most| Self { known: self.known.at_most(most), ..self.clone() });
+        let fewer = [4, 2, 1].into_iter().map(|most| Self {
+            tried: self.tried.at_most(most),
+            caught_up: self.caught_up.at_most(most),
+            ..self.clone()
+        });
         let mut forms = std::iter::once(self.clone()).chain(fewer).map(|looks| text(&looks));
         forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
     }
@@ -143,7 +148,7 @@ mod tests {
     #[test]
     fn it_is_read_back_from_its_text_and_nonsense_is_nothing() {
         let mut looks = Looks { failures: 3, request: Some("x".to_owned()), last: Some(at(7)), ..Looks::default() };
-        looks.known.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
+        looks.tried.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
         looks.failed.insert("tools".to_owned());
         assert_eq!(Looks::from_text(&looks.to_text()), looks);
         for nonsense in ["", "{", "[]", r#"{"failures": -1}"#, r#"{"last": "yesterday"}"#] {
@@ -156,12 +161,12 @@ mod tests {
         let mut looks = Looks::default();
         for (image, digest) in (0..1500).flat_map(|image| (0..8).map(move |digest| (image, digest))) {
             let digest = Digest::of_image_id(&format!("{image} {digest}")).expect("a digest");
-            looks.known.add(&format!("image-{image}"), "amd64", digest);
+            looks.tried.add(&format!("image-{image}"), "amd64", digest);
         }
         let text = looks.to_text();
         assert!(text.len() <= MOST_BYTES, "{}", text.len());
         let kept = Looks::from_text(&text);
         let newest = Digest::of_image_id("1499 7").expect("a digest");
-        assert_eq!(kept.known.of("image-1499", "amd64").last(), Some(&newest));
+        assert_eq!(kept.tried.of("image-1499", "amd64").last(), Some(&newest));
     }
 }

@@ -11,7 +11,7 @@ use super::accepted;
 use super::simulation::{Simulation, node};
 use crate::coverage::Node;
 use crate::plan::generation::Generation;
-use crate::plan::{Action, Cause, Finding, Plan, labels};
+use crate::plan::{Action, Cause, Finding, Plan, hash, labels};
 
 const HOURLY: &str = "{images: [a:1, b:1], refresh: {every: 1h}}";
 
@@ -231,14 +231,45 @@ fn a_node_that_got_the_new_image_by_joining_late_hides_no_move_from_the_others()
     assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }]);
 }
 
-#[test]
-fn a_node_that_says_something_new_each_time_begins_one_round_for_each_look_at_most() {
+/// The rounds in 200 looks at nodes that call one unmoved tag something else each time they pull it: one of so many things, at random.
+fn rounds_of_a_tag_with_names(names: u64) -> usize {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
-    for number in 10..20 {
-        moved(&mut simulation, &[("a:1", number)]);
-        assert!(causes(&hours(&mut simulation, 1)).len() <= 1);
+    let mut rounds = 0;
+    for second in 0..2000 {
+        for node in ["n0", "n1"] {
+            let name = hash::number(format!("{second} {node}").as_bytes()) % names;
+            let name = digest(u8::try_from(name).expect("a small number"));
+            simulation.tags_on.insert((node.to_owned(), "a:1".to_owned()), name);
+        }
+        if second % 10 == 0 {
+            simulation.request(&second.to_string());
+        }
+        rounds += causes(&simulation.step().actions).len();
     }
-    assert_eq!(simulation.daemon_sets.len(), 1);
+    rounds
+}
+
+#[test]
+fn nodes_that_call_a_tag_something_else_each_time_begin_few_rounds() {
+    for names in [2, 3, 200] {
+        let rounds = rounds_of_a_tag_with_names(names);
+        assert!((1..=20).contains(&rounds), "{rounds} rounds in 200 looks with {names} names");
+    }
+}
+
+#[test]
+fn a_tag_that_moves_during_its_round_reaches_the_nodes_that_pulled_before() {
+    for request in ["one", "two", "three", "four"] {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+        looked(&mut simulation);
+        moved(&mut simulation, &[("a:1", 2)]);
+        simulation.pods.retain(|pod| pod.node != "n1");
+        simulation.place_pods();
+        looked(&mut simulation);
+        simulation.request(request);
+        assert_eq!(causes(&looked(&mut simulation)), [Cause::Moved { images: 1 }]);
+        assert_eq!(causes(&hours(&mut simulation, 4)), []);
+    }
 }
 
 #[test]
@@ -399,10 +430,7 @@ fn happen(simulation: &mut Simulation, event: &Event) -> usize {
             simulation.unavailable = [tag(true).to_owned()].into();
             simulation.unavailable.extend(both.then(|| tag(false).to_owned()));
         }
-        Event::NodeJoins => {
-            let joined = Some(simulation.now);
-            simulation.nodes.push(Node { created: joined, ..node(100 + simulation.created + simulation.nodes.len()) });
-        }
+        Event::NodeJoins => simulation.nodes.push(node(100 + simulation.created + simulation.nodes.len())),
         Event::NodeGoes if simulation.nodes.len() > 1 => drop(simulation.nodes.remove(0)),
         Event::NodeGoes => {}
         Event::Request(value) => simulation.request(&value.to_string()),
