@@ -6,6 +6,7 @@
 
 mod audit;
 mod controller;
+mod looks;
 mod proxy;
 mod real;
 mod simulated;

@@ -2,11 +2,15 @@
 
 mod faults;
 mod held;
+mod probes;
 mod rounds;
+
+use std::collections::BTreeSet;
 
 use test_bed::{Digest, Image, Layer, Node, Real};
 
-use super::trial::Trial;
+use super::controller::Controller;
+use super::trial::{Trial, eventually};
 
 /// A namespace on the real cluster, with images of its own in the registry.
 struct RealTrial {
@@ -18,15 +22,15 @@ struct RealTrial {
 
 impl RealTrial {
     async fn begin(name: &str) -> Self {
-        Self::on(Real::running().unwrap(), name).await
+        Self::begin_on(Real::running().unwrap(), name).await
     }
 
-    /// The same for a test that stops a part of the cluster: no other test has it meanwhile.
+    /// The same for a test that stops parts of the bed: others wait meanwhile.
     async fn begin_alone(name: &str) -> Self {
-        Self::on(Real::alone().unwrap(), name).await
+        Self::begin_on(Real::alone().unwrap(), name).await
     }
 
-    async fn on(bed: Real, name: &str) -> Self {
+    async fn begin_on(bed: Real, name: &str) -> Self {
         let trial = Trial::begin(bed.kubeconfig(), name).await;
         let real = Self { trial, nodes: bed.nodes().unwrap(), bed };
         let holder = std::fs::read(real.bed.holder()).unwrap();
@@ -46,6 +50,21 @@ impl RealTrial {
     /// The reference of an image by another name of the registry.
     fn reference_at(&self, registry: &str, image: &str) -> String {
         format!("{registry}/{}/{image}", self.trial.namespace)
+    }
+
+    /// Starts a controller.
+    async fn controller(&self) -> Controller {
+        Controller::start_with(&self.trial, &["--holder-image", &self.reference("kube-prepull:1")]).await
+    }
+
+    /// Waits until all nodes hold these digests and no other.
+    async fn only_held_everywhere(&self, digests: &[&str]) {
+        let wanted: BTreeSet<&str> = digests.iter().copied().collect();
+        eventually(&format!("{wanted:?} and nothing else to be held on all nodes"), async || {
+            let mut held = self.nodes.iter().map(|node| self.held_on(node.name()));
+            held.all(|held| held.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted).then_some(())
+        })
+        .await;
     }
 
     /// The digests whose containers run on a node in this namespace, as containerd has them.

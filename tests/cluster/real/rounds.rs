@@ -1,10 +1,5 @@
 use super::{RealTrial, content};
-use crate::controller::Controller;
 use crate::trial::eventually;
-
-async fn controller(real: &RealTrial) -> Controller {
-    Controller::start_with(&real.trial, &["--holder-image", &real.reference("kube-prepull:1")]).await
-}
 
 async fn held(real: &RealTrial, digest: &str) {
     eventually(&format!("{digest} to be held"), async || {
@@ -18,7 +13,7 @@ async fn images_of_a_list_are_pulled_and_held_and_a_bad_one_hinders_none() {
     let real = RealTrial::begin("arrive").await;
     let (one, two) = (real.push("one:1", &content("one")), real.push("two:1", &content("two")));
     let pinned = real.push("three:1", &content("three"));
-    let _controller = controller(&real).await;
+    let _controller = real.controller().await;
     let list = format!(
         "images: [\"{}\", \"{}\", \"{}\", \"{}\"]",
         real.reference("one:1"),
@@ -36,7 +31,7 @@ async fn images_of_a_list_are_pulled_and_held_and_a_bad_one_hinders_none() {
 async fn after_a_refresh_the_old_digest_is_held_until_the_new_one_is() {
     let real = RealTrial::begin("moved").await;
     let old = real.push("app:1", &content("old"));
-    let _controller = controller(&real).await;
+    let _controller = real.controller().await;
     real.trial.write_list("tools", &format!("images: [\"{}\"]", real.reference("app:1"))).await;
     held(&real, old.as_str()).await;
     let new = real.push("app:1", &content("new"));

@@ -3,37 +3,17 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube_prepull::plan::labels;
 use serde_json::json;
 
 use super::trial;
 use crate::audit::AuditLog;
 use crate::controller::Controller;
+use crate::looks::{answered, probes, request};
 use crate::trial::{Trial, eventually};
 
 const LIST: &str = "images: [nginx:1.27, busybox:1]";
-
-async fn probes(trial: &Trial) -> Vec<Pod> {
-    trial.api::<Pod>().list(&ListParams::default().labels(labels::PROBE)).await.unwrap().items
-}
-
-async fn request(trial: &Trial, value: &str) {
-    trial.annotate_list("tools", labels::REFRESH_REQUESTED, value).await;
-}
-
-/// Waits until the look at the tags is noted on the one DaemonSet that there is, and no probe is left.
-async fn looked(trial: &Trial, after: Option<&str>) -> String {
-    eventually("the look to be noted and its probe to be gone", async || {
-        let found = trial.daemon_sets().await;
-        let [daemon_set] = found.as_slice() else { return None };
-        let looks: serde_json::Value =
-            serde_json::from_str(daemon_set.annotations().get(labels::LOOKS)?).expect("the annotation is JSON");
-        let last = looks["last"].as_str()?;
-        (Some(last) != after && probes(trial).await.is_empty()).then(|| last.to_owned())
-    })
-    .await
-}
 
 async fn settled(trial: &Trial) -> DaemonSet {
     trial.write_list("tools", LIST).await;
@@ -62,9 +42,9 @@ async fn a_refresh_is_one_probe_that_is_noted_and_goes_and_no_round() {
     let _controller = Controller::start(&trial).await;
     let before = settled(&trial).await;
     request(&trial, "one").await;
-    let first = looked(&trial, None).await;
+    answered(&trial, "one").await;
     request(&trial, "two").await;
-    looked(&trial, Some(&first)).await;
+    answered(&trial, "two").await;
     let after = trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
     assert_eq!((before.metadata.uid, before.metadata.generation), (after.metadata.uid, after.metadata.generation));
     let requests = log.requests(0, &trial.namespace);
@@ -135,7 +115,7 @@ async fn a_probe_that_cannot_be_made_is_told_and_made_as_soon_as_it_can() {
     });
     assert!(told.await.note.unwrap().contains("exceeded quota"));
     hold_back_pods(&trial, false).await;
-    looked(&trial, None).await;
+    answered(&trial, "one").await;
 }
 
 #[tokio::test]
@@ -159,6 +139,6 @@ async fn where_no_node_can_run_the_probe_an_event_says_so_and_it_follows_when_on
     assert!(told.starts_with("group g: no node of the architecture amd64 can take the probe"), "{told}");
     let open = json!({"spec": {"unschedulable": false}});
     nodes.patch(&name, &PatchParams::default(), &Patch::Merge(open)).await.unwrap();
-    looked(&trial, None).await;
+    answered(&trial, "one").await;
     nodes.delete(&name, &DeleteParams::default()).await.unwrap();
 }

@@ -1,0 +1,38 @@
+//! Looks at the tags, as they are asked for and noted.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::ListParams;
+use kube_prepull::plan::labels;
+use kube_prepull::plan::probe::Looks;
+
+use super::trial::{Trial, eventually};
+
+pub async fn probes(trial: &Trial) -> Vec<Pod> {
+    trial.api::<Pod>().list(&ListParams::default().labels(labels::PROBE)).await.unwrap().items
+}
+
+/// Asks the list `tools` for a refresh.
+pub async fn request(trial: &Trial, value: &str) {
+    trial.annotate_list("tools", labels::REFRESH_REQUESTED, value).await;
+}
+
+/// What a DaemonSet says of the looks at its tags.
+pub fn looks(daemon_set: &DaemonSet) -> Looks {
+    daemon_set.annotations().get(labels::LOOKS).map(|text| Looks::from_text(text)).unwrap_or_default()
+}
+
+/// Waits until the request of that value has been answered by a look, and returns the newest generation then.
+pub async fn answered(trial: &Trial, value: &str) -> DaemonSet {
+    eventually(&format!("the request {value} to be answered"), async || {
+        let newest = trial.daemon_sets().await.into_iter().max_by_key(number)?;
+        (looks(&newest).answer(value) && probes(trial).await.is_empty()).then_some(newest)
+    })
+    .await
+}
+
+/// Which generation it is, counted from 1.
+pub fn number(daemon_set: &DaemonSet) -> u32 {
+    daemon_set.annotations()["kube-prepull.io/revision"].parse().unwrap()
+}
