@@ -33,11 +33,11 @@ build: toolchain ## Build the controller (static) and the holder (x86_64 and aar
 	stat --printf '%9s bytes  %n\n' $$holders target/$(musl)/release/kube-prepull
 
 .PHONY: image
-image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print its sizes and digest
+image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print sizes and digest. PUSH=REFERENCE pushes it
 	@$(bed) require aarch64-linux-gnu-gcc aarch64-linux-gnu-headers
 	for builder in buildah podman docker; do $$builder info >/dev/null 2>&1 && works=yes; done
 	[ -n "$${works:-}" ] || $(bed) require buildah
-	CARGO_CYCLONEDX=$(cyclonedx) deploy/image.sh
+	CARGO_CYCLONEDX=$(cyclonedx) deploy/image.sh $(PUSH)
 
 $(cyclonedx):
 	@echo "building cargo-cyclonedx (once; some three minutes)" >&2

@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::list::manifest::{Defaults, File};
-use crate::list::{ListData, flat, yaml};
+use crate::list::{IMAGE_LIST_LABEL, ListData, flat, yaml};
 
 /// More than any manifest needs; what is longer is not read to its end.
 const MAX_BYTES: u64 = 64 << 20;
@@ -27,7 +27,7 @@ pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
             others => bail!(
                 "{shown}: none of these {} objects is a ConfigMap with the label {}: \"true\"",
                 others.len(),
-                crate::list::IMAGE_LIST_LABEL
+                IMAGE_LIST_LABEL
             ),
         }
     }
@@ -80,7 +80,8 @@ fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     );
     let data = files.into_iter().map(|(key, path)| Ok((key, read_text(&path)?.into())));
     let data: Map<String, Value> = data.collect::<anyhow::Result<_>>()?;
-    let metadata = json!({"name": "images"});
+    // Labels are not in a volume.
+    let metadata = json!({"name": "images", "labels": {IMAGE_LIST_LABEL: "true"}});
     Ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}).to_string())
 }
 

@@ -1,10 +1,10 @@
-//! The chart's README is made of the comments in its values.yaml.
+//! What the documentation says of the chart is so. Its README is made of the comments in its values.yaml.
 
 use std::fs;
 
 use serde_json::Value;
 
-use super::helm::chart;
+use super::helm::{Helm, chart, checkout};
 
 const BEGIN: &str = "<!-- values -->\n";
 const END: &str = "<!-- /values -->\n";
@@ -89,4 +89,17 @@ fn the_readme_of_the_chart_lists_every_value() {
         return;
     }
     assert_eq!(written, right, "run UPDATE_README=1 cargo test --test deploy documentation");
+}
+
+#[test]
+fn every_right_is_documented() {
+    let documented = fs::read_to_string(checkout("docs/install.md")).unwrap();
+    let objects = Helm::offline("default").template("");
+    let rules: Vec<_> = objects.iter().filter_map(|object| object["rules"].as_array()).flatten().collect();
+    assert_eq!(rules.len(), 7);
+    for rule in rules {
+        let texts = |key: &str| -> Vec<_> { rule[key].as_array().unwrap().iter().filter_map(Value::as_str).collect() };
+        let right = format!("`{}`: {}", texts("resources").join("`, `"), texts("verbs").join(", "));
+        assert!(documented.contains(&right), "{right}");
+    }
 }

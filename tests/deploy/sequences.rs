@@ -3,6 +3,8 @@
 use super::helm::{RELEASE, checkout};
 use super::release::{CONTROLLER, IMAGE, LIST, Sequence};
 
+const CONTAINERS: &str = ".spec.template.spec.containers[*].name";
+
 #[test]
 fn a_list_that_is_left_to_kubectl_is_touched_by_nothing_but_the_uninstall() {
     let it = Sequence::simulated("edited");
@@ -92,20 +94,21 @@ fn everything_that_can_be_made_goes_with_the_release() {
 }
 
 /// Installs a chart with the objects of kubernetes-image-puller's: their kinds, names and selectors.
-fn former_release(it: &Sequence) {
+fn former_release(it: &Sequence, server_side: &str) {
     let folder = checkout("tests/deploy/former-chart");
-    it.helm.run(&["install", RELEASE, folder.to_str().unwrap()]).unwrap();
+    it.helm.run(&["install", RELEASE, folder.to_str().unwrap(), "--server-side", server_side]).unwrap();
     assert_eq!(it.images(), "web=nginx:1");
 }
 
 #[test]
 fn a_release_of_kubernetes_image_puller_is_upgraded_in_place() {
     let it = Sequence::simulated("former");
-    former_release(&it);
+    former_release(&it, "true");
     let uid = it.namespace.get(CONTROLLER, ".metadata.uid");
     it.upgrade("configMap: {images: \"web=nginx:1;\"}").unwrap();
     assert_eq!(it.images(), "web=nginx:1;");
     assert_eq!(it.namespace.get(CONTROLLER, ".metadata.uid"), uid);
+    assert_eq!(it.namespace.get(CONTROLLER, CONTAINERS), "kube-prepull");
     assert_eq!(it.namespace.get("role/create-daemonset", ".kind"), "");
     it.uninstall();
 }
@@ -113,9 +116,11 @@ fn a_release_of_kubernetes_image_puller_is_upgraded_in_place() {
 #[test]
 fn an_upgrade_in_place_without_images_among_the_values_keeps_the_list() {
     let it = Sequence::simulated("kept");
-    former_release(&it);
+    // As helm 3 did it, and helm 4 goes on doing it for releases of helm 3.
+    former_release(&it, "false");
     it.upgrade("").unwrap();
     assert_eq!(it.images(), "web=nginx:1");
+    assert_eq!(it.namespace.get(CONTROLLER, CONTAINERS), "kube-prepull");
     let label = r".metadata.labels.kube-prepull\.io/image-list";
     assert_eq!(it.namespace.get(LIST, label), "true");
     it.edit("web=nginx:2");
