@@ -96,7 +96,7 @@ fn everything_that_can_be_made_goes_with_the_release() {
 /// Installs a chart with the objects of kubernetes-image-puller's: their kinds, names and selectors.
 fn former_release(it: &Sequence, server_side: &str) {
     let folder = checkout("tests/deploy/former-chart");
-    it.helm.run(&["install", RELEASE, folder.to_str().unwrap(), "--server-side", server_side]).unwrap();
+    it.helm.run(&["install", RELEASE, folder.to_str().unwrap(), &format!("--server-side={server_side}")]).unwrap();
     assert_eq!(it.images(), "web=nginx:1");
 }
 
