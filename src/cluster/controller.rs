@@ -46,7 +46,7 @@ impl Controller {
             true => {
                 let identity = format!("{}_{}", surroundings::instance(), std::process::id());
                 let (election, leadership, resignation) =
-                    Election::new(client, &installation.namespace, identity, readiness.clone());
+                    Election::new(client, &installation, identity, readiness.clone());
                 tasks.spawn(election.run());
                 (leadership, Some(resignation))
             }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
@@ -23,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::readiness::Readiness;
+use super::surroundings::{self, Installation};
 use super::watch::Kind;
 use super::{Error, FIELD_MANAGER};
 
@@ -124,7 +126,10 @@ impl Resignation {
 /// Takes part in the election of the leader in a namespace.
 pub struct Election {
     leases: Api<Lease>,
+    deployments: Api<Deployment>,
     namespace: String,
+    /// The controller's own Deployment, which the Lease goes with.
+    deployment: Option<String>,
     identity: String,
     leadership: Leadership,
     readiness: Readiness,
@@ -136,15 +141,17 @@ impl Election {
     /// Prepares to take part under that identity, which no other process may have.
     pub fn new(
         client: &Client,
-        namespace: &str,
+        installation: &Installation,
         identity: String,
         readiness: Readiness,
     ) -> (Self, Leadership, Resignation) {
         let leadership = Leadership::none();
         let ((asked, on_asked), (done, on_done)) = (oneshot::channel(), oneshot::channel());
         let election = Self {
-            leases: Api::namespaced(client.clone(), namespace),
-            namespace: namespace.to_owned(),
+            leases: Api::namespaced(client.clone(), &installation.namespace),
+            deployments: Api::namespaced(client.clone(), &installation.namespace),
+            namespace: installation.namespace.clone(),
+            deployment: installation.deployment.clone(),
             identity,
             leadership: leadership.clone(),
             readiness,
@@ -231,9 +238,15 @@ impl Election {
         if lease.metadata.resource_version.is_some() {
             return self.leases.replace(NAME, &parameters, &lease).await;
         }
+        // Without its Deployment, a controller that is about to end would leave a Lease behind.
+        let owner = match &self.deployment {
+            Some(name) => Some(surroundings::owner(&self.deployments, name).await?),
+            None => None,
+        };
         lease.metadata = ObjectMeta {
             name: Some(NAME.to_owned()),
             namespace: Some(self.namespace.clone()),
+            owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         };
         self.leases.create(&parameters, &lease).await

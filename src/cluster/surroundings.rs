@@ -40,7 +40,11 @@ pub async fn settings(client: &Client, installation: &Installation) -> Result<Se
         None => detect_platform(client).await?,
     };
     let owner = match &installation.deployment {
-        Some(name) => Some(owner(client, &installation.namespace, name).await?),
+        Some(name) => {
+            let deployments = Api::namespaced(client.clone(), &installation.namespace);
+            let owner = owner(&deployments, name).await;
+            Some(owner.map_err(|error| Error::new(format!("read the controller's own Deployment {name}"), error))?)
+        }
         None => None,
     };
     Ok(Settings {
@@ -58,13 +62,11 @@ async fn detect_platform(client: &Client) -> Result<Platform, Error> {
     Ok(if openshift { Platform::OpenShift } else { Platform::Kubernetes })
 }
 
+/// The controller's own Deployment as an owner.
+///
 /// Never with `blockOwnerDeletion`: OpenShift's admission refuses it without a right on the owner's finalizers.
-async fn owner(client: &Client, namespace: &str, name: &str) -> Result<OwnerReference, Error> {
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    let deployment = deployments
-        .get_metadata(name)
-        .await
-        .map_err(|error| Error::new(format!("read the controller's own Deployment {name}"), error))?;
+pub async fn owner(deployments: &Api<Deployment>, name: &str) -> kube::Result<OwnerReference> {
+    let deployment = deployments.get_metadata(name).await?;
     Ok(OwnerReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
