@@ -96,7 +96,7 @@ fn every_right_is_documented() {
     let documented = fs::read_to_string(checkout("docs/install.md")).unwrap();
     let objects = Helm::offline("default").template("");
     let rules: Vec<_> = objects.iter().filter_map(|object| object["rules"].as_array()).flatten().collect();
-    assert_eq!(rules.len(), 7);
+    assert_eq!(rules.len(), 8);
     for rule in rules {
         let texts = |key: &str| -> Vec<_> { rule[key].as_array().unwrap().iter().filter_map(Value::as_str).collect() };
         let right = format!("`{}`: {}", texts("resources").join("`, `"), texts("verbs").join(", "));
