@@ -2,14 +2,16 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use kube::api::ListParams;
 
 use super::trial;
 use crate::controller::Controller;
 use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually, images};
 
-/// How many edits are interrupted side by side.
+/// How many are interrupted side by side.
 const AT_A_TIME: usize = 6;
 
 /// What must be the same whether or not the controller was killed. The number of the generation says how many there were.
@@ -32,21 +34,66 @@ async fn settled(trial: &Trial, image: &str) {
     trial.judged("tools", "accepted").await;
 }
 
-/// An edit whose controller is killed before the request of that number, and what another controller makes of it. Also says
-/// how many requests there were before the edit had settled.
-async fn edit_killed_before(request: usize) -> (BTreeSet<String>, usize) {
-    let trial = trial(&format!("crash{request}")).await;
+/// What a controller is interrupted in.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    /// An edit that begins a round.
+    Edit,
+    /// A refresh that begins a round.
+    Round,
+    /// A refresh that looks at the tags, and finds nothing new.
+    Look,
+}
+
+impl Doing {
+    fn list(self, image: &str) -> String {
+        let mode = if matches!(self, Self::Look) { "OnChange" } else { "Always" };
+        format!("images: [\"{image}\"]\nrefresh: {{every: 24h, mode: {mode}}}\n")
+    }
+
+    async fn begin(self, trial: &Trial) {
+        match self {
+            Self::Edit => trial.write_list("tools", &self.list("nginx:1.28")).await,
+            Self::Round | Self::Look => {
+                trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
+            }
+        }
+    }
+
+    /// Whether it is done, as the cluster shows it.
+    async fn is_done(self, trial: &Trial) -> bool {
+        let found = trial.daemon_sets().await;
+        let [daemon_set] = found.as_slice() else { return false };
+        match self {
+            Self::Edit => images(daemon_set) == ["nginx:1.28"],
+            Self::Round => daemon_set.annotations()["kube-prepull.io/revision"] == "2",
+            Self::Look => {
+                let looks = daemon_set.annotations().get("kube-prepull.io/looks");
+                looks.is_some_and(|looks| looks.contains("\"request\"")) && probes(trial).await == 0
+            }
+        }
+    }
+}
+
+async fn probes(trial: &Trial) -> usize {
+    let of_lists = ListParams::default().labels("kube-prepull.io/probe");
+    trial.api::<Pod>().list(&of_lists).await.unwrap().items.len()
+}
+
+/// Something whose controller is killed before the request of that number, and what another controller makes of it. Also says
+/// how many requests there were before it was done.
+async fn killed_before(doing: Doing, request: usize) -> (BTreeSet<String>, usize) {
+    let trial = trial(&format!("crash-{doing:?}-{request}").to_lowercase()).await;
     let proxy = Proxy::start(trial.client.clone()).await;
     let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.write_list("tools", &doing.list("nginx:1.27")).await;
     settled(&trial, "nginx:1.27").await;
     proxy.kill_before(request, controller.id());
-    trial.write_list("tools", "images: [nginx:1.28]").await;
+    doing.begin(&trial).await;
     let mut controller = Some(controller);
-    eventually("the edit to settle or the controller to be killed", async || {
-        let found = trial.daemon_sets().await;
-        let settled = found.len() == 1 && images(&found[0]) == ["nginx:1.28"];
-        (settled || controller.as_mut().unwrap().has_ended()).then_some(())
+    eventually("it to be done or the controller to be killed", async || {
+        let done = doing.is_done(&trial).await;
+        (done || controller.as_mut().unwrap().has_ended()).then_some(())
     })
     .await;
     if controller.as_mut().unwrap().has_ended() {
@@ -54,19 +101,35 @@ async fn edit_killed_before(request: usize) -> (BTreeSet<String>, usize) {
         drop(controller.take());
         controller = Some(Controller::start_through(&trial, &proxy.kubeconfig).await);
     }
-    settled(&trial, "nginx:1.28").await;
+    eventually("it to be done", async || doing.is_done(&trial).await.then_some(())).await;
+    trial.judged("tools", "accepted").await;
     let requests = proxy.requests();
     drop(controller);
     (state(&trial).await, requests)
 }
 
-#[tokio::test]
-async fn a_controller_that_is_killed_before_any_request_of_an_edit_leaves_nothing_that_the_next_one_does_not_finish() {
-    let (expected, requests) = edit_killed_before(usize::MAX).await;
-    assert!((8..100).contains(&requests), "an edit took {requests} requests");
-    let killed_before = async |request| (request, edit_killed_before(request).await.0);
-    let mut edits = pin!(stream::iter(1..=requests).map(killed_before).buffer_unordered(AT_A_TIME));
-    while let Some((request, found)) = edits.next().await {
+/// Kills the controller before each of its requests, and expects the same end each time.
+async fn leaves_nothing_unfinished(doing: Doing) {
+    let (expected, requests) = killed_before(doing, usize::MAX).await;
+    assert!((8..100).contains(&requests), "it took {requests} requests");
+    let killed = async |request| (request, killed_before(doing, request).await.0);
+    let mut ends = pin!(stream::iter(1..=requests).map(killed).buffer_unordered(AT_A_TIME));
+    while let Some((request, found)) = ends.next().await {
         assert_eq!(found, expected, "killed before request {request} of {requests}");
     }
+}
+
+#[tokio::test]
+async fn an_edit_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
+    leaves_nothing_unfinished(Doing::Edit).await;
+}
+
+#[tokio::test]
+async fn a_round_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
+    leaves_nothing_unfinished(Doing::Round).await;
+}
+
+#[tokio::test]
+async fn a_look_at_the_tags_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
+    leaves_nothing_unfinished(Doing::Look).await;
 }
