@@ -1,6 +1,6 @@
 //! What the watches have seen.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
-use crate::coverage::{Coverage, Node, SlimNode};
+use crate::coverage::{Coverage, Node};
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::probe::{Probe, SlimProbe};
@@ -37,25 +37,34 @@ pub struct Observed {
 }
 
 /// The nodes, once they have been listed: without the right to, that never happens.
-#[derive(Clone)]
-pub struct ObservedNodes {
-    store: Store<SlimNode>,
-    complete: Arc<AtomicBool>,
-}
+#[derive(Clone, Default)]
+pub struct ObservedNodes(Arc<Mutex<Option<BTreeMap<String, Node>>>>);
 
 impl ObservedNodes {
-    /// What a watch writes into `store`.
-    pub fn new(store: Store<SlimNode>) -> Self {
-        Self { store, complete: Arc::default() }
+    /// These are all nodes that there are.
+    pub fn replace(&self, nodes: BTreeMap<String, Node>) {
+        *self.lock() = Some(nodes);
     }
 
-    /// All nodes have been seen.
-    pub fn complete(&self) {
-        self.complete.store(true, Ordering::Release);
+    /// Takes in a node as it is now, and says whether that is news. Nodes report themselves every few seconds, and mostly
+    /// nothing has changed of what matters.
+    pub fn apply(&self, node: Node) -> bool {
+        let mut nodes = self.lock();
+        let nodes = nodes.get_or_insert_default();
+        let is_news = nodes.get(&node.name) != Some(&node);
+        if is_news {
+            nodes.insert(node.name.clone(), node);
+        }
+        is_news
     }
 
-    fn state(&self) -> Option<Vec<Arc<SlimNode>>> {
-        self.complete.load(Ordering::Acquire).then(|| self.store.state())
+    /// Takes in that a node is gone, and says whether that is news.
+    pub fn delete(&self, name: &str) -> bool {
+        self.lock().as_mut().is_some_and(|nodes| nodes.remove(name).is_some())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<String, Node>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,7 +119,7 @@ impl Observed {
 
     /// The nodes, if the controller may read them.
     pub fn nodes(&self) -> Option<Vec<Node>> {
-        let nodes = self.nodes.as_ref()?.state()?;
-        Some(nodes.iter().map(|node| Node::from(&**node)).collect())
+        let nodes = self.nodes.as_ref()?.lock();
+        nodes.as_ref().map(|nodes| nodes.values().cloned().collect())
     }
 }

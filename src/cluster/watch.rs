@@ -1,14 +1,13 @@
 //! The watches: what the cluster says, and which list it concerns.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::pin::pin;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ApiResource;
 use kube::core::{ObjectMeta, PartialObjectMeta};
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
@@ -64,7 +63,7 @@ pub fn start(
         lists,
         revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
         daemon_sets: watches.daemon_sets(Api::namespaced(client.clone(), namespace), ours.clone()),
-        nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()), node_resource())),
+        nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()))),
         probes: watches.probes(
             Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE)),
@@ -124,28 +123,29 @@ impl Watches<'_> {
         store
     }
 
-    fn nodes(&mut self, api: Api<SlimNode>, resource: ApiResource) -> ObservedNodes {
-        let writer = Writer::new(resource);
-        let store = writer.as_reader();
-        // Nodes report themselves every few seconds; only what decides where pods belong is kept.
-        let slim = watcher(api, watcher::Config::default())
-            .map_ok(|event| event.modify(|node| node.metadata.managed_fields = None));
-        let stream = reflector(writer, slim);
-        let nodes = ObservedNodes::new(store);
-        let complete = nodes.clone();
-        let mut known: HashMap<String, Node> = HashMap::new();
-        self.follow(NODES, stream, move |event| match event {
-            Event::Apply(node) | Event::InitApply(node) => {
-                let new = Node::from(node);
-                let old = known.insert(new.name.clone(), new.clone());
-                (old.as_ref() != Some(&new)).then_some(Changed::Everything)
-            }
-            Event::Delete(node) => known.remove(&node.name_any()).map(|_| Changed::Everything),
-            Event::InitDone => {
-                complete.complete();
-                Some(Changed::Everything)
-            }
-            Event::Init => None,
+    fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
+        let nodes = ObservedNodes::default();
+        let shared = nodes.clone();
+        let mut listing = BTreeMap::new();
+        self.follow(NODES, watcher(api, watcher::Config::default()), move |event| {
+            let is_news = match event {
+                // While everything is listed anew, the old picture stands until the new one is whole.
+                Event::Init => {
+                    listing.clear();
+                    false
+                }
+                Event::InitApply(node) => {
+                    listing.insert(node.name_any(), Node::from(node));
+                    false
+                }
+                Event::InitDone => {
+                    shared.replace(std::mem::take(&mut listing));
+                    true
+                }
+                Event::Apply(node) => shared.apply(Node::from(node)),
+                Event::Delete(node) => shared.delete(&node.name_any()),
+            };
+            is_news.then_some(Changed::Everything)
         });
         nodes
     }
