@@ -5,7 +5,10 @@
 
 use std::time::Instant;
 
-use kube_prepull::coverage::{Coverage, SlimPod};
+use kube_prepull::coverage::summary::{Sources, Summary};
+use kube_prepull::coverage::{Coverage, Node, SlimPod};
+use kube_prepull::list::{ListData, parse};
+use kube_prepull::plan::Generation;
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 
@@ -30,6 +33,9 @@ enum Fate {
 
 fn main() {
     measure("warm", |coverage| fill(coverage, "a", |_, _| Fate::Warm));
+    let mut warm = Coverage::default();
+    fill(&mut warm, "a", |_, _| Fate::Warm);
+    sum_up(&warm);
     measure("a round half done, two generations", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling });
@@ -56,6 +62,50 @@ fn main() {
     });
 }
 
+/// How long it takes to sum up every image on every node, and how much memory that needs for the moment.
+fn sum_up(coverage: &Coverage) {
+    let images: Vec<String> =
+        (0..IMAGES).map(|image| format!("{{name: image-{image}, image: {}}}", reference(image))).collect();
+    let data = [("images.yaml".to_owned(), format!("images: [{}]", images.join(", ")))].into();
+    let config = parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap();
+    let nodes: Vec<Node> = (0..NODES).map(node).collect();
+    let generations: Vec<Generation> = Vec::new();
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let started = Instant::now();
+    let sources = Sources {
+        list: "tools",
+        config: &config,
+        generations: &generations,
+        coverage,
+        nodes: Some(&nodes),
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let summary = Summary::new(sources);
+    let warm: usize = summary.groups().map(|group| group.images().map(|it| it.counts().warm()).sum::<usize>()).sum();
+    assert_eq!(warm, NODES * IMAGES);
+    let bytes = MEMORY.peak_usage() - before;
+    println!(
+        "summed up: {warm} images on nodes in {:.1?}, with {:.2} MB for the moment",
+        started.elapsed(),
+        bytes as f64 / 1e6
+    );
+}
+
+fn node(index: usize) -> Node {
+    let labels = [("kubernetes.io/os", "linux"), ("kubernetes.io/arch", "amd64")];
+    Node {
+        name: node_name(index),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ready: true,
+        ..Node::default()
+    }
+}
+
+fn node_name(index: usize) -> String {
+    format!("ip-10-0-{}-{}.eu-central-1.compute.internal", index / 256, index % 256)
+}
+
 fn measure(situation: &str, fill: impl Fn(&mut Coverage)) {
     let before = MEMORY.current_usage();
     let mut coverage = Coverage::default();
@@ -74,7 +124,7 @@ fn fill(coverage: &mut Coverage, generation: &str, fate: impl Fn(usize, usize) -
 /// A pod as the API server sends it, decoded as the watch decodes it.
 fn pod(generation: &str, node: usize, fate: impl Fn(usize, usize) -> Fate) -> SlimPod {
     let uid = format!("{node:08x}-0000-4000-8000-{:0>12}", generation);
-    let name = format!("ip-10-0-{}-{}.eu-central-1.compute.internal", node / 256, node % 256);
+    let name = node_name(node);
     let containers = (0..IMAGES).map(|image| json!({"name": format!("image-{image}"), "image": reference(image)}));
     let statuses = (0..IMAGES).map(|image| {
         let (id, state) = status(generation, node, image, fate(node, image));
