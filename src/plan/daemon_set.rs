@@ -115,9 +115,10 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
 /// The user's own annotations never stand in for ours: they would make a generation say of itself what is not so.
 fn annotations(config: &Config, group: &Group, record: &Record) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
+    let images = group.images.iter().map(|image| (image.name.as_str(), image.reference.as_str()));
     annotations.extend(texts([
         (labels::REVISION, &*record.revision.to_string()),
-        (labels::IMAGES, &images_to_text(group)),
+        (labels::IMAGES, &images_to_text(images)),
         (labels::CONTENT, &record.content),
         (labels::EPOCH, &record.epoch.to_string()),
         (labels::SPREAD, &record.spread_seconds.to_string()),

@@ -111,8 +111,8 @@ impl Generation {
 }
 
 /// The text of the annotation [`labels::IMAGES`]. Neither names nor references may hold `=` or `;`.
-pub fn images_to_text(group: &Group) -> String {
-    let images: Vec<String> = group.images.iter().map(|image| format!("{}={}", image.name, image.reference)).collect();
+pub fn images_to_text<'a>(images: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let images: Vec<String> = images.into_iter().map(|(name, image)| format!("{name}={image}")).collect();
     images.join(";")
 }
 

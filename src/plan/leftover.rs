@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::generation::images_to_text;
 use super::labels;
 use super::retiring::normal_form;
 use super::rounds::Action;
@@ -87,13 +88,18 @@ fn heir<'a>(leftover: &Leftover, lists: &[(&'a str, &Config)]) -> Option<&'a str
 }
 
 /// The merge patch that makes a DaemonSet a generation of a list, as it is now. From then on nothing replaces its pods but
-/// their own end, and it does not go with kubernetes-image-puller's Deployment.
+/// their own end, and it does not go with kubernetes-image-puller's Deployment. What its containers hold is noted from its
+/// template: admission may have rewritten it in the pods.
 pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
+    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod.into_iter().flat_map(|pod| &pod.containers);
+    let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
     json!({
         "metadata": {
             "uid": live.metadata.uid,
             "resourceVersion": live.metadata.resource_version,
             "labels": {labels::LIST: list, labels::GROUP: "", labels::MANAGED_BY: labels::PROGRAM},
+            "annotations": {labels::IMAGES: images_to_text(images)},
             "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
         },
         "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},

@@ -109,7 +109,7 @@ impl<'a> Need<'a> {
                 for (image, state) in &own.images {
                     let wanting: Vec<&Group> = self.wanting(node, own.pod, image).collect();
                     let hold = state.hold();
-                    let held = || states(pods, &newer, image).any(|state| state.hold() >= hold);
+                    let held = || self.holds(node, pods, &newer, image).any(|other| other >= hold);
                     if wanting.is_empty() || hold == Hold::None || held() {
                         continue;
                     }
@@ -120,6 +120,20 @@ impl<'a> Need<'a> {
             }
         }
         needed
+    }
+
+    /// How firmly pods of those generations hold the image. One on a node that its own tolerations no longer bring it onto
+    /// holds it for nobody: it may go at any time.
+    fn holds<'n>(
+        &'n self,
+        node: &'n str,
+        pods: &'n [HoldingPod<'a>],
+        generations: &'n HashSet<&str>,
+        image: &'n Rc<str>,
+    ) -> impl Iterator<Item = Hold> {
+        let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
+        let stay = theirs.filter(move |it| self.wanting(node, it.pod, image).next().is_some());
+        stay.flat_map(|it| &it.images).filter(move |(other, _)| other == image).map(|(_, state)| state.hold())
     }
 
     /// The pods that are not about to go, by their nodes.

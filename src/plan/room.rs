@@ -55,7 +55,7 @@ pub fn look<'a>(facts: &Facts<'a>, standing: &Standing<'a>) -> Room<'a> {
     let Some(need) = &standing.need else { return room };
     let crowded = Crowded::new(need, &standing.newest, facts.now);
     room.wake_at = room.wake_at.into_iter().chain(crowded.wake_at).min();
-    let mut freed = BTreeSet::new();
+    let mut freed = being_freed(need, standing);
     // The oldest leaves first.
     for it in standing.retiring.iter().rev().filter(|it| it.needed.outlook.is_some()) {
         let leaving = crowded.left_by(it.generation, &it.needed, &freed);
@@ -67,6 +67,14 @@ pub fn look<'a>(facts: &Facts<'a>, standing: &Standing<'a>) -> Room<'a> {
     }
     room.notes.extend(standing.newest.iter().filter_map(|newest| crowded.note(newest, standing, &freed)));
     room
+}
+
+/// The nodes that pods are about to leave anyway, because their generation goes.
+fn being_freed<'a>(need: &Need<'a>, standing: &Standing) -> BTreeSet<&'a str> {
+    let older = standing.retiring.iter().filter(|it| it.needed.outlook.is_some()).map(|it| it.generation);
+    let staying: HashSet<&str> = standing.newest.iter().copied().chain(older).map(|it| it.name.as_str()).collect();
+    let going = need.pods().filter(|(_, it)| it.pod.node.is_some() && !staying.contains(&*it.pod.generation));
+    going.map(|(node, _)| node).collect()
 }
 
 fn look_for_refusals<'a>(newest: &Generation, facts: &Facts<'a>, standing: &Standing<'a>, room: &mut Room) {

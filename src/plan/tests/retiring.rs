@@ -194,6 +194,24 @@ fn two_that_go_do_not_stand_in_for_each_other() {
 }
 
 #[test]
+fn a_pod_that_the_list_no_longer_wants_on_its_node_holds_nothing_for_an_older_one() {
+    let p = "groups: [{name: p, images: [a:1]}]";
+    let tolerating = "groups: [{name: r, images: [a:1], tolerations: [{key: gpu, operator: Exists}]}]";
+    let mut simulation = Simulation::settled(p, 2);
+    let old = simulation.names()[0].clone();
+    taint_all(&mut simulation);
+    simulation.edit(tolerating);
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    simulation.place_pods();
+    simulation.pull();
+    simulation.edit("groups: [{name: q, images: [a:1]}]");
+    assert!(!deleted(&simulation).contains(&old), "the pods of r are on these nodes by a toleration that is gone");
+    simulation.settle();
+    assert_eq!(simulation.held_on("n0"), ["a:1"].into());
+}
+
+#[test]
 fn pods_that_are_about_to_go_hold_nothing() {
     let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
     simulation.place_pods();
