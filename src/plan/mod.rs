@@ -1,6 +1,7 @@
 //! Config + facts + coverage + now → what to create, repair and delete. Pure.
 //!
 //! - [`rounds`]: which generations there should be: the decisions
+//! - [`action`]: what they may come to
 //! - [`refresh`]: when a refresh is due
 //! - [`probe`]: one pod that asks what the tags are now, and whether its answer begins a round
 //! - [`retiring`]: whether an older generation is still needed anywhere
@@ -16,6 +17,7 @@
 //! - [`verdict`]: what is written on a list about itself
 //! - [`labels`], [`hash`]: how objects are known and named
 
+mod action;
 mod affinity;
 pub mod claims;
 pub mod daemon_set;

@@ -1,20 +1,24 @@
 //! A small pure cluster around the plan: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a
 //! registry, each as simple as its contract allows.
 
+mod pods;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{self as core, PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{self as core, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
+pub use pods::{Container, Pod, Probing, State};
+
 use super::{accepted, at, named, settings};
-use crate::coverage::{Coverage, Node, SlimPod};
+use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::{Placement, RefreshMode};
 use crate::plan::leftover::adoption_patch;
-use crate::plan::probe::{Probe, SlimProbe};
+use crate::plan::probe::Probe;
 use crate::plan::reach::narrowing_patch;
 use crate::plan::{Action, Facts, Generation, Plan, Reach, Settings, labels, plan};
 
@@ -56,49 +60,6 @@ pub struct Simulation {
     /// How many DaemonSets were ever made.
     pub created: usize,
     uids: usize,
-}
-
-#[derive(Clone, Debug)]
-pub struct Pod {
-    uid: usize,
-    pub daemon_set: String,
-    pub node: String,
-    /// Whether the node had room for it.
-    pub bound: bool,
-    created: Timestamp,
-    pub deleting: bool,
-    pub containers: Vec<Container>,
-    tolerations: Vec<Toleration>,
-    mirrored: bool,
-    /// Whether it is kubernetes-image-puller's.
-    leftover: bool,
-}
-
-#[derive(Clone, Debug)]
-pub struct Container {
-    name: String,
-    pub image: String,
-    pub state: State,
-    pub image_id: String,
-}
-
-/// A probe's pod and what became of it.
-#[derive(Clone, Debug)]
-pub struct Probing {
-    pub uid: usize,
-    pub pod: core::Pod,
-    pub created: Timestamp,
-    pub node: String,
-    pub containers: Vec<Container>,
-}
-
-/// What became of a container; a greater one is firmer from [`State::Exited`] on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    Waiting,
-    Failed,
-    Exited,
-    Running,
 }
 
 impl Simulation {
@@ -143,8 +104,10 @@ impl Simulation {
     /// Stores a DaemonSet of kubernetes-image-puller that the list has adopted, and lets it pull.
     pub fn leave_behind(&mut self, images: &[&str]) {
         let mut daemon_set = daemon_set_of_kip("kubernetes-image-puller", images);
-        let labels = adoption_patch(&daemon_set, "tools", None)["metadata"]["labels"].clone();
-        daemon_set.metadata.labels = serde_json::from_value(labels).expect("labels");
+        let patch = adoption_patch(&daemon_set, "tools", None);
+        let texts = |key: &str| serde_json::from_value(patch["metadata"][key].clone()).expect("texts");
+        daemon_set.metadata.labels = texts("labels");
+        daemon_set.metadata.annotations = texts("annotations");
         self.store(&daemon_set);
         self.created -= 1;
         self.place_pods();
@@ -357,110 +320,6 @@ impl Simulation {
     fn uid(&mut self) -> usize {
         self.uids += 1;
         self.uids
-    }
-}
-
-impl Container {
-    fn waiting(container: &core::Container) -> Self {
-        Self {
-            name: container.name.clone(),
-            image: container.image.clone().unwrap_or_default(),
-            state: State::Waiting,
-            image_id: String::new(),
-        }
-    }
-
-    fn pull(&mut self, unavailable: &BTreeSet<String>, said: impl Fn(&str) -> String) {
-        let served = !unavailable.contains(&self.image);
-        self.state = if served { State::Running } else { State::Failed };
-        self.image_id = if served { said(&self.image) } else { String::new() };
-    }
-
-    fn status(&self) -> serde_json::Value {
-        let (name, id) = (&self.name, &self.image_id);
-        match self.state {
-            State::Waiting => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
-            State::Failed => json!({"name": name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
-            State::Running => json!({"name": name, "imageID": id, "state": {"running": {}}}),
-            State::Exited => {
-                json!({"name": name, "imageID": id, "state": {"terminated": {"containerID": "x", "exitCode": 1}}})
-            }
-        }
-    }
-}
-
-impl Probing {
-    fn as_watched(&self) -> SlimProbe {
-        let mut pod = serde_json::to_value(&self.pod).expect("JSON");
-        pod["metadata"]["uid"] = json!(self.uid.to_string());
-        pod["metadata"]["creationTimestamp"] = json!(self.created);
-        pod["spec"]["nodeName"] = json!(self.node);
-        pod["status"] = json!({
-            "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
-            "containerStatuses": self.containers.iter().map(Container::status).collect::<Vec<_>>(),
-        });
-        serde_json::from_value(pod).expect("a pod")
-    }
-}
-
-impl Pod {
-    fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
-        let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
-        let containers = spec.containers.iter().map(Container::waiting);
-        Self {
-            uid,
-            daemon_set: name(daemon_set),
-            node: node.to_owned(),
-            bound: false,
-            created,
-            deleting: false,
-            containers: containers.collect(),
-            tolerations: spec.tolerations.clone().unwrap_or_default(),
-            mirrored: false,
-            leftover: is_leftover(daemon_set),
-        }
-    }
-
-    pub fn running(&self) -> impl Iterator<Item = &str> {
-        self.containers.iter().filter(|it| it.state == State::Running).map(|it| it.image.as_str())
-    }
-
-    fn as_watched(&self, now: Timestamp) -> SlimPod {
-        let mirror = if self.mirrored { "mirror.example/" } else { "" };
-        let containers =
-            self.containers.iter().map(|it| json!({"name": it.name, "image": format!("{mirror}{}", it.image)}));
-        let statuses = self.containers.iter().map(Container::status);
-        let labels = match self.leftover {
-            true => labels::LEFTOVER_PODS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            false => BTreeMap::from([(labels::LIST.to_owned(), "tools".to_owned())]),
-        };
-        let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
-        let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {
-                "creationTimestamp": self.created,
-                "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": labels,
-                "deletionTimestamp": self.deleting.then_some(now),
-                "ownerReferences": [
-                    {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": self.daemon_set, "uid": "", "controller": true},
-                ],
-            },
-            "spec": {
-                "nodeName": self.bound.then_some(&self.node),
-                "affinity": {"nodeAffinity": {
-                    "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": named},
-                }},
-                "containers": containers.collect::<Vec<_>>(),
-                "tolerations": self.tolerations,
-            },
-            "status": {
-                "conditions": [{"type": "PodScheduled", "status": if self.bound { "True" } else { "False" }, "message": message}],
-                "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
-                "containerStatuses": statuses.collect::<Vec<_>>(),
-            },
-        });
-        serde_json::from_value(pod).expect("a pod")
     }
 }
 

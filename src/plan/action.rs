@@ -1,0 +1,155 @@
+//! What the plan may ask for, and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::probe::Looks;
+use super::reach::Reach;
+use crate::coverage::Shortage;
+
+/// One write to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Make a new generation.
+    Create {
+        /// It.
+        daemon_set: Box<DaemonSet>,
+        /// Why.
+        cause: Cause,
+    },
+    /// Put back what somebody else changed.
+    Repair {
+        /// As it should be.
+        daemon_set: Box<DaemonSet>,
+    },
+    /// Take a DaemonSet of kubernetes-image-puller over, as the oldest generation of a list.
+    Adopt {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// The value of the list's label.
+        list: String,
+        /// What it goes with from then on.
+        owner: Option<OwnerReference>,
+    },
+    /// Take a generation off nodes, for good: its DaemonSet matches fewer of them from then on.
+    Narrow {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// Where it stays.
+        reach: Reach,
+        /// Why.
+        leaving: Leaving,
+    },
+    /// Delete a generation.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// Why.
+        ending: Ending,
+    },
+    /// Ask what the tags are now.
+    Probe {
+        /// The pod that does.
+        pod: Box<Pod>,
+    },
+    /// Delete a probe.
+    EndProbe {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Note on a generation what the looks at its tags have come to.
+    Note {
+        /// The name of its DaemonSet.
+        daemon_set: String,
+        /// The uid of its DaemonSet.
+        uid: String,
+        /// What they have come to.
+        looks: Box<Looks>,
+    },
+    /// Tell what a look found.
+    Tell(Finding),
+}
+
+/// What a look at the tags found, in words for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Tags stand for something else now.
+    Moved(String),
+    /// Images could not be looked at.
+    Deferred(String),
+    /// They can be again.
+    Recovered(String),
+}
+
+/// Why a generation leaves nodes while it stays on others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It is needed on few nodes only.
+    NeededOnFew,
+    /// These have no room for a new generation's pod beside its own.
+    NoRoom {
+        /// The nodes that it leaves, and what they have too little of.
+        nodes: BTreeMap<String, Shortage>,
+    },
+}
+
+/// Why a generation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is needed nowhere any more.
+    NeededNowhere,
+    /// The list's mode is [`crate::list::config::RefreshMode::Recreate`]: when all of the group's generations are gone, the group has none and
+    /// gets one. That holds after a crash in between just as well.
+    MadeAnew(Cause),
+    /// Its list has been away for [`super::history::GRACE`].
+    ListGone,
+}
+
+/// Why a generation is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The group has none, because it is new or because its own was deleted.
+    Missing,
+    /// The group's images or nodes were edited.
+    Edited,
+    /// The annotations of its newest generation no longer say how that was made.
+    Unknown,
+    /// Its newest generation was narrowed while it was retiring, and what was newer has been deleted since.
+    Narrowed,
+    /// A refresh was asked for.
+    Requested,
+    /// The schedule says so.
+    Due,
+    /// A look found that tags have moved.
+    Moved {
+        /// Of how many images.
+        images: usize,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is none"),
+            Self::Unknown => f.write_str("its DaemonSet no longer says how it was made"),
+            Self::Narrowed => f.write_str("its newest DaemonSet is on some of its nodes only"),
+            Self::Edited => f.write_str("its images or nodes were edited"),
+            Self::Requested => f.write_str("a refresh was asked for"),
+            Self::Due => f.write_str("a refresh is due"),
+            Self::Moved { images: 1 } => f.write_str("the registry has another image for 1 of its tags"),
+            Self::Moved { images } => write!(f, "the registry has another image for {images} of its tags"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The pods of the simulated cluster, and what a watch says of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{self as core, Toleration};
+use serde_json::json;
+
+use super::name;
+use crate::coverage::SlimPod;
+use crate::plan::labels;
+use crate::plan::probe::SlimProbe;
+
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub(super) uid: usize,
+    pub daemon_set: String,
+    pub node: String,
+    /// Whether the node had room for it.
+    pub bound: bool,
+    pub(super) created: Timestamp,
+    pub deleting: bool,
+    pub containers: Vec<Container>,
+    pub(super) tolerations: Vec<Toleration>,
+    pub(super) mirrored: bool,
+    /// Whether it is kubernetes-image-puller's.
+    pub(super) leftover: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Container {
+    name: String,
+    pub image: String,
+    pub state: State,
+    pub image_id: String,
+}
+
+/// A probe's pod and what became of it.
+#[derive(Clone, Debug)]
+pub struct Probing {
+    pub uid: usize,
+    pub pod: core::Pod,
+    pub created: Timestamp,
+    pub node: String,
+    pub containers: Vec<Container>,
+}
+
+/// What became of a container; a greater one is firmer from [`State::Exited`] on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Waiting,
+    Failed,
+    Exited,
+    Running,
+}
+
+impl Container {
+    pub(super) fn waiting(container: &core::Container) -> Self {
+        Self {
+            name: container.name.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            state: State::Waiting,
+            image_id: String::new(),
+        }
+    }
+
+    pub(super) fn pull(&mut self, unavailable: &BTreeSet<String>, said: impl Fn(&str) -> String) {
+        let served = !unavailable.contains(&self.image);
+        self.state = if served { State::Running } else { State::Failed };
+        self.image_id = if served { said(&self.image) } else { String::new() };
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let (name, id) = (&self.name, &self.image_id);
+        match self.state {
+            State::Waiting => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
+            State::Failed => json!({"name": name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
+            State::Running => json!({"name": name, "imageID": id, "state": {"running": {}}}),
+            State::Exited => {
+                json!({"name": name, "imageID": id, "state": {"terminated": {"containerID": "x", "exitCode": 1}}})
+            }
+        }
+    }
+}
+
+impl Probing {
+    pub(super) fn as_watched(&self) -> SlimProbe {
+        let mut pod = serde_json::to_value(&self.pod).expect("JSON");
+        pod["metadata"]["uid"] = json!(self.uid.to_string());
+        pod["metadata"]["creationTimestamp"] = json!(self.created);
+        pod["spec"]["nodeName"] = json!(self.node);
+        pod["status"] = json!({
+            "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+            "containerStatuses": self.containers.iter().map(Container::status).collect::<Vec<_>>(),
+        });
+        serde_json::from_value(pod).expect("a pod")
+    }
+}
+
+impl Pod {
+    pub(super) fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
+        let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
+        let containers = spec.containers.iter().map(Container::waiting);
+        Self {
+            uid,
+            daemon_set: name(daemon_set),
+            node: node.to_owned(),
+            bound: false,
+            created,
+            deleting: false,
+            containers: containers.collect(),
+            tolerations: spec.tolerations.clone().unwrap_or_default(),
+            mirrored: false,
+            leftover: super::is_leftover(daemon_set),
+        }
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &str> {
+        self.containers.iter().filter(|it| it.state == State::Running).map(|it| it.image.as_str())
+    }
+
+    pub(super) fn as_watched(&self, now: Timestamp) -> SlimPod {
+        let mirror = if self.mirrored { "mirror.example/" } else { "" };
+        let containers =
+            self.containers.iter().map(|it| json!({"name": it.name, "image": format!("{mirror}{}", it.image)}));
+        let statuses = self.containers.iter().map(Container::status);
+        let labels = match self.leftover {
+            true => labels::LEFTOVER_PODS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            false => BTreeMap::from([(labels::LIST.to_owned(), "tools".to_owned())]),
+        };
+        let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
+        let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "creationTimestamp": self.created,
+                "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": labels,
+                "deletionTimestamp": self.deleting.then_some(now),
+                "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": self.daemon_set, "uid": "", "controller": true},
+                ],
+            },
+            "spec": {
+                "nodeName": self.bound.then_some(&self.node),
+                "affinity": {"nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": named},
+                }},
+                "containers": containers.collect::<Vec<_>>(),
+                "tolerations": self.tolerations,
+            },
+            "status": {
+                "conditions": [{"type": "PodScheduled", "status": if self.bound { "True" } else { "False" }, "message": message}],
+                "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+                "containerStatuses": statuses.collect::<Vec<_>>(),
+            },
+        });
+        serde_json::from_value(pod).expect("a pod")
+    }
+}
