@@ -15,6 +15,8 @@ use crate::plan::rounds::{Action, Facts, Finding, Plan};
 const MOST_IN_VAIN: usize = 3;
 /// So many rounds bring a digest to those nodes that do not have it while others do.
 const MOST_CAUGHT_UP: usize = 2;
+/// The most characters of what a node said, since an Event has room for 1,024 in all.
+const MOST_OF_WHY: usize = 160;
 /// The most images that are named in one sentence.
 const NAMED: usize = 3;
 
@@ -134,7 +136,7 @@ fn deferred(
     }
     let sentence = |(image, (probe, why)): (&String, &(&Probe, String))| {
         let node = probe.node.as_deref().map(|node| format!(" on {node}")).unwrap_or_default();
-        format!("{}{node}: {why}", reference(asked, image))
+        format!("{}{node}: {}", reference(asked, image), end_of(why))
     };
     let next =
         looks.retry_at.map(|at| format!(", tried again at {at:.0} and then less and less often")).unwrap_or_default();
@@ -151,6 +153,16 @@ fn recovered(asked: &Group, newest: &Generation, looks: &Looks) -> Option<Findin
     let recovered: BTreeSet<&String> = newest.looks.failed.difference(&looks.failed).collect();
     (!recovered.is_empty() && looks.failed.is_empty())
         .then(|| Finding::Recovered(format!("group {}: all of its images could be looked at again", asked.name)))
+}
+
+/// Registries' and runtimes' messages wrap each other, and the cause stands last.
+fn end_of(why: &str) -> String {
+    let more = why.chars().count().saturating_sub(MOST_OF_WHY);
+    let end: String = why.chars().skip(more).collect();
+    match end.split_once(' ') {
+        Some((_, words)) if more > 0 => format!("… {words}"),
+        _ => end,
+    }
 }
 
 fn reference<'a>(asked: &'a Group, image: &'a str) -> &'a str {
