@@ -5,6 +5,7 @@ mod generation;
 mod histories;
 mod history;
 mod leftover;
+mod looks;
 mod narrowing;
 mod probe;
 mod refresh;

@@ -4,23 +4,21 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 use super::accepted;
 use super::simulation::{Simulation, node};
 use crate::coverage::Node;
 use crate::plan::generation::Generation;
-use crate::plan::{Action, Cause, Finding, Plan, hash, labels};
+use crate::plan::{Action, Cause, Finding, Plan, labels};
 
-const HOURLY: &str = "{images: [a:1, b:1], refresh: {every: 1h}}";
+pub const HOURLY: &str = "{images: [a:1, b:1], refresh: {every: 1h}}";
 
-fn digest(number: u8) -> String {
+pub fn digest(number: u8) -> String {
     format!("registry.test/some@sha256:{}", format!("{number:02x}").repeat(32))
 }
 
 /// A list that has arrived on two nodes, an hour ago, whose tags stand for these digests.
-fn arrived(list: &str, tags: &[(&str, u8)]) -> Simulation {
+pub fn arrived(list: &str, tags: &[(&str, u8)]) -> Simulation {
     let mut simulation = Simulation::new(list, 2);
     moved(&mut simulation, tags);
     simulation.settle();
@@ -30,16 +28,16 @@ fn arrived(list: &str, tags: &[(&str, u8)]) -> Simulation {
     simulation
 }
 
-fn moved(simulation: &mut Simulation, tags: &[(&str, u8)]) {
+pub fn moved(simulation: &mut Simulation, tags: &[(&str, u8)]) {
     simulation.tags.extend(tags.iter().map(|(tag, number)| ((*tag).to_owned(), digest(*number))));
 }
 
 /// Ten seconds of everything: time enough for a look and the round that it begins. Returns what was done.
-fn looked(simulation: &mut Simulation) -> Vec<Action> {
+pub fn looked(simulation: &mut Simulation) -> Vec<Action> {
     (0..10).flat_map(|_| simulation.step().actions).collect()
 }
 
-fn causes(actions: &[Action]) -> Vec<Cause> {
+pub fn causes(actions: &[Action]) -> Vec<Cause> {
     let cause = |action: &Action| match action {
         Action::Create { cause, .. } => Some(*cause),
         _ => None,
@@ -74,7 +72,7 @@ fn newest(simulation: &Simulation) -> Generation {
 }
 
 /// Hours that pass, and what was done in them by a controller that sleeps until the plan wakes it up.
-fn hours(simulation: &mut Simulation, hours: i64) -> Vec<Action> {
+pub fn hours(simulation: &mut Simulation, hours: i64) -> Vec<Action> {
     let end = simulation.now + SignedDuration::from_hours(hours);
     let mut actions = Vec::new();
     while simulation.now < end {
@@ -231,32 +229,6 @@ fn a_node_that_got_the_new_image_by_joining_late_hides_no_move_from_the_others()
     assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }]);
 }
 
-/// The rounds in 200 looks at nodes that call one unmoved tag something else each time they pull it: one of so many things, at random.
-fn rounds_of_a_tag_with_names(names: u64) -> usize {
-    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
-    let mut rounds = 0;
-    for second in 0..2000 {
-        for node in ["n0", "n1"] {
-            let name = hash::number(format!("{second} {node}").as_bytes()) % names;
-            let name = digest(u8::try_from(name).expect("a small number"));
-            simulation.tags_on.insert((node.to_owned(), "a:1".to_owned()), name);
-        }
-        if second % 10 == 0 {
-            simulation.request(&second.to_string());
-        }
-        rounds += causes(&simulation.step().actions).len();
-    }
-    rounds
-}
-
-#[test]
-fn nodes_that_call_a_tag_something_else_each_time_begin_few_rounds() {
-    for names in [2, 3, 200] {
-        let rounds = rounds_of_a_tag_with_names(names);
-        assert!((1..=20).contains(&rounds), "{rounds} rounds in 200 looks with {names} names");
-    }
-}
-
 #[test]
 fn a_tag_that_moves_during_its_round_reaches_the_nodes_that_pulled_before() {
     for request in ["one", "two", "three", "four"] {
@@ -393,102 +365,4 @@ groups:
     let selector = simulation.daemon_sets[0].spec.as_ref().expect("a spec").selector.match_labels.clone();
     let of_pod = probe.metadata.labels.clone().expect("labels");
     assert!(selector.expect("labels").iter().any(|(key, value)| of_pod.get(key) != Some(value)));
-}
-
-/// What may happen between looks.
-#[derive(Clone, Debug)]
-enum Event {
-    TagMoves(bool, u8),
-    RegistryFails(bool),
-    NodeJoins,
-    NodeGoes,
-    Request(u8),
-    ControllerCrashes(usize),
-    TimePasses(i64),
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        2 => (any::<bool>(), any::<u8>()).prop_map(|(tag, number)| Event::TagMoves(tag, number)),
-        2 => any::<bool>().prop_map(Event::RegistryFails),
-        1 => Just(Event::NodeJoins),
-        1 => Just(Event::NodeGoes),
-        1 => any::<u8>().prop_map(Event::Request),
-        3 => (0usize..4).prop_map(Event::ControllerCrashes),
-        6 => (0i64..5000).prop_map(Event::TimePasses),
-    ]
-}
-
-fn happen(simulation: &mut Simulation, event: &Event) -> usize {
-    let tag = |first: bool| if first { "a:1" } else { "b:1" };
-    match event {
-        Event::TagMoves(first, number) => {
-            moved(simulation, &[(tag(*first), *number)]);
-            return 1;
-        }
-        Event::RegistryFails(both) => {
-            simulation.unavailable = [tag(true).to_owned()].into();
-            simulation.unavailable.extend(both.then(|| tag(false).to_owned()));
-        }
-        Event::NodeJoins => simulation.nodes.push(node(100 + simulation.created + simulation.nodes.len())),
-        Event::NodeGoes if simulation.nodes.len() > 1 => drop(simulation.nodes.remove(0)),
-        Event::NodeGoes => {}
-        Event::Request(value) => simulation.request(&value.to_string()),
-        Event::ControllerCrashes(after) => {
-            let plan = simulation.plan();
-            plan.actions.iter().take(*after).for_each(|action| simulation.apply(action));
-            simulation.restart_controller();
-        }
-        Event::TimePasses(seconds) => simulation.pass(SignedDuration::from_secs(*seconds)),
-    }
-    0
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn there_is_one_round_for_a_move_at_most_and_none_when_all_is_quiet(events in vec(event(), 0..40)) {
-        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
-        let mut moves = 0;
-        for event in &events {
-            let failing = !simulation.unavailable.is_empty();
-            moves += happen(&mut simulation, event);
-            let created = causes(&looked(&mut simulation));
-            prop_assert!(created.iter().all(|cause| matches!(cause, Cause::Moved { .. })), "{created:?}");
-            // It is down for as long as one event.
-            if failing {
-                simulation.unavailable.clear();
-            }
-        }
-        let rounds = simulation.created - 1;
-        prop_assert!(rounds <= moves, "{} rounds for {} moves", rounds, moves);
-        simulation.unavailable.clear();
-        hours(&mut simulation, 2);
-        let last = simulation.created;
-        hours(&mut simulation, 3);
-        prop_assert_eq!(simulation.created, last, "no round without a move");
-        for pod in &simulation.pods {
-            for container in &pod.containers {
-                prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "a stale one");
-            }
-        }
-        // One may have begun with the last second that passed.
-        let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.probes.is_empty());
-        prop_assert!(ended, "a probe is left");
-    }
-
-    #[test]
-    fn a_registry_that_fails_never_begins_a_round(seconds in vec(1i64..4000, 1..30), one in any::<bool>()) {
-        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
-        simulation.unavailable.insert("a:1".to_owned());
-        if !one {
-            simulation.unavailable.insert("b:1".to_owned());
-        }
-        for seconds in seconds {
-            simulation.pass(SignedDuration::from_secs(seconds));
-            prop_assert_eq!(causes(&looked(&mut simulation)), []);
-        }
-        prop_assert_eq!(simulation.daemon_sets.len(), 1);
-    }
 }
