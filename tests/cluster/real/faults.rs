@@ -161,7 +161,8 @@ async fn a_registry_that_never_answers() {
 async fn private_images_with_the_right_secret_and_a_wrong_one_later() {
     let outage = Outage::begin("private").await;
     let one = outage.push("one:1", "one");
-    outage.faulty.set(Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() });
+    let right = Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() };
+    outage.faulty.set(right.clone());
     let secret = |password: &str| {
         let auths = json!({"auths": {outage.faulty.name(): {"username": "user", "password": password}}});
         json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
@@ -179,11 +180,17 @@ async fn private_images_with_the_right_secret_and_a_wrong_one_later() {
     let watch = Watch::begin(&outage.real, &[&[one.as_str()]]);
     let wrong = json!({"stringData": secret("wrong")["stringData"]});
     outage.real.trial.api::<Secret>().patch("pull", &PatchParams::default(), &Patch::Merge(wrong)).await.unwrap();
+    // Who was let in once may stay for as long as the connection lasts.
+    outage.faulty.set(right);
     outage.refresh("wrong").await;
-    outage.failing("3").await;
+    eventually("the third generation", async || {
+        let found = outage.generations().await;
+        found.iter().any(|it| it.annotations()["kube-prepull.io/revision"] == "3").then_some(())
+    })
+    .await;
     let right = json!({"stringData": secret("right")["stringData"]});
     outage.real.trial.api::<Secret>().patch("pull", &PatchParams::default(), &Patch::Merge(right)).await.unwrap();
-    within(HEALING, "one generation", async || (outage.generations().await.len() == 1).then_some(())).await;
+    outage.settled("3").await;
     watch.assert_no_gap();
 }
 
