@@ -142,8 +142,8 @@ impl Applier {
         self.change(name, uid, "narrow the DaemonSet", |live| narrowing_patch(live, reach)).await
     }
 
-    /// Patches exactly that DaemonSet as it is now; that it is gone already is as good. The patch names its version. While pods come and go the DaemonSet's
-    /// status changes under it, so a conflict is tried again at once.
+    /// Patches exactly that DaemonSet as it is now; that it is gone already is as good. The patch names its version. While
+    /// pods come and go the DaemonSet's status changes under it, so a conflict is tried again at once.
     async fn change(
         &self,
         name: &str,

@@ -23,6 +23,7 @@ mod words;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) use digest::digest;
 use gone::Gone;
 use jiff::Timestamp;
 

@@ -22,13 +22,8 @@ impl Digest {
     /// `sha256:…`, or (CRI-O) the bare hexadecimal digits of an image's id. The name says from where an image came and
     /// not what it is, so it does not count. `None` where nothing is said.
     pub fn of_image_id(image_id: &str) -> Option<Self> {
-        let id = image_id.trim();
-        let id = id.split_once("://").map_or(id, |(_scheme, rest)| rest);
-        let id = id.rsplit_once('@').map_or(id, |(_name, digest)| digest);
+        let id = crate::coverage::digest(image_id.trim())?;
         let digits = id.rsplit_once(':').map_or(id, |(_algorithm, digits)| digits);
-        if id.is_empty() {
-            return None;
-        }
         let is_digest = digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         Some(Self(match digits.get(..SHOWN).filter(|_| is_digest) {
             Some(beginning) => beginning.to_ascii_lowercase(),
