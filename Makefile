@@ -59,6 +59,12 @@ test-faults: toolchain ## Run the long tests: what goes wrong with registries an
 	@cargo build --package test-bed --bin bed
 	$(bed) run --real --count 2 -- env RUST_TEST_THREADS=3 tests/run.sh --package kube-prepull --test cluster -- --ignored
 
+.PHONY: explore
+explore: toolchain ## Run the property tests on cases that no run has seen. SEED=N repeats one
+	@export PROPTEST_RNG_SEED=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+	echo "SEED=$$PROPTEST_RNG_SEED" >&2
+	tests/run.sh --package kube-prepull --lib --test lists
+
 .PHONY: lint
 lint: toolchain $(deny) ## Check form, types, shell scripts, licences and sources
 	@cargo fmt --all --check

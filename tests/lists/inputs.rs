@@ -207,7 +207,7 @@ fn check(list: &ListData) {
     for problem in &parsed.problems {
         assert!(!problem.path.is_empty() && !problem.message.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
         assert!(problem.to_string().len() < 4000, "{problem:?}");
-        let lines = list.data.values().map(|value| value.split('\n').count()).max().unwrap_or(0) as u64;
+        let lines = list.data.values().map(|value| lines(value)).max().unwrap_or(0) as u64;
         // The end of a text that ends in a line break is on the line after.
         assert!(problem.line.is_none_or(|line| (1..=lines + 1).contains(&line)), "{problem:?} {list:?}");
     }
@@ -218,6 +218,11 @@ fn check(list: &ListData) {
             check_again(list, &parsed, config);
         }
     }
+}
+
+/// The lines of a text as YAML counts them: each of CR LF, LF and a CR alone ends one (YAML 1.2.2, 5.4).
+fn lines(text: &str) -> usize {
+    text.replace("\r\n", "\n").split(['\n', '\r']).count()
 }
 
 fn check_config(config: &Config) {
