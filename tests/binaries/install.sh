@@ -1,31 +1,35 @@
 #!/usr/bin/env bash
 # install.sh TOOL...: builds the named programs from the Go modules beside this file, unless they are there already, and
 # prints the folder that holds them. That folder belongs to the user, not to the checkout, and is named after the module
-# files, so all checkouts with the same versions share one build.
+# files of the set that the programs are of, so all checkouts with the same versions share one build.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 kubernetes_version=v1.36.3
 
-# Where each program comes from: "<module folder> <package>".
+# Where each program comes from: "<set>/<module> <package>".
 package_of() {
   case $1 in
-    kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kubectl) echo "kubernetes k8s.io/kubernetes/cmd/$1" ;;
-    etcd) echo "kubernetes go.etcd.io/etcd/server/v3" ;;
-    kwok | kwokctl) echo "kubernetes sigs.k8s.io/kwok/cmd/$1" ;;
-    helm) echo "kubernetes helm.sh/helm/v4/cmd/helm" ;;
-    containerd | containerd-shim-runc-v2 | ctr) echo "containerd github.com/containerd/containerd/v2/cmd/$1" ;;
+    kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kubectl) echo "cluster/kubernetes k8s.io/kubernetes/cmd/$1" ;;
+    etcd) echo "cluster/kubernetes go.etcd.io/etcd/server/v3" ;;
+    kwok | kwokctl) echo "cluster/kubernetes sigs.k8s.io/kwok/cmd/$1" ;;
+    helm) echo "cluster/kubernetes helm.sh/helm/v4/cmd/helm" ;;
+    containerd | containerd-shim-runc-v2 | ctr) echo "cluster/containerd github.com/containerd/containerd/v2/cmd/$1" ;;
     *) echo "install.sh: no such program: $1" >&2; exit 2 ;;
   esac
 }
 
-key=$(cat "$here"/*/go.mod "$here"/*/go.sum | sha256sum | cut -c1-16)
+sets=$(for tool in "$@"; do package_of "$tool"; done | cut -d/ -f1 | sort -u)
+if [ "$(wc -w <<<"$sets")" -ne 1 ]; then
+  echo "install.sh: one folder holds the programs of one set, and $* are of: ${sets:-none}" >&2
+  exit 2
+fi
+key=$(cat "$here/$sets"/*/go.mod "$here/$sets"/*/go.sum | sha256sum | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/kube-prepull/$key
 mkdir -p "$folder"
 
 missing=()
 for tool in "$@"; do
-  package_of "$tool" >/dev/null
   [ -x "$folder/$tool" ] || missing+=("$tool")
 done
 if [ ${#missing[@]} -eq 0 ]; then
