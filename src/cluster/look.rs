@@ -1,6 +1,5 @@
 //! One look at everything of a namespace, for commands that look once.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use jiff::Timestamp;
@@ -12,12 +11,12 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::Error;
+use super::objects::Objects;
 use crate::coverage::{Coverage, Node, SlimNode, SlimPod};
-use crate::list::{IMAGE_LIST_LABEL, parse};
-use crate::plan::history::{self, Revision};
-use crate::plan::verdict::data_hash;
-use crate::plan::{Generation, labels};
-use crate::status::{Facts, ListFacts, ListState};
+use crate::list::IMAGE_LIST_LABEL;
+use crate::plan::history::Revision;
+use crate::plan::labels;
+use crate::status::Facts;
 
 /// Objects per answer: so the API server never has to put thousands of pods into one.
 const PAGE: u32 = 500;
@@ -27,7 +26,7 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 /// All that could not be read, so that rights can be granted at once.
-pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Result<Facts, Vec<Error>> {
+pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Result<(Facts, Coverage), Vec<Error>> {
     let of_lists = ListParams::default().labels(labels::LIST);
     let revisions = ListParams::default().labels(labels::REVISIONS_OF_LISTS);
     let pods = ApiResource::erase::<Pod>(&());
@@ -52,15 +51,24 @@ pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Resul
     let mut coverage = Coverage::default();
     pods.iter().for_each(|pod| coverage.apply(pod));
     let revisions: Vec<Revision> = revisions.iter().filter_map(Revision::from_object).collect();
-    let mut lists = lists(&config_maps, &revisions, &daemon_sets);
+    let objects = Objects {
+        config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
+        revisions,
+        daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
+    };
+    let mut lists = objects.lists(is_labelled);
     lists.retain(|list| only.is_none_or(|only| list.name == only));
-    Ok(Facts {
+    let facts = Facts {
         namespace: namespace.to_owned(),
         lists,
-        coverage,
         nodes: nodes.map(|nodes| nodes.iter().map(Node::from).collect()),
         now: Timestamp::now(),
-    })
+    };
+    Ok((facts, coverage))
+}
+
+fn is_labelled(list: &ConfigMap) -> bool {
+    list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true")
 }
 
 async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
@@ -85,48 +93,4 @@ fn good<T: Default>(result: Result<T, Error>, errors: &mut Vec<Error>) -> T {
         errors.push(error);
         T::default()
     })
-}
-
-/// Every list that there is or was, by name.
-fn lists(
-    config_maps: &[ConfigMap],
-    revisions: &[Revision],
-    daemon_sets: &[PartialObjectMeta<DaemonSet>],
-) -> Vec<ListFacts> {
-    let by_name: BTreeMap<String, &ConfigMap> = config_maps.iter().map(|list| (list.name_any(), list)).collect();
-    let labelled = |list: &ConfigMap| list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true");
-    let mut names: BTreeSet<String> =
-        by_name.iter().filter(|(_, list)| labelled(list)).map(|(name, _)| name.clone()).collect();
-    names.extend(revisions.iter().map(|revision| revision.list.name.clone()));
-    let list = |name: &String| {
-        let label = labels::list_value(name);
-        let own: Vec<Revision> = revisions.iter().filter(|revision| revision.list.name == *name).cloned().collect();
-        let generations = daemon_sets.iter().filter(|it| it.labels().get(labels::LIST) == Some(&label));
-        let config_map = by_name.get(name).copied();
-        ListFacts {
-            state: config_map.map_or(ListState::Missing, state),
-            problems: config_map.map_or_else(Vec::new, problems),
-            config: history::newest(&own).and_then(|newest| parse(&newest.list).config),
-            generations: generations.filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
-            name: name.clone(),
-        }
-    };
-    names.iter().map(list).collect()
-}
-
-fn state(list: &ConfigMap) -> ListState {
-    let hash = data_hash(&list.data.clone().unwrap_or_default());
-    if list.annotations().get(labels::DATA_HASH) != Some(&hash) {
-        return ListState::NotJudged;
-    }
-    match list.labels().get(labels::STATE).map(String::as_str) {
-        Some("accepted") => ListState::Accepted,
-        Some("rejected") => ListState::Rejected,
-        _ => ListState::NotJudged,
-    }
-}
-
-fn problems(list: &ConfigMap) -> Vec<String> {
-    let problems = list.annotations().get(labels::PROBLEMS);
-    problems.into_iter().flat_map(|lines| lines.lines()).map(str::to_owned).collect()
 }

@@ -10,6 +10,7 @@
 //! - [`picture`]: one list as it is at one time, observed or asked for anew
 //! - [`apply`]: the only writes
 //! - [`look`]: one look at everything, for commands
+//! - [`objects`]: what is said of each list, from its objects
 //! - [`events`], [`news`]: what the user is told, and in which words
 //! - [`lease`]: which of several controllers may write
 //! - [`readiness`]: whether the controller can do its work, and what keeps it from it
@@ -23,6 +24,7 @@ mod events;
 pub mod lease;
 pub mod look;
 mod news;
+mod objects;
 mod observed;
 mod picture;
 pub mod readiness;

@@ -18,8 +18,8 @@ pub async fn status(arguments: StatusArguments, output: &mut impl Write) -> anyh
     let cluster = ClusterArguments { kubeconfig: arguments.cluster.kubeconfig, context: arguments.cluster.context };
     let (client, default_namespace) = connect::connect(&cluster).await?;
     let namespace = arguments.cluster.namespace.unwrap_or(default_namespace);
-    let facts = match look::look(&client, &namespace, arguments.list.as_deref()).await {
-        Ok(facts) => facts,
+    let (facts, coverage) = match look::look(&client, &namespace, arguments.list.as_deref()).await {
+        Ok(looked) => looked,
         Err(errors) => bail!(in_words(&namespace, &errors)),
     };
     if facts.lists.is_empty() {
@@ -28,7 +28,7 @@ pub async fn status(arguments: StatusArguments, output: &mut impl Write) -> anyh
             None => bail!("there is no image list in the namespace {namespace}; choose another with --namespace"),
         }
     }
-    let report = Report::new(&facts);
+    let report = Report::new(&facts, &coverage);
     let printed = match arguments.output {
         StatusFormat::Table => print(&report, output),
         StatusFormat::Json => {

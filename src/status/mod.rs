@@ -10,19 +10,17 @@ use jiff::Timestamp;
 pub use report::{Report, VERSION};
 pub use table::print;
 
-use crate::coverage::{Coverage, Node};
+use crate::coverage::Node;
 use crate::list::Config;
 use crate::plan::Generation;
 
-/// All that a report is made from.
+/// All that a report is made from, but for the coverage.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// The namespace of the lists.
     pub namespace: String,
     /// The lists, by name.
     pub lists: Vec<ListFacts>,
-    /// Who has what.
-    pub coverage: Coverage,
     /// The cluster's nodes; `None` where they may not be read.
     pub nodes: Option<Vec<Node>>,
     /// When all of this was so.

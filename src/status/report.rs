@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Facts, ListFacts, ListState};
+use crate::coverage::Coverage;
 use crate::coverage::node_state::NodeState;
 use crate::coverage::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
 use crate::plan::labels;
@@ -92,8 +93,8 @@ pub struct Thrashing {
 
 impl Report {
     /// Sums everything up.
-    pub fn new(facts: &Facts) -> Self {
-        let lists: Vec<List> = facts.lists.iter().map(|list| List::new(facts, list)).collect();
+    pub fn new(facts: &Facts, coverage: &Coverage) -> Self {
+        let lists: Vec<List> = facts.lists.iter().map(|list| List::new(facts, coverage, list)).collect();
         Self {
             version: VERSION,
             namespace: facts.namespace.clone(),
@@ -106,14 +107,14 @@ impl Report {
 }
 
 impl List {
-    fn new(facts: &Facts, list: &ListFacts) -> Self {
+    fn new(facts: &Facts, coverage: &Coverage, list: &ListFacts) -> Self {
         let label = labels::list_value(&list.name);
         let groups: Vec<Group> = list.config.as_ref().map_or_else(Vec::new, |config| {
             let summary = Summary::new(Sources {
                 list: &label,
                 config,
                 generations: &list.generations,
-                coverage: &facts.coverage,
+                coverage,
                 nodes: facts.nodes.as_deref(),
                 now: facts.now,
             });

@@ -6,7 +6,7 @@ use super::{Facts, ListFacts, ListState, Report, print};
 use crate::coverage::tests::world::{Fate, Life, Pod, config, generations, node};
 use crate::coverage::{Coverage, Node};
 
-fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> Facts {
+fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
     let mut coverage = Coverage::default();
     pods.iter().for_each(|pod| coverage.apply(&pod.as_sent()));
     let list = ListFacts {
@@ -16,16 +16,20 @@ fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> Facts {
         config: Some(config()),
         generations: generations(),
     };
-    Facts {
+    let facts = Facts {
         namespace: "prepull".to_owned(),
         lists: vec![list],
-        coverage,
         nodes,
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
-    }
+    };
+    (facts, coverage)
 }
 
-fn half_warm() -> Facts {
+fn report((facts, coverage): &(Facts, Coverage)) -> Report {
+    Report::new(facts, coverage)
+}
+
+fn half_warm() -> (Facts, Coverage) {
     let pods = [
         Pod::new(1, 2, "n0").with([Fate::Held, Fate::Held]),
         Pod::new(2, 2, "n1").with([Fate::Held, Fate::Failed]),
@@ -45,12 +49,12 @@ fn printed(report: &Report) -> String {
 
 #[test]
 fn people_see_what_is_behind_and_why() {
-    insta::assert_snapshot!(printed(&Report::new(&half_warm())));
+    insta::assert_snapshot!(printed(&report(&half_warm())));
 }
 
 #[test]
 fn programs_see_the_same_as_numbers() {
-    let report = serde_json::to_value(Report::new(&half_warm())).expect("JSON");
+    let report = serde_json::to_value(report(&half_warm())).expect("JSON");
     assert_eq!((&report["version"], &report["warm"], &report["nodesKnown"]), (&json!(1), &json!(false), &json!(true)));
     let image = &report["lists"][0]["groups"][0]["images"][1];
     assert_eq!(image["reference"], "b:1");
@@ -66,10 +70,10 @@ fn programs_see_the_same_as_numbers() {
 fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
     let held = |uid, generation| Pod::new(uid, generation, "n0").with([Fate::Held, Fate::Held]);
     let mut facts = facts(&[held(1, 2), held(2, 3)], Some(vec![node("n0")]));
-    assert!(Report::new(&facts).warm);
-    facts.lists[0].state = ListState::Rejected;
-    facts.lists[0].problems = vec!["images[0]: no such\u{1b}[31m thing".to_owned()];
-    let report = Report::new(&facts);
+    assert!(report(&facts).warm);
+    facts.0.lists[0].state = ListState::Rejected;
+    facts.0.lists[0].problems = vec!["images[0]: no such\u{1b}[31m thing".to_owned()];
+    let report = report(&facts);
     assert!(!report.warm);
     let printed = printed(&report);
     assert!(printed.contains("rejected; what was accepted before is in force"), "{printed}");
@@ -78,7 +82,7 @@ fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
 
 #[test]
 fn without_nodes_it_says_so() {
-    let report = Report::new(&facts(&[Pod::new(1, 2, "n0")], None));
+    let report = report(&facts(&[Pod::new(1, 2, "n0")], None));
     assert!(!report.nodes_known);
     assert!(printed(&report).contains("Nodes may not be read"));
 }

@@ -1,0 +1,71 @@
+//! The objects of a namespace's lists → what is said of each list. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
+
+use crate::list::parse;
+use crate::plan::history::{self, Revision};
+use crate::plan::verdict::data_hash;
+use crate::plan::{Generation, labels};
+use crate::status::{ListFacts, ListState};
+
+/// The objects of all lists, whether they were asked for or watched.
+#[derive(Debug)]
+pub struct Objects<'a> {
+    /// ConfigMaps, by name.
+    pub config_maps: BTreeMap<String, &'a ConfigMap>,
+    /// The accepted forms of lists.
+    pub revisions: Vec<Revision>,
+    /// The DaemonSets of lists.
+    pub daemon_sets: Vec<&'a ObjectMeta>,
+}
+
+impl Objects<'_> {
+    /// Every list that there is or was, by name. `is_list` tells which ConfigMaps are lists that nothing is kept of yet.
+    pub fn lists(&self, is_list: impl Fn(&ConfigMap) -> bool) -> Vec<ListFacts> {
+        let there = self.config_maps.iter().filter(|(_, config_map)| is_list(config_map)).map(|(name, _)| name);
+        let kept = self.revisions.iter().map(|revision| &revision.list.name);
+        let names: BTreeSet<&String> = there.chain(kept).collect();
+        names.into_iter().map(|name| self.list(name)).collect()
+    }
+
+    fn list(&self, name: &str) -> ListFacts {
+        let label = labels::list_value(name);
+        let own: Vec<Revision> = self.revisions.iter().filter(|revision| revision.list.name == name).cloned().collect();
+        let is_of_list =
+            |metadata: &&&ObjectMeta| metadata.labels.as_ref().is_some_and(|it| it.get(labels::LIST) == Some(&label));
+        let config_map = self.config_maps.get(name).copied();
+        ListFacts {
+            state: config_map.map_or(ListState::Missing, state),
+            problems: config_map.map_or_else(Vec::new, problems),
+            config: history::newest(&own).and_then(|newest| parse(&newest.list).config),
+            generations: self
+                .daemon_sets
+                .iter()
+                .filter(is_of_list)
+                .filter_map(|it| Generation::from_metadata(it))
+                .collect(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+fn state(list: &ConfigMap) -> ListState {
+    let hash = data_hash(&list.data.clone().unwrap_or_default());
+    if list.annotations().get(labels::DATA_HASH) != Some(&hash) {
+        return ListState::NotJudged;
+    }
+    match list.labels().get(labels::STATE).map(String::as_str) {
+        Some("accepted") => ListState::Accepted,
+        Some("rejected") => ListState::Rejected,
+        _ => ListState::NotJudged,
+    }
+}
+
+fn problems(list: &ConfigMap) -> Vec<String> {
+    let problems = list.annotations().get(labels::PROBLEMS);
+    problems.into_iter().flat_map(|lines| lines.lines()).map(str::to_owned).collect()
+}
