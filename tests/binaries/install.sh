@@ -15,6 +15,8 @@ package_of() {
     kwok | kwokctl) echo "cluster/kubernetes sigs.k8s.io/kwok/cmd/$1" ;;
     helm) echo "cluster/kubernetes helm.sh/helm/v4/cmd/helm" ;;
     containerd | containerd-shim-runc-v2 | ctr) echo "cluster/containerd github.com/containerd/containerd/v2/cmd/$1" ;;
+    kube-score) echo "linters/kube-score github.com/zegl/kube-score/cmd/kube-score" ;;
+    actionlint) echo "linters/actionlint github.com/rhysd/actionlint/cmd/actionlint" ;;
     *) echo "install.sh: no such program: $1" >&2; exit 2 ;;
   esac
 }

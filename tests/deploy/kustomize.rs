@@ -12,7 +12,7 @@ const VALUES: &str = "deploymentName: kube-prepull\nserviceAccount: {name: kube-
                       configMaps: []\n";
 
 /// What kustomize, as it is built into kubectl, makes of the folder.
-fn built() -> Vec<Value> {
+pub fn built() -> Vec<Value> {
     let kubectl = programs::build(&["kubectl"]).unwrap().join("kubectl");
     let folder = checkout("deploy/kustomize");
     let output = std::process::Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();

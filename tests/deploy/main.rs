@@ -9,6 +9,7 @@ mod documentation;
 mod helm;
 mod kubernetes_image_puller;
 mod kustomize;
+mod linters;
 mod manifests;
 mod namespace;
 mod openshift;

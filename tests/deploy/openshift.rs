@@ -74,6 +74,11 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
 
 const TEMPLATES: [&str; 4] = ["serviceaccount", "nodes", "configmap", "app"];
 
+/// What all templates give with their defaults.
+pub fn defaults() -> Vec<Value> {
+    TEMPLATES.iter().flat_map(|name| Template::read(name).process(&[])).collect()
+}
+
 /// Parameters that a user of kubernetes-image-puller gives, with its defaults where it has any; "" is another.
 const FORMER: [(&str, &[&str]); 3] = [
     ("serviceaccount", &["SERVICEACCOUNT_NAME"]),
