@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Affinity, Toleration};
@@ -25,6 +26,8 @@ pub struct Config {
     pub refresh: Refresh,
     /// How many nodes may start a round per minute.
     pub pull_rate: PullRate,
+    /// What virtual nodes start pods from, where the list asks for it.
+    pub image_cache: Option<ImageCache>,
 }
 
 /// Images and the nodes they belong on.
@@ -180,6 +183,32 @@ impl Default for PullRate {
     fn default() -> Self {
         Self(300)
     }
+}
+
+/// What a list asks of the serverless side: an `ImageCache` of `eci.alibabacloud.com`, from which virtual nodes start pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageCache {
+    /// The groups whose images it holds; at least one.
+    pub groups: BTreeSet<GroupName>,
+    /// Its size in GiB; otherwise it follows from the sizes that nodes report.
+    pub size: Option<u32>,
+    /// After how many days it expires; never where this is not given.
+    pub retention_days: Option<u32>,
+    /// Annotations for the ImageCaches.
+    pub annotations: BTreeMap<String, String>,
+    /// Secrets of the list's namespace to pull with, besides those of the groups.
+    pub image_pull_secrets: Vec<ResourceName>,
+    /// How long the previous one stays when the new one is ready, since pods may name it explicitly.
+    pub keep_previous_for: SignedDuration,
+}
+
+impl ImageCache {
+    /// The sizes that the resource takes, in GiB.
+    pub const SIZES: RangeInclusive<u32> = 20..=32_768;
+    /// The retentions that the resource takes, in days.
+    pub const RETENTIONS: RangeInclusive<u32> = 1..=65_536;
+    /// How long the previous one stays where the list does not say.
+    pub const KEEP_PREVIOUS_FOR: SignedDuration = SignedDuration::from_hours(1);
 }
 
 /// The name of a group.

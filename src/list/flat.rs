@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use jiff::SignedDuration;
 
-use super::config::{Architecture, Config, Group, GroupName, Image, Placement, PullRate, Refresh};
+use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, Placement, PullRate, Refresh};
 use super::group::{self, ImageEntry, PlacedQuantity};
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::schedule::Schedule;
 use super::tree::Node;
-use super::{ListData, affinity, labels, placement, refresh};
+use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
 /// The key that makes a ConfigMap's data this notation.
 pub const KEY: &str = "IMAGES";
@@ -58,6 +58,12 @@ keys! {
     service_account_name "SERVICE_ACCOUNT_NAME"
     pod_labels "POD_LABELS"
     pod_annotations "POD_ANNOTATIONS"
+    image_cache "IMAGE_CACHE"
+    image_cache_size "IMAGE_CACHE_SIZE"
+    image_cache_retention_days "IMAGE_CACHE_RETENTION_DAYS"
+    image_cache_annotations "IMAGE_CACHE_ANNOTATIONS"
+    image_cache_pull_secrets "IMAGE_CACHE_PULL_SECRETS"
+    image_cache_keep_previous_for "IMAGE_CACHE_KEEP_PREVIOUS_FOR"
 }
 
 /// The name of the DaemonSet where `DAEMONSET_NAME` is not set, as in kubernetes-image-puller.
@@ -78,7 +84,8 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
     check_kubernetes_image_puller_keys(&keys, list, problems);
     let images = images(keys.images.as_deref().unwrap_or_default(), problems);
     let refresh = refresh_of(&keys, problems);
-    let group = group_of(&keys, images, problems);
+    let groups = vec![group_of(&keys, images, problems)];
+    let image_cache = image_cache_of(&keys, &groups, problems);
     Some(Config {
         name: base_name(&keys, problems),
         daemon_set_annotations: json(
@@ -88,9 +95,10 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
             labels::annotations,
         )
         .unwrap_or_default(),
-        groups: vec![group],
+        groups,
         refresh,
         pull_rate: pull_rate(&keys, problems),
+        image_cache,
     })
 }
 
@@ -216,7 +224,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         name: GroupName::default_group(),
         images,
         placement,
-        image_pull_secrets: secrets(&keys.image_pull_secrets, problems),
+        image_pull_secrets: secrets("IMAGE_PULL_SECRETS", &keys.image_pull_secrets, problems),
         service_account_name: set(&keys.service_account_name).and_then(|text| {
             group::object_name(&Place::key("SERVICE_ACCOUNT_NAME"), "a ServiceAccount", text, problems)
         }),
@@ -241,8 +249,8 @@ fn architectures(value: &Option<String>, problems: &mut Problems) -> BTreeSet<Ar
     names.filter_map(|name| placement::architecture(Place::key("ARCHITECTURES"), name, problems)).collect()
 }
 
-fn secrets(value: &Option<String>, problems: &mut Problems) -> Vec<ResourceName> {
-    let place = Place::key("IMAGE_PULL_SECRETS");
+fn secrets(key: &str, value: &Option<String>, problems: &mut Problems) -> Vec<ResourceName> {
+    let place = Place::key(key);
     let names = set(value).unwrap_or_default().split(';').map(str::trim).filter(|name| !name.is_empty());
     let secrets = names
         .filter_map(|name| Some((place.clone(), group::object_name(&place, "a Secret", name, problems)?)))
@@ -317,19 +325,68 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
 }
 
 fn pull_rate(keys: &FlatKeys, problems: &mut Problems) -> PullRate {
-    let Some((place, text)) = placed("PULL_RATE", &keys.pull_rate) else {
-        return PullRate::default();
+    let unit = "write a number of nodes per minute, or 0 for all at once";
+    match number("PULL_RATE", &keys.pull_rate, unit, problems) {
+        Some((place, number)) => refresh::pull_rate(&place, number, problems),
+        None => PullRate::default(),
+    }
+}
+
+fn number(key: &str, value: &Option<String>, remedy: &str, problems: &mut Problems) -> Option<(Place, i128)> {
+    let (place, text) = placed(key, value)?;
+    let Ok(number) = text.parse() else {
+        problems.error(place, Code::WrongType, format!("{} is not a whole number", quoted(&text)), remedy);
+        return None;
     };
-    match text.parse::<i128>() {
-        Ok(number) => refresh::pull_rate(&place, number, problems),
-        Err(_) => {
-            problems.error(
-                place,
-                Code::WrongType,
-                format!("{} is not a whole number", quoted(&text)),
-                "write a number of nodes per minute, or 0 for all at once",
-            );
-            PullRate::default()
+    Some((place, number))
+}
+
+fn image_cache_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
+    let enabled = image_cache_wanted(keys, problems);
+    let written = image_cache::Written {
+        enabled,
+        groups: None,
+        size: number("IMAGE_CACHE_SIZE", &keys.image_cache_size, "write a number of GiB", problems),
+        retention_days: number(
+            "IMAGE_CACHE_RETENTION_DAYS",
+            &keys.image_cache_retention_days,
+            "write a number of days",
+            problems,
+        ),
+        annotations: json("IMAGE_CACHE_ANNOTATIONS", &keys.image_cache_annotations, problems, labels::annotations)
+            .unwrap_or_default(),
+        image_pull_secrets: secrets("IMAGE_CACHE_PULL_SECRETS", &keys.image_cache_pull_secrets, problems),
+        keep_previous_for: placed("IMAGE_CACHE_KEEP_PREVIOUS_FOR", &keys.image_cache_keep_previous_for),
+    };
+    image_cache::parse(written, groups, problems)
+}
+
+fn image_cache_wanted(keys: &FlatKeys, problems: &mut Problems) -> bool {
+    match set(&keys.image_cache) {
+        Some("true") => true,
+        Some("false") => false,
+        Some(other) => {
+            let message = format!("{} is neither true nor false", quoted(other));
+            problems.error(Place::key("IMAGE_CACHE"), Code::WrongType, message, "write \"true\" or \"false\"");
+            false
+        }
+        None => {
+            let others = [
+                ("IMAGE_CACHE_SIZE", &keys.image_cache_size),
+                ("IMAGE_CACHE_RETENTION_DAYS", &keys.image_cache_retention_days),
+                ("IMAGE_CACHE_ANNOTATIONS", &keys.image_cache_annotations),
+                ("IMAGE_CACHE_PULL_SECRETS", &keys.image_cache_pull_secrets),
+                ("IMAGE_CACHE_KEEP_PREVIOUS_FOR", &keys.image_cache_keep_previous_for),
+            ];
+            for (key, _) in others.into_iter().filter(|(_, value)| set(value).is_some_and(|text| text != "{}")) {
+                problems.warning(
+                    Place::key(key),
+                    Code::Ignored,
+                    "it has no effect: IMAGE_CACHE does not say whether there is an ImageCache",
+                    "set IMAGE_CACHE to \"true\" or \"false\"",
+                );
+            }
+            false
         }
     }
 }

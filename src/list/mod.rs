@@ -7,7 +7,7 @@
 //! - [`tree`]: a document in which every value knows its line
 //! - [`reader`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two notations
-//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`]: the checks that both share
+//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both share
 //! - [`manifest`]: a file → the lists in it
 //! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the types that come out
 
@@ -15,6 +15,7 @@ mod affinity;
 pub mod config;
 pub mod flat;
 mod group;
+mod image_cache;
 mod labels;
 pub mod manifest;
 pub mod names;

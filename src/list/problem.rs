@@ -57,7 +57,7 @@ pub enum Code {
     Conflict,
     /// `NAMESPACE` names another namespace than the list's own.
     WrongNamespace,
-    /// A key of kubernetes-image-puller that has no meaning here.
+    /// A key of kubernetes-image-puller that has no meaning here, or one that means nothing without another.
     Ignored,
     /// A name that is used shortened, since the names made from it would be too long.
     Shortened,

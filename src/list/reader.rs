@@ -191,6 +191,15 @@ impl<'a> At<'a> {
         None
     }
 
+    /// The truth value that stands here.
+    pub fn boolean(&self, problems: &mut Problems) -> Option<bool> {
+        if let Value::Bool(value) = self.node.value {
+            return Some(value);
+        }
+        self.wrong_type(problems, "true or false");
+        None
+    }
+
     /// A quantity: text, or a plain number as Kubernetes accepts it too.
     pub fn quantity(&self, problems: &mut Problems) -> Option<String> {
         match &self.node.value {

@@ -20,14 +20,8 @@ pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Keys of the design that come with a later version.
-const LATER: [&str; 1] = ["imageCache"];
-
 /// What is wrong with an unknown key, and what to do about it.
 pub fn unknown_key(name: &str, known: &[&str]) -> (String, String) {
-    if LATER.contains(&name) {
-        return (format!("this version of kube-prepull does not know the key {name:?} yet"), "remove it".to_owned());
-    }
     (format!("there is no key {}", quoted(name)), remedy(name, known))
 }
 

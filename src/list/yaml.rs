@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{Config, Group, GroupName, Placement, PullRate, Refresh, Resources};
+use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, Refresh, Resources};
 use super::group::{self, ImageEntry, PlacedQuantity};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
 use super::tree::Node;
-use super::{ListData, affinity, labels, placement, refresh};
+use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
 /// The key of this notation in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
 
 /// The keys of the document.
-pub const TOP_KEYS: [&str; 6] = ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations"];
+pub const TOP_KEYS: [&str; 7] =
+    ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache"];
 /// The keys of a group.
 pub const GROUP_KEYS: [&str; 12] = [
     "name",
@@ -36,6 +37,9 @@ pub const IMAGE_KEYS: [&str; 2] = ["name", "image"];
 pub const SECRET_KEYS: [&str; 1] = ["name"];
 /// The keys of `refresh`.
 pub const REFRESH_KEYS: [&str; 4] = ["every", "schedule", "timeZone", "mode"];
+/// The keys of `imageCache`.
+pub const IMAGE_CACHE_KEYS: [&str; 7] =
+    ["enabled", "groups", "size", "retentionDays", "annotations", "imagePullSecrets", "keepPreviousFor"];
 /// The keys of `resources`.
 pub const RESOURCES_KEYS: [&str; 2] = ["requests", "limits"];
 /// The keys of `requests` and `limits`.
@@ -75,6 +79,9 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     if let Some(at) = fields.get("daemonSetAnnotations") {
         config.daemon_set_annotations = labels::annotations(at, problems);
     }
+    if let Some(at) = fields.get("imageCache") {
+        config.image_cache = image_cache_of(at, &config.groups, problems);
+    }
     Some(config)
 }
 
@@ -85,6 +92,7 @@ fn config(list: &ListData, groups: Vec<Group>) -> Config {
         groups,
         refresh: Refresh::default(),
         pull_rate: PullRate::default(),
+        image_cache: None,
     }
 }
 
@@ -317,21 +325,22 @@ fn refresh_of(at: &At, problems: &mut Problems) -> Refresh {
     let Some(fields) = at.fields(&REFRESH_KEYS, problems) else {
         return Refresh::default();
     };
+    let every = fields.get("every").and_then(|at| interval_text(at, problems));
     let mut text = |key: &str| {
         let at = fields.get(key)?;
-        if key == "every" && at.is_number() {
-            problems.error(at.place(), Code::WrongType, "this interval has no unit", refresh::INTERVAL_FORM);
-            return None;
-        }
         Some((at.place(), at.text(problems)?.to_owned()))
     };
-    let written = refresh::Written {
-        every: text("every"),
-        schedule: text("schedule"),
-        time_zone: text("timeZone"),
-        mode: text("mode"),
-    };
+    let written =
+        refresh::Written { every, schedule: text("schedule"), time_zone: text("timeZone"), mode: text("mode") };
     refresh::parse(written, problems)
+}
+
+fn interval_text(at: &At, problems: &mut Problems) -> Option<refresh::Placed> {
+    if at.is_number() {
+        problems.error(at.place(), Code::WrongType, "this interval has no unit", refresh::INTERVAL_FORM);
+        return None;
+    }
+    Some((at.place(), at.text(problems)?.to_owned()))
 }
 
 fn pull_rate(at: &At, problems: &mut Problems) -> PullRate {
@@ -339,4 +348,36 @@ fn pull_rate(at: &At, problems: &mut Problems) -> PullRate {
         Some(number) => refresh::pull_rate(&at.place(), number, problems),
         None => PullRate::default(),
     }
+}
+
+fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
+    let fields = at.fields(&IMAGE_CACHE_KEYS, problems)?;
+    let enabled = match fields.get("enabled") {
+        Some(at) => at.boolean(problems),
+        None => {
+            // What costs money is never guessed.
+            problems.error(
+                at.place(),
+                Code::MissingKey,
+                "it does not say whether it is wanted",
+                "add a key enabled: true, or false",
+            );
+            None
+        }
+    };
+    let mut number = |key: &str| {
+        let at = fields.get(key)?;
+        Some((at.place(), at.integer(problems)?))
+    };
+    let (size, retention_days) = (number("size"), number("retentionDays"));
+    let written = image_cache::Written {
+        enabled: enabled.unwrap_or_default(),
+        groups: fields.get("groups").map(|at| image_cache::groups(at, problems)),
+        size,
+        retention_days,
+        annotations: fields.get("annotations").map(|at| labels::annotations(at, problems)).unwrap_or_default(),
+        image_pull_secrets: fields.get("imagePullSecrets").map(|at| secrets(at, problems)).unwrap_or_default(),
+        keep_previous_for: fields.get("keepPreviousFor").and_then(|at| interval_text(at, problems)),
+    };
+    image_cache::parse(written, groups, problems)
 }

@@ -181,6 +181,11 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(list.data["REFRESH_SCHEDULE"], "0 3 * * 1-5");
     assert_eq!(list.data["REFRESH_TIME_ZONE"], "Europe/Berlin");
     assert_eq!(list.data["REFRESH_MODE"], "Recreate");
+    let image_cache = config.image_cache.unwrap();
+    assert_eq!((image_cache.size, image_cache.retention_days), (Some(40), Some(7)));
+    assert_eq!(image_cache.annotations["k8s.aliyun.com/imc-enable-reuse"], "true");
+    assert_eq!(image_cache.image_pull_secrets[0].as_str(), "three");
+    assert_eq!(image_cache.keep_previous_for, jiff::SignedDuration::from_mins(30));
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn another(parameter: &str) -> &'static str {
         "DEPLOYMENT_MEMORY_REQUEST" => "64Mi",
         "CACHING_CPU_REQUEST" | "DEPLOYMENT_CPU_REQUEST" => ".05",
         "CACHING_CPU_LIMIT" | "DEPLOYMENT_CPU_LIMIT" => ".2",
-        "DAEMONSET_ANNOTATIONS" | "NODE_SELECTOR" | "POD_LABELS" | "POD_ANNOTATIONS" => {
+        "DAEMONSET_ANNOTATIONS" | "NODE_SELECTOR" | "POD_LABELS" | "POD_ANNOTATIONS" | "IMAGE_CACHE_ANNOTATIONS" => {
             r#"{"example.com/key": "value"}"#
         }
         "IMAGE_PULL_SECRETS" => "one;two",
@@ -154,6 +154,9 @@ fn another(parameter: &str) -> &'static str {
         "REFRESH_SCHEDULE" => "0 3 * * *",
         "REFRESH_MODE" => "Recreate",
         "PULL_RATE" | "REPLICAS" => "2",
+        "IMAGE_CACHE" => "true",
+        "IMAGE_CACHE_KEEP_PREVIOUS_FOR" => "30m",
+        "IMAGE_CACHE_SIZE" | "IMAGE_CACHE_RETENTION_DAYS" => "40",
         "NAMESPACED_ONLY" => "true",
         "LOG_FORMAT" => "human",
         "LOG_LEVEL" => "debug",
@@ -196,7 +199,9 @@ fn the_list_is_accepted_with_every_default_and_with_every_parameter_changed() {
         let mut list = list_data(&template.process(&arguments)[0]);
         namespace.clone_into(&mut list.namespace);
         let parsed = parse(&list);
-        let expected = usize::from(parameter.is_some_and(|it| it == "KIP_IMAGE"));
+        // The others of the ImageCache say nothing where it is not asked for.
+        let told = |name: &str| name == "KIP_IMAGE" || name.starts_with("IMAGE_CACHE_");
+        let expected = usize::from(parameter.is_some_and(|it| told(it)));
         assert_eq!(parsed.problems.len(), expected, "{arguments:?}: {:?}", parsed.problems);
         assert!(parsed.config.is_some(), "{arguments:?}");
     }

@@ -66,6 +66,7 @@ fn with(path: &str, keys: &Map<String, Value>) -> ListData {
     let mut document = json!({
         "images": [{"image": "nginx"}],
         "groups": [{"name": "g", "images": ["busybox"]}],
+        "imageCache": {"enabled": true},
     });
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
     let mut place = &mut document;
@@ -120,7 +121,7 @@ fn key_of(path: &str) -> &str {
 
 #[test]
 fn the_table_has_every_key_of_images_yaml() {
-    let sorts: [(&str, &[&str]); 8] = [
+    let sorts: [(&str, &[&str]); 10] = [
         ("", &yaml::TOP_KEYS),
         ("images[].", &yaml::IMAGE_KEYS),
         ("groups[].", &yaml::GROUP_KEYS),
@@ -129,6 +130,8 @@ fn the_table_has_every_key_of_images_yaml() {
         ("groups[].resources.requests.", &yaml::QUANTITY_KEYS),
         ("groups[].resources.limits.", &yaml::QUANTITY_KEYS),
         ("refresh.", &yaml::REFRESH_KEYS),
+        ("imageCache.", &yaml::IMAGE_CACHE_KEYS),
+        ("imageCache.imagePullSecrets[].", &yaml::SECRET_KEYS),
     ];
     let known: BTreeSet<String> =
         sorts.iter().flat_map(|(place, keys)| keys.iter().map(move |key| format!("{place}{key}"))).collect();
@@ -230,8 +233,28 @@ fn numbers_just_outside_their_range_are_refused() {
         if path == "refresh.every" {
             assert_eq!(row.range, ["1m", "8784h"]);
         }
+        if path == "imageCache.size" {
+            assert_eq!(row.range, ["20", "32768"]);
+        }
+        if path == "imageCache.retentionDays" {
+            assert_eq!(row.range, ["1", "65536"]);
+        }
+        if path == "imageCache.keepPreviousFor" {
+            assert_eq!(row.range, ["0s", "8784h"]);
+        }
     }
-    for outside in ["pullRate: -1", "pullRate: 100001", "refresh: {every: 59s}", "refresh: {every: 8784h 1s}"] {
+    for outside in [
+        "pullRate: -1",
+        "pullRate: 100001",
+        "refresh: {every: 59s}",
+        "refresh: {every: 8784h 1s}",
+        "imageCache: {enabled: true, size: 19}",
+        "imageCache: {enabled: true, size: 32769}",
+        "imageCache: {enabled: true, retentionDays: 0}",
+        "imageCache: {enabled: true, retentionDays: 65537}",
+        "imageCache: {enabled: true, keepPreviousFor: -1s}",
+        "imageCache: {enabled: true, keepPreviousFor: 8784h 1s}",
+    ] {
         assert!(list::parse(&yaml_list(&format!("images: [a]\n{outside}\n"))).config.is_none(), "{outside}");
     }
     for hours in ["0", "8785"] {

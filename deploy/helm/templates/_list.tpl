@@ -37,7 +37,7 @@ are, so its users escape the quotes in them: such a text is read as YAML reads i
 {{- end }}
 {{- end }}
 
-{{/* A number is written as it was, without an exponent. */}}
+{{/* A number is written as it was, without an exponent, and a truth value as a word. */}}
 {{- define "kube-prepull.number" -}}
 {{ kindIs "string" . | ternary . (toJson .) }}
 {{- end }}
@@ -73,6 +73,12 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
   "SERVICE_ACCOUNT_NAME" $list.serviceAccountName
   "POD_LABELS" (include "kube-prepull.json" $list.podLabels)
   "POD_ANNOTATIONS" (include "kube-prepull.json" $list.podAnnotations)
+  "IMAGE_CACHE" (include "kube-prepull.number" $list.imageCache)
+  "IMAGE_CACHE_SIZE" (include "kube-prepull.number" $list.imageCacheSize)
+  "IMAGE_CACHE_RETENTION_DAYS" (include "kube-prepull.number" $list.imageCacheRetentionDays)
+  "IMAGE_CACHE_ANNOTATIONS" (include "kube-prepull.json" $list.imageCacheAnnotations)
+  "IMAGE_CACHE_PULL_SECRETS" (include "kube-prepull.names" $list.imageCachePullSecrets)
+  "IMAGE_CACHE_KEEP_PREVIOUS_FOR" $list.imageCacheKeepPreviousFor
 }}
 {{- range $key, $value := $data }}
 {{- if or (not (has $value (list "" "{}" "[]"))) (eq $key "IMAGES") }}
