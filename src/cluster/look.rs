@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::Error;
 use super::objects::Objects;
-use crate::coverage::{Coverage, Node, SlimNode, SlimPod};
+use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::history::Revision;
 use crate::plan::labels;
@@ -48,8 +48,9 @@ pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Resul
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut coverage = Coverage::default();
+    let (mut coverage, mut sizes) = (Coverage::default(), Sizes::default());
     pods.iter().for_each(|pod| coverage.apply(pod));
+    nodes.iter().flatten().for_each(|node| sizes.apply(node));
     let revisions: Vec<Revision> = revisions.iter().filter_map(Revision::from_object).collect();
     let objects = Objects {
         config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
@@ -62,6 +63,7 @@ pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Resul
         namespace: namespace.to_owned(),
         lists,
         nodes: nodes.map(|nodes| nodes.iter().map(Node::from).collect()),
+        sizes,
         now: Timestamp::now(),
     };
     Ok((facts, coverage))

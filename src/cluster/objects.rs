@@ -41,6 +41,7 @@ impl Objects<'_> {
         ListFacts {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
+            refresh_request: config_map.and_then(|list| list.annotations().get(labels::REFRESH_REQUESTED).cloned()),
             config: history::newest(&own).and_then(|newest| parse(&newest.list).config),
             generations: self
                 .daemon_sets

@@ -6,6 +6,8 @@
 //! - [`pod`], [`node`]: the few fields that are decoded, and what they say
 //! - [`room`]: whether a pod's node has room for it
 //! - [`pool`], [`words`], [`gone`]: how the fold stays small, and right when news is late
+//! - [`requests`]: what pods reserve
+//! - [`sizes`]: how large images are, where nodes say so
 //! - [`thrash`]: holders that are evicted again and again
 //! - [`summary`], [`node_state`]: for each image of a list, what is where and why not
 
@@ -15,7 +17,9 @@ mod node;
 pub mod node_state;
 mod pod;
 mod pool;
+pub mod requests;
 mod room;
+mod sizes;
 pub mod summary;
 mod thrash;
 mod words;
@@ -32,7 +36,9 @@ use kube::core::ObjectMeta;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
+use requests::Requests;
 pub use room::{NoRoom, Shortage};
+pub use sizes::Sizes;
 use thrash::Evictions;
 pub use thrash::Thrash;
 pub use words::Texts;
@@ -79,6 +85,8 @@ pub struct CoveringPod {
     version: Option<u64>,
     /// Taints that did not keep it away from its node.
     pub tolerations: Arc<[Toleration]>,
+    /// What is reserved for it.
+    pub requests: Requests,
     /// Its images, in the order in which they are pulled.
     pub images: Box<[Arc<CoveredImage>]>,
 }
@@ -183,6 +191,7 @@ impl Coverage {
             deleting: pod.metadata.deletion_timestamp.is_some(),
             version: version(pod),
             tolerations: self.tolerations(&pod.spec.tolerations),
+            requests: Requests::of_pod(&pod.spec),
             images,
         })
     }

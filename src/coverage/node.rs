@@ -27,6 +27,18 @@ pub struct NodeSpec {
 pub struct NodeStatus {
     /// How it is.
     pub conditions: Vec<NodeCondition>,
+    /// Its largest images.
+    pub images: Vec<NodeImage>,
+}
+
+/// An image as a node reports it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeImage {
+    /// What it is called there: with tags and with digests.
+    pub names: Option<Vec<String>>,
+    /// What it takes on disk.
+    pub size_bytes: i64,
 }
 
 /// The part of a node's condition that is needed.

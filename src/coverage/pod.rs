@@ -20,6 +20,10 @@ pub struct PodSpec {
     pub node_name: Option<String>,
     /// Its containers, in the order in which their images are pulled.
     pub containers: Vec<Container>,
+    /// The containers that run before these, one after the other.
+    pub init_containers: Vec<Container>,
+    /// What the pod itself costs, by its RuntimeClass.
+    pub overhead: ResourceList,
     /// Taints that did not keep it away.
     pub tolerations: Vec<Toleration>,
     /// Where the DaemonSet controller wants it.
@@ -46,14 +50,36 @@ fn named_node(term: &NodeSelectorTerm) -> Option<&str> {
     names.first().map(String::as_str)
 }
 
-/// A container's name and image.
+/// A container's name, image and requests.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Container {
     /// Its name.
     pub name: String,
     /// Its image, as the list spells it unless admission rewrote it.
     pub image: String,
+    /// What is reserved for it.
+    pub resources: ContainerResources,
+    /// `Always` for an init container that goes on running: a sidecar.
+    pub restart_policy: Option<String>,
+}
+
+/// The part of a container's resources that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerResources {
+    /// What is reserved for it.
+    pub requests: ResourceList,
+}
+
+/// An amount of each resource that is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ResourceList {
+    /// CPU, as Kubernetes writes quantities; empty where there is none.
+    pub cpu: String,
+    /// Memory, likewise.
+    pub memory: String,
 }
 
 /// The part of a pod's status that is needed.

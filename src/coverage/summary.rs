@@ -215,6 +215,14 @@ impl<'a> GroupSummary<'_, 'a> {
         all.filter(|generation| generation.group == self.group.name.as_str())
     }
 
+    /// The pods of its generations, with those that are about to go.
+    pub fn pods(&self) -> impl Iterator<Item = &'a CoveringPod> {
+        let Sources { list, coverage, generations, .. } = self.summary.sources;
+        let own = generations.iter().filter(|generation| generation.group == self.group.name.as_str());
+        let names: HashSet<&str> = own.map(|generation| generation.name.as_str()).collect();
+        coverage.pods_of(list).filter(move |pod| names.contains(&*pod.generation))
+    }
+
     /// Its images, in the order of the list. Each is looked at when it is asked for.
     pub fn images(&self) -> impl Iterator<Item = ImageSummary<'a>> {
         self.group.images.iter().map(|image| self.image(image))

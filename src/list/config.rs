@@ -144,7 +144,7 @@ pub struct Refresh {
 }
 
 /// What a due refresh does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum RefreshMode {
     /// A probe asks what the tags are now; a round follows only where one has moved.
     #[default]

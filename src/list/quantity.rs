@@ -38,6 +38,22 @@ impl Nanos {
     }
 }
 
+impl Nanos {
+    /// In thousandths, rounded up: the scheduler counts CPU so.
+    pub fn millis(self) -> u64 {
+        self.in_steps_of(1_000_000)
+    }
+
+    /// In whole ones, rounded up: the scheduler counts bytes so.
+    pub fn whole(self) -> u64 {
+        self.in_steps_of(1_000_000_000)
+    }
+
+    fn in_steps_of(self, step: i128) -> u64 {
+        u64::try_from((self.0 + step - 1) / step).unwrap_or(u64::MAX)
+    }
+}
+
 fn unsigned_nanos(text: &str) -> Option<i128> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -127,6 +143,17 @@ mod tests {
             assert!(Nanos::parse(one).is_ok(), "{one}");
         }
         assert!(Nanos::parse("10Mi") < Nanos::parse("10.1Mi"));
+    }
+
+    #[test]
+    fn parts_of_a_step_are_rounded_up_as_the_scheduler_does() {
+        let nanos = |text: &str| Nanos::parse(text).expect("a quantity");
+        assert_eq!([nanos("1"), nanos("5m"), nanos("1u"), nanos("0")].map(Nanos::millis), [1000, 5, 1, 0]);
+        assert_eq!(
+            [nanos("1Ki"), nanos("1.5"), nanos("1m"), nanos("1e99")].map(Nanos::whole),
+            [1024, 2, 1, i64::MAX as u64]
+        );
+        assert_eq!(nanos("1e99").millis(), u64::MAX);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! When a list's tags are looked at again: an interval, or cron in a time zone.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -63,6 +64,18 @@ impl CronSchedule {
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         pattern.find_next_occurrence(&probe, false).map_err(|_| "no such time ever comes".to_owned())?;
         Ok(Self { pattern, zone })
+    }
+}
+
+impl fmt::Display for Schedule {
+    /// For people: `every 1h 30m`, or `0 3 * * 1-5 (Europe/Berlin)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(interval) => write!(f, "every {interval:#}"),
+            Self::Cron(cron) => {
+                write!(f, "{} ({})", cron.pattern.as_str(), cron.zone.iana_name().unwrap_or("UTC"))
+            }
+        }
     }
 }
 
@@ -130,6 +143,13 @@ mod tests {
         // Friday night in winter, then the weekend, then Monday.
         assert_eq!(nightly.next_after(at("2026-01-09T03:00:00Z")), Some(at("2026-01-12T02:00:00Z")));
         assert_eq!(nightly.next_after(at("2026-07-06T12:00:00Z")), Some(at("2026-07-07T01:00:00Z")));
+    }
+
+    #[test]
+    fn it_is_told_as_it_is_written() {
+        assert_eq!(Schedule::Every(SignedDuration::from_mins(90)).to_string(), "every 1h 30m");
+        assert_eq!(cron("0 3 * * 1-5", "Europe/Berlin").to_string(), "0 3 * * 1-5 (Europe/Berlin)");
+        assert_eq!(cron("@daily", "UTC").to_string(), "0 0 * * * (UTC)");
     }
 
     #[test]

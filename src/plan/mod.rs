@@ -2,7 +2,7 @@
 //!
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`action`]: what they may come to
-//! - [`refresh`]: when a refresh is due
+//! - [`refresh`]: when a refresh is due, and what the last one came to
 //! - [`probe`]: one pod that asks what the tags are now, and whether its answer begins a round
 //! - [`retiring`]: whether an older generation is still needed anywhere
 //! - [`standing`]: which of a list's generations retire
@@ -29,7 +29,7 @@ pub mod leftover;
 mod narrowing;
 pub mod probe;
 pub mod reach;
-mod refresh;
+pub mod refresh;
 pub(crate) mod retiring;
 mod room;
 pub mod rounds;

@@ -12,6 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::generation::Generation;
+use crate::list::config::{Group, Refresh, RefreshMode};
 use crate::list::schedule::Schedule;
 
 /// The most that clocks differ of machines that are kept in time: a date that is less in the future is taken for one.
@@ -48,6 +49,78 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
     })
 }
 
+/// When the plan looks at a group's tags next, or begins the next round where the mode asks for one: the next refresh, or the
+/// next try after one in vain. `request` is the value of the annotation that asks for a refresh.
+pub fn next_look(
+    refresh: &Refresh,
+    group: &Group,
+    newest: &Generation,
+    request: Option<&str>,
+    now: Timestamp,
+) -> Option<NextRefresh> {
+    let on_change = refresh.mode == RefreshMode::OnChange;
+    // A digest can never move.
+    if on_change && group.images.iter().all(|image| image.reference.is_pinned()) {
+        return Some(NextRefresh::Never);
+    }
+    if request.is_some_and(|request| !newest.answers(request)) {
+        return Some(NextRefresh::Due);
+    }
+    match retry_at(&refresh.schedule, newest, now).filter(|_| on_change) {
+        Some(retry_at) if now < retry_at => Some(NextRefresh::At(retry_at)),
+        Some(_) => Some(NextRefresh::Due),
+        None => next_refresh(&refresh.schedule, newest, now),
+    }
+}
+
+/// When to try again after a look that told nothing of some images.
+pub(super) fn retry_at(schedule: &Schedule, newest: &Generation, now: Timestamp) -> Option<Timestamp> {
+    // A later one than that was set by a clock that was wrong.
+    let latest = schedule.next_after(now).and_then(|due| due.checked_add(CLOCK_SKEW).ok());
+    newest.looks.retry_at.filter(|at| latest.is_none_or(|latest| *at <= latest))
+}
+
+/// What the last look at a group's tags, or the last round, came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A round began for another reason than a tag that moved: it pulled everything anew.
+    Round,
+    /// A tag had moved, and a round began.
+    Moved,
+    /// No tag had moved.
+    Unchanged,
+    /// Some images could not be looked at: what is held stays held, and it is tried again.
+    Deferred,
+}
+
+/// When a group's tags were last looked at, and what came of it. A round pulls all tags anew, so it counts as a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastLook {
+    /// When it ended, or when the round began.
+    pub at: Timestamp,
+    /// When one last told of images; those that it did not tell of are in the generation's looks.
+    pub success: Timestamp,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// The last look at the tags of a group with that newest generation. `None` where it does not say how it was made.
+pub fn last_look(newest: &Generation) -> Option<LastLook> {
+    let (epoch, looks) = (newest.record.as_ref()?.epoch, &newest.looks);
+    let outcome = match looks.looked {
+        None => Outcome::Round,
+        // A look that begins a round is noted on what it began, whose epoch is in whole seconds.
+        Some(looked) if looked.as_second() == epoch.as_second() => Outcome::Moved,
+        Some(_) if !looks.failed.is_empty() => Outcome::Deferred,
+        Some(_) => Outcome::Unchanged,
+    };
+    Some(LastLook {
+        at: looks.looked.map_or(epoch, |looked| looked.max(epoch)),
+        success: looks.last.map_or(epoch, |last| last.max(epoch)),
+        outcome,
+    })
+}
+
 /// When the last round began, or until when that cannot be known.
 fn last_round(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Timestamp> {
     if now < epoch && epoch.duration_since(now) <= CLOCK_SKEW {
@@ -57,8 +130,8 @@ fn last_round(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> R
     dates.clone().filter(|date| *date <= now).max().ok_or_else(|| dates.min().unwrap_or(epoch))
 }
 
-/// A refresh before the last node's turn would keep that node waiting again and again.
-fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
+/// When the last node's turn has come. A refresh before would keep that node waiting again and again.
+pub fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
     let spread = SignedDuration::from_secs(spread_seconds.try_into().unwrap_or(i64::MAX));
     last.checked_add(spread).unwrap_or(Timestamp::MAX)
 }

@@ -1,8 +1,10 @@
 //! Coverage → what users see: the same report on a terminal, as JSON and from the controller. Pure.
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
+//! - [`moves`]: the part of it about rounds and refreshes
 //! - [`table`]: the report for people
 
+mod moves;
 mod report;
 mod table;
 
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 pub use report::{Report, VERSION};
 pub use table::print;
 
-use crate::coverage::Node;
+use crate::coverage::{Node, Sizes};
 use crate::list::Config;
 use crate::plan::Generation;
 
@@ -23,6 +25,8 @@ pub struct Facts {
     pub lists: Vec<ListFacts>,
     /// The cluster's nodes; `None` where they may not be read.
     pub nodes: Option<Vec<Node>>,
+    /// How large images are, as far as nodes say so.
+    pub sizes: Sizes,
     /// When all of this was so.
     pub now: Timestamp,
 }
@@ -36,6 +40,8 @@ pub struct ListFacts {
     pub state: ListState,
     /// What is wrong with it, a line each.
     pub problems: Vec<String>,
+    /// The value of the annotation that asks for a refresh.
+    pub refresh_request: Option<String>,
     /// What is in force of it; `None` where nothing ever was.
     pub config: Option<Config>,
     /// Its DaemonSets.

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::moves::{Refresh, Round};
 use super::{Facts, ListFacts, ListState};
 use crate::coverage::Coverage;
 use crate::coverage::node_state::NodeState;
+use crate::coverage::requests::Reserved;
 use crate::coverage::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
-use crate::plan::labels;
+use crate::list::Config;
+use crate::plan::{Generation, labels};
 
 /// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
@@ -26,6 +29,7 @@ pub struct Report {
     pub time: String,
     pub nodes_known: bool,
     pub warm: bool,
+    pub requests: Reserved,
     pub lists: Vec<List>,
 }
 
@@ -37,6 +41,7 @@ pub struct List {
     pub state: ListState,
     pub problems: Vec<String>,
     pub warm: bool,
+    pub requests: Reserved,
     pub groups: Vec<Group>,
 }
 
@@ -46,6 +51,10 @@ pub struct List {
 pub struct Group {
     pub name: String,
     pub generations: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
+    pub refresh: Refresh,
+    pub requests: Reserved,
     pub images: Vec<Image>,
     pub thrashing: Vec<Thrashing>,
 }
@@ -56,6 +65,7 @@ pub struct Group {
 pub struct Image {
     pub name: String,
     pub reference: String,
+    pub size_bytes: Option<u64>,
     pub digests: BTreeMap<String, BTreeMap<String, usize>>,
     pub nodes: Nodes,
     pub behind: Vec<NodesBehind>,
@@ -95,12 +105,14 @@ impl Report {
     /// Sums everything up.
     pub fn new(facts: &Facts, coverage: &Coverage) -> Self {
         let lists: Vec<List> = facts.lists.iter().map(|list| List::new(facts, coverage, list)).collect();
+        let labels: Vec<String> = facts.lists.iter().map(|list| labels::list_value(&list.name)).collect();
         Self {
             version: VERSION,
             namespace: facts.namespace.clone(),
             time: facts.now.to_string(),
             nodes_known: facts.nodes.is_some(),
             warm: lists.iter().all(|list| list.warm),
+            requests: Reserved::by(labels.iter().flat_map(|label| coverage.pods_of(label))),
             lists,
         }
     }
@@ -118,7 +130,7 @@ impl List {
                 nodes: facts.nodes.as_deref(),
                 now: facts.now,
             });
-            summary.groups().map(|group| Group::new(&group)).collect()
+            summary.groups().map(|group| Group::new(facts, list, config, &group)).collect()
         });
         let images_are_warm = groups.iter().flat_map(|group| &group.images).all(Image::is_warm);
         Self {
@@ -126,13 +138,18 @@ impl List {
             state: list.state,
             problems: list.problems.clone(),
             warm: list.state == ListState::Accepted && images_are_warm,
+            requests: Reserved::by(coverage.pods_of(&label)),
             groups,
         }
     }
 }
 
 impl Group {
-    fn new(group: &GroupSummary) -> Self {
+    fn new(facts: &Facts, list: &ListFacts, config: &Config, group: &GroupSummary) -> Self {
+        let generations: Vec<&Generation> = group.generations().collect();
+        let images: Vec<Image> = group.images().map(|image| Image::new(facts, &image)).collect();
+        let request = list.refresh_request.as_deref();
+        let newest = generations.first().copied();
         let thrashing = group.thrashing().into_iter().map(|thrash| Thrashing {
             node: thrash.node.to_owned(),
             generation: thrash.generation.to_owned(),
@@ -140,24 +157,26 @@ impl Group {
         });
         Self {
             name: group.group.name.to_string(),
-            generations: group.generations().map(|generation| generation.name.clone()).collect(),
-            images: group.images().map(|image| Image::new(&image)).collect(),
+            generations: generations.iter().map(|generation| generation.name.clone()).collect(),
+            round: Round::new(&generations, &images, facts.now),
+            refresh: Refresh::new(&config.refresh, group.group, newest, request, facts.now),
+            requests: Reserved::by(group.pods()),
+            images,
             thrashing: thrashing.collect(),
         }
     }
 }
 
 impl Image {
-    fn new(image: &ImageSummary) -> Self {
-        let counts = image.counts();
-        let digests = image.digests().into_iter().map(|(architecture, digests)| {
-            let digests = digests.into_iter().map(|(digest, nodes)| (digest.to_owned(), nodes)).collect();
-            (architecture.unwrap_or(UNKNOWN_ARCHITECTURE).to_owned(), digests)
-        });
+    fn new(facts: &Facts, image: &ImageSummary) -> Self {
+        let (counts, held) = (image.counts(), image.digests());
+        let reference = &image.image.reference;
+        let digests = held.values().flat_map(|digests| digests.keys().copied());
         Self {
             name: image.image.name.to_string(),
-            reference: image.image.reference.to_string(),
-            digests: digests.collect(),
+            reference: reference.to_string(),
+            size_bytes: facts.sizes.of(digests, &reference.normal_form()),
+            digests: held.iter().map(|(architecture, digests)| by_digest(*architecture, digests)).collect(),
             nodes: Nodes {
                 total: counts.total(),
                 by_state: NodeState::ALL.into_iter().map(|(state, name)| (name, counts.of(state))).collect(),
@@ -169,6 +188,11 @@ impl Image {
     fn is_warm(&self) -> bool {
         self.behind.is_empty()
     }
+}
+
+fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (String, BTreeMap<String, usize>) {
+    let digests = digests.iter().map(|(digest, nodes)| ((*digest).to_owned(), *nodes)).collect();
+    (architecture.unwrap_or(UNKNOWN_ARCHITECTURE).to_owned(), digests)
 }
 
 impl NodesBehind {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Facts, ListFacts, ListState, Report, print};
 use crate::coverage::tests::world::{Fate, Life, Pod, config, generations, node};
-use crate::coverage::{Coverage, Node};
+use crate::coverage::{Coverage, Node, Sizes};
 
 fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
     let mut coverage = Coverage::default();
@@ -13,6 +13,7 @@ fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
         name: "tools".to_owned(),
         state: ListState::Accepted,
         problems: Vec::new(),
+        refresh_request: None,
         config: Some(config()),
         generations: generations(),
     };
@@ -20,6 +21,7 @@ fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
         namespace: "prepull".to_owned(),
         lists: vec![list],
         nodes,
+        sizes: Sizes::default(),
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
     };
     (facts, coverage)
@@ -64,6 +66,50 @@ fn programs_see_the_same_as_numbers() {
     assert_eq!(image["digests"], json!({"amd64": {"sha256:3": 1, "sha256:4": 1}}));
     let behind = json!({"state": "failed", "reason": "ErrImagePull", "message": "401", "nodes": ["n1"]});
     assert_eq!(image["behind"][0], behind);
+}
+
+#[test]
+fn programs_see_rounds_refreshes_and_what_is_reserved() {
+    let (mut facts, coverage) = half_warm();
+    let looks = &mut facts.lists[0].generations[2].looks;
+    looks.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    looks.failed.insert("b".to_owned(), "429 Too Many Requests".to_owned());
+    let report = serde_json::to_value(Report::new(&facts, &coverage)).expect("JSON");
+    let group = &report["lists"][0]["groups"][0];
+    assert_eq!(
+        group["round"],
+        json!({
+            "generation": "p-3", "startedAt": "1970-01-01T00:00:00Z", "turnsEndAt": "1970-01-01T00:00:00Z", "spreadSeconds": 0,
+            "done": false,
+        })
+    );
+    assert_eq!(
+        group["refresh"],
+        json!({
+            "mode": "OnChange", "schedule": "every 1h", "due": true, "lastLookAt": "2026-03-01T12:05:00Z",
+            "lastSuccessAt": "1970-01-01T00:00:00Z", "outcome": "deferred",
+            "deferred": [{"name": "b", "reference": "b:1", "reason": "429 Too Many Requests"}],
+        })
+    );
+    let nothing = json!({"cpuMillis": 0, "memoryBytes": 0});
+    assert_eq!(group["requests"], json!({"perNode": nothing, "total": nothing}));
+    assert_eq!(group["images"][0]["sizeBytes"], Value::Null, "unknown");
+}
+
+#[test]
+fn a_round_is_done_when_nothing_older_is_left_and_nothing_moves() {
+    let held = |uid| Pod::new(uid, 2, "n0").with([Fate::Held, Fate::Held]);
+    let done = |(mut facts, coverage): (Facts, Coverage)| {
+        facts.lists[0].generations.retain(|generation| generation.name == "p-3");
+        Report::new(&facts, &coverage).lists[0].groups[0].round.clone().expect("a round").done
+    };
+    assert!(done(facts(&[held(1)], Some(vec![node("n0")]))));
+    let failed = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Failed]);
+    assert!(done(facts(&[failed], Some(vec![node("n0")]))), "what cannot be pulled keeps no round from being done");
+    let pulling = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Pulling]);
+    assert!(!done(facts(&[pulling], Some(vec![node("n0")]))));
+    let report = report(&facts(&[held(1)], Some(vec![node("n0")])));
+    assert!(!report.lists[0].groups[0].round.as_ref().expect("a round").done, "an older one is left");
 }
 
 #[test]

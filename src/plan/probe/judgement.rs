@@ -64,7 +64,7 @@ pub fn judge(
         at: facts.now,
         request: facts.refresh_request,
         any_told,
-        failed: failed.keys().cloned().collect(),
+        failed: failed.iter().map(|(image, (_, why))| (image.clone(), end_of(why))).collect(),
         schedule: &facts.list.config.refresh.schedule,
         salt: &format!("{}\n{}", facts.list.label, asked.name),
     });
@@ -131,7 +131,7 @@ fn deferred(
     looks: &Looks,
     failed: &BTreeMap<String, (&Probe, String)>,
 ) -> Option<Finding> {
-    if failed.keys().all(|image| newest.looks.failed.contains(image)) {
+    if failed.keys().all(|image| newest.looks.failed.contains_key(image)) {
         return None;
     }
     let sentence = |(image, (probe, why)): (&String, &(&Probe, String))| {
@@ -150,8 +150,7 @@ fn deferred(
 }
 
 fn recovered(asked: &Group, newest: &Generation, looks: &Looks) -> Option<Finding> {
-    let recovered: BTreeSet<&String> = newest.looks.failed.difference(&looks.failed).collect();
-    (!recovered.is_empty() && looks.failed.is_empty())
+    (!newest.looks.failed.is_empty() && looks.failed.is_empty())
         .then(|| Finding::Recovered(format!("group {}: all of its images could be looked at again", asked.name)))
 }
 

@@ -35,7 +35,7 @@ pub use record::Looks;
 
 use super::generation::Generation;
 use super::hash::short_hash;
-use super::refresh::{CLOCK_SKEW, NextRefresh, next_refresh};
+use super::refresh::{NextRefresh, next_refresh, retry_at};
 use super::rounds::{Action, Facts, Plan, settles_at, wait_for};
 use crate::list::config::{Group, Image};
 use places::{Place, Places};
@@ -97,10 +97,7 @@ fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) ->
         return all();
     }
     let due = next_refresh(schedule, newest, facts.now);
-    // A later one than that was set by a clock that was wrong.
-    let latest = schedule.next_after(facts.now).and_then(|due| due.checked_add(CLOCK_SKEW).ok());
-    let retry_at = looks.retry_at.filter(|at| latest.is_none_or(|latest| *at <= latest));
-    match (retry_at, due) {
+    match (retry_at(schedule, newest, facts.now), due) {
         (Some(retry_at), _) if facts.now < retry_at => {
             plan.wake_up_at(retry_at);
             Vec::new()
@@ -108,7 +105,7 @@ fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) ->
         (_, Some(NextRefresh::Due)) => all(),
         (_, _) if !looks.failed.is_empty() => {
             // The others have been looked at, and will be again when the next refresh is due.
-            tags().filter(|image| looks.failed.contains(image.name.as_str())).cloned().collect()
+            tags().filter(|image| looks.failed.contains_key(image.name.as_str())).cloned().collect()
         }
         (_, due) => {
             wait_for(due, group, plan);

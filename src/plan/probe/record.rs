@@ -1,6 +1,6 @@
 //! What is kept of the looks at a generation's tags, on its DaemonSet: a new controller goes on from there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct Looks {
     /// When a probe last said what a tag stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
+    /// When a look last ended, whatever came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Timestamp>,
     /// The request that was answered last, hashed: its value may be of any length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
@@ -36,8 +39,9 @@ pub struct Looks {
     /// When to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// The names of the images that could not be looked at.
-    pub failed: BTreeSet<String>,
+    /// The names of the images that could not be looked at, and why not. The reasons are for people: they are left out where
+    /// there is no room for them.
+    pub failed: BTreeMap<String, String>,
 }
 
 impl Looks {
@@ -46,16 +50,18 @@ impl Looks {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// The annotation. Where it would be too long, older digests are left out.
+    /// The annotation. Where it would be too long, first reasons and then older digests are left out.
     pub fn to_text(&self) -> String {
         // Texts, numbers and maps of texts are always JSON.
         let text = |looks: &Self| serde_json::to_string(looks).unwrap_or_else(|error| unreachable!("{error}"));
+        let unexplained =
+            Self { failed: self.failed.keys().map(|name| (name.clone(), String::new())).collect(), ..self.clone() };
         let fewer = [4, 2, 1].into_iter().map(|most| Self {
             tried: self.tried.at_most(most),
             caught_up: self.caught_up.at_most(most),
-            ..self.clone()
+            ..unexplained.clone()
         });
-        let mut forms = std::iter::once(self.clone()).chain(fewer).map(|looks| text(&looks));
+        let mut forms = [self.clone(), unexplained.clone()].into_iter().chain(fewer).map(|looks| text(&looks));
         forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
     }
 
@@ -66,6 +72,7 @@ impl Looks {
 
     /// Takes in how a look went.
     pub fn take_in(&mut self, look: Taken) {
+        self.looked = Some(look.at);
         if look.any_told {
             self.last = Some(look.at);
         }
@@ -86,8 +93,8 @@ pub struct Taken<'a> {
     pub request: Option<&'a str>,
     /// Whether it told of any image.
     pub any_told: bool,
-    /// The images that it could not tell of.
-    pub failed: BTreeSet<String>,
+    /// The images that it could not tell of, and why not.
+    pub failed: BTreeMap<String, String>,
     /// When refreshes are due anyway.
     pub schedule: &'a Schedule,
     /// A text that differs between groups, so that they do not try again all at once.
@@ -116,7 +123,7 @@ mod tests {
     }
 
     fn taken(failed: &[&str], seconds: i64) -> Taken<'static> {
-        let failed: BTreeSet<String> = failed.iter().map(|name| (*name).to_owned()).collect();
+        let failed: BTreeMap<_, _> = failed.iter().map(|name| ((*name).to_owned(), "401".to_owned())).collect();
         Taken { at: at(seconds), request: None, any_told: failed.is_empty(), failed, schedule: &HOURLY, salt: "" }
     }
 
@@ -141,7 +148,8 @@ mod tests {
 
     #[test]
     fn groups_do_not_try_again_all_at_once() {
-        let tries: BTreeSet<_> = (0..20).map(|salt: u32| next_try(5, &HOURLY, at(0), &salt.to_string())).collect();
+        let tries: std::collections::BTreeSet<_> =
+            (0..20).map(|salt: u32| next_try(5, &HOURLY, at(0), &salt.to_string())).collect();
         assert!(tries.len() > 10, "{tries:?}");
     }
 
@@ -149,7 +157,7 @@ mod tests {
     fn it_is_read_back_from_its_text_and_nonsense_is_nothing() {
         let mut looks = Looks { failures: 3, request: Some("x".to_owned()), last: Some(at(7)), ..Looks::default() };
         looks.tried.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
-        looks.failed.insert("tools".to_owned());
+        looks.failed.insert("tools".to_owned(), "401".to_owned());
         assert_eq!(Looks::from_text(&looks.to_text()), looks);
         for nonsense in ["", "{", "[]", r#"{"failures": -1}"#, r#"{"last": "yesterday"}"#] {
             assert_eq!(Looks::from_text(nonsense), Looks::default(), "{nonsense}");
@@ -163,10 +171,12 @@ mod tests {
             let digest = Digest::of_image_id(&format!("{image} {digest}")).expect("a digest");
             looks.tried.add(&format!("image-{image}"), "amd64", digest);
         }
+        looks.failed.insert("tools".to_owned(), "401".to_owned());
         let text = looks.to_text();
         assert!(text.len() <= MOST_BYTES, "{}", text.len());
         let kept = Looks::from_text(&text);
         let newest = Digest::of_image_id("1499 7").expect("a digest");
         assert_eq!(kept.tried.of("image-1499", "amd64").last(), Some(&newest));
+        assert_eq!(kept.failed, BTreeMap::from([("tools".to_owned(), String::new())]), "what failed is known still");
     }
 }

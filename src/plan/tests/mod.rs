@@ -13,6 +13,7 @@ mod retiring;
 mod room;
 mod rounds;
 mod simulation;
+mod told;
 mod turns;
 
 use jiff::Timestamp;

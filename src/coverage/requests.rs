@@ -1,0 +1,155 @@
+//! What pods reserve.
+
+use std::collections::HashMap;
+use std::ops::Add;
+
+use serde::Serialize;
+
+use super::pod::{Container, PodSpec, ResourceList};
+use super::{CoveringPod, PodState};
+use crate::list::quantity::Nanos;
+
+/// CPU and memory that are kept free for pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requests {
+    /// CPU, in thousandths of a core.
+    pub cpu_millis: u64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Requests {
+    /// What the scheduler reserves for a pod (`PodRequests` in `k8s.io/component-helpers/resource`): its containers and
+    /// sidecars together, or the greatest of the init containers with the sidecars before it, where that is more; and the
+    /// pod's own overhead.
+    pub fn of_pod(spec: &PodSpec) -> Self {
+        let containers = spec.containers.iter().map(of_container).fold(Self::default(), Self::add);
+        let (mut sidecars, mut starting) = (Self::default(), Self::default());
+        for init in &spec.init_containers {
+            let own = of_container(init);
+            if init.restart_policy.as_deref() == Some("Always") {
+                sidecars = sidecars + own;
+                starting = starting.max(sidecars);
+            } else {
+                starting = starting.max(sidecars + own);
+            }
+        }
+        (containers + sidecars).max(starting) + of_list(&spec.overhead)
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+        }
+    }
+}
+
+impl Add for Requests {
+    type Output = Self;
+
+    /// No sum is greater than the greatest number.
+    fn add(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),
+            memory_bytes: self.memory_bytes.saturating_add(other.memory_bytes),
+        }
+    }
+}
+
+fn of_container(container: &Container) -> Requests {
+    of_list(&container.resources.requests)
+}
+
+/// The API server takes only quantities that can be read.
+fn of_list(list: &ResourceList) -> Requests {
+    Requests {
+        cpu_millis: Nanos::parse(&list.cpu).map_or(0, Nanos::millis),
+        memory_bytes: Nanos::parse(&list.memory).map_or(0, Nanos::whole),
+    }
+}
+
+/// What pods reserve on nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserved {
+    /// The most on any node.
+    pub per_node: Requests,
+    /// On all nodes together.
+    pub total: Requests,
+}
+
+impl Reserved {
+    /// What these pods reserve: those that have a node and have not ended.
+    pub fn by<'a>(pods: impl IntoIterator<Item = &'a CoveringPod>) -> Self {
+        let mut nodes: HashMap<&str, Requests> = HashMap::new();
+        for pod in pods.into_iter().filter(|pod| !matches!(pod.state, PodState::Ended { .. })) {
+            if let Some(node) = pod.node.as_deref() {
+                let on_node = nodes.entry(node).or_default();
+                *on_node = *on_node + pod.requests;
+            }
+        }
+        let per_node = nodes.values().copied().fold(Requests::default(), Requests::max);
+        Self { per_node, total: nodes.into_values().fold(Requests::default(), Requests::add) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::coverage::tests::world::{Life, Pod};
+    use crate::coverage::{Coverage, SlimPod};
+
+    fn of(spec: Value) -> (u64, u64) {
+        let requests = Requests::of_pod(&serde_json::from_value(spec).expect("a spec"));
+        (requests.cpu_millis, requests.memory_bytes)
+    }
+
+    fn asking(cpu: &str, memory: &str) -> Value {
+        json!({"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory}}})
+    }
+
+    #[test]
+    fn a_pod_reserves_what_its_containers_ask_for_together() {
+        assert_eq!(
+            of(json!({"containers": [asking("1m", "1Mi"), asking("0.5", "1Ki"), {"name": "none"}]})),
+            (501, 1_049_600)
+        );
+        assert_eq!(of(json!({"containers": []})), (0, 0));
+    }
+
+    #[test]
+    fn init_containers_count_where_they_ask_for_more() {
+        let containers = json!([asking("2m", "1"), asking("2m", "1")]);
+        assert_eq!(of(json!({"containers": containers, "initContainers": [asking("3m", "5")]})), (4, 5));
+        let mut sidecar = asking("10m", "10");
+        sidecar["restartPolicy"] = json!("Always");
+        let spec = json!({"containers": containers, "initContainers": [sidecar, asking("3m", "5")], "overhead": {"cpu": "100m"}});
+        assert_eq!(of(spec), (114, 15));
+    }
+
+    fn with_requests(pod: Pod) -> SlimPod {
+        let mut sent = pod.as_sent();
+        sent.spec.containers.iter_mut().for_each(|container| container.resources.requests.cpu = "1m".to_owned());
+        sent
+    }
+
+    #[test]
+    fn nodes_with_pods_of_two_generations_reserve_both_and_pods_without_a_node_nothing() {
+        let mut coverage = Coverage::default();
+        for pod in [
+            Pod::new(1, 0, "n0"),
+            Pod::new(2, 2, "n0"),
+            Pod::new(3, 2, "n1"),
+            Pod { life: Life::NoRoom, ..Pod::new(4, 2, "n2") },
+            Pod { life: Life::Evicted, ..Pod::new(5, 2, "n3") },
+        ] {
+            coverage.apply(&with_requests(pod));
+        }
+        let reserved = Reserved::by(coverage.pods_of("tools"));
+        assert_eq!((reserved.per_node.cpu_millis, reserved.total.cpu_millis), (4, 6));
+    }
+}

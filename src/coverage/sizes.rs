@@ -1,0 +1,82 @@
+//! How large images are on disk, where nodes report it.
+//!
+//! A kubelet reports its largest images only, 50 of them unless it is told otherwise (`nodeStatusMaxImages`), so an image that is
+//! on no node's list may be there nevertheless: its size is unknown.
+
+use std::collections::HashMap;
+
+use super::digest::digest;
+use super::node::SlimNode;
+
+/// More names of images than any cluster reports. Beyond them nothing is taken in, so that memory stays bounded.
+const MAX_NAMES: usize = 50_000;
+
+/// The sizes of images, by digest and by name.
+#[derive(Clone, Debug, Default)]
+pub struct Sizes(HashMap<Box<str>, u64>);
+
+impl Sizes {
+    /// Takes in what a node reports. The same name may be larger on another node, of another architecture say: the largest
+    /// counts.
+    pub fn apply(&mut self, node: &SlimNode) {
+        for image in node.status.iter().flat_map(|status| &status.images) {
+            let bytes = u64::try_from(image.size_bytes).unwrap_or_default();
+            for name in image.names.iter().flatten() {
+                self.note(if name.contains('@') { digest(name).unwrap_or_default() } else { name }, bytes);
+            }
+        }
+    }
+
+    fn note(&mut self, name: &str, bytes: u64) {
+        let has_room = self.0.len() < MAX_NAMES;
+        match self.0.get_mut(name) {
+            Some(known) => *known = bytes.max(*known),
+            None if has_room && !name.is_empty() => drop(self.0.insert(name.into(), bytes)),
+            None => {}
+        }
+    }
+
+    /// The size in bytes of an image with one of these digests; where none is known, of what nodes call so: an image's
+    /// normal form.
+    pub fn of<'a>(&self, digests: impl IntoIterator<Item = &'a str>, name: &str) -> Option<u64> {
+        let by_digest = digests.into_iter().filter_map(|digest| self.0.get(digest)).max();
+        by_digest.or_else(|| self.0.get(name)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sizes() -> Sizes {
+        let mut sizes = Sizes::default();
+        for bytes in [7, 9, 8] {
+            let images = json!([
+                {"names": ["docker.io/library/nginx@sha256:01", "docker.io/library/nginx:1.27"], "sizeBytes": bytes},
+                {"names": null, "sizeBytes": 5},
+                {"sizeBytes": -5},
+            ]);
+            let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {}, "status": {"images": images}});
+            sizes.apply(&serde_json::from_value(node).expect("a node"));
+        }
+        sizes
+    }
+
+    #[test]
+    fn an_image_is_known_by_its_digest_and_by_its_name() {
+        let sizes = sizes();
+        assert_eq!(sizes.of(["sha256:01"], "mirror.example/nginx:1.27"), Some(9));
+        assert_eq!(sizes.of([], "docker.io/library/nginx:1.27"), Some(9));
+        assert_eq!(sizes.of(["sha256:02"], "docker.io/library/redis:7"), None);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_taken_in() {
+        let mut sizes = sizes();
+        (0..2 * MAX_NAMES).for_each(|number| sizes.note(&number.to_string(), 1));
+        assert_eq!(sizes.0.len(), MAX_NAMES);
+        assert_eq!(sizes.of(["sha256:01"], ""), Some(9));
+    }
+}

@@ -1,0 +1,112 @@
+//! The part of the report about what moves: rounds and refreshes.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::report::Image;
+use crate::coverage::node_state::NodeState;
+use crate::list::config::{self, RefreshMode};
+use crate::plan::Generation;
+use crate::plan::refresh::{NextRefresh, Outcome, all_turns_have_come, last_look, next_look};
+
+/// The newest generation's round.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Round {
+    pub generation: String,
+    pub started_at: Timestamp,
+    pub turns_end_at: Timestamp,
+    pub spread_seconds: u64,
+    pub done: bool,
+}
+
+impl Round {
+    /// The round of a group with these generations, the newest first. `None` where there is none, or where the newest does
+    /// not say how it was made.
+    pub fn new(generations: &[&Generation], images: &[Image], now: Timestamp) -> Option<Self> {
+        let (newest, older) = generations.split_first()?;
+        let record = newest.record.as_ref()?;
+        let turns_end_at = all_turns_have_come(record.epoch, record.spread_seconds);
+        let is_moving = |image: &Image| {
+            image.behind.iter().any(|behind| matches!(behind.state, NodeState::Waiting | NodeState::Pulling))
+        };
+        Some(Self {
+            generation: newest.name.clone(),
+            started_at: record.epoch,
+            turns_end_at,
+            spread_seconds: record.spread_seconds,
+            done: older.is_empty() && turns_end_at <= now && !images.iter().any(is_moving),
+        })
+    }
+}
+
+/// When tags are looked at, and what came of it last.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Refresh {
+    pub mode: RefreshMode,
+    pub schedule: String,
+    pub due: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_look_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Timestamp>,
+    #[serde(serialize_with = "outcome", skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    pub deferred: Vec<Deferred>,
+}
+
+/// An image that could not be looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Deferred {
+    pub name: String,
+    pub reference: String,
+    pub reason: String,
+}
+
+impl Refresh {
+    /// The refreshes of a group with that newest generation.
+    pub fn new(
+        refresh: &config::Refresh,
+        group: &config::Group,
+        newest: Option<&Generation>,
+        request: Option<&str>,
+        now: Timestamp,
+    ) -> Self {
+        let last = newest.and_then(last_look);
+        let next = newest.and_then(|newest| next_look(refresh, group, newest, request, now));
+        let deferred = newest.into_iter().flat_map(|newest| &newest.looks.failed).map(|(name, reason)| {
+            let listed = group.images.iter().find(|image| image.name.as_str() == name);
+            let reference = listed.map_or_else(String::new, |image| image.reference.to_string());
+            Deferred { name: name.clone(), reference, reason: reason.clone() }
+        });
+        Self {
+            mode: refresh.mode,
+            schedule: refresh.schedule.to_string(),
+            due: next == Some(NextRefresh::Due),
+            next_at: match next {
+                Some(NextRefresh::At(at) | NextRefresh::UnknownUntil(at)) => Some(at),
+                Some(NextRefresh::Due | NextRefresh::Never) | None => None,
+            },
+            last_look_at: last.map(|last| last.at),
+            last_success_at: last.map(|last| last.success),
+            outcome: last.map(|last| last.outcome),
+            deferred: deferred.collect(),
+        }
+    }
+}
+
+fn outcome<S: Serializer>(outcome: &Option<Outcome>, serializer: S) -> Result<S::Ok, S::Error> {
+    let name = outcome.map(|outcome| match outcome {
+        Outcome::Round => "round",
+        Outcome::Moved => "moved",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Deferred => "deferred",
+    });
+    name.serialize(serializer)
+}
