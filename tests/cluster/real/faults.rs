@@ -11,7 +11,6 @@ use serde_json::json;
 use test_bed::real::{Fault, FaultyRegistry};
 use test_bed::{Digest, Node};
 
-use super::held::Watch;
 use super::{RealTrial, content};
 use crate::controller::Controller;
 use crate::trial::{eventually, within};
@@ -109,7 +108,7 @@ async fn nothing_is_let_go_during(name: &str, fault: Fault) {
     outage.list(&["one:1", "two:1"], "").await;
     outage.await_held(&[&one, &two]).await;
     let moved = outage.push("two:1", "two, moved");
-    let watch = Watch::begin(&outage.real, &[&[one.as_str()], &[two.as_str(), moved.as_str()]]);
+    let watch = outage.real.watch(&[&[one.as_str()], &[two.as_str(), moved.as_str()]]);
     outage.faulty.set(fault);
     outage.refresh("during").await;
     outage.failing("2").await;
@@ -144,7 +143,7 @@ async fn a_registry_that_never_answers() {
     let (one, two) = (outage.push("one:1", "one"), outage.push("two:1", "two"));
     outage.list(&["one:1", "two:1"], "").await;
     outage.await_held(&[&one, &two]).await;
-    let watch = Watch::begin(&outage.real, &[&[one.as_str()], &[two.as_str()]]);
+    let watch = outage.real.watch(&[&[one.as_str()], &[two.as_str()]]);
     outage.faulty.set(Fault::Silent);
     outage.refresh("during").await;
     eventually("the second generation's pods", async || (outage.real.trial.pods().await.len() == 4).then_some(()))
@@ -189,7 +188,7 @@ async fn an_image_that_is_gone_from_the_registry_stays_held_and_the_others_move_
     let registry = outage.real.bed.registry().unwrap();
     registry.delete_tag(&outage.real.reference("lost:1")).unwrap();
     let moved = outage.push("kept:1", "kept, moved");
-    let watch = Watch::begin(&outage.real, &[&[kept.as_str(), moved.as_str()], &[lost.as_str()]]);
+    let watch = outage.real.watch(&[&[kept.as_str(), moved.as_str()], &[lost.as_str()]]);
     for revision in ["2", "3", "4"] {
         outage.refresh(revision).await;
         outage.failing(revision).await;
@@ -208,7 +207,7 @@ async fn a_tag_that_moves_to_another_architecture_leaves_the_old_image_held() {
     let old = outage.push("app:1", "old");
     outage.list(&["app:1"], "").await;
     outage.await_held(&[&old]).await;
-    let watch = Watch::begin(&outage.real, &[&[old.as_str()]]);
+    let watch = outage.real.watch(&[&[old.as_str()]]);
     let reference = outage.real.reference("app:1");
     let foreign = content("foreign").architecture("s390x");
     outage.real.bed.registry().unwrap().push_index(&reference, &[foreign]).unwrap();
@@ -226,7 +225,7 @@ async fn a_taint_that_comes_after_the_pods_lets_go_of_nothing() {
     let one = outage.push("one:1", "one");
     outage.list(&["one:1"], "").await;
     outage.await_held(&[&one]).await;
-    let watch = Watch::begin(&outage.real, &[&[one.as_str()]]);
+    let watch = outage.real.watch(&[&[one.as_str()]]);
     let taint = format!("test.kube-prepull.io/{}=x:NoSchedule", outage.real.trial.namespace);
     outage.real.bed.kubectl(["taint", "node", "node2", &taint]).unwrap();
     outage.refresh("tainted").await;
@@ -265,7 +264,7 @@ async fn a_kubelet_that_comes_back_in_an_outage_finds_what_it_had() {
     outage.list(&["app:1"], "").await;
     outage.await_held(&[&old]).await;
     let new = outage.push("app:1", "new");
-    let watch = Watch::begin(&outage.real, &[&[old.as_str(), new.as_str()]]);
+    let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
     let stopped = StoppedKubelet::of(&outage.real.nodes[1]);
     outage.refresh("while it is away").await;
     eventually("the other node to have the new image", async || {
@@ -347,7 +346,7 @@ async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_e
     outage.await_held(&[&old]).await;
     let other = fill(outage, "node2", 300).await;
     let new = outage.push("app:1", "new");
-    let watch = Watch::begin(&outage.real, &[&[old.as_str(), new.as_str()]]);
+    let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
     outage.refresh("full").await;
     eventually("the other node to have the new image", async || {
         outage.real.held_on("node1").contains(&new.to_string()).then_some(())
@@ -379,7 +378,7 @@ async fn the_mode_recreate_loses_images_in_an_outage() {
     let list = format!("images: {images}\nrefresh: {{every: 24h, mode: Recreate}}\n");
     outage.real.trial.write_list("tools", &list).await;
     outage.real.trial.judged("tools", "accepted").await;
-    let watch = Watch::begin(&outage.real, &[&[one.as_str()]]);
+    let watch = outage.real.watch(&[&[one.as_str()]]);
     outage.faulty.set(Fault::Closed);
     outage.refresh("recreate").await;
     eventually("nothing to be held", async || (!outage.held_everywhere(&[&one])).then_some(())).await;

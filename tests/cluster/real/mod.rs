@@ -1,12 +1,12 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
 mod faults;
-mod held;
 mod probes;
 mod rounds;
 
 use std::collections::BTreeSet;
 
+use test_bed::real::Watch;
 use test_bed::{Digest, Image, Layer, Node, Real};
 
 use super::controller::Controller;
@@ -65,6 +65,11 @@ impl RealTrial {
             held.all(|held| held.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted).then_some(())
         })
         .await;
+    }
+
+    /// Looks on: on every node, one digest of each of these sets is to be held at any time.
+    fn watch(&self, wanted: &[&[&str]]) -> Watch {
+        Watch::begin(self.nodes.clone(), &self.trial.namespace, wanted)
     }
 
     /// The digests whose containers run on a node in this namespace, as containerd has them.

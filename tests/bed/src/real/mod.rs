@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod faulty_registry;
+mod held;
 mod layout;
 mod network;
 mod node;
@@ -22,6 +23,7 @@ use crate::state::{Facts, Kind, Lock, State};
 use layout::{HOLDER, HUB, Layout, NodeId};
 
 pub use faulty_registry::{Fault, FaultyRegistry};
+pub use held::{Looks, Watch};
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
 pub use task_record::{TaskEvent, TaskRecord};

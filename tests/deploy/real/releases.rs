@@ -1,0 +1,58 @@
+//! A release from its beginning to its end.
+
+use super::Install;
+use crate::helm::RELEASE;
+use crate::release::{CONTROLLER, IMAGE, LIST};
+
+#[test]
+fn images_arrive_and_stay_through_upgrade_and_rollback_and_nothing_is_left_of_them() {
+    let install = Install::begin("real");
+    let it = &install.it;
+    for version in ["1", "2"] {
+        install.push_controller(version);
+    }
+    let (one, two) = (install.push_content("one:1", "one"), install.push_content("two:1", "two"));
+
+    it.helm.with_chart("install", &install.values("1"), &["--wait", "--timeout", "3m"]).unwrap();
+    install.list(&["one:1"]);
+    install.held(&[&one]);
+    install.list(&["one:1", "two:1"]);
+    let before = install.held(&[&one, &two]);
+    let test = it.helm.run(&["test", RELEASE, "--logs"]).unwrap();
+    assert!(test.contains("Succeeded"), "{test}");
+
+    let watch = install.watch(&[&[&one], &[&two]]);
+    it.helm.with_chart("upgrade", &install.values("2"), &["--wait", "--timeout", "3m"]).unwrap();
+    assert_eq!(it.namespace.get(CONTROLLER, IMAGE), install.reference("kube-prepull:2"));
+    assert_eq!(install.holding(), before);
+    it.helm.run(&["rollback", RELEASE, "1", "--wait", "--timeout", "3m"]).unwrap();
+    assert_eq!(it.namespace.get(CONTROLLER, IMAGE), install.reference("kube-prepull:1"));
+    assert_eq!(install.holding(), before);
+    watch.assert_no_gap();
+
+    it.uninstall();
+    it.eventually("nothing to run any more", || install.holding().is_empty());
+}
+
+#[test]
+fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_finds_a_moved_tag() {
+    let install = Install::begin("rights");
+    install.push_controller("1");
+    let (old, two) = (install.push_content("one:1", "old"), install.push_content("two:1", "two"));
+    install.it.helm.with_chart("install", &install.values("1"), &["--wait", "--timeout", "3m"]).unwrap();
+    install.list(&["one:1", "two:1"]);
+    install.held(&[&old, &two]);
+    let new = install.push_content("one:1", "new");
+    let watch = install.watch(&[&[&old, &new], &[&two]]);
+    install.it.namespace.kubectl(&["annotate", LIST, "kube-prepull.io/refresh-requested=now"]).unwrap();
+    install.held(&[&new, &two]);
+    watch.assert_no_gap();
+    // Only some accepted forms of a list are kept.
+    for images in [["two:1"].as_slice(), &["one:1"], &["two:1", "one:1"]] {
+        install.list(images);
+        let digests = images.iter().map(|image| if image.starts_with("one") { &*new } else { &*two });
+        install.held(&digests.collect::<Vec<_>>());
+    }
+    install.assert_every_right_is_used_and_none_is_missing();
+    install.it.uninstall();
+}

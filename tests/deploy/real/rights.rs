@@ -1,0 +1,103 @@
+//! What the controller's account may do, and what it has asked for by the API server's audit log.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Install;
+
+/// Verb, group and resource of each right or request.
+type Rights = BTreeSet<String>;
+
+impl Install {
+    /// Fails if the controller was refused anything, or if it has a right that it has not used until now.
+    pub fn assert_every_right_is_used_and_none_is_missing(&self) {
+        let (requests, granted) = (self.requests(), self.granted());
+        let refused: Rights = requests.iter().filter(|it| it.code() == Some(403)).flat_map(Request::rights).collect();
+        assert_eq!(refused, Rights::new());
+        let used: Rights = requests.iter().flat_map(Request::rights).collect();
+        let unused: Vec<_> = granted.difference(&used).collect();
+        assert!(unused.is_empty(), "{unused:?}");
+        assert!(!granted.iter().any(|right| right.ends_with("/secrets") || right.contains('*')), "{granted:?}");
+    }
+
+    fn granted(&self) -> Rights {
+        let roles = ["role", "clusterrole"].map(|kind| {
+            let all = self.it.namespace.kubectl(&["get", kind, "-o", "json"]).unwrap();
+            let all: Value = serde_json::from_str(&all).unwrap();
+            all["items"].as_array().unwrap().clone()
+        });
+        let ours = |role: &&Value| {
+            let metadata = &role["metadata"];
+            metadata["namespace"] == self.it.namespace.name.as_str()
+                || metadata["name"].as_str().unwrap().contains(&self.it.namespace.name)
+        };
+        let rules = roles.iter().flatten().filter(ours).flat_map(|role| role["rules"].as_array().unwrap());
+        rules.flat_map(rights).collect()
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        let account = format!("system:serviceaccount:{}:k8s-image-puller", self.it.namespace.name);
+        let log = fs::read_to_string(self.bed.audit_log()).unwrap();
+        let records = log.lines().filter_map(|line| serde_json::from_str::<Request>(line).ok());
+        records.filter(|it| it.user.username == account && it.object_ref.is_some()).collect()
+    }
+}
+
+/// Everything that a rule allows.
+fn rights(rule: &Value) -> Vec<String> {
+    let texts = |key: &str| rule[key].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned());
+    let of_group = |group: String| {
+        texts("resources").flat_map(move |resource| {
+            let group = group.clone();
+            texts("verbs").map(move |verb| format!("{verb} {group}/{resource}"))
+        })
+    };
+    texts("apiGroups").flat_map(of_group).collect()
+}
+
+/// The part of an audit record that says who asked for what.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    verb: String,
+    user: User,
+    object_ref: Option<Object>,
+    response_status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    #[serde(default)]
+    api_group: String,
+    resource: String,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    code: Option<u16>,
+}
+
+impl Request {
+    fn code(&self) -> Option<u16> {
+        self.response_status.as_ref()?.code
+    }
+
+    /// The rights that it took. An apply of what was not there needs two of them.
+    fn rights(&self) -> Vec<String> {
+        let object = self.object_ref.as_ref().unwrap();
+        let right = |verb: &str| format!("{verb} {}/{}", object.api_group, object.resource);
+        match (self.verb.as_str(), self.code()) {
+            ("patch", Some(201)) => vec![right("patch"), right("create")],
+            (verb, _) => vec![right(verb)],
+        }
+    }
+}
