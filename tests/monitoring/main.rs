@@ -1,0 +1,6 @@
+//! What `deploy/monitoring` ships: alerts that the real promtool checks, and a dashboard.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod promtool;
+mod rules;
