@@ -10,6 +10,7 @@
 //! - [`list`]: what the user wrote → [`list::Config`], or every problem at once
 //! - [`plan`]: Config + facts + coverage + now → what to create, repair and delete
 //! - [`coverage`]: pods and nodes → who has what
+//! - [`news`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
 //! - [`status`]: coverage → what users see of it
 //! - [`command`]: what the user runs
@@ -20,5 +21,6 @@ pub mod cluster;
 pub mod command;
 pub mod coverage;
 pub mod list;
+pub mod news;
 pub mod plan;
 pub mod status;

@@ -2,6 +2,8 @@
 
 use kube::core::Status;
 
+use crate::news::{News, Reason};
+
 /// An error while reading or writing the cluster. All of them are tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -65,15 +67,32 @@ impl Error {
         Self::Refused { action, message: status.message }
     }
 
-    /// The stable name of the kind, for Events and metrics.
+    /// The stable name of the kind, for metrics.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Forbidden { .. } => "MissingRight",
-            Self::Refused { .. } => "Refused",
-            Self::Unreachable { .. } => "Unreachable",
-            Self::Foreign { .. } => "ForeignDaemonSet",
-            Self::NotLeading => "NotLeading",
-            Self::TimedOut { .. } => "TimedOut",
-        }
+        self.told_as().map_or("NotLeading", Reason::name)
+    }
+
+    /// What to tell the user; nothing where another controller leads, and tells what it does. What fails in the same way
+    /// again and again is one subject, although the API server's words may differ each time.
+    pub fn news(&self) -> Option<News> {
+        let news = News::new(self.told_as()?, self.to_string());
+        Some(match self {
+            Self::Forbidden { action, .. } | Self::Refused { action, .. } | Self::Unreachable { action, .. } => {
+                news.on(action)
+            }
+            Self::Foreign { name } => news.about(name),
+            Self::NotLeading | Self::TimedOut { .. } => news,
+        })
+    }
+
+    fn told_as(&self) -> Option<Reason> {
+        Some(match self {
+            Self::Forbidden { .. } => Reason::MissingRight,
+            Self::Refused { .. } => Reason::Refused,
+            Self::Unreachable { .. } => Reason::Unreachable,
+            Self::Foreign { .. } => Reason::ForeignDaemonSet,
+            Self::TimedOut { .. } => Reason::TimedOut,
+            Self::NotLeading => return None,
+        })
     }
 }

@@ -1,104 +1,85 @@
-//! What the user is told, as Events on the list.
+//! Tells the user, as Events on the list and in the log.
+//!
+//! kube's own recorder folds news of one reason about one object into the first of them, whatever they say, and so the words
+//! of all later ones would be lost. Here only what is worded alike is folded ([`crate::news::recent`]).
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::ObjectMeta;
+use kube::{Api, Client};
+use serde_json::json;
 use tracing::{debug, info, warn};
 
-/// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
-const MAX_NOTE: usize = 1024;
+use super::FIELD_MANAGER;
+use crate::news::News;
+use crate::news::reason::Type;
+use crate::news::recent::{How, Recent};
 
 /// Tells the user what happened to a list.
 #[derive(Clone)]
 pub struct Teller {
-    recorder: Recorder,
-}
-
-/// Something to tell.
-#[derive(Clone, Debug, PartialEq)]
-pub struct News {
-    /// Whether somebody should look.
-    pub warning: bool,
-    /// A word for it, such as `ListRejected`.
-    pub reason: &'static str,
-    /// What was done.
-    pub action: &'static str,
-    /// The whole of it.
-    pub note: String,
-    /// The other object that it is about.
-    pub related: Option<ObjectReference>,
-}
-
-impl News {
-    /// Something went as it should.
-    pub fn normal(reason: &'static str, action: &'static str, note: String) -> Self {
-        Self { warning: false, reason, action, note, related: None }
-    }
-
-    /// Somebody should look.
-    pub fn warning(reason: &'static str, action: &'static str, note: String) -> Self {
-        Self { warning: true, reason, action, note, related: None }
-    }
-
-    /// The same about a DaemonSet.
-    pub fn about(mut self, daemon_set: &str) -> Self {
-        self.related = Some(ObjectReference {
-            api_version: Some("apps/v1".to_owned()),
-            kind: Some("DaemonSet".to_owned()),
-            name: Some(daemon_set.to_owned()),
-            ..ObjectReference::default()
-        });
-        self
-    }
+    events: Api<Event>,
+    instance: String,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl Teller {
-    /// Tells in the name of this process.
-    pub fn new(client: Client) -> Self {
-        let instance = Some(super::surroundings::instance());
-        let reporter = Reporter { controller: super::FIELD_MANAGER.to_owned(), instance };
-        Self { recorder: Recorder::new(client, reporter) }
+    /// Tells of the lists of a namespace in the name of this process.
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        let events = Api::namespaced(client.clone(), namespace);
+        Self { events, instance: super::surroundings::instance(), recent: Arc::default() }
     }
 
-    /// Tells it as an Event on the list and in the log. That an Event cannot be written stops nothing.
-    ///
-    /// The recorder folds news of one reason about the same version of the list and the same other object into one Event.
+    /// Tells it, unless it was told a moment ago. That an Event cannot be written stops nothing.
     pub async fn tell(&self, list: &ObjectReference, news: News) {
-        let name = list.name.as_deref().unwrap_or_default();
-        match news.warning {
-            true => warn!(list = name, reason = news.reason, "{}", news.note),
-            false => info!(list = name, reason = news.reason, "{}", news.note),
+        let (name, now) = (list.name.as_deref().unwrap_or_default(), Timestamp::now());
+        let how = self.recent.lock().unwrap_or_else(PoisonError::into_inner).tell(name, &news, now);
+        if how == How::NotAgain {
+            return debug!(list = name, reason = %news.reason, "{}", news.note);
         }
-        let event = Event {
-            type_: if news.warning { EventType::Warning } else { EventType::Normal },
-            reason: news.reason.to_owned(),
-            note: Some(shortened(&news.note)),
-            action: news.action.to_owned(),
-            secondary: news.related,
-        };
-        if let Err(error) = self.recorder.publish(&event, list).await {
+        match news.reason.type_() {
+            Type::Warning => warn!(list = name, reason = %news.reason, "{}", news.note),
+            Type::Normal => info!(list = name, reason = %news.reason, "{}", news.note),
+        }
+        if let Err(error) = self.write(list, &news, how, now).await {
             debug!(list = name, %error, "cannot write an Event");
         }
     }
-}
 
-fn shortened(note: &str) -> String {
-    if note.len() <= MAX_NOTE {
-        return note.to_owned();
+    async fn write(&self, list: &ObjectReference, news: &News, how: How, now: Timestamp) -> kube::Result<()> {
+        match how {
+            How::NotAgain => Ok(()),
+            How::Anew(event) => self.create(list, news, event, now).await,
+            How::Counted { event, count } => {
+                let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+                match self.events.patch(&event, &PatchParams::default(), &Patch::Merge(series)).await {
+                    // Events are kept for an hour mostly, and anybody may delete them.
+                    Err(kube::Error::Api(status)) if status.is_not_found() => self.create(list, news, event, now).await,
+                    patched => patched.map(drop),
+                }
+            }
+        }
     }
-    let end = (0..=MAX_NOTE - "…".len()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &note[..end])
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_note_is_cut_at_a_character() {
-        let note = shortened(&"ä".repeat(1000));
-        assert!(note.len() <= MAX_NOTE);
-        assert!(note.ends_with('…'));
-        assert_eq!(shortened("short"), "short");
+    async fn create(&self, list: &ObjectReference, news: &News, name: String, now: Timestamp) -> kube::Result<()> {
+        let event = Event {
+            metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
+            event_time: Some(MicroTime(now)),
+            type_: Some(news.reason.type_().to_string()),
+            reason: Some(news.reason.to_string()),
+            action: Some(news.reason.action().to_owned()),
+            note: Some(news.short_note()),
+            regarding: Some(list.clone()),
+            related: news.related.clone(),
+            reporting_controller: Some(FIELD_MANAGER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            ..Event::default()
+        };
+        self.events.create(&PostParams::default(), &event).await.map(drop)
     }
 }

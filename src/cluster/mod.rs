@@ -11,7 +11,7 @@
 //! - [`apply`]: the only writes
 //! - [`look`]: one look at everything, for commands
 //! - [`objects`]: what is said of each list, from its objects
-//! - [`events`], [`news`]: what the user is told, and in which words
+//! - [`events`]: tells the user what is news
 //! - [`lease`]: which of several controllers may write
 //! - [`readiness`]: whether the controller can do its work, and what keeps it from it
 //! - [`surroundings`]: what kind of cluster this is, and what the controller itself belongs to
@@ -23,7 +23,6 @@ mod error;
 mod events;
 pub mod lease;
 pub mod look;
-mod news;
 mod objects;
 mod observed;
 mod picture;

@@ -19,8 +19,9 @@ use super::events::Teller;
 use super::lease::Leadership;
 use super::observed::Observed;
 use super::picture::{Picture, Reader};
-use super::{Error, Installation, news};
+use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
+use crate::news::words;
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::leftover;
@@ -92,7 +93,7 @@ impl Reconciler {
             namespace: installation.namespace.clone(),
             reader: Reader::new(client, &installation.namespace, &installation.config_maps),
             applier: Applier::new(client, &installation.namespace, leadership),
-            teller: Teller::new(client.clone()),
+            teller: Teller::new(client, &installation.namespace),
             accepting: Mutex::new(()),
         }
     }
@@ -199,7 +200,7 @@ impl Reconciler {
         let mut outcomes = vec![self.judge(seen, decision).await];
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
-            if let (Ok(()), Some(news)) = (&outcome, news::done(action)) {
+            if let (Ok(()), Some(news)) = (&outcome, words::done(action)) {
                 self.teller.tell(&list, news).await;
             }
             outcomes.push(self.tell_failure(&list, outcome).await);
@@ -223,12 +224,12 @@ impl Reconciler {
                     ListData { namespace: self.namespace.clone(), name: seen.name.clone(), data: Default::default() };
                 let revision = history::build_missing(&list, label, *missing_since, owner);
                 self.applier.keep(&revision).await?;
-                self.teller.tell(&self.reference(seen), news::missing(*missing_since)).await;
+                self.teller.tell(&self.reference(seen), words::missing(*missing_since)).await;
                 Ok(())
             }
             Write::Note { revision, missing_since } => {
                 self.applier.note(revision, *missing_since).await?;
-                let news = missing_since.map_or_else(news::found, news::missing);
+                let news = missing_since.map_or_else(words::found, words::missing);
                 self.teller.tell(&self.reference(seen), news).await;
                 Ok(())
             }
@@ -246,24 +247,21 @@ impl Reconciler {
         }
         let judged = self.applier.judge(&written.verdict.patch(&config_map.metadata)).await;
         let judged = self.tell_failure(&self.reference(seen), judged).await?;
-        self.teller.tell(&judged.object_ref(&()), news::verdict(&written.parsed)).await;
+        self.teller.tell(&judged.object_ref(&()), words::verdict(&written.parsed)).await;
         Ok(())
     }
 
     /// A thing that waits is told when it begins to wait, not at every look.
     async fn tell_waiting(&self, list: &ObjectReference, plan: &Plan, memory: &mut Memory) {
         for note in plan.waiting.iter().filter(|note| !memory.waiting.contains(note)) {
-            self.teller.tell(list, news::waiting(note)).await;
+            self.teller.tell(list, words::waiting(note)).await;
         }
         memory.waiting.clone_from(&plan.waiting);
     }
 
     async fn tell_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
-        // Another controller leads now, and tells what it does.
-        if let Err(error) = &outcome
-            && !matches!(error, Error::NotLeading)
-        {
-            self.teller.tell(list, news::failed(error)).await;
+        if let Some(news) = outcome.as_ref().err().and_then(Error::news) {
+            self.teller.tell(list, news).await;
         }
         outcome
     }

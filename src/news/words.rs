@@ -1,10 +1,9 @@
-//! What was done or found, in words for the user. Pure.
+//! The words.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::Error;
-use super::events::News;
+use super::{News, Reason};
 use crate::list::Parsed;
 use crate::plan::{Action, Ending, Finding, Leaving, Reach, history, labels};
 
@@ -18,18 +17,14 @@ pub fn verdict(parsed: &Parsed) -> News {
     // On one line, since `kubectl get events` shows no more of a note.
     let problems = format!("{}{rest}", first.join(" | "));
     match &parsed.config {
-        None => News::warning(
-            "ListRejected",
-            "Parse",
-            format!("this edit is rejected, and nothing was changed: {problems}"),
-        ),
+        None => News::new(Reason::ListRejected, format!("this edit is rejected, and nothing was changed: {problems}")),
         Some(config) => {
             let images: usize = config.groups.iter().map(|group| group.images.len()).sum();
             let groups = config.groups.len();
             let accepted =
                 format!("accepted: {images} images in {groups} {}", if groups == 1 { "group" } else { "groups" });
             let note = if problems.is_empty() { accepted } else { format!("{accepted}; {problems}") };
-            News::normal("ListAccepted", "Parse", note)
+            News::new(Reason::ListAccepted, note)
         }
     }
 }
@@ -41,19 +36,19 @@ pub fn done(action: &Action) -> Option<News> {
             let name = daemon_set.name_any();
             let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
             let note = format!("group {group}: the DaemonSet {name} begins a round, because {cause}");
-            News::normal("RoundStarted", "Create", note).about(&name)
+            News::new(Reason::RoundStarted, note).about(&name)
         }
         Action::Repair { daemon_set } => {
             let name = daemon_set.name_any();
             let note = format!("the DaemonSet {name} had been changed by somebody else and was put back");
-            News::warning("DaemonSetRepaired", "Repair", note).about(&name)
+            News::new(Reason::DaemonSetRepaired, note).about(&name).on(name)
         }
         Action::Adopt { name, .. } => {
             let note = format!(
                 "the DaemonSet {name} of kubernetes-image-puller was taken over: it holds its images until this list's own \
                  DaemonSets do, and goes then"
             );
-            News::normal("LeftoverAdopted", "Adopt", note).about(name)
+            News::new(Reason::LeftoverAdopted, note).about(name)
         }
         Action::Narrow { name, reach, leaving, .. } => narrowed(name, reach, leaving).about(name),
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
@@ -64,9 +59,9 @@ pub fn done(action: &Action) -> Option<News> {
 
 fn found_by_look(finding: &Finding) -> News {
     match finding {
-        Finding::Moved(note) => News::normal("TagsMoved", "Probe", note.clone()),
-        Finding::Deferred(note) => News::warning("RefreshDeferred", "Probe", note.clone()),
-        Finding::Recovered(note) => News::normal("RefreshRecovered", "Probe", note.clone()),
+        Finding::Moved(note) => News::new(Reason::TagsMoved, note.clone()),
+        Finding::Deferred(note) => News::new(Reason::RefreshDeferred, note.clone()),
+        Finding::Recovered(note) => News::new(Reason::RefreshRecovered, note.clone()),
     }
 }
 
@@ -74,7 +69,7 @@ fn narrowed(name: &str, reach: &Reach, leaving: &Leaving) -> News {
     match leaving {
         Leaving::NeededOnFew => {
             let note = format!("the DaemonSet {name} is needed on few nodes only and is from now on {reach}");
-            News::normal("Narrowed", "Narrow", note)
+            News::new(Reason::Narrowed, note)
         }
         Leaving::NoRoom { nodes } => {
             let causes: Vec<String> = nodes.iter().map(|(node, shortage)| format!("{node} ({shortage})")).collect();
@@ -83,18 +78,18 @@ fn narrowed(name: &str, reach: &Reach, leaving: &Leaving) -> News {
                  show that the images can be pulled",
                 causes.join(", ")
             );
-            News::warning("MakingRoom", "Narrow", note)
+            News::new(Reason::MakingRoom, note)
         }
     }
 }
 
 fn ended(name: &str, ending: Ending) -> News {
     let (reason, why) = match ending {
-        Ending::NeededNowhere => ("RoundDone", "is needed nowhere any more and was deleted".to_owned()),
-        Ending::MadeAnew(cause) => ("Recreating", format!("was deleted and is made anew, because {cause}")),
-        Ending::ListGone => ("ListCleanedUp", "was deleted, since its list stayed away".to_owned()),
+        Ending::NeededNowhere => (Reason::RoundDone, "is needed nowhere any more and was deleted".to_owned()),
+        Ending::MadeAnew(cause) => (Reason::Recreating, format!("was deleted and is made anew, because {cause}")),
+        Ending::ListGone => (Reason::ListCleanedUp, "was deleted, since its list stayed away".to_owned()),
     };
-    News::normal(reason, "Delete", format!("the DaemonSet {name} {why}"))
+    News::new(reason, format!("the DaemonSet {name} {why}"))
 }
 
 /// The list has gone.
@@ -105,20 +100,15 @@ pub fn missing(since: Timestamp) -> News {
          longer if it comes back before",
         crate::list::IMAGE_LIST_LABEL
     );
-    News::warning("ListMissing", "Watch", note)
+    News::new(Reason::ListMissing, note)
 }
 
 /// The list has come back.
 pub fn found() -> News {
-    News::normal("ListFound", "Watch", "this list is back; nothing was lost meanwhile".to_owned())
-}
-
-/// Something could not be done.
-pub fn failed(error: &Error) -> News {
-    News::warning(error.reason(), "Apply", error.to_string())
+    News::new(Reason::ListFound, "this list is back; nothing was lost meanwhile")
 }
 
 /// Something has to wait.
 pub fn waiting(note: &str) -> News {
-    News::normal("Waiting", "Plan", note.to_owned())
+    News::new(Reason::Waiting, note)
 }

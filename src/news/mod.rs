@@ -1,0 +1,97 @@
+//! What was done or found → words for the user. Pure.
+//!
+//! - [`reason`]: every reason for which the user is told something
+//! - [`words`]: the words
+//! - [`recent`]: what was told a moment ago, and is not told again
+
+pub mod reason;
+pub mod recent;
+pub mod words;
+
+use std::fmt::Display;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+pub use reason::Reason;
+
+/// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
+pub const MAX_NOTE: usize = 1024;
+
+/// So many of a kind are named in one note.
+const NAMED: usize = 3;
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    /// Why.
+    pub reason: Reason,
+    /// The whole of it.
+    pub note: String,
+    /// The other object that it is about.
+    pub related: Option<ObjectReference>,
+    /// What it is about: the same news of the same subject comes at most once a minute, however it is worded.
+    pub subject: Option<String>,
+}
+
+impl News {
+    /// Something to tell.
+    pub fn new(reason: Reason, note: impl Into<String>) -> Self {
+        Self { reason, note: note.into(), related: None, subject: None }
+    }
+
+    /// The same about a DaemonSet.
+    pub fn about(mut self, daemon_set: &str) -> Self {
+        self.related = Some(ObjectReference {
+            api_version: Some("apps/v1".to_owned()),
+            kind: Some("DaemonSet".to_owned()),
+            name: Some(daemon_set.to_owned()),
+            ..ObjectReference::default()
+        });
+        self
+    }
+
+    /// The same, at most once a minute for that subject.
+    pub fn on(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// The note as an Event can hold it.
+    pub fn short_note(&self) -> String {
+        if self.note.len() <= MAX_NOTE {
+            return self.note.clone();
+        }
+        let end = (0..=MAX_NOTE - "…".len()).rev().find(|end| self.note.is_char_boundary(*end)).unwrap_or(0);
+        format!("{}…", &self.note[..end])
+    }
+}
+
+/// The first few of them, and how many more there are; `rest` says where.
+pub fn first_few<T: Display>(things: impl IntoIterator<Item = T>, separator: &str, rest: &str) -> String {
+    let mut things = things.into_iter();
+    let mut text = things.by_ref().take(NAMED).map(|thing| thing.to_string()).collect::<Vec<_>>().join(separator);
+    match things.count() {
+        0 => {}
+        more => text.push_str(&format!("{separator}and {more} more{rest}")),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_at_a_character() {
+        let note = News::new(Reason::Waiting, "ä".repeat(1000)).short_note();
+        assert!(note.len() <= MAX_NOTE);
+        assert!(note.ends_with('…'));
+        assert_eq!(News::new(Reason::Waiting, "short").short_note(), "short");
+    }
+
+    #[test]
+    fn many_are_counted_and_few_are_named() {
+        assert_eq!(first_few(["a", "b"], ", ", ""), "a, b");
+        assert_eq!(first_few(["a", "b", "c", "d", "e"], ", ", " elsewhere"), "a, b, c, and 2 more elsewhere");
+        assert_eq!(first_few([""; 0], ", ", ""), "");
+    }
+}
