@@ -3,7 +3,7 @@
 //! They take minutes, so `make test-faults` runs them.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -16,43 +16,43 @@ use crate::controller::Controller;
 use crate::trial::{eventually, within};
 
 /// A kubelet waits for up to five minutes between two tries to pull.
-const HEALING: std::time::Duration = std::time::Duration::from_secs(420);
+pub const HEALING: std::time::Duration = std::time::Duration::from_secs(420);
 
-struct Outage {
-    real: RealTrial,
-    faulty: FaultyRegistry,
-    _controller: Controller,
+pub struct Outage {
+    pub real: RealTrial,
+    pub faulty: FaultyRegistry,
+    pub _controller: Controller,
 }
 
 impl Outage {
-    async fn begin(name: &str) -> Self {
+    pub async fn begin(name: &str) -> Self {
         Self::on(RealTrial::begin(name).await).await
     }
 
-    async fn on(real: RealTrial) -> Self {
+    pub async fn on(real: RealTrial) -> Self {
         let faulty = real.bed.faulty_registry(&format!("{}.test", real.trial.namespace)).unwrap();
         let controller =
             Controller::start_with(&real.trial, &["--holder-image", &real.reference("kube-prepull:1")]).await;
         Self { real, faulty, _controller: controller }
     }
 
-    fn push(&self, image: &str, text: &str) -> Digest {
+    pub fn push(&self, image: &str, text: &str) -> Digest {
         self.real.push(image, &content(text))
     }
 
     /// A list of these images, whose refreshes always begin a round. What follows the images may say more.
-    async fn list(&self, images: &[&str], more: &str) {
+    pub async fn list(&self, images: &[&str], more: &str) {
         let images: Vec<_> = images.iter().map(|image| self.real.reference_at(self.faulty.name(), image)).collect();
         let list = format!("images: {}\nrefresh: {{every: 24h, mode: Always}}\n{more}", json!(images));
         self.real.trial.write_list("tools", &list).await;
     }
 
-    async fn refresh(&self, value: &str) {
+    pub async fn refresh(&self, value: &str) {
         self.real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", value).await;
     }
 
     /// Whether every node holds all of these.
-    fn held_everywhere(&self, digests: &[&Digest]) -> bool {
+    pub fn held_everywhere(&self, digests: &[&Digest]) -> bool {
         let holds_all = |node: &Node| {
             let held = self.real.held_on(node.name());
             digests.iter().all(|digest| held.contains(&digest.to_string()))
@@ -60,17 +60,17 @@ impl Outage {
         self.real.nodes.iter().all(holds_all)
     }
 
-    async fn await_held(&self, digests: &[&Digest]) {
+    pub async fn await_held(&self, digests: &[&Digest]) {
         within(HEALING, "the images to be held on every node", async || self.held_everywhere(digests).then_some(()))
             .await;
     }
 
-    async fn generations(&self) -> Vec<DaemonSet> {
+    pub async fn generations(&self) -> Vec<DaemonSet> {
         self.real.trial.daemon_sets().await
     }
 
     /// Waits until the newest generation is the only one.
-    async fn settled(&self, revision: &str) {
+    pub async fn settled(&self, revision: &str) {
         within(HEALING, &format!("generation {revision} alone"), async || {
             let found = self.generations().await;
             let newest = found.iter().any(|it| it.annotations()["kube-prepull.io/revision"] == revision);
@@ -80,13 +80,13 @@ impl Outage {
     }
 
     /// Waits until kubelets say that the pods of that generation cannot pull.
-    async fn failing(&self, revision: &str) {
+    pub async fn failing(&self, revision: &str) {
         for node in &self.real.nodes {
             self.failing_on(revision, node.name()).await;
         }
     }
 
-    async fn failing_on(&self, revision: &str, node: &str) {
+    pub async fn failing_on(&self, revision: &str, node: &str) {
         eventually(&format!("the kubelet of {node} to fail"), async || {
             let generations = self.generations().await;
             let newest = generations.iter().find(|it| it.annotations()["kube-prepull.io/revision"] == revision)?;
@@ -153,29 +153,6 @@ async fn a_registry_that_never_answers() {
     outage.faulty.set(Fault::None);
     outage.settled("2").await;
     watch.assert_no_gap();
-}
-
-#[tokio::test]
-#[ignore = "make test-faults"]
-async fn private_images_arrive_with_the_secret_of_their_group_and_not_without() {
-    let outage = Outage::begin("private").await;
-    let one = outage.push("one:1", "one");
-    let right = Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() };
-    outage.faulty.set(right.clone());
-    let secret = |password: &str| {
-        let auths = json!({"auths": {outage.faulty.name(): {"username": "user", "password": password}}});
-        json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
-               "stringData": {".dockerconfigjson": auths.to_string()}})
-    };
-    outage.real.trial.create::<Secret>(secret("right")).await;
-    outage.list(&["one:1"], "groups: []\n").await;
-    outage.failing("1").await;
-    let images = json!([outage.real.reference_at(outage.faulty.name(), "one:1")]);
-    let group = format!(
-        "groups: [{{name: private, images: {images}, imagePullSecrets: [pull]}}]\nrefresh: {{every: 24h, mode: Always}}\n"
-    );
-    outage.real.trial.write_list("tools", &group).await;
-    outage.await_held(&[&one]).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod faults;
 mod probes;
 mod rounds;
+mod secrets;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,64 @@
+//! Private images: pull secrets that are right, missing, or wrong.
+//!
+//! They take minutes, so `make test-faults` runs them.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use test_bed::real::Fault;
+
+use super::faults::Outage;
+
+fn right() -> Fault {
+    Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() }
+}
+
+fn secret(outage: &Outage, password: &str) -> Value {
+    let auths = json!({"auths": {outage.faulty.name(): {"username": "user", "password": password}}});
+    json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
+           "stringData": {".dockerconfigjson": auths.to_string()}})
+}
+
+async fn change_password(outage: &Outage, password: &str) {
+    let data = json!({"stringData": secret(outage, password)["stringData"]});
+    outage.real.trial.api::<Secret>().patch("pull", &PatchParams::default(), &Patch::Merge(data)).await.unwrap();
+}
+
+async fn list_of_private(outage: &Outage) {
+    let images = json!([outage.real.reference_at(outage.faulty.name(), "one:1")]);
+    let group = format!(
+        "groups: [{{name: private, images: {images}, imagePullSecrets: [pull]}}]\nrefresh: {{every: 24h, mode: Always}}\n"
+    );
+    outage.real.trial.write_list("tools", &group).await;
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn private_images_arrive_with_the_secret_of_their_group_and_not_without() {
+    let outage = Outage::begin("private").await;
+    let one = outage.push("one:1", "one");
+    outage.faulty.set(right());
+    outage.real.trial.create::<Secret>(secret(&outage, "right")).await;
+    outage.list(&["one:1"], "groups: []\n").await;
+    outage.failing("1").await;
+    list_of_private(&outage).await;
+    outage.await_held(&[&one]).await;
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is_right_again() {
+    let outage = Outage::begin("wrong").await;
+    let one = outage.push("one:1", "one");
+    outage.faulty.set(right());
+    outage.real.trial.create::<Secret>(secret(&outage, "right")).await;
+    list_of_private(&outage).await;
+    outage.await_held(&[&one]).await;
+    let watch = outage.real.watch(&[&[one.as_str()]]);
+    change_password(&outage, "wrong").await;
+    outage.refresh("wrong").await;
+    outage.failing("2").await;
+    change_password(&outage, "right").await;
+    outage.settled("2").await;
+    watch.assert_no_gap();
+}
