@@ -1,11 +1,14 @@
 //! What kind of cluster this is, and what the controller itself belongs to.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Api, Client};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
 
 use super::Error;
-use crate::plan::{Platform, Settings};
+use crate::plan::{Platform, Settings, labels};
 
 /// How the controller was installed, as its arguments say.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ pub fn instance() -> String {
 pub async fn settings(client: &Client, installation: &Installation) -> Result<Settings, Error> {
     let platform = match installation.platform {
         Some(platform) => platform,
-        None => detect_platform(client).await?,
+        None => detect_platform(client, &installation.namespace).await?,
     };
     let owner = match &installation.deployment {
         Some(name) => {
@@ -55,11 +58,23 @@ pub async fn settings(client: &Client, installation: &Installation) -> Result<Se
     })
 }
 
-/// OpenShift is known by the API group of its SecurityContextConstraints.
-async fn detect_platform(client: &Client) -> Result<Platform, Error> {
+/// OpenShift is known by the API group of its SecurityContextConstraints. Once seen it stays, as the generations say: a user
+/// who is named where one is chosen keeps every pod out.
+async fn detect_platform(client: &Client, namespace: &str) -> Result<Platform, Error> {
     let groups = client.list_api_groups().await.map_err(|error| Error::new("list the API groups", error))?;
-    let openshift = groups.groups.iter().any(|group| group.name == "security.openshift.io");
+    let is_openshift = groups.groups.iter().any(|group| group.name == "security.openshift.io");
+    let openshift = is_openshift || was_openshift(client, namespace).await?;
     Ok(if openshift { Platform::OpenShift } else { Platform::Kubernetes })
+}
+
+async fn was_openshift(client: &Client, namespace: &str) -> Result<bool, Error> {
+    let of_lists = ListParams::default().labels(labels::LIST);
+    let generations = Api::<DaemonSet>::namespaced(client.clone(), namespace).list_metadata(&of_lists).await;
+    let generations = generations.map_err(|error| Error::new("list the generations", error))?;
+    let says_so = |annotations: &BTreeMap<String, String>| {
+        annotations.get(labels::PLATFORM).is_some_and(|platform| platform == labels::OPENSHIFT)
+    };
+    Ok(generations.items.iter().any(|generation| says_so(generation.annotations())))
 }
 
 /// The controller's own Deployment as an owner.

@@ -89,7 +89,7 @@ pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Sett
             name: Some(name(list, group, record)),
             namespace: Some(list.namespace.to_owned()),
             labels: Some(metadata_labels),
-            annotations: Some(annotations(list.config, group, record)),
+            annotations: Some(annotations(list.config, group, record, settings.platform)),
             owner_references: settings.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -113,7 +113,7 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
 }
 
 /// The user's own annotations never stand in for ours: they would make a generation say of itself what is not so.
-fn annotations(config: &Config, group: &Group, record: &Record) -> BTreeMap<String, String> {
+fn annotations(config: &Config, group: &Group, record: &Record, platform: Platform) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
     let images = group.images.iter().map(|image| (image.name.as_str(), image.reference.as_str()));
     annotations.extend(texts([
@@ -127,6 +127,9 @@ fn annotations(config: &Config, group: &Group, record: &Record) -> BTreeMap<Stri
     ]));
     if let Some(request) = &record.refresh_request {
         annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
+    }
+    if platform == Platform::OpenShift {
+        annotations.insert(labels::PLATFORM.to_owned(), labels::OPENSHIFT.to_owned());
     }
     annotations
 }

@@ -41,6 +41,10 @@ pub const SPREAD: &str = "kube-prepull.io/spread-seconds";
 pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";
 /// On a generation: the version of the builder that made its pod template.
 pub const FORMAT: &str = "kube-prepull.io/format";
+/// On a generation: the kind of cluster that it was made for, where that wants other pods: [`OPENSHIFT`].
+pub const PLATFORM: &str = "kube-prepull.io/platform";
+/// The value of [`PLATFORM`] on OpenShift.
+pub const OPENSHIFT: &str = "openshift";
 /// On a generation: the `metadata.generation` that our last write left; 1 where it is missing.
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
 /// On a retiring generation: to which nodes it was narrowed, `only NODE NODE` or `without NODE NODE`.

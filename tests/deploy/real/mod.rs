@@ -1,5 +1,6 @@
 //! The chart on real nodes: the controller is a pod, under its own account and in a namespace that enforces "restricted".
 
+mod openshift;
 mod releases;
 mod replicas;
 mod rights;
@@ -25,7 +26,15 @@ struct Install {
 
 impl Install {
     fn begin(name: &str) -> Self {
-        let bed = Real::running().unwrap();
+        Self::begin_on(Real::running().unwrap(), name)
+    }
+
+    /// The same for a test that changes the cluster: others wait meanwhile.
+    fn begin_alone(name: &str) -> Self {
+        Self::begin_on(Real::alone().unwrap(), name)
+    }
+
+    fn begin_on(bed: Real, name: &str) -> Self {
         let it = Sequence::begin(Namespace::of_real(&bed, name));
         Self { it, nodes: bed.nodes().unwrap(), bed }
     }
