@@ -13,6 +13,7 @@
 //! - [`news`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
 //! - [`status`]: coverage → what users see of it
+//! - [`metrics`]: what Prometheus is told
 //! - [`command`]: what the user runs
 //!
 //! Nothing is remembered in the process that the cluster does not hold.
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod command;
 pub mod coverage;
 pub mod list;
+pub mod metrics;
 pub mod news;
 pub mod plan;
 pub mod status;

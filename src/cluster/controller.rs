@@ -15,10 +15,12 @@ use tracing::{error, info, warn};
 
 use super::lease::{Election, Leadership, Resignation};
 use super::observed::Observed;
+use super::overview::Overview;
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
 use super::watch::Changed;
 use super::{Error, Installation, surroundings, watch};
+use crate::metrics::Metrics;
 use crate::plan::Settings;
 use crate::plan::labels::{LIST, list_value};
 
@@ -31,13 +33,21 @@ const LEAST_PAUSE: Duration = Duration::from_millis(200);
 pub struct Controller {
     /// Whether it is ready.
     pub readiness: Readiness,
+    /// What it knows.
+    pub overview: Overview,
     tasks: JoinSet<()>,
     resignation: Option<Resignation>,
 }
 
 impl Controller {
     /// Starts watching, and working as soon as it leads.
-    pub fn start(client: &Client, installation: Installation, may_read_nodes: bool, elects: bool) -> Self {
+    pub fn start(
+        client: &Client,
+        installation: Installation,
+        may_read_nodes: bool,
+        elects: bool,
+        metrics: &Metrics,
+    ) -> Self {
         let (changed, changes) = unbounded_channel();
         let mut tasks = JoinSet::new();
         let readiness = Readiness::default();
@@ -52,8 +62,10 @@ impl Controller {
             }
         };
         let observed = watch::start(client, &installation, may_read_nodes, &readiness, &changed, &mut tasks);
-        tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, changes));
-        Self { readiness, tasks, resignation }
+        let overview = Overview::new(&installation.namespace, observed.clone(), readiness.clone(), leadership.clone());
+        let metrics = metrics.clone();
+        tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, metrics, changes));
+        Self { readiness, overview, tasks, resignation }
     }
 
     /// Lets another controller take over at once.
@@ -77,15 +89,18 @@ async fn work(
     observed: Observed,
     readiness: Readiness,
     leadership: Leadership,
+    metrics: Metrics,
     mut changes: UnboundedReceiver<Changed>,
 ) {
     let mut lead = leadership.changes();
     let settings = surroundings_for_sure(&client, &installation, &readiness).await;
-    let reconciler = Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone());
+    let reconciler =
+        Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone(), metrics.clone());
     let mut workers = Workers {
         reconciler: Arc::new(reconciler),
         readiness: readiness.clone(),
         leadership,
+        metrics,
         wakers: HashMap::new(),
         tasks: JoinSet::new(),
     };
@@ -142,6 +157,7 @@ struct Workers {
     reconciler: Arc<Reconciler>,
     readiness: Readiness,
     leadership: Leadership,
+    metrics: Metrics,
     wakers: HashMap<String, Arc<Notify>>,
     tasks: JoinSet<()>,
 }
@@ -158,6 +174,7 @@ impl Workers {
             reconciler: Arc::clone(&self.reconciler),
             readiness: self.readiness.clone(),
             leadership: self.leadership.clone(),
+            metrics: self.metrics.clone(),
             waker: Arc::clone(&waker),
         };
         self.tasks.spawn(work.go_on());
@@ -183,6 +200,7 @@ struct Work {
     reconciler: Arc<Reconciler>,
     readiness: Readiness,
     leadership: Leadership,
+    metrics: Metrics,
     waker: Arc<Notify>,
 }
 
@@ -207,7 +225,9 @@ impl Work {
             }
             let started = Instant::now();
             let outcome = timeout(TIME_LIMIT, self.reconciler.reconcile(&self.list, &mut memory)).await;
-            wake_at = match outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() })) {
+            let outcome = outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }));
+            self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(Error::reason));
+            wake_at = match outcome {
                 Ok(next) => {
                     retries = pauses();
                     self.readiness.free(&self.list);

@@ -13,6 +13,8 @@
 //! - [`objects`]: what is said of each list, from its objects
 //! - [`events`]: tells the user what is news
 //! - [`lease`]: which of several controllers may write
+//! - [`overview`]: what the controller knows, for whoever asks it
+//! - [`requests`]: counts the requests to the API server
 //! - [`readiness`]: whether the controller can do its work, and what keeps it from it
 //! - [`surroundings`]: what kind of cluster this is, and what the controller itself belongs to
 
@@ -25,9 +27,11 @@ pub mod lease;
 pub mod look;
 mod objects;
 mod observed;
+pub mod overview;
 mod picture;
 pub mod readiness;
 mod reconcile;
+mod requests;
 mod surroundings;
 mod watch;
 

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
-use crate::coverage::{Coverage, Node};
+use crate::coverage::{Coverage, Node, Sizes, SlimNode};
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::probe::{Probe, SlimProbe};
@@ -38,32 +38,47 @@ pub struct Observed {
 
 /// The nodes, once they have been listed: without the right to, that never happens.
 #[derive(Clone, Default)]
-pub struct ObservedNodes(Arc<Mutex<Option<BTreeMap<String, Node>>>>);
+pub struct ObservedNodes(Arc<Mutex<Option<Nodes>>>);
+
+/// All nodes that there are.
+#[derive(Default)]
+pub struct Nodes {
+    by_name: BTreeMap<String, Node>,
+    /// What they said of the sizes of images since they were listed.
+    sizes: Sizes,
+}
+
+impl Nodes {
+    /// Takes in a node as it is now, and says whether that is news. Nodes report themselves every few seconds, and mostly
+    /// nothing has changed of what matters.
+    pub fn apply(&mut self, node: &SlimNode) -> bool {
+        self.sizes.apply(node);
+        let node = Node::from(node);
+        let is_news = self.by_name.get(&node.name) != Some(&node);
+        if is_news {
+            self.by_name.insert(node.name.clone(), node);
+        }
+        is_news
+    }
+}
 
 impl ObservedNodes {
     /// These are all nodes that there are.
-    pub fn replace(&self, nodes: BTreeMap<String, Node>) {
+    pub fn replace(&self, nodes: Nodes) {
         *self.lock() = Some(nodes);
     }
 
-    /// Takes in a node as it is now, and says whether that is news. Nodes report themselves every few seconds, and mostly
-    /// nothing has changed of what matters.
-    pub fn apply(&self, node: Node) -> bool {
-        let mut nodes = self.lock();
-        let nodes = nodes.get_or_insert_default();
-        let is_news = nodes.get(&node.name) != Some(&node);
-        if is_news {
-            nodes.insert(node.name.clone(), node);
-        }
-        is_news
+    /// Takes in a node as it is now, and says whether that is news.
+    pub fn apply(&self, node: &SlimNode) -> bool {
+        self.lock().get_or_insert_default().apply(node)
     }
 
     /// Takes in that a node is gone, and says whether that is news.
     pub fn delete(&self, name: &str) -> bool {
-        self.lock().as_mut().is_some_and(|nodes| nodes.remove(name).is_some())
+        self.lock().as_mut().is_some_and(|nodes| nodes.by_name.remove(name).is_some())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<String, Node>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Nodes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,6 +135,12 @@ impl Observed {
     /// The nodes, if the controller may read them.
     pub fn nodes(&self) -> Option<Vec<Node>> {
         let nodes = self.nodes.as_ref()?.lock();
-        nodes.as_ref().map(|nodes| nodes.values().cloned().collect())
+        nodes.as_ref().map(|nodes| nodes.by_name.values().cloned().collect())
+    }
+
+    /// How large images are, as far as nodes say so.
+    pub fn sizes(&self) -> Sizes {
+        let sizes = |nodes: &ObservedNodes| nodes.lock().as_ref().map(|nodes| nodes.sizes.clone());
+        self.nodes.as_ref().and_then(sizes).unwrap_or_default()
     }
 }

@@ -21,6 +21,7 @@ use super::observed::Observed;
 use super::picture::{Picture, Reader};
 use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
+use crate::metrics::Metrics;
 use crate::news::words;
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
@@ -35,6 +36,7 @@ pub struct Reconciler {
     reader: Reader,
     applier: Applier,
     teller: Teller,
+    metrics: Metrics,
     /// Held while a list is accepted, so that two lists do not take one name at the same time.
     accepting: Mutex<()>,
 }
@@ -86,6 +88,7 @@ impl Reconciler {
         observed: Observed,
         settings: Settings,
         leadership: Leadership,
+        metrics: Metrics,
     ) -> Self {
         Self {
             observed,
@@ -94,6 +97,7 @@ impl Reconciler {
             reader: Reader::new(client, &installation.namespace, &installation.config_maps),
             applier: Applier::new(client, &installation.namespace, leadership),
             teller: Teller::new(client, &installation.namespace),
+            metrics,
             accepting: Mutex::new(()),
         }
     }
@@ -200,6 +204,9 @@ impl Reconciler {
         let mut outcomes = vec![self.judge(seen, decision).await];
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
+            if outcome.is_ok() {
+                self.metrics.carried_out(&seen.name, action);
+            }
             if let (Ok(()), Some(news)) = (&outcome, words::done(action)) {
                 self.teller.tell(&list, news).await;
             }
@@ -247,6 +254,7 @@ impl Reconciler {
         }
         let judged = self.applier.judge(&written.verdict.patch(&config_map.metadata)).await;
         let judged = self.tell_failure(&self.reference(seen), judged).await?;
+        self.metrics.judged(&seen.name, written.parsed.config.is_some());
         self.teller.tell(&judged.object_ref(&()), words::verdict(&written.parsed)).await;
         Ok(())
     }

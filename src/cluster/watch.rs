@@ -1,6 +1,5 @@
 //! The watches: what the cluster says, and which list it concerns.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures::{Stream, StreamExt};
@@ -17,10 +16,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::observed::{Observed, ObservedNodes, SharedCoverage};
+use super::observed::{Nodes, Observed, ObservedNodes, SharedCoverage};
 use super::readiness::Readiness;
 use super::surroundings::Installation;
-use crate::coverage::{Coverage, NO_LIST, Node, SlimNode, SlimPod};
+use crate::coverage::{Coverage, NO_LIST, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::labels;
 use crate::plan::probe::SlimProbe;
@@ -127,23 +126,23 @@ impl Watches<'_> {
     fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
         let nodes = ObservedNodes::default();
         let shared = nodes.clone();
-        let mut listing = BTreeMap::new();
+        let mut listing = Nodes::default();
         self.follow(NODES, watcher(api, watcher::Config::default()), move |event| {
             let is_news = match event {
                 // While everything is listed anew, the old picture stands until the new one is whole.
                 Event::Init => {
-                    listing.clear();
+                    listing = Nodes::default();
                     false
                 }
                 Event::InitApply(node) => {
-                    listing.insert(node.name_any(), Node::from(node));
+                    listing.apply(node);
                     false
                 }
                 Event::InitDone => {
                     shared.replace(std::mem::take(&mut listing));
                     true
                 }
-                Event::Apply(node) => shared.apply(Node::from(node)),
+                Event::Apply(node) => shared.apply(node),
                 Event::Delete(node) => shared.delete(&node.name_any()),
             };
             is_news.then_some(Changed::Everything)

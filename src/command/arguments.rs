@@ -105,7 +105,7 @@ pub struct RunArguments {
     /// Lease of one that crashed
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
-    /// Where /livez and /readyz are served
+    /// Where /livez, /readyz, /metrics and /status are served
     #[arg(long, env = "LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// How log lines look

@@ -2,6 +2,7 @@
 //!
 //! - [`arguments`]: the command line
 //! - [`run`]: the controller
+//! - [`serve`]: what it answers over HTTP
 //! - [`render`]: list in, manifests out, offline
 //! - [`validate`]: is this list good? offline
 //! - [`status`]: what is warm where, and why not
@@ -10,11 +11,11 @@
 //! - [`logging`]: how the controller logs
 
 pub mod arguments;
-mod health;
 mod logging;
 mod refresh;
 mod render;
 mod run;
+mod serve;
 mod source;
 mod status;
 mod validate;

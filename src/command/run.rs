@@ -5,10 +5,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::arguments::{PlatformArgument, RunArguments};
-use super::{Outcome, health, logging};
+use super::{Outcome, logging, serve};
 use crate::cluster::Installation;
 use crate::cluster::connect::{self, ClusterArguments};
 use crate::cluster::controller::Controller;
+use crate::metrics::Metrics;
 use crate::plan::Platform;
 
 /// Runs until it is told to stop. Only a wrong start ends it otherwise: errors of the cluster or of a list never do.
@@ -21,16 +22,19 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         kubeconfig: arguments.cluster.kubeconfig.clone(),
         context: arguments.cluster.context.clone(),
     };
+    let metrics = Metrics::default();
     let (client, default_namespace) =
-        connect::connect(&cluster).await.context("cannot tell which cluster to work for")?;
-    let listener = health::listen(arguments.listen).await?;
+        connect::connect_counting(&cluster, &metrics).await.context("cannot tell which cluster to work for")?;
+    let listener = serve::listen(arguments.listen).await?;
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
     let installation = installation(arguments, default_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
-    let mut controller = Controller::start(&client, installation, may_read_nodes, elects);
+    let mut controller = Controller::start(&client, installation, may_read_nodes, elects, &metrics);
+    let sources =
+        serve::Sources { readiness: controller.readiness.clone(), overview: controller.overview.clone(), metrics };
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        () = health::serve(listener, controller.readiness.clone()) => {}
+        () = serve::serve(listener, sources) => {}
         () = controller.ended() => anyhow::bail!("the controller ended by itself, which is a bug"),
         _ = terminate.recv() => info!("told to stop; everything stays warm"),
         _ = tokio::signal::ctrl_c() => info!("interrupted; everything stays warm"),
@@ -42,7 +46,8 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
 fn installation(arguments: RunArguments, default_namespace: String) -> Installation {
     Installation {
         namespace: arguments.cluster.namespace.unwrap_or(default_namespace),
-        config_maps: arguments.config_maps,
+        // A variable that is set to nothing names nothing.
+        config_maps: arguments.config_maps.into_iter().filter(|name| !name.is_empty()).collect(),
         holder_image: arguments.holder.holder_image,
         pod_service_account: arguments.holder.pod_service_account,
         deployment: arguments.deployment,
@@ -51,5 +56,25 @@ fn installation(arguments: RunArguments, default_namespace: String) -> Installat
             PlatformArgument::Kubernetes => Some(Platform::Kubernetes),
             PlatformArgument::Openshift => Some(Platform::OpenShift),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::command::arguments::{Arguments, Command};
+
+    fn named_lists(given: &str) -> Vec<String> {
+        let arguments = Arguments::parse_from(["kube-prepull", "run", "--config-map", given]);
+        let Command::Run(arguments) = arguments.command else { unreachable!("it was asked to run") };
+        installation(arguments, "prepull".to_owned()).config_maps
+    }
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_names_no_list() {
+        assert_eq!(named_lists(""), [""; 0]);
+        assert_eq!(named_lists("tools,,more,"), ["tools", "more"]);
     }
 }

@@ -5,7 +5,7 @@
 //! - [`table`]: the report for people
 
 mod moves;
-mod report;
+pub mod report;
 mod table;
 
 use jiff::Timestamp;
@@ -63,4 +63,4 @@ pub enum ListState {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,11 +27,11 @@ fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
     (facts, coverage)
 }
 
-fn report((facts, coverage): &(Facts, Coverage)) -> Report {
+pub(crate) fn report((facts, coverage): &(Facts, Coverage)) -> Report {
     Report::new(facts, coverage)
 }
 
-fn half_warm() -> (Facts, Coverage) {
+pub(crate) fn half_warm() -> (Facts, Coverage) {
     let pods = [
         Pod::new(1, 2, "n0").with([Fate::Held, Fate::Held]),
         Pod::new(2, 2, "n1").with([Fate::Held, Fate::Failed]),

@@ -82,6 +82,13 @@ impl Controller {
         Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
     }
 
+    /// The content type and text of an HTTP path, for a client that accepts these types.
+    pub fn accepting(&self, path: &str, types: &str) -> (String, String) {
+        let mut answer = ureq::get(format!("http://{}{path}", self.address)).header("Accept", types).call().unwrap();
+        let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (content_type, answer.body_mut().read_to_string().unwrap())
+    }
+
     /// Asks it to stop, and says how long that took.
     pub fn stop(mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();

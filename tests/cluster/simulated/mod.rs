@@ -6,6 +6,7 @@ mod edits;
 mod kip;
 mod last_good;
 mod leaders;
+mod metrics;
 mod narrowing;
 mod owner;
 mod probes;

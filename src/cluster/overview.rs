@@ -1,0 +1,79 @@
+//! What the controller knows, for whoever asks it. The cluster is asked nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::runtime::reflector::Store;
+
+use super::lease::Leadership;
+use super::objects::Objects;
+use super::observed::Observed;
+use super::readiness::Readiness;
+use crate::status::{Facts, Report};
+
+/// How old a report may be that is handed out again: so many who ask at once cost no more than one.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What one controller knows, whether or not it leads.
+#[derive(Clone)]
+pub struct Overview {
+    namespace: String,
+    observed: Observed,
+    readiness: Readiness,
+    leadership: Leadership,
+    latest: Arc<Mutex<Option<Made>>>,
+}
+
+/// A report, and when it was made.
+type Made = (Instant, Arc<Report>);
+
+impl Overview {
+    /// Looks at what the watches of `namespace` see.
+    pub fn new(namespace: &str, observed: Observed, readiness: Readiness, leadership: Leadership) -> Self {
+        Self { namespace: namespace.to_owned(), observed, readiness, leadership, latest: Arc::default() }
+    }
+
+    /// Whether this process may write.
+    pub fn leads(&self) -> bool {
+        self.leadership.holds()
+    }
+
+    /// What is warm where, at most a second ago. `None` before all watches have seen the cluster as a whole. It takes some
+    /// milliseconds per thousand nodes, so it is nothing for a thread that has other work.
+    pub fn report(&self) -> Option<Arc<Report>> {
+        if !self.readiness.sees_everything() {
+            return None;
+        }
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = latest.as_ref().filter(|(made, _)| made.elapsed() < FRESH);
+        if let Some((_, report)) = known {
+            return Some(Arc::clone(report));
+        }
+        let report = Arc::new(self.sum_up());
+        *latest = Some((Instant::now(), Arc::clone(&report)));
+        Some(report)
+    }
+
+    fn sum_up(&self) -> Report {
+        let config_maps: Vec<Arc<ConfigMap>> = self.observed.lists.iter().flat_map(Store::state).collect();
+        let daemon_sets = self.observed.daemon_sets.state();
+        let objects = Objects {
+            config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
+            revisions: self.observed.revisions(),
+            daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
+        };
+        let facts = Facts {
+            namespace: self.namespace.clone(),
+            // Nothing else is watched.
+            lists: objects.lists(|_| true),
+            nodes: self.observed.nodes(),
+            sizes: self.observed.sizes(),
+            now: Timestamp::now(),
+        };
+        Report::new(&facts, &self.observed.coverage.lock())
+    }
+}

@@ -1,0 +1,136 @@
+//! What the controller answers over HTTP: the kubelet's probes, metrics and the status.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+use crate::cluster::overview::Overview;
+use crate::cluster::readiness::Readiness;
+use crate::metrics::Metrics;
+use crate::metrics::exposition::Format;
+
+/// Connections at a time; the next one waits until one of them ends.
+const MOST_CONNECTIONS: usize = 64;
+/// How long a client may take to say what it wants, or keep a connection without asking for anything.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// All that is answered from.
+#[derive(Clone)]
+pub struct Sources {
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/status`, and the gauges of `/metrics`.
+    pub overview: Overview,
+    /// For `/metrics`.
+    pub metrics: Metrics,
+}
+
+/// Listens, so that an address in use is told at the start.
+///
+/// # Errors
+/// Where the address cannot be listened on.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address with --listen"))
+}
+
+/// Answers for ever.
+pub async fn serve(listener: TcpListener, sources: Sources) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            Err(error) => {
+                debug!(%error, "cannot accept a connection");
+                continue;
+            }
+        };
+        let sources = sources.clone();
+        let service = service_fn(move |request| {
+            let sources = sources.clone();
+            async move { Ok::<_, Infallible>(sources.answer(&request).await) }
+        });
+        tokio::spawn(async move {
+            let mut server = hyper::server::conn::http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+            if let Err(error) = server.serve_connection(TokioIo::new(connection), service).await {
+                debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Sources {
+    async fn answer(self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET is answered\n".to_owned());
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refusal;
+        }
+        match request.uri().path() {
+            "/livez" => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
+            "/readyz" => self.readiness(),
+            "/metrics" => {
+                let wanted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+                let format = Format::wanted(&wanted.collect::<Vec<_>>().join(","));
+                aside(move || self.metrics(format)).await
+            }
+            "/status" => aside(move || self.status()).await,
+            _ => {
+                let there = "there are /livez, /readyz, /metrics and /status\n";
+                response(StatusCode::NOT_FOUND, TEXT, there.to_owned())
+            }
+        }
+    }
+
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        match self.readiness.hindrances() {
+            none if none.is_empty() => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
+            hindrances => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, hindrances.join("\n") + "\n"),
+        }
+    }
+
+    fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
+        let text = self.metrics.exposition(format, self.overview.leads(), self.overview.report());
+        response(StatusCode::OK, format.content_type(), text)
+    }
+
+    fn status(&self) -> Response<Full<Bytes>> {
+        let Some(report) = self.overview.report() else { return self.readiness() };
+        match serde_json::to_string_pretty(&*report) {
+            Ok(json) => response(StatusCode::OK, JSON, json + "\n"),
+            Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+        }
+    }
+}
+
+/// Makes an answer that takes a while where it holds up neither watches nor workers.
+async fn aside(answer: impl FnOnce() -> Response<Full<Bytes>> + Send + 'static) -> Response<Full<Bytes>> {
+    let answered = tokio::task::spawn_blocking(answer).await;
+    answered.unwrap_or_else(|error| response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")))
+}
+
+fn response(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,158 @@
+//! What is told of each list: what happened to it as counters, and what the report says of it as gauges.
+//!
+//! Only lists of the report have series, so those of a list that is gone, or of an image that left it, go with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::happening::{COUNTERS, Counter, Happening};
+use crate::status::ListState;
+use crate::status::report::{Group, List, Nodes, Report};
+
+/// What happened to each list since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(Arc<Mutex<BTreeMap<(String, Happening), u64>>>);
+
+impl Counts {
+    /// It happened once more.
+    pub fn add(&self, list: &str, happening: Happening) {
+        *self.lock().entry((list.to_owned(), happening)).or_default() += 1;
+    }
+
+    /// Everything there is to tell of the report's lists. What is not among them is forgotten.
+    pub fn collector(&self, report: Arc<Report>) -> ListCollector {
+        let mut counts = self.lock();
+        counts.retain(|(list, _), _| report.lists.iter().any(|it| it.name == *list));
+        ListCollector { counts: counts.clone(), report }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, Happening), u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One look at all lists.
+#[derive(Debug)]
+pub struct ListCollector {
+    counts: BTreeMap<(String, Happening), u64>,
+    report: Arc<Report>,
+}
+
+/// A gauge of each list.
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    samples: for<'a> fn(&'a List) -> Vec<Sample<'a>>,
+}
+
+/// A value, with the labels besides `list`.
+type Sample<'a> = (Vec<Label<'a>>, f64);
+type Label<'a> = (&'static str, &'a str);
+
+const GAUGES: [Gauge; 6] = [
+    Gauge {
+        name: "list_accepted",
+        help: "1 if the list as it stands is accepted, 0 if it is rejected; none before it is judged and while it is missing.",
+        unit: None,
+        samples: |list| match list.state {
+            ListState::Accepted => vec![(Vec::new(), 1.0)],
+            ListState::Rejected => vec![(Vec::new(), 0.0)],
+            ListState::NotJudged | ListState::Missing => Vec::new(),
+        },
+    },
+    Gauge {
+        name: "list_images_desired",
+        help: "How many images should be warm, counted once for each node.",
+        unit: None,
+        samples: |list| vec![(Vec::new(), images(list, |nodes| nodes.total))],
+    },
+    Gauge {
+        name: "list_images_warm",
+        help: "How many of these are warm.",
+        unit: None,
+        samples: |list| {
+            vec![(Vec::new(), images(list, |nodes| nodes.by_state.get("warm").copied().unwrap_or_default()))]
+        },
+    },
+    Gauge {
+        name: "image_nodes",
+        help: "Nodes by what became of the image there.",
+        unit: None,
+        samples: |list| list.groups.iter().flat_map(nodes_of_images).collect(),
+    },
+    Gauge {
+        name: "group_generations",
+        help: "DaemonSets of the group that are not about to go; outside rounds there is 1.",
+        unit: None,
+        samples: |list| of_groups(list, |group| Some(group.generations.len() as f64)),
+    },
+    Gauge {
+        name: "thrashing_nodes",
+        help: "Nodes on which a holder was evicted for want of disk three times within an hour.",
+        unit: None,
+        samples: |list| {
+            of_groups(list, |group| {
+                let nodes: BTreeSet<&str> = group.thrashing.iter().map(|thrashing| thrashing.node.as_str()).collect();
+                Some(nodes.len() as f64)
+            })
+        },
+    },
+];
+
+fn nodes_of_images(group: &Group) -> impl Iterator<Item = Sample<'_>> {
+    let states = group.images.iter().flat_map(|image| image.nodes.by_state.iter().map(move |it| (image, it)));
+    states.map(|(image, (state, nodes))| {
+        let labels = vec![("group", group.name.as_str()), ("image", &image.reference), ("state", *state)];
+        (labels, *nodes as f64)
+    })
+}
+
+fn of_groups<'a>(list: &'a List, value: impl Fn(&Group) -> Option<f64>) -> Vec<Sample<'a>> {
+    let of = |group: &'a Group| Some((vec![("group", group.name.as_str())], value(group)?));
+    list.groups.iter().filter_map(of).collect()
+}
+
+fn images(list: &List, count: impl Fn(&Nodes) -> usize) -> f64 {
+    list.groups.iter().flat_map(|group| &group.images).map(|image| count(&image.nodes)).sum::<usize>() as f64
+}
+
+impl Collector for ListCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        GAUGES.iter().try_for_each(|gauge| self.encode_gauge(&mut encoder, gauge))?;
+        COUNTERS.iter().try_for_each(|counter| self.encode_counter(&mut encoder, counter))
+    }
+}
+
+impl ListCollector {
+    fn encode_gauge(&self, encoder: &mut DescriptorEncoder, gauge: &Gauge) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(gauge.name, gauge.help, gauge.unit.as_ref(), MetricType::Gauge)?;
+        for list in &self.report.lists {
+            for (mut labels, value) in (gauge.samples)(list) {
+                labels.insert(0, ("list", &list.name));
+                metric.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Also what never happened is told, as 0, so that the first time is seen as an increase.
+    fn encode_counter(&self, encoder: &mut DescriptorEncoder, counter: &Counter) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?;
+        for list in &self.report.lists {
+            for happening in counter.happenings {
+                let label = counter.label.map(|label| (label, happening.word()));
+                let labels: Vec<Label> = [("list", list.name.as_str())].into_iter().chain(label).collect();
+                let count = self.counts.get(&(list.name.clone(), *happening)).copied().unwrap_or_default();
+                metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! What Prometheus is told: what has happened since the start as counters, and the status report as gauges.
+//!
+//! - [`lists`]: what is told of each list, and goes with it
+//! - [`happening`]: what happens to lists and is counted
+//! - [`exposition`]: the formats, and which of them a scraper wants
+//!
+//! `docs/metrics.md` has the names, and says what bounds the number of series. Nothing here is global: whoever counts
+//! something has been given the [`Metrics`].
+
+pub mod exposition;
+mod happening;
+mod lists;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use exposition::Format;
+use happening::Happening;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::plan::Action;
+use crate::status::Report;
+
+/// What all names begin with.
+const PREFIX: &str = "kube_prepull";
+/// Seconds that a reconcile may take: from one that finds nothing to do to the time limit.
+const RECONCILE_BUCKETS: [f64; 11] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// What is counted and measured. Clones count the same.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    leader: Gauge,
+    reconcile_duration: Histogram,
+    reconcile_errors: Family<ReconcileError, Counter>,
+    api_requests: Family<ApiRequest, Counter>,
+    lists: lists::Counts,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReconcileError {
+    category: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ApiRequest {
+    verb: &'static str,
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
+        registry.register("build", "The version that runs", build);
+        let leader = Gauge::default();
+        registry.register("leader", "1 while this process may write, otherwise 0", leader.clone());
+        let reconcile_duration = Histogram::new(RECONCILE_BUCKETS);
+        registry.register_with_unit(
+            "reconcile_duration",
+            "How long one reconcile of a list took, whether or not it succeeded",
+            Unit::Seconds,
+            reconcile_duration.clone(),
+        );
+        let reconcile_errors = Family::default();
+        registry.register("reconcile_errors", "Reconciles that failed, by kind of error", reconcile_errors.clone());
+        let api_requests = Family::default();
+        registry.register(
+            "api_requests",
+            "Requests to the API server, by verb and by status code or, where there was no answer, error",
+            api_requests.clone(),
+        );
+        Self {
+            registry: Arc::new(registry),
+            leader,
+            reconcile_duration,
+            reconcile_errors,
+            api_requests,
+            lists: lists::Counts::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Takes in that an edit of a list was judged.
+    pub fn judged(&self, list: &str, accepted: bool) {
+        if !accepted {
+            self.lists.add(list, Happening::Rejected);
+        }
+    }
+
+    /// Takes in that an action of a list's plan was carried out.
+    pub fn carried_out(&self, list: &str, action: &Action) {
+        Happening::of(action).into_iter().for_each(|happening| self.lists.add(list, happening));
+    }
+
+    /// Takes in that a reconcile ended, and the kind of error that it ended with.
+    pub fn reconciled(&self, took: Duration, error: Option<&'static str>) {
+        self.reconcile_duration.observe(took.as_secs_f64());
+        if let Some(category) = error {
+            self.reconcile_errors.get_or_create(&ReconcileError { category }).inc();
+        }
+    }
+
+    /// Counts a request to the API server; `code` is the answer's status, where one came.
+    pub fn requested(&self, verb: &'static str, code: Option<u16>) {
+        let code = code.map_or_else(|| "error".to_owned(), |code| code.to_string());
+        self.api_requests.get_or_create(&ApiRequest { verb, code }).inc();
+    }
+
+    /// All of it in a format. Without a report nothing is told of lists: what is not known yet must not look like nothing.
+    pub fn exposition(&self, format: Format, leads: bool, report: Option<Arc<Report>>) -> String {
+        self.leader.set(i64::from(leads));
+        let mut of_lists = Registry::with_prefix(PREFIX);
+        if let Some(report) = report {
+            of_lists.register_collector(Box::new(self.lists.collector(report)));
+        }
+        let mut text = String::new();
+        let encoded = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &of_lists))
+            .and_then(|()| encode_eof(&mut text));
+        encoded.unwrap_or_else(|error| unreachable!("a String takes everything: {error}"));
+        match format {
+            Format::OpenMetrics => text,
+            Format::Prometheus => exposition::prometheus(&text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! What a scraper sees, and that the documentation says the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::plan::Cause;
+use crate::status::ListState;
+use crate::status::tests::{half_warm, report};
+
+/// What is exposed under one name.
+#[derive(Debug, Default, PartialEq)]
+struct Exposed {
+    kind: String,
+    labels: BTreeSet<String>,
+}
+
+fn half_warm_report() -> Arc<Report> {
+    Arc::new(report(&half_warm()))
+}
+
+fn text(metrics: &Metrics, report: Option<Arc<Report>>) -> String {
+    metrics.exposition(Format::Prometheus, true, report)
+}
+
+/// The names of labels, of a sample without its value. Values in these tests hold no quote, comma or brace.
+fn labels(sample: &str) -> BTreeSet<String> {
+    let within = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
+    within.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn exposed(text: &str) -> BTreeMap<String, Exposed> {
+    let mut all: BTreeMap<String, Exposed> = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            all.entry(name.to_owned()).or_default().kind = kind.to_owned();
+            continue;
+        }
+        if line.starts_with('#') {
+            continue;
+        }
+        let sample = line.split(['{', ' ']).next().expect("a name");
+        let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| sample.strip_suffix(suffix));
+        let name = of_histogram.filter(|name| all.contains_key(*name)).unwrap_or(sample);
+        let known = all.get_mut(name).unwrap_or_else(|| panic!("{line} comes before its type"));
+        known.labels.extend(labels(line).into_iter().filter(|label| label != "le"));
+    }
+    all
+}
+
+fn documented() -> BTreeMap<String, Exposed> {
+    let documentation = include_str!("../../docs/metrics.md");
+    let rows = documentation.lines().filter(|line| line.starts_with("| `kube_prepull_"));
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let labels = cells[3].split(',').map(|label| label.trim().trim_matches('`').to_owned());
+        let exposed = Exposed { kind: cells[2].to_owned(), labels: labels.filter(|label| !label.is_empty()).collect() };
+        (cells[1].trim_matches('`').to_owned(), exposed)
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn the_documentation_has_every_metric_with_its_type_and_labels_and_no_other() {
+    let metrics = Metrics::default();
+    metrics.reconciled(Duration::from_millis(3), Some("Refused"));
+    metrics.requested("list", Some(200));
+    let (exposed, documented) = (exposed(&text(&metrics, Some(half_warm_report()))), documented());
+    assert_eq!(exposed.keys().collect::<Vec<_>>(), documented.keys().collect::<Vec<_>>());
+    for (name, exposed) in &exposed {
+        assert_eq!(exposed, &documented[name], "{name}");
+    }
+}
+
+#[test]
+fn the_report_is_told_as_gauges() {
+    let report = half_warm_report();
+    let text = text(&Metrics::default(), Some(Arc::clone(&report)));
+    for line in [
+        r#"kube_prepull_list_accepted{list="tools"} 1.0"#,
+        r#"kube_prepull_list_images_desired{list="tools"} 12.0"#,
+        r#"kube_prepull_image_nodes{list="tools",group="q",image="docker.io/library/b:1",state="failed"} 1.0"#,
+        r#"kube_prepull_image_nodes{list="tools",group="p",image="b:1",state="cordoned"} 0.0"#,
+        r#"kube_prepull_group_generations{list="tools",group="q"} 2.0"#,
+        r#"kube_prepull_thrashing_nodes{list="tools",group="p"} 0.0"#,
+        "kube_prepull_leader 1",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+    let images = report.lists[0].groups.iter().flat_map(|group| &group.images);
+    let warm: usize = images.map(|image| image.nodes.by_state["warm"]).sum();
+    assert!(text.contains(&format!("kube_prepull_list_images_warm{{list=\"tools\"}} {warm}.0\n")), "{text}");
+}
+
+#[test]
+fn a_list_that_is_not_judged_or_missing_is_said_to_be_neither_accepted_nor_rejected() {
+    for (state, value) in [(ListState::Rejected, Some("0.0")), (ListState::NotJudged, None), (ListState::Missing, None)]
+    {
+        let mut half_warm = half_warm();
+        half_warm.0.lists[0].state = state;
+        let text = text(&Metrics::default(), Some(Arc::new(report(&half_warm))));
+        let found = text.lines().find_map(|line| line.strip_prefix("kube_prepull_list_accepted{list=\"tools\"} "));
+        assert_eq!(found, value, "{state:?}");
+    }
+}
+
+#[test]
+fn what_happens_to_a_list_is_counted_from_zero_and_goes_with_the_list() {
+    let metrics = Metrics::default();
+    let rejections = |list: &str| format!("kube_prepull_list_rejections_total{{list=\"{list}\"}}");
+    assert!(text(&metrics, Some(half_warm_report())).contains(&format!("{} 0\n", rejections("tools"))));
+    metrics.judged("tools", false);
+    metrics.judged("tools", false);
+    metrics.judged("tools", true);
+    metrics.judged("gone", false);
+    let after = text(&metrics, Some(half_warm_report()));
+    assert!(after.contains(&format!("{} 2\n", rejections("tools"))), "{after}");
+    assert!(!after.contains("list=\"gone\""), "{after}");
+    let mut other = half_warm();
+    other.0.lists[0].name = "gone".to_owned();
+    let back = text(&metrics, Some(Arc::new(report(&other))));
+    assert!(back.contains(&format!("{} 0\n", rejections("gone"))) && !back.contains("list=\"tools\""), "{back}");
+}
+
+#[test]
+fn every_cause_of_a_round_is_counted_under_a_name_of_its_own() {
+    let causes = [
+        Cause::Missing,
+        Cause::Edited,
+        Cause::Unknown,
+        Cause::Narrowed,
+        Cause::Requested,
+        Cause::Due,
+        Cause::Moved { images: 2 },
+    ];
+    let metrics = Metrics::default();
+    for cause in causes {
+        metrics.carried_out("tools", &Action::Create { daemon_set: Box::default(), cause });
+    }
+    let text = text(&metrics, Some(half_warm_report()));
+    let begun: Vec<&str> = text.lines().filter(|line| line.starts_with("kube_prepull_rounds_started_total")).collect();
+    assert_eq!(begun.len(), causes.len());
+    assert!(begun.iter().all(|line| line.ends_with(" 1")), "{begun:?}");
+    assert!(text.contains("kube_prepull_refreshes_total{list=\"tools\",outcome=\"moved\"} 1\n"), "{text}");
+}
+
+#[test]
+fn a_look_at_tags_is_counted_by_whether_all_could_be_looked_at() {
+    let metrics = Metrics::default();
+    for failed in [vec![], vec![], vec!["app"]] {
+        let looks = crate::plan::probe::Looks {
+            failed: failed.into_iter().map(|image| (image.to_owned(), String::new())).collect(),
+            ..Default::default()
+        };
+        let note = Action::Note { daemon_set: String::new(), uid: String::new(), looks: Box::new(looks) };
+        metrics.carried_out("tools", &note);
+    }
+    let text = text(&metrics, Some(half_warm_report()));
+    for (outcome, count) in [("unchanged", 2), ("moved", 0), ("deferred", 1)] {
+        let line = format!("kube_prepull_refreshes_total{{list=\"tools\",outcome=\"{outcome}\"}} {count}\n");
+        assert!(text.contains(&line), "{line}{text}");
+    }
+}
+
+#[test]
+fn before_everything_has_been_seen_nothing_is_told_of_lists() {
+    let text = text(&Metrics::default(), None);
+    assert!(text.contains("kube_prepull_build_info{version=") && !text.contains("list="), "{text}");
+}
+
+#[test]
+fn openmetrics_ends_with_its_end_and_units_are_named() {
+    let metrics = Metrics::default();
+    metrics.reconciled(Duration::from_millis(30), None);
+    let text = metrics.exposition(Format::OpenMetrics, false, Some(half_warm_report()));
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+    assert_eq!(text.matches("# EOF").count(), 1);
+    for line in [
+        "# TYPE kube_prepull_build info",
+        "# TYPE kube_prepull_list_rejections counter",
+        "# UNIT kube_prepull_reconcile_duration_seconds seconds",
+        "kube_prepull_reconcile_duration_seconds_bucket{le=\"0.1\"} 1",
+        "kube_prepull_reconcile_duration_seconds_bucket{le=\"+Inf\"} 1",
+        "kube_prepull_leader 0",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}

@@ -1,0 +1,204 @@
+//! What a scraper gets from running controllers, against `status` and what the API server has.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube_prepull::plan::labels;
+use serde_json::Value;
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
+
+const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+
+/// Samples by name and labels, as they are written.
+type Samples = BTreeMap<String, f64>;
+
+fn samples(text: &str) -> Samples {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut samples = Samples::new();
+    for line in lines {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(samples.insert(series.to_owned(), value.parse().unwrap()).is_none(), "{series} stands twice");
+    }
+    samples
+}
+
+fn scrape(controller: &Controller) -> Samples {
+    let (status, text) = controller.get("/metrics").unwrap();
+    assert_eq!(status, 200, "{text}");
+    samples(&text)
+}
+
+fn value(samples: &Samples, series: &str) -> Option<f64> {
+    samples.get(&format!("kube_prepull_{series}")).copied()
+}
+
+/// The report without the time.
+fn without_time(text: &str) -> Value {
+    let mut report: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert!(report["time"].is_string(), "{report}");
+    report["time"].take();
+    report
+}
+
+fn said_by_command(trial: &Trial) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+    command.args(["status", "-o", "json", "--namespace", &trial.namespace, "--kubeconfig"]).arg(&trial.kubeconfig);
+    without_time(&String::from_utf8(command.output().unwrap().stdout).unwrap())
+}
+
+/// The gauges that the report amounts to, counted by hand.
+fn recount(report: &Value) -> Samples {
+    let mut samples = Samples::new();
+    for list in report["lists"].as_array().unwrap() {
+        let of_list = format!("list={}", list["name"]);
+        let (mut desired, mut warm) = (0.0, 0.0);
+        for group in list["groups"].as_array().unwrap() {
+            for image in group["images"].as_array().unwrap() {
+                for (state, nodes) in image["nodes"].as_object().unwrap().iter().filter(|(state, _)| *state != "total")
+                {
+                    let labels =
+                        format!("{of_list},group={},image={},state=\"{state}\"", group["name"], image["reference"]);
+                    samples.insert(format!("kube_prepull_image_nodes{{{labels}}}"), nodes.as_f64().unwrap());
+                }
+                desired += image["nodes"]["total"].as_f64().unwrap();
+                warm += image["nodes"]["warm"].as_f64().unwrap();
+            }
+            let generations = group["generations"].as_array().unwrap().len() as f64;
+            samples.insert(format!("kube_prepull_group_generations{{{of_list},group={}}}", group["name"]), generations);
+        }
+        samples.insert(format!("kube_prepull_list_images_desired{{{of_list}}}"), desired);
+        samples.insert(format!("kube_prepull_list_images_warm{{{of_list}}}"), warm);
+        let accepted = f64::from(list["state"] == "accepted");
+        samples.insert(format!("kube_prepull_list_accepted{{{of_list}}}"), accepted);
+    }
+    samples
+}
+
+/// Nodes with a pod of the list in which all containers run.
+fn nodes_with_all_images(pods: &[Pod]) -> usize {
+    let runs = |pod: &&Pod| {
+        let of_list = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(labels::LIST));
+        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+        let running = |it: &k8s_openapi::api::core::v1::ContainerStatus| {
+            it.state.as_ref().is_some_and(|state| state.running.is_some())
+        };
+        of_list && statuses.is_some_and(|statuses| statuses.iter().all(running))
+    };
+    pods.iter().filter(runs).count()
+}
+
+/// Waits for an instant at which everything stands still, and returns what is said then.
+async fn agreement(trial: &Trial, controller: &Controller) -> (Value, Samples) {
+    eventually("the command, /status and /metrics to say the same", async || {
+        let before = said_by_command(trial);
+        let (status, served) = controller.get("/status").unwrap();
+        assert_eq!(status, 200, "{served}");
+        let (served, samples) = (without_time(&served), scrape(controller));
+        (before == served && said_by_command(trial) == served).then_some((served, samples))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn metrics_and_status_say_what_the_command_says_and_what_pods_there_are() {
+    let trial = trial("metrics").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
+    trial.judged("tools", "accepted").await;
+    let warm = eventually("all to be warm, by all who can tell", async || {
+        let (report, samples) = agreement(&trial, &controller).await;
+        let told: Samples = samples
+            .into_iter()
+            .filter(|(series, _)| {
+                recount(&report).contains_key(series) || series.starts_with("kube_prepull_image_nodes")
+            })
+            .collect();
+        assert_eq!(told, recount(&report));
+        let warm = nodes_with_all_images(&trial.pods().await);
+        (report["warm"] == true && value(&told, r#"list_images_warm{list="tools"}"#) == Some(2.0 * warm as f64))
+            .then_some(warm)
+    })
+    .await;
+    assert!(warm >= 5, "{warm}");
+}
+
+#[tokio::test]
+async fn edits_are_counted_and_an_image_that_leaves_the_list_takes_its_series_along() {
+    let trial = trial("counters").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
+    trial.judged("tools", "accepted").await;
+    let redis = |samples: &Samples| samples.keys().any(|series| series.contains("image=\"redis:7\""));
+    eventually("the image's series", async || redis(&scrape(&controller)).then_some(())).await;
+
+    trial.write_list("tools", "images: [Bad]").await;
+    trial.judged("tools", "rejected").await;
+    let rejected = eventually("the list to be told as rejected", async || {
+        let samples = scrape(&controller);
+        (value(&samples, r#"list_accepted{list="tools"}"#) == Some(0.0)).then_some(samples)
+    })
+    .await;
+    assert_eq!(value(&rejected, r#"list_rejections_total{list="tools"}"#), Some(1.0));
+    assert!(redis(&rejected), "what was accepted before is in force");
+
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    let after = eventually("the image's series to be gone", async || {
+        Some(scrape(&controller)).filter(|samples| !redis(samples))
+    })
+    .await;
+    assert_eq!(value(&after, r#"list_accepted{list="tools"}"#), Some(1.0));
+    for (cause, rounds) in [("missing", 1.0), ("edited", 1.0), ("due", 0.0)] {
+        let series = format!("rounds_started_total{{list=\"tools\",cause=\"{cause}\"}}");
+        assert_eq!(value(&after, &series), Some(rounds), "{cause}");
+    }
+    for series in [
+        r#"api_requests_total{verb="watch",code="200"}"#,
+        r#"api_requests_total{verb="list",code="200"}"#,
+        r#"api_requests_total{verb="patch",code="200"}"#,
+        "reconcile_duration_seconds_count",
+    ] {
+        assert!(value(&after, series).is_some_and(|count| count > 0.0), "{series}: {after:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_scraper_gets_the_format_that_it_wants_and_others_hear_what_there_is() {
+    let trial = trial("scraper").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.judged("tools", "accepted").await;
+    let (content_type, openmetrics) = controller.accepting("/metrics", OPENMETRICS);
+    assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(openmetrics.ends_with("\n# EOF\n"), "{openmetrics}");
+    assert!(openmetrics.contains("# TYPE kube_prepull_build info\n"), "{openmetrics}");
+    let (content_type, text) = controller.accepting("/metrics", "*/*");
+    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
+    assert!(text.contains("# TYPE kube_prepull_build_info gauge\n") && !text.contains("# EOF"), "{text}");
+    let names = |text: &str| samples(text).into_keys().collect::<Vec<_>>();
+    assert_eq!(names(&openmetrics), names(&text));
+    assert_eq!(controller.accepting("/status", "*/*").0, "application/json");
+    let (status, said) = controller.get("/metric").unwrap();
+    assert_eq!(status, 404);
+    assert!(said.contains("/metrics"), "{said}");
+}
+
+#[tokio::test]
+async fn a_follower_tells_of_lists_too_and_says_that_it_does_not_lead() {
+    let trial = trial("followed").await;
+    let elects = ["--leader-elect=true"];
+    let leader = Controller::start_with(&trial, &elects).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.judged("tools", "accepted").await;
+    let follower = Controller::start_with(&trial, &elects).await;
+    agreement(&trial, &follower).await;
+    let leads = |controller: &Controller| value(&scrape(controller), "leader");
+    assert_eq!((leads(&leader), leads(&follower)), (Some(1.0), Some(0.0)));
+    let (status, _) = leader.stop();
+    assert!(status.success(), "{status}");
+    eventually("the follower to lead", async || (leads(&follower) == Some(1.0)).then_some(())).await;
+}
