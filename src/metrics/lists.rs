@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -56,7 +57,7 @@ struct Gauge {
 type Sample<'a> = (Vec<Label<'a>>, f64);
 type Label<'a> = (&'static str, &'a str);
 
-const GAUGES: [Gauge; 6] = [
+const GAUGES: [Gauge; 11] = [
     Gauge {
         name: "list_accepted",
         help: "1 if the list as it stands is accepted, 0 if it is rejected; none before it is judged and while it is missing.",
@@ -94,6 +95,36 @@ const GAUGES: [Gauge; 6] = [
         samples: |list| of_groups(list, |group| Some(group.generations.len() as f64)),
     },
     Gauge {
+        name: "group_round_start_timestamp",
+        help: "When the pulls of the group's newest generation began.",
+        unit: Some(Unit::Seconds),
+        samples: |list| of_groups(list, |group| group.round.as_ref().map(|round| seconds(round.started_at))),
+    },
+    Gauge {
+        name: "group_next_refresh_timestamp",
+        help: "When the group's next refresh, or the next try after one in vain, is due or has been since.",
+        unit: Some(Unit::Seconds),
+        samples: |list| of_groups(list, |group| group.refresh.due_since.or(group.refresh.next_at).map(seconds)),
+    },
+    Gauge {
+        name: "group_last_probe_timestamp",
+        help: "When the group's tags were last looked at, be it by a round.",
+        unit: Some(Unit::Seconds),
+        samples: |list| of_groups(list, |group| group.refresh.last_look_at.map(seconds)),
+    },
+    Gauge {
+        name: "group_last_refresh_success_timestamp",
+        help: "When a look or a round last told what the group's tags stand for.",
+        unit: Some(Unit::Seconds),
+        samples: |list| of_groups(list, |group| group.refresh.last_success_at.map(seconds)),
+    },
+    Gauge {
+        name: "group_refresh_deferred_images",
+        help: "Images whose tags the last look could not tell.",
+        unit: None,
+        samples: |list| of_groups(list, |group| Some(group.refresh.deferred.len() as f64)),
+    },
+    Gauge {
         name: "thrashing_nodes",
         help: "Nodes on which a holder was evicted for want of disk three times within an hour.",
         unit: None,
@@ -117,6 +148,10 @@ fn nodes_of_images(group: &Group) -> impl Iterator<Item = Sample<'_>> {
 fn of_groups<'a>(list: &'a List, value: impl Fn(&Group) -> Option<f64>) -> Vec<Sample<'a>> {
     let of = |group: &'a Group| Some((vec![("group", group.name.as_str())], value(group)?));
     list.groups.iter().filter_map(of).collect()
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
 }
 
 fn images(list: &List, count: impl Fn(&Nodes) -> usize) -> f64 {

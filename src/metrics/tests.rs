@@ -81,6 +81,11 @@ fn the_report_is_told_as_gauges() {
         r#"kube_prepull_image_nodes{list="tools",group="q",image="docker.io/library/b:1",state="failed"} 1.0"#,
         r#"kube_prepull_image_nodes{list="tools",group="p",image="b:1",state="cordoned"} 0.0"#,
         r#"kube_prepull_group_generations{list="tools",group="q"} 2.0"#,
+        r#"kube_prepull_group_round_start_timestamp_seconds{list="tools",group="q"} 0.0"#,
+        r#"kube_prepull_group_next_refresh_timestamp_seconds{list="tools",group="q"} 3600.0"#,
+        r#"kube_prepull_group_last_probe_timestamp_seconds{list="tools",group="q"} 0.0"#,
+        r#"kube_prepull_group_last_refresh_success_timestamp_seconds{list="tools",group="q"} 0.0"#,
+        r#"kube_prepull_group_refresh_deferred_images{list="tools",group="q"} 0.0"#,
         r#"kube_prepull_thrashing_nodes{list="tools",group="p"} 0.0"#,
         "kube_prepull_leader 1",
     ] {

@@ -22,13 +22,26 @@ pub(super) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextRefresh {
     /// Now.
-    Due,
+    Due {
+        /// Since when, by the schedule; `None` where only a request asks for it.
+        since: Option<Timestamp>,
+    },
     /// At that time.
     At(Timestamp),
     /// The last round is dated in the future, so it cannot be said before that time.
     UnknownUntil(Timestamp),
     /// At no time that the schedule knows.
     Never,
+}
+
+impl NextRefresh {
+    /// Since when it is due by the schedule; `None` where it is not.
+    pub fn due_since(self) -> Option<Timestamp> {
+        match self {
+            Self::Due { since } => since,
+            Self::At(_) | Self::UnknownUntil(_) | Self::Never => None,
+        }
+    }
 }
 
 /// When the refresh of a group with that newest generation is due. `None` where it does not say how it was made.
@@ -43,7 +56,7 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
     Some(match schedule.next_after(looked.map_or(last, |looked| looked.max(last))) {
         None => NextRefresh::Never,
         Some(due) => match due.max(all_turns_have_come(last, record.spread_seconds)) {
-            due if due <= now => NextRefresh::Due,
+            due if due <= now => NextRefresh::Due { since: Some(due) },
             due => NextRefresh::At(due),
         },
     })
@@ -63,13 +76,14 @@ pub fn next_look(
     if on_change && group.images.iter().all(|image| image.reference.is_pinned()) {
         return Some(NextRefresh::Never);
     }
+    let scheduled = next_refresh(&refresh.schedule, newest, now);
     if request.is_some_and(|request| !newest.answers(request)) {
-        return Some(NextRefresh::Due);
+        return Some(NextRefresh::Due { since: scheduled.and_then(NextRefresh::due_since) });
     }
     match retry_at(&refresh.schedule, newest, now).filter(|_| on_change) {
         Some(retry_at) if now < retry_at => Some(NextRefresh::At(retry_at)),
-        Some(_) => Some(NextRefresh::Due),
-        None => next_refresh(&refresh.schedule, newest, now),
+        Some(retry_at) => Some(NextRefresh::Due { since: Some(retry_at) }),
+        None => scheduled,
     }
 }
 

@@ -155,7 +155,7 @@ fn made_from(facts: &Facts, group: &Group, generation: &Generation, record: &Rec
 
 fn due(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<Cause> {
     match next_refresh(&facts.list.config.refresh.schedule, newest, facts.now) {
-        Some(NextRefresh::Due) => Some(Cause::Due),
+        Some(NextRefresh::Due { .. }) => Some(Cause::Due),
         later => {
             wait_for(later, group, plan);
             None
@@ -174,7 +174,7 @@ pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan
             ));
             plan.wake_up_at(time);
         }
-        Some(NextRefresh::Due | NextRefresh::Never) | None => {}
+        Some(NextRefresh::Due { .. } | NextRefresh::Never) | None => {}
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Refresh {
     pub schedule: String,
     pub due: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_look_at: Option<Timestamp>,
@@ -88,10 +90,11 @@ impl Refresh {
         Self {
             mode: refresh.mode,
             schedule: refresh.schedule.to_string(),
-            due: next == Some(NextRefresh::Due),
+            due: matches!(next, Some(NextRefresh::Due { .. })),
+            due_since: next.and_then(NextRefresh::due_since),
             next_at: match next {
                 Some(NextRefresh::At(at) | NextRefresh::UnknownUntil(at)) => Some(at),
-                Some(NextRefresh::Due | NextRefresh::Never) | None => None,
+                Some(NextRefresh::Due { .. } | NextRefresh::Never) | None => None,
             },
             last_look_at: last.map(|last| last.at),
             last_success_at: last.map(|last| last.success),

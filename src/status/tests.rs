@@ -86,7 +86,7 @@ fn programs_see_rounds_refreshes_and_what_is_reserved() {
     assert_eq!(
         group["refresh"],
         json!({
-            "mode": "OnChange", "schedule": "every 1h", "due": true, "lastLookAt": "2026-03-01T12:05:00Z",
+            "mode": "OnChange", "schedule": "every 1h", "due": true, "dueSince": "1970-01-01T01:00:00Z", "lastLookAt": "2026-03-01T12:05:00Z",
             "lastSuccessAt": "1970-01-01T00:00:00Z", "outcome": "deferred",
             "deferred": [{"name": "b", "reference": "b:1", "reason": "429 Too Many Requests"}],
         })

@@ -102,7 +102,7 @@ fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) ->
             plan.wake_up_at(retry_at);
             Vec::new()
         }
-        (_, Some(NextRefresh::Due)) => all(),
+        (_, Some(NextRefresh::Due { .. })) => all(),
         (_, _) if !looks.failed.is_empty() => {
             // The others have been looked at, and will be again when the next refresh is due.
             tags().filter(|image| looks.failed.contains_key(image.name.as_str())).cloned().collect()

@@ -56,7 +56,10 @@ proptest! {
         }
         let now = simulation.now;
         match next(&simulation) {
-            Some(NextRefresh::Due) => prop_assert!(acts_at(&mut simulation, now)),
+            Some(NextRefresh::Due { since }) => {
+                prop_assert!(acts_at(&mut simulation, now));
+                prop_assert!(since.is_none_or(|since| since <= now), "since {since:?}");
+            }
             Some(NextRefresh::At(at)) => {
                 prop_assert!(!acts_at(&mut simulation, at - SignedDuration::from_secs(1)), "before {at}");
                 prop_assert!(acts_at(&mut simulation, at), "not at {at}");
