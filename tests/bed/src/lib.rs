@@ -13,6 +13,7 @@
 //! real       control plane, nodes, registry       simulated kwokctl
 //! image      images made in memory                registry  pushes them, reads the access log
 //! down       ends a bed, also after a crash       started   ends what a program has started for itself
+//! prometheus a Prometheus on loopback, which tests start for themselves
 //! wait       for conditions, within bounds        log       the end of a log, for error messages
 //! ```
 
@@ -33,6 +34,7 @@ pub mod member;
 mod pki;
 pub mod programs;
 mod progress;
+pub mod prometheus;
 pub mod real;
 pub mod registry;
 pub mod simulated;
@@ -43,6 +45,7 @@ pub mod wait;
 pub use access_log::Access;
 pub use image::{Digest, Image, Layer};
 pub use kubectl::Kubectl;
+pub use prometheus::Prometheus;
 pub use real::{Node, Real};
 pub use registry::Registry;
 pub use simulated::Simulated;
