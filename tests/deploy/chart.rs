@@ -14,7 +14,9 @@ const EVERYTHING: &str = include_str!("values/everything.yaml");
 
 /// The ConfigMap with the list.
 fn list_object(objects: &[Value]) -> &Value {
-    objects.iter().find(|object| object["kind"] == "ConfigMap" && !object["data"].is_null()).unwrap()
+    let is_list =
+        |object: &&Value| !object["data"].is_null() && !object["metadata"]["labels"][IMAGE_LIST_LABEL].is_null();
+    objects.iter().find(is_list).unwrap()
 }
 
 fn list(objects: &[Value]) -> ListData {

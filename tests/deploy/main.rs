@@ -11,6 +11,7 @@ mod kubernetes_image_puller;
 mod kustomize;
 mod linters;
 mod manifests;
+mod monitoring;
 mod namespace;
 mod openshift;
 mod real;
