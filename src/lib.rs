@@ -12,6 +12,7 @@
 //! - [`coverage`]: pods and nodes → who has what
 //! - [`news`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
+//! - [`estimate`]: Config + prices → what a list costs
 //! - [`status`]: coverage → what users see of it
 //! - [`metrics`]: what Prometheus is told
 //! - [`command`]: what the user runs
@@ -21,6 +22,7 @@
 pub mod cluster;
 pub mod command;
 pub mod coverage;
+pub mod estimate;
 pub mod list;
 pub mod metrics;
 pub mod news;

@@ -49,7 +49,7 @@ fn items(json: &str) -> Vec<DaemonSet> {
 #[test]
 fn every_command_explains_itself() {
     let all = good(&["--help"], "");
-    for command in ["run", "render", "validate", "refresh"] {
+    for command in ["run", "render", "validate", "estimate", "refresh"] {
         assert!(all.contains(command), "{all}");
         let help = good(&[command, "--help"], "");
         assert!(help.contains("Usage: kube-prepull"), "{help}");
@@ -111,11 +111,13 @@ fn a_list_that_would_be_rejected_is_not_rendered_and_says_what_to_do() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_wrong_usage() {
-    for command in ["render", "validate"] {
-        let message = bad(&[command, "-f", "/nowhere/list.yaml"], "", 2);
+    for command in ["render", "validate", "estimate"] {
+        let more: &[&str] = if command == "estimate" { &["--pods", "1"] } else { &[] };
+        let message = bad(&[&[command, "-f", "/nowhere/list.yaml"], more].concat(), "", 2);
         assert!(message.contains("/nowhere/list.yaml") && message.contains("No such file"), "{message}");
         assert!(
-            bad(&[command, "-f", "-"], "kind: Secret\n", 2).contains("this is a Secret, and a list is a ConfigMap")
+            bad(&[&[command, "-f", "-"], more].concat(), "kind: Secret\n", 2)
+                .contains("this is a Secret, and a list is a ConfigMap")
         );
     }
 }

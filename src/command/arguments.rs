@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rust_decimal::Decimal;
 
 /// Keeps container images warm on every node of a Kubernetes cluster.
 #[derive(Debug, Parser)]
@@ -29,6 +30,9 @@ pub enum Command {
         after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 not so or it cannot be read, 2 wrong usage."
     )]
     Status(StatusArguments),
+    /// Estimate what a list costs, without a cluster: ImageCaches by Alibaba Cloud's charging points, and requests on nodes
+    #[command(after_help = "Exit codes: 0 good, 1 the list is rejected, 2 wrong usage, also a bad price file.")]
+    Estimate(EstimateArguments),
     /// Ask the controller to look at a list's tags again
     Refresh(RefreshArguments),
 }
@@ -208,4 +212,51 @@ pub struct RefreshArguments {
     /// How to find the cluster.
     #[command(flatten)]
     pub cluster: ClusterArguments,
+}
+
+/// Arguments of `estimate`.
+#[derive(Debug, Args)]
+pub struct EstimateArguments {
+    /// The list: a ConfigMap's manifest, the text of an images.yaml, or a folder with a file per key; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many pods start from the ImageCache
+    #[arg(long, value_name = "NUMBER")]
+    pub pods: u32,
+    /// How many hours a month each of them runs, up to 744
+    #[arg(long, value_name = "HOURS", default_value = "720", value_parser = |text: &str| up_to(text, 744))]
+    pub pods_hours: Decimal,
+    /// How many minutes it takes to build the ImageCache, up to 10080
+    #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = |text: &str| up_to(text, 10_080))]
+    pub build_minutes: Decimal,
+    /// How many nodes the list's groups are on [default: only what each node reserves is told]
+    #[arg(long, value_name = "NUMBER")]
+    pub nodes: Option<u32>,
+    /// Prices, as in config/prices.yaml [default: that example]
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+    /// How to print the estimate
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: EstimateFormat,
+}
+
+/// A number of hours or minutes, also with a fraction.
+fn up_to(text: &str, most: u32) -> Result<Decimal, String> {
+    let number = Decimal::from_str_exact(text).map_err(|_| "not a number such as 720 or 0.5".to_owned())?;
+    if (Decimal::ZERO..=Decimal::from(most)).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("not between 0 and {most}"))
+    }
+}
+
+/// How an estimate is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EstimateFormat {
+    /// For people
+    Table,
+    /// One object, for programs: docs/estimate.md
+    Json,
+    /// The same as YAML
+    Yaml,
 }

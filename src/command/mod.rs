@@ -7,10 +7,12 @@
 //! - [`validate`]: is this list good? offline
 //! - [`status`]: what is warm where, and why not
 //! - [`refresh`]: asks for a refresh of a list
+//! - [`estimate`]: what a list costs, offline
 //! - [`source`]: reading lists from a file
 //! - [`logging`]: how the controller logs
 
 pub mod arguments;
+mod estimate;
 mod logging;
 mod refresh;
 mod render;
@@ -62,6 +64,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Status(arguments) => block_on(status::status(arguments, &mut anstream::stdout().lock())),
+        Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
     }
 }

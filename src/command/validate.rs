@@ -1,6 +1,7 @@
 //! `validate`: is this list good? The same verdict as the controller's, offline.
 
 use std::io::Write;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
@@ -14,7 +15,7 @@ use crate::list::{Code, Severity};
 /// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
 const JSON_VERSION: u32 = 1;
 /// The name of a list that is only a text of `images.yaml`, as for `render`.
-const DEFAULT_NAME: &str = "images";
+pub(super) const DEFAULT_NAME: &str = "images";
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -39,6 +40,14 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
     };
     printed.context("cannot write the verdict")?;
     Ok(if verdict.accepted { Outcome::Good } else { Outcome::Not })
+}
+
+/// Prints the verdict on a file for people.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub(super) fn tell(name: &Path, file: &File, output: &mut impl Write) -> std::io::Result<()> {
+    Verdict::new(&name.display().to_string(), file).print(output)
 }
 
 /// What `-o json` prints.

@@ -1,0 +1,80 @@
+//! What a list costs, before anybody pays. Pure.
+//!
+//! ```text
+//! Config, prices, usage ──► estimate ──► serverless: charging points, now and a month
+//!                                   └──► reserved: requests on nodes
+//! ```
+//! - [`prices`]: a price file → exact numbers
+//! - [`serverless`]: what Alibaba Cloud charges for ImageCaches
+//! - [`reserved`]: what the holders keep free on nodes
+//! - [`table`]: the estimate for people
+//!
+//! Money is computed with decimal numbers, as it is written in price lists: no binary fraction is exactly 0.0000077.
+
+pub mod prices;
+pub mod reserved;
+pub mod serverless;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::list::{Config, ListData};
+use prices::Prices;
+use reserved::Reserved;
+use serverless::Serverless;
+pub use table::print;
+
+/// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
+pub const VERSION: u32 = 1;
+
+/// What the list does not say, and costs depend on.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    /// How many pods start from the ImageCaches.
+    pub pods: u32,
+    /// How many hours a month each of them runs.
+    pub pods_hours: Decimal,
+    /// How long it takes to build an ImageCache.
+    pub build_minutes: Decimal,
+    /// How many nodes the list's groups are on.
+    pub nodes: Option<u32>,
+}
+
+/// What a list costs. As JSON it is what `-o json` prints.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The list's namespace.
+    pub namespace: String,
+    /// The list's name.
+    pub name: String,
+    /// The prices that were used.
+    pub prices: Prices,
+    /// What ImageCaches cost; nothing where the list asks for none.
+    pub image_caches: Option<Serverless>,
+    /// What is reserved on nodes.
+    pub reserved: Reserved,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Estimates what a list costs.
+pub fn estimate(list: &ListData, config: &Config, prices: Prices, usage: &Usage) -> Estimate {
+    let mut warnings = Vec::new();
+    let image_caches =
+        config.image_cache.as_ref().map(|cache| serverless::charges(cache, config, &prices, usage, &mut warnings));
+    Estimate {
+        version: VERSION,
+        namespace: list.namespace.clone(),
+        name: list.name.clone(),
+        prices,
+        image_caches,
+        reserved: Reserved::by(config, usage.nodes),
+        warnings,
+    }
+}

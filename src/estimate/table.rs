@@ -1,0 +1,93 @@
+//! The estimate for people.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::Estimate;
+use super::serverless::{Serverless, shown};
+use crate::coverage::requests::Requests;
+
+const HEADING: Style = Style::new().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Prints it. Colours are for whoever is behind `output` to keep or leave out.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn print(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
+    let Estimate { namespace, name, prices, .. } = estimate;
+    writeln!(output, "{HEADING}{namespace}/{name}{HEADING:#}")?;
+    match &estimate.image_caches {
+        Some(serverless) => {
+            print_charges(serverless, &prices.currency, output)?;
+            let example = if prices.example { ", an example: give your own with --prices FILE" } else { "" };
+            writeln!(output, "Prices of {} from {}{example}.", prices.date, prices.source)?;
+        }
+        None => writeln!(output, "It asks for no ImageCache, so nothing is charged for virtual nodes.")?,
+    }
+    print_reserved(estimate, output)?;
+    estimate.warnings.iter().try_for_each(|warning| writeln!(output, "{WARNING}warning{WARNING:#}: {warning}"))
+}
+
+fn print_charges(serverless: &Serverless, currency: &str, output: &mut impl Write) -> io::Result<()> {
+    let Serverless { number, images, size_gib, .. } = serverless;
+    let caches = if *number == 1 { "ImageCache".to_owned() } else { format!("{number} ImageCaches") };
+    writeln!(output, "{caches} of {size_gib} GiB for {}, in {currency}:\n", counted(*images))?;
+    let widths = serverless.charges.iter().map(|charge| charge.what.len());
+    let what = widths.max().unwrap_or_default();
+    let money = shown(serverless.sum.month).len().max("A MONTH".len());
+    writeln!(output, "  {HEADING}  {:what$}  {:>money$}  {:>money$}{HEADING:#}", "", "NOW", "A MONTH")?;
+    for charge in &serverless.charges {
+        let (now, month) = (shown(charge.amounts.now), shown(charge.amounts.month));
+        writeln!(
+            output,
+            "  {} {:what$}  {now:>money$}  {month:>money$}  {}",
+            charge.point, charge.what, charge.formula
+        )?;
+    }
+    let (now, month) = (shown(serverless.sum.now), shown(serverless.sum.month));
+    writeln!(output, "  {HEADING}  {:what$}  {now:>money$}  {month:>money$}{HEADING:#}\n", "sum")?;
+    writeln!(
+        output,
+        "Each change of the list or of a digest adds {}: a build, and the previous snapshot for {} h more.",
+        shown(serverless.each_change),
+        serverless.keep_previous_hours.round_dp(2).normalize()
+    )
+}
+
+fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
+    let reserved = &estimate.reserved;
+    writeln!(output, "\nReserved on nodes, twice as much while a new generation takes over:\n")?;
+    let names = reserved.groups.iter().map(|group| group.name.len() + "group ".len());
+    let width = names.max().unwrap_or_default().max("all nodes".len());
+    let mut line = |what: &str, requests: Requests, more: &str| {
+        let (cpu, memory) = (requests.cpu_millis, bytes(requests.memory_bytes));
+        writeln!(output, "  {what:width$}  {:>8}  {memory:>8}{more}", format!("{cpu}m"))
+    };
+    for group in &reserved.groups {
+        line(
+            &format!("group {}", group.name),
+            group.per_node,
+            &format!("  on each of its nodes, {}", counted(group.images)),
+        )?;
+    }
+    if reserved.groups.len() > 1 {
+        line("all", reserved.per_node, "  on a node that all groups are on")?;
+    }
+    if let Some(cluster) = reserved.cluster {
+        line("all nodes", cluster, "  where all groups are on all of them")?;
+    }
+    writeln!(output)
+}
+
+fn counted(images: usize) -> String {
+    if images == 1 { "1 image".to_owned() } else { format!("{images} images") }
+}
+
+/// In the largest unit that leaves no fraction.
+fn bytes(bytes: u64) -> String {
+    let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let fits = units.into_iter().find(|(power, _)| bytes > 0 && bytes.is_multiple_of(1 << power));
+    fits.map_or_else(|| bytes.to_string(), |(power, unit)| format!("{}{unit}", bytes >> power))
+}

@@ -1,0 +1,149 @@
+//! `estimate` as users call it, and its documentation.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const LIST: &str = "images: [a]\nimageCache: {enabled: true, size: 25}\n";
+
+fn estimate(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
+        .args(["estimate", "--file", "-"])
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that reads nothing has closed its end.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn good(arguments: &[&str], input: &str) -> String {
+    let output = estimate(arguments, input);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Standard error of a call that ends with that exit code, and prints nothing else.
+fn bad(arguments: &[&str], input: &str, code: i32) -> String {
+    let output = estimate(arguments, input);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn documentation() -> String {
+    fs::read_to_string(checkout().join("docs/estimate.md")).unwrap()
+}
+
+/// The first block of that language.
+fn block<'d>(documentation: &'d str, language: &str) -> &'d str {
+    let (_, rest) = documentation.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_documentation_shows_what_it_prints() {
+    let documentation = documentation();
+    let (list, shown) = (block(&documentation, "yaml"), block(&documentation, "text"));
+    let (command, printed) = shown.split_once('\n').unwrap();
+    let arguments = command.strip_prefix("$ kube-prepull estimate --file list.yaml ").unwrap();
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    assert_eq!(good(&arguments, list), printed);
+}
+
+#[test]
+fn the_documentation_names_every_key_of_the_json() {
+    fn keys(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(entries) => entries.iter().for_each(|(key, value)| {
+                found.push(key.clone());
+                keys(value, found);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+            _ => {}
+        }
+    }
+    let documentation = documentation();
+    let json: Value = serde_json::from_str(&good(&["--pods", "3", "--nodes", "2", "-o", "json"], LIST)).unwrap();
+    let mut found = Vec::new();
+    keys(&json, &mut found);
+    assert!(found.len() > 20, "{found:?}");
+    for key in found {
+        let ends = [format!("`{key}`"), format!(".{key}`"), format!("`{key}[]`"), format!(".{key}[]`")];
+        assert!(ends.iter().any(|end| documentation.contains(end)), "{key}");
+    }
+}
+
+#[test]
+fn programs_get_the_published_example_to_the_digit_in_json_and_yaml() {
+    let json = good(&["--pods", "3", "-o", "json"], LIST);
+    for line in ["\"now\": 0.019544", "\"month\": 17.799544", "\"month\": 0.011544", "\"month\": 17.28"] {
+        assert!(json.contains(line), "{line} in {json}");
+    }
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let yaml: Value = serde_yaml::from_str(&good(&["--pods", "3", "-o", "yaml"], LIST)).unwrap();
+    assert_eq!(json, yaml);
+}
+
+#[test]
+fn it_says_whose_prices_they_are() {
+    let example = good(&["--pods", "1"], LIST);
+    assert!(example.contains("an example: give your own with --prices FILE"), "{example}");
+    let prices = checkout().join("config/prices.yaml");
+    let own = good(&["--pods", "1", "--prices", &prices.display().to_string()], LIST);
+    assert!(own.contains("Prices of 2024-03-08 from https://") && !own.contains("an example"), "{own}");
+    assert_eq!(own.lines().nth(5), example.lines().nth(5));
+}
+
+#[test]
+fn a_rejected_list_gets_the_verdict_of_validate() {
+    let text = "images: [Nginx]\nimageCache: {enabled: true, size: 5}\n";
+    let told = bad(&["--pods", "1"], text, 1);
+    assert!(
+        told.contains("-:1: error[InvalidReference]") || told.contains("<stdin>:1: error[InvalidReference]"),
+        "{told}"
+    );
+    assert!(told.contains("error[OutOfRange]") && told.contains("is rejected, 2 errors"), "{told}");
+}
+
+#[test]
+fn wrong_usage_says_what_is_wrong_and_where() {
+    assert!(bad(&[], LIST, 2).contains("--pods <NUMBER>"));
+    assert!(bad(&["--pods", "-1"], LIST, 2).contains("--pods"));
+    for (argument, value, why) in [
+        ("--pods-hours", "745", "not between 0 and 744"),
+        ("--pods-hours", "all", "not a number such as 720 or 0.5"),
+        ("--build-minutes", "-1", "not between 0 and 10080"),
+        ("--output", "xml", "table, json, yaml"),
+    ] {
+        let told = bad(&["--pods", "1", &format!("{argument}={value}")], LIST, 2);
+        assert!(told.contains(argument) && told.contains(why), "{told}");
+    }
+    assert!(bad(&["--pods", "1", "--prices", "/nowhere/prices.yaml"], LIST, 2).contains("/nowhere/prices.yaml"));
+    let two =
+        "kind: ConfigMap\nmetadata: {name: a, labels: {kube-prepull.io/image-list: 'true'}}\ndata: {IMAGES: a=a}\n";
+    assert!(bad(&["--pods", "1"], &format!("{two}---\n{two}"), 2).contains("there are 2 lists in it"));
+}
+
+#[test]
+fn a_bad_price_file_is_told_by_its_name_and_line() {
+    let bad_prices: PathBuf = std::env::temp_dir().join(format!("prices-{}.yaml", std::process::id()));
+    let example = fs::read_to_string(checkout().join("config/prices.yaml")).unwrap();
+    fs::write(&bad_prices, example.replace("0.0320", "free")).unwrap();
+    let told = bad(&["--pods", "1", "--prices", &bad_prices.display().to_string()], LIST, 2);
+    fs::remove_file(&bad_prices).unwrap();
+    assert!(told.contains(&format!("{}: \"free\" is no price", bad_prices.display())), "{told}");
+    assert!(told.contains("at line 8"), "{told}");
+}
