@@ -49,13 +49,18 @@ impl Namespace {
         self.kubectl.run(all).map_err(|error| format!("{error:#}"))
     }
 
+    /// Makes or changes an object of this namespace.
+    pub fn apply(&self, object: &Value) {
+        let mut object = object.clone();
+        object["metadata"]["namespace"] = json!(self.name);
+        self.kubectl.apply(&object.to_string()).unwrap();
+    }
+
     /// Has the API server check objects, and their pods as "restricted" asks, without keeping anything.
     pub fn accepts(&self, objects: &[Value]) {
         // A pod is accepted only where its account is.
         for account in objects.iter().filter(|object| object["kind"] == "ServiceAccount") {
-            let mut account = account.clone();
-            account["metadata"]["namespace"] = json!(self.name);
-            self.kubectl.apply(&account.to_string()).unwrap();
+            self.apply(account);
         }
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         let mut command = self.kubectl.command();

@@ -1,5 +1,6 @@
 //! The chart on real nodes: the controller is a pod, under its own account and in a namespace that enforces "restricted".
 
+mod migration;
 mod openshift;
 mod releases;
 mod replicas;
