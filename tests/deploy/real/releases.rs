@@ -1,8 +1,31 @@
 //! A release from its beginning to its end.
 
+use std::time::{Duration, Instant};
+
 use super::Install;
 use crate::helm::RELEASE;
 use crate::release::{CONTROLLER, IMAGE, LIST};
+
+impl Install {
+    /// Makes an edit that cannot be accepted, waits until that is told, and says when it was.
+    fn reject_a_list(&self) -> Instant {
+        self.it.edit("no image");
+        let state = r".metadata.labels.kube-prepull\.io/state";
+        self.it.eventually("the list to be rejected", || self.it.namespace.get(LIST, state) == "rejected");
+        self.it.eventually("that to be told", || !self.rejections().is_empty());
+        Instant::now()
+    }
+
+    /// How often rejections were counted on their Events.
+    fn rejections(&self) -> String {
+        let of_reason = "reason=ListRejected";
+        let counts = "jsonpath={range .items[*]}count:{.series.count} {end}";
+        self.it
+            .namespace
+            .kubectl(&["get", "events.v1.events.k8s.io", "--field-selector", of_reason, "-o", counts])
+            .unwrap()
+    }
+}
 
 #[test]
 fn images_arrive_and_stay_through_upgrade_and_rollback_and_nothing_is_left_of_them() {
@@ -42,6 +65,8 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
     install.it.helm.with_chart("install", &install.values("1"), &["--wait", "--timeout", "3m"]).unwrap();
     install.list(&["one:1", "two:1"]);
     install.held(&[&old, &two]);
+    let rejected = install.reject_a_list();
+    install.list(&["one:1", "two:1"]);
     let new = install.push_content("one:1", "new");
     let watch = install.watch(&[&[&old, &new], &[&two]]);
     install.it.namespace.kubectl(&["annotate", LIST, "kube-prepull.io/refresh-requested=now"]).unwrap();
@@ -53,6 +78,10 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
         let digests = images.iter().map(|image| if image.starts_with("one") { &*new } else { &*two });
         install.held(&digests.collect::<Vec<_>>());
     }
+    // The same news is told once a minute, and then counted on the Event that is there.
+    install.it.eventually("a minute to be over", || rejected.elapsed() > Duration::from_secs(61));
+    install.reject_a_list();
+    install.it.eventually("the second rejection to be counted", || install.rejections().contains("count:2"));
     install.assert_every_right_is_used_and_none_is_missing();
     install.it.uninstall();
 }
