@@ -16,7 +16,7 @@ use crate::plan::history::Revision;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Looks;
 use crate::plan::reach::{Reach, narrowing_patch};
-use crate::plan::{Action, labels};
+use crate::plan::{Action, Telling, labels};
 
 /// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]
@@ -65,12 +65,33 @@ impl Applier {
     pub async fn note(&self, revision: &Revision, missing_since: Option<Timestamp>) -> Result<(), Error> {
         self.leadership.check()?;
         let since = missing_since.map(|since| since.to_string());
-        let note = json!({"metadata": {"uid": revision.uid, "annotations": {labels::MISSING_SINCE: since}}});
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(note)).await;
-        patched
-            .map(drop)
-            .map_err(|error| Error::new(format!("annotate the ControllerRevision {}", revision.name), error))
+        let note = Note { key: labels::MISSING_SINCE, text: since.as_deref() };
+        annotate(&self.revisions, "annotate the ControllerRevision", &revision.name, Some(&revision.uid), note).await
+    }
+
+    /// Notes on a generation what has been told of its group.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn note_told(&self, telling: &Telling) -> Result<(), Error> {
+        self.leadership.check()?;
+        let Telling { daemon_set, uid, told, .. } = telling;
+        let note = Note { key: labels::TOLD, text: Some(&told.to_text()) };
+        annotate(&self.daemon_sets, "note what was told on the DaemonSet", daemon_set, Some(uid), note).await
+    }
+
+    /// Why the API server would refuse a pod, in its own words; `None` where it would take it. Nothing is made.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    pub async fn refusal(&self, pod: &Pod) -> Result<Option<String>, Error> {
+        self.leadership.check()?;
+        let trying = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        match self.pods.create(&trying, pod).await {
+            Ok(_) => Ok(None),
+            Err(kube::Error::Api(status)) => Ok(Some(status.message.clone())),
+            Err(error) => Err(Error::new("ask why pods are refused", error)),
+        }
     }
 
     /// Forgets an accepted form.
@@ -115,11 +136,8 @@ impl Applier {
     }
 
     async fn note_looks(&self, daemon_set: &str, uid: &str, looks: &Looks) -> Result<(), Error> {
-        let note = json!({"metadata": {"uid": uid, "annotations": {labels::LOOKS: looks.to_text()}}});
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.daemon_sets.patch_metadata(daemon_set, &parameters, &Patch::Merge(note)).await;
-        let action = || format!("note what was found of tags on the DaemonSet {daemon_set}");
-        patched.map(drop).map_err(|error| Error::new(action(), error))
+        let note = Note { key: labels::LOOKS, text: Some(&looks.to_text()) };
+        annotate(&self.daemon_sets, "note what was found of tags on the DaemonSet", daemon_set, Some(uid), note).await
     }
 
     /// A DaemonSet of that name that is not ours is never touched.
@@ -172,13 +190,27 @@ impl Applier {
             return Ok(());
         }
         // So that the next look at it sees that nobody else changed it since, also after a restart.
-        let name = daemon_set.name_any();
-        let record =
-            json!({"metadata": {"uid": repaired.metadata.uid, "annotations": {labels::SPEC_GENERATION: left}}});
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.daemon_sets.patch_metadata(&name, &parameters, &Patch::Merge(record)).await;
-        patched.map(drop).map_err(|error| Error::new(format!("note the repair of the DaemonSet {name}"), error))
+        let note = Note { key: labels::SPEC_GENERATION, text: Some(&left) };
+        let (name, uid) = (daemon_set.name_any(), repaired.metadata.uid.as_deref());
+        annotate(&self.daemon_sets, "note the repair of the DaemonSet", &name, uid, note).await
     }
+}
+
+/// An annotation; without a text it is taken away.
+struct Note<'n> {
+    key: &'n str,
+    text: Option<&'n str>,
+}
+
+/// Annotates exactly that object.
+async fn annotate<K>(api: &Api<K>, action: &str, name: &str, uid: Option<&str>, note: Note<'_>) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let patch = json!({"metadata": {"uid": uid, "annotations": {note.key: note.text}}});
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patched = api.patch_metadata(name, &parameters, &Patch::Merge(patch)).await;
+    patched.map(drop).map_err(|error| Error::new(format!("{action} {name}"), error))
 }
 
 /// Applies our part of an object on the server.

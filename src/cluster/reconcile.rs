@@ -22,11 +22,13 @@ use super::picture::{Picture, Reader};
 use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
 use crate::metrics::Metrics;
-use crate::news::words;
+use crate::news::{verdict, words};
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::leftover;
-use crate::plan::{AcceptedList, Action, Ending, Facts, Generation, Plan, Settings, Verdict, labels, plan, probe};
+use crate::plan::{
+    AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, labels, plan, probe,
+};
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
@@ -72,7 +74,7 @@ struct Decision<'p> {
 
 impl Decision<'_> {
     fn is_idle(&self) -> bool {
-        !self.judge && self.ruling.is_idle() && self.plan.actions.is_empty()
+        !self.judge && self.ruling.is_idle() && self.plan.actions.is_empty() && self.plan.tellings.is_empty()
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
@@ -212,6 +214,10 @@ impl Reconciler {
             }
             outcomes.push(self.tell_failure(&list, outcome).await);
         }
+        for telling in &decision.plan.tellings {
+            let outcome = self.tell_of_group(&list, telling).await;
+            outcomes.push(self.tell_failure(&list, outcome).await);
+        }
         outcomes.into_iter().collect::<Result<(), Error>>()?;
         for write in &decision.ruling.last {
             self.write(label, seen, write).await?;
@@ -236,7 +242,7 @@ impl Reconciler {
             }
             Write::Note { revision, missing_since } => {
                 self.applier.note(revision, *missing_since).await?;
-                let news = missing_since.map_or_else(words::found, words::missing);
+                let news = missing_since.map_or_else(words::back, words::missing);
                 self.teller.tell(&self.reference(seen), news).await;
                 Ok(())
             }
@@ -255,8 +261,23 @@ impl Reconciler {
         let judged = self.applier.judge(&written.verdict.patch(&config_map.metadata)).await;
         let judged = self.tell_failure(&self.reference(seen), judged).await?;
         self.metrics.judged(&seen.name, written.parsed.config.is_some());
-        self.teller.tell(&judged.object_ref(&()), words::verdict(&written.parsed)).await;
+        let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
+        let before = before.and_then(|revision| list::parse(&revision.list).config);
+        let news = verdict(&written.parsed, before.as_ref()).on(&written.verdict.data_hash);
+        self.teller.tell(&judged.object_ref(&()), news).await;
         Ok(())
+    }
+
+    /// First told, then noted: a crash in between tells it twice, and never not at all.
+    async fn tell_of_group(&self, list: &ObjectReference, telling: &Telling) -> Result<(), Error> {
+        for finding in &telling.findings {
+            let refusal = match finding {
+                Finding::Refused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
+                _ => None,
+            };
+            self.teller.tell(list, words::found(finding, refusal.as_deref()).on(&telling.group)).await;
+        }
+        self.applier.note_told(telling).await
     }
 
     /// A thing that waits is told when it begins to wait, not at every look.

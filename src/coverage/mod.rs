@@ -40,7 +40,7 @@ use requests::Requests;
 pub use room::{NoRoom, Shortage};
 pub use sizes::Sizes;
 use thrash::Evictions;
-pub use thrash::Thrash;
+pub use thrash::{Thrash, WINDOW as THRASH_WINDOW};
 pub use words::Texts;
 
 use crate::plan::labels;
@@ -157,8 +157,8 @@ impl Coverage {
         self.evictions.extend(before.evictions);
     }
 
-    /// The nodes on which holders are evicted again and again, by now. What a controller has not seen itself is not known:
-    /// evicted pods are soon deleted.
+    /// The nodes on which holders are evicted again and again, by now. What this process has not seen itself is not known here:
+    /// evicted pods are soon deleted. What was told of them is noted on generations ([`crate::plan::Told`]).
     pub fn thrashing(&self, now: Timestamp) -> impl Iterator<Item = Thrash<'_>> {
         self.evictions.thrashing(now)
     }

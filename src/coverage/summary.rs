@@ -232,7 +232,20 @@ impl<'a> GroupSummary<'_, 'a> {
     pub fn thrashing(&self) -> Vec<Thrash<'a>> {
         let names: HashSet<&str> = self.generations().map(|generation| generation.name.as_str()).collect();
         let Sources { coverage, now, .. } = self.summary.sources;
-        coverage.thrashing(now).filter(|thrash| names.contains(thrash.generation)).collect()
+        let seen = coverage.thrashing(now).filter(|thrash| names.contains(thrash.generation));
+        // What a process saw that is gone since.
+        let noted = self.newest.into_iter().flat_map(|newest| {
+            let evicted = newest.told.evicted(now);
+            evicted.map(|(node, last)| Thrash { node, generation: newest.name.as_str(), last })
+        });
+        let mut by_node: BTreeMap<&str, Thrash> = BTreeMap::new();
+        for thrash in noted.chain(seen) {
+            let known = by_node.entry(thrash.node).or_insert_with(|| thrash.clone());
+            if known.last <= thrash.last {
+                *known = thrash;
+            }
+        }
+        by_node.into_values().collect()
     }
 
     fn image(&self, image: &'a Image) -> ImageSummary<'a> {

@@ -1,21 +1,27 @@
 //! What was done or found → words for the user. Pure.
 //!
 //! - [`reason`]: every reason for which the user is told something
-//! - [`words`]: the words
+//! - [`verdict`], [`changes`]: whether a list was accepted, and what an edit changes
+//! - [`words`]: what was done and found
 //! - [`recent`]: what was told a moment ago, and is not told again
 
+mod changes;
 pub mod reason;
 pub mod recent;
+mod verdict;
 pub mod words;
 
 use std::fmt::Display;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 pub use reason::Reason;
+pub use verdict::verdict;
 
 /// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
 pub const MAX_NOTE: usize = 1024;
 
+/// The most characters of what a runtime or a registry said: a note has room for some such.
+const MOST_OF_WHY: usize = 160;
 /// So many of a kind are named in one note.
 const NAMED: usize = 3;
 
@@ -74,6 +80,17 @@ pub fn first_few<T: Display>(things: impl IntoIterator<Item = T>, separator: &st
         more => text.push_str(&format!("{separator}and {more} more{rest}")),
     }
     text
+}
+
+/// Registries' and runtimes' messages wrap each other, and the cause stands last. On one line.
+pub fn end_of(why: &str) -> String {
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let more = why.chars().count().saturating_sub(MOST_OF_WHY);
+    let end: String = why.chars().skip(more).collect();
+    match end.split_once(' ') {
+        Some((_, words)) if more > 0 => format!("… {words}"),
+        _ => end,
+    }
 }
 
 #[cfg(test)]

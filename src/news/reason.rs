@@ -46,7 +46,8 @@ reasons! {
     ListFound: Normal, "Watch";
     ListCleanedUp: Normal, "Delete";
     RoundStarted: Normal, "Create";
-    RoundDone: Normal, "Delete";
+    RoundDone: Normal, "Plan";
+    GenerationDeleted: Normal, "Delete";
     Recreating: Normal, "Delete";
     Narrowed: Normal, "Narrow";
     MakingRoom: Warning, "Narrow";
@@ -54,6 +55,11 @@ reasons! {
     TagsMoved: Normal, "Probe";
     RefreshDeferred: Warning, "Probe";
     RefreshRecovered: Normal, "Probe";
+    ImageFailing: Warning, "Observe";
+    ImageHealed: Normal, "Observe";
+    HolderEvicted: Warning, "Observe";
+    NoNodes: Warning, "Observe";
+    PodsRefused: Warning, "Observe";
     DaemonSetRepaired: Warning, "Repair";
     LeftoverAdopted: Normal, "Adopt";
     ForeignDaemonSet: Warning, "Apply";

@@ -1,33 +1,10 @@
-//! The words.
+//! What was done and found, in words.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{News, Reason};
-use crate::list::Parsed;
 use crate::plan::{Action, Ending, Finding, Leaving, Reach, history, labels};
-
-/// A list was accepted or rejected: the first three problems; the rest stands on the list.
-pub fn verdict(parsed: &Parsed) -> News {
-    let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
-    let rest = match parsed.problems.len() {
-        0..=3 => String::new(),
-        count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
-    };
-    // On one line, since `kubectl get events` shows no more of a note.
-    let problems = format!("{}{rest}", first.join(" | "));
-    match &parsed.config {
-        None => News::new(Reason::ListRejected, format!("this edit is rejected, and nothing was changed: {problems}")),
-        Some(config) => {
-            let images: usize = config.groups.iter().map(|group| group.images.len()).sum();
-            let groups = config.groups.len();
-            let accepted =
-                format!("accepted: {images} images in {groups} {}", if groups == 1 { "group" } else { "groups" });
-            let note = if problems.is_empty() { accepted } else { format!("{accepted}; {problems}") };
-            News::new(Reason::ListAccepted, note)
-        }
-    }
-}
 
 /// An action was carried out, and is worth telling.
 pub fn done(action: &Action) -> Option<News> {
@@ -52,17 +29,45 @@ pub fn done(action: &Action) -> Option<News> {
         }
         Action::Narrow { name, reach, leaving, .. } => narrowed(name, reach, leaving).about(name),
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
-        Action::Tell(finding) => found_by_look(finding),
+        Action::Tell(finding) => found(finding, None),
         Action::Probe { .. } | Action::EndProbe { .. } | Action::Note { .. } => return None,
     })
 }
 
-fn found_by_look(finding: &Finding) -> News {
+/// Something was found. Of pods that do not come, `refusal` is what the API server says.
+pub fn found(finding: &Finding, refusal: Option<&str>) -> News {
     match finding {
         Finding::Moved(note) => News::new(Reason::TagsMoved, note.clone()),
         Finding::Deferred(note) => News::new(Reason::RefreshDeferred, note.clone()),
         Finding::Recovered(note) => News::new(Reason::RefreshRecovered, note.clone()),
+        Finding::Failing(note) => News::new(Reason::ImageFailing, note.clone()),
+        Finding::Healed(note) => News::new(Reason::ImageHealed, note.clone()),
+        Finding::Evicted(note) => News::new(Reason::HolderEvicted, note.clone()),
+        Finding::NoNodes(note) => News::new(Reason::NoNodes, note.clone()),
+        Finding::Refused { note, daemon_set, .. } => {
+            News::new(Reason::PodsRefused, format!("{note}; {}", refused(refusal, daemon_set))).about(daemon_set)
+        }
+        Finding::Done { note, daemon_set } => News::new(Reason::RoundDone, note.clone()).about(daemon_set),
     }
+}
+
+/// What the API server said when it was asked for such a pod without making it.
+fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
+    let Some(why) = refusal else {
+        return format!(
+            "the API server takes such a pod from kube-prepull itself, so an admission webhook may refuse it from the DaemonSet \
+             controller, or that is behind: `kubectl describe daemonset {daemon_set}` says more"
+        );
+    };
+    // The words of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
+    let remedies = [
+        ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
+        ("exceeded quota", "; raise the ResourceQuota"),
+        ("minimum", "; set requests in the list that the LimitRange allows"),
+        ("maximum", "; set requests and limits in the list that the LimitRange allows"),
+    ];
+    let remedy = remedies.iter().find(|(words, _)| why.contains(words)).map_or("", |(_, remedy)| remedy);
+    format!("the API server says of such a pod: {why}{remedy}")
 }
 
 fn narrowed(name: &str, reach: &Reach, leaving: &Leaving) -> News {
@@ -85,7 +90,7 @@ fn narrowed(name: &str, reach: &Reach, leaving: &Leaving) -> News {
 
 fn ended(name: &str, ending: Ending) -> News {
     let (reason, why) = match ending {
-        Ending::NeededNowhere => (Reason::RoundDone, "is needed nowhere any more and was deleted".to_owned()),
+        Ending::NeededNowhere => (Reason::GenerationDeleted, "is needed nowhere any more and was deleted".to_owned()),
         Ending::MadeAnew(cause) => (Reason::Recreating, format!("was deleted and is made anew, because {cause}")),
         Ending::ListGone => (Reason::ListCleanedUp, "was deleted, since its list stayed away".to_owned()),
     };
@@ -104,7 +109,7 @@ pub fn missing(since: Timestamp) -> News {
 }
 
 /// The list has come back.
-pub fn found() -> News {
+pub fn back() -> News {
     News::new(Reason::ListFound, "this list is back; nothing was lost meanwhile")
 }
 

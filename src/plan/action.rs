@@ -78,12 +78,12 @@ pub enum Action {
         /// What they have come to.
         looks: Box<Looks>,
     },
-    /// Tell what a look found.
+    /// Tell what a look at the tags found.
     Tell(Finding),
 }
 
-/// What a look at the tags found, in words for the user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was found, in words for the user.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
     /// Tags stand for something else now.
     Moved(String),
@@ -91,6 +91,30 @@ pub enum Finding {
     Deferred(String),
     /// They can be again.
     Recovered(String),
+    /// Images cannot be held.
+    Failing(String),
+    /// They are held again.
+    Healed(String),
+    /// Holders are evicted again and again.
+    Evicted(String),
+    /// A group matches no node.
+    NoNodes(String),
+    /// No pod comes where one belongs.
+    Refused {
+        /// Where.
+        note: String,
+        /// The name of the DaemonSet.
+        daemon_set: String,
+        /// A pod like those that do not come, to ask the API server about.
+        pod: Option<Box<Pod>>,
+    },
+    /// A round is done.
+    Done {
+        /// How long it took, and on how many nodes.
+        note: String,
+        /// The name of the DaemonSet that it was of.
+        daemon_set: String,
+    },
 }
 
 /// Why a generation leaves nodes while it stays on others.

@@ -107,6 +107,7 @@ mod tests {
             altered: false,
             record: None,
             looks: Default::default(),
+            told: Default::default(),
             images: BTreeMap::new(),
             reach: super::super::reach::Reach::Everywhere,
         }

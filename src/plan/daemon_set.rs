@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+    Pod, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
     VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -99,6 +99,20 @@ pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Sett
             update_strategy: Some(DaemonSetUpdateStrategy { type_: Some("OnDelete".to_owned()), rolling_update: None }),
             ..DaemonSetSpec::default()
         }),
+        status: None,
+    }
+}
+
+/// A pod as the DaemonSet controller makes them of a generation, but for its node and its owner.
+pub fn pod(list: AcceptedList, group: &Group, record: &Record, settings: &Settings) -> Pod {
+    let template = template(selector(list, group, record), group, record, settings);
+    Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-", name(list, group, record))),
+            namespace: Some(list.namespace.to_owned()),
+            ..template.metadata.unwrap_or_default()
+        },
+        spec: template.spec,
         status: None,
     }
 }

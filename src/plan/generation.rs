@@ -10,6 +10,7 @@ use super::hash::short_hash;
 use super::labels;
 use super::probe::Looks;
 use super::reach::Reach;
+use super::troubles::Told;
 use crate::list::config::{Group, Image};
 
 /// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
@@ -35,6 +36,8 @@ pub struct Generation {
     pub record: Option<Record>,
     /// What the looks at its tags have come to.
     pub looks: Looks,
+    /// What has been told of its group.
+    pub told: Told,
     /// What its containers hold, by their names, as the list spelled it when it was made.
     pub images: BTreeMap<String, String>,
     /// Which nodes it is still on.
@@ -81,6 +84,7 @@ impl Generation {
             altered: metadata.generation != ours,
             record,
             looks: annotation(metadata, labels::LOOKS).map(Looks::from_text).unwrap_or_default(),
+            told: annotation(metadata, labels::TOLD).map(Told::from_text).unwrap_or_default(),
             images: annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default(),
             reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
         })

@@ -107,6 +107,20 @@ pub fn build_missing(
     revision
 }
 
+/// The accepted form that was in force before the list was written as it stands: the one that the last verdict on it is about,
+/// or, if that rejected it, the newest. `None` for a list that is new.
+pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Revision]) -> Option<&'a Revision> {
+    let state = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
+    let hash = metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::DATA_HASH));
+    let judged = |revision: &&Revision| Some(&verdict::data_hash(&revision.list.data)) == hash;
+    match state.map(String::as_str) {
+        Some("accepted") => revisions.iter().find(judged).or_else(|| newest(revisions)),
+        Some(_) => newest(revisions),
+        // The form that was just kept says nothing of what was before it.
+        None => newest(revisions).filter(|revision| revision.list.data != written.data),
+    }
+}
+
 /// What the ConfigMap of a list is now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Written<'a> {

@@ -54,6 +54,8 @@ pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
 /// On a generation: what the looks at its tags have come to, as JSON ([`super::probe::Looks`]).
 pub const LOOKS: &str = "kube-prepull.io/looks";
+/// On a generation: what has been told of its group, as JSON ([`super::troubles::Told`]).
+pub const TOLD: &str = "kube-prepull.io/told";
 /// On a probe: which look at the tags it belongs to.
 pub const PROBE: &str = "kube-prepull.io/probe";
 /// On a probe: the architecture of its node; empty where that is not known.

@@ -14,6 +14,7 @@
 //! - [`generation`]: reading a generation back from its DaemonSet
 //! - [`history`]: the accepted forms of a list, and which of them is in force
 //! - [`claims`]: which list may call its DaemonSets what
+//! - [`troubles`]: what is told of a group besides what is done
 //! - [`verdict`]: what is written on a list about itself
 //! - [`labels`], [`hash`]: how objects are known and named
 
@@ -34,6 +35,7 @@ pub(crate) mod retiring;
 mod room;
 pub mod rounds;
 mod standing;
+mod troubles;
 pub mod verdict;
 
 pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};
@@ -41,6 +43,7 @@ pub use generation::{Generation, Record};
 pub use hash::{HASH_LENGTH, short_hash};
 pub use reach::Reach;
 pub use rounds::{Action, Cause, Ending, Facts, Finding, Leaving, Plan, plan};
+pub use troubles::{Telling, Told};
 pub use verdict::Verdict;
 
 #[cfg(test)]

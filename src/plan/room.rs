@@ -15,6 +15,7 @@ use super::retiring::{HoldingPod, Need, Needed};
 use super::rounds::Facts;
 use super::standing::Standing;
 use crate::coverage::{Hold, ImageState, NoRoom, Node, Shortage};
+use crate::list::config::Group;
 
 /// How long a new pod has waited for room before the old one leaves. Whatever else ran on the node may end meanwhile, and
 /// an autoscaler may bring another node.
@@ -42,16 +43,9 @@ pub struct Room<'a> {
     pub wake_at: Option<Timestamp>,
 }
 
-impl Room<'_> {
-    fn wake_up_at(&mut self, time: Timestamp) {
-        self.wake_at = self.wake_at.into_iter().chain([time]).min();
-    }
-}
-
 /// Looks for nodes without room.
 pub fn look<'a>(facts: &Facts<'a>, standing: &Standing<'a>) -> Room<'a> {
     let mut room = Room::default();
-    standing.newest.iter().for_each(|newest| look_for_refusals(newest, facts, standing, &mut room));
     let Some(need) = &standing.need else { return room };
     let crowded = Crowded::new(need, &standing.newest, facts.now);
     room.wake_at = room.wake_at.into_iter().chain(crowded.wake_at).min();
@@ -75,23 +69,6 @@ fn being_freed<'a>(need: &Need<'a>, standing: &Standing) -> BTreeSet<&'a str> {
     let staying: HashSet<&str> = standing.newest.iter().copied().chain(older).map(|it| it.name.as_str()).collect();
     let going = need.pods().filter(|(_, it)| it.pod.node.is_some() && !staying.contains(&*it.pod.generation));
     going.map(|(node, _)| node).collect()
-}
-
-fn look_for_refusals<'a>(newest: &Generation, facts: &Facts<'a>, standing: &Standing<'a>, room: &mut Room) {
-    let refused = refused_on(newest, facts, standing);
-    let Some((node, said_at)) = refused.first().zip(newest.created.and_then(|it| it.checked_add(REFUSED_GRACE).ok()))
-    else {
-        return;
-    };
-    if facts.now < said_at {
-        return room.wake_up_at(said_at);
-    }
-    let Generation { group, name, .. } = newest;
-    room.notes.push(format!(
-        "group {group}: the DaemonSet {name} gets no pod on nodes that it belongs on, such as {node}: a ResourceQuota or an \
-         admission webhook refuses its pods, and `kubectl describe daemonset {name}` says why; nothing is taken away \
-         meanwhile"
-    ));
 }
 
 /// The most nodes that a generation leaves for want of room: each takes a requirement of its own in its DaemonSet.
@@ -195,9 +172,16 @@ impl<'n, 'a> Crowded<'n, 'a> {
 }
 
 /// Nodes that a DaemonSet's pods are missing on, though nothing keeps them away: something refuses the pods.
-fn refused_on<'a>(newest: &Generation, facts: &Facts<'a>, standing: &Standing<'a>) -> BTreeSet<&'a str> {
-    let group = facts.list.config.groups.iter().find(|group| group.name.as_str() == newest.group);
-    let Some(group) = group else { return BTreeSet::new() };
+#[derive(Debug, Default)]
+pub struct RefusedOn<'a> {
+    /// The nodes; none while it is too early to say.
+    pub nodes: BTreeSet<&'a str>,
+    /// When to look again.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Looks for them.
+pub fn refused_on<'a>(newest: &Generation, group: &Group, facts: &Facts<'a>, standing: &Standing<'a>) -> RefusedOn<'a> {
     let pods = facts.coverage.pods_of(facts.list.label).filter(|pod| *pod.generation == *newest.name);
     let there: HashSet<&str> = pods.filter_map(|pod| pod.target.as_deref()).collect();
     let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
@@ -213,7 +197,12 @@ fn refused_on<'a>(newest: &Generation, facts: &Facts<'a>, standing: &Standing<'a
         None if there.is_empty() => needed.collect(),
         None => Vec::new(),
     };
-    expected.into_iter().filter(|node| !there.contains(node)).collect()
+    let nodes: BTreeSet<&str> = expected.into_iter().filter(|node| !there.contains(node)).collect();
+    let said_at = newest.created.and_then(|created| created.checked_add(REFUSED_GRACE).ok());
+    match said_at.filter(|_| !nodes.is_empty()) {
+        Some(at) if at <= facts.now => RefusedOn { nodes, wake_at: None },
+        wake_at => RefusedOn { nodes: BTreeSet::new(), wake_at },
+    }
 }
 
 fn leaves_at(no_room: &NoRoom) -> Option<Timestamp> {

@@ -15,6 +15,7 @@ use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh};
 use super::room;
 use super::standing::Standing;
+use super::troubles::{self, Telling, Told};
 use crate::coverage::{Coverage, Node};
 use crate::list::config::{Group, RefreshMode};
 
@@ -61,6 +62,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What must wait, in words for the user.
     pub waiting: Vec<String>,
+    /// What there is to tell of groups, after all of that.
+    pub tellings: Vec<Telling>,
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
     /// The uids of the probes that are waited for; all others are to go.
@@ -133,6 +136,7 @@ fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan
     let begun = cause.is_some_and(|cause| begin(facts, group, cause, moved, standing, plan));
     if let (false, Some(newest)) = (begun, newest) {
         plan.actions.extend(repair(facts, group, newest));
+        troubles::look(facts, group, newest, standing, plan);
     }
 }
 
@@ -215,7 +219,8 @@ fn begin(
         return false;
     }
     let (looks, findings) = moved.map_or_else(Default::default, |moved| (moved.looks, moved.findings));
-    plan.actions.push(create(facts, group, cause, &looks));
+    let told = standing.newest_of(group).map(|newest| newest.told.for_the_next()).unwrap_or_default();
+    plan.actions.push(create(facts, group, cause, &looks, &told));
     plan.actions.extend(findings.into_iter().map(Action::Tell));
     true
 }
@@ -228,7 +233,7 @@ fn narrow(generation: &Generation, reach: Reach, leaving: Leaving) -> Action {
     Action::Narrow { name: generation.name.clone(), uid: generation.uid.clone(), reach, leaving }
 }
 
-fn create(facts: &Facts, group: &Group, cause: Cause, looks: &Looks) -> Action {
+fn create(facts: &Facts, group: &Group, cause: Cause, looks: &Looks, told: &Told) -> Action {
     let record = Record {
         revision: next_revision(facts.generations),
         content: content_hash(group),
@@ -238,14 +243,17 @@ fn create(facts: &Facts, group: &Group, cause: Cause, looks: &Looks) -> Action {
         format: FORMAT,
         refresh_request: facts.refresh_request.map(str::to_owned),
     };
-    Action::Create { daemon_set: built(facts, group, &record, looks), cause }
+    Action::Create { daemon_set: built(facts, group, &record, looks, told), cause }
 }
 
-fn built(facts: &Facts, group: &Group, record: &Record, looks: &Looks) -> Box<DaemonSet> {
+fn built(facts: &Facts, group: &Group, record: &Record, looks: &Looks, told: &Told) -> Box<DaemonSet> {
     let mut daemon_set = daemon_set::build(facts.list, group, record, facts.settings);
+    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
     if *looks != Looks::default() {
-        let annotations = daemon_set.metadata.annotations.get_or_insert_default();
         annotations.insert(labels::LOOKS.to_owned(), looks.to_text());
+    }
+    if *told != Told::default() {
+        annotations.insert(labels::TOLD.to_owned(), told.to_text());
     }
     Box::new(daemon_set)
 }
@@ -266,7 +274,7 @@ fn next_revision(generations: &[Generation]) -> u32 {
 fn repair(facts: &Facts, group: &Group, newest: &Generation) -> Option<Action> {
     let record = newest.record.as_ref().filter(|record| record.format == FORMAT)?;
     let repairable = newest.altered && newest.reach == Reach::Everywhere && made_from(facts, group, newest, record);
-    repairable.then(|| Action::Repair { daemon_set: built(facts, group, record, &newest.looks) })
+    repairable.then(|| Action::Repair { daemon_set: built(facts, group, record, &newest.looks, &newest.told) })
 }
 
 fn matching_nodes(facts: &Facts, group: &Group) -> usize {

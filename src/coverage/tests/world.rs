@@ -171,6 +171,7 @@ pub fn generations() -> Vec<Generation> {
         deleting: false,
         altered: false,
         looks: Default::default(),
+        told: Default::default(),
         reach: crate::plan::Reach::Everywhere,
         record: Some(Record {
             revision: *revision,

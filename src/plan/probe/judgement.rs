@@ -8,6 +8,7 @@ use super::holders::Holders;
 use super::record::{Looks, Taken};
 use super::{Answer, Moved, Probe, note};
 use crate::list::config::Group;
+use crate::news::end_of;
 use crate::plan::generation::Generation;
 use crate::plan::rounds::{Action, Facts, Finding, Plan};
 
@@ -15,8 +16,6 @@ use crate::plan::rounds::{Action, Facts, Finding, Plan};
 const MOST_IN_VAIN: usize = 3;
 /// So many rounds bring a digest to those nodes that do not have it while others do.
 const MOST_CAUGHT_UP: usize = 2;
-/// The most characters of what a node said, since an Event has room for 1,024 in all.
-const MOST_OF_WHY: usize = 160;
 /// The most images that are named in one sentence.
 const NAMED: usize = 3;
 
@@ -152,16 +151,6 @@ fn deferred(
 fn recovered(asked: &Group, newest: &Generation, looks: &Looks) -> Option<Finding> {
     (!newest.looks.failed.is_empty() && looks.failed.is_empty())
         .then(|| Finding::Recovered(format!("group {}: all of its images could be looked at again", asked.name)))
-}
-
-/// Registries' and runtimes' messages wrap each other, and the cause stands last.
-fn end_of(why: &str) -> String {
-    let more = why.chars().count().saturating_sub(MOST_OF_WHY);
-    let end: String = why.chars().skip(more).collect();
-    match end.split_once(' ') {
-        Some((_, words)) if more > 0 => format!("… {words}"),
-        _ => end,
-    }
 }
 
 fn reference<'a>(asked: &'a Group, image: &'a str) -> &'a str {

@@ -14,6 +14,7 @@ mod room;
 mod rounds;
 mod simulation;
 mod told;
+mod troubles;
 mod turns;
 
 use jiff::Timestamp;

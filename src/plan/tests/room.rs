@@ -1,10 +1,10 @@
-//! Nodes without room for two pods, and pods that are refused.
+//! Nodes without room for two pods.
 
 use jiff::SignedDuration;
 
 use super::simulation::{Simulation, State};
 use crate::coverage::Shortage;
-use crate::plan::room::{GRACE, REFUSED_GRACE};
+use crate::plan::room::GRACE;
 use crate::plan::{Action, Leaving};
 
 /// A round that came to rest on all nodes but these, which have room for one pod.
@@ -142,43 +142,4 @@ fn what_takes_up_room_and_is_not_needed_there_leaves_without_conditions() {
         (name, leaving),
         (names[0].clone(), Leaving::NoRoom { nodes: [("n1".to_owned(), Shortage::Pods)].into() })
     );
-}
-
-#[test]
-fn where_pods_are_refused_nothing_is_taken_away_and_it_is_said() {
-    let mut simulation = Simulation::settled("[a:1]", 3);
-    simulation.pods_refused = true;
-    simulation.edit("[a:1, b:1]");
-    simulation.settle();
-    let wake_at = simulation.plan().wake_at.expect("a time");
-    assert!(wake_at <= simulation.now + REFUSED_GRACE);
-    simulation.now = wake_at;
-    let plan = simulation.plan();
-    assert!(plan.actions.is_empty());
-    let [note] = plan.waiting.as_slice() else { panic!("{:?}", plan.waiting) };
-    assert!(note.contains("gets no pod on nodes that it belongs on, such as n0"), "{note}");
-    assert!(note.contains("nothing is taken away"), "{note}");
-    simulation.pods_refused = false;
-    simulation.settle();
-    assert!(simulation.plan().waiting.is_empty());
-    assert_eq!(simulation.daemon_sets.len(), 1);
-}
-
-#[test]
-fn refusals_are_known_without_the_right_to_read_nodes_too() {
-    let mut simulation = Simulation::settled("[a:1]", 3);
-    simulation.may_read_nodes = false;
-    simulation.pods_refused = true;
-    simulation.edit("[a:1, b:1]");
-    simulation.settle();
-    simulation.pass(REFUSED_GRACE);
-    assert_eq!(simulation.plan().waiting.len(), 1);
-}
-
-#[test]
-fn a_node_that_joins_later_is_not_taken_for_a_refusal() {
-    let mut simulation = Simulation::settled("[a:1]", 3);
-    simulation.pass(REFUSED_GRACE);
-    simulation.nodes.push(super::simulation::node(3));
-    assert!(simulation.plan().waiting.is_empty());
 }

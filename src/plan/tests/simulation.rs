@@ -1,26 +1,27 @@
 //! A small pure cluster around the plan: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a
 //! registry, each as simple as its contract allows.
 
+mod daemon_sets;
 mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{self as core, PodSpec};
+use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde_json::json;
 
+pub use daemon_sets::{daemon_set_of_kip, name, placement};
+use daemon_sets::{narrow, placement_of, stays_on};
 pub use pods::{Container, Pod, Probing, State};
 
 use super::{accepted, at, named, settings};
 use crate::coverage::{Coverage, Node};
 use crate::list::Config;
-use crate::list::config::{Placement, RefreshMode};
+use crate::list::config::RefreshMode;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Probe;
-use crate::plan::reach::narrowing_patch;
-use crate::plan::{Action, Facts, Generation, Plan, Reach, Settings, labels, plan};
+use crate::plan::{Action, Facts, Generation, Plan, Settings, labels, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
 #[derive(Clone)]
@@ -51,6 +52,8 @@ pub struct Simulation {
     pub unavailable: BTreeSet<String>,
     /// How many pods of ours have room on a node; nodes that are not named have room for any.
     pub room: BTreeMap<String, usize>,
+    /// Pods that the kubelet evicted for want of disk, and that are gone: the DaemonSet, the node and when.
+    pub evicted: Vec<(String, String, Timestamp)>,
     /// Whether a quota or admission refuses new pods.
     pub pods_refused: bool,
     /// Whether admission makes pods pull everything from a mirror.
@@ -81,6 +84,7 @@ impl Simulation {
             probed: 0,
             unavailable: BTreeSet::new(),
             room: BTreeMap::new(),
+            evicted: Vec::new(),
             pods_refused: false,
             mirrored: false,
             holder_image: settings().holder_image,
@@ -151,6 +155,11 @@ impl Simulation {
             let of = if pod.leftover { &mut leftovers } else { &mut coverage };
             of.apply(&pod.as_watched(self.now));
         }
+        for (index, (daemon_set, node, time)) in self.evicted.iter().enumerate() {
+            let pod = pods::evicted(&format!("evicted-{index}"), daemon_set, node, *time);
+            coverage.apply(&pod);
+            coverage.delete(&pod);
+        }
         let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata);
         let generations: Vec<Generation> = metadata.filter_map(Generation::from_metadata).collect();
         let probes: Vec<Probe> = self.probes.iter().filter_map(|it| Probe::from_pod(&it.as_watched())).collect();
@@ -172,6 +181,9 @@ impl Simulation {
     pub fn act(&mut self) -> Plan {
         let plan = self.plan();
         plan.actions.iter().for_each(|action| self.apply(action));
+        for telling in &plan.tellings {
+            self.annotate(&telling.daemon_set, labels::TOLD, telling.told.to_text());
+        }
         plan
     }
 
@@ -191,12 +203,16 @@ impl Simulation {
             Action::Probe { pod } => self.start_probe(pod),
             Action::EndProbe { uid, .. } => self.probes.retain(|it| it.uid.to_string() != *uid),
             Action::Note { daemon_set, looks, .. } => {
-                let stored = self.daemon_sets.iter_mut().find(|it| name(it) == *daemon_set);
-                let metadata = &mut stored.expect("what is noted on is there").metadata;
-                metadata.annotations.get_or_insert_default().insert(labels::LOOKS.to_owned(), looks.to_text());
+                self.annotate(daemon_set, labels::LOOKS, looks.to_text());
             }
             Action::Tell(_) => {}
         }
+    }
+
+    fn annotate(&mut self, daemon_set: &str, key: &str, text: String) {
+        let stored = self.daemon_sets.iter_mut().find(|it| name(it) == *daemon_set);
+        let metadata = &mut stored.expect("what is noted on is there").metadata;
+        metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
     }
 
     fn start_probe(&mut self, pod: &core::Pod) {
@@ -323,26 +339,6 @@ impl Simulation {
     }
 }
 
-/// As kubernetes-image-puller makes it.
-pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
-    let containers =
-        images.iter().enumerate().map(|(index, image)| json!({"name": format!("c{index}"), "image": image}));
-    let labels: BTreeMap<&str, &str> = labels::LEFTOVER_PODS.into();
-    serde_json::from_value(json!({
-        "metadata": {"name": name, "uid": "kip"},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers.collect::<Vec<_>>()}},
-        },
-    }))
-    .expect("a DaemonSet")
-}
-
-fn is_leftover(daemon_set: &DaemonSet) -> bool {
-    let matched = daemon_set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
-    matched.is_some_and(|labels| labels.contains_key("test"))
-}
-
 /// A node in zone a or b, with Linux.
 pub fn node(index: usize) -> Node {
     let zone = if index.is_multiple_of(2) { "a" } else { "b" };
@@ -352,47 +348,4 @@ pub fn node(index: usize) -> Node {
         ready: true,
         ..Node::default()
     }
-}
-
-pub fn name(daemon_set: &DaemonSet) -> String {
-    daemon_set.metadata.name.clone().expect("a name")
-}
-
-/// Where the pods of a DaemonSet go, as its template says.
-pub fn placement(daemon_set: &DaemonSet) -> Placement {
-    placement_of(daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template"))
-}
-
-fn placement_of(spec: &PodSpec) -> Placement {
-    Placement {
-        node_selector: spec.node_selector.clone().unwrap_or_default(),
-        affinity: spec.affinity.clone(),
-        tolerations: spec.tolerations.clone().unwrap_or_default(),
-        ..Placement::default()
-    }
-}
-
-/// What the API server makes of the patch.
-fn narrow(daemon_set: &mut DaemonSet, reach: &Reach) {
-    let patch = narrowing_patch(daemon_set, reach);
-    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
-    let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
-    annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
-    let spec = daemon_set.spec.as_mut().expect("a spec");
-    spec.update_strategy = serde_json::from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
-    let pod = spec.template.spec.as_mut().expect("a pod template");
-    let node = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
-    let required = &patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    let before = node.required_during_scheduling_ignored_during_execution.clone();
-    node.required_during_scheduling_ignored_during_execution =
-        serde_json::from_value(required.clone()).expect("a selector");
-    let changes = before != node.required_during_scheduling_ignored_during_execution;
-    daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + i64::from(changes));
-}
-
-/// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.
-fn stays_on(daemon_set: &DaemonSet, node: &Node) -> bool {
-    let mut node = node.clone();
-    node.taints.retain(|taint| taint.effect == "NoExecute");
-    node.takes(&placement(daemon_set))
 }

@@ -17,10 +17,10 @@ async fn an_accepted_list_is_held_on_every_node_and_an_edit_takes_its_place() {
     let second = trial.settled_on(&["nginx:1.28", "redis:7"]).await;
     assert_ne!(first.metadata.name, second.metadata.name);
     let accepted = trial.events("ListAccepted").await;
-    assert!(
-        accepted.iter().any(|event| event.note.as_deref() == Some("accepted: 2 images in 1 group")),
-        "{accepted:?}"
-    );
+    let mut notes: Vec<_> = accepted.iter().filter_map(|event| event.note.as_deref()).collect();
+    notes.sort_unstable();
+    let edit = "accepted: 2 images in 1 group; images replaced: nginx:1.27 by nginx:1.28";
+    assert_eq!(notes, ["accepted: 2 images in 1 group", edit]);
 }
 
 #[tokio::test]
@@ -41,6 +41,13 @@ async fn a_rejected_edit_changes_nothing_and_says_what_to_do() {
     assert_eq!(after.len(), 1);
     assert_eq!(after[0].metadata.uid, before.metadata.uid);
     assert_eq!(after[0].metadata.generation, before.metadata.generation);
+    trial.write_list("tools", "# as before\nimages: [nginx:1.27]").await;
+    trial.judged("tools", "accepted").await;
+    eventually("the edit to be told", async || {
+        let told = trial.events("ListAccepted").await.into_iter().filter_map(|event| event.note);
+        told.into_iter().find(|note| note.ends_with("it asks for the same as before"))
+    })
+    .await;
 }
 
 #[tokio::test]

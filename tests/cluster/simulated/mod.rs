@@ -8,6 +8,7 @@ mod last_good;
 mod leaders;
 mod metrics;
 mod narrowing;
+mod news;
 mod owner;
 mod probes;
 mod processes;

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{self as core, Toleration};
 use serde_json::json;
 
-use super::name;
+use super::daemon_sets::{is_leftover, name};
 use crate::coverage::SlimPod;
 use crate::plan::labels;
 use crate::plan::probe::SlimProbe;
@@ -112,7 +112,7 @@ impl Pod {
             containers: containers.collect(),
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             mirrored: false,
-            leftover: super::is_leftover(daemon_set),
+            leftover: is_leftover(daemon_set),
         }
     }
 
@@ -157,4 +157,20 @@ impl Pod {
         });
         serde_json::from_value(pod).expect("a pod")
     }
+}
+
+/// A pod that the kubelet evicted for want of disk.
+pub fn evicted(uid: &str, daemon_set: &str, node: &str, time: Timestamp) -> SlimPod {
+    let owner =
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": daemon_set, "uid": "", "controller": true});
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": uid, "uid": uid, "labels": {labels::LIST: "tools"}, "ownerReferences": [owner]},
+        "spec": {"nodeName": node, "containers": []},
+        "status": {
+            "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: ephemeral-storage. ",
+            "conditions": [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": time}],
+        },
+    }))
+    .expect("a pod")
 }

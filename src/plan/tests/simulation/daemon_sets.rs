@@ -1,0 +1,75 @@
+//! The DaemonSets of the simulated cluster, and what its API server makes of patches.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::PodSpec;
+use serde_json::json;
+
+use crate::coverage::Node;
+use crate::list::config::Placement;
+use crate::plan::reach::narrowing_patch;
+use crate::plan::{Reach, labels};
+
+/// As kubernetes-image-puller makes it.
+pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
+    let containers =
+        images.iter().enumerate().map(|(index, image)| json!({"name": format!("c{index}"), "image": image}));
+    let labels: BTreeMap<&str, &str> = labels::LEFTOVER_PODS.into();
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "uid": "kip"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers.collect::<Vec<_>>()}},
+        },
+    }))
+    .expect("a DaemonSet")
+}
+
+pub(super) fn is_leftover(daemon_set: &DaemonSet) -> bool {
+    let matched = daemon_set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    matched.is_some_and(|labels| labels.contains_key("test"))
+}
+
+pub fn name(daemon_set: &DaemonSet) -> String {
+    daemon_set.metadata.name.clone().expect("a name")
+}
+
+/// Where the pods of a DaemonSet go, as its template says.
+pub fn placement(daemon_set: &DaemonSet) -> Placement {
+    placement_of(daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template"))
+}
+
+pub(super) fn placement_of(spec: &PodSpec) -> Placement {
+    Placement {
+        node_selector: spec.node_selector.clone().unwrap_or_default(),
+        affinity: spec.affinity.clone(),
+        tolerations: spec.tolerations.clone().unwrap_or_default(),
+        ..Placement::default()
+    }
+}
+
+/// What the API server makes of the patch.
+pub(super) fn narrow(daemon_set: &mut DaemonSet, reach: &Reach) {
+    let patch = narrowing_patch(daemon_set, reach);
+    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+    let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
+    annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
+    let spec = daemon_set.spec.as_mut().expect("a spec");
+    spec.update_strategy = serde_json::from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
+    let pod = spec.template.spec.as_mut().expect("a pod template");
+    let node = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+    let required = &patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let before = node.required_during_scheduling_ignored_during_execution.clone();
+    node.required_during_scheduling_ignored_during_execution =
+        serde_json::from_value(required.clone()).expect("a selector");
+    let changes = before != node.required_during_scheduling_ignored_during_execution;
+    daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + i64::from(changes));
+}
+
+/// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.
+pub(super) fn stays_on(daemon_set: &DaemonSet, node: &Node) -> bool {
+    let mut node = node.clone();
+    node.taints.retain(|taint| taint.effect == "NoExecute");
+    node.takes(&placement(daemon_set))
+}

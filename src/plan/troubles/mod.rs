@@ -1,0 +1,269 @@
+//! What is told of a group besides what is done: images that cannot be held, holders that are evicted again and again, pods
+//! that are refused, a group that matches no node, and that a round is done.
+//!
+//! ```text
+//! pods, nodes, evictions ─► [`sight`] ─► what is wrong now ─┐
+//!                    on the newest generation: Told ────────┴─► [`spells`] ─► what is news ─► told, and noted there
+//! ```
+//! What has been told is noted on the newest generation's DaemonSet, so a restart tells nothing twice and forgets nothing.
+
+mod sight;
+mod spells;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use serde::{Deserialize, Serialize};
+use sight::Sight;
+use spells::{Extent, Spell, turn};
+
+use super::action::Finding;
+use super::daemon_set;
+use super::generation::Generation;
+use super::room::refused_on;
+use super::rounds::{Facts, Plan};
+use super::standing::Standing;
+use crate::coverage::THRASH_WINDOW;
+use crate::list::config::Group;
+use crate::news::first_few;
+
+/// Where all of what is told in part stands.
+const REST: &str = " (`kubectl prepull status` has all)";
+
+/// What has been told of a group, as it is noted on its newest generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Told {
+    /// That the round is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    spells: BTreeMap<Trouble, Spell>,
+}
+
+/// The kinds of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Trouble {
+    /// Images are not held by the newest generation; by the names of their containers.
+    Failing,
+    /// Holders are evicted again and again; by node.
+    Evicted,
+    /// No node matches.
+    NoNodes,
+    /// Pods are refused.
+    Refused,
+}
+
+/// What there is to tell of a group, and what is noted then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telling {
+    /// The name of the group.
+    pub group: String,
+    /// What is told.
+    pub findings: Vec<Finding>,
+    /// The name of the DaemonSet that it is noted on.
+    pub daemon_set: String,
+    /// Its uid.
+    pub uid: String,
+    /// What has been told then.
+    pub told: Told,
+}
+
+impl Told {
+    /// Reads the annotation. One that cannot be read says nothing: then it is told again.
+    pub fn from_text(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// The annotation.
+    pub fn to_text(&self) -> String {
+        // Texts, numbers and maps with names as keys are always JSON.
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    /// What the next generation of the group is to know: troubles outlive rounds.
+    pub fn for_the_next(&self) -> Self {
+        Self { done: false, ..self.clone() }
+    }
+
+    /// The nodes on which holders are evicted again and again, with the time of the last eviction that is known.
+    pub fn evicted(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
+        let nodes = self.spells.get(&Trouble::Evicted).into_iter().flat_map(|spell| &spell.of);
+        nodes.filter_map(move |(node, extent)| {
+            let until = extent.until.filter(|until| *until > now)?;
+            Some((node.as_str(), until.checked_sub(THRASH_WINDOW).ok()?))
+        })
+    }
+}
+
+/// Looks what there is to tell of a group.
+pub fn look(facts: &Facts, group: &Group, newest: &Generation, standing: &Standing, plan: &mut Plan) {
+    let sight = Sight::of(facts, group, newest);
+    let mut telling = Turns { facts, group, told: newest.told.clone(), findings: Vec::new(), wake_at: None };
+    telling.failing(&sight);
+    telling.evicted(standing);
+    telling.no_nodes();
+    telling.refused(newest, standing);
+    telling.done(newest, standing, &sight);
+    let Turns { told, findings, wake_at, .. } = telling;
+    wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
+    if told != newest.told {
+        plan.tellings.push(Telling {
+            group: group.name.to_string(),
+            findings,
+            daemon_set: newest.name.clone(),
+            uid: newest.uid.clone(),
+            told,
+        });
+    }
+}
+
+/// The kinds of trouble, one after the other.
+struct Turns<'f, 'a> {
+    facts: &'f Facts<'a>,
+    group: &'f Group,
+    told: Told,
+    findings: Vec<Finding>,
+    wake_at: Option<Timestamp>,
+}
+
+impl Turns<'_, '_> {
+    /// What has begun and what is over of a kind of trouble.
+    fn of(
+        &mut self,
+        trouble: Trouble,
+        seen: BTreeMap<String, Extent>,
+        lasts: impl Fn(&str, &Extent) -> bool,
+    ) -> (BTreeSet<String>, BTreeSet<String>) {
+        let turn = turn(self.told.spells.get(&trouble), seen, lasts, self.facts.now);
+        self.wake_at = self.wake_at.into_iter().chain(turn.wake_at).min();
+        match turn.spell {
+            None => {}
+            Some(spell) => drop(self.told.spells.insert(trouble, spell)),
+        }
+        (turn.begun, turn.over)
+    }
+
+    fn failing(&mut self, sight: &Sight) {
+        let group = self.group;
+        let listed = |image: &str| group.images.iter().any(|it| it.name.as_str() == image);
+        let lasts = |image: &str, extent: &Extent| sight.may_fail_still(image, &extent.some);
+        let (begun, over) = self.of(Trouble::Failing, sight.failing(), lasts);
+        if !begun.is_empty() {
+            let sentences = begun.iter().filter_map(|image| sight.sentence(image, reference(group, image)));
+            self.findings.push(Finding::Failing(format!(
+                "group {}: {} of {} images cannot be held: {}; kubelets try again by themselves, every 5 minutes at least, and \
+                 what nodes hold from before stays held",
+                group.name,
+                begun.len(),
+                group.images.len(),
+                first_few(sentences, "; ", REST)
+            )));
+        }
+        // One that has left the list is told as an edit.
+        let healed: Vec<&str> =
+            over.iter().filter(|image| listed(image)).map(|image| reference(group, image)).collect();
+        if !healed.is_empty() {
+            let names = first_few(&healed, ", ", REST);
+            self.findings.push(Finding::Healed(format!(
+                "group {}: held again wherever a pod of the newest DaemonSet has come to it: {names}",
+                group.name
+            )));
+        }
+    }
+
+    fn evicted(&mut self, standing: &Standing) {
+        let generations: BTreeSet<&str> = standing.needed_of(self.group).map(|it| it.name.as_str()).collect();
+        let thrashing = self.facts.coverage.thrashing(self.facts.now).filter(|it| generations.contains(it.generation));
+        let extent =
+            |last: Timestamp| Extent { nodes: 1, until: last.checked_add(THRASH_WINDOW).ok(), ..Extent::default() };
+        let seen = thrashing.map(|thrash| (thrash.node.to_owned(), extent(thrash.last))).collect();
+        let now = self.facts.now;
+        let lasts = |_: &str, extent: &Extent| extent.until.is_some_and(|until| now < until);
+        let (begun, _) = self.of(Trouble::Evicted, seen, lasts);
+        if !begun.is_empty() {
+            self.findings.push(Finding::Evicted(format!(
+                "group {}: on {} ({}) the holder was evicted again and again within an hour for want of disk, and each time its \
+                 images are pulled anew; give them more disk, shorten the list, or keep the group off them by its nodeSelector",
+                self.group.name,
+                nodes(begun.len()),
+                first_few(&begun, ", ", REST)
+            )));
+        }
+    }
+
+    fn no_nodes(&mut self) {
+        let (facts, group) = (self.facts, self.group);
+        let any = facts.nodes.is_none_or(|nodes| nodes.iter().any(|node| node.takes(&group.placement)));
+        let seen = if any { BTreeMap::new() } else { [(String::new(), Extent::default())].into() };
+        let (begun, _) = self.of(Trouble::NoNodes, seen, |_, _| false);
+        if !begun.is_empty() {
+            self.findings.push(Finding::NoNodes(format!(
+                "group {}: no node matches, so its images are held nowhere: nodes have to be Linux, have the labels of its \
+                 nodeSelector and affinity and one of its architectures, and every taint of theirs has to be tolerated; as soon as \
+                 one matches it is warmed",
+                group.name
+            )));
+        }
+    }
+
+    fn refused(&mut self, newest: &Generation, standing: &Standing) {
+        let (facts, group) = (self.facts, self.group);
+        let refused = refused_on(newest, group, facts, standing);
+        self.wake_at = self.wake_at.into_iter().chain(refused.wake_at).min();
+        let extent = Extent { nodes: refused.nodes.len(), ..Extent::default() };
+        let seen = if refused.nodes.is_empty() { BTreeMap::new() } else { [(String::new(), extent)].into() };
+        let (begun, _) = self.of(Trouble::Refused, seen, |_, _| false);
+        if !begun.is_empty() {
+            let note = format!(
+                "group {}: the DaemonSet {} gets no pod on {} that it belongs on ({}); nothing is taken away meanwhile",
+                group.name,
+                newest.name,
+                nodes(refused.nodes.len()),
+                first_few(&refused.nodes, ", ", REST)
+            );
+            let pod = newest.record.as_ref().map(|record| daemon_set::pod(facts.list, group, record, facts.settings));
+            self.findings.push(Finding::Refused {
+                note,
+                daemon_set: newest.name.clone(),
+                pod: pod.map(Box::<Pod>::new),
+            });
+        }
+    }
+
+    fn done(&mut self, newest: &Generation, standing: &Standing, sight: &Sight) {
+        let Some(record) = newest.record.as_ref().filter(|_| !self.told.done) else { return };
+        let alone = standing.needed_of(self.group).all(|generation| generation.name == newest.name);
+        if !alone || !sight.all_settled(record) {
+            return;
+        }
+        self.told.done = true;
+        let took = self.facts.now.duration_since(record.epoch).max(SignedDuration::ZERO);
+        let took = SignedDuration::from_secs(took.as_secs());
+        let (all, with_all) = (sight.nodes(), sight.nodes_with_all());
+        let rest =
+            if all == with_all { String::new() } else { format!(", and a part of them on {}", nodes(all - with_all)) };
+        let images = self.group.images.len();
+        self.findings.push(Finding::Done {
+            note: format!(
+                "group {}: the round of the DaemonSet {} is done after {took:#}: {} held on {}{rest}",
+                self.group.name,
+                newest.name,
+                if images == 1 { "1 image is".to_owned() } else { format!("{images} images are") },
+                nodes(with_all),
+            ),
+            daemon_set: newest.name.clone(),
+        });
+    }
+}
+
+fn reference<'g>(group: &'g Group, image: &str) -> &'g str {
+    let listed = group.images.iter().find(|it| it.name.as_str() == image);
+    listed.map_or("", |it| it.reference.as_str())
+}
+
+fn nodes(count: usize) -> String {
+    if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") }
+}

@@ -1,0 +1,191 @@
+//! What is told of groups. Simulated kubelets pull everything, so what cannot be pulled is shown on real nodes.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{LimitRange, Pod, ResourceQuota};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually, within};
+
+/// As long as a DaemonSet may be without pods before that is told, and some time more.
+const TOLD: std::time::Duration = std::time::Duration::from_secs(240);
+
+async fn note(trial: &Trial, reason: &str) -> String {
+    within(TOLD, reason, async || trial.events(reason).await.pop()).await.note.unwrap()
+}
+
+#[tokio::test]
+async fn the_end_of_a_round_is_told_once_whatever_happens_to_the_controller() {
+    let trial = trial("rounddone").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
+    let told = note(&trial, "RoundDone").await;
+    assert!(told.contains("is done after ") && told.contains("2 images are held on "), "{told}");
+    controller.kill();
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("other", "images: [nginx:1.27]").await;
+    eventually("the round of the other list", async || (trial.events("RoundDone").await.len() == 2).then_some(()))
+        .await;
+    let mut about: Vec<_> = trial.events("RoundDone").await.into_iter().filter_map(|it| it.regarding?.name).collect();
+    about.sort();
+    assert_eq!(about, ["other", "tools"]);
+}
+
+#[tokio::test]
+async fn a_group_that_matches_no_node_is_told_once_by_all_controllers_together() {
+    let trial = trial("nonodes").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "groups: [{name: gpu, images: [nginx:1.27], nodeSelector: {gpu: none}}]").await;
+    let told = note(&trial, "NoNodes").await;
+    assert!(told.starts_with("group gpu: no node matches, so its images are held nowhere"), "{told}");
+    let noted = async || trial.daemon_sets().await.pop()?.annotations().get("kube-prepull.io/told").cloned();
+    assert!(eventually("it to be noted", noted).await.contains("noNodes"));
+    controller.kill();
+    let _controller = Controller::start(&trial).await;
+    // Another list shows that this controller has looked.
+    trial.write_list("other", "images: [nginx:1.27]").await;
+    note(&trial, "RoundDone").await;
+    assert_eq!(trial.events("NoNodes").await.len(), 1);
+}
+
+/// An eviction for want of disk, as a kubelet reports it. The DaemonSet controller makes another pod at once.
+async fn evict(trial: &Trial, node: &str) {
+    let pod = eventually("a pod that runs there", async || {
+        let on = ListParams::default().fields(&format!("spec.nodeName={node},status.phase=Running"));
+        trial.api::<Pod>().list(&on).await.unwrap().items.pop().filter(|pod| pod.metadata.deletion_timestamp.is_none())
+    })
+    .await;
+    let now = jiff::Timestamp::now();
+    let disruption = json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+                            "lastTransitionTime": format!("{now:.0}")});
+    let status = json!({"phase": "Failed", "reason": "Evicted", "conditions": [disruption],
+                        "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 1."});
+    let patch = Patch::Strategic(json!({"status": status}));
+    trial.api::<Pod>().patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.unwrap();
+    eventually("the pod to be replaced", async || {
+        let there = trial.api::<Pod>().get_opt(&pod.name_any()).await.unwrap();
+        there.is_none_or(|it| it.uid() != pod.uid()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_holder_that_is_evicted_again_and_again_is_told_once_and_stays_known() {
+    let trial = trial("evicted").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    note(&trial, "RoundDone").await;
+    for _ in 0..3 {
+        evict(&trial, "node-000001").await;
+    }
+    let told = note(&trial, "HolderEvicted").await;
+    assert!(told.contains("on 1 node (node-000001) the holder was evicted again and again"), "{told}");
+    let noted = async || trial.daemon_sets().await.pop()?.annotations().get("kube-prepull.io/told").cloned();
+    eventually("it to be noted", async || noted().await.filter(|noted| noted.contains("node-000001"))).await;
+    controller.kill();
+    let _controller = Controller::start(&trial).await;
+    for _ in 0..3 {
+        evict(&trial, "node-000001").await;
+    }
+    trial.write_list("other", "images: [nginx:1.27]").await;
+    eventually("the other round", async || (trial.events("RoundDone").await.len() == 2).then_some(())).await;
+    assert_eq!(trial.events("HolderEvicted").await.len(), 1);
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
+        .args(["status", "-o", "json", "--namespace", &trial.namespace, "--kubeconfig"])
+        .arg(&trial.kubeconfig)
+        .output()
+        .unwrap();
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let lists = status["lists"].as_array().unwrap();
+    let tools = lists.iter().find(|list| list["name"] == "tools").unwrap();
+    assert_eq!(tools["groups"][0]["thrashing"][0]["node"], "node-000001", "a command that looks once knows it too");
+}
+
+async fn quota(trial: &Trial, name: &str, hard: Value) {
+    let resource = hard.as_object().unwrap().keys().next().unwrap().clone();
+    trial.create::<ResourceQuota>(json!({"metadata": {"name": name}, "spec": {"hard": hard}})).await;
+    eventually("the quota to be counted", async || {
+        let quota: ResourceQuota = trial.api().get(name).await.unwrap();
+        quota.status?.used.filter(|used| used.contains_key(&resource)).map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_quota_that_wants_limits_is_told_in_its_own_words_and_limits_in_the_list_satisfy_it() {
+    let trial = trial("wantslimits").await;
+    quota(&trial, "explicit", json!({"limits.cpu": "100", "limits.memory": "100Gi"})).await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let told = note(&trial, "PodsRefused").await;
+    assert!(
+        told.contains("gets no pod on ") && told.contains("failed quota: explicit: must specify limits.cpu"),
+        "{told}"
+    );
+    assert!(told.contains("set the resources that it names in the list"), "{told}");
+    let limits = "resources: {limits: {cpu: 10m, memory: 32Mi}}";
+    trial.write_list("tools", &format!("groups: [{{name: g, images: [nginx:1.27], {limits}}}]")).await;
+    eventually("pods", async || trial.pods().await.iter().any(is_running).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_is_told_in_its_own_words_and_takes_nothing_away() {
+    let trial = trial("usedup").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    note(&trial, "RoundDone").await;
+    let nodes = trial.pods().await.len();
+    quota(&trial, "full", json!({"count/pods": nodes.to_string()})).await;
+    trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
+    let told = note(&trial, "PodsRefused").await;
+    assert!(told.contains("exceeded quota: full") && told.contains("raise the ResourceQuota"), "{told}");
+    assert_eq!(trial.pods().await.iter().filter(|pod| is_running(pod)).count(), nodes);
+    trial.api::<ResourceQuota>().delete("full", &DeleteParams::default()).await.unwrap();
+    trial.settled_on(&["nginx:1.27", "redis:7"]).await;
+}
+
+fn is_running(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+}
+
+async fn limit_range(trial: &Trial, limits: Value) {
+    let mut limits = limits;
+    limits["type"] = json!("Container");
+    trial.create::<LimitRange>(json!({"metadata": {"name": "range"}, "spec": {"limits": [limits]}})).await;
+}
+
+#[tokio::test]
+async fn a_limit_ranges_defaults_replace_no_request_and_keep_no_pod_away() {
+    let trial = trial("limitrange").await;
+    let defaults =
+        json!({"default": {"cpu": "500m", "memory": "512Mi"}, "defaultRequest": {"cpu": "250m", "memory": "256Mi"}});
+    limit_range(&trial, defaults).await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let pod = eventually("a pod that runs", async || trial.pods().await.into_iter().find(is_running)).await;
+    let spec = pod.spec.unwrap();
+    for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+        let resources = container.resources.clone().unwrap();
+        let (requests, limits) = (resources.requests.unwrap(), resources.limits.unwrap());
+        assert_eq!((requests["cpu"].0.as_str(), requests["memory"].0.as_str()), ("1m", "1Mi"), "{}", container.name);
+        assert_eq!((limits["cpu"].0.as_str(), limits["memory"].0.as_str()), ("500m", "512Mi"), "{}", container.name);
+    }
+    let made: Vec<DaemonSet> = trial.daemon_sets().await;
+    assert_eq!(made[0].metadata.generation, Some(1), "what is injected into pods is no reason to repair anything");
+}
+
+#[tokio::test]
+async fn a_limit_range_that_allows_less_than_the_list_wants_is_told_in_its_own_words() {
+    let trial = trial("belowmax").await;
+    limit_range(&trial, json!({"max": {"memory": "16Mi"}})).await;
+    let _controller = Controller::start(&trial).await;
+    let limits = "resources: {limits: {cpu: 10m, memory: 64Mi}}";
+    trial.write_list("tools", &format!("groups: [{{name: g, images: [nginx:1.27], {limits}}}]")).await;
+    let told = note(&trial, "PodsRefused").await;
+    assert!(told.contains("maximum memory usage per Container is 16Mi, but limit is 64Mi"), "{told}");
+    trial.write_list("tools", "groups: [{name: g, images: [nginx:1.27]}]").await;
+    eventually("pods", async || trial.pods().await.iter().any(is_running).then_some(())).await;
+}
