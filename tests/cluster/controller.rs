@@ -30,9 +30,17 @@ impl Controller {
         Self::spawn(trial, kubeconfig, &[]).ready().await
     }
 
+    /// The same at an address that somebody else knows.
+    pub async fn start_at(address: &str, trial: &Trial, arguments: &[&str]) -> Self {
+        Self::spawn_at(address.to_owned(), trial, &trial.kubeconfig, arguments).ready().await
+    }
+
     /// Starts it and does not wait.
     pub fn spawn(trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
-        let address = free_address();
+        Self::spawn_at(free_address(), trial, kubeconfig, arguments)
+    }
+
+    fn spawn_at(address: String, trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
         let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
         let output = File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
@@ -121,6 +129,6 @@ impl Drop for Controller {
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> String {
+pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

@@ -7,6 +7,7 @@
 mod audit;
 mod controller;
 mod looks;
+mod prometheus;
 mod proxy;
 mod real;
 mod simulated;

@@ -1,5 +1,6 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
+mod alerts;
 mod faults;
 mod probes;
 mod rounds;

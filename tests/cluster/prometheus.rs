@@ -1,0 +1,78 @@
+//! A real Prometheus that scrapes the controllers of a trial and evaluates the alerts that are shipped.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use test_bed::Prometheus;
+use test_bed::prometheus::{Alert, Configuration};
+
+use super::trial::{Trial, eventually};
+
+const RULES: &str = include_str!("../../deploy/helm/monitoring/rules.yaml");
+
+/// What Prometheus sees of a trial.
+pub struct Monitoring(pub Prometheus);
+
+impl Monitoring {
+    /// Scrapes these addresses every second, also where nobody listens yet.
+    pub fn start(trial: &Trial, addresses: &[&str]) -> Self {
+        let labels = BTreeMap::from([("namespace".to_owned(), trial.namespace.clone())]);
+        let targets = addresses.iter().map(|&address| address.to_owned()).collect();
+        let rules = Some(impatient_rules());
+        let configuration = Configuration { interval: Duration::from_secs(1), rules, targets, labels };
+        Self(Prometheus::start(&configuration).unwrap())
+    }
+
+    /// An alert that is pending or fires, whose labels hold all of these.
+    pub fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<Alert> {
+        let all = [&[("alertname", name)], labels].concat();
+        let has_all =
+            |alert: &Alert| all.iter().all(|(label, value)| alert.labels.get(*label).is_some_and(|it| it == value));
+        self.0.alerts().unwrap().into_iter().find(has_all)
+    }
+
+    /// Waits until it fires.
+    pub async fn fires(&self, name: &str, labels: &[(&str, &str)]) -> Alert {
+        let firing = async || self.find(name, labels).filter(|alert| alert.state == "firing");
+        eventually(&format!("{name} {labels:?} to fire"), firing).await
+    }
+
+    /// Waits until it is neither pending nor firing.
+    pub async fn resolves(&self, name: &str, labels: &[(&str, &str)]) {
+        eventually(&format!("{name} {labels:?} to resolve"), async || self.find(name, labels).is_none().then_some(()))
+            .await;
+    }
+
+    /// Waits until a query has an answer.
+    pub async fn answers(&self, query: &str) -> f64 {
+        eventually(&format!("{query} to have an answer"), async || {
+            self.0.query(query).unwrap().first().map(|series| series.samples[0].1)
+        })
+        .await
+    }
+
+    /// The names of what fires.
+    pub fn firing(&self) -> Vec<String> {
+        let alerts = self.0.alerts().unwrap().into_iter().filter(|alert| alert.state == "firing");
+        alerts.map(|alert| alert.labels["alertname"].clone()).collect()
+    }
+}
+
+/// The alerts as they are shipped, but that none of them waits before it fires.
+fn impatient_rules() -> String {
+    let impatient = |line: &str| match line.starts_with("    for: ") {
+        true => "    for: 2s\n".to_owned(),
+        false => format!("{line}\n"),
+    };
+    let rules: String = RULES.lines().map(impatient).collect();
+    assert_eq!(expressions(&rules), expressions(RULES));
+    rules
+}
+
+/// The alerts and their expressions.
+fn expressions(rules: &str) -> Vec<(Value, Value)> {
+    let rules: Value = serde_yaml::from_str(rules).unwrap();
+    let alerts = rules["groups"][0]["rules"].as_array().unwrap();
+    alerts.iter().map(|rule| (rule["alert"].clone(), rule["expr"].clone())).collect()
+}
