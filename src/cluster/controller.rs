@@ -18,8 +18,8 @@ use super::observed::Observed;
 use super::overview::Overview;
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
-use super::watch::Changed;
-use super::{Error, Installation, surroundings, watch};
+use super::watch::{Changed, Listeners};
+use super::{Error, Installation, arrivals, surroundings, watch};
 use crate::metrics::Metrics;
 use crate::plan::Settings;
 use crate::plan::labels::{LIST, list_value};
@@ -61,8 +61,15 @@ impl Controller {
                 (leadership, Some(resignation))
             }
         };
-        let observed = watch::start(client, &installation, may_read_nodes, &readiness, &changed, &mut tasks);
+        let listeners = Listeners {
+            changed,
+            readiness: readiness.clone(),
+            metrics: metrics.clone(),
+            leadership: leadership.clone(),
+        };
+        let observed = watch::start(client, &installation, may_read_nodes, listeners, &mut tasks);
         let overview = Overview::new(&installation.namespace, observed.clone(), readiness.clone(), leadership.clone());
+        tasks.spawn(arrivals::measure(overview.clone(), metrics.clone()));
         let metrics = metrics.clone();
         tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, metrics, changes));
         Self { readiness, overview, tasks, resignation }

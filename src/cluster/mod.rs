@@ -14,11 +14,13 @@
 //! - [`events`]: tells the user what is news
 //! - [`lease`]: which of several controllers may write
 //! - [`overview`]: what the controller knows, for whoever asks it
+//! - [`arrivals`]: measures how long nodes that join take to be warm
 //! - [`requests`]: counts the requests to the API server
 //! - [`readiness`]: whether the controller can do its work, and what keeps it from it
 //! - [`surroundings`]: what kind of cluster this is, and what the controller itself belongs to
 
 mod apply;
+mod arrivals;
 pub mod connect;
 pub mod controller;
 mod error;

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
-use crate::coverage::{Coverage, Node, Sizes, SlimNode};
+use crate::coverage::node_state::NodeState;
+use crate::coverage::{Arrivals, Coverage, Node, Sizes, SlimNode};
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::probe::{Probe, SlimProbe};
@@ -46,6 +48,8 @@ pub struct Nodes {
     by_name: BTreeMap<String, Node>,
     /// What they said of the sizes of images since they were listed.
     sizes: Sizes,
+    /// Those that joined after the first listing.
+    arrivals: Arrivals,
 }
 
 impl Nodes {
@@ -53,6 +57,7 @@ impl Nodes {
     /// nothing has changed of what matters.
     pub fn apply(&mut self, node: &SlimNode) -> bool {
         self.sizes.apply(node);
+        self.arrivals.apply(node, !self.by_name.contains_key(&node.name_any()));
         let node = Node::from(node);
         let is_news = self.by_name.get(&node.name) != Some(&node);
         if is_news {
@@ -65,7 +70,11 @@ impl Nodes {
 impl ObservedNodes {
     /// These are all nodes that there are.
     pub fn replace(&self, nodes: Nodes) {
-        *self.lock() = Some(nodes);
+        let mut known = self.lock();
+        let arrivals = known
+            .take()
+            .map(|Nodes { by_name, arrivals, .. }| arrivals.go_on(nodes.arrivals, |name| by_name.contains_key(name)));
+        *known = Some(Nodes { arrivals: arrivals.unwrap_or_default(), ..nodes });
     }
 
     /// Takes in a node as it is now, and says whether that is news.
@@ -75,7 +84,26 @@ impl ObservedNodes {
 
     /// Takes in that a node is gone, and says whether that is news.
     pub fn delete(&self, name: &str) -> bool {
-        self.lock().as_mut().is_some_and(|nodes| nodes.by_name.remove(name).is_some())
+        self.lock().as_mut().is_some_and(|nodes| {
+            nodes.arrivals.left(name);
+            nodes.by_name.remove(name).is_some()
+        })
+    }
+
+    /// The nodes that joined, are ready and are not known to be warm yet.
+    pub fn arrived(&self) -> Vec<Node> {
+        let nodes = self.lock();
+        let nodes = nodes.iter().flat_map(|nodes| nodes.by_name.values().map(|node| (node, &nodes.arrivals)));
+        nodes.filter(|(node, arrivals)| arrivals.awaits(&node.name)).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Takes in what became of images on those nodes, and says how long each took that is warm by now.
+    pub fn settle<'a>(
+        &self,
+        images: impl IntoIterator<Item = (&'a str, NodeState)>,
+        now: Timestamp,
+    ) -> Vec<SignedDuration> {
+        self.lock().as_mut().map(|nodes| nodes.arrivals.settle(images, now)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Nodes>> {

@@ -13,7 +13,7 @@ use super::lease::Leadership;
 use super::objects::Objects;
 use super::observed::Observed;
 use super::readiness::Readiness;
-use crate::status::{Facts, Report};
+use crate::status::{Facts, ListFacts, Report};
 
 /// How old a report may be that is handed out again: so many who ask at once cost no more than one.
 const FRESH: Duration = Duration::from_secs(1);
@@ -22,8 +22,8 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Overview {
     namespace: String,
-    observed: Observed,
-    readiness: Readiness,
+    pub(super) observed: Observed,
+    pub(super) readiness: Readiness,
     leadership: Leadership,
     latest: Arc<Mutex<Option<Made>>>,
 }
@@ -58,7 +58,8 @@ impl Overview {
         Some(report)
     }
 
-    fn sum_up(&self) -> Report {
+    /// The lists as they are now.
+    pub(super) fn lists(&self) -> Vec<ListFacts> {
         let config_maps: Vec<Arc<ConfigMap>> = self.observed.lists.iter().flat_map(Store::state).collect();
         let daemon_sets = self.observed.daemon_sets.state();
         let objects = Objects {
@@ -66,10 +67,14 @@ impl Overview {
             revisions: self.observed.revisions(),
             daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
         };
+        // No other ConfigMaps are watched.
+        objects.lists(|_| true)
+    }
+
+    fn sum_up(&self) -> Report {
         let facts = Facts {
             namespace: self.namespace.clone(),
-            // Nothing else is watched.
-            lists: objects.lists(|_| true),
+            lists: self.lists(),
             nodes: self.observed.nodes(),
             sizes: self.observed.sizes(),
             now: Timestamp::now(),

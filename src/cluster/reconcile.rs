@@ -207,7 +207,7 @@ impl Reconciler {
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
             if outcome.is_ok() {
-                self.metrics.carried_out(&seen.name, action);
+                self.metrics.carried_out(label, action);
             }
             if let (Ok(()), Some(news)) = (&outcome, words::done(action)) {
                 self.teller.tell(&list, news).await;
@@ -260,7 +260,7 @@ impl Reconciler {
         }
         let judged = self.applier.judge(&written.verdict.patch(&config_map.metadata)).await;
         let judged = self.tell_failure(&self.reference(seen), judged).await?;
-        self.metrics.judged(&seen.name, written.parsed.config.is_some());
+        self.metrics.judged(&labels::list_value(&seen.name), written.parsed.config.is_some());
         let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
         let before = before.and_then(|revision| list::parse(&revision.list).config);
         let news = verdict(&written.parsed, before.as_ref()).on(&written.verdict.data_hash);

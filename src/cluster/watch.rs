@@ -16,11 +16,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+use super::lease::Leadership;
 use super::observed::{Nodes, Observed, ObservedNodes, SharedCoverage};
 use super::readiness::Readiness;
 use super::surroundings::Installation;
 use crate::coverage::{Coverage, NO_LIST, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
+use crate::metrics::Metrics;
 use crate::plan::labels;
 use crate::plan::probe::SlimProbe;
 
@@ -36,16 +38,28 @@ pub enum Changed {
     Everything,
 }
 
-/// Starts all watches on `tasks`; every change is told on `changed`.
+/// Who is told of what is seen.
+#[derive(Clone)]
+pub struct Listeners {
+    /// Of every change.
+    pub changed: UnboundedSender<Changed>,
+    /// Of how the watches are.
+    pub readiness: Readiness,
+    /// Of images that cannot be pulled.
+    pub metrics: Metrics,
+    /// Whether this process is the one that counts them.
+    pub leadership: Leadership,
+}
+
+/// Starts all watches on `tasks`.
 pub fn start(
     client: &Client,
     installation: &Installation,
     may_read_nodes: bool,
-    readiness: &Readiness,
-    changed: &UnboundedSender<Changed>,
+    listeners: Listeners,
     tasks: &mut JoinSet<()>,
 ) -> Observed {
-    let mut watches = Watches { changed: changed.clone(), readiness: readiness.clone(), tasks };
+    let mut watches = Watches { listeners, tasks };
     let namespace = installation.namespace.as_str();
     let config_maps = || Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let labelled = watcher::Config::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
@@ -83,9 +97,15 @@ fn node_resource() -> ApiResource {
     ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&())
 }
 
+impl Listeners {
+    fn count_pull_failures(&self, known: &Coverage, pod: &SlimPod) {
+        let Some(Changed::List(list)) = list_of(&pod.metadata).filter(|_| self.leadership.holds()) else { return };
+        known.new_pull_failures(pod).into_iter().for_each(|reason| self.metrics.pull_failed(&list, reason));
+    }
+}
+
 struct Watches<'t> {
-    changed: UnboundedSender<Changed>,
-    readiness: Readiness,
+    listeners: Listeners,
     tasks: &'t mut JoinSet<()>,
 }
 
@@ -179,13 +199,18 @@ impl Watches<'_> {
         let shared = SharedCoverage::default();
         let coverage = shared.clone();
         let mut listing = Coverage::default();
+        let listeners = self.listeners.clone();
         self.follow(what, watcher(api, config), move |event| {
             match event {
                 // While everything is listed anew, the old picture stands until the new one is whole.
                 Event::Init => listing = Coverage::default(),
                 Event::InitApply(pod) => listing.apply(pod),
                 Event::InitDone => coverage.lock().replace(std::mem::take(&mut listing)),
-                Event::Apply(pod) => coverage.lock().apply(pod),
+                Event::Apply(pod) => {
+                    let mut coverage = coverage.lock();
+                    listeners.count_pull_failures(&coverage, pod);
+                    coverage.apply(pod);
+                }
                 Event::Delete(pod) => coverage.lock().delete(pod),
             }
             of(event, concerns)
@@ -208,8 +233,8 @@ impl Watches<'_> {
         S: Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
         F: FnMut(&Event<K>) -> Option<Changed> + Send + 'static,
     {
-        let changed = self.changed.clone();
-        let mut health = WatchHealth::begin(what, self.readiness.clone());
+        let changed = self.listeners.changed.clone();
+        let mut health = WatchHealth::begin(what, self.listeners.readiness.clone());
         self.tasks.spawn(async move {
             let mut stream = pin!(stream.default_backoff());
             while let Some(event) = stream.next().await {

@@ -8,9 +8,11 @@
 //! - [`pool`], [`words`], [`gone`]: how the fold stays small, and right when news is late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: how large images are, where nodes say so
+//! - [`arrivals`]: how long nodes that join take to be warm
 //! - [`thrash`]: holders that are evicted again and again
 //! - [`summary`], [`node_state`]: for each image of a list, what is where and why not
 
+mod arrivals;
 mod digest;
 mod gone;
 mod node;
@@ -27,14 +29,16 @@ mod words;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use arrivals::{Arrivals, LONGEST};
 pub(crate) use digest::digest;
 use gone::Gone;
 use jiff::Timestamp;
 
 use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 pub use node::{Node, SlimNode};
-pub use pod::{Hold, ImageState, PodSpec, PodStatus, SlimPod, image_state};
+pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
 use requests::Requests;
 pub use room::{NoRoom, Shortage};
@@ -143,6 +147,21 @@ impl Coverage {
         }
     }
 
+    /// The kubelet's reasons for the images of a pod as it is now that could not be pulled, and of which nobody knew yet.
+    pub fn new_pull_failures(&self, pod: &SlimPod) -> Vec<&'static str> {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if self.is_stale(uid, version(pod)) || controller_of(pod).is_none() {
+            return Vec::new();
+        }
+        let known = self.pods.get(uid).map(|known| &known.images[..]).unwrap_or_default();
+        let has_failed = |name: &str| {
+            known.iter().any(|image| *image.name == *name && matches!(image.state, ImageState::Failed { .. }))
+        };
+        let containers = pod.status.iter().flat_map(|status| &status.container_statuses);
+        let failed = containers.filter_map(|container| Some((&container.name, pod::pull_failure(container)?)));
+        failed.filter(|(name, _)| !has_failed(name)).map(|(_, reason)| reason).collect()
+    }
+
     /// Takes in that a pod is gone.
     pub fn delete(&mut self, pod: &SlimPod) {
         if let Some(uid) = &pod.metadata.uid {
@@ -177,7 +196,7 @@ impl Coverage {
 
     fn covering(&mut self, pod: &SlimPod) -> Option<CoveringPod> {
         let list = pod::label(&pod.metadata, labels::LIST).or_else(|| is_leftover(&pod.metadata).then_some(NO_LIST))?;
-        let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
         let images = pod.spec.containers.iter().map(|container| self.image(container, &status)).collect();
         Some(CoveringPod {
@@ -231,6 +250,11 @@ impl Coverage {
         self.tolerations.push(Arc::clone(&new));
         new
     }
+}
+
+/// The DaemonSet of a generation's pod. A probe has none.
+fn controller_of(pod: &SlimPod) -> Option<&OwnerReference> {
+    pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
 fn is_leftover(metadata: &ObjectMeta) -> bool {

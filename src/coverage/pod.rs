@@ -242,7 +242,7 @@ impl ImageState {
 
 /// The kubelet's reasons for a container that waits for its image in vain
 /// (`k8s.io/kubernetes/pkg/kubelet/images/types.go` and `k8s.io/cri-api/pkg/errors`).
-const PULL_FAILURES: [&str; 8] = [
+pub const PULL_FAILURES: [&str; 8] = [
     "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",
@@ -275,15 +275,26 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
         return ImageState::CannotStart { reason, message, container_exists: !ended.container_id.is_empty() };
     }
     let waiting = container.state.waiting.clone().unwrap_or_default();
-    let died_before = container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty());
+    let died_before = died_before(container);
     if NOT_YET.contains(&waiting.reason.as_str()) && !died_before {
         return not_begun;
     }
     let (reason, message) = words(&waiting.reason, &waiting.message);
-    match PULL_FAILURES.contains(&&*reason) && !died_before {
-        true => ImageState::Failed { reason, message },
-        false => ImageState::CannotStart { reason, message, container_exists: died_before },
+    match pull_failure(container) {
+        Some(_) => ImageState::Failed { reason, message },
+        None => ImageState::CannotStart { reason, message, container_exists: died_before },
     }
+}
+
+fn died_before(container: &ContainerStatus) -> bool {
+    container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty())
+}
+
+/// The kubelet's reason, if the container's image could not be pulled.
+pub fn pull_failure(container: &ContainerStatus) -> Option<&'static str> {
+    let state = &container.state;
+    let waiting = state.waiting.as_ref().filter(|_| state.running.is_none() && state.terminated.is_none())?;
+    PULL_FAILURES.into_iter().find(|reason| waiting.reason == *reason).filter(|_| !died_before(container))
 }
 
 /// The labels by which a pod is known to belong to a generation.

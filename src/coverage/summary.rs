@@ -30,7 +30,7 @@ pub struct Sources<'a> {
     pub generations: &'a [Generation],
     /// Who has what.
     pub coverage: &'a Coverage,
-    /// The cluster's nodes; `None` where they may not be read. Then a group's nodes are those that its newest generation has
+    /// The nodes to look at; `None` where they may not be read. Then a group's nodes are those that its newest generation has
     /// pods for: nodes without any pod, cordons and readiness are not known.
     pub nodes: Option<&'a [Node]>,
     /// Now.
@@ -53,7 +53,7 @@ type ImageId = usize;
 
 #[derive(Debug, Default)]
 struct Place<'a> {
-    /// Nothing where nodes may not be read, or where the node is gone and its pods are not.
+    /// Nothing where nodes may not be read.
     node: Option<&'a Node>,
     /// The list's pods that are not about to go: those of the newest generation first, and of these the live ones first.
     pods: Vec<PodHere<'a>>,
@@ -107,6 +107,10 @@ impl<'a> Summary<'a> {
         let mut ids: HashMap<&str, Option<ImageId>> = HashMap::new();
         for pod in self.sources.coverage.pods_of(self.sources.list) {
             let Some(target) = pod.node.as_deref().or(pod.target.as_deref()) else { continue };
+            // No group belongs on a node that is not there.
+            if self.nodes_known() && !self.places.contains_key(target) {
+                continue;
+            }
             let generation = known.get(&*pod.generation).copied();
             let place = self.places.entry(target).or_default();
             if pod.deleting {

@@ -65,6 +65,32 @@ fn an_image_that_cannot_be_started_is_told_apart_from_one_that_cannot_be_pulled(
 }
 
 #[test]
+fn an_image_that_cannot_be_pulled_is_news_once_for_each_pod() {
+    let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+    let with = |uid: &str, reasons: [&str; 2]| {
+        let [one, two] = reasons.map(waiting);
+        pod(uid, "n", json!([{"name": "one", "state": one}, {"name": "two", "state": two}]))
+    };
+    let mut coverage = Coverage::default();
+    let mut news = |pod: &SlimPod| {
+        let news = coverage.new_pull_failures(pod);
+        coverage.apply(pod);
+        news
+    };
+    assert_eq!(news(&with("p", ["ContainerCreating", "PodInitializing"])), [""; 0]);
+    assert_eq!(news(&with("p", ["ErrImagePull", "ContainerCreating"])), ["ErrImagePull"]);
+    assert_eq!(news(&with("p", ["ImagePullBackOff", "ContainerCreating"])), [""; 0], "the same failure");
+    assert_eq!(news(&with("p", ["ErrImagePull", "InvalidImageName"])), ["InvalidImageName"]);
+    assert_eq!(news(&with("q", ["ImagePullBackOff", "CreateContainerError"])), ["ImagePullBackOff"]);
+    let mut probe = with("r", ["ErrImagePull", "ErrImagePull"]);
+    probe.metadata.owner_references = None;
+    assert_eq!(news(&probe), [""; 0], "a probe holds nothing");
+    let died =
+        json!([{"name": "one", "state": waiting("ErrImagePull"), "lastState": {"terminated": {"containerID": "x"}}}]);
+    assert_eq!(news(&pod("s", "n", died)), [""; 0], "its image is there");
+}
+
+#[test]
 fn before_the_turn_of_the_node_images_wait() {
     let mut waiting = pod("p", "n", json!([]));
     if let Some(status) = &mut waiting.status {

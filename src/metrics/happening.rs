@@ -1,5 +1,6 @@
 //! What happens to lists and is counted.
 
+use crate::coverage::PULL_FAILURES;
 use crate::plan::{Action, Cause};
 
 /// Something that happens to a list.
@@ -11,6 +12,8 @@ pub enum Happening {
     Refreshed(Refresh),
     /// A round began.
     RoundStarted(RoundCause),
+    /// An image could not be pulled on a node any more, for that reason of the kubelet's.
+    PullFailed(&'static str),
 }
 
 /// What a look at a group's tags came to.
@@ -37,6 +40,16 @@ pub enum RoundCause {
     Moved,
 }
 
+const ROUND_CAUSES: [RoundCause; 7] = [
+    RoundCause::Missing,
+    RoundCause::Edited,
+    RoundCause::Unknown,
+    RoundCause::Narrowed,
+    RoundCause::Requested,
+    RoundCause::Due,
+    RoundCause::Moved,
+];
+
 /// A counter, with everything that it counts.
 #[derive(Debug)]
 pub struct Counter {
@@ -47,40 +60,40 @@ pub struct Counter {
     /// The label that tells what it counts apart, if that is several things.
     pub label: Option<&'static str>,
     /// What it counts.
-    pub happenings: &'static [Happening],
+    pub happenings: fn() -> Vec<Happening>,
 }
 
 /// All counters of lists.
-pub const COUNTERS: [Counter; 3] = [
+pub const COUNTERS: [Counter; 4] = [
     Counter {
         name: "list_rejections",
         help: "Edits of the list that were rejected.",
         label: None,
-        happenings: &[Happening::Rejected],
+        happenings: || vec![Happening::Rejected],
     },
     Counter {
         name: "refreshes",
         help: "Looks at the tags of a group, by what they came to.",
         label: Some("outcome"),
-        happenings: &[
-            Happening::Refreshed(Refresh::Unchanged),
-            Happening::Refreshed(Refresh::Moved),
-            Happening::Refreshed(Refresh::Deferred),
-        ],
+        happenings: || {
+            vec![
+                Happening::Refreshed(Refresh::Unchanged),
+                Happening::Refreshed(Refresh::Moved),
+                Happening::Refreshed(Refresh::Deferred),
+            ]
+        },
     },
     Counter {
         name: "rounds_started",
         help: "Rounds that began, by cause.",
         label: Some("cause"),
-        happenings: &[
-            Happening::RoundStarted(RoundCause::Missing),
-            Happening::RoundStarted(RoundCause::Edited),
-            Happening::RoundStarted(RoundCause::Unknown),
-            Happening::RoundStarted(RoundCause::Narrowed),
-            Happening::RoundStarted(RoundCause::Requested),
-            Happening::RoundStarted(RoundCause::Due),
-            Happening::RoundStarted(RoundCause::Moved),
-        ],
+        happenings: || ROUND_CAUSES.map(Happening::RoundStarted).to_vec(),
+    },
+    Counter {
+        name: "pull_failures",
+        help: "Times that an image turned out not to be pullable on a node, by the kubelet's first reason.",
+        label: Some("reason"),
+        happenings: || PULL_FAILURES.map(Happening::PullFailed).to_vec(),
     },
 ];
 
@@ -93,6 +106,7 @@ impl Happening {
             Self::Refreshed(Refresh::Moved) => "moved",
             Self::Refreshed(Refresh::Deferred) => "deferred",
             Self::RoundStarted(cause) => cause.word(),
+            Self::PullFailed(reason) => reason,
         }
     }
 

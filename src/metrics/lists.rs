@@ -13,10 +13,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::happening::{COUNTERS, Counter, Happening};
+use crate::plan::labels::list_value;
 use crate::status::ListState;
 use crate::status::report::{Group, List, Nodes, Report};
 
-/// What happened to each list since the start.
+/// What happened to each list since the start, by the value of its label.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(Arc<Mutex<BTreeMap<(String, Happening), u64>>>);
 
@@ -29,7 +30,7 @@ impl Counts {
     /// Everything there is to tell of the report's lists. What is not among them is forgotten.
     pub fn collector(&self, report: Arc<Report>) -> ListCollector {
         let mut counts = self.lock();
-        counts.retain(|(list, _), _| report.lists.iter().any(|it| it.name == *list));
+        counts.retain(|(list, _), _| report.lists.iter().any(|it| list_value(&it.name) == *list));
         ListCollector { counts: counts.clone(), report }
     }
 
@@ -181,10 +182,10 @@ impl ListCollector {
     fn encode_counter(&self, encoder: &mut DescriptorEncoder, counter: &Counter) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?;
         for list in &self.report.lists {
-            for happening in counter.happenings {
+            for happening in (counter.happenings)() {
                 let label = counter.label.map(|label| (label, happening.word()));
                 let labels: Vec<Label> = [("list", list.name.as_str())].into_iter().chain(label).collect();
-                let count = self.counts.get(&(list.name.clone(), *happening)).copied().unwrap_or_default();
+                let count = self.counts.get(&(list_value(&list.name), happening)).copied().unwrap_or_default();
                 metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }

@@ -25,6 +25,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::coverage::LONGEST;
 use crate::plan::Action;
 use crate::status::Report;
 
@@ -32,6 +33,10 @@ use crate::status::Report;
 const PREFIX: &str = "kube_prepull";
 /// Seconds that a reconcile may take: from one that finds nothing to do to the time limit.
 const RECONCILE_BUCKETS: [f64; 11] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// Seconds that a node may take to be warm; the last is [`LONGEST`], after which nobody measures.
+const NODE_WARM_BUCKETS: [f64; 10] =
+    [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, LONGEST.as_secs() as f64];
 
 /// What is counted and measured. Clones count the same.
 #[derive(Clone, Debug)]
@@ -41,6 +46,7 @@ pub struct Metrics {
     reconcile_duration: Histogram,
     reconcile_errors: Family<ReconcileError, Counter>,
     api_requests: Family<ApiRequest, Counter>,
+    node_warm_duration: Histogram,
     lists: lists::Counts,
 }
 
@@ -82,26 +88,34 @@ impl Default for Metrics {
             "Requests to the API server, by verb and by status code or, where there was no answer, error",
             api_requests.clone(),
         );
+        let node_warm_duration = Histogram::new(NODE_WARM_BUCKETS);
+        registry.register_with_unit(
+            "node_warm_duration",
+            "How long nodes that joined took from being ready to holding all of their images",
+            Unit::Seconds,
+            node_warm_duration.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             leader,
             reconcile_duration,
             reconcile_errors,
             api_requests,
+            node_warm_duration,
             lists: lists::Counts::default(),
         }
     }
 }
 
 impl Metrics {
-    /// Takes in that an edit of a list was judged.
+    /// Takes in that an edit of the list with that label was judged.
     pub fn judged(&self, list: &str, accepted: bool) {
         if !accepted {
             self.lists.add(list, Happening::Rejected);
         }
     }
 
-    /// Takes in that an action of a list's plan was carried out.
+    /// Takes in that an action of the plan of the list with that label was carried out.
     pub fn carried_out(&self, list: &str, action: &Action) {
         Happening::of(action).into_iter().for_each(|happening| self.lists.add(list, happening));
     }
@@ -118,6 +132,16 @@ impl Metrics {
     pub fn requested(&self, verb: &'static str, code: Option<u16>) {
         let code = code.map_or_else(|| "error".to_owned(), |code| code.to_string());
         self.api_requests.get_or_create(&ApiRequest { verb, code }).inc();
+    }
+
+    /// Takes in that an image of the list with that label could not be pulled on a node, for that reason of the kubelet's.
+    pub fn pull_failed(&self, list: &str, reason: &'static str) {
+        self.lists.add(list, Happening::PullFailed(reason));
+    }
+
+    /// Takes in how long a node that joined took to be warm.
+    pub fn node_is_warm(&self, took: Duration) {
+        self.node_warm_duration.observe(took.as_secs_f64());
     }
 
     /// All of it in a format. Without a report nothing is told of lists: what is not known yet must not look like nothing.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::plan::Cause;
+use crate::plan::labels::list_value;
 use crate::status::ListState;
 use crate::status::tests::{half_warm, report};
 
@@ -69,6 +70,16 @@ fn the_documentation_has_every_metric_with_its_type_and_labels_and_no_other() {
     for (name, exposed) in &exposed {
         assert_eq!(exposed, &documented[name], "{name}");
     }
+}
+
+#[test]
+fn a_list_has_no_more_series_than_the_documentation_says() {
+    let (images, groups) = (4, 2);
+    let text = text(&Metrics::default(), Some(half_warm_report()));
+    let series = text.lines().filter(|line| line.contains("{list=\"tools\"")).count();
+    assert_eq!(series, 11 * images + 7 * groups + 22);
+    let documentation = include_str!("../../docs/metrics.md").replace('\n', " ");
+    assert!(documentation.contains("at most 11 series for each image, 7 for each group and 22 besides"));
 }
 
 #[test]
@@ -164,6 +175,21 @@ fn a_look_at_tags_is_counted_by_whether_all_could_be_looked_at() {
         let line = format!("kube_prepull_refreshes_total{{list=\"tools\",outcome=\"{outcome}\"}} {count}\n");
         assert!(text.contains(&line), "{line}{text}");
     }
+}
+
+#[test]
+fn every_reason_of_the_kubelet_is_counted_and_a_list_with_a_long_name_is_known_by_its_label() {
+    let metrics = Metrics::default();
+    let mut half_warm = half_warm();
+    let name = "l".repeat(100);
+    half_warm.0.lists[0].name.clone_from(&name);
+    for reason in crate::coverage::PULL_FAILURES {
+        metrics.pull_failed(&list_value(&name), reason);
+    }
+    let text = text(&metrics, Some(Arc::new(report(&half_warm))));
+    let failures = text.lines().filter(|line| line.starts_with("kube_prepull_pull_failures_total"));
+    let counted = failures.filter(|line| line.ends_with(" 1") && line.contains(&name)).count();
+    assert_eq!(counted, crate::coverage::PULL_FAILURES.len(), "{text}");
 }
 
 #[test]

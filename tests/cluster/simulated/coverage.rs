@@ -21,13 +21,13 @@ const POOL: &str = "kube-prepull.test/pool";
 const OTHER_TAINT: &str = "kube-prepull.test/other";
 
 /// Nodes of a trial, with which they go.
-struct Pool<'t> {
+pub struct Pool<'t> {
     trial: &'t Trial,
     api: Api<Node>,
 }
 
 impl<'t> Pool<'t> {
-    fn of(trial: &'t Trial) -> Self {
+    pub fn of(trial: &'t Trial) -> Self {
         Self { trial, api: Api::all(trial.client.clone()) }
     }
 
@@ -35,7 +35,7 @@ impl<'t> Pool<'t> {
         format!("{}-{index:03}", self.trial.namespace)
     }
 
-    async fn add(&self, indices: std::ops::Range<usize>) {
+    pub async fn add(&self, indices: std::ops::Range<usize>) {
         let pool = &self.trial.namespace;
         futures::future::join_all(indices.map(async |index| {
             let room = json!({"cpu": "32", "memory": "64Gi", "pods": "110"});
@@ -233,7 +233,7 @@ async fn agree(pool: &Pool<'_>, images: &[&str]) -> Vec<Recount> {
     .await
 }
 
-async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
+pub async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
     eventually(&format!("{nodes} warm nodes"), async || {
         let said = agree(pool, images).await;
         said.iter().all(|it| it.warm == nodes && it.missing.is_empty() && it.on_its_way.is_empty()).then_some(())
@@ -241,7 +241,7 @@ async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
     .await;
 }
 
-fn list(pool: &str, images: &[&str]) -> String {
+pub fn list(pool: &str, images: &[&str]) -> String {
     format!(
         "pullRate: 0\ngroups:\n- name: pool\n  images: [{}]\n  nodeSelector: {{{POOL}: {pool}}}\n  \
          tolerations: [{{key: {POOL}, operator: Exists}}]\n",

@@ -7,9 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube_prepull::plan::labels;
 use serde_json::Value;
 
+use super::coverage::{Pool, all_warm, list};
 use super::trial;
 use crate::controller::Controller;
-use crate::trial::{Trial, eventually};
+use crate::trial::{SOON, Trial, eventually};
 
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
@@ -185,6 +186,28 @@ async fn a_scraper_gets_the_format_that_it_wants_and_others_hear_what_there_is()
     let (status, said) = controller.get("/metric").unwrap();
     assert_eq!(status, 404);
     assert!(said.contains("/metrics"), "{said}");
+}
+
+#[tokio::test]
+async fn a_node_that_joins_is_measured_once_it_holds_all_of_its_images() {
+    let trial = trial("joining").await;
+    let pool = Pool::of(&trial);
+    pool.add(0..2).await;
+    let controller = Controller::start(&trial).await;
+    let images = ["nginx:1.27", "redis:7"];
+    trial.write_list("tools", &list(&trial.namespace, &images)).await;
+    trial.judged("tools", "accepted").await;
+    all_warm(&pool, &images, 2).await;
+    let measured = |samples: &Samples| value(samples, "node_warm_duration_seconds_count");
+    assert_eq!(measured(&scrape(&controller)), Some(0.0), "these were there before");
+    pool.add(2..5).await;
+    let after = eventually("three measurements", async || {
+        Some(scrape(&controller)).filter(|samples| measured(samples) == Some(3.0))
+    })
+    .await;
+    let sum = value(&after, "node_warm_duration_seconds_sum").unwrap();
+    assert!((0.0..3.0 * SOON.as_secs_f64()).contains(&sum), "{sum}");
+    all_warm(&pool, &images, 5).await;
 }
 
 #[tokio::test]
