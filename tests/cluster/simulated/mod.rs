@@ -9,6 +9,7 @@ mod leaders;
 mod metrics;
 mod narrowing;
 mod news;
+mod overflow;
 mod owner;
 mod probes;
 mod processes;
