@@ -229,6 +229,11 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
             ]},
             {"name": "kube-controller-manager", "extraArgs": limits()},
             {"name": "kube-scheduler", "extraArgs": limits()},
+            // Nodes without the annotation that `kwokctl scale` gives its own are left to tests that play their kubelets.
+            {"name": "kwok-controller", "extraArgs": [
+                {"key": "manage-all-nodes", "value": "false", "override": true},
+                {"key": "manage-nodes-with-annotation-selector", "value": "kwok.x-k8s.io/node=fake"},
+            ]},
         ],
     })
 }

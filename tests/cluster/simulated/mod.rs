@@ -3,7 +3,9 @@
 mod coverage;
 mod crashes;
 mod edits;
+mod image_ids;
 mod kip;
+mod kubelets;
 mod last_good;
 mod leaders;
 mod metrics;

@@ -1,0 +1,146 @@
+//! Nodes whose kubelets the test plays itself, since those of the simulated cluster say nothing of what tags stand for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::trial::Trial;
+
+/// The label and the taint of a trial's own nodes.
+const POOL: &str = "kube-prepull.test/kubelets";
+
+/// A pull, as the runtime answers it.
+pub struct Pull<'p> {
+    /// Which of the nodes, from 0.
+    pub node: usize,
+    /// The image as the pod has it.
+    pub image: &'p str,
+    /// How many pulls there were before, on all nodes together.
+    pub number: usize,
+}
+
+/// Nodes with kubelets that pull everything at once. They go with the trial.
+pub struct Kubelets<'t> {
+    trial: &'t Trial,
+    work: JoinHandle<()>,
+}
+
+impl<'t> Kubelets<'t> {
+    /// Makes a node of each of these architectures; `image_id` is what their runtimes say of an image.
+    pub async fn start(
+        trial: &'t Trial,
+        architectures: &[&str],
+        image_id: impl Fn(&Pull) -> String + Send + 'static,
+    ) -> Self {
+        let nodes: Api<Node> = Api::all(trial.client.clone());
+        for (index, architecture) in architectures.iter().enumerate() {
+            let node = serde_json::from_value(node(trial, index, architecture)).unwrap();
+            nodes.create(&PostParams::default(), &node).await.unwrap();
+        }
+        let names = (0..architectures.len()).map(|index| name(trial, index)).collect();
+        let kubelets = Playing { pods: trial.api(), nodes: names, image_id: Box::new(image_id), pulls: Arc::default() };
+        Self { trial, work: tokio::spawn(kubelets.play()) }
+    }
+
+    /// What a group needs to belong on these nodes and on no others, as a part of a mapping in YAML.
+    pub fn placement(&self) -> String {
+        let pool = &self.trial.namespace;
+        format!("nodeSelector: {{{POOL}: {pool}}}, tolerations: [{{key: {POOL}, operator: Exists}}]")
+    }
+}
+
+impl Drop for Kubelets<'_> {
+    fn drop(&mut self) {
+        self.work.abort();
+        let (kubeconfig, pool) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
+        let deletion = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let nodes = Api::<Node>::all(crate::trial::connect(&kubeconfig).await);
+                let own = ListParams::default().labels(&format!("{POOL}={pool}"));
+                nodes.delete_collection(&DeleteParams::default(), &own).await
+            })
+        });
+        drop(deletion.join());
+    }
+}
+
+fn name(trial: &Trial, index: usize) -> String {
+    format!("{}-{index}", trial.namespace)
+}
+
+fn node(trial: &Trial, index: usize, architecture: &str) -> Value {
+    let room = json!({"cpu": "32", "memory": "64Gi", "pods": "110"});
+    let now = format!("{:.0}", Timestamp::now());
+    let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady",
+                       "lastHeartbeatTime": now, "lastTransitionTime": now});
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name(trial, index), "labels": {
+            POOL: trial.namespace, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture}},
+        "spec": {"taints": [{"key": POOL, "value": trial.namespace, "effect": "NoSchedule"}]},
+        "status": {"allocatable": room, "capacity": room, "conditions": [ready]},
+    })
+}
+
+struct Playing {
+    pods: Api<Pod>,
+    nodes: Vec<String>,
+    image_id: Box<dyn Fn(&Pull) -> String + Send>,
+    pulls: Arc<AtomicUsize>,
+}
+
+impl Playing {
+    async fn play(self) {
+        loop {
+            let pods = self.pods.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+            for pod in &pods {
+                let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+                let Some(node) = node.and_then(|node| self.nodes.iter().position(|own| own == node)) else { continue };
+                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+                let name = pod.name_any();
+                // Somebody else may have changed or deleted it meanwhile: the next look shows.
+                if pod.metadata.deletion_timestamp.is_some() {
+                    drop(self.pods.delete(&name, &DeleteParams::default().grace_period(0)).await);
+                } else if phase == "Pending" {
+                    let patch = Patch::Merge(json!({"status": self.running(pod, node)}));
+                    drop(self.pods.patch_status(&name, &PatchParams::default(), &patch).await);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// All of it in one step, so that nobody ever sees a container that runs and no word of what.
+    fn running(&self, pod: &Pod, node: usize) -> Value {
+        let spec = pod.spec.as_ref().unwrap();
+        let now = format!("{:.0}", Timestamp::now());
+        let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
+        let status = |name: &str, image: &str, image_id: &str, state: Value| {
+            json!({"name": name, "image": image, "imageID": image_id, "ready": true, "started": true,
+                   "restartCount": 0, "state": state})
+        };
+        let inits = spec.init_containers.iter().flatten().map(|init| {
+            let ended = json!({"terminated": {"exitCode": 0, "startedAt": now, "finishedAt": now}});
+            status(&init.name, init.image.as_deref().unwrap_or_default(), "", ended)
+        });
+        let containers = spec.containers.iter().map(|container| {
+            let image = container.image.as_deref().unwrap_or_default();
+            let number = self.pulls.fetch_add(1, Ordering::Relaxed);
+            let image_id = (self.image_id)(&Pull { node, image, number });
+            status(&container.name, image, &image_id, json!({"running": {"startedAt": now}}))
+        });
+        let conditions = ["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
+        json!({
+            "phase": "Running", "startTime": now, "conditions": conditions.map(condition),
+            "initContainerStatuses": inits.collect::<Vec<_>>(), "containerStatuses": containers.collect::<Vec<_>>(),
+        })
+    }
+}
