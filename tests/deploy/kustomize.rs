@@ -52,6 +52,17 @@ fn they_are_what_the_chart_gives() {
 }
 
 #[test]
+fn the_service_monitor_is_the_charts_and_is_made_only_where_it_is_asked_for() {
+    let text = std::fs::read_to_string(checkout("deploy/kustomize/servicemonitor.yaml")).unwrap();
+    let mut ours = documents(&text);
+    ours[0]["metadata"]["namespace"] = Value::from(NAMESPACE);
+    let chart = Helm::offline(NAMESPACE).template(&format!("{VALUES}serviceMonitor: {{enabled: true}}\n"));
+    let theirs = chart.iter().find(|object| object["kind"] == "ServiceMonitor").unwrap();
+    assert_eq!(ours, [without_helm(theirs)]);
+    assert!(!built().iter().any(|object| object["kind"] == "ServiceMonitor"));
+}
+
+#[test]
 fn the_api_server_accepts_them() {
     let namespace = Namespace::create("kustomize");
     let mut objects = built();

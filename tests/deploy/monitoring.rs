@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::helm::{Helm, checkout};
 use super::manifests::{find, names};
+use super::namespace::Namespace;
 
 const NAME: &str = "kubernetes-image-puller";
 const DASHBOARD: &str = "kubernetes-image-puller-dashboard";
@@ -17,7 +18,12 @@ fn read(path: &str) -> String {
 #[test]
 fn nothing_of_it_is_made_unless_it_is_asked_for() {
     let made = names(&Helm::offline("default").template(""));
-    for object in [format!("PodMonitor {NAME}"), format!("PrometheusRule {NAME}"), format!("ConfigMap {DASHBOARD}")] {
+    for object in [
+        format!("PodMonitor {NAME}"),
+        format!("ServiceMonitor {NAME}"),
+        format!("PrometheusRule {NAME}"),
+        format!("ConfigMap {DASHBOARD}"),
+    ] {
         assert!(!made.contains(&object), "{made:?}");
     }
 }
@@ -43,6 +49,114 @@ fn the_dashboard_is_found_by_the_sidecar_of_grafana() {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let shown = parse(made["data"]["kube-prepull.json"].as_str().unwrap());
     assert_eq!(shown, parse(&read("deploy/monitoring/dashboard.json")));
+}
+
+#[test]
+fn the_service_names_the_port_of_every_controller_and_the_service_monitor_selects_it() {
+    let objects = Helm::offline("default")
+        .template("serviceMonitor: {enabled: true, interval: 15s, labels: {release: monitoring}}");
+    let (service, monitor) =
+        (find(&objects, "Service", &format!("{NAME}-metrics")), find(&objects, "ServiceMonitor", NAME));
+    let pod = &find(&objects, "Deployment", NAME)["spec"]["template"];
+    for (label, value) in service["spec"]["selector"].as_object().unwrap() {
+        assert_eq!(&pod["metadata"]["labels"][label], value, "{label}");
+    }
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], pod["spec"]["containers"][0]["ports"][0]["name"]);
+    for (label, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(&service["metadata"]["labels"][label], value, "{label}");
+    }
+    assert_ne!(service["metadata"]["labels"]["app.kubernetes.io/component"], json!("controller"));
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!((&endpoint["port"], &endpoint["interval"]), (&service["spec"]["ports"][0]["name"], &json!("15s")));
+    assert_eq!(monitor["metadata"]["labels"]["release"], "monitoring");
+}
+
+#[test]
+fn what_would_scrape_nothing_or_everything_twice_is_refused() {
+    let helm = Helm::offline("default");
+    for (values, words) in [
+        ("serviceMonitor: {enabled: true}\nmetricsService: {enabled: false}", "needs metricsService.enabled"),
+        ("serviceMonitor: {enabled: true}\npodMonitor: {enabled: true}", "counted twice"),
+    ] {
+        let said = helm.rejection(values);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+/// The parts of the operator's definitions that are used here, with everything else forbidden. See
+/// <https://prometheus-operator.dev/docs/api-reference/api/>.
+fn definition(kind: &str, endpoints: &str) -> Value {
+    let plural = format!("{}s", kind.to_lowercase());
+    let text = json!({"type": "string"});
+    let endpoint = json!({
+        "type": "object",
+        "properties": {"port": text, "path": text, "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}},
+    });
+    let selector = json!({
+        "type": "object",
+        "properties": {"matchLabels": {"type": "object", "additionalProperties": text}},
+    });
+    let spec = json!({
+        "type": "object", "required": ["selector", endpoints],
+        "properties": {"selector": selector, endpoints: {"type": "array", "items": endpoint}},
+    });
+    let schema = json!({"type": "object", "required": ["spec"], "properties": {"spec": spec}});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+        "spec": {
+            "group": "monitoring.coreos.com", "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}
+
+/// The definitions, which go with the value.
+struct Operator<'n>(&'n Namespace);
+
+const DEFINITIONS: [(&str, &str); 2] = [("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")];
+
+impl<'n> Operator<'n> {
+    fn install(namespace: &'n Namespace) -> Self {
+        let operator = Self(namespace);
+        for (kind, endpoints) in DEFINITIONS {
+            let name = operator.apply(&definition(kind, endpoints));
+            let established = ["wait", "--for=condition=Established", "--timeout=60s", name.trim()];
+            namespace.kubectl(&established).unwrap();
+        }
+        operator
+    }
+
+    fn apply(&self, definition: &Value) -> String {
+        let file = std::env::temp_dir().join(format!("{}-definition.json", self.0.name));
+        fs::write(&file, definition.to_string()).unwrap();
+        let applied = self.0.kubectl(&["apply", "--server-side", "-o", "name", "-f", file.to_str().unwrap()]);
+        fs::remove_file(&file).unwrap();
+        applied.unwrap()
+    }
+}
+
+impl Drop for Operator<'_> {
+    fn drop(&mut self) {
+        for (kind, _) in DEFINITIONS {
+            let name = format!("customresourcedefinition/{}s.monitoring.coreos.com", kind.to_lowercase());
+            drop(self.0.kubectl(&["delete", "--ignore-not-found", "--wait=false", &name]));
+        }
+    }
+}
+
+#[test]
+fn the_api_server_accepts_the_monitors_where_it_knows_them() {
+    let namespace = Namespace::create("monitors");
+    let _operator = Operator::install(&namespace);
+    let helm = Helm::offline(&namespace.name);
+    for values in ["serviceMonitor: {enabled: true, interval: 15s}", "podMonitor: {enabled: true, interval: 1m30s}"] {
+        let mut objects = helm.template(values);
+        objects.retain(|object| object["apiVersion"] == "monitoring.coreos.com/v1");
+        assert_eq!(objects.len(), 1, "{values}");
+        namespace.accepts(&objects);
+    }
 }
 
 #[test]

@@ -255,3 +255,20 @@ fn the_rights_and_the_controller_are_those_of_the_chart() {
     labels.remove("app.kubernetes.io/instance").unwrap();
     assert_eq!(app, deployment);
 }
+
+#[test]
+fn metrics_are_found_as_those_of_the_chart_are() {
+    let values = "configMap: {managedBy: none}\nserviceMonitor: {enabled: true, interval: 30s}\n";
+    let chart = Helm::offline("k8s-image-puller").template(values);
+    let service = Template::read("app").process(&[]);
+    let service = find(&service, "Service", "kubernetes-image-puller-metrics");
+    let theirs = find(&chart, "Service", "kubernetes-image-puller-metrics");
+    // The chart's Deployment is called as its label says; the templates' label is always the same.
+    assert_eq!(service["spec"], theirs["spec"]);
+    let monitor = Template::read("servicemonitor").process(&[]);
+    let monitor = find(&monitor, "ServiceMonitor", "kubernetes-image-puller");
+    assert_eq!(monitor["spec"], find(&chart, "ServiceMonitor", "kubernetes-image-puller")["spec"]);
+    for (label, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(&service["metadata"]["labels"][label], value, "{label}");
+    }
+}
