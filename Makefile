@@ -35,8 +35,7 @@ build: toolchain ## Build the controller (static) and the holder (x86_64 and aar
 .PHONY: image
 image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print sizes and digest. PUSH=REFERENCE pushes it
 	@$(bed) require aarch64-linux-gnu-gcc aarch64-linux-gnu-headers
-	for builder in buildah podman docker; do $$builder info >/dev/null 2>&1 && works=yes; done
-	[ -n "$${works:-}" ] || $(bed) require buildah
+	deploy/image.sh --builder >/dev/null 2>&1 || $(bed) require buildah
 	CARGO_CYCLONEDX=$(cyclonedx) deploy/image.sh $(PUSH)
 
 $(cyclonedx):
@@ -58,6 +57,12 @@ test: toolchain ## Run all tests, on clusters that are started for them (root, f
 test-faults: toolchain ## Run the long tests: what goes wrong with registries and nodes for minutes (root)
 	@cargo build --package test-bed --bin bed
 	$(bed) run --real --count 2 -- env RUST_TEST_THREADS=3 tests/run.sh --package kube-prepull --test cluster -- --ignored
+
+.PHONY: bench
+bench: toolchain ## Measure memory, requests and the time of status, with 1,000 simulated nodes (some ten minutes)
+	@cargo build --package test-bed --bin bed
+	cargo bench --quiet --package kube-prepull --bench coverage
+	$(bed) run --simulated -- cargo bench --quiet --package kube-prepull --bench cluster
 
 .PHONY: explore
 explore: toolchain ## Run the property tests on cases that no run has seen. SEED=N repeats one

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds the image for all architectures, with buildah, podman or docker, whichever works, and prints sizes and digest.
 #
-# usage: deploy/image.sh [REFERENCE]
+# usage: deploy/image.sh [--builder | REFERENCE]
 #
 # The result is an OCI layout in target/image/layout. With a REFERENCE it is pushed there too; REGISTRY_OPTIONS are then
-# given to the builder, such as "--tls-verify=false". BUILDER names the builder where several work.
+# given to the builder, such as "--tls-verify=false". BUILDER names the builder where several work; --builder only says which
+# one it will be.
 #
 # The same sources, toolchain and builder give the same digest, on any machine and in any folder.
 set -euo pipefail
@@ -14,7 +15,7 @@ largest=6000000 # bytes, compressed, of an architecture
 # In this order, which is a part of the digest.
 architectures=(amd64 arm64)
 
-if [ $# -gt 1 ] || [[ ${1:-} == -* ]]; then
+if [ $# -gt 1 ] || [[ ${1:-} == -* && $1 != --builder ]]; then
   sed -n 's/^# usage: /usage: /p' "$0" >&2
   [ "${1:-}" = --help ] || exit 2
   exit 0
@@ -63,16 +64,24 @@ bill_of_materials() {
   fi
 }
 
-# The first of them that does something: a docker client may be there without an engine.
+# Whether a builder does something: a docker client may be there without an engine, or without buildx.
+works() {
+  case $1 in
+    docker) docker buildx inspect >/dev/null 2>&1 ;;
+    *) "$1" info >/dev/null 2>&1 ;;
+  esac
+}
+
+# The first of them that works.
 builder() {
   local candidate
   for candidate in ${BUILDER:-buildah podman docker}; do
-    if "$candidate" info >/dev/null 2>&1; then
+    if works "$candidate"; then
       echo "$candidate"
       return
     fi
   done
-  echo "none of these works here: ${BUILDER:-buildah, podman, docker}" >&2
+  echo "none of these works here: ${BUILDER:-buildah, podman, docker with buildx}" >&2
   exit 1
 }
 
@@ -130,6 +139,10 @@ sizes() {
 }
 
 chosen=$(builder)
+if [ "$reference" = --builder ]; then
+  echo "$chosen"
+  exit 0
+fi
 rm -rf "$context" "$layout"
 mkdir -p "$context"
 cp LICENSE "$context"

@@ -29,6 +29,10 @@ use crate::plan::probe::SlimProbe;
 /// The one watch that the controller can do without.
 const NODES: &str = "nodes";
 
+/// How many pods to ask for at a time. One of 20 images is some 40 kB on its way and several times that while it is decoded,
+/// which at the usual 500 is most of the memory that the controller ever needs.
+const PODS_AT_A_TIME: u32 = 100;
+
 /// What a change concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
@@ -70,7 +74,7 @@ pub fn start(
     let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
     let pods = || Api::namespaced_with(client.clone(), namespace, &pod_resource());
     let leftovers = labels::LEFTOVER_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
-    let leftovers = watcher::Config::default().labels(&leftovers);
+    let leftovers = watcher::Config::default().labels(&leftovers).page_size(PODS_AT_A_TIME);
     let leftover_pods =
         watches.pods("pods of kubernetes-image-puller", pods(), leftovers, |_| Some(Changed::Everything));
     Observed {
@@ -82,7 +86,7 @@ pub fn start(
             Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE)),
         ),
-        coverage: watches.pods("pods", pods(), ours, |pod| list_of(&pod.metadata)),
+        coverage: watches.pods("pods", pods(), ours.page_size(PODS_AT_A_TIME), |pod| list_of(&pod.metadata)),
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &leftover_pods),
         leftover_pods,
     }

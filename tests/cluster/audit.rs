@@ -15,11 +15,40 @@ pub struct Request {
     pub uri: String,
     #[serde(default)]
     user_agent: String,
+    object_ref: Option<Object>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Object {
+    resource: String,
+    #[serde(default)]
+    namespace: String,
 }
 
 impl Request {
     pub fn is_write(&self) -> bool {
         !["get", "list", "watch"].contains(&self.verb.as_str())
+    }
+
+    /// Whether a controller of kube-prepull sent it.
+    pub fn is_ours(&self) -> bool {
+        self.user_agent.starts_with("kube-prepull/")
+    }
+
+    /// The resource that it was about, or its path where it was about none.
+    pub fn resource(&self) -> &str {
+        let path = self.uri.split('?').next().unwrap_or_default();
+        self.object_ref.as_ref().map_or(path, |object| &object.resource)
+    }
+
+    /// Whether it was about something in that namespace.
+    pub fn is_in(&self, namespace: &str) -> bool {
+        self.object_ref.as_ref().is_some_and(|object| object.namespace == namespace)
+    }
+
+    /// Whether this is the first record of a request: a watch has one when it begins and one when it ends.
+    fn is_first_record(&self) -> bool {
+        self.stage == if self.verb == "watch" { "ResponseStarted" } else { "ResponseComplete" }
     }
 }
 
@@ -37,11 +66,13 @@ impl AuditLog {
 
     /// The controller's requests about a namespace since the log had `from` bytes.
     pub fn requests(&self, from: usize, namespace: &str) -> Vec<Request> {
+        self.since(from, |request| request.is_ours() && request.is_in(namespace))
+    }
+
+    /// Such requests of anybody since the log had `from` bytes.
+    pub fn since(&self, from: usize, which: impl Fn(&Request) -> bool) -> Vec<Request> {
         let text = std::fs::read_to_string(&self.0).unwrap();
         let records = text[from..].lines().filter_map(|line| serde_json::from_str::<Request>(line).ok());
-        let of_namespace = format!("/namespaces/{namespace}/");
-        let ours =
-            |request: &Request| request.user_agent.starts_with("kube-prepull/") && request.uri.contains(&of_namespace);
-        records.filter(|it| it.stage == "ResponseComplete" || it.stage == "ResponseStarted").filter(ours).collect()
+        records.filter(|record| record.is_first_record() && which(record)).collect()
     }
 }

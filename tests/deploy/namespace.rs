@@ -81,20 +81,27 @@ impl Namespace {
         self.kubectl(&["get", object, "--ignore-not-found", "-o", &path]).unwrap()
     }
 
-    /// Everything that is in the namespace, of every type, and what the cluster has of the release: kinds and names.
+    /// Everything that is in the namespace, and what the cluster has that is named after it, of every type: kinds and names.
     pub fn everything(&self) -> Vec<String> {
-        let types = self.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]).unwrap();
-        // Events tell of what was.
-        let types: Vec<_> = types.lines().filter(|name| !name.starts_with("events")).collect();
-        let of_namespace = self.kubectl(&["get", &types.join(","), "--ignore-not-found", "-o", "name"]).unwrap();
-        let of_cluster = ["clusterroles", "clusterrolebindings", "priorityclasses"].map(|kind| {
-            let all = self.kubectl(&["get", kind, "-o", "name"]).unwrap();
-            all.lines().filter(|line| line.contains(&self.name)).map(str::to_owned).collect::<Vec<_>>()
-        });
-        let of_namespace = of_namespace.lines().map(str::to_owned);
-        let mut all: Vec<_> = of_namespace.chain(of_cluster.into_iter().flatten()).collect();
+        let of_namespace = self.get_all(self.types(true));
+        // Nodes and some others are the cluster's own.
+        let of_cluster = self.get_all(self.types(false)).into_iter().filter(|name| name.contains(&self.name));
+        let mut all: Vec<_> = of_namespace.into_iter().chain(of_cluster).collect();
         all.sort();
         all
+    }
+
+    /// The types of objects that are in namespaces, or are not.
+    fn types(&self, namespaced: bool) -> Vec<String> {
+        let namespaced = format!("--namespaced={namespaced}");
+        let types = self.kubectl(&["api-resources", &namespaced, "--verbs=list", "-o", "name"]).unwrap();
+        // Events tell of what was.
+        types.lines().filter(|name| !name.starts_with("events")).map(str::to_owned).collect()
+    }
+
+    fn get_all(&self, types: Vec<String>) -> Vec<String> {
+        let all = self.kubectl(&["get", &types.join(","), "--ignore-not-found", "-o", "name"]).unwrap();
+        all.lines().map(str::to_owned).collect()
     }
 }
 

@@ -40,7 +40,8 @@ fn applied(trial: &Trial, daemon_sets: &[DaemonSet]) -> Vec<usize> {
     let requests = AuditLog::open().requests(0, &trial.namespace);
     let of = |name: &str| {
         let path = format!("/daemonsets/{name}?");
-        requests.iter().filter(|request| request.is_write() && request.uri.contains(&path)).count()
+        let applied = |uri: &str| uri.contains(&path) && uri.contains("force=true");
+        requests.iter().filter(|request| request.is_write() && applied(&request.uri)).count()
     };
     daemon_sets.iter().map(|daemon_set| of(&daemon_set.name_any())).collect()
 }

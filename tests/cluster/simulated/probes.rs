@@ -48,7 +48,7 @@ async fn a_refresh_is_one_probe_that_is_noted_and_goes_and_no_round() {
     let after = trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
     assert_eq!((before.metadata.uid, before.metadata.generation), (after.metadata.uid, after.metadata.generation));
     let requests = log.requests(0, &trial.namespace);
-    let created = requests.iter().filter(|it| it.verb == "create" && it.uri.contains("/pods"));
+    let created = requests.iter().filter(|it| it.verb == "create" && it.resource() == "pods");
     assert_eq!(created.count(), 2, "one for each request");
 }
 
