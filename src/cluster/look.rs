@@ -1,7 +1,9 @@
 //! One look at everything of a namespace, for commands that look once.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Node as FullNode, Pod};
@@ -16,42 +18,94 @@ use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::history::Revision;
 use crate::plan::labels;
-use crate::status::Facts;
+use crate::status::{Facts, ListFacts};
 
 /// Objects per answer: so the API server never has to put thousands of pods into one.
 const PAGE: u32 = 500;
 
-/// Reads everything that a report is made from; `only` is the name of the one list that is wanted. Nodes that may not be read
-/// are left out.
+/// Reads everything that a report on these namespaces is made from; `only` is the name of the one list that is wanted. Nodes
+/// that may not be read are left out.
 ///
 /// # Errors
 /// All that could not be read, so that rights can be granted at once.
-pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Result<(Facts, Coverage), Vec<Error>> {
-    let of_lists = ListParams::default().labels(labels::LIST);
+pub async fn look(
+    client: &Client,
+    namespaces: &[String],
+    only: Option<&str>,
+) -> Result<Vec<(Facts, Coverage)>, Vec<Error>> {
+    let looks = join_all(namespaces.iter().map(|namespace| look_at(client, namespace, only)));
+    let (nodes, looks) = futures::join!(nodes(client), looks);
+    let mut errors = Vec::new();
+    let (nodes, sizes) = good(nodes, &mut errors);
+    let mut found = Vec::new();
+    for (namespace, look) in namespaces.iter().zip(looks) {
+        match look {
+            Ok((lists, coverage)) => {
+                let namespace = namespace.clone();
+                let (nodes, sizes, now) = (nodes.clone(), sizes.clone(), Timestamp::now());
+                found.push((Facts { namespace, lists, nodes, sizes, now }, coverage));
+            }
+            Err(more) => errors.extend(more),
+        }
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+/// The namespaces in which there are lists, or something is left of one.
+///
+/// # Errors
+/// Where they may not be listed in all namespaces.
+pub async fn namespaces_with_lists(client: &Client) -> Result<Vec<String>, Error> {
+    let lists = ListParams::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
     let revisions = ListParams::default().labels(labels::REVISIONS_OF_LISTS);
+    let (lists, revisions) = futures::try_join!(
+        all(Api::<PartialObjectMeta<ConfigMap>>::all(client.clone()), "ConfigMaps", lists),
+        all(Api::<PartialObjectMeta<ControllerRevision>>::all(client.clone()), "ControllerRevisions", revisions),
+    )?;
+    let names = lists.iter().map(ResourceExt::namespace).chain(revisions.iter().map(ResourceExt::namespace));
+    Ok(names.flatten().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// A list's ConfigMap as it is now; `None` where there is none.
+///
+/// # Errors
+/// Where it may not be read, or the cluster does not answer.
+pub async fn list(client: &Client, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Error> {
+    let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    api.get_opt(name).await.map_err(|error| Error::new(format!("get the ConfigMap {name}"), error))
+}
+
+async fn look_at(
+    client: &Client,
+    namespace: &str,
+    only: Option<&str>,
+) -> Result<(Vec<ListFacts>, Coverage), Vec<Error>> {
+    // What belongs to one list has its name on it.
+    let (of_lists, of_revisions) = match only.map(labels::list_value) {
+        None => (labels::LIST.to_owned(), labels::REVISIONS_OF_LISTS.to_owned()),
+        Some(list) => {
+            (format!("{}={list}", labels::LIST), format!("{}={list},{}", labels::LIST, labels::REVISIONS_OF_LISTS))
+        }
+    };
+    let (of_lists, of_revisions) =
+        (ListParams::default().labels(&of_lists), ListParams::default().labels(&of_revisions));
     let pods = ApiResource::erase::<Pod>(&());
-    let nodes = ApiResource::erase::<FullNode>(&());
-    let (config_maps, revisions, daemon_sets, pods, nodes) = futures::join!(
-        all(Api::<ConfigMap>::namespaced(client.clone(), namespace), "ConfigMaps", ListParams::default()),
-        all(Api::<ControllerRevision>::namespaced(client.clone(), namespace), "ControllerRevisions", revisions),
+    let (config_maps, daemon_sets, pods) = futures::join!(
+        config_maps(client, namespace, only, of_revisions),
         all(Api::<PartialObjectMeta<DaemonSet>>::namespaced(client.clone(), namespace), "DaemonSets", of_lists.clone()),
         all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &pods), "pods", of_lists),
-        all(Api::<SlimNode>::all_with(client.clone(), &nodes), "nodes", ListParams::default()),
     );
     let mut errors = Vec::new();
-    let (config_maps, revisions) = (good(config_maps, &mut errors), good(revisions, &mut errors));
+    let (config_maps, revisions) = config_maps.unwrap_or_else(|more| {
+        errors.extend(more);
+        Default::default()
+    });
     let (daemon_sets, pods) = (good(daemon_sets, &mut errors), good(pods, &mut errors));
-    let nodes = match nodes {
-        Err(Error::Forbidden { .. }) => None,
-        nodes => Some(good(nodes, &mut errors)),
-    };
     if !errors.is_empty() {
         return Err(errors);
     }
-    let (mut coverage, mut sizes) = (Coverage::default(), Sizes::default());
+    let mut coverage = Coverage::default();
     pods.iter().for_each(|pod| coverage.apply(pod));
-    nodes.iter().flatten().for_each(|node| sizes.apply(node));
-    let revisions: Vec<Revision> = revisions.iter().filter_map(Revision::from_object).collect();
     let objects = Objects {
         config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
         revisions,
@@ -59,14 +113,49 @@ pub async fn look(client: &Client, namespace: &str, only: Option<&str>) -> Resul
     };
     let mut lists = objects.lists(is_labelled);
     lists.retain(|list| only.is_none_or(|only| list.name == only));
-    let facts = Facts {
-        namespace: namespace.to_owned(),
-        lists,
-        nodes: nodes.map(|nodes| nodes.iter().map(Node::from).collect()),
-        sizes,
-        now: Timestamp::now(),
+    Ok((lists, coverage))
+}
+
+/// The ConfigMaps that are lists, and the accepted forms of lists. A list that only the controller was told of has no label, but
+/// its accepted forms name it. Other ConfigMaps of the namespace may be large, so nobody reads them.
+async fn config_maps(
+    client: &Client,
+    namespace: &str,
+    only: Option<&str>,
+    of_revisions: ListParams,
+) -> Result<(Vec<ConfigMap>, Vec<Revision>), Vec<Error>> {
+    let labelled = ListParams::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
+    let labelled = match only {
+        None => labelled,
+        Some(name) => labelled.fields(&format!("metadata.name={name}")),
     };
-    Ok((facts, coverage))
+    let (lists, revisions) = futures::join!(
+        all(Api::<ConfigMap>::namespaced(client.clone(), namespace), "ConfigMaps", labelled),
+        all(Api::<ControllerRevision>::namespaced(client.clone(), namespace), "ControllerRevisions", of_revisions),
+    );
+    let mut errors = Vec::new();
+    let (mut lists, revisions) = (good(lists, &mut errors), good(revisions, &mut errors));
+    let revisions: Vec<Revision> = revisions.iter().filter_map(Revision::from_object).collect();
+    let known: BTreeSet<String> = lists.iter().map(ResourceExt::name_any).collect();
+    let kept: BTreeSet<&str> = revisions.iter().map(|revision| revision.list.name.as_str()).collect();
+    let unlabelled = kept.into_iter().filter(|name| !known.contains(*name));
+    match try_join_all(unlabelled.map(|name| list(client, namespace, name))).await {
+        Ok(found) => lists.extend(found.into_iter().flatten()),
+        Err(error) => errors.push(error),
+    }
+    if errors.is_empty() { Ok((lists, revisions)) } else { Err(errors) }
+}
+
+/// The nodes and the sizes of images on them; nothing of either where nodes may not be read.
+async fn nodes(client: &Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
+    let resource = ApiResource::erase::<FullNode>(&());
+    let nodes = match all(Api::<SlimNode>::all_with(client.clone(), &resource), "nodes", ListParams::default()).await {
+        Err(Error::Forbidden { .. }) => return Ok(Default::default()),
+        nodes => nodes?,
+    };
+    let mut sizes = Sizes::default();
+    nodes.iter().for_each(|node| sizes.apply(node));
+    Ok((Some(nodes.iter().map(Node::from).collect()), sizes))
 }
 
 fn is_labelled(list: &ConfigMap) -> bool {

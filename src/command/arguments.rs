@@ -187,12 +187,24 @@ pub struct StatusArguments {
     /// How to find the cluster.
     #[command(flatten)]
     pub cluster: ClusterArguments,
+    /// The lists of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
     /// Only this list: the name of its ConfigMap
     #[arg(long, value_name = "NAME")]
     pub list: Option<String>,
+    /// Only images whose reference has this in it; may be given several times
+    #[arg(long = "image", value_name = "TEXT")]
+    pub images: Vec<String>,
+    /// Only this node; may be given several times
+    #[arg(long = "node", value_name = "NAME")]
+    pub nodes: Vec<String>,
     /// How to print the report
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: StatusFormat,
+    /// Go on looking until Ctrl-C: a terminal is drawn anew, elsewhere a report is printed for each change
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// How a report is printed.
@@ -200,8 +212,12 @@ pub struct StatusArguments {
 pub enum StatusFormat {
     /// For people
     Table,
+    /// The same with nothing left out
+    Wide,
     /// One object, for programs: docs/status.md
     Json,
+    /// The same as YAML
+    Yaml,
 }
 
 /// Arguments of `refresh`.

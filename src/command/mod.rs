@@ -63,7 +63,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Run(arguments) => block_on(run::run(arguments)),
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
-        Command::Status(arguments) => block_on(status::status(arguments, &mut anstream::stdout().lock())),
+        Command::Status(arguments) => block_on(status::status(arguments)),
         Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
     }

@@ -190,7 +190,7 @@ impl Coverage {
     }
 
     /// The pods of a list.
-    pub fn pods_of<'a>(&'a self, list: &'a str) -> impl Iterator<Item = &'a CoveringPod> {
+    pub fn pods_of<'a>(&'a self, list: &str) -> impl Iterator<Item = &'a CoveringPod> {
         self.pods.values().filter(move |pod| &*pod.list == list)
     }
 

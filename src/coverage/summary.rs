@@ -213,6 +213,12 @@ pub struct GroupSummary<'s, 'a> {
 }
 
 impl<'a> GroupSummary<'_, 'a> {
+    /// The same of some nodes only.
+    pub fn only_on(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        self.places.retain(|(node, ..)| is_wanted(node));
+        self
+    }
+
     /// Its generations that are not about to go, the newest first.
     pub fn generations(&self) -> impl Iterator<Item = &'a Generation> {
         let all = self.summary.newest_first.iter().copied();
@@ -379,6 +385,13 @@ impl<'a> ImageSummary<'a> {
             }
         }
         digests
+    }
+
+    /// When what is held longest was begun: the least of what is said of the newest generation that each warm node holds the
+    /// image by.
+    pub fn held_since<T: Ord>(&self, begun: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let warm = self.nodes.iter().filter(|node| node.state == NodeState::Warm);
+        warm.filter_map(|node| begun(node.held.first()?.generation)).min()
     }
 
     /// The nodes that are behind, by reason: the worst first, and of these the one with most nodes.

@@ -2,15 +2,20 @@
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`moves`]: the part of it about rounds and refreshes
+//! - [`cause`]: what kubelets and registries say, in a few words, and what to do about it
+//! - [`filter`]: a part of a report
 //! - [`table`]: the report for people
 
-mod moves;
+pub mod cause;
+mod filter;
+pub mod moves;
 pub mod report;
 mod table;
 
+pub use filter::Filter;
 use jiff::Timestamp;
 pub use report::{Report, VERSION};
-pub use table::print;
+pub use table::{Layout, print, words};
 
 use crate::coverage::{Node, Sizes};
 use crate::list::Config;

@@ -1,15 +1,17 @@
 //! The report, in the form of its JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cause::{Cause, explain};
 use super::moves::{Refresh, Round};
-use super::{Facts, ListFacts, ListState};
-use crate::coverage::Coverage;
+use super::{Facts, Filter, ListFacts, ListState};
 use crate::coverage::node_state::NodeState;
 use crate::coverage::requests::Reserved;
 use crate::coverage::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
+use crate::coverage::{Coverage, CoveringPod};
 use crate::list::Config;
 use crate::plan::{Generation, labels};
 
@@ -26,7 +28,7 @@ const UNKNOWN_ARCHITECTURE: &str = "unknown";
 pub struct Report {
     pub version: u32,
     pub namespace: String,
-    pub time: String,
+    pub time: Timestamp,
     pub nodes_known: bool,
     pub warm: bool,
     pub requests: Reserved,
@@ -37,6 +39,7 @@ pub struct Report {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct List {
+    pub namespace: String,
     pub name: String,
     pub state: ListState,
     pub problems: Vec<String>,
@@ -67,8 +70,11 @@ pub struct Image {
     pub reference: String,
     pub size_bytes: Option<u64>,
     pub digests: BTreeMap<String, BTreeMap<String, usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_at: Option<Timestamp>,
     pub nodes: Nodes,
     pub behind: Vec<NodesBehind>,
+    pub aside: Vec<NodesAside>,
 }
 
 /// How many nodes there are, and how many of them are in which state.
@@ -89,6 +95,18 @@ pub struct NodesBehind {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cause: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'static str>,
+    pub nodes: Vec<String>,
+}
+
+/// Nodes that do not count.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct NodesAside {
+    pub state: NodeState,
     pub nodes: Vec<String>,
 }
 
@@ -104,22 +122,39 @@ pub struct Thrashing {
 impl Report {
     /// Sums everything up.
     pub fn new(facts: &Facts, coverage: &Coverage) -> Self {
-        let lists: Vec<List> = facts.lists.iter().map(|list| List::new(facts, coverage, list)).collect();
-        let labels: Vec<String> = facts.lists.iter().map(|list| labels::list_value(&list.name)).collect();
+        Self::of(&[(facts, coverage)], &Filter::default())
+    }
+
+    /// Sums up what the filter leaves of several namespaces.
+    pub fn of(namespaces: &[(&Facts, &Coverage)], filter: &Filter) -> Self {
+        let lists =
+            || namespaces.iter().flat_map(|(facts, coverage)| facts.lists.iter().map(|it| (*facts, *coverage, it)));
+        let pods = lists().flat_map(|(_, coverage, list)| pods_of(coverage, &labels::list_value(&list.name), filter));
+        let requests = Reserved::by(pods);
+        let lists: Vec<List> =
+            lists().filter_map(|(facts, coverage, list)| List::new(facts, coverage, list, filter)).collect();
+        let first = namespaces.first().map(|(facts, _)| *facts);
         Self {
             version: VERSION,
-            namespace: facts.namespace.clone(),
-            time: facts.now.to_string(),
-            nodes_known: facts.nodes.is_some(),
+            namespace: first
+                .filter(|_| namespaces.len() == 1)
+                .map_or_else(String::new, |facts| facts.namespace.clone()),
+            time: first.map(|facts| facts.now).unwrap_or_default(),
+            nodes_known: namespaces.iter().all(|(facts, _)| facts.nodes.is_some()),
             warm: lists.iter().all(|list| list.warm),
-            requests: Reserved::by(labels.iter().flat_map(|label| coverage.pods_of(label))),
+            requests,
             lists,
         }
     }
 }
 
+fn pods_of<'a>(coverage: &'a Coverage, label: &str, filter: &Filter) -> Vec<&'a CoveringPod> {
+    coverage.pods_of(label).filter(|pod| pod.node.as_deref().is_some_and(|node| filter.has_node(node))).collect()
+}
+
 impl List {
-    fn new(facts: &Facts, coverage: &Coverage, list: &ListFacts) -> Self {
+    /// `None` where the filter leaves none of its images.
+    fn new(facts: &Facts, coverage: &Coverage, list: &ListFacts, filter: &Filter) -> Option<Self> {
         let label = labels::list_value(&list.name);
         let groups: Vec<Group> = list.config.as_ref().map_or_else(Vec::new, |config| {
             let summary = Summary::new(Sources {
@@ -130,45 +165,52 @@ impl List {
                 nodes: facts.nodes.as_deref(),
                 now: facts.now,
             });
-            summary.groups().map(|group| Group::new(facts, list, config, &group)).collect()
+            let groups = summary.groups().map(|group| group.only_on(|node| filter.has_node(node)));
+            groups.filter_map(|group| Group::new(facts, list, config, &group, filter)).collect()
         });
         let images_are_warm = groups.iter().flat_map(|group| &group.images).all(Image::is_warm);
-        Self {
+        (filter.images.is_empty() || !groups.is_empty()).then(|| Self {
+            namespace: facts.namespace.clone(),
             name: list.name.clone(),
             state: list.state,
             problems: list.problems.clone(),
             warm: list.state == ListState::Accepted && images_are_warm,
-            requests: Reserved::by(coverage.pods_of(&label)),
+            requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
-        }
+        })
     }
 }
 
 impl Group {
-    fn new(facts: &Facts, list: &ListFacts, config: &Config, group: &GroupSummary) -> Self {
+    /// `None` where the filter leaves none of its images.
+    fn new(facts: &Facts, list: &ListFacts, config: &Config, group: &GroupSummary, filter: &Filter) -> Option<Self> {
         let generations: Vec<&Generation> = group.generations().collect();
-        let images: Vec<Image> = group.images().map(|image| Image::new(facts, &image)).collect();
-        let request = list.refresh_request.as_deref();
-        let newest = generations.first().copied();
-        let thrashing = group.thrashing().into_iter().map(|thrash| Thrashing {
+        let epochs: HashMap<&str, Timestamp> =
+            list.generations.iter().filter_map(|it| Some((it.name.as_str(), it.record.as_ref()?.epoch))).collect();
+        let images = group.images().filter(|image| filter.has_image(image.image));
+        let images: Vec<Image> = images.map(|image| Image::new(facts, &image, &epochs)).collect();
+        let thrashing = group.thrashing().into_iter().filter(|thrash| filter.has_node(thrash.node));
+        let thrashing = thrashing.map(|thrash| Thrashing {
             node: thrash.node.to_owned(),
             generation: thrash.generation.to_owned(),
             last_eviction: thrash.last.to_string(),
         });
-        Self {
+        let (request, newest) = (list.refresh_request.as_deref(), generations.first().copied());
+        let on_nodes = group.pods().filter(|pod| pod.node.as_deref().is_some_and(|node| filter.has_node(node)));
+        (!images.is_empty()).then(|| Self {
             name: group.group.name.to_string(),
             generations: generations.iter().map(|generation| generation.name.clone()).collect(),
             round: Round::new(&generations, &images, facts.now),
             refresh: Refresh::new(&config.refresh, group.group, newest, request, facts.now),
-            requests: Reserved::by(group.pods()),
+            requests: Reserved::by(on_nodes),
             images,
             thrashing: thrashing.collect(),
-        }
+        })
     }
 }
 
 impl Image {
-    fn new(facts: &Facts, image: &ImageSummary) -> Self {
+    fn new(facts: &Facts, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>) -> Self {
         let (counts, held) = (image.counts(), image.digests());
         let reference = &image.image.reference;
         let digests = held.values().flat_map(|digests| digests.keys().copied());
@@ -181,13 +223,24 @@ impl Image {
                 total: counts.total(),
                 by_state: NodeState::ALL.into_iter().map(|(state, name)| (name, counts.of(state))).collect(),
             },
-            behind: image.behind().iter().map(NodesBehind::new).collect(),
+            round_at: image.held_since(|generation| epochs.get(generation).copied()),
+            behind: image.behind().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
+            aside: aside(image),
         }
     }
 
-    fn is_warm(&self) -> bool {
+    /// Whether it is on all nodes that count.
+    pub fn is_warm(&self) -> bool {
         self.behind.is_empty()
     }
+}
+
+fn aside(image: &ImageSummary) -> Vec<NodesAside> {
+    let mut nodes: BTreeMap<NodeState, Vec<String>> = BTreeMap::new();
+    for it in image.nodes.iter().filter(|it| !it.state.counts()) {
+        nodes.entry(it.state).or_default().push(it.node.to_owned());
+    }
+    nodes.into_iter().map(|(state, nodes)| NodesAside { state, nodes }).collect()
 }
 
 fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (String, BTreeMap<String, usize>) {
@@ -196,11 +249,15 @@ fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (St
 }
 
 impl NodesBehind {
-    fn new(behind: &Behind) -> Self {
+    fn new(behind: &Behind, reference: &str) -> Self {
+        let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
+        let Cause { what, remedy } = explain(behind.state, reason, message, reference);
         Self {
             state: behind.state,
-            reason: behind.why.map(|why| why.reason.to_owned()).filter(|reason| !reason.is_empty()),
-            message: behind.why.map(|why| why.message.to_owned()).filter(|message| !message.is_empty()),
+            reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+            message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+            cause: what,
+            remedy,
             nodes: behind.nodes.iter().map(|node| (*node).to_owned()).collect(),
         }
     }

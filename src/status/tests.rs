@@ -1,21 +1,27 @@
-//! What a report says about a cluster that is half warm, in both of its forms.
+//! What a report says about clusters that are warm, half warm and broken, in all of its forms.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Facts, ListFacts, ListState, Report, print};
+use super::{Facts, Layout, ListFacts, ListState, Report, print};
 use crate::coverage::tests::world::{Fate, Life, Pod, config, generations, node};
-use crate::coverage::{Coverage, Node, Sizes};
+use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::plan::Generation;
 
 fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
+    facts_of(&pods.iter().map(Pod::as_sent).collect::<Vec<_>>(), nodes)
+}
+
+fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
     let mut coverage = Coverage::default();
-    pods.iter().for_each(|pod| coverage.apply(&pod.as_sent()));
+    pods.iter().for_each(|pod| coverage.apply(pod));
     let list = ListFacts {
         name: "tools".to_owned(),
         state: ListState::Accepted,
         problems: Vec::new(),
         refresh_request: None,
         config: Some(config()),
-        generations: generations(),
+        generations: begun(generations()),
     };
     let facts = Facts {
         namespace: "prepull".to_owned(),
@@ -24,6 +30,73 @@ fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
         sizes: Sizes::default(),
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
     };
+    (facts, coverage)
+}
+
+/// The generations of [`facts`], made ten minutes apart.
+fn begun(mut generations: Vec<Generation>) -> Vec<Generation> {
+    for (index, generation) in generations.iter_mut().enumerate() {
+        let epoch = Timestamp::from_second(BEGUN + 600 * i64::try_from(index).expect("few")).expect("a time");
+        generation.record.as_mut().expect("a record").epoch = epoch;
+    }
+    generations
+}
+
+/// 2026-03-01T11:30:00Z, when the first generation began.
+const BEGUN: i64 = 1_772_364_600;
+
+/// All pods of the newest generations, with requests as controllers write them.
+fn warm() -> (Facts, Coverage) {
+    let nodes = ["n0", "n1", "n2"];
+    let pods = nodes.iter().enumerate().flat_map(|(index, name)| {
+        [2, 3].map(|generation| {
+            Pod::new(10 * index + generation, generation, name).with([Fate::Held, Fate::Held]).as_sent()
+        })
+    });
+    let mut pods: Vec<SlimPod> = pods.collect();
+    for container in pods.iter_mut().flat_map(|pod| &mut pod.spec.containers) {
+        (container.resources.requests.cpu, container.resources.requests.memory) = ("1m".to_owned(), "1Mi".to_owned());
+    }
+    let (mut facts, coverage) = facts_of(&pods, Some(nodes.map(node).to_vec()));
+    let list = &mut facts.lists[0];
+    list.generations.retain(|generation| generation.revision() > 2);
+    list.generations[0].looks.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    facts.sizes.apply(&node_with_image("docker.io/library/a@sha256:3", 197_132_288));
+    (facts, coverage)
+}
+
+fn node_with_image(name: &str, bytes: u64) -> SlimNode {
+    let images = json!([{"names": [name], "sizeBytes": bytes}]);
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n0"}, "spec": {}, "status": {"images": images}});
+    serde_json::from_value(node).expect("a node")
+}
+
+/// Nothing can be pulled, nodes are away, and the last edit was rejected.
+fn broken() -> (Facts, Coverage) {
+    const UNAUTHORIZED: &str = "Back-off pulling image \"a:1\": ErrImagePull: failed to pull and unpack image \"docker.io/library/a:1\": \
+        failed to resolve reference \"docker.io/library/a:1\": unexpected status from HEAD request to \
+        https://registry.example/v2/library/a/manifests/1: 401 Unauthorized";
+    let pods = ["n0", "n1", "n2"].iter().enumerate().map(|(uid, name)| {
+        let mut pod = Pod::new(uid, 2, name).with([Fate::Failed, Fate::Failed]).as_sent();
+        for (index, status) in pod.status.iter_mut().flat_map(|status| &mut status.container_statuses).enumerate() {
+            let waiting = status.state.waiting.get_or_insert_default();
+            waiting.reason = if uid == 1 { "ErrImagePull" } else { "ImagePullBackOff" }.to_owned();
+            waiting.message =
+                if index == 0 { UNAUTHORIZED } else { "no match for platform in manifest: not found" }.to_owned();
+        }
+        pod
+    });
+    let mut nodes = ["n0", "n1", "n2", "n3", "n4"].map(node).to_vec();
+    nodes[3].ready = false;
+    nodes[4].unschedulable = true;
+    let (mut facts, coverage) = facts_of(&pods.collect::<Vec<_>>(), Some(nodes));
+    let list = &mut facts.lists[0];
+    (list.state, list.problems) =
+        (ListState::Rejected, vec!["images.yaml: images[0] (line 2): \"Bad\" is no reference".to_owned()]);
+    let looks = &mut list.generations[2].looks;
+    looks.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    looks.retry_at = Some("2026-03-01T12:12:00Z".parse().expect("a time"));
+    looks.failed.insert("a".to_owned(), "401 Unauthorized".to_owned());
     (facts, coverage)
 }
 
@@ -44,14 +117,46 @@ pub(crate) fn half_warm() -> (Facts, Coverage) {
 }
 
 fn printed(report: &Report) -> String {
+    laid_out(report, Layout::default())
+}
+
+fn laid_out(report: &Report, layout: Layout) -> String {
     let mut output = anstream::StripStream::new(Vec::new());
-    print(report, &mut output).expect("a vector takes everything");
+    print(report, layout, &mut output).expect("a vector takes everything");
     String::from_utf8(output.into_inner()).expect("UTF-8")
 }
+
+const TERMINAL: Layout = Layout { width: Some(100), bars: true, wide: false };
 
 #[test]
 fn people_see_what_is_behind_and_why() {
     insta::assert_snapshot!(printed(&report(&half_warm())));
+}
+
+#[test]
+fn a_cluster_that_is_warm() {
+    insta::assert_snapshot!(laid_out(&report(&warm()), TERMINAL));
+}
+
+#[test]
+fn a_cluster_that_is_half_warm() {
+    insta::assert_snapshot!(laid_out(&report(&half_warm()), TERMINAL));
+}
+
+#[test]
+fn a_cluster_that_is_broken() {
+    insta::assert_snapshot!(laid_out(&report(&broken()), TERMINAL));
+    insta::assert_snapshot!(laid_out(&report(&broken()), Layout { wide: true, ..TERMINAL }));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for (width, facts) in (40..120).flat_map(|width| [(width, warm()), (width, half_warm()), (width, broken())]) {
+        let printed = laid_out(&report(&facts), Layout { width: Some(width), bars: true, wide: false });
+        // Words are not broken: a reference that is cut in two cannot be copied.
+        let wider = printed.lines().find(|line| line.chars().count() > width && line.split_whitespace().count() > 2);
+        assert_eq!(wider, None, "at {width} columns");
+    }
 }
 
 #[test]
@@ -64,7 +169,8 @@ fn programs_see_the_same_as_numbers() {
     let of = |state: &str| image["nodes"][state].clone();
     assert_eq!([of("warm"), of("failed"), of("noRoom"), of("pulling")], [1, 1, 0, 1].map(Value::from));
     assert_eq!(image["digests"], json!({"amd64": {"sha256:3": 1, "sha256:4": 1}}));
-    let behind = json!({"state": "failed", "reason": "ErrImagePull", "message": "401", "nodes": ["n1"]});
+    let behind =
+        json!({"state": "failed", "reason": "ErrImagePull", "message": "401", "cause": "401", "nodes": ["n1"]});
     assert_eq!(image["behind"][0], behind);
 }
 
@@ -79,15 +185,15 @@ fn programs_see_rounds_refreshes_and_what_is_reserved() {
     assert_eq!(
         group["round"],
         json!({
-            "generation": "p-3", "startedAt": "1970-01-01T00:00:00Z", "turnsEndAt": "1970-01-01T00:00:00Z", "spreadSeconds": 0,
+            "generation": "p-3", "startedAt": "2026-03-01T11:50:00Z", "turnsEndAt": "2026-03-01T11:50:00Z", "spreadSeconds": 0,
             "done": false,
         })
     );
     assert_eq!(
         group["refresh"],
         json!({
-            "mode": "OnChange", "schedule": "every 1h", "due": true, "dueSince": "1970-01-01T01:00:00Z", "lastLookAt": "2026-03-01T12:05:00Z",
-            "lastSuccessAt": "1970-01-01T00:00:00Z", "outcome": "deferred",
+            "mode": "OnChange", "schedule": "every 1h", "due": false, "nextAt": "2026-03-01T12:50:00Z",
+            "lastLookAt": "2026-03-01T12:05:00Z", "lastSuccessAt": "2026-03-01T11:50:00Z", "outcome": "deferred",
             "deferred": [{"name": "b", "reference": "b:1", "reason": "429 Too Many Requests"}],
         })
     );
@@ -130,5 +236,5 @@ fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
 fn without_nodes_it_says_so() {
     let report = report(&facts(&[Pod::new(1, 2, "n0")], None));
     assert!(!report.nodes_known);
-    assert!(printed(&report).contains("Nodes may not be read"));
+    assert!(printed(&report).contains("Not allowed to list nodes"));
 }

@@ -18,6 +18,7 @@ mod processes;
 mod refreshes;
 mod repairs;
 mod schedules;
+mod status;
 mod steady_state;
 mod trouble;
 

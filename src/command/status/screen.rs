@@ -1,0 +1,151 @@
+//! Reports on standard output: once, again and again on one screen, or one after the other.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::AutoStream;
+use anyhow::Context;
+use jiff::Timestamp;
+use terminal_size::{Height, Width, terminal_size_of};
+
+use crate::command::Outcome;
+use crate::command::arguments::StatusFormat;
+use crate::status::{Layout, Report, print};
+
+/// To the upper left corner; to the end of the line, and of the screen, there is to be nothing.
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE: &str = "\x1b[K";
+const CLEAR_REST: &str = "\x1b[J";
+
+/// Standard output.
+pub struct Screen {
+    format: StatusFormat,
+    is_terminal: bool,
+    /// What was printed last.
+    last: Option<Report>,
+    /// What went wrong since.
+    trouble: Option<String>,
+}
+
+impl Screen {
+    /// For reports of that form.
+    pub fn new(format: StatusFormat) -> Self {
+        Self { format, is_terminal: io::stdout().is_terminal(), last: None, trouble: None }
+    }
+
+    /// Prints a report.
+    ///
+    /// # Errors
+    /// Where the output cannot be written.
+    pub fn print(&self, report: &Report) -> anyhow::Result<()> {
+        write(&self.rendered(report, true)?)
+    }
+
+    /// Shows a report in place of the one before. Where this is no terminal, it is appended if something has changed.
+    ///
+    /// # Errors
+    /// Where the output cannot be written.
+    pub fn show(&mut self, report: &Report) -> anyhow::Result<()> {
+        let is_news = !self.last.as_ref().is_some_and(|last| is_same(last, report));
+        if self.redraws() {
+            self.redraw(report)?;
+        } else if is_news {
+            self.append(report)?;
+        }
+        self.last = Some(report.clone());
+        self.trouble = None;
+        Ok(())
+    }
+
+    /// Says why there is no new report; once for each reason.
+    ///
+    /// # Errors
+    /// Where the output cannot be written.
+    pub fn trouble(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
+        let error = format!("{error:#}");
+        if self.trouble.as_ref() != Some(&error) {
+            eprintln!("error: {error}; this is tried again");
+            self.trouble = Some(error);
+        }
+        Ok(())
+    }
+
+    /// The user has seen enough.
+    ///
+    /// # Errors
+    /// Where the output cannot be written.
+    pub fn leave(&self) -> anyhow::Result<Outcome> {
+        // Terminals print ^C where the cursor stands.
+        if self.is_terminal {
+            write(b"\n")?;
+        }
+        Ok(Outcome::Good)
+    }
+
+    fn redraws(&self) -> bool {
+        self.is_terminal && matches!(self.format, StatusFormat::Table | StatusFormat::Wide)
+    }
+
+    fn redraw(&self, report: &Report) -> anyhow::Result<()> {
+        let rendered = String::from_utf8_lossy(&self.rendered(report, true)?).into_owned();
+        let heading = format!("{}  (every 2 s or less often; Ctrl-C ends it)\n\n", local(report.time));
+        let height = size().map_or(usize::MAX, |(_, height)| height);
+        let lines: Vec<&str> = heading.lines().chain(rendered.lines()).collect();
+        // The last line stays free for the cursor, and the one before says what is missing.
+        let fits = lines.len() < height;
+        let shown = if fits { lines.len() } else { height.saturating_sub(2) };
+        let mut output = HOME.to_owned();
+        for line in &lines[..shown] {
+            output.push_str(&format!("{line}{CLEAR_LINE}\n"));
+        }
+        if !fits {
+            output.push_str(&format!("… {} more lines{CLEAR_LINE}", lines.len() - shown));
+        }
+        write(format!("{output}{CLEAR_REST}").as_bytes())
+    }
+
+    fn append(&self, report: &Report) -> anyhow::Result<()> {
+        let mut output = match self.format {
+            StatusFormat::Table | StatusFormat::Wide if self.last.is_some() => {
+                format!("\n{:.0}\n", report.time).into_bytes()
+            }
+            StatusFormat::Table | StatusFormat::Wide => format!("{:.0}\n", report.time).into_bytes(),
+            StatusFormat::Yaml => b"---\n".to_vec(),
+            StatusFormat::Json => Vec::new(),
+        };
+        output.extend(self.rendered(report, false)?);
+        write(&output)
+    }
+
+    fn rendered(&self, report: &Report, pretty: bool) -> anyhow::Result<Vec<u8>> {
+        let mut output = AutoStream::new(Vec::new(), AutoStream::choice(&io::stdout()));
+        match self.format {
+            StatusFormat::Table | StatusFormat::Wide => {
+                let width = size().filter(|_| self.is_terminal).map(|(width, _)| width);
+                let wide = self.format == StatusFormat::Wide;
+                print(report, Layout { width, bars: self.is_terminal, wide }, &mut output)?;
+            }
+            StatusFormat::Json if pretty => writeln!(output, "{}", serde_json::to_string_pretty(report)?)?,
+            StatusFormat::Json => writeln!(output, "{}", serde_json::to_string(report)?)?,
+            StatusFormat::Yaml => write!(output, "{}", serde_yaml::to_string(report)?)?,
+        }
+        Ok(output.into_inner())
+    }
+}
+
+/// Whether two reports say the same of different times.
+fn is_same(one: &Report, other: &Report) -> bool {
+    Report { time: other.time, ..one.clone() } == *other
+}
+
+fn size() -> Option<(usize, usize)> {
+    terminal_size_of(io::stdout()).map(|(Width(width), Height(height))| (width.into(), height.into()))
+}
+
+fn local(time: Timestamp) -> String {
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(bytes).and_then(|()| output.flush()).context("cannot write the report")
+}

@@ -1,0 +1,66 @@
+//! The nodes that are behind, by cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::words::printable;
+use crate::coverage::node_state::NodeState;
+use crate::status::report::{Group, NodesBehind};
+
+/// Nodes that lack the same images for the same cause.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// What became of the images there.
+    pub state: NodeState,
+    /// Why, in a few words.
+    pub why: String,
+    /// What to do about it.
+    pub remedy: Option<&'static str>,
+    /// The whole message, where there is one.
+    pub message: Option<&'a str>,
+    /// The nodes, by name.
+    pub nodes: Vec<&'a str>,
+    /// The images, in the order of the list.
+    pub images: Vec<&'a str>,
+}
+
+/// Nodes with the same cause for the same image.
+#[derive(Default)]
+struct SameCause<'a> {
+    nodes: BTreeSet<&'a str>,
+    reasons: BTreeSet<&'a str>,
+    message: Option<&'a str>,
+}
+
+/// The nodes of a group that are behind: the worst cause first.
+///
+/// A kubelet says `ErrImagePull` and `ImagePullBackOff` by turns of the same failure, so nodes are put together by the cause;
+/// and one cause mostly keeps several images from the same nodes, which makes one line.
+pub fn lines(group: &Group) -> Vec<Line<'_>> {
+    let mut lines: BTreeMap<_, Line> = BTreeMap::new();
+    for image in &group.images {
+        let mut causes: BTreeMap<_, SameCause> = BTreeMap::new();
+        for behind in &image.behind {
+            let same = causes.entry((behind.state, &behind.cause, behind.remedy)).or_default();
+            same.nodes.extend(behind.nodes.iter().map(String::as_str));
+            same.reasons.extend(behind.reason.as_deref());
+            same.message = same.message.or(behind.message.as_deref());
+        }
+        for ((state, cause, remedy), SameCause { nodes, reasons, message }) in causes {
+            // The state without a word of the kubelet's says it by itself.
+            let reason = reasons.last().map_or_else(|| state.to_string(), |reason| printable(reason));
+            let why = if cause.is_empty() { reason } else { format!("{reason}: {}", printable(cause)) };
+            let line = lines.entry((state, why.clone(), nodes.clone())).or_insert_with(|| {
+                let (nodes, images) = (nodes.into_iter().collect(), Vec::new());
+                Line { state, why, remedy, message, nodes, images }
+            });
+            line.images.push(&image.reference);
+        }
+    }
+    lines.into_values().collect()
+}
+
+/// The worst that keeps an image from nodes, in a word.
+pub fn worst(behind: &[NodesBehind]) -> String {
+    let Some(worst) = behind.first() else { return String::new() };
+    worst.reason.as_deref().map_or_else(|| worst.state.to_string(), printable)
+}

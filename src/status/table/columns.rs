@@ -1,0 +1,153 @@
+//! Columns that are as wide as their widest cell, and fit into the terminal.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use textwrap::core::display_width;
+
+/// What stands between two columns.
+const GAP: usize = 2;
+/// The first column is never made narrower.
+const NARROWEST: usize = 12;
+
+/// A text in a table.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    text: String,
+    style: Style,
+    right: bool,
+}
+
+impl Cell {
+    /// At the left of its column.
+    pub fn left(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// At the right of its column.
+    pub fn right(text: impl Into<String>) -> Self {
+        Self { right: true, ..Self::left(text) }
+    }
+
+    /// The same in that style.
+    pub fn styled(self, style: Style) -> Self {
+        Self { style, ..self }
+    }
+}
+
+/// Prints the rows, further in by `indent`. Where they are wider than `width`, the first column loses from the middle of its
+/// texts, and after that lines from their ends.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn print(rows: &[Vec<Cell>], indent: usize, width: Option<usize>, output: &mut impl Write) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widest =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| display_width(&cell.text)).max();
+    let mut widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
+    if let (Some(width), Some((first, others))) = (width, widths.split_first_mut()) {
+        let others: usize = others.iter().map(|other| other + GAP).sum();
+        *first = (*first).min(width.saturating_sub(indent + others).max(NARROWEST));
+    }
+    for row in rows {
+        write!(output, "{:indent$}", "")?;
+        let mut left = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
+        // What follows the last text is nothing but white space.
+        let end = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
+        for (column, cell) in row[..end].iter().enumerate() {
+            let last = column + 1 == end;
+            left -= print_cell(cell, widths[column], last, left, output)?;
+        }
+        writeln!(output)?;
+    }
+    Ok(())
+}
+
+/// Prints a cell into what is left of the line, and says how much that took.
+fn print_cell(cell: &Cell, width: usize, last: bool, left: usize, output: &mut impl Write) -> io::Result<usize> {
+    let room = width.min(left);
+    let text = without_middle(&cell.text, room);
+    let padding = room - display_width(&text);
+    let (before, after) = match (cell.right, last) {
+        (true, _) => (padding, 0),
+        (false, true) => (0, 0),
+        (false, false) => (0, padding),
+    };
+    let style = cell.style;
+    let gap = if last { 0 } else { GAP.min(left - room) };
+    write!(output, "{:before$}{style}{text}{style:#}{:after$}{:gap$}", "", "", "")?;
+    Ok(room + gap)
+}
+
+/// The text, without its middle where it has no room: both ends of a reference tell more.
+fn without_middle(text: &str, room: usize) -> String {
+    if display_width(text) <= room {
+        return text.to_owned();
+    }
+    let Some(kept) = room.checked_sub(1) else { return String::new() };
+    let end: Vec<char> = fitting(text.chars().rev(), kept - kept / 2);
+    let begin = fitting(text.chars(), kept / 2);
+    begin.into_iter().chain(['…']).chain(end.into_iter().rev()).collect()
+}
+
+fn fitting(characters: impl Iterator<Item = char>, room: usize) -> Vec<char> {
+    let mut taken = 0;
+    let wide = |c: char| display_width(c.encode_utf8(&mut [0; 4]));
+    characters
+        .take_while(|c| {
+            taken += wide(*c);
+            taken <= room
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn printed(rows: &[Vec<Cell>], width: Option<usize>) -> Vec<String> {
+        let mut output = Vec::new();
+        print(rows, 2, width, &mut output).expect("a vector takes everything");
+        String::from_utf8(output).expect("UTF-8").lines().map(str::to_owned).collect()
+    }
+
+    fn rows() -> Vec<Vec<Cell>> {
+        let row = |image: &str, warm: &str, why: &str| vec![Cell::left(image), Cell::right(warm), Cell::left(why)];
+        vec![
+            row("IMAGE", "WARM", "WORST"),
+            row("ghcr.io/acme/a-long-name/app:7", "10/10", ""),
+            row("nginx", "0/5", "Evicted"),
+        ]
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let expected = [
+            "  IMAGE                            WARM  WORST",
+            "  ghcr.io/acme/a-long-name/app:7  10/10",
+            "  nginx                             0/5  Evicted",
+        ];
+        assert_eq!(printed(&rows(), None), expected);
+        assert_eq!(printed(&rows(), Some(200)), expected);
+    }
+
+    #[test]
+    fn the_first_column_gives_way_from_its_middle() {
+        let expected =
+            ["  IMAGE             WARM  WORST", "  ghcr.io…e/app:7  10/10", "  nginx              0/5  Evicted"];
+        assert_eq!(printed(&rows(), Some(33)), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_the_terminal(width in 0usize..60, text in "[a-zä漢]{0,40}") {
+            let mut rows = rows();
+            rows.push(vec![Cell::left(text.clone()), Cell::left(text.clone()), Cell::right(text)]);
+            for line in printed(&rows, Some(width)) {
+                prop_assert!(display_width(&line) <= width.max(2), "{} columns: {line:?}", display_width(&line));
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The report for people.
+//!
+//! - [`columns`]: a table that fits into the terminal
+//! - [`behind`]: the nodes that are behind, by cause
+//! - [`words`]: times, sizes and names
+
+mod behind;
+mod columns;
+pub mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use columns::Cell;
+use jiff::Timestamp;
+use textwrap::Options;
+use words::{age, bytes, names, number, printable, requests, short_digest};
+
+use super::ListState;
+use super::moves::{Refresh, Round};
+use super::report::{Group, Image, List, Report};
+use crate::plan::refresh::Outcome;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BEHIND: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const HEADING: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+
+/// How many characters a bar has.
+const BAR: usize = 10;
+/// Where what belongs to a group stands, and what belongs to that.
+const INDENT: &str = "  ";
+const FURTHER: &str = "      ";
+
+/// How the table is laid out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    /// How wide lines may be, in columns; `None`: as wide as they are.
+    pub width: Option<usize>,
+    /// Whether bars are drawn.
+    pub bars: bool,
+    /// Whether nothing is left out: whole references, digests and messages, and all nodes.
+    pub wide: bool,
+}
+
+/// Prints it. Colours are for whoever is behind `output` to keep or leave out.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn print(report: &Report, layout: Layout, output: &mut impl Write) -> io::Result<()> {
+    let mut table = Table { layout: layout.for_everything(), now: report.time, output };
+    for (index, list) in report.lists.iter().enumerate() {
+        if index > 0 {
+            writeln!(table.output)?;
+        }
+        table.print_list(list)?;
+    }
+    table.print_end(report)
+}
+
+impl Layout {
+    /// Where nothing may be left out, lines are as long as they are.
+    fn for_everything(self) -> Self {
+        Self { width: self.width.filter(|_| !self.wide), ..self }
+    }
+}
+
+struct Table<'o, O> {
+    layout: Layout,
+    now: Timestamp,
+    output: &'o mut O,
+}
+
+impl<O: Write> Table<'_, O> {
+    fn print_list(&mut self, list: &List) -> io::Result<()> {
+        let (style, state) = match list.state {
+            ListState::Accepted => (GOOD, "accepted"),
+            ListState::Rejected => (BAD, "rejected; what was accepted before is in force"),
+            ListState::NotJudged => (BEHIND, "edited, and the controller has not looked at it yet"),
+            ListState::Missing => (BAD, "missing; what was made of it goes ten minutes after"),
+        };
+        let name = format!("{}/{}", list.namespace, list.name);
+        let heading = format!("{name}: {state}");
+        for line in textwrap::wrap(&heading, self.options("", FURTHER)) {
+            match line.strip_prefix(&name) {
+                Some(rest) => writeln!(self.output, "{HEADING}{name}{HEADING:#}{style}{rest}{style:#}")?,
+                None => writeln!(self.output, "{style}{line}{style:#}")?,
+            }
+        }
+        for problem in &list.problems {
+            self.wrapped(BAD, "problem", &format!(": {}", printable(problem)))?;
+        }
+        list.groups.iter().try_for_each(|group| self.print_group(group))
+    }
+
+    fn print_group(&mut self, group: &Group) -> io::Result<()> {
+        writeln!(self.output)?;
+        let round = round(group, self.now);
+        let style = if group.images.iter().all(Image::is_warm) { GOOD } else { BEHIND };
+        let heading = format!("group {}", group.name);
+        let lines = textwrap::wrap(&round, self.options("", INDENT).initial_indent(&" ".repeat(heading.len() + 2)));
+        for (index, line) in lines.iter().enumerate() {
+            match index {
+                0 => writeln!(self.output, "{style}{heading}{style:#}: {}", line.trim_start())?,
+                _ => writeln!(self.output, "{line}")?,
+            }
+        }
+        let rows: Vec<Vec<Cell>> =
+            std::iter::once(self.headings()).chain(group.images.iter().map(|image| self.row(image))).collect();
+        columns::print(&rows, INDENT.len(), self.layout.width, self.output)?;
+        self.print_behind(group)?;
+        self.print_aside(group)?;
+        for thrash in &group.thrashing {
+            let why =
+                ": its holder is evicted again and again for want of disk; give the node more, or shorten the list";
+            self.wrapped(BAD, &thrash.node, why)?;
+        }
+        self.print_refresh(&group.refresh)?;
+        let reserved = group.requests;
+        let text = format!(": {} on a node at most, {} in all", requests(reserved.per_node), requests(reserved.total));
+        self.wrapped(QUIET, "reserved", &text)
+    }
+
+    fn headings(&self) -> Vec<Cell> {
+        let mut headings = vec![Cell::left("IMAGE"), Cell::left("DIGEST"), Cell::right("WARM")];
+        if self.layout.wide {
+            headings.extend(["PULLING", "WAITING", "FAILED"].map(Cell::right));
+        }
+        headings.extend(["AGE", "SIZE"].map(Cell::right));
+        headings.push(Cell::left("WORST"));
+        headings.into_iter().map(|cell| cell.styled(HEADING)).collect()
+    }
+
+    fn row(&self, image: &Image) -> Vec<Cell> {
+        let of = |state: &str| image.nodes.by_state.get(state).copied().unwrap_or_default();
+        let (warm, total) = (of("warm"), image.nodes.total);
+        let style = match image.is_warm() {
+            _ if image.nodes.total == 0 => QUIET,
+            true => GOOD,
+            false if warm == 0 => BAD,
+            false => BEHIND,
+        };
+        let counted =
+            if self.layout.bars { format!("{} {warm}/{total}", bar(warm, total)) } else { format!("{warm}/{total}") };
+        let mut row = vec![
+            Cell::left(&image.reference),
+            Cell::left(digests(image, self.layout.wide)),
+            Cell::right(counted).styled(style),
+        ];
+        if self.layout.wide {
+            row.extend(["pulling", "waiting", "failed"].map(|state| Cell::right(of(state).to_string())));
+        }
+        let or_none = |text: Option<String>| Cell::right(text.unwrap_or_else(|| "-".to_owned()));
+        row.push(or_none(image.round_at.map(|at| age(at, self.now))));
+        row.push(or_none(image.size_bytes.map(bytes)));
+        row.push(Cell::left(match image.nodes.total {
+            0 => "no node".to_owned(),
+            _ => behind::worst(&image.behind),
+        }));
+        row
+    }
+
+    fn print_behind(&mut self, group: &Group) -> io::Result<()> {
+        let all = self.layout.wide;
+        for line in behind::lines(group) {
+            let remedy = line.remedy.map(|remedy| format!(": {remedy}")).unwrap_or_default();
+            self.wrapped(BEHIND, &number(line.nodes.len(), "node"), &format!(": {}{remedy}", line.why))?;
+            self.further("nodes:  ", &names(&line.nodes, all))?;
+            self.further("images: ", &names(&line.images, all))?;
+            if let Some(message) = line.message.filter(|_| all) {
+                self.further("said:   ", &printable(message))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nodes that do not count, so that nobody looks for them in vain.
+    fn print_aside(&mut self, group: &Group) -> io::Result<()> {
+        let mut nodes: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        for aside in group.images.iter().flat_map(|image| &image.aside) {
+            nodes.entry(aside.state).or_default().extend(aside.nodes.iter().map(String::as_str));
+        }
+        for (state, nodes) in nodes {
+            let nodes: Vec<&str> = nodes.into_iter().collect();
+            let text = format!(": {state}, so not counted: {}", names(&nodes, self.layout.wide));
+            self.wrapped(QUIET, &number(nodes.len(), "node"), &text)?;
+        }
+        Ok(())
+    }
+
+    fn print_refresh(&mut self, refresh: &Refresh) -> io::Result<()> {
+        self.wrapped(QUIET, "refresh", &format!(": {}", refresh_in_words(refresh, self.now)))?;
+        let all = if self.layout.wide { usize::MAX } else { 3 };
+        for deferred in refresh.deferred.iter().take(all) {
+            let what = if deferred.reference.is_empty() { &deferred.name } else { &deferred.reference };
+            let why = if deferred.reason.is_empty() { "see the Events of the list" } else { &deferred.reason };
+            self.further("", &format!("{what}: {}", printable(why)))?;
+        }
+        match refresh.deferred.len().saturating_sub(all) {
+            0 => Ok(()),
+            more => self.further("", &format!("and {more} more")),
+        }
+    }
+
+    fn print_end(&mut self, report: &Report) -> io::Result<()> {
+        let groups = report.lists.iter().map(|list| list.groups.len()).sum::<usize>();
+        if groups > 1 {
+            let text = format!(
+                "reserved by all of them: {} on a node at most, {} in all",
+                requests(report.requests.per_node),
+                requests(report.requests.total)
+            );
+            writeln!(self.output, "\n{}", textwrap::fill(&text, self.options("", INDENT)))?;
+        }
+        if !report.nodes_known {
+            let text = "Not allowed to list nodes: only those are counted that the newest pods are made for, and sizes, cordons and \
+                        readiness are not known. Grant the right to list nodes to see all.";
+            writeln!(self.output, "\n{}", textwrap::fill(text, self.options("", "")))?;
+        }
+        Ok(())
+    }
+
+    /// A line that begins with a word in a style, and goes on further in.
+    fn wrapped(&mut self, style: Style, word: &str, text: &str) -> io::Result<()> {
+        let begin = format!("{INDENT}{word}");
+        let all = format!("{begin}{text}");
+        let lines = textwrap::wrap(&all, self.options("", FURTHER));
+        for (index, line) in lines.iter().enumerate() {
+            match line.strip_prefix(begin.as_str()) {
+                Some(rest) if index == 0 => writeln!(self.output, "{INDENT}{style}{word}{style:#}{rest}")?,
+                _ => writeln!(self.output, "{line}")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn further(&mut self, word: &str, text: &str) -> io::Result<()> {
+        let next = format!("{FURTHER}{}", " ".repeat(word.len()));
+        let first = format!("{FURTHER}{word}");
+        writeln!(self.output, "{}", textwrap::fill(text, self.options(&first, &next)))
+    }
+
+    fn options<'t>(&self, first: &'t str, next: &'t str) -> Options<'t> {
+        let width = self.layout.width.unwrap_or(usize::MAX);
+        // A reference that is cut in two cannot be copied.
+        Options::new(width)
+            .initial_indent(first)
+            .subsequent_indent(next)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+    }
+}
+
+fn round(group: &Group, now: Timestamp) -> String {
+    let begun = |round: &Round| {
+        let how = match round {
+            Round { done: true, .. } => "done".to_owned(),
+            Round { turns_end_at, .. } if *turns_end_at > now => {
+                format!("the last node's turn comes in {}", words::span(turns_end_at.duration_since(now)))
+            }
+            Round { .. } => "under way".to_owned(),
+        };
+        format!("began {} ago, {how}", age(round.started_at, now))
+    };
+    match (group.generations.as_slice(), &group.round) {
+        ([], _) => "no generation yet".to_owned(),
+        ([newest, older @ ..], round) => {
+            let begun = round.as_ref().map_or_else(String::new, |round| format!(" {}", begun(round)));
+            let older = if older.is_empty() { String::new() } else { format!("; before it {}", older.join(", ")) };
+            format!("round {newest}{begun}{older}")
+        }
+    }
+}
+
+fn refresh_in_words(refresh: &Refresh, now: Timestamp) -> String {
+    let next = match (refresh.due, refresh.next_at) {
+        (true, _) => "due now".to_owned(),
+        (false, Some(at)) => format!("next in {}", words::span(at.duration_since(now))),
+        (false, None) if refresh.last_look_at.is_some() => "never needed, since all images are pinned".to_owned(),
+        (false, None) => "not begun".to_owned(),
+    };
+    let found = match refresh.outcome {
+        None => "",
+        Some(Outcome::Round) => ": the round pulled all tags anew",
+        Some(Outcome::Moved) => ": a tag had moved, so this round began",
+        Some(Outcome::Unchanged) => ": no tag had moved",
+        Some(Outcome::Deferred) => ": some images could not be looked at, and stay as they are",
+    };
+    let last = refresh.last_look_at.map(|at| format!("; last {} ago{found}", age(at, now))).unwrap_or_default();
+    format!("{} ({:?}), {next}{last}", refresh.schedule, refresh.mode)
+}
+
+fn bar(warm: usize, total: usize) -> String {
+    // Full only where nothing is missing, and empty only where nothing is there.
+    let filled = match (warm * BAR).checked_div(total) {
+        None => 0,
+        Some(0) if warm > 0 => 1,
+        Some(filled) => filled.min(BAR),
+    };
+    format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled))
+}
+
+/// The digests that nodes hold: the first one, and how many more there are, or all of them.
+fn digests(image: &Image, all: bool) -> String {
+    let digests: BTreeSet<&str> =
+        image.digests.values().flat_map(|digests| digests.keys()).map(String::as_str).collect();
+    let Some(first) = digests.first() else { return "-".to_owned() };
+    match digests.len() {
+        _ if all => digests.into_iter().collect::<Vec<_>>().join(","),
+        1 => short_digest(first),
+        number => format!("{} +{}", short_digest(first), number - 1),
+    }
+}
