@@ -1,6 +1,7 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
 mod alerts;
+mod crowded;
 mod faults;
 mod probes;
 mod rounds;

@@ -1,6 +1,7 @@
 //! A look into a real node: what its containerd has and runs, and a way to stop and start its services.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -161,6 +162,20 @@ impl Node {
     /// Starts the kubelet. When it is at work the cluster tells.
     pub fn start_kubelet(&self) -> Result<()> {
         self.machine.start(&kubelet(&self.layout, self.id))
+    }
+
+    /// Lets the kubelet run so many pods, or as many as it does by itself. It is started anew for that; containers go on.
+    pub fn limit_pods(&self, most: Option<usize>) -> Result<()> {
+        let path = self.layout.file(self.name(), "kubelet.yaml");
+        let mut configuration: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        let settings = configuration.as_object_mut().context("the kubelet's configuration is no mapping")?;
+        match most {
+            Some(most) => drop(settings.insert("maxPods".to_owned(), most.into())),
+            None => drop(settings.remove("maxPods")),
+        }
+        self.stop_kubelet()?;
+        fs::write(&path, serde_json::to_vec_pretty(&configuration)?)?;
+        self.start_kubelet()
     }
 
     /// Stops containerd. Containers go on.

@@ -1,0 +1,98 @@
+//! Nodes that run as many pods as they may.
+//!
+//! They take minutes, so `make test-faults` runs them.
+
+use k8s_openapi::api::core::v1::{Node as KubeNode, Pod};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use test_bed::Node;
+
+use super::RealTrial;
+use super::faults::{HEALING, Outage};
+use crate::trial::{eventually, within};
+
+/// A node whose kubelet runs no more pods than it does now. Other tests find it as it was, however this one ends.
+struct PodLimit(Node);
+
+impl PodLimit {
+    /// What the node runs now is all that it may run. Returns when the node says so.
+    async fn reached(outage: &Outage, node: &Node) -> Self {
+        let everywhere: Api<Pod> = Api::all(outage.real.trial.client.clone());
+        let on_node = ListParams::default().fields(&format!("spec.nodeName={}", node.name()));
+        // What other tests left is about to go.
+        let own = Some(outage.real.trial.namespace.as_str());
+        let pods = eventually("nothing to be there but what stays", async || {
+            let pods = everywhere.list(&on_node).await.unwrap().items;
+            let stays =
+                |pod: &Pod| pod.metadata.namespace.as_deref() == own && pod.metadata.deletion_timestamp.is_none();
+            pods.iter().all(stays).then_some(pods.len())
+        })
+        .await;
+        node.limit_pods(Some(pods)).unwrap();
+        let limit = Self(node.clone());
+        eventually("the node to say what it may run", async || {
+            let found = Api::<KubeNode>::all(outage.real.trial.client.clone()).get(node.name()).await.unwrap();
+            let allocatable = found.status?.allocatable?;
+            (allocatable["pods"].0 == pods.to_string()).then_some(())
+        })
+        .await;
+        limit
+    }
+}
+
+impl Drop for PodLimit {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.limit_pods(None) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Somebody else's pod.
+async fn other_pod(outage: &Outage, node: &str) -> String {
+    let container = json!({
+        "name": "other", "image": outage.real.reference("kube-prepull:1"), "command": ["/holder", "hold", "v1"],
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    });
+    let pod = json!({"metadata": {"name": "other"}, "spec": {
+        "nodeName": node, "containers": [container],
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+    }});
+    outage.real.trial.create::<Pod>(pod).await;
+    eventually("somebody else's pod to run", async || running(outage).await).await
+}
+
+/// The uid of somebody else's pod, while it runs.
+async fn running(outage: &Outage) -> Option<String> {
+    let pod = outage.real.trial.api::<Pod>().get_opt("other").await.unwrap()?;
+    (pod.status.as_ref()?.phase.as_deref() == Some("Running")).then(|| pod.uid().unwrap())
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses_nobody_elses_pod() {
+    let outage = Outage::on(RealTrial::begin_alone("podlimit").await).await;
+    let old = outage.push("app:1", "old");
+    outage.list(&["app:1"], "").await;
+    outage.await_held(&[&old]).await;
+    let other = other_pod(&outage, "node2").await;
+    let _limit = PodLimit::reached(&outage, &outage.real.nodes[1]).await;
+    let new = outage.push("app:1", "new");
+    let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
+    outage.refresh("crowded").await;
+    eventually("the other node to have the new image", async || {
+        outage.real.held_on("node1").contains(&new.to_string()).then_some(())
+    })
+    .await;
+    let held = outage.real.held_on("node2");
+    assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
+    let told = async || outage.real.trial.events("MakingRoom").await.pop();
+    let told = within(HEALING, "the Event", told).await.note.unwrap();
+    assert!(told.contains("no room for both on node2 (it runs as many pods as it may)"), "{told}");
+    outage.settled("2").await;
+    outage.await_held(&[&new]).await;
+    assert_eq!(running(&outage).await, Some(other), "the pod that was there before runs on");
+    let gaps = watch.end().gaps;
+    assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.starts_with("node2")), "one slot cannot hold two: {gaps:?}");
+}
