@@ -71,6 +71,8 @@ async fn a_refresh_that_finds_nothing_new_costs_the_manifests_of_one_node() {
     let before = ["app", "other", "pinned"].map(|image| real.pulls(image));
     assert_eq!(number(&real.refreshed("one").await), 1);
     let after = ["app", "other", "pinned"].map(|image| real.pulls(image));
+    let count = |of: &[Vec<(usize, usize)>; 3]| of.iter().flatten().map(|(manifests, _)| manifests).sum::<usize>();
+    assert_eq!(count(&after) - count(&before), 2, "one request for each tag");
     let mut asked = Vec::new();
     for (image, (before, after)) in before.iter().zip(&after).enumerate() {
         for (node, ((manifests, blobs), (more_manifests, more_blobs))) in before.iter().zip(after).enumerate() {
@@ -82,6 +84,31 @@ async fn a_refresh_that_finds_nothing_new_costs_the_manifests_of_one_node() {
     }
     let [(0, node), (1, same)] = asked[..] else { panic!("one node for the two tags: {asked:?}") };
     assert_eq!(node, same);
+}
+
+/// What the figures above are compared with.
+#[tokio::test]
+async fn a_refresh_that_makes_the_daemon_set_anew_costs_the_manifests_of_every_node() {
+    let real = RealTrial::begin("dear").await;
+    let digests = [real.push("app:1", &content("one")), real.push("other:1", &content("two"))];
+    let _controller = real.controller().await;
+    let images = ["app:1", "other:1"].map(|image| real.reference(image)).join(", ");
+    real.trial.write_list("tools", &format!("images: [{images}]\nrefresh: {{every: 24h, mode: Recreate}}\n")).await;
+    let held = [digests[0].as_str(), digests[1].as_str()];
+    real.only_held_everywhere(&held).await;
+    let requests = || -> usize { ["app", "other"].iter().flat_map(|image| real.pulls(image)).map(|(it, _)| it).sum() };
+    let before = requests();
+    let old = real.trial.daemon_sets().await.pop().unwrap();
+    request(&real.trial, "one").await;
+    eventually("another DaemonSet", async || {
+        let found = real.trial.daemon_sets().await;
+        found.iter().any(|it| it.metadata.uid != old.metadata.uid).then_some(())
+    })
+    .await;
+    let asked = real.nodes.len() * 2;
+    eventually("every node to have asked for each tag", async || (requests() - before >= asked).then_some(())).await;
+    real.only_held_everywhere(&held).await;
+    assert_eq!(requests() - before, asked, "one request for each tag from each node");
 }
 
 #[tokio::test]
