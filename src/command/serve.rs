@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::cluster::overview::Overview;
@@ -23,8 +24,8 @@ use crate::metrics::exposition::Format;
 
 /// Connections at a time; the next one waits until one of them ends.
 const MOST_CONNECTIONS: usize = 64;
-/// How long a client may take to say what it wants, or keep a connection without asking for anything.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to ask for something and to take the answer. It has to connect again for the next.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -69,9 +70,11 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
         });
         tokio::spawn(async move {
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-            if let Err(error) = server.serve_connection(TokioIo::new(connection), service).await {
-                debug!(%error, "a connection ended early");
+            server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+            match timeout(PATIENCE, server.serve_connection(TokioIo::new(connection), service)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%error, "a connection ended early"),
+                Err(_) => debug!("a client took too long"),
             }
             drop(place);
         });
@@ -87,7 +90,10 @@ impl Sources {
         }
         match request.uri().path() {
             "/livez" => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => self.readiness(),
+            "/readyz" => match self.readiness.hindrances() {
+                none if none.is_empty() => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
+                hindrances => unavailable(&hindrances),
+            },
             "/metrics" => {
                 let wanted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
                 let format = Format::wanted(&wanted.collect::<Vec<_>>().join(","));
@@ -101,25 +107,22 @@ impl Sources {
         }
     }
 
-    fn readiness(&self) -> Response<Full<Bytes>> {
-        match self.readiness.hindrances() {
-            none if none.is_empty() => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
-            hindrances => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, hindrances.join("\n") + "\n"),
-        }
-    }
-
     fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
         let text = self.metrics.exposition(format, self.overview.leads(), self.overview.report());
         response(StatusCode::OK, format.content_type(), text)
     }
 
     fn status(&self) -> Response<Full<Bytes>> {
-        let Some(report) = self.overview.report() else { return self.readiness() };
+        let Some(report) = self.overview.report() else { return unavailable(&self.readiness.hindrances()) };
         match serde_json::to_string_pretty(&*report) {
             Ok(json) => response(StatusCode::OK, JSON, json + "\n"),
             Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
         }
     }
+}
+
+fn unavailable(hindrances: &[String]) -> Response<Full<Bytes>> {
+    response(StatusCode::SERVICE_UNAVAILABLE, TEXT, hindrances.join("\n") + "\n")
 }
 
 /// Makes an answer that takes a while where it holds up neither watches nor workers.

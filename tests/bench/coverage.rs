@@ -1,14 +1,18 @@
-//! What coverage costs: bytes for 5,000 nodes × 20 images, in the situations that make pods differ, and the time to fold and
-//! to sum up. `cargo bench --bench coverage` prints it; figures of memory do not depend on the profile.
+//! What coverage costs: bytes for 5,000 nodes × 20 images, in the situations that make pods differ, and the time to fold, to
+//! sum up, and to answer who asks for metrics or the status. `cargo bench --bench coverage` prints it; figures of memory do not depend on the profile.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use kube_prepull::coverage::summary::{Sources, Summary};
 use kube_prepull::coverage::{Coverage, Node, SlimPod};
-use kube_prepull::list::{ListData, parse};
+use kube_prepull::list::{Config, ListData, parse};
+use kube_prepull::metrics::Metrics;
+use kube_prepull::metrics::exposition::Format;
 use kube_prepull::plan::Generation;
+use kube_prepull::status::{Facts, ListFacts, ListState, Report};
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 
@@ -17,6 +21,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 const NODES: usize = 5_000;
 const IMAGES: usize = 20;
+/// The nodes that the report is about.
+const REPORTED: usize = 1_000;
 
 /// What became of an image.
 #[derive(Clone, Copy)]
@@ -36,6 +42,7 @@ fn main() {
     let mut warm = Coverage::default();
     fill(&mut warm, "a", |_, _| Fate::Warm);
     sum_up(&warm);
+    answer();
     measure("a round half done, two generations", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling });
@@ -62,12 +69,54 @@ fn main() {
     });
 }
 
-/// How long it takes to sum up every image on every node, and how much memory that needs for the moment.
-fn sum_up(coverage: &Coverage) {
+fn config() -> Config {
     let images: Vec<String> =
         (0..IMAGES).map(|image| format!("{{name: image-{image}, image: {}}}", reference(image))).collect();
     let data = [("images.yaml".to_owned(), format!("images: [{}]", images.join(", ")))].into();
-    let config = parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap();
+    parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap()
+}
+
+/// How long the watches wait while a report is made, how long the answers made of it take, and how much memory that needs for
+/// the moment. One image fails everywhere, for a reason that is the same in other words.
+fn answer() {
+    let mut coverage = Coverage::default();
+    let fate = |_, image| if image == 0 { Fate::FailedWithId } else { Fate::Warm };
+    (0..REPORTED).for_each(|node| coverage.apply(&pod("a", node, fate)));
+    let list = ListFacts {
+        name: "tools".to_owned(),
+        state: ListState::Accepted,
+        problems: Vec::new(),
+        refresh_request: None,
+        config: Some(config()),
+        generations: Vec::new(),
+    };
+    let facts = Facts {
+        namespace: "n".to_owned(),
+        lists: vec![list],
+        nodes: Some((0..REPORTED).map(node).collect()),
+        ..Facts::default()
+    };
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let started = Instant::now();
+    let report = Arc::new(Report::new(&facts, &coverage));
+    let reported = started.elapsed();
+    let text = Metrics::default().exposition(Format::OpenMetrics, true, Some(Arc::clone(&report)));
+    let told = started.elapsed() - reported;
+    let json = serde_json::to_string_pretty(&*report).unwrap();
+    println!(
+        "a report on {REPORTED} nodes × {IMAGES} images in {reported:.1?}, {} KB of metrics of it in {told:.1?}, {} KB of JSON in \
+         {:.1?}, with {:.2} MB for the moment",
+        text.len() / 1000,
+        json.len() / 1000,
+        started.elapsed() - reported - told,
+        (MEMORY.peak_usage() - before) as f64 / 1e6
+    );
+}
+
+/// How long it takes to sum up every image on every node, and how much memory that needs for the moment.
+fn sum_up(coverage: &Coverage) {
+    let config = config();
     let nodes: Vec<Node> = (0..NODES).map(node).collect();
     let generations: Vec<Generation> = Vec::new();
     let before = MEMORY.current_usage();

@@ -1,23 +1,61 @@
 //! The kustomize manifests are what the chart gives with the same names.
 
+use std::path::Path;
+
 use serde_json::Value;
 use test_bed::programs;
 
 use super::helm::{Helm, checkout};
-use super::manifests::{documents, names};
+use super::manifests::{documents, find, names};
 use super::namespace::Namespace;
 
 const NAMESPACE: &str = "kube-prepull";
 const VALUES: &str = "deploymentName: kube-prepull\nserviceAccount: {name: kube-prepull}\nconfigMap: {managedBy: none}\n\
                       configMaps: []\n";
 
-/// What kustomize, as it is built into kubectl, makes of the folder.
+/// What the folder of the install becomes.
 pub fn built() -> Vec<Value> {
+    built_from(&checkout("deploy/kustomize"))
+}
+
+/// What kustomize, as it is built into kubectl, makes of a folder.
+fn built_from(folder: &Path) -> Vec<Value> {
     let kubectl = programs::build(&["kubectl"]).unwrap().join("kubectl");
-    let folder = checkout("deploy/kustomize");
     let output = std::process::Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     documents(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// The blocks of YAML in a page of the documentation that begin with the name of a file.
+fn documented_file(page: &str, name: &str) -> String {
+    let page = std::fs::read_to_string(checkout(page)).unwrap();
+    let begin = format!("```yaml\n# {name}");
+    let (_, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("no {name}"));
+    let (file, _) = rest.split_once("```").unwrap();
+    format!("# {name}{file}")
+}
+
+#[test]
+fn the_api_server_accepts_the_sidecar_of_the_documentation_and_everything_goes_through_it() {
+    let folder = std::env::temp_dir().join(format!("kube-prepull-overlay-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("overlay")).unwrap();
+    std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
+    for name in ["overlay/kustomization.yaml", "overlay/rights.yaml"] {
+        std::fs::write(folder.join(name), documented_file("docs/metrics.md", name)).unwrap();
+    }
+    let mut objects = built_from(&folder.join("overlay"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let deployment = find(&objects, "Deployment", "kube-prepull");
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert!(containers[0]["env"].as_array().unwrap().iter().any(|it| it["value"] == "127.0.0.1:8080"));
+    let port = &containers[1]["ports"][0]["name"];
+    assert_eq!(&find(&objects, "Service", "kube-prepull-metrics")["spec"]["ports"][0]["targetPort"], port);
+    assert_eq!(&containers[0]["readinessProbe"]["httpGet"]["port"], port);
+    assert!(containers[0]["ports"].is_null(), "{containers:#?}");
+
+    let namespace = Namespace::create("sidecar");
+    moved_to(&namespace, &mut objects);
+    namespace.accepts(&objects);
 }
 
 /// Without the labels that tell of Helm and of a release, and without what a list of the chart's own is for.
@@ -67,11 +105,15 @@ fn the_api_server_accepts_them() {
     let namespace = Namespace::create("kustomize");
     let mut objects = built();
     assert_eq!(names(&objects)[0], "Namespace kube-prepull");
-    // A dry run makes no namespace that the others could be in.
-    for object in &mut objects {
+    moved_to(&namespace, &mut objects);
+    namespace.accepts(&objects);
+}
+
+/// A dry run makes no namespace that the others could be in.
+fn moved_to(namespace: &Namespace, objects: &mut [Value]) {
+    for object in objects {
         if object["metadata"]["namespace"] == NAMESPACE {
             object["metadata"]["namespace"] = Value::from(namespace.name.as_str());
         }
     }
-    namespace.accepts(&objects);
 }

@@ -3,6 +3,7 @@
 mod alerts;
 mod crowded;
 mod faults;
+mod metrics;
 mod probes;
 mod rounds;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube_prepull::plan::labels;
@@ -186,6 +187,29 @@ async fn a_scraper_gets_the_format_that_it_wants_and_others_hear_what_there_is()
     let (status, said) = controller.get("/metric").unwrap();
     assert_eq!(status, 404);
     assert!(said.contains("/metrics"), "{said}");
+}
+
+#[tokio::test]
+async fn asking_for_metrics_and_status_asks_the_api_server_nothing() {
+    let trial = trial("asking").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.judged("tools", "accepted").await;
+    let requests = |samples: &Samples| -> f64 {
+        // A watch begins anew after some minutes, whether or not somebody asks.
+        let of_interest = |series: &str| series.contains("_api_requests_total{") && !series.contains("\"watch\"");
+        samples.iter().filter(|(series, _)| of_interest(series)).map(|(_, count)| count).sum()
+    };
+    eventually("ten times in a row without a request", async || {
+        let before = requests(&scrape(&controller));
+        for _ in 0..10 {
+            assert_eq!(controller.get("/status").unwrap().0, 200);
+            scrape(&controller);
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        (before > 0.0 && requests(&scrape(&controller)) == before).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
