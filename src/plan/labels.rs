@@ -14,6 +14,12 @@ pub const GENERATION: &str = "kube-prepull.io/generation";
 /// Selects the accepted forms of lists. The DaemonSet controller keeps ControllerRevisions of its own, with the labels of
 /// the pods.
 pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation";
+/// On an ImageCache, which belongs to no namespace: the namespace of its list.
+pub const NAMESPACE: &str = "kube-prepull.io/namespace";
+/// On an ImageCache: how it was made, as JSON ([`super::image_cache::cache::Made`]).
+pub const MADE_FROM: &str = "kube-prepull.io/made-from";
+/// On a list's newest ControllerRevision: what is kept of its ImageCaches, as JSON ([`super::image_cache::ledger::Ledger`]).
+pub const IMAGE_CACHES: &str = "kube-prepull.io/image-caches";
 /// The recommended label that names the program.
 pub const NAME: &str = "app.kubernetes.io/name";
 /// The recommended label that names what takes care of an object.

@@ -12,6 +12,7 @@
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
 //! - [`generation`]: reading a generation back from its DaemonSet
+//! - [`image_cache`]: what virtual nodes start pods from
 //! - [`history`]: the accepted forms of a list, and which of them is in force
 //! - [`claims`]: which list may call its DaemonSets what
 //! - [`troubles`]: what is told of a group besides what is done
@@ -25,6 +26,7 @@ pub mod daemon_set;
 pub mod generation;
 mod hash;
 pub mod history;
+pub mod image_cache;
 pub mod labels;
 pub mod leftover;
 mod narrowing;

@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 
 pub use answer::{DEADLINE, Probe, SlimProbe};
 use answer::{Progress, Said};
+pub use digests::Digest;
 use holders::Holders;
 use jiff::SignedDuration;
 pub use record::Looks;

@@ -1,0 +1,145 @@
+//! An ImageCache of ours, as it is known from its object.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
+
+use super::digests::Digests;
+use super::object::{ImageCacheObject, Status};
+use crate::plan::labels;
+
+/// An ImageCache of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The value of the list's label.
+    pub list: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether it is about to go.
+    pub deleting: bool,
+    /// How it was made; what a stranger has changed of it says nothing.
+    pub made: Made,
+    /// Its images.
+    pub images: Vec<String>,
+    /// After how many days it was to expire.
+    pub retention_days: Option<u32>,
+    /// How far it is.
+    pub phase: Phase,
+    /// How much of it is done, in percent.
+    pub progress: Option<u8>,
+    /// What ECI calls it.
+    pub id: Option<String>,
+    /// When ECI says that it goes.
+    pub expires: Option<Timestamp>,
+    /// The last thing that ECI says of it, a failure before all else.
+    pub message: Option<String>,
+}
+
+/// How an ImageCache was made: kept on it as an annotation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Made {
+    /// The hash of what the list asks for ([`super::content::Shard::base`]).
+    pub base: String,
+    /// The hash of that and of the digests.
+    pub content: String,
+    /// The digests that were known.
+    pub digests: Digests,
+    /// Its number in the order in which the list's ImageCaches were made.
+    pub serial: u32,
+    /// Which try for this content it is, from 1.
+    pub attempt: u32,
+}
+
+/// How far an ImageCache is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[allow(missing_docs)] // The words are ECI's.
+pub enum Phase {
+    #[default]
+    Pending,
+    Creating,
+    Ready,
+    Failed,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Creating, Self::Ready, Self::Failed];
+
+    /// What is not one of ECI's words is no news.
+    fn from_text(text: &str) -> Self {
+        match text {
+            "Creating" => Self::Creating,
+            "Ready" => Self::Ready,
+            "Failed" => Self::Failed,
+            _ => Self::Pending,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Cache {
+    /// Reads an object. `None` where it is none of a list's.
+    pub fn from_object(object: &ImageCacheObject) -> Option<Self> {
+        let labels = object.labels();
+        if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
+            return None;
+        }
+        let made = object.annotations().get(labels::MADE_FROM).and_then(|text| serde_json::from_str(text).ok());
+        let status = object.status.clone().unwrap_or_default();
+        Some(Self {
+            name: object.name_any(),
+            uid: object.metadata.uid.clone()?,
+            list: labels.get(labels::LIST)?.clone(),
+            created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            deleting: object.metadata.deletion_timestamp.is_some(),
+            made: made.unwrap_or_default(),
+            images: object.spec.images.clone(),
+            retention_days: object.spec.retention_days,
+            phase: Phase::from_text(status.phase.as_deref().unwrap_or_default()),
+            progress: status.progress.as_deref().and_then(percent),
+            id: status.image_cache_id.clone().filter(|id| !id.is_empty()),
+            expires: status.expire_date_time.as_deref().and_then(|time| time.parse().ok()),
+            message: message(&status),
+        })
+    }
+
+    /// Whether it can still become ready.
+    pub fn in_flight(&self) -> bool {
+        matches!(self.phase, Phase::Pending | Phase::Creating)
+    }
+
+    /// When it goes by itself: as ECI says, or as it was made.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires.or_else(|| after_days(self.created?, self.retention_days?))
+    }
+}
+
+/// So many days later.
+pub fn after_days(time: Timestamp, days: u32) -> Option<Timestamp> {
+    time.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
+}
+
+fn percent(text: &str) -> Option<u8> {
+    text.trim().strip_suffix('%')?.trim().parse().ok().map(|percent: u8| percent.min(100))
+}
+
+fn message(status: &Status) -> Option<String> {
+    let events = status.events.as_deref().unwrap_or_default();
+    let warning = events.iter().rev().find(|event| event.type_.as_deref() == Some("Warning"));
+    let last = warning.or_else(|| events.last())?;
+    let words = [last.reason.as_deref(), last.message.as_deref()];
+    let words: Vec<&str> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join(": "))
+}

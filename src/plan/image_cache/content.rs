@@ -1,0 +1,67 @@
+//! What a list asks ImageCaches for.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
+
+use super::object::MAX_IMAGES;
+use crate::list::config::{Config, ImageCache};
+use crate::plan::short_hash;
+
+/// What one ImageCache is made from, but for the digests.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shard {
+    /// References as the list spells them, at most [`MAX_IMAGES`].
+    pub images: Vec<String>,
+    /// `namespace:name` of each Secret.
+    pub secrets: Vec<String>,
+    /// The size that the list gives, in GiB. One that follows from what nodes report is not part of it: reports change.
+    pub size: Option<u32>,
+    /// Annotations of the ImageCache.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Shard {
+    /// The hash of it.
+    pub fn base(&self) -> String {
+        // Texts, numbers and maps with text keys are always JSON.
+        let json = serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("{error}"));
+        short_hash(&json)
+    }
+
+    /// Those of its images whose digest the list does not give.
+    pub fn tags(&self) -> impl Iterator<Item = &String> {
+        self.images.iter().filter(|image| !image.contains('@'))
+    }
+}
+
+/// What the list asks for: its images in order, each spelling once, in portions.
+pub fn shards(namespace: &str, config: &Config, cache: &ImageCache) -> Vec<Shard> {
+    let groups = || config.groups.iter().filter(|group| cache.groups.contains(&group.name));
+    let images = groups().flat_map(|group| &group.images).map(|image| image.reference.to_string());
+    let secrets = groups().flat_map(|group| &group.image_pull_secrets).chain(&cache.image_pull_secrets);
+    let secrets = distinct(secrets.map(|secret| format!("{namespace}:{secret}")));
+    let shard = |images: &[String]| Shard {
+        images: images.to_vec(),
+        secrets: secrets.clone(),
+        size: cache.size,
+        annotations: cache.annotations.clone(),
+    };
+    distinct(images).chunks(MAX_IMAGES).map(shard).collect()
+}
+
+fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    texts.filter(|text| seen.insert(text.clone())).collect()
+}
+
+/// The size of an ImageCache in GiB: as given, or twice what nodes report of its images, rounded up.
+pub fn size(shard: &Shard, bytes: Option<&BTreeMap<String, u64>>) -> u32 {
+    const GIB: u64 = 1 << 30;
+    let reported = || {
+        let of_images = shard.images.iter().filter_map(|image| bytes?.get(image));
+        let twice = of_images.fold(0_u64, |sum, bytes| sum.saturating_add(*bytes)).saturating_mul(2);
+        u32::try_from(twice.div_ceil(GIB)).unwrap_or(u32::MAX)
+    };
+    shard.size.unwrap_or_else(|| reported().clamp(*ImageCache::SIZES.start(), *ImageCache::SIZES.end()))
+}

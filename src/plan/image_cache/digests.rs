@@ -1,0 +1,119 @@
+//! Which digests an ImageCache is made for.
+//!
+//! While a round moves through the nodes, they say different things of a tag, and no two ImageCaches are to be paid for one
+//! move. So what an ImageCache was made for stands until the newest generation's pods say clearly that it is over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::coverage::{Coverage, Hold, Node, PodState};
+use crate::list::Config;
+use crate::plan::generation::Generation;
+use crate::plan::probe::Digest;
+use crate::plan::retiring::as_listed;
+
+/// For each image (as the list spells it) and architecture, one digest.
+pub type Digests = BTreeMap<String, BTreeMap<String, Digest>>;
+
+/// On how many nodes the newest generations' pods hold which digest, by image and architecture.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known(pub BTreeMap<String, BTreeMap<String, BTreeMap<Digest, usize>>>);
+
+impl Known {
+    /// What the pods of each group's newest generation hold now.
+    pub fn of(
+        config: &Config,
+        list: &str,
+        generations: &[Generation],
+        coverage: &Coverage,
+        nodes: Option<&[Node]>,
+    ) -> Self {
+        let newest = |group: &str| {
+            let live = generations.iter().filter(|it| !it.deleting && it.group == group);
+            live.min_by_key(|generation| generation.newest_first())
+        };
+        let newest: HashMap<&str, &Generation> =
+            config.groups.iter().filter_map(|it| newest(it.name.as_str())).map(|it| (it.name.as_str(), it)).collect();
+        let architectures: Option<HashMap<&str, &str>> = nodes
+            .map(|nodes| nodes.iter().map(|it| (it.name.as_str(), it.architecture().unwrap_or_default())).collect());
+        let mut known = Self::default();
+        for pod in coverage.pods_of(list).filter(|pod| !pod.deleting && pod.state == PodState::Live) {
+            let Some((generation, node)) = newest.get(&*pod.generation).zip(pod.node.as_deref()) else { continue };
+            let architecture = architectures.as_ref().map_or(Some(""), |known| known.get(node).copied());
+            let Some(architecture) = architecture else { continue };
+            for image in pod.images.iter().filter(|image| image.state.hold() == Hold::Running) {
+                if let Some(digest) = Digest::of_image_id(&image.image_id) {
+                    known.add(as_listed(image, Some(*generation)), architecture, digest);
+                }
+            }
+        }
+        known
+    }
+
+    /// One more node has it.
+    pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
+        let of_image = self.0.entry(image.to_owned()).or_default();
+        *of_image.entry(architecture.to_owned()).or_default().entry(digest).or_default() += 1;
+    }
+
+    /// Whether anything is known of an image.
+    pub fn tells_of(&self, image: &str) -> bool {
+        self.0.get(image).is_some_and(|of_image| !of_image.is_empty())
+    }
+
+    /// What `images` were made for, brought up to date. `None` where that is still right, but for images of which nothing
+    /// was known: these only learn it, since they were made from whatever the tag stood for.
+    pub fn outdates(&self, made_for: &Digests, images: &[String]) -> Option<Digests> {
+        let moved = images.iter().any(|image| match (made_for.get(image), self.0.get(image)) {
+            (Some(before), Some(now)) => is_over(before, now),
+            _ => false,
+        });
+        moved.then(|| self.brought_up_to_date(made_for, images))
+    }
+
+    /// The same with what was not known of an image.
+    pub fn learnt(&self, made_for: &Digests, images: &[String]) -> Digests {
+        let mut learnt = made_for.clone();
+        for image in images.iter().filter(|image| !made_for.contains_key(*image)) {
+            learnt.extend(self.0.get(image).map(|now| (image.clone(), now.iter().filter_map(most).collect())));
+        }
+        learnt
+    }
+
+    fn brought_up_to_date(&self, made_for: &Digests, images: &[String]) -> Digests {
+        let nothing = BTreeMap::new();
+        let of = |image: &String| {
+            let mut digests = made_for.get(image).unwrap_or(&nothing).clone();
+            for (architecture, counts) in self.0.get(image).into_iter().flatten() {
+                let before = digests.get(architecture);
+                if before.is_none_or(|before| is_outnumbered(before, counts)) {
+                    digests.extend(most((architecture, counts)));
+                }
+            }
+            (image.clone(), digests)
+        };
+        images.iter().map(of).filter(|(_, digests)| !digests.is_empty()).collect()
+    }
+}
+
+/// Whether nodes hold something else now than what was known. Another architecture alone is no news, unless it is the only
+/// one that there still is.
+fn is_over(before: &BTreeMap<String, Digest>, now: &BTreeMap<String, BTreeMap<Digest, usize>>) -> bool {
+    let seen = |architecture: &String| now.get(architecture).filter(|counts| !counts.is_empty());
+    let outnumbered = before
+        .iter()
+        .any(|(architecture, digest)| seen(architecture).is_some_and(|counts| is_outnumbered(digest, counts)));
+    let none_left = before.keys().all(|architecture| seen(architecture).is_none());
+    outnumbered || (none_left && now.values().any(|counts| !counts.is_empty()))
+}
+
+/// A digest stands until another one is on more than twice as many nodes, so that nodes which come and go do not swing it.
+fn is_outnumbered(digest: &Digest, counts: &BTreeMap<Digest, usize>) -> bool {
+    let own = counts.get(digest).copied().unwrap_or_default();
+    counts.values().any(|count| *count > 2 * own)
+}
+
+/// The digest that most nodes have.
+fn most((architecture, counts): (&String, &BTreeMap<Digest, usize>)) -> Option<(String, Digest)> {
+    let (digest, _) = counts.iter().max_by_key(|(digest, count)| (**count, std::cmp::Reverse((*digest).clone())))?;
+    Some((architecture.clone(), digest.clone()))
+}

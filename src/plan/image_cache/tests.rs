@@ -1,0 +1,5 @@
+//! The plan over random histories, with a small model of ECI, and the rules one by one.
+
+mod eci;
+mod histories;
+mod rules;

@@ -1,0 +1,100 @@
+//! When new content takes the place of what is there, and when that goes.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::cache::{Cache, Phase};
+use super::ledger::{Entry, Ledger};
+use super::{Ending, Facts, Plan, delete, pace};
+use crate::list::config::ImageCache;
+
+/// Makes `wanted` the current content if it is its turn, and says whether it is current then.
+pub fn take(facts: &Facts, config: &ImageCache, wanted: Vec<Entry>, ledger: &mut Ledger, plan: &mut Plan) -> bool {
+    if contents(&wanted) == contents(&ledger.entries) {
+        ledger.entries = wanted;
+        return true;
+    }
+    if !(is_there(facts, &wanted) || may_begin(facts, config, &wanted, ledger, plan)) {
+        plan.waiting.push("the newest content waits until the ImageCache before it has taken its place".to_owned());
+        return false;
+    }
+    ledger.entries = wanted;
+    ledger.since = Some(facts.now);
+    true
+}
+
+fn contents(entries: &[Entry]) -> BTreeSet<&str> {
+    entries.iter().map(|entry| entry.content.as_str()).collect()
+}
+
+/// Whether the content is there already, so that going back to it makes nothing.
+fn is_there(facts: &Facts, wanted: &[Entry]) -> bool {
+    let ready = |entry: &Entry| entry.latest(facts.caches).is_some_and(|cache| cache.phase == Phase::Ready);
+    !wanted.is_empty() && wanted.iter().all(ready)
+}
+
+/// Whether there is room for another layer: nothing is there but the current one, or the current one came to nothing.
+fn may_begin(facts: &Facts, config: &ImageCache, wanted: &[Entry], ledger: &Ledger, plan: &mut Plan) -> bool {
+    let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
+    let standing = || facts.live().filter(|cache| !is_wanted(cache) && cache.phase != Phase::Failed);
+    if standing().all(|cache| ledger.is_current(cache)) {
+        return true;
+    }
+    if is_ready(facts, ledger) {
+        // What is before it goes first.
+        previous_goes_at(facts, config, ledger).into_iter().for_each(|at| plan.wake_up_at(at));
+        return false;
+    }
+    let current = || standing().filter(|cache| ledger.is_current(cache));
+    let stuck_at = |cache: &Cache| facts.after(cache.created.unwrap_or(facts.now), pace::STUCK);
+    if let Some(at) = current().filter(|cache| cache.in_flight()).map(stuck_at).max().filter(|at| facts.now < *at) {
+        plan.wake_up_at(at);
+        return false;
+    }
+    // It never was all there, so nothing goes by it.
+    plan.actions.extend(current().map(|cache| delete(cache, Ending::Abandoned)));
+    true
+}
+
+/// Whether all of the current content is ready now.
+pub fn is_ready(facts: &Facts, ledger: &Ledger) -> bool {
+    let ready = |entry: &Entry| entry.latest(facts.caches).is_some_and(|cache| cache.phase == Phase::Ready);
+    !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
+}
+
+/// When what was there before may go: after the time that the list says, or when the current one is to be renewed, which is
+/// a layer of its own.
+fn previous_goes_at(facts: &Facts, config: &ImageCache, ledger: &Ledger) -> Option<Timestamp> {
+    let ready_at = ledger.entries.iter().map(|entry| entry.ready_at);
+    let begun = ready_at.chain([ledger.since]).flatten().max()?;
+    let kept_until = facts.after(begun, config.keep_previous_for);
+    let current = ledger.entries.iter().filter_map(|entry| entry.latest(facts.caches));
+    let renewal = current.filter_map(|cache| pace::renewal_at(cache, config.retention_days)).min();
+    Some(renewal.map_or(kept_until, |renewal| renewal.min(kept_until)))
+}
+
+/// Deletes what was there before the current content, as soon as it may go.
+pub fn end_previous(facts: &Facts, config: &ImageCache, ledger: &Ledger, plan: &mut Plan) {
+    let being_deleted: BTreeSet<String> = plan.actions.iter().filter_map(deleted).collect();
+    let previous = facts.live().filter(|it| !ledger.is_current(it) && !being_deleted.contains(&it.uid));
+    let goes_at = if is_ready(facts, ledger) { previous_goes_at(facts, config, ledger) } else { None };
+    let mut deletions = Vec::new();
+    for cache in previous {
+        match (cache.phase, goes_at) {
+            (Phase::Failed, _) => deletions.push(delete(cache, Ending::Failed)),
+            (Phase::Ready, Some(at)) if facts.now < at => plan.wake_up_at(at),
+            (Phase::Ready, Some(_)) => deletions.push(delete(cache, Ending::Replaced)),
+            (Phase::Pending | Phase::Creating, Some(_)) => deletions.push(delete(cache, Ending::Abandoned)),
+            (_, None) => {}
+        }
+    }
+    plan.actions.extend(deletions);
+}
+
+fn deleted(action: &super::Action) -> Option<String> {
+    match action {
+        super::Action::Delete { uid, .. } => Some(uid.clone()),
+        _ => None,
+    }
+}
