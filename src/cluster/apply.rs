@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,10 +13,11 @@ use std::fmt::Debug;
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::plan::history::Revision;
+use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Looks;
 use crate::plan::reach::{Reach, narrowing_patch};
-use crate::plan::{Action, Telling, labels};
+use crate::plan::{Action, Telling, history, image_cache, labels};
 
 /// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub struct Applier {
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
     pods: Api<Pod>,
+    image_caches: Api<ImageCacheObject>,
 }
 
 impl Applier {
@@ -37,6 +39,7 @@ impl Applier {
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client.clone(), namespace),
+            image_caches: Api::all_with(client.clone(), &image_cache::object::resource()),
         }
     }
 
@@ -122,6 +125,60 @@ impl Applier {
             Action::EndProbe { name, uid } => delete(&self.pods, "delete the probe", name, uid).await,
             Action::Note { daemon_set, uid, looks } => self.note_looks(daemon_set, uid, looks).await,
             Action::Tell(_) => Ok(()),
+        }
+    }
+
+    /// Carries one action about ImageCaches out; what is kept of them is kept on the newest of `revisions`.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn apply_image_cache(&self, action: &image_cache::Action, revisions: &[Revision]) -> Result<(), Error> {
+        self.leadership.check()?;
+        match action {
+            image_cache::Action::Keep { ledger: Some(ledger), .. } => match history::newest(revisions) {
+                Some(newest) => self.keep_of_image_caches(newest, Some(ledger.to_text())).await,
+                None => Ok(()),
+            },
+            image_cache::Action::Keep { ledger: None, .. } => {
+                for revision in revisions.iter().filter(|revision| revision.image_caches.is_some()) {
+                    self.keep_of_image_caches(revision, None).await?;
+                }
+                Ok(())
+            }
+            image_cache::Action::Create { object, .. } => self.create_image_cache(object).await,
+            image_cache::Action::Delete { name, uid, .. } => {
+                delete(&self.image_caches, "delete the ImageCache", name, uid).await
+            }
+        }
+    }
+
+    async fn keep_of_image_caches(&self, revision: &Revision, text: Option<String>) -> Result<(), Error> {
+        let note = json!({"metadata": {"uid": revision.uid, "annotations": {labels::IMAGE_CACHES: text}}});
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(note)).await;
+        let action = || format!("keep what is known of ImageCaches on the ControllerRevision {}", revision.name);
+        patched.map(drop).map_err(|error| Error::new(action(), error))
+    }
+
+    /// The same content and number have the same name: one of ours that is there already is as good.
+    async fn create_image_cache(&self, object: &ImageCacheObject) -> Result<(), Error> {
+        let name = object.name_any();
+        let action = format!("create the ImageCache {name}");
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match self.image_caches.create(&parameters, object).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                // The right to list is there in any case.
+                let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
+                let there = self.image_caches.list(&of_name).await.map_err(|error| Error::new(&action, error))?;
+                match there.items.iter().all(|existing| existing.labels() == object.labels()) {
+                    true => Ok(()),
+                    false => Err(Error::Refused {
+                        action,
+                        message: "one of that name belongs to somebody else; delete or rename it".to_owned(),
+                    }),
+                }
+            }
+            created => created.map(drop).map_err(|error| Error::new(action, error)),
         }
     }
 

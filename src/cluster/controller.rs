@@ -135,6 +135,7 @@ fn every_list(observed: &Observed) -> Vec<String> {
     let probes = observed.probes.state();
     let labelled = daemon_sets.iter().map(|it| it.labels()).chain(revisions.iter().map(|it| it.labels()));
     let labelled = labelled.chain(probes.iter().map(|it| it.labels()));
+    let named = named.chain(observed.image_caches.lists());
     let mut lists: Vec<String> = named.chain(labelled.filter_map(|labels| labels.get(LIST).cloned())).collect();
     lists.sort_unstable();
     lists.dedup();

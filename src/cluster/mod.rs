@@ -12,6 +12,7 @@
 //! - [`look`]: one look at everything, for commands
 //! - [`objects`]: what is said of each list, from its objects
 //! - [`events`]: tells the user what is news
+//! - [`image_caches`]: the watch of ImageCaches, where a list asks for them
 //! - [`lease`]: which of several controllers may write
 //! - [`overview`]: what the controller knows, for whoever asks it
 //! - [`arrivals`]: measures how long nodes that join take to be warm
@@ -25,6 +26,7 @@ pub mod connect;
 pub mod controller;
 mod error;
 mod events;
+mod image_caches;
 pub mod lease;
 pub mod look;
 mod objects;

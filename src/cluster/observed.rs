@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
+use super::image_caches::ObservedImageCaches;
 use crate::coverage::node_state::NodeState;
 use crate::coverage::{Arrivals, Coverage, Node, Sizes, SlimNode};
 use crate::plan::history::Revision;
@@ -36,6 +37,8 @@ pub struct Observed {
     pub other_daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
     /// What pods have that kubernetes-image-puller left behind.
     pub leftover_pods: SharedCoverage,
+    /// The ImageCaches of all lists.
+    pub image_caches: ObservedImageCaches,
 }
 
 /// The nodes, once they have been listed: without the right to, that never happens.

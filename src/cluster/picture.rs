@@ -9,10 +9,13 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Error;
+use super::image_caches::{Sight, selector};
 use super::observed::Observed;
 use super::watch::pod_resource;
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::plan::history::{self, Revision};
+use crate::plan::image_cache::object::resource;
+use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::leftover::Leftover;
 use crate::plan::probe::{Probe, SlimProbe};
 use crate::plan::{Generation, labels};
@@ -34,6 +37,8 @@ pub struct Picture {
     pub others: Vec<Revision>,
     /// DaemonSets of kubernetes-image-puller that no list has adopted.
     pub leftovers: Vec<Leftover>,
+    /// Its ImageCaches.
+    pub image_caches: Sight<Vec<Cache>>,
 }
 
 impl Picture {
@@ -49,6 +54,7 @@ impl Picture {
             generations: observed.generations(label),
             probes: observed.probes(label),
             leftovers: observed.leftovers(),
+            image_caches: observed.image_caches.of(label),
             revisions,
             others,
         }
@@ -66,7 +72,17 @@ impl Picture {
 
     /// Whether there is anything of it at all.
     pub fn is_empty(&self) -> bool {
-        self.config_map.is_none() && self.revisions.is_empty() && self.generations.is_empty() && self.probes.is_empty()
+        let others = self.generations.is_empty() && self.probes.is_empty() && !self.has_image_caches(|_| true);
+        self.config_map.is_none() && self.revisions.is_empty() && others
+    }
+
+    /// Whether something is there that was made of it, and is not about to go.
+    pub fn is_left_behind(&self) -> bool {
+        self.generations.iter().any(|generation| !generation.deleting) || self.has_image_caches(|cache| !cache.deleting)
+    }
+
+    fn has_image_caches(&self, which: impl Fn(&Cache) -> bool) -> bool {
+        matches!(&self.image_caches, Sight::Seen(caches) if caches.iter().any(which))
     }
 }
 
@@ -77,6 +93,8 @@ pub struct Reader {
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
     probes: Api<SlimProbe>,
+    image_caches: Api<ImageCacheObject>,
+    namespace: String,
     named: Vec<String>,
 }
 
@@ -88,6 +106,8 @@ impl Reader {
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
             probes: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
+            image_caches: Api::all_with(client.clone(), &resource()),
+            namespace: namespace.to_owned(),
             named: named.to_vec(),
         }
     }
@@ -110,6 +130,7 @@ impl Reader {
         let probes = self.probes.list(&probes_of_list).await;
         let probes = probes.map_err(|error| Error::new("list the probes", error))?;
         Ok(Picture {
+            image_caches: self.image_caches_of(label, &seen.image_caches).await?,
             leftovers: self.left_of(&seen.leftovers).await?,
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
@@ -118,6 +139,20 @@ impl Reader {
             probes: probes.items.iter().filter_map(Probe::from_pod).collect(),
             generations: daemon_sets.items.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
         })
+    }
+
+    /// Where none could be seen a moment ago, none is asked for: the rest must not fail by it.
+    async fn image_caches_of(&self, label: &str, seen: &Sight<Vec<Cache>>) -> Result<Sight<Vec<Cache>>, Error> {
+        if !matches!(seen, Sight::Seen(_)) {
+            return Ok(seen.clone());
+        }
+        let of_list = format!("{},{}={label}", selector(&self.namespace), labels::LIST);
+        match self.image_caches.list(&ListParams::default().labels(&of_list)).await {
+            Ok(found) => Ok(Sight::Seen(found.items.iter().filter_map(Cache::from_object).collect())),
+            // The watch is about to tell why.
+            Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => Ok(Sight::NotYet),
+            Err(error) => Err(Error::new("list the ImageCaches", error)),
+        }
     }
 
     async fn left_of(&self, leftovers: &[Leftover]) -> Result<Vec<Leftover>, Error> {

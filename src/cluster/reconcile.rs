@@ -6,6 +6,8 @@
 //! ```
 //! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old news.
 
+mod image_caches;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -22,13 +24,14 @@ use super::picture::{Picture, Reader};
 use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
 use crate::metrics::Metrics;
-use crate::news::{verdict, words};
+use crate::news::{News, verdict, words};
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::leftover;
 use crate::plan::{
     AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, labels, plan, probe,
 };
+use image_caches::Serverless;
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
@@ -53,6 +56,8 @@ pub struct Memory {
     kept: HashMap<String, Arc<ParsedList>>,
     edited_at: Option<Timestamp>,
     waiting: Vec<String>,
+    /// What kept ImageCaches from being looked after.
+    trouble: Option<News>,
 }
 
 #[derive(Debug)]
@@ -70,15 +75,20 @@ struct Decision<'p> {
     judge: bool,
     ruling: Ruling<'p>,
     plan: Plan,
+    serverless: Serverless,
 }
 
 impl Decision<'_> {
     fn is_idle(&self) -> bool {
-        !self.judge && self.ruling.is_idle() && self.plan.actions.is_empty() && self.plan.tellings.is_empty()
+        let of_nodes = self.plan.actions.is_empty() && self.plan.tellings.is_empty();
+        let nothing_to_do = of_nodes && self.serverless.plan.actions.is_empty();
+        // What is held back is written when it may be, and is no reason to look again and again.
+        let nothing_to_write = self.ruling.is_idle() || (self.serverless.holds_history && self.ruling.first.is_empty());
+        !self.judge && nothing_to_write && nothing_to_do
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        self.plan.wake_at.into_iter().chain(self.ruling.wake_at).min()
+        self.plan.wake_at.into_iter().chain(self.ruling.wake_at).chain(self.serverless.plan.wake_at).min()
     }
 }
 
@@ -115,7 +125,7 @@ impl Reconciler {
             return Ok(None);
         }
         let decision = self.decide(label, &seen, memory);
-        self.tell_waiting(&self.reference(&seen), &decision.plan, memory).await;
+        self.tell_waiting(&self.reference(&seen), &decision, memory).await;
         if decision.is_idle() {
             return Ok(decision.wake_at());
         }
@@ -127,8 +137,8 @@ impl Reconciler {
         let decision = self.decide(label, &seen, memory);
         self.write_first(label, &seen, &decision).await?;
         drop(accepting);
-        self.carry_out(label, &seen, &decision).await?;
-        Ok(decision.wake_at())
+        let again = self.carry_out(label, &seen, &decision).await?;
+        Ok(decision.wake_at().into_iter().chain(again).min())
     }
 
     fn decide<'p>(&self, label: &str, seen: &'p Picture, memory: &mut Memory) -> Decision<'p> {
@@ -140,7 +150,9 @@ impl Reconciler {
             InForce::Kept(revision) => Some(memory.parse_kept(revision)),
             InForce::Nothing | InForce::Gone => None,
         };
-        let plan = match in_force.as_ref().and_then(|list| list.parsed.config.as_ref()) {
+        let config = in_force.as_ref().and_then(|list| list.parsed.config.as_ref());
+        let serverless = self.serverless(label, seen, &ruling, config, now);
+        let plan = match config {
             Some(config) => {
                 let mut plan = self.plan(label, config, seen, memory, now);
                 self.plan_adoption(config, seen, memory, &mut plan, now);
@@ -151,7 +163,7 @@ impl Reconciler {
         };
         let unsaid = |config_map, list: &Arc<ParsedList>| !list.verdict.stands_on(config_map);
         let judge = seen.config_map.as_ref().zip(written.as_ref()).is_some_and(|(it, list)| unsaid(&it.metadata, list));
-        Decision { written, judge, ruling, plan }
+        Decision { written, judge, ruling, plan, serverless }
     }
 
     fn plan(&self, label: &str, config: &Config, seen: &Picture, memory: &Memory, now: Timestamp) -> Plan {
@@ -201,7 +213,13 @@ impl Reconciler {
     }
 
     /// No failure keeps the rest from being done: one DaemonSet that is refused must not keep the others from nodes.
-    async fn carry_out(&self, label: &str, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
+    /// Says when to look again where something can wait.
+    async fn carry_out(
+        &self,
+        label: &str,
+        seen: &Picture,
+        decision: &Decision<'_>,
+    ) -> Result<Option<Timestamp>, Error> {
         let list = self.reference(seen);
         let mut outcomes = vec![self.judge(seen, decision).await];
         for action in &decision.plan.actions {
@@ -218,11 +236,15 @@ impl Reconciler {
             let outcome = self.tell_of_group(&list, telling).await;
             outcomes.push(self.tell_failure(&list, outcome).await);
         }
+        let again = self.carry_out_serverless(seen, &list, &decision.serverless).await;
         outcomes.into_iter().collect::<Result<(), Error>>()?;
+        if again.is_some() || decision.serverless.holds_history {
+            return Ok(again);
+        }
         for write in &decision.ruling.last {
             self.write(label, seen, write).await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn write(&self, label: &str, seen: &Picture, write: &Write<'_>) -> Result<(), Error> {
@@ -281,11 +303,13 @@ impl Reconciler {
     }
 
     /// A thing that waits is told when it begins to wait, not at every look.
-    async fn tell_waiting(&self, list: &ObjectReference, plan: &Plan, memory: &mut Memory) {
-        for note in plan.waiting.iter().filter(|note| !memory.waiting.contains(note)) {
+    async fn tell_waiting(&self, list: &ObjectReference, decision: &Decision<'_>, memory: &mut Memory) {
+        let waiting = [&decision.plan.waiting[..], &decision.serverless.plan.waiting].concat();
+        for note in waiting.iter().filter(|note| !memory.waiting.contains(note)) {
             self.teller.tell(list, words::waiting(note)).await;
         }
-        memory.waiting.clone_from(&plan.waiting);
+        memory.waiting = waiting;
+        self.tell_trouble(list, &decision.serverless, memory).await;
     }
 
     async fn tell_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -314,7 +338,7 @@ fn standing<'a>(seen: &'a Picture, written: Option<&'a ParsedList>) -> Written<'
     match written {
         Some(written) if written.parsed.config.is_some() => Written::Accepted(&written.list),
         Some(_) => Written::Rejected,
-        None => Written::Missing { left_behind: seen.generations.iter().any(|generation| !generation.deleting) },
+        None => Written::Missing { left_behind: seen.is_left_behind() },
     }
 }
 

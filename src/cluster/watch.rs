@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+use super::image_caches::ObservedImageCaches;
 use super::lease::Leadership;
 use super::observed::{Nodes, Observed, ObservedNodes, SharedCoverage};
 use super::readiness::Readiness;
@@ -77,7 +78,11 @@ pub fn start(
     let leftovers = watcher::Config::default().labels(&leftovers).page_size(PODS_AT_A_TIME);
     let leftover_pods =
         watches.pods("pods of kubernetes-image-puller", pods(), leftovers, |_| Some(Changed::Everything));
+    let image_caches = ObservedImageCaches::default();
+    let changed = watches.listeners.changed.clone();
+    watches.tasks.spawn(image_caches.clone().follow(client.clone(), namespace.to_owned(), changed));
     Observed {
+        image_caches,
         lists,
         revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
         daemon_sets: watches.daemon_sets(Api::namespaced(client.clone(), namespace), ours.clone()),

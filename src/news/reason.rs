@@ -62,6 +62,12 @@ reasons! {
     PodsRefused: Warning, "Observe";
     DaemonSetRepaired: Warning, "Repair";
     LeftoverAdopted: Normal, "Adopt";
+    ImageCacheCreated: Normal, "Create";
+    ImageCacheProgress: Normal, "Watch";
+    ImageCacheReady: Normal, "Watch";
+    ImageCacheFailed: Warning, "Watch";
+    ImageCacheDeleted: Normal, "Delete";
+    ImageCacheUnavailable: Warning, "Watch";
     ForeignDaemonSet: Warning, "Apply";
     MissingRight: Warning, "Apply";
     Refused: Warning, "Apply";

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
+use super::image_cache::ledger::Ledger;
 use super::{labels, short_hash, verdict};
 use crate::list::ListData;
 use crate::list::names::shortened;
@@ -40,6 +41,10 @@ pub struct Revision {
     pub list: ListData,
     /// Since when the list's ConfigMap is known to be missing.
     pub missing_since: Option<Timestamp>,
+    /// When it was first accepted.
+    pub created: Option<Timestamp>,
+    /// What is kept of the list's ImageCaches.
+    pub image_caches: Option<Ledger>,
 }
 
 /// What a ControllerRevision holds. The name is the list's whole name, since a label may hold a part of it only.
@@ -58,8 +63,7 @@ impl Revision {
             return None;
         }
         let content: Content = serde_json::from_value(object.data.clone()?.0).ok()?;
-        let missing_since =
-            metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::MISSING_SINCE));
+        let annotation = |key| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
         Some(Self {
             name: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
@@ -69,7 +73,9 @@ impl Revision {
                 name: content.name,
                 data: content.data,
             },
-            missing_since: missing_since.and_then(|time| time.parse().ok()),
+            missing_since: annotation(labels::MISSING_SINCE).and_then(|time| time.parse().ok()),
+            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            image_caches: annotation(labels::IMAGE_CACHES).and_then(|text| Ledger::from_text(text)),
         })
     }
 }

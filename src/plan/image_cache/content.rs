@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 
 use super::object::MAX_IMAGES;
+use crate::coverage::{Sizes, digest};
 use crate::list::config::{Config, ImageCache};
+use crate::list::reference::ImageReference;
 use crate::plan::short_hash;
 
 /// What one ImageCache is made from, but for the digests.
@@ -53,6 +55,17 @@ pub fn shards(namespace: &str, config: &Config, cache: &ImageCache) -> Vec<Shard
 fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = HashSet::new();
     texts.filter(|text| seen.insert(text.clone())).collect()
+}
+
+/// How many bytes nodes report of each image of a list, as the list spells it.
+pub fn sizes(config: &Config, reported: &Sizes) -> BTreeMap<String, u64> {
+    let images = config.groups.iter().flat_map(|group| &group.images).map(|image| &image.reference);
+    let size = |reference: &ImageReference| {
+        // What a runtime calls the index of a tag is in its own name, so the name tells of either.
+        let pinned = digest(reference.as_str()).filter(|_| reference.is_pinned());
+        Some((reference.to_string(), reported.of(pinned, &reference.normal_form())?))
+    };
+    images.filter_map(size).collect()
 }
 
 /// The size of an ImageCache in GiB: as given, or twice what nodes report of its images, rounded up.

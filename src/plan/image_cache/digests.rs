@@ -3,7 +3,7 @@
 //! While a round moves through the nodes, they say different things of a tag, and no two ImageCaches are to be paid for one
 //! move. So what an ImageCache was made for stands until the newest generation's pods say clearly that it is over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::coverage::{Coverage, Hold, Node, PodState};
 use crate::list::Config;
@@ -14,9 +14,14 @@ use crate::plan::retiring::as_listed;
 /// For each image (as the list spells it) and architecture, one digest.
 pub type Digests = BTreeMap<String, BTreeMap<String, Digest>>;
 
-/// On how many nodes the newest generations' pods hold which digest, by image and architecture.
+/// What the newest generations' pods hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known(pub BTreeMap<String, BTreeMap<String, BTreeMap<Digest, usize>>>);
+pub struct Known {
+    /// On how many nodes which digest is held, by image and architecture.
+    digests: BTreeMap<String, BTreeMap<String, BTreeMap<Digest, usize>>>,
+    /// What is held, whether or not the runtime says what it is.
+    held: BTreeSet<String>,
+}
 
 impl Known {
     /// What the pods of each group's newest generation hold now.
@@ -41,8 +46,10 @@ impl Known {
             let architecture = architectures.as_ref().map_or(Some(""), |known| known.get(node).copied());
             let Some(architecture) = architecture else { continue };
             for image in pod.images.iter().filter(|image| image.state.hold() == Hold::Running) {
-                if let Some(digest) = Digest::of_image_id(&image.image_id) {
-                    known.add(as_listed(image, Some(*generation)), architecture, digest);
+                let listed = as_listed(image, Some(*generation));
+                match Digest::of_image_id(&image.image_id) {
+                    Some(digest) => known.add(listed, architecture, digest),
+                    None => drop(known.held.insert(listed.to_owned())),
                 }
             }
         }
@@ -51,19 +58,19 @@ impl Known {
 
     /// One more node has it.
     pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
-        let of_image = self.0.entry(image.to_owned()).or_default();
+        let of_image = self.digests.entry(image.to_owned()).or_default();
         *of_image.entry(architecture.to_owned()).or_default().entry(digest).or_default() += 1;
     }
 
-    /// Whether anything is known of an image.
+    /// Whether nodes have told all that they will of an image.
     pub fn tells_of(&self, image: &str) -> bool {
-        self.0.get(image).is_some_and(|of_image| !of_image.is_empty())
+        self.held.contains(image) || self.digests.get(image).is_some_and(|of_image| !of_image.is_empty())
     }
 
     /// What `images` were made for, brought up to date. `None` where that is still right, but for images of which nothing
     /// was known: these only learn it, since they were made from whatever the tag stood for.
     pub fn outdates(&self, made_for: &Digests, images: &[String]) -> Option<Digests> {
-        let moved = images.iter().any(|image| match (made_for.get(image), self.0.get(image)) {
+        let moved = images.iter().any(|image| match (made_for.get(image), self.digests.get(image)) {
             (Some(before), Some(now)) => is_over(before, now),
             _ => false,
         });
@@ -74,7 +81,7 @@ impl Known {
     pub fn learnt(&self, made_for: &Digests, images: &[String]) -> Digests {
         let mut learnt = made_for.clone();
         for image in images.iter().filter(|image| !made_for.contains_key(*image)) {
-            learnt.extend(self.0.get(image).map(|now| (image.clone(), now.iter().filter_map(most).collect())));
+            learnt.extend(self.digests.get(image).map(|now| (image.clone(), now.iter().filter_map(most).collect())));
         }
         learnt
     }
@@ -83,7 +90,7 @@ impl Known {
         let nothing = BTreeMap::new();
         let of = |image: &String| {
             let mut digests = made_for.get(image).unwrap_or(&nothing).clone();
-            for (architecture, counts) in self.0.get(image).into_iter().flatten() {
+            for (architecture, counts) in self.digests.get(image).into_iter().flatten() {
                 let before = digests.get(architecture);
                 if before.is_none_or(|before| is_outnumbered(before, counts)) {
                     digests.extend(most((architecture, counts)));

@@ -7,7 +7,7 @@ use super::cache::{Cache, Made, Phase};
 use super::content::{self, Shard};
 use super::ledger::{Entry, Ledger};
 use super::object::{ImageCacheObject, Spec, resource};
-use super::{Action, Cause, Ending, Facts, Plan, delete, pace};
+use super::{Action, Cause, Ending, Facts, Plan, delete, pace, turn};
 use crate::list::config::ImageCache;
 use crate::list::names::shortened;
 use crate::plan::{labels, short_hash};
@@ -22,6 +22,10 @@ pub fn make(facts: &Facts, config: &ImageCache, ledger: &Ledger, plan: &mut Plan
     for (entry, shard) in ledger.entries.iter().zip(&shards) {
         tell_slow(facts, entry, plan);
         let Some((cause, at)) = due(facts, config, entry) else { continue };
+        // A renewal is a layer of its own.
+        if cause == Cause::Renewal && !turn::is_alone(facts, ledger) {
+            continue;
+        }
         if facts.now < at {
             plan.wake_up_at(at);
             continue;

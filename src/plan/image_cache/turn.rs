@@ -19,6 +19,10 @@ pub fn take(facts: &Facts, config: &ImageCache, wanted: Vec<Entry>, ledger: &mut
         plan.waiting.push("the newest content waits until the ImageCache before it has taken its place".to_owned());
         return false;
     }
+    // Before the content is the current one: a status may flap, and then these would count again.
+    let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
+    let failed = facts.live().filter(|cache| cache.phase == Phase::Failed && !is_wanted(cache));
+    plan.actions.extend(failed.map(|cache| delete(cache, Ending::Failed)));
     ledger.entries = wanted;
     ledger.since = Some(facts.now);
     true
@@ -52,14 +56,28 @@ fn may_begin(facts: &Facts, config: &ImageCache, wanted: &[Entry], ledger: &Ledg
         plan.wake_up_at(at);
         return false;
     }
-    // It never was all there, so nothing goes by it.
-    plan.actions.extend(current().map(|cache| delete(cache, Ending::Abandoned)));
+    // What never was all there goes. What still is, while its renewal came to nothing, is what was there before.
+    let is_covered = is_covered(facts, ledger);
+    let goes = current().filter(|cache| !is_covered || cache.phase != Phase::Ready);
+    plan.actions.extend(goes.map(|cache| delete(cache, Ending::Abandoned)));
     true
+}
+
+/// Whether there is room for a renewal: what was there before is gone, or goes now.
+pub fn is_alone(facts: &Facts, ledger: &Ledger) -> bool {
+    is_ready(facts, ledger) || facts.live().all(|cache| ledger.is_current(cache) || cache.phase == Phase::Failed)
 }
 
 /// Whether all of the current content is ready now.
 pub fn is_ready(facts: &Facts, ledger: &Ledger) -> bool {
     let ready = |entry: &Entry| entry.latest(facts.caches).is_some_and(|cache| cache.phase == Phase::Ready);
+    !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
+}
+
+/// Whether all of the current content is ready, be it in ImageCaches that are about to be renewed.
+fn is_covered(facts: &Facts, ledger: &Ledger) -> bool {
+    let ready =
+        |entry: &Entry| facts.live().any(|cache| cache.made.content == entry.content && cache.phase == Phase::Ready);
     !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
 }
 

@@ -3,6 +3,7 @@
 mod coverage;
 mod crashes;
 mod edits;
+mod image_caches;
 mod image_ids;
 mod kip;
 mod kubelets;

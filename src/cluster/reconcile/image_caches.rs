@@ -1,0 +1,146 @@
+//! The part of a reconcile that is about ImageCaches. What goes wrong with them keeps nothing from the nodes.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt;
+
+use super::{Memory, Reconciler};
+use crate::cluster::Error;
+use crate::cluster::image_caches::Sight;
+use crate::cluster::picture::Picture;
+use crate::list::Config;
+use crate::news::{News, image_caches as words};
+use crate::plan::history::{self, InForce, Ruling};
+use crate::plan::image_cache::ledger::Ledger;
+use crate::plan::image_cache::{self, Action, Cache, Ending, Facts, Known, Plan};
+use crate::plan::{AcceptedList, labels};
+
+/// How soon there is another try after something went wrong.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// What there is to do about the ImageCaches of a list.
+#[derive(Default)]
+pub struct Serverless {
+    /// It.
+    pub plan: Plan,
+    /// What keeps it from being done.
+    pub trouble: Option<News>,
+    /// Whether what is kept of the list must stay, since it says that there may be ImageCaches.
+    pub holds_history: bool,
+}
+
+impl Reconciler {
+    /// Decides about the list's ImageCaches; `config` is what is in force of the list.
+    pub(super) fn serverless(
+        &self,
+        label: &str,
+        seen: &Picture,
+        ruling: &Ruling,
+        config: Option<&Config>,
+        now: Timestamp,
+    ) -> Serverless {
+        let ledger = newest_ledger(seen);
+        let asked = config.is_some_and(|config| config.image_cache.is_some());
+        if !asked && ledger.is_none() && !matches!(&seen.image_caches, Sight::Seen(caches) if !caches.is_empty()) {
+            return Serverless::default();
+        }
+        self.observed.image_caches.want();
+        let gone = ruling.in_force == InForce::Gone;
+        match &seen.image_caches {
+            // Where there is no such resource, there is none of it.
+            Sight::NoDefinition if !asked => Serverless::default(),
+            Sight::NoDefinition => Serverless { trouble: Some(words::no_definition()), ..Serverless::default() },
+            Sight::Forbidden(why) => {
+                let trouble = Some(words::forbidden(why));
+                Serverless { trouble, holds_history: gone, ..Serverless::default() }
+            }
+            Sight::NotYet => Serverless { holds_history: gone, ..Serverless::default() },
+            Sight::Seen(caches) => {
+                let plan = match config {
+                    // What is made of a list is kept with its accepted form, so that has to be there first.
+                    Some(_) if ruling.accepts() || history::newest(&seen.revisions).is_none() => Plan::default(),
+                    Some(config) => self.planned(label, seen, config, caches, ledger, now),
+                    None if gone => image_cache::let_go(caches, None, Ending::ListGone),
+                    None => Plan::default(),
+                };
+                Serverless { plan, ..Serverless::default() }
+            }
+        }
+    }
+
+    fn planned(
+        &self,
+        label: &str,
+        seen: &Picture,
+        config: &Config,
+        caches: &[Cache],
+        ledger: Option<&Ledger>,
+        now: Timestamp,
+    ) -> Plan {
+        let newest = history::newest(&seen.revisions);
+        let annotations = seen.config_map.as_ref().map(|config_map| config_map.annotations());
+        let nodes = self.observed.nodes();
+        let known = Known::of(config, label, &seen.generations, &self.observed.coverage.lock(), nodes.as_deref());
+        let facts = Facts {
+            list: AcceptedList { namespace: &self.namespace, label, config },
+            name: &seen.name,
+            accepted_at: newest.and_then(|newest| newest.created),
+            refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
+            caches,
+            ledger,
+            known: &known,
+            sizes: None,
+            now,
+        };
+        let mut plan = image_cache::plan(&facts);
+        // Sizes are looked up only where they matter.
+        if plan.actions.iter().any(|action| matches!(action, Action::Create { .. })) {
+            let sizes = image_cache::content::sizes(config, &self.observed.sizes());
+            plan = image_cache::plan(&Facts { sizes: Some(&sizes), ..facts });
+        }
+        // Older accepted forms are forgotten, and what is kept with them.
+        let keeps = plan.actions.iter().any(|action| matches!(action, Action::Keep { .. }));
+        if let (false, Some(ledger), Some(newest)) = (keeps, ledger, newest)
+            && newest.image_caches.as_ref() != Some(ledger)
+        {
+            plan.actions.push(Action::Keep { ledger: Some(Box::new(ledger.clone())), findings: Vec::new() });
+        }
+        plan
+    }
+
+    /// Does it, step by step: each needs those before it. Says when to try again where something went wrong.
+    pub(super) async fn carry_out_serverless(
+        &self,
+        seen: &Picture,
+        list: &ObjectReference,
+        serverless: &Serverless,
+    ) -> Option<Timestamp> {
+        for action in &serverless.plan.actions {
+            let outcome = self.applier.apply_image_cache(action, &seen.revisions).await;
+            if let Err(error) = self.tell_failure(list, outcome).await {
+                return match error {
+                    Error::NotLeading => None,
+                    _ => Timestamp::now().checked_add(AGAIN).ok(),
+                };
+            }
+            for news in words::done(action) {
+                self.teller.tell(list, news).await;
+            }
+        }
+        None
+    }
+
+    /// What keeps it from being done is told when that begins, not at every look.
+    pub(super) async fn tell_trouble(&self, list: &ObjectReference, serverless: &Serverless, memory: &mut Memory) {
+        if let Some(news) = serverless.trouble.as_ref().filter(|news| memory.trouble.as_ref() != Some(news)) {
+            self.teller.tell(list, news.clone()).await;
+        }
+        memory.trouble.clone_from(&serverless.trouble);
+    }
+}
+
+/// What is kept of the ImageCaches: after an edit it is still with an older accepted form.
+fn newest_ledger(seen: &Picture) -> Option<&Ledger> {
+    let ledgers = seen.revisions.iter().filter_map(|revision| revision.image_caches.as_ref());
+    ledgers.max_by_key(|ledger| (ledger.serial, ledger.since))
+}

@@ -1,0 +1,190 @@
+//! ImageCaches, as the API server sees them. Here the tests say what becomes of them.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::await_condition;
+use kube::{Api, ResourceExt};
+use kube_prepull::plan::image_cache::ImageCacheObject;
+use kube_prepull::plan::image_cache::object::{DEFINITION, resource};
+use serde_json::json;
+
+use super::trial;
+use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
+
+const LIST: &str = "images: [nginx:1.27, redis:7]\nimageCache: {enabled: true, keepPreviousFor: 0s}\n";
+
+/// A trial whose ImageCaches go with it.
+struct Serverless {
+    trial: Trial,
+    caches: Api<ImageCacheObject>,
+}
+
+impl Serverless {
+    async fn begin(name: &str) -> Self {
+        let trial = trial(name).await;
+        define(&trial).await;
+        let caches = Api::all_with(trial.client.clone(), &resource());
+        Self { trial, caches }
+    }
+
+    /// Those of the trial that are not about to go, the oldest first.
+    async fn all(&self) -> Vec<ImageCacheObject> {
+        let of_trial = ListParams::default().labels(&format!("kube-prepull.io/namespace={}", self.trial.namespace));
+        let mut found = self.caches.list(&of_trial).await.unwrap().items;
+        found.retain(|cache| cache.metadata.deletion_timestamp.is_none());
+        found.sort_by_key(|cache| (cache.metadata.creation_timestamp.clone(), cache.name_any()));
+        found
+    }
+
+    /// Waits until there are so many.
+    async fn number(&self, number: usize) -> Vec<ImageCacheObject> {
+        eventually(&format!("{number} ImageCaches"), async || Some(self.all().await).filter(|it| it.len() == number))
+            .await
+    }
+
+    async fn becomes(&self, cache: &ImageCacheObject, status: serde_json::Value) {
+        let patch = Patch::Merge(json!({"status": status}));
+        self.caches.patch_status(&cache.name_any(), &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    async fn becomes_ready(&self, cache: &ImageCacheObject) {
+        let id = format!("imc-{}", cache.name_any());
+        self.becomes(cache, json!({"phase": "Ready", "progress": "100%", "imageCacheId": id})).await;
+    }
+
+    async fn told(&self, reason: &str) -> String {
+        eventually(reason, async || self.trial.events(reason).await.pop()).await.note.unwrap()
+    }
+}
+
+impl Drop for Serverless {
+    fn drop(&mut self) {
+        let (kubeconfig, namespace) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
+        // The test's runtime stands still while this drops.
+        let deletion = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let caches: Api<ImageCacheObject> =
+                    Api::all_with(crate::trial::connect(&kubeconfig).await, &resource());
+                let of_trial = ListParams::default().labels(&format!("kube-prepull.io/namespace={namespace}"));
+                drop(caches.delete_collection(&DeleteParams::default(), &of_trial).await);
+            });
+        });
+        drop(deletion.join());
+    }
+}
+
+/// Makes ImageCaches known to the cluster, where they are not yet.
+async fn define(trial: &Trial) {
+    let definition: CustomResourceDefinition =
+        serde_yaml::from_str(include_str!("../../../config/crd/imagecache.yaml")).unwrap();
+    let definitions: Api<CustomResourceDefinition> = Api::all(trial.client.clone());
+    let apply = PatchParams::apply("tests").force();
+    definitions.patch(DEFINITION, &apply, &Patch::Apply(&definition)).await.unwrap();
+    await_condition(definitions, DEFINITION, is_crd_established()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_becomes_an_image_cache_and_an_edit_takes_its_place_when_it_is_ready() {
+    let it = Serverless::begin("cache").await;
+    let _controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let first = it.number(1).await.remove(0);
+    assert_eq!(first.spec.images, ["nginx:1.27", "redis:7"]);
+    assert!(first.name_any().starts_with(&format!("{}-tools-", it.trial.namespace)));
+    assert_eq!(first.spec.image_cache_size, Some(20));
+    it.becomes(&first, json!({"phase": "Creating", "progress": "30%"})).await;
+    assert!(it.told("ImageCacheProgress").await.contains("30%"));
+    it.becomes_ready(&first).await;
+    let told = it.told("ImageCacheReady").await;
+    for annotation in
+        ["eci-auto-imc: \"true\"", "eci-imc-id: imc-", "eci-image-cache: \"true\"", "eci-image-snapshot-id"]
+    {
+        assert!(told.contains(annotation), "{told}");
+    }
+    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
+    let second = it.number(2).await.remove(1);
+    assert_eq!(second.spec.images, ["nginx:1.28", "redis:7"]);
+    it.becomes_ready(&second).await;
+    let left = it.number(1).await;
+    assert_eq!(left[0].name_any(), second.name_any());
+    it.trial.write_list("tools", "images: [nginx:1.28, redis:7]").await;
+    it.number(0).await;
+    it.trial.settled_on(&["nginx:1.28", "redis:7"]).await;
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_its_reason_and_the_last_ready_one_stays() {
+    let it = Serverless::begin("cachefail").await;
+    let _controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let first = it.number(1).await.remove(0);
+    it.becomes_ready(&first).await;
+    it.told("ImageCacheReady").await;
+    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
+    let second = it.number(2).await.remove(1);
+    let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
+    it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
+    let told = it.told("ImageCacheFailed").await;
+    assert!(told.contains("PullFailed: no such manifest") && told.contains("tried again at"), "{told}");
+    let third = eventually("another try", async || {
+        let all = it.all().await;
+        all.iter().find(|cache| ![first.name_any(), second.name_any()].contains(&cache.name_any())).cloned()
+    })
+    .await;
+    assert_eq!(third.spec.images, second.spec.images);
+    let left = it.number(2).await;
+    assert!(left.iter().any(|cache| cache.name_any() == first.name_any()), "the ready one stays");
+}
+
+#[tokio::test]
+async fn lists_with_equal_content_have_one_each_and_each_goes_with_its_own() {
+    let it = Serverless::begin("cachetwo").await;
+    let _controller = Controller::start(&it.trial).await;
+    it.trial.write_list("one", LIST).await;
+    it.trial.write_list("two", LIST).await;
+    let both = it.number(2).await;
+    assert_ne!(both[0].name_any(), both[1].name_any());
+    it.trial.write_list("one", "images: [nginx:1.27, redis:7]").await;
+    let left = it.number(1).await;
+    assert_eq!(left[0].labels()["kube-prepull.io/list"], "two");
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_list_goes_when_a_controller_finds_it_gone() {
+    let it = Serverless::begin("cachegone").await;
+    let controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let cache = it.number(1).await.remove(0);
+    it.becomes_ready(&cache).await;
+    it.told("ImageCacheReady").await;
+    controller.kill();
+    it.trial.api::<ConfigMap>().delete("tools", &DeleteParams::default()).await.unwrap();
+    // It was away for longer than the grace.
+    let revision = it.trial.revisions().await.remove(0);
+    let long_ago = json!({"metadata": {"annotations": {"kube-prepull.io/missing-since": "2020-01-01T00:00:00Z"}}});
+    let revisions = it.trial.api::<k8s_openapi::api::apps::v1::ControllerRevision>();
+    revisions.patch(&revision.name_any(), &PatchParams::default(), &Patch::Merge(long_ago)).await.unwrap();
+    let _controller = Controller::start(&it.trial).await;
+    it.number(0).await;
+    eventually("the rest to be gone", async || it.trial.revisions().await.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_new_controller_makes_nothing_again() {
+    let it = Serverless::begin("cacherestart").await;
+    let controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let cache = it.number(1).await.remove(0);
+    it.becomes_ready(&cache).await;
+    it.told("ImageCacheReady").await;
+    controller.kill();
+    let _controller = Controller::start(&it.trial).await;
+    it.trial.write_list("other", LIST).await;
+    let both = it.number(2).await;
+    assert!(both.iter().any(|it| it.metadata.uid == cache.metadata.uid));
+    assert_eq!(it.trial.events("ImageCacheReady").await.len(), 1, "it is told once");
+}
