@@ -2,6 +2,7 @@
 
 mod alerts;
 mod crowded;
+mod dashboard;
 mod faults;
 mod metrics;
 mod probes;
