@@ -73,8 +73,13 @@ impl ObservedImageCaches {
 
     /// The lists that have any.
     pub fn lists(&self) -> Vec<String> {
+        self.all().into_iter().map(|cache| cache.list).collect()
+    }
+
+    /// Those of all lists.
+    pub fn all(&self) -> Vec<Cache> {
         match &*self.lock() {
-            Sight::Seen(caches) => caches.values().map(|cache| cache.list.clone()).collect(),
+            Sight::Seen(caches) => caches.values().cloned().collect(),
             _ => Vec::new(),
         }
     }

@@ -13,10 +13,13 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::Error;
+use super::image_caches::selector;
 use super::objects::Objects;
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::plan::history::Revision;
+use crate::plan::image_cache::object::resource;
+use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::labels;
 use crate::status::{Facts, ListFacts};
 
@@ -106,14 +109,27 @@ async fn look_at(
     }
     let mut coverage = Coverage::default();
     pods.iter().for_each(|pod| coverage.apply(pod));
+    // Most clusters have none, and most users of those that do no right to them.
+    let image_caches = match revisions.iter().any(|revision| revision.image_caches.is_some()) {
+        true => image_caches(client, namespace).await,
+        false => Vec::new(),
+    };
     let objects = Objects {
         config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
         revisions,
         daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
+        image_caches,
     };
     let mut lists = objects.lists(is_labelled);
     lists.retain(|list| only.is_none_or(|only| list.name == only));
     Ok((lists, coverage))
+}
+
+/// The ImageCaches of a namespace's lists; what may not be read is left out, as nodes are.
+async fn image_caches(client: &Client, namespace: &str) -> Vec<Cache> {
+    let api = Api::<ImageCacheObject>::all_with(client.clone(), &resource());
+    let found = all(api, "ImageCaches", ListParams::default().labels(&selector(namespace))).await;
+    found.unwrap_or_default().iter().filter_map(Cache::from_object).collect()
 }
 
 /// The ConfigMaps that are lists, and the accepted forms of lists. A list that only the controller was told of has no label, but

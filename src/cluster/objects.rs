@@ -8,6 +8,7 @@ use kube::core::ObjectMeta;
 
 use crate::list::parse;
 use crate::plan::history::{self, Revision};
+use crate::plan::image_cache::Cache;
 use crate::plan::verdict::data_hash;
 use crate::plan::{Generation, labels};
 use crate::status::{ListFacts, ListState};
@@ -21,6 +22,8 @@ pub struct Objects<'a> {
     pub revisions: Vec<Revision>,
     /// The DaemonSets of lists.
     pub daemon_sets: Vec<&'a ObjectMeta>,
+    /// The ImageCaches of lists, as far as they may be read.
+    pub image_caches: Vec<Cache>,
 }
 
 impl Objects<'_> {
@@ -49,6 +52,8 @@ impl Objects<'_> {
                 .filter(is_of_list)
                 .filter_map(|it| Generation::from_metadata(it))
                 .collect(),
+            image_caches: self.image_caches.iter().filter(|cache| cache.list == label).cloned().collect(),
+            ledger: history::newest_ledger(&own).cloned(),
             name: name.to_owned(),
         }
     }

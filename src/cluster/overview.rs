@@ -66,6 +66,7 @@ impl Overview {
             config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
             revisions: self.observed.revisions(),
             daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
+            image_caches: self.observed.image_caches.all(),
         };
         // No other ConfigMaps are watched.
         objects.lists(|_| true)

@@ -13,8 +13,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::happening::{COUNTERS, Counter, Happening};
+use crate::plan::image_cache::Phase;
 use crate::plan::labels::list_value;
 use crate::status::ListState;
+use crate::status::image_caches::ImageCache;
 use crate::status::report::{Group, List, Nodes, Report};
 
 /// What happened to each list since the start, by the value of its label.
@@ -58,7 +60,7 @@ struct Gauge {
 type Sample<'a> = (Vec<Label<'a>>, f64);
 type Label<'a> = (&'static str, &'a str);
 
-const GAUGES: [Gauge; 11] = [
+const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "list_accepted",
         help: "1 if the list as it stands is accepted, 0 if it is rejected; none before it is judged and while it is missing.",
@@ -136,7 +138,42 @@ const GAUGES: [Gauge; 11] = [
             })
         },
     },
+    Gauge {
+        name: "image_cache_phase",
+        help: "1 for the phase that the ImageCache is in, 0 for the others.",
+        unit: None,
+        samples: |list| list.image_caches.iter().flat_map(phases).collect(),
+    },
+    Gauge {
+        name: "image_cache_progress_ratio",
+        help: "How much of the ImageCache is done, from 0 to 1.",
+        // The library knows the unit in the plural only.
+        unit: None,
+        samples: |list| of_image_caches(list, |cache| Some(f64::from(cache.progress) / 100.0)),
+    },
+    Gauge {
+        name: "image_cache_expiry_timestamp",
+        help: "When the ImageCache expires, where it does.",
+        unit: Some(Unit::Seconds),
+        samples: |list| of_image_caches(list, |cache| cache.expires_at.map(seconds)),
+    },
 ];
+
+fn phases(cache: &ImageCache) -> impl Iterator<Item = Sample<'_>> {
+    Phase::ALL.iter().map(|phase| {
+        let labels = vec![("image_cache", cache.name.as_str()), ("phase", phase.name())];
+        (labels, f64::from(u8::from(cache.phase == *phase)))
+    })
+}
+
+fn of_image_caches(list: &List, value: impl Fn(&ImageCache) -> Option<f64>) -> Vec<Sample<'_>> {
+    let of = |cache| Some((vec![("image_cache", cache_name(cache))], value(cache)?));
+    list.image_caches.iter().filter_map(of).collect()
+}
+
+fn cache_name(cache: &ImageCache) -> &str {
+    &cache.name
+}
 
 fn nodes_of_images(group: &Group) -> impl Iterator<Item = Sample<'_>> {
     let states = group.images.iter().flat_map(|image| image.nodes.by_state.iter().map(move |it| (image, it)));

@@ -74,12 +74,15 @@ fn the_documentation_has_every_metric_with_its_type_and_labels_and_no_other() {
 
 #[test]
 fn a_list_has_no_more_series_than_the_documentation_says() {
-    let (images, groups) = (4, 2);
+    let (images, groups, image_caches) = (4, 2, 2);
     let text = text(&Metrics::default(), Some(half_warm_report()));
     let series = text.lines().filter(|line| line.contains("{list=\"tools\"")).count();
-    assert_eq!(series, 11 * images + 7 * groups + 22);
+    assert_eq!(series, 11 * images + 7 * groups + 6 * image_caches + 22);
     let documentation = include_str!("../../docs/metrics.md").replace('\n', " ");
-    assert!(documentation.contains("at most 11 series for each image, 7 for each group and 22 besides"));
+    assert!(
+        documentation
+            .contains("at most 11 series for each image, 7 for each group, 6 for each ImageCache and 22 besides")
+    );
 }
 
 #[test]
@@ -98,6 +101,10 @@ fn the_report_is_told_as_gauges() {
         r#"kube_prepull_group_last_refresh_success_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
         r#"kube_prepull_group_refresh_deferred_images{list="tools",group="q"} 0.0"#,
         r#"kube_prepull_thrashing_nodes{list="tools",group="p"} 0.0"#,
+        r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-1",phase="Ready"} 1.0"#,
+        r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-2",phase="Failed"} 0.0"#,
+        r#"kube_prepull_image_cache_progress_ratio{list="tools",image_cache="prepull-tools-2"} 0.4"#,
+        r#"kube_prepull_image_cache_expiry_timestamp_seconds{list="tools",image_cache="prepull-tools-1"} 1772971200.0"#,
         "kube_prepull_leader 1",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");

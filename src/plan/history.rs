@@ -212,6 +212,12 @@ pub fn newest(revisions: &[Revision]) -> Option<&Revision> {
     revisions.iter().max_by_key(|revision| (revision.number, &revision.name))
 }
 
+/// What is kept of the list's ImageCaches: after an edit it is still with an older accepted form.
+pub fn newest_ledger(revisions: &[Revision]) -> Option<&Ledger> {
+    let ledgers = revisions.iter().filter_map(|revision| revision.image_caches.as_ref());
+    ledgers.max_by_key(|ledger| (ledger.serial, ledger.since))
+}
+
 /// Rules which form of a list is in force, and what is to be written about it.
 pub fn rule<'a>(written: &Written, revisions: &'a [Revision], now: Timestamp) -> Ruling<'a> {
     let newest = newest(revisions);

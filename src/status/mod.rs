@@ -1,6 +1,7 @@
 //! Coverage → what users see: the same report on a terminal, as JSON and from the controller. Pure.
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
+//! - [`image_caches`]: the part of it about virtual nodes
 //! - [`moves`]: the part of it about rounds and refreshes
 //! - [`cause`]: what kubelets and registries say, in a few words, and what to do about it
 //! - [`filter`]: a part of a report
@@ -8,6 +9,7 @@
 
 pub mod cause;
 mod filter;
+pub mod image_caches;
 pub mod moves;
 pub mod report;
 mod table;
@@ -20,6 +22,8 @@ pub use table::{Layout, print, words};
 use crate::coverage::{Node, Sizes};
 use crate::list::Config;
 use crate::plan::Generation;
+use crate::plan::image_cache::Cache;
+use crate::plan::image_cache::ledger::Ledger;
 
 /// All that a report is made from, but for the coverage.
 #[derive(Debug, Default)]
@@ -51,6 +55,10 @@ pub struct ListFacts {
     pub config: Option<Config>,
     /// Its DaemonSets.
     pub generations: Vec<Generation>,
+    /// Its ImageCaches, as far as they may be read.
+    pub image_caches: Vec<Cache>,
+    /// What is kept of them.
+    pub ledger: Option<Ledger>,
 }
 
 /// What the controller says about a list.

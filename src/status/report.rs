@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::cause::{Cause, explain};
+use super::image_caches::{self, ImageCache};
 use super::moves::{Refresh, Round};
 use super::{Facts, Filter, ListFacts, ListState};
 use crate::coverage::node_state::NodeState;
@@ -46,6 +47,7 @@ pub struct List {
     pub warm: bool,
     pub requests: Reserved,
     pub groups: Vec<Group>,
+    pub image_caches: Vec<ImageCache>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -177,6 +179,7 @@ impl List {
             warm: list.state == ListState::Accepted && images_are_warm,
             requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
+            image_caches: image_caches::of(list),
         })
     }
 }

@@ -7,6 +7,8 @@ use super::{Facts, Layout, ListFacts, ListState, Report, print};
 use crate::coverage::tests::world::{Fate, Life, Pod, config, generations, node};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::plan::Generation;
+use crate::plan::image_cache::Cache;
+use crate::plan::image_cache::ledger::{Entry, Ledger};
 
 fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
     facts_of(&pods.iter().map(Pod::as_sent).collect::<Vec<_>>(), nodes)
@@ -22,6 +24,8 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
         refresh_request: None,
         config: Some(config()),
         generations: begun(generations()),
+        image_caches: Vec::new(),
+        ledger: None,
     };
     let facts = Facts {
         namespace: "prepull".to_owned(),
@@ -113,7 +117,26 @@ pub(crate) fn half_warm() -> (Facts, Coverage) {
         Pod::new(5, 3, "n1").with([Fate::Crashed, Fate::Failed]),
         Pod::new(6, 3, "n2").with([Fate::Pulling, Fate::Pulling]),
     ];
-    facts(&pods, Some(["n0", "n1", "n2"].map(node).to_vec()))
+    let (mut facts, coverage) = facts(&pods, Some(["n0", "n1", "n2"].map(node).to_vec()));
+    facts.lists[0].image_caches = vec![image_cache(1, "Ready", "100%"), image_cache(2, "Creating", "40%")];
+    let current = Entry { content: "2".to_owned(), serial: 2, ..Entry::default() };
+    facts.lists[0].ledger = Some(Ledger { serial: 2, entries: vec![current], ..Ledger::default() });
+    (facts, coverage)
+}
+
+fn image_cache(serial: u32, phase: &str, progress: &str) -> Cache {
+    let made = json!({"content": serial.to_string(), "serial": serial}).to_string();
+    let labels = json!({"app.kubernetes.io/managed-by": "kube-prepull", "kube-prepull.io/list": "tools"});
+    let status = json!({
+        "phase": phase, "progress": progress, "imageCacheId": format!("imc-{serial}"), "expireDateTime": "2026-03-08T12:00:00Z",
+    });
+    let object = json!({
+        "metadata": {"name": format!("prepull-tools-{serial}"), "uid": serial.to_string(), "labels": labels,
+            "annotations": {"kube-prepull.io/made-from": made}},
+        "spec": {"images": ["a:1", "b:1"]},
+        "status": status,
+    });
+    Cache::from_object(&serde_json::from_value(object).expect("an ImageCache")).expect("one of a list")
 }
 
 fn printed(report: &Report) -> String {

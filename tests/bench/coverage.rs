@@ -89,6 +89,8 @@ fn answer() {
         refresh_request: None,
         config: Some(config()),
         generations: Vec::new(),
+        image_caches: Vec::new(),
+        ledger: None,
     };
     let facts = Facts {
         namespace: "n".to_owned(),

@@ -39,7 +39,7 @@ impl Reconciler {
         config: Option<&Config>,
         now: Timestamp,
     ) -> Serverless {
-        let ledger = newest_ledger(seen);
+        let ledger = history::newest_ledger(&seen.revisions);
         let asked = config.is_some_and(|config| config.image_cache.is_some());
         if !asked && ledger.is_none() && !matches!(&seen.image_caches, Sight::Seen(caches) if !caches.is_empty()) {
             return Serverless::default();
@@ -137,10 +137,4 @@ impl Reconciler {
         }
         memory.trouble.clone_from(&serverless.trouble);
     }
-}
-
-/// What is kept of the ImageCaches: after an edit it is still with an older accepted form.
-fn newest_ledger(seen: &Picture) -> Option<&Ledger> {
-    let ledgers = seen.revisions.iter().filter_map(|revision| revision.image_caches.as_ref());
-    ledgers.max_by_key(|ledger| (ledger.serial, ledger.since))
 }

@@ -72,6 +72,16 @@ impl Phase {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Creating, Self::Ready, Self::Failed];
 
+    /// ECI's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Creating => "Creating",
+            Self::Ready => "Ready",
+            Self::Failed => "Failed",
+        }
+    }
+
     /// What is not one of ECI's words is no news.
     fn from_text(text: &str) -> Self {
         match text {
@@ -85,7 +95,7 @@ impl Phase {
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.name())
     }
 }
 

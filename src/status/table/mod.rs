@@ -2,10 +2,12 @@
 //!
 //! - [`columns`]: a table that fits into the terminal
 //! - [`behind`]: the nodes that are behind, by cause
+//! - [`image_caches`]: what virtual nodes start pods from
 //! - [`words`]: times, sizes and names
 
 mod behind;
 mod columns;
+mod image_caches;
 pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use words::{age, bytes, names, number, printable, requests, short_digest};
 use super::ListState;
 use super::moves::{Refresh, Round};
 use super::report::{Group, Image, List, Report};
+use crate::plan::image_cache::Phase;
 use crate::plan::refresh::Outcome;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -92,7 +95,23 @@ impl<O: Write> Table<'_, O> {
         for problem in &list.problems {
             self.wrapped(BAD, "problem", &format!(": {}", printable(problem)))?;
         }
-        list.groups.iter().try_for_each(|group| self.print_group(group))
+        list.groups.iter().try_for_each(|group| self.print_group(group))?;
+        self.print_image_caches(list)
+    }
+
+    fn print_image_caches(&mut self, list: &List) -> io::Result<()> {
+        if !list.image_caches.is_empty() {
+            writeln!(self.output, "\nfor virtual nodes")?;
+        }
+        for cache in &list.image_caches {
+            let style = match cache.phase {
+                Phase::Ready => GOOD,
+                Phase::Pending | Phase::Creating => BEHIND,
+                Phase::Failed => BAD,
+            };
+            self.wrapped(style, &cache.name, &image_caches::in_words(cache, self.now))?;
+        }
+        Ok(())
     }
 
     fn print_group(&mut self, group: &Group) -> io::Result<()> {

@@ -1,0 +1,53 @@
+//! The part of the report about ImageCaches.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::ListFacts;
+use crate::plan::image_cache::{Cache, Phase};
+
+/// An ImageCache of a list. `docs/status.md` says what each key means.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct ImageCache {
+    pub name: String,
+    /// Whether it is for what the list asks for now.
+    pub current: bool,
+    pub phase: Phase,
+    /// In percent.
+    pub progress: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    pub images: Vec<String>,
+}
+
+/// Those of a list that are not about to go, the newest first.
+pub fn of(list: &ListFacts) -> Vec<ImageCache> {
+    let mut live: Vec<&Cache> = list.image_caches.iter().filter(|cache| !cache.deleting).collect();
+    live.sort_by_key(|cache| std::cmp::Reverse(cache.made.serial));
+    let is_current = |cache: &Cache| list.ledger.as_ref().is_some_and(|ledger| ledger.is_current(cache));
+    live.into_iter().map(|cache| ImageCache::new(cache, is_current(cache))).collect()
+}
+
+impl ImageCache {
+    fn new(cache: &Cache, current: bool) -> Self {
+        Self {
+            name: cache.name.clone(),
+            current,
+            phase: cache.phase,
+            progress: match cache.phase {
+                Phase::Ready => 100,
+                _ => cache.progress.unwrap_or_default(),
+            },
+            cache_id: cache.id.clone(),
+            expires_at: cache.expires_at(),
+            message: cache.message.clone(),
+            images: cache.images.clone(),
+        }
+    }
+}
