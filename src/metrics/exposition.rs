@@ -99,7 +99,19 @@ pub fn prometheus(openmetrics: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn openmetrics_goes_only_to_those_who_ask_for_it(accept in "[a-z/*;,=.0-9 \"-]{0,60}") {
+            let wanted = Format::wanted(&accept);
+            prop_assert!(wanted == Format::Prometheus || accept.contains("application/openmetrics-text"), "{accept}");
+            let refused = format!("application/openmetrics-text;q=0,{}", accept.replace("openmetrics", ""));
+            prop_assert_eq!(Format::wanted(&refused), Format::Prometheus);
+        }
+    }
 
     #[test]
     fn scrapers_get_what_they_want_most_and_whoever_says_nothing_the_older_format() {

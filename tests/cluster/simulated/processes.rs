@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;
 
 use super::trial;
@@ -29,6 +30,11 @@ async fn running(trial: &Trial) -> BTreeMap<String, String> {
         let running =
             pods.iter().filter(|pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running")));
         (running.count() >= nodes).then_some(())
+    })
+    .await;
+    eventually("the end of the round to be told", async || {
+        let told = |it: &DaemonSet| it.annotations().contains_key(kube_prepull::plan::labels::TOLD);
+        trial.daemon_sets().await.iter().all(told).then_some(())
     })
     .await;
     picture(trial).await
