@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod dashboard;
+mod names;
 mod promtool;
 mod rules;

@@ -14,16 +14,16 @@ use super::trial;
 use crate::controller::Controller;
 use crate::trial::{Trial, eventually};
 
-const LIST: &str = "images: [nginx:1.27, redis:7]\nimageCache: {enabled: true, keepPreviousFor: 0s}\n";
+pub(super) const LIST: &str = "images: [nginx:1.27, redis:7]\nimageCache: {enabled: true, keepPreviousFor: 0s}\n";
 
 /// A trial whose ImageCaches go with it.
-struct Serverless {
-    trial: Trial,
+pub(super) struct Serverless {
+    pub(super) trial: Trial,
     caches: Api<ImageCacheObject>,
 }
 
 impl Serverless {
-    async fn begin(name: &str) -> Self {
+    pub(super) async fn begin(name: &str) -> Self {
         let trial = trial(name).await;
         define(&trial).await;
         let caches = Api::all_with(trial.client.clone(), &resource());
@@ -40,19 +40,25 @@ impl Serverless {
     }
 
     /// Waits until there are so many.
-    async fn number(&self, number: usize) -> Vec<ImageCacheObject> {
+    pub(super) async fn number(&self, number: usize) -> Vec<ImageCacheObject> {
         eventually(&format!("{number} ImageCaches"), async || Some(self.all().await).filter(|it| it.len() == number))
             .await
     }
 
-    async fn becomes(&self, cache: &ImageCacheObject, status: serde_json::Value) {
+    pub(super) async fn becomes(&self, cache: &ImageCacheObject, status: serde_json::Value) {
         let patch = Patch::Merge(json!({"status": status}));
         self.caches.patch_status(&cache.name_any(), &PatchParams::default(), &patch).await.unwrap();
     }
 
-    async fn becomes_ready(&self, cache: &ImageCacheObject) {
+    pub(super) async fn becomes_ready(&self, cache: &ImageCacheObject) {
         let id = format!("imc-{}", cache.name_any());
         self.becomes(cache, json!({"phase": "Ready", "progress": "100%", "imageCacheId": id})).await;
+    }
+
+    /// Waits until there is another one.
+    pub(super) async fn newest_other_than(&self, known: &ImageCacheObject) -> ImageCacheObject {
+        let another = async || self.all().await.into_iter().rev().find(|cache| cache.name_any() != known.name_any());
+        eventually("another ImageCache", another).await
     }
 
     async fn told(&self, reason: &str) -> String {

@@ -1,5 +1,6 @@
 //! On the simulated cluster: what the API server sees. Nothing here claims anything about kubelets or runtimes.
 
+mod alerts;
 mod coverage;
 mod crashes;
 mod edits;

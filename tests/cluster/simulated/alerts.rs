@@ -1,0 +1,30 @@
+//! Alerts on what no real node has, as a real Prometheus sees them.
+
+use kube::ResourceExt;
+use serde_json::json;
+
+use super::image_caches::{LIST, Serverless};
+use crate::controller::{Controller, free_address};
+use crate::prometheus::Monitoring;
+
+#[tokio::test]
+async fn an_image_cache_that_fails_alerts_until_one_with_a_corrected_list_is_ready() {
+    let it = Serverless::begin("cachealert").await;
+    let address = free_address();
+    let _controller = Controller::start_at(&address, &it.trial, &[]).await;
+    let monitoring = Monitoring::start(&it.trial, &[&address]);
+    it.trial.write_list("tools", LIST).await;
+    let first = it.number(1).await.remove(0);
+    let of_first = format!("kube_prepull_image_cache_phase{{image_cache=\"{}\"}}", first.name_any());
+    monitoring.answers(&of_first).await;
+    assert!(monitoring.find("KubePrepullImageCacheFailed", &[]).is_none());
+    let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.27"}]);
+    it.becomes(&first, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
+    let failed = monitoring.fires("KubePrepullImageCacheFailed", &[("list", "tools")]).await;
+    assert!(failed.annotations["summary"].contains(&it.trial.namespace), "{failed:?}");
+
+    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
+    let second = it.newest_other_than(&first).await;
+    it.becomes_ready(&second).await;
+    monitoring.resolves("KubePrepullImageCacheFailed", &[]).await;
+}
