@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use kube_prepull::command::{self, arguments::Arguments};
 
 fn main() -> ExitCode {
-    match command::execute(Arguments::parse()) {
+    match command::execute(Arguments::from_command_line()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -29,7 +29,7 @@ mod events;
 mod image_caches;
 pub mod lease;
 pub mod look;
-mod objects;
+pub mod objects;
 mod observed;
 pub mod overview;
 mod picture;

@@ -41,11 +41,13 @@ impl Objects<'_> {
         let is_of_list =
             |metadata: &&&ObjectMeta| metadata.labels.as_ref().is_some_and(|it| it.get(labels::LIST) == Some(&label));
         let config_map = self.config_maps.get(name).copied();
+        let newest = history::newest(&own);
         ListFacts {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
             refresh_request: config_map.and_then(|list| list.annotations().get(labels::REFRESH_REQUESTED).cloned()),
-            config: history::newest(&own).and_then(|newest| parse(&newest.list).config),
+            config: newest.and_then(|newest| parse(&newest.list).config),
+            data_hash: newest.map(|newest| data_hash(&newest.list.data)),
             generations: self
                 .daemon_sets
                 .iter()
@@ -59,7 +61,8 @@ impl Objects<'_> {
     }
 }
 
-fn state(list: &ConfigMap) -> ListState {
+/// What the controller says of a list.
+pub fn state(list: &ConfigMap) -> ListState {
     let hash = data_hash(&list.data.clone().unwrap_or_default());
     if list.annotations().get(labels::DATA_HASH) != Some(&hash) {
         return ListState::NotJudged;

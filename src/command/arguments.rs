@@ -1,9 +1,12 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use super::wait::goal::{Share, Wanted};
+use crate::list::schedule::parse_interval;
 use rust_decimal::Decimal;
 
 /// Keeps container images warm on every node of a Kubernetes cluster.
@@ -13,6 +16,21 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// Reads the command line of this process, and ends it where that is wrong or asks for help.
+    ///
+    /// kubectl finds plugins by the name of their file, so through a link called `kubectl-prepull` this is `kubectl prepull`.
+    pub fn from_command_line() -> Self {
+        let called = std::env::args_os().next().unwrap_or_default();
+        let is_plugin = Path::new(&called).file_stem().is_some_and(|name| name == "kubectl-prepull");
+        let command = match is_plugin {
+            true => Self::command().name("kubectl prepull").bin_name("kubectl prepull"),
+            false => Self::command(),
+        };
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// What can be done.
@@ -33,6 +51,11 @@ pub enum Command {
     /// Estimate what a list costs, without a cluster: ImageCaches by Alibaba Cloud's charging points, and requests on nodes
     #[command(after_help = "Exit codes: 0 good, 1 the list is rejected, 2 wrong usage, also a bad price file.")]
     Estimate(EstimateArguments),
+    /// Wait until exactly this list is accepted and its images are warm
+    #[command(
+        after_help = "Exit codes: 0 accepted and warm, 1 rejected, not in time or it cannot be read, 2 wrong usage. docs/wait.md has recipes."
+    )]
+    Wait(WaitArguments),
     /// Ask the controller to look at a list's tags again
     Refresh(RefreshArguments),
 }
@@ -218,6 +241,37 @@ pub enum StatusFormat {
     Json,
     /// The same as YAML
     Yaml,
+}
+
+/// Arguments of `wait`.
+#[derive(Debug, Args)]
+pub struct WaitArguments {
+    /// The list: the name of its ConfigMap [default: that in FILE]
+    pub list: Option<String>,
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// Wait for the data in this file instead of what the cluster has now: a ConfigMap's manifest, the text of an images.yaml, or a
+    /// folder with a file per key; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Only until the list is accepted
+    #[arg(long, conflicts_with_all = ["images", "nodes"])]
+    pub accepted: bool,
+    /// Only this image, with @sha256:… only with that digest; may be given several times
+    #[arg(long = "image", value_name = "REFERENCE")]
+    pub images: Vec<Wanted>,
+    /// On how many nodes: a share of those that count, such as 90%, or a number
+    #[arg(long, value_name = "SHARE", default_value = "100%")]
+    pub nodes: Share,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub timeout: std::time::Duration,
+}
+
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    let time = parse_interval(text).map_err(|error| format!("{error}; write it as 90s or 10m"))?;
+    time.try_into().map_err(|_| "it is less than nothing".to_owned())
 }
 
 /// Arguments of `refresh`.

@@ -6,6 +6,7 @@
 //! - [`render`]: list in, manifests out, offline
 //! - [`validate`]: is this list good? offline
 //! - [`status`]: what is warm where, and why not
+//! - [`wait`]: until a list is accepted and warm
 //! - [`refresh`]: asks for a refresh of a list
 //! - [`estimate`]: what a list costs, offline
 //! - [`source`]: reading lists from a file
@@ -21,6 +22,7 @@ mod serve;
 mod source;
 mod status;
 mod validate;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -65,6 +67,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Status(arguments) => block_on(status::status(arguments)),
         Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),
+        Command::Wait(arguments) => block_on(wait::wait(arguments)),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
     }
 }

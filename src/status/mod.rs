@@ -51,6 +51,8 @@ pub struct ListFacts {
     pub problems: Vec<String>,
     /// The value of the annotation that asks for a refresh.
     pub refresh_request: Option<String>,
+    /// The hash of the data that is in force of it.
+    pub data_hash: Option<String>,
     /// What is in force of it; `None` where nothing ever was.
     pub config: Option<Config>,
     /// Its DaemonSets.

@@ -43,6 +43,8 @@ pub struct List {
     pub namespace: String,
     pub name: String,
     pub state: ListState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_hash: Option<String>,
     pub problems: Vec<String>,
     pub warm: bool,
     pub requests: Reserved,
@@ -175,6 +177,7 @@ impl List {
             namespace: facts.namespace.clone(),
             name: list.name.clone(),
             state: list.state,
+            data_hash: list.data_hash.clone(),
             problems: list.problems.clone(),
             warm: list.state == ListState::Accepted && images_are_warm,
             requests: Reserved::by(pods_of(coverage, &label, filter)),

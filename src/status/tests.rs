@@ -22,6 +22,7 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
         state: ListState::Accepted,
         problems: Vec::new(),
         refresh_request: None,
+        data_hash: None,
         config: Some(config()),
         generations: begun(generations()),
         image_caches: Vec::new(),

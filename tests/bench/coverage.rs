@@ -87,6 +87,7 @@ fn answer() {
         state: ListState::Accepted,
         problems: Vec::new(),
         refresh_request: None,
+        data_hash: None,
         config: Some(config()),
         generations: Vec::new(),
         image_caches: Vec::new(),

@@ -7,6 +7,7 @@
 mod chart;
 mod documentation;
 mod helm;
+mod krew;
 mod kubernetes_image_puller;
 mod kustomize;
 mod linters;

@@ -9,6 +9,7 @@ pub mod view;
 use std::time::{Duration, Instant};
 
 use screen::Screen;
+pub use screen::layout;
 use view::View;
 
 use super::Outcome;

@@ -1,6 +1,7 @@
 //! Reports on standard output: once, again and again on one screen, or one after the other.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anstream::AutoStream;
 use anyhow::Context;
@@ -120,9 +121,7 @@ impl Screen {
         let mut output = AutoStream::new(Vec::new(), AutoStream::choice(&io::stdout()));
         match self.format {
             StatusFormat::Table | StatusFormat::Wide => {
-                let width = size().filter(|_| self.is_terminal).map(|(width, _)| width);
-                let wide = self.format == StatusFormat::Wide;
-                print(report, Layout { width, bars: self.is_terminal, wide }, &mut output)?;
+                print(report, layout(&io::stdout(), self.format == StatusFormat::Wide), &mut output)?;
             }
             StatusFormat::Json if pretty => writeln!(output, "{}", serde_json::to_string_pretty(report)?)?,
             StatusFormat::Json => writeln!(output, "{}", serde_json::to_string(report)?)?,
@@ -135,6 +134,13 @@ impl Screen {
 /// Whether two reports say the same of different times.
 fn is_same(one: &Report, other: &Report) -> bool {
     Report { time: other.time, ..one.clone() } == *other
+}
+
+/// How a table is laid out there.
+pub fn layout(stream: &(impl IsTerminal + AsFd), wide: bool) -> Layout {
+    let is_terminal = stream.is_terminal();
+    let width = terminal_size_of(stream).filter(|_| is_terminal).map(|(Width(width), _)| width.into());
+    Layout { width, bars: is_terminal, wide }
 }
 
 fn size() -> Option<(usize, usize)> {

@@ -23,6 +23,7 @@ mod schedules;
 mod status;
 mod steady_state;
 mod trouble;
+mod wait;
 
 use super::trial::Trial;
 

@@ -1,0 +1,315 @@
+//! What is waited for, and how far it is. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::list::reference::ImageReference;
+use crate::status::report::{Image, List, Report};
+
+/// On how many nodes images have to be warm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Share {
+    /// So many of a hundred of those that count, rounded up.
+    Percent(f64),
+    /// So many.
+    Number(usize),
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let percent =
+            |percent: &str| percent.trim().parse().ok().filter(|it| (0.0..=100.0).contains(it)).map(Self::Percent);
+        let share = match text.strip_suffix('%') {
+            Some(number) => percent(number),
+            None => text.parse().ok().map(Self::Number),
+        };
+        share.ok_or_else(|| "write a share such as 90%, or a number of nodes".to_owned())
+    }
+}
+
+impl Share {
+    /// How many nodes that is, of so many.
+    pub fn of(self, total: usize) -> usize {
+        match self {
+            Self::Number(number) => number,
+            // There are fewer nodes than a double counts exactly, and 29% of 100 is 29.000000000000004.
+            Self::Percent(percent) => ((total as f64 * percent / 100.0) - 1e-9).ceil().max(0.0) as usize,
+        }
+    }
+}
+
+/// What is waited for.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// The images, each with the digest that is wanted where one is; none: all of the list.
+    pub images: Vec<Wanted>,
+    /// On how many nodes.
+    pub share: Share,
+}
+
+/// An image that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// As it was given.
+    text: String,
+    /// Without the digest.
+    name: String,
+    digest: Option<String>,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    /// A reference in any spelling or the name of an image's container, and perhaps `@` and a digest.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+        ImageReference::parse(text).map_err(|wrong| format!("{}; {}", wrong.message, wrong.remedy))?;
+        Ok(Self { text: text.to_owned(), name: name.to_owned(), digest: digest.map(str::to_owned) })
+    }
+}
+
+impl Wanted {
+    /// Whether this image is meant. What the list pins by digest is found by that digest, too.
+    fn is(&self, image: &Image) -> bool {
+        let normal = |text: &str| ImageReference::parse(text).map(|reference| reference.normal_form()).ok();
+        let listed = normal(&image.reference);
+        image.name == self.name || normal(&self.name) == listed || normal(&self.text) == listed
+    }
+
+    /// The digest that nodes have to hold; none where the list's own reference says it.
+    fn digest_beyond(&self, image: &Image) -> Option<&str> {
+        self.digest.as_deref().filter(|digest| !image.reference.ends_with(*digest))
+    }
+}
+
+/// How far it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// How many images there are.
+    pub images: usize,
+    /// How many of them are on as many nodes as they have to be.
+    pub reached: usize,
+    /// On how many nodes they have to be, all together.
+    pub required: usize,
+    /// On how many of these they are.
+    pub warm: usize,
+    /// When the last node's turn comes.
+    pub turns_end_at: Option<Timestamp>,
+}
+
+impl Goal {
+    /// How far it is with a list.
+    ///
+    /// # Errors
+    /// Where an image that is waited for is not on the list.
+    pub fn standing(&self, list: &List, nodes_known: bool) -> Result<Standing, String> {
+        let images = || list.groups.iter().flat_map(|group| &group.images);
+        if let Some(unknown) = self.images.iter().find(|wanted| images().all(|image| !wanted.is(image))) {
+            let there: Vec<&str> = images().map(|image| image.reference.as_str()).collect();
+            return Err(format!("{} is not on the list, which has {}", unknown.text, there.join(", ")));
+        }
+        let mut standing = Standing::default();
+        for group in &list.groups {
+            let turns_end_at = group.round.as_ref().map(|round| round.turns_end_at);
+            for (image, digest) in group.images.iter().filter_map(|image| Some((image, self.wants(image)?))) {
+                let (required, warm) = (self.share.of(image.nodes.total), held(image, digest));
+                // A generation that is not there yet has no pods, which is all that tells of nodes that may not be read.
+                let unknown = !nodes_known && image.nodes.total == 0;
+                standing.images += 1;
+                standing.required += required;
+                standing.warm += warm.min(required);
+                standing.reached += usize::from(warm >= required && !unknown);
+                standing.turns_end_at = standing.turns_end_at.max(turns_end_at);
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Whether the image is waited for, and with which digest.
+    fn wants<'w>(&'w self, image: &Image) -> Option<Option<&'w str>> {
+        if self.images.is_empty() {
+            return Some(None);
+        }
+        self.images.iter().find(|wanted| wanted.is(image)).map(|wanted| wanted.digest_beyond(image))
+    }
+
+    fn is_lacking(&self, image: &Image) -> bool {
+        self.wants(image).is_some_and(|digest| held(image, digest) < self.share.of(image.nodes.total))
+    }
+
+    /// The report with only the images that are not on enough nodes.
+    pub fn lacking(&self, report: &Report) -> Report {
+        let mut lacking = report.clone();
+        for list in &mut lacking.lists {
+            list.groups.iter_mut().for_each(|group| group.images.retain(|image| self.is_lacking(image)));
+            list.groups.retain(|group| !group.images.is_empty());
+        }
+        lacking
+    }
+
+    /// Which images are warm with another digest than the wanted one, in words.
+    pub fn other_digests(&self, report: &Report) -> Vec<String> {
+        let images = report.lists.iter().flat_map(|list| &list.groups).flat_map(|group| &group.images);
+        let with_digest = images.filter_map(|image| Some((image, self.wants(image)??)));
+        let lacking =
+            with_digest.filter(|(image, digest)| held(image, Some(digest)) < self.share.of(image.nodes.total));
+        let sentence = |(image, digest): (&Image, &str)| {
+            let held = held(image, Some(digest));
+            let of: Vec<&str> = image.digests.values().flat_map(|it| it.keys()).map(String::as_str).collect();
+            let others = if of.is_empty() { "nothing".to_owned() } else { of.join(", ") };
+            format!(
+                "{}: {held} of {} nodes hold {digest}; what is held is {others}",
+                image.reference, image.nodes.total
+            )
+        };
+        lacking.map(sentence).collect()
+    }
+}
+
+/// On how many nodes that count an image is held, with that digest where one is wanted.
+fn held(image: &Image, digest: Option<&str>) -> usize {
+    match digest {
+        None => image.nodes.by_state.get("warm").copied().unwrap_or_default(),
+        Some(digest) => image.digests.values().filter_map(|digests| digests.get(digest)).sum(),
+    }
+}
+
+impl Standing {
+    /// Whether that is enough.
+    pub fn is_reached(&self) -> bool {
+        self.images > 0 && self.reached == self.images
+    }
+
+    /// How long it may still take, if it goes on as it did since the first look; `None` where nothing tells.
+    pub fn time_left(&self, first: &Self, begun: Timestamp, now: Timestamp) -> Option<SignedDuration> {
+        let turns = self.turns_end_at.map(|end| end.duration_since(now)).filter(|left| left.is_positive());
+        let came = self.warm.checked_sub(first.warm).filter(|came| *came > 0);
+        let missing = i64::try_from(self.required.saturating_sub(self.warm)).ok()?;
+        let pace = came.and_then(|came| {
+            let came = i64::try_from(came).ok()?;
+            let seconds = now.duration_since(begun).as_secs().checked_mul(missing)?;
+            Some(SignedDuration::from_secs(seconds / came))
+        });
+        // Until the last node's turn has come, the pace is that of the turns.
+        [turns, pace].into_iter().flatten().max().filter(|_| missing > 0)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.images == 0 {
+            return f.write_str("the controller makes what was accepted");
+        }
+        let percent = (self.warm * 100).checked_div(self.required).unwrap_or(100);
+        write!(
+            f,
+            "{} of {} images are on enough nodes ({} of {}, {percent}%)",
+            self.reached, self.images, self.warm, self.required
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::status::report::Nodes;
+    use crate::status::tests::{half_warm, report};
+
+    fn goal(images: &[&str], share: &str) -> Goal {
+        Goal {
+            images: images.iter().map(|image| image.parse().expect("an image")).collect(),
+            share: share.parse().expect("a share"),
+        }
+    }
+
+    fn standing(images: &[&str], share: &str) -> Standing {
+        let report = report(&half_warm());
+        goal(images, share).standing(&report.lists[0], true).expect("they are on the list")
+    }
+
+    #[test]
+    fn a_share_is_rounded_up_and_a_number_is_itself() {
+        let of = |share: &str, total| share.parse::<Share>().expect("a share").of(total);
+        assert_eq!(
+            [of("90%", 10), of("90%", 11), of("29%", 100), of("0%", 5), of("100%", 7), of("3", 5)],
+            [9, 10, 29, 0, 7, 3]
+        );
+        for wrong in ["", "%", "101%", "-1%", "many", "-3", "NaN%"] {
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn it_is_reached_when_each_image_is_on_enough_nodes() {
+        // Of three nodes a is on two, and the others are on one.
+        let all = standing(&[], "100%");
+        assert_eq!((all.images, all.reached, all.warm, all.required), (4, 0, 5, 12));
+        assert!(standing(&[], "1").is_reached() && standing(&[], "33%").is_reached());
+        assert!(!standing(&[], "34%").is_reached());
+        assert!(standing(&["a:1"], "2").is_reached() && standing(&["a"], "66%").is_reached());
+        assert!(!standing(&["a:1", "b:1"], "2").is_reached(), "each of them");
+    }
+
+    #[test]
+    fn an_image_is_known_in_any_spelling_and_by_the_name_of_its_container() {
+        assert_eq!(standing(&["docker.io/library/b:1"], "1").images, 2, "it is in both groups");
+        let report = report(&half_warm());
+        let unknown = goal(&["d:1"], "1").standing(&report.lists[0], true).expect_err("it is not on the list");
+        assert_eq!(unknown, "d:1 is not on the list, which has a:1, b:1, c:1, docker.io/library/b:1");
+        assert!("Bad".parse::<Wanted>().is_err());
+    }
+
+    #[test]
+    fn only_nodes_with_the_wanted_digest_count() {
+        let mut report = report(&half_warm());
+        let digest = format!("sha256:{}", "3".repeat(64));
+        let digests = BTreeMap::from([(digest.clone(), 1), ("sha256:4".to_owned(), 1)]);
+        let image = &mut report.lists[0].groups[0].images[0];
+        image.digests = BTreeMap::from([("amd64".to_owned(), digests)]);
+        let goal = goal(&[&format!("a:1@{digest}")], "2");
+        let standing = goal.standing(&report.lists[0], true).expect("it is on the list");
+        assert_eq!((standing.warm, standing.required, standing.is_reached()), (1, 2, false));
+        let told = goal.other_digests(&report);
+        assert!(told.len() == 1 && told[0].starts_with(&format!("a:1: 1 of 3 nodes hold {digest}")), "{told:?}");
+        assert_eq!(goal.lacking(&report).lists[0].groups[0].images.len(), 1);
+    }
+
+    #[test]
+    fn a_generation_whose_pods_are_all_that_tells_of_nodes_is_waited_for() {
+        let mut report = report(&half_warm());
+        for group in &mut report.lists[0].groups {
+            group.images.iter_mut().for_each(|image| image.nodes = Nodes { total: 0, by_state: BTreeMap::new() });
+        }
+        let reached =
+            |nodes_known| goal(&[], "100%").standing(&report.lists[0], nodes_known).expect("all").is_reached();
+        assert!(reached(true), "no node matches");
+        assert!(!reached(false));
+    }
+
+    #[test]
+    fn the_time_left_is_by_the_pace_so_far_and_the_turns_of_the_nodes() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let standing = |warm| Standing { images: 1, required: 100, warm, turns_end_at: Some(at(30)), reached: 0 };
+        let left = |warm, now| standing(warm).time_left(&standing(10), at(0), at(now)).map(|left| left.as_secs());
+        assert_eq!(left(10, 5), Some(25), "nothing came yet, and the last turn is in 25 s");
+        assert_eq!(left(20, 10), Some(80), "ten in ten seconds");
+        assert_eq!(left(10, 40), None, "nothing tells");
+        assert_eq!(left(100, 20), None, "all are there");
+    }
+
+    proptest! {
+        #[test]
+        fn no_share_is_more_than_there_are(percent in 0.0f64..=100.0, total in 0usize..100_000) {
+            let share = Share::Percent(percent).of(total);
+            prop_assert!(share <= total && (percent > 0.0 || share == 0));
+        }
+    }
+}
