@@ -13,7 +13,7 @@ use kube_prepull::command::arguments::Arguments;
 fn options() -> String {
     let command = Arguments::command();
     let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
-    for subcommand in command.get_subcommands() {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         for argument in subcommand.get_arguments().filter(|argument| !argument.is_hide_set()) {
             let row = row(argument);
             match rows.iter_mut().find(|(known, _)| *known == row) {

@@ -281,7 +281,7 @@ where
 }
 
 /// Deletes exactly that object. That it is gone already is as good.
-async fn delete<K>(api: &Api<K>, action: &str, name: &str, uid: &str) -> Result<(), Error>
+pub async fn delete<K>(api: &Api<K>, action: &str, name: &str, uid: &str) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {

@@ -9,6 +9,7 @@
 //! - [`reconcile`]: decide on what was observed; if there is something to do, look again and do that
 //! - [`picture`]: one list as it is at one time, observed or asked for anew
 //! - [`apply`]: the only writes
+//! - [`clean_up`]: deletes what does not go with the controller's Deployment
 //! - [`look`]: one look at everything, for commands
 //! - [`objects`]: what is said of each list, from its objects
 //! - [`events`]: tells the user what is news
@@ -22,6 +23,7 @@
 
 mod apply;
 mod arrivals;
+pub mod clean_up;
 pub mod connect;
 pub mod controller;
 mod error;

@@ -58,6 +58,9 @@ pub enum Command {
     Wait(WaitArguments),
     /// Ask the controller to look at a list's tags again
     Refresh(RefreshArguments),
+    /// Delete the ImageCaches of a namespace's lists, before the controller is uninstalled
+    #[command(hide = true)]
+    CleanUp(ClusterArguments),
 }
 
 /// How to find the cluster.

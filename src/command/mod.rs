@@ -9,10 +9,12 @@
 //! - [`wait`]: until a list is accepted and warm
 //! - [`refresh`]: asks for a refresh of a list
 //! - [`estimate`]: what a list costs, offline
+//! - [`clean_up`]: what the chart runs before it uninstalls the controller
 //! - [`source`]: reading lists from a file
 //! - [`logging`]: how the controller logs
 
 pub mod arguments;
+mod clean_up;
 mod estimate;
 mod logging;
 mod refresh;
@@ -69,6 +71,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),
         Command::Wait(arguments) => block_on(wait::wait(arguments)),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
+        Command::CleanUp(arguments) => block_on(clean_up::clean_up(arguments)),
     }
 }
 

@@ -29,6 +29,8 @@ struct State {
     victim: Mutex<Option<(Pid, usize)>>,
     /// What is in the paths of requests that are never answered.
     silent_about: Mutex<Option<String>>,
+    /// What is in the paths of requests about resources that the API server does not know.
+    ignorant_of: Mutex<Option<String>>,
 }
 
 impl Proxy {
@@ -57,6 +59,11 @@ impl Proxy {
     /// Never answers a request whose path holds that text.
     pub fn be_silent_about(&self, text: &str) {
         *self.state.silent_about.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Does not know the resources whose paths hold that text, as if nobody had defined them.
+    pub fn know_nothing_of(&self, text: Option<&str>) {
+        *self.state.ignorant_of.lock().unwrap() = text.map(str::to_owned);
     }
 
     /// Lets everything through from now on.
@@ -98,6 +105,12 @@ async fn pass_on(request: Request<Incoming>, client: Client, state: Arc<State>) 
     let silent_about = state.silent_about.lock().unwrap().clone();
     if silent_about.is_some_and(|text| request.uri().path().contains(&text)) {
         std::future::pending::<()>().await;
+    }
+    let ignorant_of = state.ignorant_of.lock().unwrap().clone();
+    if ignorant_of.is_some_and(|text| request.uri().path().contains(&text)) {
+        // In the API server's own words.
+        let answer = Response::builder().status(404).header("Content-Type", "text/plain; charset=utf-8");
+        return Ok(answer.body(Body::from(b"404 page not found\n".to_vec())).unwrap());
     }
     let (head, body) = request.into_parts();
     let body = match body.is_end_stream() {

@@ -72,6 +72,27 @@ fn labels_for_everything_take_no_label_of_the_charts_own_away() {
 }
 
 #[test]
+fn rights_to_image_caches_and_their_clean_up_come_with_the_option_only() {
+    let helm = Helm::offline("default");
+    let about = |values: &str| {
+        let objects = helm.template(values);
+        objects
+            .into_iter()
+            .filter(|it| it.to_string().contains("imagecaches") || it["kind"] == "Job")
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(about(""), Vec::<Value>::new());
+    let with = about("imageCache: {enabled: true}");
+    assert_eq!(with.len(), 3, "{:?}", names(&with));
+    let job = with.iter().find(|it| it["kind"] == "Job").unwrap();
+    assert_eq!(job["metadata"]["annotations"]["helm.sh/hook"], "pre-delete");
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["clean-up", "--namespace", "default"]));
+    let without_rights = about("imageCache: {enabled: true}\nrbac: {create: false}");
+    assert_eq!(names(&without_rights), ["Job kubernetes-image-puller-clean-up"]);
+}
+
+#[test]
 fn a_budget_and_a_spread_come_with_several_replicas_only() {
     let helm = Helm::offline("default");
     let spread = |objects: &[Value]| {
@@ -109,7 +130,7 @@ fn the_pods_on_the_nodes_have_an_account_without_rights_and_without_a_token() {
     assert_eq!(account["automountServiceAccountToken"], false);
     let subjects = objects.iter().flat_map(|object| object["subjects"].as_array().cloned().unwrap_or_default());
     let subjects: Vec<_> = subjects.map(|subject| subject["name"].clone()).collect();
-    assert_eq!(subjects, ["puller", "puller"]);
+    assert_eq!(subjects, ["puller"; 3]);
 }
 
 #[test]

@@ -101,6 +101,17 @@ fn the_service_monitor_is_the_charts_and_is_made_only_where_it_is_asked_for() {
 }
 
 #[test]
+fn the_optional_right_to_image_caches_is_what_the_chart_gives() {
+    let text = std::fs::read_to_string(checkout("deploy/kustomize/imagecaches.yaml")).unwrap();
+    let values = format!("{VALUES}imageCache: {{enabled: true}}\n");
+    let of_image_caches =
+        |object: &&Value| object["metadata"]["name"].as_str().unwrap_or_default().ends_with(":imagecaches");
+    let chart = Helm::offline(NAMESPACE).template(&values);
+    let chart: Vec<Value> = chart.iter().filter(of_image_caches).map(without_helm).collect();
+    assert_eq!(documents(&text), chart);
+}
+
+#[test]
 fn the_api_server_accepts_them() {
     let namespace = Namespace::create("kustomize");
     let mut objects = built();

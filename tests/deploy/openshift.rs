@@ -72,7 +72,7 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
     }
 }
 
-const TEMPLATES: [&str; 4] = ["serviceaccount", "nodes", "configmap", "app"];
+const TEMPLATES: [&str; 5] = ["serviceaccount", "nodes", "imagecaches", "configmap", "app"];
 
 /// What all templates give with their defaults.
 pub fn defaults() -> Vec<Value> {
@@ -246,6 +246,10 @@ fn the_rights_and_the_controller_are_those_of_the_chart() {
     let cluster_role =
         |objects: &[Value]| objects.iter().find(|it| it["kind"] == "ClusterRole").unwrap()["rules"].clone();
     assert_eq!(cluster_role(&nodes), cluster_role(&chart));
+    let with_image_caches =
+        Helm::offline("k8s-image-puller").template("imageCache: {enabled: true}\nnamespacedOnly: true\n");
+    let image_caches = Template::read("imagecaches").process(&[]);
+    assert_eq!(cluster_role(&image_caches), cluster_role(&with_image_caches));
     let mut app = find(&Template::read("app").process(&[]), "Deployment", "kubernetes-image-puller")["spec"].clone();
     let mut deployment = find(&chart, "Deployment", "kubernetes-image-puller")["spec"].clone();
     // An empty name is none.

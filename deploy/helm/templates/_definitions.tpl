@@ -53,6 +53,10 @@ kube-prepull:{{ .Chart.AppVersion }}
 kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 {{- end }}
 
+{{- define "kube-prepull.imageCacheName" -}}
+{{ include "kube-prepull.clusterName" . }}:imagecaches
+{{- end }}
+
 {{/* kubernetes-image-puller's chart has {} where there is no PriorityClass. */}}
 {{- define "kube-prepull.priorityClassName" -}}
 {{- if kindIs "string" .Values.priorityClassName }}{{ .Values.priorityClassName }}{{ end }}

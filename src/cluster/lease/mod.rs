@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -41,7 +41,9 @@ pub const NAME: &str = "kube-prepull";
 const WHO: &str = "lease";
 
 /// How long the Lease lasts without a renewal, and so the longest that nobody leads after a crash.
-const DURATION: Duration = Duration::from_secs(15);
+pub const DURATION: Duration = Duration::from_secs(15);
+/// How long nobody leads after [`suspend`], where the Deployment is not deleted meanwhile.
+const SUSPENSION: Duration = Duration::from_secs(300);
 /// How often the leader renews it.
 const RENEWAL: Duration = Duration::from_secs(5);
 /// How long before the end of the Lease the leader stops writing: longer than a write that is on its way.
@@ -50,6 +52,27 @@ const MARGIN: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_secs(2);
 /// How long a stopping leader tries to give the Lease back.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Takes the Lease from whoever has it, for some minutes in which nobody leads, and says whether there was one. After
+/// [`DURATION`] the former leader does not write any more.
+///
+/// # Errors
+/// What the API server or the way to it said.
+pub async fn suspend(client: &Client, namespace: &str) -> Result<bool, Error> {
+    const TRIES: usize = 5;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let failed = |error| Error::new(format!("take the Lease {NAME}"), error);
+    for tried in 1.. {
+        let of_name = ListParams::default().fields(&format!("metadata.name={NAME}"));
+        let Some(lease) = leases.list(&of_name).await.map_err(failed)?.items.pop() else { return Ok(false) };
+        match leases.replace(NAME, &parameters, &view::suspended(lease, SUSPENSION)).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() && tried < TRIES => {}
+            replaced => return replaced.map(|_| true).map_err(failed),
+        }
+    }
+    Ok(false)
+}
 
 /// Asks an election to give the Lease back.
 pub struct Resignation {

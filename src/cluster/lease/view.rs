@@ -79,6 +79,13 @@ fn claimed(mut lease: Lease, identity: &str) -> Lease {
     lease
 }
 
+/// The Lease so that nobody takes it for that long.
+pub fn suspended(lease: Lease, lasts: Duration) -> Lease {
+    let mut lease = claimed(lease, "clean-up");
+    lease.spec.get_or_insert_default().lease_duration_seconds = i32::try_from(lasts.as_secs()).ok();
+    lease
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,9 @@
 //! ImageCaches, as the API server sees them. Here the tests say what becomes of them.
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
@@ -11,7 +12,9 @@ use kube_prepull::plan::image_cache::object::{DEFINITION, resource};
 use serde_json::json;
 
 use super::trial;
+use super::trouble::{as_limited, rights};
 use crate::controller::Controller;
+use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually};
 
 pub(super) const LIST: &str = "images: [nginx:1.27, redis:7]\nimageCache: {enabled: true, keepPreviousFor: 0s}\n";
@@ -193,4 +196,98 @@ async fn a_new_controller_makes_nothing_again() {
     let both = it.number(2).await;
     assert!(both.iter().any(|it| it.metadata.uid == cache.metadata.uid));
     assert_eq!(it.trial.events("ImageCacheReady").await.len(), 1, "it is told once");
+}
+
+#[tokio::test]
+async fn without_the_resource_nodes_are_kept_warm_and_it_is_found_when_it_appears() {
+    let it = Serverless::begin("cachenone").await;
+    let proxy = Proxy::start(it.trial.client.clone()).await;
+    proxy.know_nothing_of(Some("/imagecaches"));
+    let controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
+    it.trial.write_list("tools", LIST).await;
+    it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
+    assert!(it.told("ImageCacheUnavailable").await.contains(DEFINITION));
+    assert_eq!(controller.get("/readyz").unwrap().0, 200);
+    proxy.know_nothing_of(None);
+    it.number(1).await;
+    // It is removed: that is told once more, and nodes stay warm.
+    proxy.know_nothing_of(Some("/imagecaches"));
+    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
+    it.trial.settled_on(&["nginx:1.28", "redis:7"]).await;
+}
+
+#[tokio::test]
+async fn a_missing_right_to_them_is_named_and_keeps_nothing_from_the_nodes() {
+    let it = Serverless::begin("cacheright").await;
+    let proxy = as_limited(&it.trial, &rights()).await;
+    let _controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
+    it.trial.write_list("tools", LIST).await;
+    it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
+    let told = it.told("MissingRight").await;
+    assert!(told.contains("imagecaches") && told.contains("verbs: [list, watch, create, delete]"), "{told}");
+    assert_eq!(it.all().await.len(), 0);
+    let role = format!("image-caches-{}", it.trial.namespace);
+    let rule = json!({"apiGroups": ["eci.alibabacloud.com"], "resources": ["imagecaches"], "verbs": ["list", "watch", "create", "delete"]});
+    let roles: Api<ClusterRole> = Api::all(it.trial.client.clone());
+    let bindings: Api<ClusterRoleBinding> = Api::all(it.trial.client.clone());
+    let granted = json!({"metadata": {"name": role}, "rules": [rule]});
+    roles.create(&PostParams::default(), &serde_json::from_value(granted).unwrap()).await.unwrap();
+    let subject = json!({"kind": "ServiceAccount", "name": "limited", "namespace": it.trial.namespace});
+    let to = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role});
+    let bound = json!({"metadata": {"name": role}, "roleRef": to, "subjects": [subject]});
+    bindings.create(&PostParams::default(), &serde_json::from_value(bound).unwrap()).await.unwrap();
+    let made = it.number(1).await;
+    bindings.delete(&role, &DeleteParams::default()).await.unwrap();
+    roles.delete(&role, &DeleteParams::default()).await.unwrap();
+    assert_eq!(made.len(), 1);
+}
+
+#[tokio::test]
+async fn uninstalling_cleans_up_while_the_controller_still_runs() {
+    let it = Serverless::begin("cacheclean").await;
+    let _controller = Controller::start_with(&it.trial, &["--leader-elect=true"]).await;
+    it.trial.write_list("tools", LIST).await;
+    let cache = it.number(1).await.remove(0);
+    it.becomes_ready(&cache).await;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+    command.args(["clean-up", "--namespace", &it.trial.namespace, "--kubeconfig"]).arg(&it.trial.kubeconfig);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&cache.name_any()));
+    assert_eq!(it.all().await.len(), 0);
+    // The controller sees that its ImageCache is gone, and does not lead.
+    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(it.all().await.len(), 0);
+}
+
+#[tokio::test]
+async fn pods_stay_off_virtual_nodes_even_with_a_toleration_for_everything() {
+    let cluster = test_bed::Simulated::alone().unwrap();
+    let trial = Trial::begin(cluster.kubeconfig(), "virtual").await;
+    let name = format!("virtual-{}", trial.namespace);
+    let nodes: Api<Node> = Api::all(trial.client.clone());
+    let labels = json!({"type": "virtual-kubelet", "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
+    let taints = json!([
+        {"key": "virtual-kubelet.io/provider", "value": "alibabacloud", "effect": "NoSchedule"},
+        {"key": "alibabacloud.com/eci", "effect": "NoSchedule"},
+    ]);
+    let node = json!({"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}});
+    nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}],
+        "allocatable": {"cpu": "100", "memory": "100Gi", "pods": "100"}, "capacity": {"cpu": "100", "memory": "100Gi", "pods": "100"}}});
+    nodes.patch_status(&name, &PatchParams::default(), &Patch::Merge(ready)).await.unwrap();
+    let _controller = Controller::start(&trial).await;
+    let list = "groups:\n  - {name: all, images: [nginx:1.27], tolerations: [{operator: Exists}]}\n";
+    trial.write_list("tools", list).await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    let pods = eventually("pods on all real nodes", async || {
+        let pods = trial.pods().await;
+        let running = |pod: &Pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running"));
+        (pods.len() >= 5 && pods.iter().all(running)).then_some(pods)
+    })
+    .await;
+    let on: Vec<_> = pods.iter().map(|pod| pod.spec.as_ref().unwrap().node_name.clone()).collect();
+    nodes.delete(&name, &DeleteParams::default()).await.unwrap();
+    assert!(!on.contains(&Some(name)), "{on:?}");
 }
