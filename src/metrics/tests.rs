@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::cluster::Error;
 use crate::plan::Cause;
 use crate::plan::labels::list_value;
 use crate::status::ListState;
@@ -69,6 +70,26 @@ fn the_documentation_has_every_metric_with_its_type_and_labels_and_no_other() {
     assert_eq!(exposed.keys().collect::<Vec<_>>(), documented.keys().collect::<Vec<_>>());
     for (name, exposed) in &exposed {
         assert_eq!(exposed, &documented[name], "{name}");
+    }
+}
+
+#[test]
+fn the_documentation_has_every_category_of_errors() {
+    let (action, message) = (String::new(), String::new());
+    let unreachable = kube::Error::LinesCodecMaxLineLengthExceeded;
+    let errors = [
+        Error::Forbidden { action: action.clone(), message: message.clone() },
+        Error::Refused { action: action.clone(), message },
+        Error::Unreachable { action, source: Box::new(unreachable) },
+        Error::Foreign { name: String::new() },
+        Error::NotLeading,
+        Error::TimedOut { seconds: 1 },
+    ];
+    for error in errors {
+        let category = format!("`{}`", error.reason());
+        let documentation = include_str!("../../docs/metrics.md");
+        let line = documentation.lines().find(|line| line.contains("kube_prepull_reconcile_errors_total"));
+        assert!(line.is_some_and(|line| line.contains(&category)), "{category}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a scraper gets from running controllers, against `status` and what the API server has.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -232,6 +233,27 @@ async fn a_node_that_joins_is_measured_once_it_holds_all_of_its_images() {
     let sum = value(&after, "node_warm_duration_seconds_sum").unwrap();
     assert!((0.0..3.0 * SOON.as_secs_f64()).contains(&sum), "{sum}");
     all_warm(&pool, &images, 5).await;
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_wrong_with_them() {
+    let trial = trial("promtool").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.judged("tools", "accepted").await;
+    let text = eventually("metrics of the list", async || {
+        let (_, text) = controller.get("/metrics")?;
+        text.contains("kube_prepull_image_nodes{list=\"tools\"").then_some(text)
+    })
+    .await;
+    let program = test_bed::programs::build(&["promtool"]).unwrap().join("promtool");
+    let mut command = Command::new(program);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
 }
 
 #[tokio::test]
