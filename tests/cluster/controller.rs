@@ -70,6 +70,11 @@ impl Controller {
         self
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.process.id()

@@ -1,9 +1,11 @@
-//! Alerts on what no real node has, as a real Prometheus sees them.
+//! Alerts on what no node has a part in, as a real Prometheus sees them.
 
 use kube::ResourceExt;
 use serde_json::json;
 
 use super::image_caches::{LIST, Serverless};
+use super::trial;
+use super::trouble::{as_limited, rights};
 use crate::controller::{Controller, free_address};
 use crate::prometheus::Monitoring;
 
@@ -27,4 +29,17 @@ async fn an_image_cache_that_fails_alerts_until_one_with_a_corrected_list_is_rea
     let second = it.newest_other_than(&first).await;
     it.becomes_ready(&second).await;
     monitoring.resolves("KubePrepullImageCacheFailed", &[]).await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_alerts_by_its_category() {
+    let trial = trial("rightalert").await;
+    let mut rights = rights();
+    rights[0]["verbs"] = json!(["get", "list", "watch"]);
+    let proxy = as_limited(&trial, &rights).await;
+    let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
+    let monitoring = Monitoring::start(&trial, &[controller.address()]);
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    // It resolves a quarter of an hour after the last error, so that is left to promtool.
+    monitoring.fires("KubePrepullReconcileErrors", &[("category", "MissingRight")]).await;
 }
