@@ -10,11 +10,12 @@
 //! - [`sizes`]: how large images are, where nodes say so
 //! - [`arrivals`]: how long nodes that join take to be warm
 //! - [`thrash`]: holders that are evicted again and again
-//! - [`summary`], [`node_state`]: for each image of a list, what is where and why not
+//! - [`summary`], [`image_summary`], [`node_state`]: for each image of a list, what is where and why not
 
 mod arrivals;
 mod digest;
 mod gone;
+mod image_summary;
 mod node;
 pub mod node_state;
 mod pod;

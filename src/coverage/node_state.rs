@@ -97,6 +97,8 @@ pub struct ImageOnNode<'a> {
     pub state: NodeState,
     /// Why it is not warm, where there is more to say.
     pub why: Option<Why<'a>>,
+    /// Where it is warm by an older generation: what became of it in the newest one, if that cannot hold it.
+    pub not_renewed: Option<(NodeState, Why<'a>)>,
     /// Who holds it, the newest generation first.
     pub held: Vec<Held<'a>>,
 }

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::digest::digest;
-use super::node_state::{Counts, Held, ImageOnNode, NodeState, Why};
+pub use super::image_summary::{Behind, ImageSummary};
+use super::node_state::{Held, ImageOnNode, NodeState, Why};
 use super::words::scheduler_cause;
 use super::{Coverage, CoveredImage, CoveringPod, Hold, ImageState, Node, PodState, Thrash};
 use crate::list::Config;
@@ -268,6 +269,7 @@ impl<'a> GroupSummary<'_, 'a> {
                 architecture: place.node.and_then(Node::architecture),
                 state,
                 why,
+                not_renewed: place.not_renewed(id, wanted).filter(|_| state == NodeState::Warm),
                 held: place.held(id).collect(),
             }
         };
@@ -316,6 +318,20 @@ impl<'a> Place<'a> {
     }
 }
 
+impl<'a> Place<'a> {
+    /// Why the newest pod with the image does not hold it, though an older one does.
+    fn not_renewed(&self, id: ImageId, wanted: Option<&Generation>) -> Option<(NodeState, Why<'a>)> {
+        let (pod, image) = self.in_the_newest(id, wanted)?;
+        if self.held(id).any(|held| wanted.is_some_and(|wanted| held.generation == wanted.name)) {
+            return None;
+        }
+        match told_by(pod, image) {
+            (state @ (NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
+            _ => None,
+        }
+    }
+}
+
 fn no_pod<'a>(wanted: Option<&Generation>) -> (NodeState, Option<Why<'a>>) {
     match wanted {
         Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", message: "the DaemonSet has no pod there" })),
@@ -346,63 +362,4 @@ fn unschedulable(message: &str) -> (NodeState, Option<Why<'_>>) {
     let cause = scheduler_cause(message);
     let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoRoom };
     (state, Some(Why { reason: "Unschedulable", message: cause }))
-}
-
-/// The coverage of one image.
-#[derive(Clone, Debug)]
-pub struct ImageSummary<'a> {
-    /// The image.
-    pub image: &'a Image,
-    /// Every node that the group belongs on, by name, with those that do not count.
-    pub nodes: Vec<ImageOnNode<'a>>,
-}
-
-/// Nodes that are behind for the same reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Behind<'a> {
-    /// What became of the image there.
-    pub state: NodeState,
-    /// Why.
-    pub why: Option<Why<'a>>,
-    /// The nodes, by name.
-    pub nodes: Vec<&'a str>,
-}
-
-impl<'a> ImageSummary<'a> {
-    /// How many nodes are in which state.
-    pub fn counts(&self) -> Counts {
-        self.nodes.iter().map(|node| node.state).collect()
-    }
-
-    /// The digests that are held on nodes which count, by architecture, with the number of nodes. A node with several
-    /// generations may hold several.
-    pub fn digests(&self) -> BTreeMap<Option<&'a str>, BTreeMap<&'a str, usize>> {
-        let mut digests: BTreeMap<_, BTreeMap<_, usize>> = BTreeMap::new();
-        for node in self.nodes.iter().filter(|node| node.state == NodeState::Warm) {
-            let distinct: HashSet<&str> = node.held.iter().filter_map(|held| held.digest).collect();
-            for digest in distinct {
-                *digests.entry(node.architecture).or_default().entry(digest).or_default() += 1;
-            }
-        }
-        digests
-    }
-
-    /// When what is held longest was begun: the least of what is said of the newest generation that each warm node holds the
-    /// image by.
-    pub fn held_since<T: Ord>(&self, begun: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let warm = self.nodes.iter().filter(|node| node.state == NodeState::Warm);
-        warm.filter_map(|node| begun(node.held.first()?.generation)).min()
-    }
-
-    /// The nodes that are behind, by reason: the worst first, and of these the one with most nodes.
-    pub fn behind(&self) -> Vec<Behind<'a>> {
-        let mut by_reason: BTreeMap<(NodeState, Option<Why>), Vec<&str>> = BTreeMap::new();
-        for node in self.nodes.iter().filter(|node| node.state.is_behind()) {
-            by_reason.entry((node.state, node.why)).or_default().push(node.node);
-        }
-        let mut behind: Vec<Behind> =
-            by_reason.into_iter().map(|((state, why), nodes)| Behind { state, why, nodes }).collect();
-        behind.sort_by_key(|behind| (behind.state, std::cmp::Reverse(behind.nodes.len())));
-        behind
-    }
 }

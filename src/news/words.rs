@@ -59,6 +59,12 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
              controller, or that is behind: `kubectl describe daemonset {daemon_set}` says more"
         );
     };
+    if why.contains("cannot create resource \"pods\"") {
+        return format!(
+            "kube-prepull has no right to create pods, so it cannot ask the API server why: `kubectl describe daemonset \
+             {daemon_set}` says it"
+        );
+    }
     // The words of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
     let remedies = [
         ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
@@ -116,4 +122,28 @@ pub fn back() -> News {
 /// Something has to wait.
 pub fn waiting(note: &str) -> News {
     News::new(Reason::Waiting, note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_pods_are_refused_is_told_in_the_api_servers_words_with_a_remedy_where_one_is_known() {
+        let told = |why: Option<&str>| refused(why, "tools-a");
+        let full =
+            "pods \"tools-a-\" is forbidden: exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
+        assert_eq!(told(Some(full)), format!("the API server says of such a pod: {full}; raise the ResourceQuota"));
+        let bare = "pods \"tools-a-\" is forbidden: failed quota: q: must specify limits.cpu for: app";
+        assert!(
+            told(Some(bare)).ends_with("set the resources that it names in the list, or let a LimitRange fill them in")
+        );
+        let small = "minimum cpu usage per Container is 50m, but request is 1m";
+        assert!(told(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
+        assert!(told(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
+        assert!(told(None).contains("`kubectl describe daemonset tools-a` says more"));
+        let right =
+            "pods is forbidden: User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
+        assert!(told(Some(right)).starts_with("kube-prepull has no right to create pods"));
+    }
 }

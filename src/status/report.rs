@@ -78,6 +78,7 @@ pub struct Image {
     pub round_at: Option<Timestamp>,
     pub nodes: Nodes,
     pub behind: Vec<NodesBehind>,
+    pub kept: Vec<NodesBehind>,
     pub aside: Vec<NodesAside>,
 }
 
@@ -231,6 +232,7 @@ impl Image {
             },
             round_at: image.held_since(|generation| epochs.get(generation).copied()),
             behind: image.behind().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
+            kept: image.kept().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
             aside: aside(image),
         }
     }

@@ -45,6 +45,24 @@ fn an_image_is_warm_where_any_generation_of_any_group_holds_it_in_any_spelling()
 }
 
 #[test]
+fn what_an_older_generation_holds_and_the_newest_cannot_is_warm_and_told_with_the_reason() {
+    let kept = |newest: Fate| {
+        let pods = [Pod::new(1, 0, "n").with([Fate::Held, Fate::Held]), Pod::new(2, 2, "n").with([newest, Fate::Held])];
+        summed_up(&covering(&pods), Some(&[node("n")]), |summary| {
+            let group = summary.groups().next().expect("the group p");
+            let image = group.images().next().expect("the image a");
+            assert_eq!(image.nodes[0].state, NodeState::Warm);
+            image.kept().into_iter().map(|kept| (kept.state, kept.nodes.len())).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(kept(Fate::Failed), [(NodeState::Failed, 1)]);
+    assert_eq!(kept(Fate::Crashed), [(NodeState::CannotStart, 1)]);
+    for newest in [Fate::Held, Fate::Pulling, Fate::Waiting] {
+        assert_eq!(kept(newest), [], "{newest:?}");
+    }
+}
+
+#[test]
 fn what_the_newest_pod_with_the_image_says_is_its_state() {
     for (fate, expected) in [
         (Fate::Held, NodeState::Warm),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::printable;
 use crate::coverage::node_state::NodeState;
-use crate::status::report::{Group, NodesBehind};
+use crate::status::report::{Group, Image, NodesBehind};
 
 /// Nodes that lack the same images for the same cause.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,15 +31,15 @@ struct SameCause<'a> {
     message: Option<&'a str>,
 }
 
-/// The nodes of a group that are behind: the worst cause first.
+/// The nodes of a group that are behind, or what else `of` names: the worst cause first.
 ///
 /// A kubelet says `ErrImagePull` and `ImagePullBackOff` by turns of the same failure, so nodes are put together by the cause;
 /// and one cause mostly keeps several images from the same nodes, which makes one line.
-pub fn lines(group: &Group) -> Vec<Line<'_>> {
+pub fn lines(group: &Group, of: fn(&Image) -> &[NodesBehind]) -> Vec<Line<'_>> {
     let mut lines: BTreeMap<_, Line> = BTreeMap::new();
     for image in &group.images {
         let mut causes: BTreeMap<_, SameCause> = BTreeMap::new();
-        for behind in &image.behind {
+        for behind in of(image) {
             let same = causes.entry((behind.state, &behind.cause, behind.remedy)).or_default();
             same.nodes.extend(behind.nodes.iter().map(String::as_str));
             same.reasons.extend(behind.reason.as_deref());

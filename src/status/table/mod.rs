@@ -182,17 +182,26 @@ impl<O: Write> Table<'_, O> {
     }
 
     fn print_behind(&mut self, group: &Group) -> io::Result<()> {
-        let all = self.layout.wide;
-        for line in behind::lines(group) {
-            let remedy = line.remedy.map(|remedy| format!(": {remedy}")).unwrap_or_default();
-            self.wrapped(BEHIND, &number(line.nodes.len(), "node"), &format!(": {}{remedy}", line.why))?;
-            self.further("nodes:  ", &names(&line.nodes, all))?;
-            self.further("images: ", &names(&line.images, all))?;
-            if let Some(message) = line.message.filter(|_| all) {
-                self.further("said:   ", &printable(message))?;
-            }
+        for line in behind::lines(group, |image| &image.behind) {
+            self.print_line(&line, "")?;
+        }
+        // What was pulled before is there, so these are warm, but not as fresh as they should be.
+        for line in behind::lines(group, |image| &image.kept) {
+            self.print_line(&line, "what an older DaemonSet holds stays held, since the newest one cannot: ")?;
         }
         Ok(())
+    }
+
+    fn print_line(&mut self, line: &behind::Line, because: &str) -> io::Result<()> {
+        let all = self.layout.wide;
+        let remedy = line.remedy.map(|remedy| format!(": {remedy}")).unwrap_or_default();
+        self.wrapped(BEHIND, &number(line.nodes.len(), "node"), &format!(": {because}{}{remedy}", line.why))?;
+        self.further("nodes:  ", &names(&line.nodes, all))?;
+        self.further("images: ", &names(&line.images, all))?;
+        match line.message.filter(|_| all) {
+            Some(message) => self.further("said:   ", &printable(message)),
+            None => Ok(()),
+        }
     }
 
     /// Nodes that do not count, so that nobody looks for them in vain.

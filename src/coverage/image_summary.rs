@@ -1,0 +1,74 @@
+//! The coverage of one image.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::node_state::{Counts, ImageOnNode, NodeState, Why};
+use crate::list::config::Image;
+
+/// The coverage of one image.
+#[derive(Clone, Debug)]
+pub struct ImageSummary<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// Every node that the group belongs on, by name, with those that do not count.
+    pub nodes: Vec<ImageOnNode<'a>>,
+}
+
+/// Nodes that are behind for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind<'a> {
+    /// What became of the image there.
+    pub state: NodeState,
+    /// Why.
+    pub why: Option<Why<'a>>,
+    /// The nodes, by name.
+    pub nodes: Vec<&'a str>,
+}
+
+impl<'a> ImageSummary<'a> {
+    /// How many nodes are in which state.
+    pub fn counts(&self) -> Counts {
+        self.nodes.iter().map(|node| node.state).collect()
+    }
+
+    /// The digests that are held on nodes which count, by architecture, with the number of nodes. A node with several
+    /// generations may hold several.
+    pub fn digests(&self) -> BTreeMap<Option<&'a str>, BTreeMap<&'a str, usize>> {
+        let mut digests: BTreeMap<_, BTreeMap<_, usize>> = BTreeMap::new();
+        for node in self.nodes.iter().filter(|node| node.state == NodeState::Warm) {
+            let distinct: HashSet<&str> = node.held.iter().filter_map(|held| held.digest).collect();
+            for digest in distinct {
+                *digests.entry(node.architecture).or_default().entry(digest).or_default() += 1;
+            }
+        }
+        digests
+    }
+
+    /// When what is held longest was begun: the least of what is said of the newest generation that each warm node holds the
+    /// image by.
+    pub fn held_since<T: Ord>(&self, begun: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let warm = self.nodes.iter().filter(|node| node.state == NodeState::Warm);
+        warm.filter_map(|node| begun(node.held.first()?.generation)).min()
+    }
+
+    /// The nodes where an older generation holds the image and the newest one cannot, by reason.
+    pub fn kept(&self) -> Vec<Behind<'a>> {
+        let mut by_reason: BTreeMap<(NodeState, Why), Vec<&str>> = BTreeMap::new();
+        for (node, why) in self.nodes.iter().filter_map(|node| Some((node.node, node.not_renewed?))) {
+            by_reason.entry(why).or_default().push(node);
+        }
+        by_reason.into_iter().map(|((state, why), nodes)| Behind { state, why: Some(why), nodes }).collect()
+    }
+
+    /// The nodes that are behind, by reason: the worst first, and of these the one with most nodes.
+    pub fn behind(&self) -> Vec<Behind<'a>> {
+        let mut by_reason: BTreeMap<(NodeState, Option<Why>), Vec<&str>> = BTreeMap::new();
+        for node in self.nodes.iter().filter(|node| node.state.is_behind()) {
+            by_reason.entry((node.state, node.why)).or_default().push(node.node);
+        }
+        let mut behind: Vec<Behind> =
+            by_reason.into_iter().map(|((state, why), nodes)| Behind { state, why, nodes }).collect();
+        behind.sort_by_key(|behind| (behind.state, std::cmp::Reverse(behind.nodes.len())));
+        behind
+    }
+}
