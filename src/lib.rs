@@ -1,7 +1,7 @@
 //! kube-prepull keeps container images warm on every node of a Kubernetes cluster.
 //!
 //! ```text
-//! ConfigMap edit ──► list ──► Config ──► plan ──► desired objects ──► cluster ──► DaemonSets
+//! ConfigMap edit ──► list ──► Config ──► plan ──► desired objects ──► cluster ──► DaemonSets, ImageCaches
 //!                   (pure)              (pure)                    (the only writer)   │
 //!    clock ───────────────────────────────┘  ▲                                        ▼
 //!                                            └────────── coverage ◄── cluster ◄── pods, nodes

@@ -1,5 +1,8 @@
 //! ImageCaches, as the API server sees them. Here the tests say what becomes of them.
 
+use std::pin::pin;
+
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -46,6 +49,14 @@ impl Serverless {
     pub(super) async fn number(&self, number: usize) -> Vec<ImageCacheObject> {
         eventually(&format!("{number} ImageCaches"), async || Some(self.all().await).filter(|it| it.len() == number))
             .await
+    }
+
+    /// Whether the list's accepted form says that the first was made.
+    async fn is_kept(&self) -> bool {
+        let kept = |annotations: &std::collections::BTreeMap<String, String>| {
+            annotations.get("kube-prepull.io/image-caches").is_some_and(|it| it.contains("\"attempts\":1"))
+        };
+        self.trial.revisions().await.iter().any(|revision| kept(revision.annotations()))
     }
 
     pub(super) async fn becomes(&self, cache: &ImageCacheObject, status: serde_json::Value) {
@@ -290,4 +301,44 @@ async fn pods_stay_off_virtual_nodes_even_with_a_toleration_for_everything() {
     let on: Vec<_> = pods.iter().map(|pod| pod.spec.as_ref().unwrap().node_name.clone()).collect();
     nodes.delete(&name, &DeleteParams::default()).await.unwrap();
     assert!(!on.contains(&Some(name)), "{on:?}");
+}
+
+/// A list that asks for an ImageCache while its controller is killed before the request of that number, and what another
+/// controller makes of it: number and try of each ImageCache. Also says how many requests there were before it was done.
+async fn killed_before(request: usize) -> (Vec<String>, usize) {
+    let it = Serverless::begin(&format!("cachecrash{request}")).await;
+    let proxy = Proxy::start(it.trial.client.clone()).await;
+    let mut controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
+    it.trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
+    it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
+    it.trial.judged("tools", "accepted").await;
+    proxy.kill_before(request, controller.id());
+    it.trial.write_list("tools", LIST).await;
+    eventually("it to be done or the controller to be killed", async || {
+        (controller.has_ended() || it.is_kept().await).then_some(())
+    })
+    .await;
+    if controller.has_ended() {
+        proxy.spare();
+        controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
+    }
+    eventually("it to be done", async || it.is_kept().await.then_some(())).await;
+    let requests = proxy.requests();
+    drop(controller);
+    let made = |cache: &ImageCacheObject| {
+        let made: serde_json::Value = serde_json::from_str(&cache.annotations()["kube-prepull.io/made-from"]).unwrap();
+        format!("number {}, try {}", made["serial"], made["attempt"])
+    };
+    (it.all().await.iter().map(made).collect(), requests)
+}
+
+#[tokio::test]
+async fn an_image_cache_whose_controller_is_killed_before_any_request_is_made_once() {
+    let (_, requests) = killed_before(usize::MAX).await;
+    assert!((8..100).contains(&requests), "it took {requests} requests");
+    let killed = async |request| (request, killed_before(request).await.0);
+    let mut ends = pin!(stream::iter(1..=requests).map(killed).buffer_unordered(6));
+    while let Some((request, found)) = ends.next().await {
+        assert_eq!(found, ["number 1, try 1"], "killed before request {request} of {requests}");
+    }
 }
