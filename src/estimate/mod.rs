@@ -66,8 +66,10 @@ pub struct Estimate {
 /// Estimates what a list costs.
 pub fn estimate(list: &ListData, config: &Config, prices: Prices, usage: &Usage) -> Estimate {
     let mut warnings = Vec::new();
-    let image_caches =
-        config.image_cache.as_ref().map(|cache| serverless::charges(cache, config, &prices, usage, &mut warnings));
+    let image_caches = config
+        .image_cache
+        .as_ref()
+        .map(|cache| serverless::charges(&list.namespace, cache, config, &prices, usage, &mut warnings));
     Estimate {
         version: VERSION,
         namespace: list.namespace.clone(),

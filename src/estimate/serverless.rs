@@ -1,7 +1,5 @@
 //! What Alibaba Cloud charges for ImageCaches: four charging points.
 
-use std::collections::BTreeSet;
-
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
@@ -10,6 +8,7 @@ use super::Usage;
 use super::prices::{Prices, whole};
 use crate::list::Config;
 use crate::list::config::ImageCache;
+use crate::plan::image_cache::{content, pace};
 
 /// The month of the estimate, in hours: 30 days, as in Alibaba Cloud's own examples.
 pub const MONTH: Decimal = whole(720);
@@ -82,14 +81,16 @@ pub fn shown(amount: Decimal) -> String {
 
 /// What the ImageCaches of a list cost, with warnings where something was assumed.
 pub fn charges(
+    namespace: &str,
     cache: &ImageCache,
     config: &Config,
     prices: &Prices,
     usage: &Usage,
     warnings: &mut Vec<String>,
 ) -> Serverless {
-    let images = images(cache, config);
-    let number = u32::try_from(images.div_ceil(MAX_IMAGES)).unwrap_or(u32::MAX);
+    let shards = content::shards(namespace, config, cache);
+    let images = shards.iter().map(|shard| shard.images.len()).sum();
+    let number = u32::try_from(shards.len()).unwrap_or(u32::MAX);
     let size_gib = cache.size.unwrap_or_else(|| {
         warnings.push(format!(
             "imageCache.size is not set: this counts {LEAST_SIZE} GiB, the least; the controller takes twice the sizes that \
@@ -129,22 +130,17 @@ pub fn charges(
     }
 }
 
-/// The most images in one.
-const MAX_IMAGES: usize = 20;
 /// The least size, in GiB.
 const LEAST_SIZE: u32 = *ImageCache::SIZES.start();
 
-/// The distinct images of the groups that the ImageCaches are for.
-fn images(cache: &ImageCache, config: &Config) -> usize {
-    let groups = config.groups.iter().filter(|group| cache.groups.contains(&group.name));
-    let images = groups.flat_map(|group| &group.images).map(|image| image.reference.normal_form());
-    images.collect::<BTreeSet<_>>().len()
-}
-
-/// In the first month, with the build at its beginning.
+/// In the first month, with the build at its beginning. Each is renewed somewhat before its end.
 fn builds_per_month(retention_days: Option<u32>) -> u32 {
-    const DAYS: u32 = 30;
-    retention_days.map_or(1, |days| 1 + DAYS / days.max(1))
+    let month = SignedDuration::from_hours(24 * 30);
+    let renewals = retention_days.map(|days| {
+        let life = SignedDuration::from_hours(24 * i64::from(days));
+        month.as_secs() / (life - pace::lead(life)).as_secs().max(1)
+    });
+    1 + renewals.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
 }
 
 fn hours(duration: SignedDuration) -> Decimal {

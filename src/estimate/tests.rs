@@ -49,12 +49,13 @@ fn with_retention_renewals_are_paid_for_and_the_previous_snapshot_as_long_as_it_
         "images: [a]\nimageCache: {enabled: true, size: 100, retentionDays: 10, keepPreviousFor: 90m}",
         &usage(0),
     );
-    assert_eq!(found.builds_per_month, 4);
+    // Each is renewed after seven and a half days.
+    assert_eq!(found.builds_per_month, 5);
     let line = |what: &str| found.charges.iter().find(|charge| charge.what == what).expect("the line").amounts.month;
-    assert_eq!(line("the instance that builds"), number("0.046176"));
-    assert_eq!(line("its disk"), number("0.128"));
-    // 100 GB for an hour and a half, three times.
-    assert_eq!(line("the previous snapshot"), number("0.01250001"));
+    assert_eq!(line("the instance that builds"), number("0.05772"));
+    assert_eq!(line("its disk"), number("0.16"));
+    // 100 GB for an hour and a half, four times.
+    assert_eq!(line("the previous snapshot"), number("0.01666668"));
     assert_eq!(found.each_change, number("0.011544") + number("0.032") + number("0.00416667"));
 }
 
@@ -85,8 +86,9 @@ fn more_than_twenty_images_are_several_image_caches_but_a_pod_has_one_disk() {
 }
 
 #[test]
-fn only_the_groups_of_the_image_cache_count_and_an_image_once() {
-    let groups = "images: [nginx, redis]\ngroups:\n- {name: gpu, images: [docker.io/library/nginx, cuda]}\n- {name: other, images: [x]}\n";
+fn only_the_groups_of_the_image_cache_count_and_a_reference_once() {
+    let groups =
+        "images: [nginx, redis]\ngroups:\n- {name: gpu, images: [nginx, cuda]}\n- {name: other, images: [x]}\n";
     let number = |cache: &str| serverless(&format!("{groups}imageCache: {cache}"), &usage(0)).images;
     assert_eq!(number("{enabled: true}"), 4);
     assert_eq!(number("{enabled: true, groups: [gpu]}"), 2);

@@ -24,7 +24,7 @@ pub mod digests;
 pub mod ledger;
 mod making;
 pub mod object;
-mod pace;
+pub mod pace;
 mod telling;
 mod turn;
 

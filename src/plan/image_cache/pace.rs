@@ -30,6 +30,10 @@ pub fn pause(failures: u32) -> SignedDuration {
 pub fn renewal_at(cache: &Cache, retention_days: Option<u32>) -> Option<Timestamp> {
     let created = cache.created?;
     let end = cache.expires_at().or_else(|| after_days(created, retention_days?))?;
-    let life = end.duration_since(created);
-    end.checked_sub((life / 4).min(LONGEST_LEAD)).ok()
+    end.checked_sub(lead(end.duration_since(created))).ok()
+}
+
+/// How long before the end of such a life the next one is begun.
+pub fn lead(life: SignedDuration) -> SignedDuration {
+    (life / 4).min(LONGEST_LEAD)
 }
