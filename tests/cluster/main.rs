@@ -10,5 +10,6 @@ mod looks;
 mod prometheus;
 mod proxy;
 mod real;
+mod serverless;
 mod simulated;
 mod trial;

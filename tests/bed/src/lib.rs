@@ -24,6 +24,7 @@ mod audit;
 pub mod cgroup;
 mod debian;
 pub mod down;
+mod etcd;
 pub mod forward;
 pub mod image;
 pub mod init;
@@ -43,6 +44,7 @@ pub mod state;
 pub mod wait;
 
 pub use access_log::Access;
+pub use etcd::Etcd;
 pub use image::{Digest, Image, Layer};
 pub use kubectl::Kubectl;
 pub use prometheus::Prometheus;

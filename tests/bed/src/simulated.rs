@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::etcd::Etcd;
 use crate::kubectl::{Kubectl, output_of};
 use crate::progress::Progress;
 use crate::state::{Facts, Kind, Lock, State};
@@ -104,6 +105,18 @@ impl Simulated {
     pub fn audit_log(&self) -> Result<PathBuf> {
         let (state, _) = self.bed()?;
         Ok(cluster_folder(state).join("logs/audit.log"))
+    }
+
+    /// The store behind the API server.
+    ///
+    /// # Errors
+    /// For a cluster of the user's own.
+    pub fn etcd(&self) -> Result<Etcd> {
+        let (state, _) = self.bed()?;
+        let configuration = fs::read(configuration_path(state)).context("cannot read the cluster's configuration")?;
+        let configuration: Value = serde_json::from_slice(&configuration)?;
+        let port = configuration["options"]["etcdPort"].as_u64().and_then(|port| u16::try_from(port).ok());
+        Ok(Etcd::on_port(port.context("the cluster's configuration names no port of etcd")?))
     }
 
     /// Runs kubectl as the administrator and returns what it printed.

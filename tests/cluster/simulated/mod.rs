@@ -4,6 +4,8 @@ mod alerts;
 mod coverage;
 mod crashes;
 mod edits;
+mod image_cache_faults;
+mod image_cache_soak;
 mod image_caches;
 mod image_ids;
 mod kip;

@@ -1,0 +1,142 @@
+//! A trial on the simulated cluster with ImageCaches. ECI is simulated, and time passes when the test says so.
+
+use eci_simulator::image_cache::resource;
+use eci_simulator::{Behaviour, Faults, ImageCache, Options, Phase, Simulator};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
+use test_bed::Simulated;
+
+use crate::controller::Controller;
+use crate::trial::{Trial, connect, eventually};
+
+/// Ten minutes for each, as in Alibaba Cloud's own example, of which nobody has to wait for any.
+const BEHAVIOUR: Behaviour =
+    Behaviour { pending: SignedDuration::from_secs(1), building: SignedDuration::from_mins(10), image_mib: 500 };
+
+pub struct Serverless {
+    pub trial: Trial,
+    pub faults: Faults,
+    pub image_caches: Api<ImageCache>,
+    cluster: Simulated,
+    _simulator: Simulator,
+}
+
+impl Serverless {
+    pub async fn begin(name: &str) -> Self {
+        let cluster = Simulated::running().unwrap();
+        let trial = Trial::begin(cluster.kubeconfig(), name).await;
+        eci_simulator::define(&trial.client).await.unwrap();
+        let faults = Faults::default();
+        let options = Options {
+            faults: faults.clone(),
+            behaviour: BEHAVIOUR,
+            prefix: format!("{}-", trial.namespace),
+            ..Options::default()
+        };
+        let simulator = Simulator::start(&trial.client, options);
+        let image_caches = Api::all_with(trial.client.clone(), &resource());
+        Self { trial, faults, image_caches, cluster, _simulator: simulator }
+    }
+
+    /// Those of this trial, the oldest first.
+    pub async fn all(&self) -> Vec<ImageCache> {
+        let mut found = self.image_caches.list(&of_namespace(&self.trial.namespace)).await.unwrap().items;
+        found.sort_by_key(|cache| (cache.metadata.creation_timestamp.clone(), cache.name_any()));
+        found
+    }
+
+    /// Waits until there is exactly one, and it is in that phase.
+    pub async fn only(&self, phase: Phase) -> ImageCache {
+        eventually(&format!("one ImageCache that is {phase:?}"), async || {
+            let mut found = self.all().await;
+            (found.len() == 1 && phase_of(&found[0]) == Some(phase)).then(|| found.remove(0))
+        })
+        .await
+    }
+
+    /// Waits until there is one of exactly these images, and it is in that phase.
+    pub async fn one_of(&self, images: &[&str], phase: Phase) -> ImageCache {
+        eventually(&format!("an ImageCache of {images:?} that is {phase:?}"), async || {
+            let found = self.all().await;
+            found.into_iter().find(|cache| cache.spec.images == images && phase_of(cache) == Some(phase))
+        })
+        .await
+    }
+
+    /// The notes of the list's Events with that reason.
+    pub async fn told(&self, reason: &str) -> Vec<String> {
+        self.trial.events(reason).await.into_iter().filter_map(|event| event.note).collect()
+    }
+
+    /// Makes time pass for the ImageCaches: nobody waits, but all that the cluster holds of them becomes so much older, so that
+    /// controller and simulator find the same as if they had waited. The controller is paused meanwhile.
+    pub async fn pass(&self, time: SignedDuration, controller: &Controller) {
+        controller.signal("STOP");
+        let prefix = format!("/registry/eci.alibabacloud.com/imagecaches/{}-", self.trial.namespace);
+        self.cluster.etcd().unwrap().change(&prefix, |object| grow_older(object, time)).unwrap();
+        for revision in self.trial.revisions().await {
+            self.revision_grows_older(revision, time).await;
+        }
+        controller.signal("CONT");
+    }
+
+    async fn revision_grows_older(&self, revision: ControllerRevision, time: SignedDuration) {
+        let name = revision.name_any();
+        let revisions = self.trial.api::<ControllerRevision>();
+        let mut next = Some(revision);
+        while let Some(mut revision) = next.take() {
+            for text in revision.annotations_mut().values_mut() {
+                let Ok(mut kept) = serde_json::from_str::<Value>(text) else { continue };
+                grow_older(&mut kept, time);
+                *text = kept.to_string();
+            }
+            match revisions.replace(&name, &PostParams::default(), &revision).await {
+                // A write of the controller's was on its way.
+                Err(kube::Error::Api(status)) if status.is_conflict() => next = revisions.get_opt(&name).await.unwrap(),
+                replaced => drop(replaced.unwrap()),
+            }
+        }
+    }
+}
+
+impl Drop for Serverless {
+    fn drop(&mut self) {
+        let (kubeconfig, namespace) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
+        // The test's runtime stands still while this drops.
+        let deletion = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let client: Client = connect(&kubeconfig).await;
+                let caches = Api::<ImageCache>::all_with(client, &resource());
+                caches.delete_collection(&DeleteParams::default(), &of_namespace(&namespace)).await
+            })
+        });
+        drop(deletion.join());
+    }
+}
+
+/// Selects the ImageCaches of lists of that namespace.
+pub fn of_namespace(namespace: &str) -> ListParams {
+    ListParams::default().labels(&format!("{}={namespace}", kube_prepull::plan::labels::NAMESPACE))
+}
+
+pub fn phase_of(cache: &ImageCache) -> Option<Phase> {
+    cache.status.as_ref()?.phase
+}
+
+/// Every time in an object lies further back.
+fn grow_older(value: &mut Value, by: SignedDuration) {
+    match value {
+        Value::String(text) => {
+            if let Ok(time) = text.parse::<Timestamp>() {
+                *text = (time - by).to_string();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| grow_older(item, by)),
+        Value::Object(entries) => entries.values_mut().for_each(|item| grow_older(item, by)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
