@@ -74,7 +74,7 @@ fn the_readme_lists_every_option() {
 #[test]
 fn the_readme_shows_the_transcript_of_the_demo_from_the_first_list_on() {
     let transcript = fs::read_to_string(checkout().join("docs/demo.txt")).unwrap();
-    let from = transcript.find("[3/8]").expect("the step with the first list");
+    let from = transcript.find("[3/9]").expect("the step with the first list");
     let shown = format!("```text\n{}\n```\n", transcript[from..].trim_end());
     stands_between("<!-- demo -->\n", "<!-- /demo -->\n", &shown);
 }

@@ -15,6 +15,12 @@ use crate::text;
 /// Where the list is, and everything that is made from it.
 pub const NAMESPACE: &str = "prepull-demo";
 
+/// Selects the ImageCaches of its lists, which are in no namespace.
+pub const OF_LISTS: &str = "kube-prepull.io/namespace=prepull-demo";
+
+/// What has to be known to a cluster that has ImageCaches.
+const DEFINITION: &str = "imagecaches.eci.alibabacloud.com";
+
 /// How long the API server and the controller may take for a step: the machine may be busy with other things.
 pub const SOON: Duration = Duration::from_secs(60);
 
@@ -27,6 +33,14 @@ pub enum Cluster {
 }
 
 impl Cluster {
+    /// The one of that kind, if it runs.
+    pub fn find(kind: Kind) -> Result<Option<Self>> {
+        Ok(match kind {
+            Kind::Real => Real::find()?.map(Self::Real),
+            Kind::Simulated => Simulated::find()?.map(Self::Simulated),
+        })
+    }
+
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> &Path {
         match self {
@@ -48,7 +62,7 @@ impl Cluster {
 
     /// Makes the namespace, which enforces the strictest of the Pod Security Standards. One of an earlier demo goes first.
     pub fn make_namespace(&self) -> Result<()> {
-        self.delete_namespace()?;
+        self.clean_up()?;
         let manifest = format!(
             "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, \
              labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
@@ -60,9 +74,15 @@ impl Cluster {
         .map(drop)
     }
 
-    /// Deletes the namespace with everything in it, and waits until it is gone.
-    pub fn delete_namespace(&self) -> Result<()> {
-        self.kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"]).map(drop)
+    /// Deletes the namespace with everything in it and the ImageCaches of its lists, and waits until they are gone. The
+    /// definition of ImageCaches stays: who runs beside may need it.
+    pub fn clean_up(&self) -> Result<()> {
+        self.kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"])?;
+        let defined = ["get", "customresourcedefinition", DEFINITION, "--ignore-not-found", "-o", "name"];
+        if !self.kubectl(&defined)?.is_empty() {
+            self.kubectl(&["delete", "imagecaches", "--selector", OF_LISTS, "--timeout=120s"])?;
+        }
+        Ok(())
     }
 
     /// Runs kubectl in the namespace, out of sight.

@@ -7,19 +7,20 @@ mod controller;
 mod held;
 mod images;
 mod list;
+mod process;
 mod real;
 mod screen;
+mod serverless;
 mod simulated;
+mod story;
 mod text;
 mod watch;
 
 use std::process::ExitCode;
 
-use anyhow::{Error, Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use screen::Screen;
-use test_bed::state::Kind;
-use test_bed::{log, wait};
+use test_bed::wait;
 
 /// Shows what kube-prepull does, on a real node that is started for it. Needs root.
 #[derive(Parser)]
@@ -56,16 +57,5 @@ fn tell(arguments: &Arguments) -> Result<()> {
     match arguments.simulated {
         true => simulated::tell(arguments.keep),
         false => real::tell(arguments.keep),
-    }
-}
-
-/// Says where the story broke off, with the end of the controller's log while there is one.
-fn broken_off(screen: &Screen, kind: Kind, error: &Error) -> Error {
-    let place = screen.place();
-    let log = controller::log(&cluster::folder(kind));
-    match (wait::interrupted(), log.exists()) {
-        (true, _) => anyhow!("interrupted in {place}"),
-        (false, true) => anyhow!("{place}, failed: {error:#}\n{}", log::tail(&log)),
-        (false, false) => anyhow!("{place}, failed: {error:#}"),
     }
 }

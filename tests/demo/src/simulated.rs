@@ -7,13 +7,14 @@ use test_bed::simulated;
 use test_bed::state::Kind;
 use test_bed::{Simulated, Started};
 
-use crate::broken_off;
 use crate::cluster::{self, Cluster, SOON};
 use crate::controller::{self, Controller};
 use crate::list;
 use crate::screen::Screen;
+use crate::serverless;
+use crate::story;
 
-const STEPS: usize = 6;
+const STEPS: usize = 7;
 const NODES: u32 = 5;
 
 /// Tells it, and ends what was started for it.
@@ -25,24 +26,7 @@ pub fn tell(keep: bool) -> Result<()> {
          RUNS here, and a pod that is said to run shows no more than that Kubernetes would start it. `make demo` as root \
          shows real nodes, with images that arrive and stay.",
     );
-    let mut started = Started::default();
-    let told = play(&screen, keep, &mut started).map_err(|error| broken_off(&screen, Kind::Simulated, &error));
-    if keep {
-        started.keep();
-        return told;
-    }
-    screen.note("Cleaning up.");
-    let ended = end(started);
-    told.and(ended)
-}
-
-/// A cluster that was there before stays, without what the demo has added.
-fn end(mut started: Started) -> Result<()> {
-    started.end()?;
-    match Simulated::find()? {
-        Some(simulated) => Cluster::Simulated(simulated).delete_namespace(),
-        None => Ok(()),
-    }
+    story::tell(Kind::Simulated, keep, &screen, |screen, started| play(screen, keep, started))
 }
 
 fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
@@ -53,12 +37,14 @@ fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
     };
     let cluster = Cluster::Simulated(simulated);
     controller::end_earlier(&cluster)?;
+    serverless::end_earlier(&cluster)?;
     cluster.make_namespace()?;
     cluster.show(screen, &["get", "nodes"])?;
 
     let list = list::read()?;
     let controller = a_list_becomes_a_daemon_set(screen, &cluster)?;
     let list = an_edit_makes_a_generation(screen, &cluster, list)?;
+    let eci = serverless::becomes_an_image_cache(screen, &cluster)?;
     mistakes_change_nothing(screen, &cluster, &list)?;
     a_deleted_daemon_set_is_made_anew(screen, &cluster)?;
     the_controller_stops(screen, &cluster, controller)?;
@@ -66,6 +52,7 @@ fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
     if keep {
         screen.say("The cluster and the list stay, and the controller is started again:");
         Controller::start(screen, &cluster)?.keep();
+        eci.keep();
         cluster::how_to_go_on(screen, &cluster)?;
     }
     Ok(())

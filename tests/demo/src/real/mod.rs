@@ -18,10 +18,11 @@ use crate::controller::{self, Controller};
 use crate::held::{self, Sample};
 use crate::images::{APP, EXTRA, HOLDER, Maker, SCRATCH, TOOLS, push_holder};
 use crate::screen::Screen;
+use crate::serverless::{self, Simulator};
 use crate::watch::Watch;
-use crate::{broken_off, text};
+use crate::{process, story, text};
 
-const STEPS: usize = 8;
+const STEPS: usize = 9;
 /// The images in the order of the list.
 const NAMES: [&str; 4] = [SCRATCH, TOOLS, APP, EXTRA];
 /// How long pulls may take, with the kubelet's pauses between two tries.
@@ -32,27 +33,10 @@ pub fn tell(keep: bool) -> Result<()> {
     let screen = Screen::new(STEPS);
     screen.story(
         "kube-prepull: every image on the list is on every node before it is needed, and stays there",
-        "All of this is real: a kubelet, containerd, runc and a registry, in network namespaces of this machine. What is \
-         said of images is read from the node's containerd itself.",
+        "All of this is real, but for Alibaba Cloud in step 5: a kubelet, containerd, runc and a registry, in network \
+         namespaces of this machine. What is said of images is read from the node's containerd itself.",
     );
-    let mut started = Started::default();
-    let told = play(&screen, keep, &mut started).map_err(|error| broken_off(&screen, Kind::Real, &error));
-    if keep {
-        started.keep();
-        return told;
-    }
-    screen.note("Cleaning up.");
-    let ended = end(started);
-    told.and(ended)
-}
-
-/// A cluster that was there before stays, without what the demo has added.
-fn end(mut started: Started) -> Result<()> {
-    started.end()?;
-    match Real::find()? {
-        Some(found) => Cluster::Real(found).delete_namespace(),
-        None => Ok(()),
-    }
+    story::tell(Kind::Real, keep, &screen, |screen, started| play(screen, keep, started))
 }
 
 fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
@@ -62,6 +46,7 @@ fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
     let mut story = Story::begin(screen, &real, cluster, images)?;
     story.images_arrive()?;
     story.an_edit_brings_a_fourth_image()?;
+    story.eci = Some(serverless::becomes_an_image_cache(screen, &story.cluster)?);
     story.mistakes_change_nothing()?;
     story.a_tag_moves()?;
     story.the_registry_goes_down()?;
@@ -78,7 +63,7 @@ fn start_cluster(screen: &Screen, started: &mut Started) -> Result<Real> {
         screen
             .note("A cluster of this checkout runs already. It is used as soon as no test needs it, and left running.");
     } else {
-        let options = Options { nodes: 1, bed: controller::beside("bed")?, holder: None };
+        let options = Options { nodes: 1, bed: process::beside("bed")?, holder: None };
         started.start(Kind::Real, || real::up(&options))?;
     }
     // Steps of the story stop the registry, so nobody else may need it.
@@ -88,6 +73,7 @@ fn start_cluster(screen: &Screen, started: &mut Started) -> Result<Real> {
 fn make_namespace(screen: &Screen, real: &Real) -> Result<Cluster> {
     let cluster = Cluster::Real(real.clone());
     controller::end_earlier(&cluster)?;
+    serverless::end_earlier(&cluster)?;
     cluster.make_namespace()?;
     cluster.show(screen, &["get", "nodes"])?;
     Ok(cluster)
@@ -136,6 +122,7 @@ struct Story<'s> {
     /// Since when all of them have been held.
     complete: Instant,
     controller: Option<Controller>,
+    eci: Option<Simulator>,
     /// The list as it was applied last.
     list: String,
 }
@@ -153,7 +140,7 @@ impl<'s> Story<'s> {
         let watch = Watch::begin(node.clone(), NAMESPACE);
         let list = crate::list::read()?;
         let (wanted, complete) = (Vec::new(), Instant::now());
-        Ok(Self { screen, cluster, node, registry, watch, images, wanted, complete, controller: None, list })
+        Ok(Self { screen, cluster, node, registry, watch, images, wanted, complete, controller: None, eci: None, list })
     }
 
     /// Waits until `probe` has an answer, as long as the controller runs that was started.
@@ -213,6 +200,7 @@ impl<'s> Story<'s> {
         let screen = self.screen;
         screen.say("The node, the registry and the list stay, and the controller is started again:");
         Controller::start(screen, &self.cluster)?.keep();
+        self.eci.take().into_iter().for_each(Simulator::keep);
         crate::cluster::how_to_go_on(screen, &self.cluster)
     }
 }

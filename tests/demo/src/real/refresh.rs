@@ -8,9 +8,9 @@ use test_bed::real::TaskRecord;
 
 use super::Story;
 use crate::cluster::NAMESPACE;
-use crate::controller::beside;
 use crate::held::Held;
 use crate::images::APP;
+use crate::process::beside;
 use crate::{list, text};
 
 impl Story<'_> {
