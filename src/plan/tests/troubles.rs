@@ -127,6 +127,19 @@ fn a_round_is_told_to_be_done_once_with_its_time_and_its_nodes() {
 }
 
 #[test]
+fn without_the_right_to_read_nodes_a_round_is_told_to_be_done_when_all_pods_should_have_come() {
+    let mut simulation = Simulation::new("[a:1]", 4);
+    simulation.may_read_nodes = false;
+    for _ in 0..10 {
+        assert_eq!(simulation.step().tellings, []);
+    }
+    simulation.now = simulation.plan().wake_at.expect("a time");
+    let [Finding::Done { note, .. }] = &told(&mut simulation)[..] else { panic!("one finding") };
+    assert!(note.ends_with("1 image is held on 4 nodes"), "{note}");
+    assert_eq!(told_later(&mut simulation), []);
+}
+
+#[test]
 fn a_round_whose_older_generation_is_needed_still_is_not_done() {
     let mut simulation = settled("[a:1, b:1]", 4);
     simulation.unavailable.insert("b:1".to_owned());

@@ -237,6 +237,8 @@ impl Turns<'_, '_> {
         let Some(record) = newest.record.as_ref().filter(|_| !self.told.done) else { return };
         let alone = standing.needed_of(self.group).all(|generation| generation.name == newest.name);
         if !alone || !sight.all_settled(record) {
+            let later = sight.pods_have_come_at(record).filter(|at| self.facts.now < *at);
+            self.wake_at = self.wake_at.into_iter().chain(later).min();
             return;
         }
         self.told.done = true;

@@ -88,12 +88,18 @@ impl<'a> Sight<'a> {
             let ahead = |state: &ImageState| matches!(state, ImageState::Waiting | ImageState::Pulling);
             pod.state == PodState::Live && !pod.images.iter().any(|image| ahead(&image.state))
         };
-        let spread = SignedDuration::from_secs(record.spread_seconds.try_into().unwrap_or(i64::MAX));
         let complete = match &self.expected {
             Some(expected) => self.pods.len() == expected.len(),
-            None => self.now.duration_since(record.epoch) >= spread.saturating_add(PODS_HAVE_COME),
+            None => self.pods_have_come_at(record).is_some_and(|at| at <= self.now),
         };
         !self.pods.is_empty() && complete && self.pods.values().all(settled)
+    }
+
+    /// When all pods will have come, where nodes may not be read, and so nobody can say that they have.
+    pub fn pods_have_come_at(&self, record: &Record) -> Option<Timestamp> {
+        let spread = SignedDuration::from_secs(record.spread_seconds.try_into().unwrap_or(i64::MAX));
+        let after = spread.saturating_add(PODS_HAVE_COME);
+        record.epoch.checked_add(after).ok().filter(|_| self.expected.is_none())
     }
 
     /// On how many nodes there are pods.

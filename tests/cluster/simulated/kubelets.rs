@@ -33,11 +33,12 @@ pub struct Kubelets<'t> {
 }
 
 impl<'t> Kubelets<'t> {
-    /// Makes a node of each of these architectures; `image_id` is what their runtimes say of an image.
+    /// Makes a node of each of these architectures; `image_id` is what their runtimes say of an image, or nothing where it cannot
+    /// be pulled, which they try again.
     pub async fn start(
         trial: &'t Trial,
         architectures: &[&str],
-        image_id: impl Fn(&Pull) -> String + Send + 'static,
+        image_id: impl Fn(&Pull) -> Option<String> + Send + 'static,
     ) -> Self {
         let nodes: Api<Node> = Api::all(trial.client.clone());
         for (index, architecture) in architectures.iter().enumerate() {
@@ -90,10 +91,13 @@ fn node(trial: &Trial, index: usize, architecture: &str) -> Value {
     })
 }
 
+/// What runtimes say of an image, if they can pull it.
+type Answers = dyn Fn(&Pull) -> Option<String> + Send;
+
 struct Playing {
     pods: Api<Pod>,
     nodes: Vec<String>,
-    image_id: Box<dyn Fn(&Pull) -> String + Send>,
+    image_id: Box<Answers>,
     pulls: Arc<AtomicUsize>,
 }
 
@@ -122,7 +126,6 @@ impl Playing {
     fn running(&self, pod: &Pod, node: usize) -> Value {
         let spec = pod.spec.as_ref().unwrap();
         let now = format!("{:.0}", Timestamp::now());
-        let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
         let status = |name: &str, image: &str, image_id: &str, state: Value| {
             json!({"name": name, "image": image, "imageID": image_id, "ready": true, "started": true,
                    "restartCount": 0, "state": state})
@@ -134,13 +137,24 @@ impl Playing {
         let containers = spec.containers.iter().map(|container| {
             let image = container.image.as_deref().unwrap_or_default();
             let number = self.pulls.fetch_add(1, Ordering::Relaxed);
-            let image_id = (self.image_id)(&Pull { node, image, number });
-            status(&container.name, image, &image_id, json!({"running": {"startedAt": now}}))
+            match (self.image_id)(&Pull { node, image, number }) {
+                Some(image_id) => status(&container.name, image, &image_id, json!({"running": {"startedAt": now}})),
+                None => {
+                    let waiting = json!({"reason": "ErrImagePull", "message": "manifest unknown"});
+                    status(&container.name, image, "", json!({"waiting": waiting}))
+                }
+            }
         });
+        let containers: Vec<Value> = containers.collect();
+        let all_run = containers.iter().all(|container| container["state"]["running"].is_object());
+        let condition = |type_: &str| {
+            let holds = all_run || !type_.ends_with("Ready");
+            json!({"type": type_, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now})
+        };
         let conditions = ["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
         json!({
-            "phase": "Running", "startTime": now, "conditions": conditions.map(condition),
-            "initContainerStatuses": inits.collect::<Vec<_>>(), "containerStatuses": containers.collect::<Vec<_>>(),
+            "phase": if all_run { "Running" } else { "Pending" }, "startTime": now, "conditions": conditions.map(condition),
+            "initContainerStatuses": inits.collect::<Vec<_>>(), "containerStatuses": containers,
         })
     }
 }
