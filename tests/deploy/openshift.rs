@@ -236,7 +236,7 @@ fn without_names_of_resources(rules: &Value) -> Value {
 #[test]
 fn the_rights_and_the_controller_are_those_of_the_chart() {
     let values = "configMap: {managedBy: none}\npodServiceAccount: {name: k8s-image-puller-holder}\n\
-                  resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 256Mi}}\n";
+                  resources: {requests: {cpu: 10m, memory: 48Mi}, limits: {cpu: \"1\", memory: 256Mi}}\n";
     let chart = Helm::offline("k8s-image-puller").template(values);
     let accounts = Template::read("serviceaccount").process(&[]);
     let ours = find(&accounts, "Role", "k8s-image-puller");

@@ -239,6 +239,8 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
             {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]},
             {"name": "kube-apiserver", "extraArgs": [
                 {"key": "enable-admission-plugins", "value": "OwnerReferencesPermissionEnforcement"},
+                // In MB: one that begins anew at the usual 100 loses count of what went before.
+                {"key": "audit-log-maxsize", "value": "4000"},
             ]},
             {"name": "kube-controller-manager", "extraArgs": limits()},
             {"name": "kube-scheduler", "extraArgs": limits()},
