@@ -289,3 +289,50 @@ fn lists_with_equal_content_share_nothing() {
     assert_ne!(names[0], names[1]);
     assert!(names[0].starts_with("a-b-c-") && names[1].starts_with("a-b-c-") && names[2].starts_with("a-b-d-"));
 }
+
+/// A list of 25 images, so of two portions, that expire after two days.
+fn portions(tag: &str) -> String {
+    let images: Vec<String> = (0..25).map(|number| format!("i{number}:{tag}")).collect();
+    format!("images: [{}]\nimageCache: {{enabled: true, retentionDays: 2}}\n", images.join(", "))
+}
+
+#[test]
+fn what_is_still_all_there_while_a_renewal_hangs_is_not_taken_away_by_an_edit() {
+    let mut eci = Eci::new(&portions("1"));
+    eci.pass(minutes(11));
+    eci.settle();
+    eci.set_all("Ready");
+    eci.settle();
+    eci.pass(SignedDuration::from_hours(36));
+    eci.settle();
+    assert_eq!(eci.objects.len(), 4, "both portions are renewed");
+    // The renewal of the second is ready, and what it renews is lost; that of the first hangs.
+    eci.set(3, "Ready", 100);
+    eci.objects.remove(1);
+    eci.settle();
+    eci.config = config(&portions("2"));
+    eci.pass(minutes(121));
+    eci.settle();
+    let ready: std::collections::BTreeSet<_> =
+        eci.of_phase(Phase::Ready).into_iter().map(|cache| cache.images).collect();
+    assert_eq!(ready.len(), 2, "both portions of before are still there");
+    assert!(eci.objects.iter().any(|object| object.spec.images[0] == "i0:2"), "the edit has its turn");
+}
+
+#[test]
+fn nothing_is_renewed_beside_what_was_there_before() {
+    let mut eci = Eci::new("images: [a:1]\nimageCache: {enabled: true}\n");
+    eci.known = known(&[("a:1", "x", 1)]);
+    eci.settle();
+    eci.set_all("Ready");
+    eci.config = config(&portions("1"));
+    eci.pass(minutes(11));
+    eci.settle();
+    assert_eq!(eci.objects.len(), 3);
+    // The second portion hangs, so what was there before stays.
+    eci.set(1, "Ready", 100);
+    eci.settle();
+    eci.pass(SignedDuration::from_hours(40));
+    eci.settle();
+    assert_eq!((eci.objects.len(), eci.causes.len()), (3, 3));
+}
