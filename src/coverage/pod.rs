@@ -279,7 +279,15 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
     if NOT_YET.contains(&waiting.reason.as_str()) && !died_before {
         return not_begun;
     }
-    let (reason, message) = words(&waiting.reason, &waiting.message);
+    // Between two tries a kubelet says only that it pauses, and in which pod; the end of the last try says why.
+    let ended = container.last_state.terminated.as_ref().filter(|_| waiting.reason == "CrashLoopBackOff");
+    let (reason, message) = match ended {
+        None => words(&waiting.reason, &waiting.message),
+        Some(ended) if ended.message.is_empty() => {
+            words(&waiting.reason, &format!("{} (exit code {})", ended.reason, ended.exit_code))
+        }
+        Some(ended) => words(&waiting.reason, &ended.message),
+    };
     match pull_failure(container) {
         Some(_) => ImageState::Failed { reason, message },
         None => ImageState::CannotStart { reason, message, container_exists: died_before },

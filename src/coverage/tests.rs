@@ -55,6 +55,25 @@ fn a_dead_container_still_protects_its_image_but_less_than_a_running_one() {
 }
 
 #[test]
+fn a_pause_between_two_starts_tells_how_the_last_one_ended() {
+    let pausing = |name: &str, ended: serde_json::Value| {
+        let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container=one pod=p_n(uid)"});
+        json!({"name": name, "state": {"waiting": waiting}, "lastState": {"terminated": ended}})
+    };
+    let found = states(json!([
+        pausing(
+            "one",
+            json!({"exitCode": 128, "containerID": "c", "reason": "StartError", "message": "not a directory"})
+        ),
+        pausing("two", json!({"exitCode": 137, "containerID": "c", "reason": "OOMKilled"})),
+    ]));
+    for (found, expected) in found.iter().zip(["not a directory", "OOMKilled (exit code 137)"]) {
+        let ImageState::CannotStart { reason, message, .. } = found else { panic!("{found:?}") };
+        assert_eq!((&**reason, &**message), ("CrashLoopBackOff", expected));
+    }
+}
+
+#[test]
 fn an_image_that_cannot_be_started_is_told_apart_from_one_that_cannot_be_pulled() {
     let found = states(json!([
         {"name": "one", "state": {"waiting": {"reason": "CreateContainerError", "message": "no such file"}}},

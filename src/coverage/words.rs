@@ -38,7 +38,8 @@ const LEFT_OUT: &str = "…";
 
 /// The message without the addresses that connections began at, without ids of single requests, and of bounded length.
 fn steady(message: &str) -> String {
-    let words: Vec<&str> = cut(message).split(' ').map(|word| without_source(steady_word(word))).collect();
+    let words: Vec<String> =
+        cut(message).split(' ').map(|word| steady_path(without_source(steady_word(word)))).collect();
     let mut steady = words.join(" ");
     if cut(message).len() < message.len() {
         steady.push_str(LEFT_OUT);
@@ -64,6 +65,13 @@ fn steady_word(word: &str) -> &str {
     if number { LEFT_OUT } else { word }
 }
 
+/// Paths on nodes have the pod's uid in them.
+fn steady_path(word: &str) -> String {
+    let is_uuid = |part: &str| part.len() == 36 && part.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let parts: Vec<&str> = word.split('/').map(|part| if is_uuid(part) { LEFT_OUT } else { part }).collect();
+    parts.join("/")
+}
+
 /// What the scheduler says about the one node that a DaemonSet's pod may go to. It says `0/5 nodes are available: 1 Too many
 /// pods, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: …` (`FitError` in
 /// `k8s.io/kubernetes/pkg/scheduler/framework`); all other nodes are left out by the pod's own affinity.
@@ -86,6 +94,10 @@ mod tests {
         for (said, kept) in [
             ("read udp 10.1.2.3:41234->10.0.0.2:53: i/o timeout", "read udp 10.0.0.2:53: i/o timeout"),
             ("denied, RequestID: 9fbe4a2c-5d0e-4b8e-9a3c-0f6f1f2f3f4f", "denied, RequestID: …"),
+            (
+                "mount /var/lib/kubelet/pods/9d075def-8961-4622-9e68-798b75774688/volumes/x:/y: not a directory",
+                "mount /var/lib/kubelet/pods/…/volumes/x:/y: not a directory",
+            ),
             ("denied (trace 00f067aa0ba902b7e1)", "denied (trace …"),
         ] {
             assert_eq!(steady(said), kept);

@@ -63,8 +63,8 @@ const PULLING: [Rule; 16] = [
         "configure the node's runtime for it, or give the registry a certificate",
     ),
     (
-        &["no such host", "server misbehaving", "Temporary failure in name resolution"],
-        Of("is not known by that name"),
+        &["no such host", "server misbehaving", "Temporary failure in name resolution", "dial tcp: lookup "],
+        Of("cannot be looked up"),
         "check the registry's name and the nodes' DNS",
     ),
     (
@@ -102,7 +102,12 @@ const PULLING: [Rule; 16] = [
 ];
 
 /// For images whose container does not run.
-const STARTING: [Rule; 5] = [
+const STARTING: [Rule; 6] = [
+    (
+        &["to rootfs at \"/kube-prepull"],
+        Says("the holder cannot be mounted into it"),
+        "the image has a file or a link called /kube-prepull where a folder is needed",
+    ),
     (
         &["exec format error"],
         Says("the holder is of another architecture than the node"),
@@ -228,7 +233,7 @@ mod tests {
             ),
             (
                 r#"failed to do request: Head "http://mirror.test/v2/": lookup mirror.test: no such host"#,
-                "mirror.test is not known by that name",
+                "mirror.test cannot be looked up",
             ),
             (
                 "initializing source docker://ghcr.io/acme/app:7: reading manifest 7 in ghcr.io/acme/app: manifest unknown",
@@ -254,6 +259,11 @@ mod tests {
     fn whatever_keeps_an_image_from_a_node_has_a_remedy_but_for_what_nobody_knows() {
         for (state, reason, message) in [
             (NodeState::CannotStart, "StartError", "exec /kube-prepull/holder: exec format error"),
+            (
+                NodeState::CannotStart,
+                "RunContainerError",
+                "error mounting \"/x\" to rootfs at \"/kube-prepull\": not a directory",
+            ),
             (NodeState::CannotStart, "CrashLoopBackOff", "back-off 10s restarting"),
             (NodeState::NoRoom, "Unschedulable", "Too many pods"),
             (NodeState::NoRoom, "OutOfcpu", ""),

@@ -216,10 +216,10 @@ async fn a_taint_that_comes_after_the_pods_lets_go_of_nothing() {
 }
 
 /// A kubelet that does not run. Other tests find it running again, however this one ends.
-struct StoppedKubelet(Node);
+pub struct StoppedKubelet(Node);
 
 impl StoppedKubelet {
-    fn of(node: &Node) -> Self {
+    pub fn of(node: &Node) -> Self {
         node.stop_kubelet().unwrap();
         Self(node.clone())
     }

@@ -1,10 +1,12 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
 mod alerts;
+mod classes;
 mod crowded;
 mod dashboard;
 mod faults;
 mod metrics;
+mod pictures;
 mod probes;
 mod rounds;
 mod secrets;

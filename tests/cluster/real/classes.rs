@@ -1,0 +1,174 @@
+//! Each way in which an image can be missing from a node, and that `status` says the same of it as kubelet and containerd.
+//!
+//! They take minutes, so `make test-faults` runs them.
+
+use std::process::Command;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+use test_bed::real::Fault;
+use test_bed::{Image, Layer, Node};
+
+use super::faults::{HEALING, Outage, StoppedKubelet};
+use super::{RealTrial, content};
+use crate::trial::{eventually, within};
+
+/// What `status` says.
+fn status(real: &RealTrial) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+    command
+        .args(["status", "-o", "json", "--namespace", &real.trial.namespace, "--kubeconfig"])
+        .arg(&real.trial.kubeconfig);
+    serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
+}
+
+/// What `status` says of one image.
+fn said(real: &RealTrial, image: &str) -> Option<Value> {
+    let report = status(real);
+    let groups = report["lists"].as_array()?.iter().flat_map(|list| list["groups"].as_array().unwrap());
+    let mut images = groups.flat_map(|group| group["images"].as_array().unwrap());
+    images.find(|it| it["reference"].as_str().unwrap().ends_with(image)).cloned()
+}
+
+/// Waits until `status` has all nodes behind for that cause, and returns what it says of the first.
+async fn behind(outage: &Outage, image: &str, state: &str, cause: &str) -> Value {
+    within(HEALING, &format!("{image}: {state}: {cause}"), async || {
+        let said = said(&outage.real, image)?;
+        let behind: Vec<&Value> = said["behind"].as_array()?.iter().collect();
+        let nodes: usize = behind.iter().map(|it| it["nodes"].as_array().unwrap().len()).sum();
+        let all =
+            behind.iter().all(|it| it["state"] == state && it["cause"].as_str().unwrap_or_default().contains(cause));
+        (all && nodes == outage.real.nodes.len()).then(|| behind[0].clone())
+    })
+    .await
+}
+
+/// The kubelets' word and words for an image, of every node.
+async fn of_kubelets(outage: &Outage, image: &str) -> Vec<(String, String)> {
+    let pods = outage.real.trial.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    let statuses =
+        pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(|it| it.container_statuses.iter().flatten());
+    let ours = statuses.filter(|status| status.image.ends_with(image));
+    let waiting = ours.filter_map(|status| status.state.as_ref()?.waiting.clone());
+    waiting.map(|it| (it.reason.unwrap_or_default(), it.message.unwrap_or_default())).collect()
+}
+
+/// Asserts that kubelets say what `status` says, and that containerd has no image of that reference. Of an image for other
+/// architectures it keeps the index, under the image's name.
+async fn agree(outage: &Outage, image: &str, said: &Value) {
+    const PULL: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
+    let kubelets = of_kubelets(outage, image).await;
+    assert_eq!(kubelets.len(), outage.real.nodes.len(), "{kubelets:?}");
+    // They say these by turns.
+    assert!(PULL.contains(&said["reason"].as_str().unwrap()), "{said}");
+    assert!(kubelets.iter().all(|(reason, _)| PULL.contains(&reason.as_str())), "{kubelets:?}");
+    for node in &outage.real.nodes {
+        let images = node.images().unwrap();
+        assert!(
+            image == "/foreign:1" || images.iter().all(|it| !it.name.ends_with(image)),
+            "{} has {image}",
+            node.name()
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn whatever_cannot_be_pulled_or_started_is_told_as_kubelet_and_containerd_have_it() {
+    let outage = Outage::begin("classes").await;
+    let (real, registry) = (&outage.real, outage.real.bed.registry().unwrap());
+    let good = outage.push("good:1", "good");
+    outage.push("private:1", "private");
+    outage.faulty.set(Fault::Private { credentials: "bm9ib2R5Omtub3dz".to_owned() });
+    registry.push_index(&real.reference("foreign:1"), &[content("foreign").architecture("s390x")]).unwrap();
+    // The holder's folder cannot be mounted where the image has a file.
+    let stubborn = Image::from_scratch().layer(Layer::new().file("/kube-prepull", "in the way", 0o644));
+    let stubborn = real.push("stubborn:1", &stubborn);
+    let images = json!([
+        real.reference("good:1"),
+        real.reference("missing:1"),
+        real.reference_at(outage.faulty.name(), "private:1"),
+        "nowhere.invalid/unreachable:1",
+        real.reference("foreign:1"),
+        real.reference("stubborn:1"),
+    ]);
+    real.trial.write_list("tools", &format!("images: {images}\nrefresh: {{every: 24h, mode: Always}}\n")).await;
+
+    for (image, cause, remedy) in [
+        ("/missing:1", "no such image or tag", "check the reference"),
+        ("/private:1", "401 from", "imagePullSecrets"),
+        ("/unreachable:1", "nowhere.invalid cannot be looked up", "DNS"),
+        ("/foreign:1", "it does not exist for this node's architecture", "architectures"),
+    ] {
+        let said = behind(&outage, image, "failed", cause).await;
+        assert!(said["remedy"].as_str().unwrap().contains(remedy), "{said}");
+        agree(&outage, image, &said).await;
+    }
+    behind(&outage, "/stubborn:1", "cannotStart", "the holder cannot be mounted").await;
+    let warm = said(real, "/good:1").unwrap();
+    assert_eq!(warm["nodes"]["warm"], real.nodes.len());
+    assert_eq!(warm["digests"]["amd64"][good.as_str()], real.nodes.len(), "{warm}");
+    for node in &real.nodes {
+        assert_eq!(real.held_on(node.name()), [good.as_str()], "a container of the stubborn image does not run");
+        assert!(node.images().unwrap().iter().any(|image| image.digest == stubborn.as_str()), "but it was pulled");
+    }
+}
+
+/// Writes more into the holder's volume on the node than that may hold, for which the kubelet evicts the pod.
+async fn evict(outage: &Outage, node: &Node) {
+    let on = ListParams::default().fields(&format!("spec.nodeName={}", node.name()));
+    let pod = outage.real.trial.api::<Pod>().list(&on).await.unwrap().items.remove(0);
+    let volume = format!("/var/lib/kubelet/pods/{}/volumes/kubernetes.io~empty-dir/holder/much", pod.uid().unwrap());
+    node.exec("dd", &["if=/dev/zero", &format!("of={volume}"), "bs=1M", "count=4", "status=none"]).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told() {
+    let outage = Outage::on(RealTrial::begin_alone("awaynodes").await).await;
+    let one = outage.push("one:1", "one");
+    outage.list(&["one:1"], "").await;
+    outage.await_held(&[&one]).await;
+    let real = &outage.real;
+    let (node, name) = (&real.nodes[1], real.nodes[1].name());
+    let aside = |state: &str| {
+        let said = said(real, "/one:1")?;
+        let aside = said["aside"].as_array()?.iter().find(|it| it["state"] == state)?.clone();
+        (aside["nodes"] == json!([name])).then_some(said)
+    };
+
+    evict(&outage, node).await;
+    let evicted = within(HEALING, "the eviction", async || {
+        let said = said(real, "/one:1")?;
+        said["behind"].as_array()?.iter().find(|it| it["nodes"] == json!([name])).cloned()
+    })
+    .await;
+    assert!(["displaced", "waiting", "pulling"].contains(&evicted["state"].as_str().unwrap()), "{evicted}");
+    outage.await_held(&[&one]).await;
+
+    real.bed.kubectl(["cordon", name]).unwrap();
+    let cordoned = eventually("a cordoned node that is warm to count", async || {
+        said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2 && it["aside"] == json!([]))
+    })
+    .await;
+    assert_eq!(cordoned["nodes"]["total"], 2);
+    let two = outage.push("two:1", "two");
+    outage.faulty.set(Fault::Closed);
+    outage.list(&["one:1", "two:1"], "").await;
+    eventually("the image that it lacks not to count there", async || {
+        said(real, "/two:1").filter(|it| it["nodes"]["cordoned"] == 1 && it["nodes"]["total"] == 1)
+    })
+    .await;
+    real.bed.kubectl(["uncordon", name]).unwrap();
+    outage.faulty.set(Fault::None);
+    outage.await_held(&[&one, &two]).await;
+
+    let stopped = StoppedKubelet::of(node);
+    let away = within(HEALING, "the node to be not ready", async || aside("notReady")).await;
+    assert_eq!((&away["nodes"]["total"], &away["nodes"]["warm"]), (&json!(1), &json!(1)));
+    assert!(real.held_on(name).contains(&one.to_string()), "its containers run on");
+    drop(stopped);
+    eventually("the node to be back", async || said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2)).await;
+}
