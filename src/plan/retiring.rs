@@ -39,6 +39,8 @@ pub enum Outlook {
     Stuck,
     /// No pod of a newer generation gets onto the node, or ahead there.
     OutOfReach,
+    /// No newer generation has a pod for the node, yet or ever: the newest may be of before an edit that adds the node.
+    Unserved,
     /// A newer generation may bring the image.
     Moving,
 }
@@ -177,13 +179,15 @@ impl<'a> Need<'a> {
             return Outlook::Stuck;
         }
         let newer_pods = pods.iter().filter(|it| newer.contains(&*it.pod.generation));
-        let mut newer_pods = newer_pods.filter(|it| it.images.iter().any(|(other, _)| other == image));
+        let mut newer_pods = newer_pods.filter(|it| it.images.iter().any(|(other, _)| other == image)).peekable();
         let can_come = match self.node(node) {
             Some(node) => node.ready && !node.deleting && wanting.iter().any(|group| node.takes(&group.placement)),
             None => !pods.iter().any(|it| it.pod.node_is_lost),
         };
+        let served = newer_pods.peek().is_some();
         match can_come && !newer_pods.any(|it| it.pod.no_room.is_some()) {
-            true => Outlook::Moving,
+            true if served => Outlook::Moving,
+            true => Outlook::Unserved,
             false => Outlook::OutOfReach,
         }
     }

@@ -69,11 +69,12 @@ impl<'a> Standing<'a> {
 
     /// How many generations of a group may not become more. Two kinds are left out. Those that stay only for images which
     /// newer ones have tried in vain or do not have: as many as there are such images. And those that were narrowed to nodes
-    /// which newer ones do not get onto: [`MAX_OUT_OF_REACH`].
+    /// which newer ones do not get onto, or are not for: [`MAX_OUT_OF_REACH`].
     pub fn moving(&self, group: &Group) -> usize {
         let of = |outlook| self.staying(group).filter(move |it| it.needed.outlook == Some(outlook));
-        let (narrowed, whole): (Vec<_>, Vec<_>) =
-            of(Outlook::OutOfReach).partition(|it| matches!(it.generation.reach, Reach::Only(_)));
+        let (narrowed, whole): (Vec<_>, Vec<_>) = of(Outlook::OutOfReach)
+            .chain(of(Outlook::Unserved))
+            .partition(|it| matches!(it.generation.reach, Reach::Only(_)));
         let images: BTreeSet<_> = of(Outlook::Stuck).flat_map(|it| it.needed.images()).collect();
         usize::from(self.newest_of(group).is_some())
             + of(Outlook::Moving).count()

@@ -301,6 +301,25 @@ fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What waits on nodes that only the edit adds to a group must not hold that edit up.
+#[test]
+fn an_edit_that_adds_nodes_is_not_held_up_by_what_stays_on_them() {
+    let mut simulation = Simulation::new(
+        "groups:
+- {name: p, images: [a:2], tolerations: [{key: gpu, operator: Exists}]}
+- {name: q, images: [a:2], nodeSelector: {zone: a}}
+",
+        4,
+    );
+    simulation.leave_behind(&["a:2"]);
+    let edit = Event::Edit("groups: [{name: q, images: [a:2]}]".to_owned());
+    let before = [Event::ControllerActs, Event::PodsArePlaced, Event::NodeIsLost(3), Event::KubeletsPull];
+    for event in before.into_iter().chain([Event::TimePasses(118_500), edit]) {
+        happen(&mut simulation, &event).expect("nothing is let go");
+    }
+    ends_well(&mut simulation).expect("the edit comes into force");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
