@@ -1,4 +1,5 @@
-//! A trial on the simulated cluster with ImageCaches. ECI is simulated, and time passes when the test says so.
+//! A trial on the simulated cluster with ImageCaches. The test says what becomes of them, or ECI is simulated and time passes
+//! when the test says so.
 
 use eci_simulator::image_cache::resource;
 use eci_simulator::{Behaviour, Faults, ImageCache, Options, Phase, Simulator};
@@ -16,29 +17,36 @@ use crate::trial::{Trial, connect, eventually};
 const BEHAVIOUR: Behaviour =
     Behaviour { pending: SignedDuration::from_secs(1), building: SignedDuration::from_mins(10), image_mib: 500 };
 
+/// A trial whose ImageCaches go with it.
 pub struct Serverless {
     pub trial: Trial,
+    /// What goes wrong in ECI, where that is simulated.
     pub faults: Faults,
     pub image_caches: Api<ImageCache>,
     cluster: Simulated,
-    _simulator: Simulator,
+    simulator: Option<Simulator>,
 }
 
 impl Serverless {
+    /// Nobody acts on ImageCaches but the controller and the test.
     pub async fn begin(name: &str) -> Self {
         let cluster = Simulated::running().unwrap();
         let trial = Trial::begin(cluster.kubeconfig(), name).await;
         eci_simulator::define(&trial.client).await.unwrap();
-        let faults = Faults::default();
+        let image_caches = Api::all_with(trial.client.clone(), &resource());
+        Self { trial, faults: Faults::default(), image_caches, cluster, simulator: None }
+    }
+
+    pub async fn begin_with_eci(name: &str) -> Self {
+        let mut serverless = Self::begin(name).await;
         let options = Options {
-            faults: faults.clone(),
+            faults: serverless.faults.clone(),
             behaviour: BEHAVIOUR,
-            prefix: format!("{}-", trial.namespace),
+            prefix: format!("{}-", serverless.trial.namespace),
             ..Options::default()
         };
-        let simulator = Simulator::start(&trial.client, options);
-        let image_caches = Api::all_with(trial.client.clone(), &resource());
-        Self { trial, faults, image_caches, cluster, _simulator: simulator }
+        serverless.simulator = Some(Simulator::start(&serverless.trial.client, options));
+        serverless
     }
 
     /// Those of this trial, the oldest first.

@@ -3,11 +3,12 @@
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::image_caches::{LIST, Serverless};
+use super::image_caches::LIST;
 use super::trial;
 use super::trouble::{as_limited, rights};
 use crate::controller::{Controller, free_address};
 use crate::prometheus::Monitoring;
+use crate::serverless::Serverless;
 
 #[tokio::test]
 async fn an_image_cache_that_fails_alerts_until_one_with_a_corrected_list_is_ready() {

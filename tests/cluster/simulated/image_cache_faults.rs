@@ -24,7 +24,7 @@ fn list(number: u8, more: &str) -> String {
 }
 
 async fn begin(name: &str) -> (Serverless, Controller) {
-    let serverless = Serverless::begin(name).await;
+    let serverless = Serverless::begin_with_eci(name).await;
     let controller = Controller::start(&serverless.trial).await;
     (serverless, controller)
 }

@@ -2,51 +2,26 @@
 
 use std::pin::pin;
 
+use eci_simulator::ImageCache;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::runtime::conditions::is_crd_established;
-use kube::runtime::wait::await_condition;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use kube_prepull::plan::image_cache::ImageCacheObject;
-use kube_prepull::plan::image_cache::object::{DEFINITION, resource};
+use kube_prepull::plan::image_cache::object::DEFINITION;
 use serde_json::json;
 
-use super::trial;
 use super::trouble::{as_limited, rights};
 use crate::controller::Controller;
 use crate::proxy::Proxy;
+use crate::serverless::Serverless;
 use crate::trial::{Trial, eventually};
 
 pub(super) const LIST: &str = "images: [nginx:1.27, redis:7]\nimageCache: {enabled: true, keepPreviousFor: 0s}\n";
 
-/// A trial whose ImageCaches go with it.
-pub(super) struct Serverless {
-    pub(super) trial: Trial,
-    caches: Api<ImageCacheObject>,
-}
-
 impl Serverless {
-    pub(super) async fn begin(name: &str) -> Self {
-        let trial = trial(name).await;
-        define(&trial).await;
-        let caches = Api::all_with(trial.client.clone(), &resource());
-        Self { trial, caches }
-    }
-
-    /// Those of the trial that are not about to go, the oldest first.
-    async fn all(&self) -> Vec<ImageCacheObject> {
-        let of_trial = ListParams::default().labels(&format!("kube-prepull.io/namespace={}", self.trial.namespace));
-        let mut found = self.caches.list(&of_trial).await.unwrap().items;
-        found.retain(|cache| cache.metadata.deletion_timestamp.is_none());
-        found.sort_by_key(|cache| (cache.metadata.creation_timestamp.clone(), cache.name_any()));
-        found
-    }
-
     /// Waits until there are so many.
-    pub(super) async fn number(&self, number: usize) -> Vec<ImageCacheObject> {
+    pub(super) async fn number(&self, number: usize) -> Vec<ImageCache> {
         eventually(&format!("{number} ImageCaches"), async || Some(self.all().await).filter(|it| it.len() == number))
             .await
     }
@@ -59,52 +34,26 @@ impl Serverless {
         self.trial.revisions().await.iter().any(|revision| kept(revision.annotations()))
     }
 
-    pub(super) async fn becomes(&self, cache: &ImageCacheObject, status: serde_json::Value) {
+    pub(super) async fn becomes(&self, cache: &ImageCache, status: serde_json::Value) {
         let patch = Patch::Merge(json!({"status": status}));
-        self.caches.patch_status(&cache.name_any(), &PatchParams::default(), &patch).await.unwrap();
+        self.image_caches.patch_status(&cache.name_any(), &PatchParams::default(), &patch).await.unwrap();
     }
 
-    pub(super) async fn becomes_ready(&self, cache: &ImageCacheObject) {
+    pub(super) async fn becomes_ready(&self, cache: &ImageCache) {
         let id = format!("imc-{}", cache.name_any());
         self.becomes(cache, json!({"phase": "Ready", "progress": "100%", "imageCacheId": id})).await;
     }
 
     /// Waits until there is another one.
-    pub(super) async fn newest_other_than(&self, known: &ImageCacheObject) -> ImageCacheObject {
+    pub(super) async fn newest_other_than(&self, known: &ImageCache) -> ImageCache {
         let another = async || self.all().await.into_iter().rev().find(|cache| cache.name_any() != known.name_any());
         eventually("another ImageCache", another).await
     }
 
-    async fn told(&self, reason: &str) -> String {
-        eventually(reason, async || self.trial.events(reason).await.pop()).await.note.unwrap()
+    /// Waits for an Event of the list's with that reason.
+    async fn note(&self, reason: &str) -> String {
+        eventually(reason, async || self.told(reason).await.pop()).await
     }
-}
-
-impl Drop for Serverless {
-    fn drop(&mut self) {
-        let (kubeconfig, namespace) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
-        // The test's runtime stands still while this drops.
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let caches: Api<ImageCacheObject> =
-                    Api::all_with(crate::trial::connect(&kubeconfig).await, &resource());
-                let of_trial = ListParams::default().labels(&format!("kube-prepull.io/namespace={namespace}"));
-                drop(caches.delete_collection(&DeleteParams::default(), &of_trial).await);
-            });
-        });
-        drop(deletion.join());
-    }
-}
-
-/// Makes ImageCaches known to the cluster, where they are not yet.
-async fn define(trial: &Trial) {
-    let definition: CustomResourceDefinition =
-        serde_yaml::from_str(include_str!("../../../config/crd/imagecache.yaml")).unwrap();
-    let definitions: Api<CustomResourceDefinition> = Api::all(trial.client.clone());
-    let apply = PatchParams::apply("tests").force();
-    definitions.patch(DEFINITION, &apply, &Patch::Apply(&definition)).await.unwrap();
-    await_condition(definitions, DEFINITION, is_crd_established()).await.unwrap();
 }
 
 #[tokio::test]
@@ -117,9 +66,9 @@ async fn a_list_becomes_an_image_cache_and_an_edit_takes_its_place_when_it_is_re
     assert!(first.name_any().starts_with(&format!("{}-tools-", it.trial.namespace)));
     assert_eq!(first.spec.image_cache_size, Some(20));
     it.becomes(&first, json!({"phase": "Creating", "progress": "30%"})).await;
-    assert!(it.told("ImageCacheProgress").await.contains("30%"));
+    assert!(it.note("ImageCacheProgress").await.contains("30%"));
     it.becomes_ready(&first).await;
-    let told = it.told("ImageCacheReady").await;
+    let told = it.note("ImageCacheReady").await;
     for annotation in
         ["eci-auto-imc: \"true\"", "eci-imc-id: imc-", "eci-image-cache: \"true\"", "eci-image-snapshot-id"]
     {
@@ -143,12 +92,12 @@ async fn a_failure_is_told_with_its_reason_and_the_last_ready_one_stays() {
     it.trial.write_list("tools", LIST).await;
     let first = it.number(1).await.remove(0);
     it.becomes_ready(&first).await;
-    it.told("ImageCacheReady").await;
+    it.note("ImageCacheReady").await;
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
     let second = it.number(2).await.remove(1);
     let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
     it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
-    let told = it.told("ImageCacheFailed").await;
+    let told = it.note("ImageCacheFailed").await;
     assert!(told.contains("PullFailed: no such manifest") && told.contains("tried again at"), "{told}");
     let third = eventually("another try", async || {
         let all = it.all().await;
@@ -180,7 +129,7 @@ async fn what_is_left_of_a_list_goes_when_a_controller_finds_it_gone() {
     it.trial.write_list("tools", LIST).await;
     let cache = it.number(1).await.remove(0);
     it.becomes_ready(&cache).await;
-    it.told("ImageCacheReady").await;
+    it.note("ImageCacheReady").await;
     controller.kill();
     it.trial.api::<ConfigMap>().delete("tools", &DeleteParams::default()).await.unwrap();
     // It was away for longer than the grace.
@@ -200,7 +149,7 @@ async fn a_new_controller_makes_nothing_again() {
     it.trial.write_list("tools", LIST).await;
     let cache = it.number(1).await.remove(0);
     it.becomes_ready(&cache).await;
-    it.told("ImageCacheReady").await;
+    it.note("ImageCacheReady").await;
     controller.kill();
     let _controller = Controller::start(&it.trial).await;
     it.trial.write_list("other", LIST).await;
@@ -217,7 +166,7 @@ async fn without_the_resource_nodes_are_kept_warm_and_it_is_found_when_it_appear
     let controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", LIST).await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    assert!(it.told("ImageCacheUnavailable").await.contains(DEFINITION));
+    assert!(it.note("ImageCacheUnavailable").await.contains(DEFINITION));
     assert_eq!(controller.get("/readyz").unwrap().0, 200);
     proxy.know_nothing_of(None);
     it.number(1).await;
@@ -234,7 +183,7 @@ async fn a_missing_right_to_them_is_named_and_keeps_nothing_from_the_nodes() {
     let _controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", LIST).await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    let told = it.told("MissingRight").await;
+    let told = it.note("MissingRight").await;
     assert!(told.contains("imagecaches") && told.contains("verbs: [list, watch, create, delete]"), "{told}");
     assert_eq!(it.all().await.len(), 0);
     let role = format!("image-caches-{}", it.trial.namespace);
@@ -325,7 +274,7 @@ async fn killed_before(request: usize) -> (Vec<String>, usize) {
     eventually("it to be done", async || it.is_kept().await.then_some(())).await;
     let requests = proxy.requests();
     drop(controller);
-    let made = |cache: &ImageCacheObject| {
+    let made = |cache: &ImageCache| {
         let made: serde_json::Value = serde_json::from_str(&cache.annotations()["kube-prepull.io/made-from"]).unwrap();
         format!("number {}, try {}", made["serial"], made["attempt"])
     };

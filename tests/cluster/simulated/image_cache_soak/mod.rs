@@ -91,7 +91,7 @@ enum Weather {
 
 impl Soak {
     async fn begin(name: &str) -> Self {
-        let serverless = Serverless::begin(name).await;
+        let serverless = Serverless::begin_with_eci(name).await;
         let controller = Controller::start(&serverless.trial).await;
         let observer = Observer::start(&serverless).await;
         let weather = Weather::Calm(LEAST_CALM);
