@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Install;
 use crate::helm::{RELEASE, checkout};
@@ -124,10 +124,9 @@ fn what_the_operator_made_is_taken_over_without_a_moment_in_which_an_image_is_no
     it.namespace.kubectl(&["delete", CONTROLLER, "--cascade=orphan"]).unwrap();
     it.namespace.kubectl(&["delete", "replicasets", "--selector", "app=kubernetes-image-puller"]).unwrap();
     it.namespace.kubectl(&["delete", "role/create-daemonset", "serviceaccount/k8s-image-puller"]).unwrap();
-    let mut values: Value = serde_json::from_str(&install.values("1")).unwrap();
-    values["configMap"] = json!({"managedBy": "none", "name": "k8s-image-puller"});
-    values["deploymentName"] = json!("kube-prepull");
-    it.helm.with_chart("install", &values.to_string(), &["--wait", "--timeout", "3m"]).unwrap();
+    let list = json!({"managedBy": "none", "name": "k8s-image-puller"});
+    let values = install.values_with("1", json!({"configMap": list, "deploymentName": "kube-prepull"}));
+    it.helm.with_chart("install", &values, &["--wait", "--timeout", "3m"]).unwrap();
     it.eventually("the former DaemonSet to be gone", || install.former_is_gone());
     install.held(&[&one]);
     watch.assert_no_gap();

@@ -1,5 +1,6 @@
 //! The chart on real nodes: the controller is a pod, under its own account and in a namespace that enforces "restricted".
 
+mod image_caches;
 mod migration;
 mod openshift;
 mod releases;
@@ -9,7 +10,7 @@ mod rights;
 use std::fs;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use test_bed::real::{Container, Watch};
 use test_bed::{Image, Layer, Node, Real};
 
@@ -70,7 +71,13 @@ impl Install {
 
     /// Values with kube-prepull's image of that tag.
     fn values(&self, tag: &str) -> String {
-        json!({"image": {"repository": self.reference("kube-prepull"), "tag": tag}}).to_string()
+        self.values_with(tag, json!({}))
+    }
+
+    /// The same with others.
+    fn values_with(&self, tag: &str, mut values: Value) -> String {
+        values["image"] = json!({"repository": self.reference("kube-prepull"), "tag": tag});
+        values.to_string()
     }
 
     /// Writes a list of these images, each named after its repository.

@@ -1,6 +1,6 @@
 //! Several replicas: what becomes of the images when the active one goes.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use test_bed::real::Container;
 
 use super::{CONTROLLER_CONTAINER, Install};
@@ -44,9 +44,8 @@ fn killing_the_active_controller_changes_nothing_and_the_other_carries_out_the_n
         install.push_content("two:1", "two"),
         install.push_content("three:1", "three"),
     );
-    let mut values: Value = serde_json::from_str(&install.values("1")).unwrap();
-    values["replicas"] = json!(2);
-    it.helm.with_chart("install", &values.to_string(), &["--wait", "--timeout", "3m"]).unwrap();
+    let values = install.values_with("1", json!({"replicas": 2}));
+    it.helm.with_chart("install", &values, &["--wait", "--timeout", "3m"]).unwrap();
     let budget = "poddisruptionbudget/kubernetes-image-puller";
     it.eventually("the budget to count both", || it.namespace.get(budget, ".status.expectedPods") == "2");
     assert_eq!(it.namespace.get(budget, ".status.disruptionsAllowed"), "1");

@@ -14,9 +14,22 @@ type Rights = BTreeSet<String>;
 impl Install {
     /// Fails if the controller was refused anything, or if it has a right that it has not used until now.
     pub fn assert_every_right_is_used_and_none_is_missing(&self) {
-        let (requests, granted) = (self.requests(), self.granted());
-        let refused: Rights = requests.iter().filter(|it| it.code() == Some(403)).flat_map(Request::rights).collect();
+        self.assert_used_and_sufficient(|_| true);
+    }
+
+    /// The same for the rights to one resource, as group and name.
+    pub fn assert_every_right_to_is_used_and_none_is_missing(&self, resource: &str) {
+        self.assert_used_and_sufficient(|right| right.ends_with(&format!(" {resource}")));
+    }
+
+    fn assert_used_and_sufficient(&self, is_meant: impl Fn(&String) -> bool) {
+        let (requests, mut granted) = (self.requests(), self.granted());
+        let mut refused: Rights =
+            requests.iter().filter(|it| it.code() == Some(403)).flat_map(Request::rights).collect();
+        refused.retain(&is_meant);
         assert_eq!(refused, Rights::new());
+        granted.retain(&is_meant);
+        assert!(!granted.is_empty());
         let used: Rights = requests.iter().flat_map(Request::rights).collect();
         let unused: Vec<_> = granted.difference(&used).collect();
         assert!(unused.is_empty(), "{unused:?}");
