@@ -186,6 +186,32 @@ fn what_failed_is_tried_three_times_more_and_the_last_ready_one_stays() {
 }
 
 #[test]
+fn when_new_content_or_a_renewal_is_given_up_the_last_ready_one_ends_with_its_retention() {
+    for digest in ["sha256:new", "sha256:same"] {
+        let mut eci = Eci::new("images: [a:1]\nimageCache: {enabled: true, retentionDays: 4}\n");
+        eci.known = known(&[("a:1", "sha256:same", 3)]);
+        eci.settle();
+        eci.set_all("Ready");
+        eci.settle();
+        eci.pass(SignedDuration::from_hours(73));
+        eci.known = known(&[("a:1", digest, 3)]);
+        for _ in 0..4 {
+            eci.settle();
+            eci.set(1, "Failed", 40);
+            eci.now = eci.settle().wake_at.unwrap_or(eci.now);
+        }
+        assert_eq!(eci.of_phase(Phase::Ready).len(), 1, "{digest}");
+        eci.pass(SignedDuration::from_hours(24));
+        eci.expire();
+        assert_eq!(eci.settle().wake_at, None, "{digest}");
+        assert_eq!((eci.causes.len(), eci.of_phase(Phase::Ready).len()), (5, 0), "{digest}");
+        eci.request = Some("again".to_owned());
+        eci.settle();
+        assert_eq!(eci.causes.len(), 6, "{digest}");
+    }
+}
+
+#[test]
 fn it_is_renewed_long_before_it_expires() {
     let mut eci = Eci::new("images: [a:1]\nimageCache: {enabled: true, retentionDays: 4}\n");
     eci.known = known(&[("a:1", "x", 1)]);
