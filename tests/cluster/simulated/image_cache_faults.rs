@@ -157,15 +157,18 @@ async fn a_missing_secret_is_told_by_its_name_and_a_refresh_tries_again_when_it_
 async fn one_that_is_deleted_behind_its_back_is_made_again() {
     let (serverless, controller) = ready("ic-deleted", "").await;
     let delete = async |name: &str| serverless.image_caches.delete(name, &DeleteParams::default()).await.unwrap();
-    let first = serverless.only(Phase::Ready).await.name_any();
-    delete(&first).await;
+    let first = serverless.only(Phase::Ready).await;
+    delete(&first.name_any()).await;
     becomes_ready(&serverless, &controller).await;
-    let second = serverless.only(Phase::Ready).await.name_any();
-    assert_ne!(first, second);
+    let second = serverless.only(Phase::Ready).await;
+    // Its name is another one only if the controller had seen the first.
+    assert_ne!(first.uid(), second.uid());
     serverless.faults.set(Some(Fault::IsDeleted));
     serverless.pass(SignedDuration::from_secs(1), &controller).await;
-    eventually("it to be gone", async || serverless.all().await.iter().all(|it| it.name_any() != second).then_some(()))
-        .await;
+    eventually("it to be gone", async || {
+        serverless.all().await.iter().all(|it| it.uid() != second.uid()).then_some(())
+    })
+    .await;
     serverless.faults.set(None);
     serverless.pass(MINUTE * 5, &controller).await;
     becomes_ready(&serverless, &controller).await;
