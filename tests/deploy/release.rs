@@ -60,10 +60,17 @@ impl Sequence {
     /// Uninstalls, and checks that everything is as it was before.
     pub fn uninstall(&self) {
         self.helm.run(&["uninstall", RELEASE, "--wait"]).unwrap();
+        let patience = Duration::from_secs(120);
         let mut after = Vec::new();
-        self.eventually("nothing to be left", || {
+        let restored = wait::until("everything to be as before", patience, || {
             after = self.namespace.everything();
-            after == self.before
+            Ok((after == self.before).then_some(()))
         });
+        if let Err(error) = restored {
+            let only_in = |all: &[String], others: &[String]| {
+                all.iter().filter(|it| !others.contains(it)).cloned().collect::<Vec<_>>().join(", ")
+            };
+            panic!("{error}; left: {}; missing: {}", only_in(&after, &self.before), only_in(&self.before, &after));
+        }
     }
 }

@@ -139,5 +139,6 @@ fn on_openshift_no_user_is_named_and_that_stays_so_when_its_api_group_is_not_see
     install.list(&["one:1", "two:1"]);
     install.held(&[&one, &two]);
     assert_eq!(install.users(), chosen);
+    drop(played);
     it.uninstall();
 }
