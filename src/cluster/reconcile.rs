@@ -297,7 +297,8 @@ impl Reconciler {
                 Finding::Refused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
                 _ => None,
             };
-            self.teller.tell(list, words::found(finding, refusal.as_deref()).on(&telling.group)).await;
+            // It has waited its turn already, and is noted as told: only the very same words are held back here.
+            self.teller.tell(list, words::found(finding, refusal.as_deref())).await;
         }
         self.applier.note_told(telling).await
     }

@@ -59,8 +59,6 @@ enum Trouble {
 /// What there is to tell of a group, and what is noted then.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Telling {
-    /// The name of the group.
-    pub group: String,
     /// What is told.
     pub findings: Vec<Finding>,
     /// The name of the DaemonSet that it is noted on.
@@ -110,13 +108,7 @@ pub fn look(facts: &Facts, group: &Group, newest: &Generation, standing: &Standi
     let Turns { told, findings, wake_at, .. } = telling;
     wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
     if told != newest.told {
-        plan.tellings.push(Telling {
-            group: group.name.to_string(),
-            findings,
-            daemon_set: newest.name.clone(),
-            uid: newest.uid.clone(),
-            told,
-        });
+        plan.tellings.push(Telling { findings, daemon_set: newest.name.clone(), uid: newest.uid.clone(), told });
     }
 }
 
