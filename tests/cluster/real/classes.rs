@@ -1,17 +1,19 @@
-//! Each way in which an image can be missing from a node, and that `status` says the same of it as kubelet and containerd.
+//! Each way in which an image can be missing from a node, and that `status`, the controller's `/status`, its metrics and Events say
+//! the same of it as kubelet and containerd.
 //!
 //! They take minutes, so `make test-faults` runs them.
 
 use std::process::Command;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::{self as core, Pod};
 use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use test_bed::real::Fault;
 use test_bed::{Image, Layer, Node};
 
 use super::faults::{HEALING, Outage, StoppedKubelet};
+use super::metrics::{pull_failures, value};
 use super::{RealTrial, content};
 use crate::trial::{eventually, within};
 
@@ -30,6 +32,57 @@ fn said(real: &RealTrial, image: &str) -> Option<Value> {
     let groups = report["lists"].as_array()?.iter().flat_map(|list| list["groups"].as_array().unwrap());
     let mut images = groups.flat_map(|group| group["images"].as_array().unwrap());
     images.find(|it| it["reference"].as_str().unwrap().ends_with(image)).cloned()
+}
+
+/// Waits until the controller's `/status` is what the command prints, but for the time, and its metrics count the same nodes.
+async fn the_controller_says_the_same(outage: &Outage) {
+    within(HEALING, "/status and /metrics to say what status does", async || {
+        let (_, served) = outage.controller.get("/status")?;
+        let mut served: Value = serde_json::from_str(&served).ok()?;
+        let mut printed = status(&outage.real);
+        for report in [&mut served, &mut printed] {
+            report.as_object_mut().unwrap().remove("time").unwrap();
+        }
+        (served == printed && counts(outage, &printed)).then_some(())
+    })
+    .await;
+}
+
+/// Whether the metrics have the nodes of each image and state that the report of one list has.
+fn counts(outage: &Outage, report: &Value) -> bool {
+    let groups = report["lists"][0]["groups"].as_array().unwrap().iter();
+    let mut images =
+        groups.flat_map(|group| group["images"].as_array().unwrap().iter().map(move |image| (group, image)));
+    images.all(|(group, image)| {
+        let mut states = image["nodes"].as_object().unwrap().iter().filter(|(state, _)| *state != "total");
+        states.all(|(state, nodes)| {
+            let labels = format!(",group={},image={},state=\"{state}\"", group["name"], image["reference"]);
+            value(&outage.controller, "image_nodes", &labels) == nodes.as_f64()
+        })
+    })
+}
+
+/// Waits for an Event that says all of these words, and returns its note.
+async fn told(outage: &Outage, reason: &str, words: &[&str]) -> String {
+    within(HEALING, &format!("{reason} with {words:?}"), async || {
+        let notes = outage.real.trial.events(reason).await.into_iter().filter_map(|event| event.note);
+        notes.into_iter().find(|note| words.iter().all(|words| note.contains(words)))
+    })
+    .await
+}
+
+/// The last words of a message, where the cause stands.
+fn end_of(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words[words.len().saturating_sub(3)..].join(" ")
+}
+
+/// The largest size of an image that kubelets report.
+async fn size_by_kubelets(outage: &Outage, image: &str) -> Option<i64> {
+    let nodes = Api::<core::Node>::all(outage.real.trial.client.clone()).list(&ListParams::default()).await.unwrap();
+    let images = nodes.items.into_iter().filter_map(|node| node.status?.images).flatten();
+    let named = images.filter(|it| it.names.iter().flatten().any(|name| name.ends_with(image)));
+    named.filter_map(|it| it.size_bytes).max()
 }
 
 /// Waits until `status` has all nodes behind for that cause, and returns what it says of the first.
@@ -55,7 +108,7 @@ async fn of_kubelets(outage: &Outage, image: &str) -> Vec<(String, String)> {
     waiting.map(|it| (it.reason.unwrap_or_default(), it.message.unwrap_or_default())).collect()
 }
 
-/// Asserts that kubelets say what `status` says, and that containerd has no image of that reference. Of an image for other
+/// Asserts that kubelets say what `status` and Events say, and that containerd has no image of that reference. Of an image for other
 /// architectures it keeps the index, under the image's name.
 async fn agree(outage: &Outage, image: &str, said: &Value) {
     const PULL: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
@@ -63,7 +116,12 @@ async fn agree(outage: &Outage, image: &str, said: &Value) {
     assert_eq!(kubelets.len(), outage.real.nodes.len(), "{kubelets:?}");
     // They say these by turns.
     assert!(PULL.contains(&said["reason"].as_str().unwrap()), "{said}");
-    assert!(kubelets.iter().all(|(reason, _)| PULL.contains(&reason.as_str())), "{kubelets:?}");
+    let cause = end_of(said["message"].as_str().unwrap());
+    assert!(
+        kubelets.iter().all(|(reason, message)| PULL.contains(&reason.as_str()) && message.contains(&cause)),
+        "{cause}: {kubelets:?}"
+    );
+    told(outage, "ImageFailing", &[image, "cannot be pulled on node1, node2", &cause]).await;
     for node in &outage.real.nodes {
         let images = node.images().unwrap();
         assert!(
@@ -76,25 +134,30 @@ async fn agree(outage: &Outage, image: &str, said: &Value) {
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn whatever_cannot_be_pulled_or_started_is_told_as_kubelet_and_containerd_have_it() {
+async fn whatever_cannot_be_pulled_or_started_is_told_everywhere_as_kubelet_and_containerd_have_it() {
     let outage = Outage::begin("classes").await;
     let (real, registry) = (&outage.real, outage.real.bed.registry().unwrap());
-    let good = outage.push("good:1", "good");
+    // Kubelets report their largest images only, and other tests have some too.
+    let good = real.push("good:1", &Image::from_scratch().layer(Layer::new().random("/content", 1, 1 << 20)));
     outage.push("private:1", "private");
     outage.faulty.set(Fault::Private { credentials: "bm9ib2R5Omtub3dz".to_owned() });
     registry.push_index(&real.reference("foreign:1"), &[content("foreign").architecture("s390x")]).unwrap();
     // The holder's folder cannot be mounted where the image has a file.
     let stubborn = Image::from_scratch().layer(Layer::new().file("/kube-prepull", "in the way", 0o644));
     let stubborn = real.push("stubborn:1", &stubborn);
-    let images = json!([
+    let images = [
         real.reference("good:1"),
         real.reference("missing:1"),
         real.reference_at(outage.faulty.name(), "private:1"),
-        "nowhere.invalid/unreachable:1",
+        "nowhere.invalid/unreachable:1".to_owned(),
         real.reference("foreign:1"),
         real.reference("stubborn:1"),
-    ]);
-    real.trial.write_list("tools", &format!("images: {images}\nrefresh: {{every: 24h, mode: Always}}\n")).await;
+    ];
+    // Events name the first three images of a group, so each has one of its own.
+    let groups =
+        images.iter().enumerate().map(|(number, image)| json!({"name": format!("g{number}"), "images": [image]}));
+    let list = json!({"groups": groups.collect::<Vec<_>>(), "refresh": {"every": "24h", "mode": "Always"}});
+    real.trial.write_list("tools", &list.to_string()).await;
 
     for (image, cause, remedy) in [
         ("/missing:1", "no such image or tag", "check the reference"),
@@ -106,8 +169,18 @@ async fn whatever_cannot_be_pulled_or_started_is_told_as_kubelet_and_containerd_
         assert!(said["remedy"].as_str().unwrap().contains(remedy), "{said}");
         agree(&outage, image, &said).await;
     }
-    behind(&outage, "/stubborn:1", "cannotStart", "the holder cannot be mounted").await;
-    let warm = said(real, "/good:1").unwrap();
+    let stuck = behind(&outage, "/stubborn:1", "cannotStart", "the holder cannot be mounted").await;
+    let cause = end_of(stuck["message"].as_str().unwrap());
+    told(&outage, "ImageFailing", &["/stubborn:1", "was pulled, but does not start on node1, node2", &cause]).await;
+    let warm = within(HEALING, "the kubelets' size of an image", async || {
+        let size = size_by_kubelets(&outage, "/good:1").await?;
+        said(real, "/good:1").filter(|it| it["sizeBytes"] == size)
+    })
+    .await;
+    the_controller_says_the_same(&outage).await;
+    let failures = 4 * real.nodes.len();
+    assert_eq!(pull_failures(&outage.controller), failures as f64, "once for each pod that cannot pull");
+    assert!(real.trial.events("ImageFailing").await.iter().all(|it| !it.note.as_ref().unwrap().contains("/good:1")));
     assert_eq!(warm["nodes"]["warm"], real.nodes.len());
     assert_eq!(warm["digests"]["amd64"][good.as_str()], real.nodes.len(), "{warm}");
     for node in &real.nodes {
@@ -139,14 +212,25 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
         (aside["nodes"] == json!([name])).then_some(said)
     };
 
+    the_controller_says_the_same(&outage).await;
+    let warm = || value(&outage.controller, "list_images_warm", "");
+    assert_eq!(warm(), Some(2.0));
     evict(&outage, node).await;
-    let evicted = within(HEALING, "the eviction", async || {
-        let said = said(real, "/one:1")?;
-        said["behind"].as_array()?.iter().find(|it| it["nodes"] == json!([name])).cloned()
+    let (mut evicted, mut counted) = (None, false);
+    within(HEALING, "status and metrics to say that an evicted holder holds nothing", async || {
+        counted |= warm() == Some(1.0);
+        evicted = evicted.take().or_else(|| {
+            let said = said(real, "/one:1")?;
+            said["behind"].as_array()?.iter().find(|it| it["nodes"] == json!([name])).cloned()
+        });
+        (counted && evicted.is_some()).then_some(())
     })
     .await;
+    let evicted = evicted.unwrap();
     assert!(["displaced", "waiting", "pulling"].contains(&evicted["state"].as_str().unwrap()), "{evicted}");
     outage.await_held(&[&one]).await;
+    the_controller_says_the_same(&outage).await;
+    assert_eq!(real.trial.events("HolderEvicted").await.len(), 0, "it is told of many for want of disk");
 
     real.bed.kubectl(["cordon", name]).unwrap();
     let cordoned = eventually("a cordoned node that is warm to count", async || {
@@ -154,6 +238,7 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
     })
     .await;
     assert_eq!(cordoned["nodes"]["total"], 2);
+    the_controller_says_the_same(&outage).await;
     let two = outage.push("two:1", "two");
     outage.faulty.set(Fault::Closed);
     outage.list(&["one:1", "two:1"], "").await;
@@ -161,14 +246,19 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
         said(real, "/two:1").filter(|it| it["nodes"]["cordoned"] == 1 && it["nodes"]["total"] == 1)
     })
     .await;
+    told(&outage, "ImageFailing", &["/two:1", "cannot be pulled on node1: "]).await;
+    the_controller_says_the_same(&outage).await;
     real.bed.kubectl(["uncordon", name]).unwrap();
     outage.faulty.set(Fault::None);
     outage.await_held(&[&one, &two]).await;
+    told(&outage, "ImageHealed", &["/two:1"]).await;
 
     let stopped = StoppedKubelet::of(node);
     let away = within(HEALING, "the node to be not ready", async || aside("notReady")).await;
     assert_eq!((&away["nodes"]["total"], &away["nodes"]["warm"]), (&json!(1), &json!(1)));
     assert!(real.held_on(name).contains(&one.to_string()), "its containers run on");
+    the_controller_says_the_same(&outage).await;
     drop(stopped);
     eventually("the node to be back", async || said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2)).await;
+    the_controller_says_the_same(&outage).await;
 }

@@ -21,7 +21,7 @@ pub const HEALING: std::time::Duration = std::time::Duration::from_secs(420);
 pub struct Outage {
     pub real: RealTrial,
     pub faulty: FaultyRegistry,
-    pub _controller: Controller,
+    pub controller: Controller,
 }
 
 impl Outage {
@@ -33,7 +33,7 @@ impl Outage {
         let faulty = real.bed.faulty_registry(&format!("{}.test", real.trial.namespace)).unwrap();
         let controller =
             Controller::start_with(&real.trial, &["--holder-image", &real.reference("kube-prepull:1")]).await;
-        Self { real, faulty, _controller: controller }
+        Self { real, faulty, controller }
     }
 
     pub fn push(&self, image: &str, text: &str) -> Digest {

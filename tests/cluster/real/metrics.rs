@@ -7,14 +7,14 @@ use crate::controller::Controller;
 use crate::trial::{eventually, within};
 
 /// The value of a series of the list `tools`, by its name and its labels after `list`.
-fn value(controller: &Controller, name: &str, labels: &str) -> Option<f64> {
+pub fn value(controller: &Controller, name: &str, labels: &str) -> Option<f64> {
     let (_, text) = controller.get("/metrics")?;
     let series = format!("kube_prepull_{name}{{list=\"tools\"{labels}}} ");
     text.lines().find_map(|line| line.strip_prefix(&series))?.parse().ok()
 }
 
 /// Images that could not be pulled on a node, for any reason.
-fn pull_failures(controller: &Controller) -> f64 {
+pub fn pull_failures(controller: &Controller) -> f64 {
     let (_, text) = controller.get("/metrics").unwrap();
     let series = text.lines().filter(|line| line.starts_with("kube_prepull_pull_failures_total{list=\"tools\""));
     series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
