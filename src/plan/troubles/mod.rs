@@ -237,16 +237,17 @@ impl Turns<'_, '_> {
         let took = self.facts.now.duration_since(record.epoch).max(SignedDuration::ZERO);
         let took = SignedDuration::from_secs(took.as_secs());
         let (all, with_all) = (sight.nodes(), sight.nodes_with_all());
-        let rest =
-            if all == with_all { String::new() } else { format!(", and a part of them on {}", nodes(all - with_all)) };
+        let held_on = match all == with_all {
+            true => nodes(all),
+            false => format!("{with_all} of {}; kube-prepull status says why not on the others", nodes(all)),
+        };
         let images = self.group.images.len();
         self.findings.push(Finding::Done {
             note: format!(
-                "group {}: the round of the DaemonSet {} is done after {took:#}: {} held on {}{rest}",
+                "group {}: the round of the DaemonSet {} is done after {took:#}: {} held on {held_on}",
                 self.group.name,
                 newest.name,
                 if images == 1 { "1 image is".to_owned() } else { format!("{images} images are") },
-                nodes(with_all),
             ),
             daemon_set: newest.name.clone(),
         });
