@@ -120,7 +120,12 @@ impl Trial {
 
     /// Waits until there is exactly one generation, of these images, and returns it.
     pub async fn settled_on(&self, wanted: &[&str]) -> DaemonSet {
-        eventually(&format!("one generation of {wanted:?}"), async || {
+        self.settled_within(SOON, wanted).await
+    }
+
+    /// The same for what may take longer.
+    pub async fn settled_within(&self, limit: Duration, wanted: &[&str]) -> DaemonSet {
+        within(limit, &format!("one generation of {wanted:?}"), async || {
             let found = self.daemon_sets().await;
             (found.len() == 1 && images(&found[0]) == wanted).then(|| found[0].clone())
         })

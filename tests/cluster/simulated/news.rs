@@ -13,7 +13,7 @@ use super::kubelets::Kubelets;
 use super::trial;
 use crate::controller::Controller;
 use crate::looks::request;
-use crate::trial::{Trial, eventually, within};
+use crate::trial::{SOON, Trial, eventually, within};
 
 /// As long as a DaemonSet may be without pods before that is told, and some time more.
 const TOLD: std::time::Duration = std::time::Duration::from_secs(240);
@@ -183,7 +183,8 @@ async fn a_quota_that_is_used_up_is_told_in_its_own_words_and_takes_nothing_away
     assert!(told.contains("exceeded quota: full") && told.contains("raise the ResourceQuota"), "{told}");
     assert_eq!(trial.pods().await.iter().filter(|pod| is_running(pod)).count(), nodes);
     trial.api::<ResourceQuota>().delete("full", &DeleteParams::default()).await.unwrap();
-    trial.settled_on(&["nginx:1.27", "redis:7"]).await;
+    // The DaemonSet controller tries again after twice the pause before: by now that is some minutes.
+    trial.settled_within(SOON * 3, &["nginx:1.27", "redis:7"]).await;
 }
 
 fn is_running(pod: &Pod) -> bool {
