@@ -4,9 +4,10 @@ use std::any::Any;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use test_bed::{Kubectl, Real, Simulated, programs};
+use test_bed::{Kubectl, Real, Simulated, programs, wait};
 
 /// A namespace that enforces "restricted" and goes with the value.
 pub struct Namespace {
@@ -83,12 +84,21 @@ impl Namespace {
 
     /// Everything that is in the namespace, and what the cluster has that is named after it, of every type: kinds and names.
     pub fn everything(&self) -> Vec<String> {
-        let of_namespace = self.get_all(self.types(true));
         // Nodes and some others are the cluster's own.
-        let of_cluster = self.get_all(self.types(false)).into_iter().filter(|name| name.contains(&self.name));
-        let mut all: Vec<_> = of_namespace.into_iter().chain(of_cluster).collect();
+        let of_cluster = self.get_all(false).into_iter().filter(|name| name.contains(&self.name));
+        let mut all: Vec<_> = self.get_all(true).into_iter().chain(of_cluster).collect();
         all.sort();
         all
+    }
+
+    /// All objects that are in namespaces, or are not. A type may go between the two questions, with another test's
+    /// definition of it.
+    fn get_all(&self, namespaced: bool) -> Vec<String> {
+        let all = wait::until("all types to be there while they are listed", Duration::from_secs(60), || {
+            let types = self.types(namespaced).join(",");
+            Ok(self.kubectl(&["get", &types, "--ignore-not-found", "-o", "name"]).ok())
+        });
+        all.unwrap().lines().map(str::to_owned).collect()
     }
 
     /// The types of objects that are in namespaces, or are not.
@@ -97,11 +107,6 @@ impl Namespace {
         let types = self.kubectl(&["api-resources", &namespaced, "--verbs=list", "-o", "name"]).unwrap();
         // Events tell of what was.
         types.lines().filter(|name| !name.starts_with("events")).map(str::to_owned).collect()
-    }
-
-    fn get_all(&self, types: Vec<String>) -> Vec<String> {
-        let all = self.kubectl(&["get", &types.join(","), "--ignore-not-found", "-o", "name"]).unwrap();
-        all.lines().map(str::to_owned).collect()
     }
 }
 
