@@ -1,8 +1,6 @@
 //! A trial on the simulated cluster with ImageCaches. The test says what becomes of them, or ECI is simulated and time passes
 //! when the test says so.
 
-use std::time::Duration;
-
 use eci_simulator::image_cache::resource;
 use eci_simulator::{Behaviour, Faults, ImageCache, Options, Phase, Simulator};
 use jiff::{SignedDuration, Timestamp};
@@ -18,9 +16,6 @@ use crate::trial::{Trial, connect, eventually};
 /// Ten minutes for each, as in Alibaba Cloud's own example, of which nobody has to wait for any.
 const BEHAVIOUR: Behaviour =
     Behaviour { pending: SignedDuration::from_secs(1), building: SignedDuration::from_mins(10), image_mib: 500 };
-
-/// So long after it last kept something, a controller has nothing on its way: it looks at a list five times a second.
-const QUIET: Duration = Duration::from_millis(700);
 
 /// A trial whose ImageCaches go with it.
 pub struct Serverless {
@@ -70,15 +65,6 @@ impl Serverless {
         .await
     }
 
-    /// Waits until there is one of exactly these images, and it is in that phase.
-    pub async fn one_of(&self, images: &[&str], phase: Phase) -> ImageCache {
-        eventually(&format!("an ImageCache of {images:?} that is {phase:?}"), async || {
-            let found = self.all().await;
-            found.into_iter().find(|cache| cache.spec.images == images && phase_of(cache) == Some(phase))
-        })
-        .await
-    }
-
     /// The notes of the list's Events with that reason.
     pub async fn told(&self, reason: &str) -> Vec<String> {
         self.trial.events(reason).await.into_iter().filter_map(|event| event.note).collect()
@@ -87,7 +73,6 @@ impl Serverless {
     /// Makes time pass for the ImageCaches: nobody waits, but all that the cluster holds of them becomes so much older, so that
     /// controller and simulator find the same as if they had waited. The controller is paused meanwhile.
     pub async fn pass(&self, time: SignedDuration, controller: &Controller) {
-        self.nothing_is_being_kept().await;
         controller.signal("STOP");
         let prefix = format!("/registry/eci.alibabacloud.com/imagecaches/{}-", self.trial.namespace);
         self.cluster.etcd().unwrap().change(&prefix, |object| grow_older(object, time)).unwrap();
@@ -95,18 +80,6 @@ impl Serverless {
             self.revision_grows_older(revision, time).await;
         }
         controller.signal("CONT");
-    }
-
-    /// Waits until the controller has kept what it has seen. What it writes afterwards would be of before time passed.
-    async fn nothing_is_being_kept(&self) {
-        let kept = async || self.trial.revisions().await.into_iter().map(|it| it.metadata.resource_version).collect();
-        let mut before: Vec<_> = kept().await;
-        eventually("the controller to have kept what it saw", async || {
-            tokio::time::sleep(QUIET).await;
-            let now = kept().await;
-            (std::mem::replace(&mut before, now.clone()) == now).then_some(())
-        })
-        .await;
     }
 
     async fn revision_grows_older(&self, revision: ControllerRevision, time: SignedDuration) {
