@@ -118,6 +118,12 @@ impl Trial {
         events
     }
 
+    /// Waits for an Event with that reason, and returns its note. What the cluster holds may be there before what is told of it.
+    pub async fn told(&self, reason: &str) -> String {
+        let event = eventually(&format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
+        event.note.unwrap_or_default()
+    }
+
     /// Waits until there is exactly one generation, of these images, and returns it.
     pub async fn settled_on(&self, wanted: &[&str]) -> DaemonSet {
         self.settled_within(SOON, wanted).await

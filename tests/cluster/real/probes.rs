@@ -51,7 +51,7 @@ async fn a_moved_tag_arrives_on_all_nodes_in_one_round_and_later_refreshes_begin
     let found = real.refreshed("one").await;
     assert_eq!(number(&found), 2);
     real.only_held_everywhere(&[new.as_str(), other.as_str()]).await;
-    let told = real.trial.events("TagsMoved").await.pop().unwrap().note.unwrap();
+    let told = real.trial.told("TagsMoved").await;
     let short = |digest: &Digest| digest.as_str()["sha256:".len()..][..12].to_owned();
     assert!(told.contains(&format!("app:1 is {} now and was {}", short(&new), short(&old))), "{told}");
     assert!(!told.contains("other:1"), "{told}");
@@ -124,7 +124,7 @@ async fn a_refresh_while_the_registry_is_down_touches_nothing_and_is_made_up_whe
     registry.start().unwrap();
     real.all_held(&[&digests[0], &digests[1]]);
     assert_eq!((number(&failed), looks(&failed).failures), (1, 1));
-    let told = real.trial.events("RefreshDeferred").await.pop().unwrap().note.unwrap();
+    let told = real.trial.told("RefreshDeferred").await;
     assert!(told.contains("2 of 2 images could not be looked at") && told.contains("app:1 on node"), "{told}");
     let healed = eventually("the look to succeed by itself", async || {
         real.all_held(&[&digests[0], &digests[1]]);
@@ -147,7 +147,7 @@ async fn a_tag_that_moves_to_an_image_of_another_architecture_only_changes_nothi
     let foreign = content("foreign").architecture("riscv64");
     real.bed.registry().unwrap().push_index(&real.reference("app:1"), &[foreign]).unwrap();
     assert_eq!(number(&real.refreshed("one").await), 1);
-    let told = real.trial.events("RefreshDeferred").await.pop().unwrap().note.unwrap();
+    let told = real.trial.told("RefreshDeferred").await;
     assert!(told.contains("1 of 2 images"), "{told}");
     let new = real.push("other:1", &content("new"));
     assert_eq!(number(&real.refreshed("two").await), 2, "the other one has moved");

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;
+use kube_prepull::plan::labels;
 
 use super::trial;
 use crate::controller::Controller;
@@ -33,7 +34,7 @@ async fn running(trial: &Trial) -> BTreeMap<String, String> {
     })
     .await;
     eventually("the end of the round to be told", async || {
-        let told = |it: &DaemonSet| it.annotations().contains_key(kube_prepull::plan::labels::TOLD);
+        let told = |it: &DaemonSet| it.annotations().get(labels::TOLD).is_some_and(|told| told.contains("done"));
         trial.daemon_sets().await.iter().all(told).then_some(())
     })
     .await;

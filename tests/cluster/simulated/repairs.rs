@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::trial;
 use crate::controller::Controller;
-use crate::trial::{Trial, eventually, images};
+use crate::trial::{SOON, Trial, eventually, images, within};
 
 async fn alter(trial: &Trial, name: &str) {
     let altered = json!({"spec": {
@@ -139,7 +139,7 @@ async fn a_daemon_set_of_somebody_elses_with_a_wanted_name_is_told_and_left_alon
         "{note}"
     );
     // When all of these seconds are over, another name is free.
-    eventually("a DaemonSet of the list's own", async || {
+    within(2 * SOON, "a DaemonSet of the list's own", async || {
         trial.daemon_sets().await.iter().any(|it| !taken.contains(&it.name_any())).then_some(())
     })
     .await;

@@ -1,9 +1,9 @@
 //! What clusters do to a controller.
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub fn rights() -> Vec<Value> {
     ]
 }
 
-/// A ServiceAccount with these rights, and a way to the cluster in its name.
+/// A ServiceAccount with these rights, of which reading ConfigMaps is one, and a way to the cluster in its name.
 pub async fn as_limited(trial: &Trial, rights: &[Value]) -> Proxy {
     let account = json!({"metadata": {"name": "limited"}});
     let role = json!({"metadata": {"name": "limited"}, "rules": rights});
@@ -38,7 +38,10 @@ pub async fn as_limited(trial: &Trial, rights: &[Value]) -> Proxy {
     trial.create::<Role>(role).await;
     trial.create::<RoleBinding>(binding).await;
     let user = format!("system:serviceaccount:{}:limited", trial.namespace);
-    Proxy::start(trial.client_as(&user).await).await
+    let client = trial.client_as(&user).await;
+    let lists: Api<ConfigMap> = Api::namespaced(client.clone(), &trial.namespace);
+    eventually("the rights to be granted", async || lists.list(&ListParams::default()).await.ok()).await;
+    Proxy::start(client).await
 }
 
 pub async fn grant(trial: &Trial, rights: &[Value]) {
