@@ -7,6 +7,7 @@
 mod audit;
 mod controller;
 mod looks;
+mod nodes;
 mod prometheus;
 mod proxy;
 mod real;

@@ -5,7 +5,6 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use crate::etcd::Etcd;
 use crate::kubectl::{Kubectl, output_of};
 use crate::progress::Progress;
-use crate::state::{Facts, Kind, Lock, State};
+use crate::state::{Facts, Kind, State};
 use crate::{audit, down, log, member, programs, wait};
 
 /// Names a kubeconfig of a cluster to use in place of the simulated one. The user's usual kubeconfig is never used.
@@ -27,46 +26,26 @@ const PROGRAMS: [&str; 7] =
 const SLOW: Duration = Duration::from_secs(180);
 
 /// The running simulated cluster of this checkout, or the cluster that the user named.
-///
-/// As long as it lives no other test can have the bed [alone](Simulated::alone).
 #[derive(Clone, Debug)]
 pub struct Simulated {
     kubectl: Kubectl,
     /// Nothing for a cluster of the user's own.
     bed: Option<(State, PathBuf)>,
-    _use: Option<Arc<Lock>>,
 }
 
 impl Simulated {
-    /// Finds it, for a test that does not mind others beside it.
+    /// Finds it for a test, beside which others use it.
     ///
     /// # Errors
     /// If it does not run.
     pub fn running() -> Result<Self> {
-        Self::acquire(false)
-    }
-
-    /// Finds it and waits until nobody else uses it, for a test that changes its nodes. Others wait until it is dropped.
-    ///
-    /// # Errors
-    /// As [`Simulated::running`]. A thread that has one already waits in vain.
-    pub fn alone() -> Result<Self> {
-        Self::acquire(true)
-    }
-
-    fn acquire(alone: bool) -> Result<Self> {
         if let Some(kubeconfig) = std::env::var_os(OWN_CLUSTER) {
             return Self::own(Path::new(&kubeconfig));
         }
-        let found = Self::find()?;
-        let found =
-            found.context("no simulated cluster runs for this checkout: run `make test`, or `make cluster` first")?;
-        let (state, _) = found.bed()?;
-        let lock = state.use_it(alone)?;
-        Ok(Self { _use: Some(Arc::new(lock)), ..found })
+        Self::find()?.context("no simulated cluster runs for this checkout: run `make test`, or `make cluster` first")
     }
 
-    /// Finds this checkout's, if it runs, without a claim to use it.
+    /// Finds this checkout's, if it runs.
     pub fn find() -> Result<Option<Self>> {
         let state = State::of_checkout(Kind::Simulated);
         Ok(state.facts()?.map(|facts| Self::new(state, facts.programs)))
@@ -74,14 +53,14 @@ impl Simulated {
 
     fn new(state: State, programs: PathBuf) -> Self {
         let kubectl = Kubectl::new(&programs, &state.kubeconfig(), state.folder().join("kubectl"));
-        Self { kubectl, bed: Some((state, programs)), _use: None }
+        Self { kubectl, bed: Some((state, programs)) }
     }
 
     fn own(kubeconfig: &Path) -> Result<Self> {
         ensure!(kubeconfig.is_file(), "{OWN_CLUSTER} names {}, which is no file", kubeconfig.display());
         let programs = programs::build(&["kubectl"])?;
         let cache = programs.join("kubectl-cache");
-        Ok(Self { kubectl: Kubectl::new(&programs, kubeconfig, cache), bed: None, _use: None })
+        Ok(Self { kubectl: Kubectl::new(&programs, kubeconfig, cache), bed: None })
     }
 
     /// The administrator's kubeconfig.

@@ -1,103 +1,64 @@
 //! Coverage while nodes come, go, and change in the middle of rounds, against a recount of what the API server has.
-//!
-//! The nodes are the test's own: a taint keeps other tests' pods off them, so nobody need be alone on the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::trial;
 use super::trouble::{as_limited, grant, rights};
 use crate::controller::Controller;
+use crate::nodes::{Nodes, simulated};
 use crate::trial::{Trial, eventually, images};
 
-const POOL: &str = "kube-prepull.test/pool";
 /// A taint that the list does not tolerate.
 const OTHER_TAINT: &str = "kube-prepull.test/other";
 
-/// Nodes of a trial, with which they go.
+/// Nodes by number.
 pub struct Pool<'t> {
     trial: &'t Trial,
-    api: Api<Node>,
+    nodes: Nodes<'t>,
 }
 
 impl<'t> Pool<'t> {
     pub fn of(trial: &'t Trial) -> Self {
-        Self { trial, api: Api::all(trial.client.clone()) }
+        Self { trial, nodes: Nodes::of(trial) }
     }
 
-    fn name(&self, index: usize) -> String {
-        format!("{}-{index:03}", self.trial.namespace)
+    pub async fn add(&self, indices: Range<usize>) {
+        let node = simulated("arm64");
+        futures::future::join_all(indices.map(|index| self.nodes.add(index, node.clone()))).await;
     }
 
-    pub async fn add(&self, indices: std::ops::Range<usize>) {
-        let pool = &self.trial.namespace;
-        futures::future::join_all(indices.map(async |index| {
-            let room = json!({"cpu": "32", "memory": "64Gi", "pods": "110"});
-            let node = json!({
-                "apiVersion": "v1", "kind": "Node",
-                "metadata": {
-                    "name": self.name(index), "annotations": {"kwok.x-k8s.io/node": "fake"},
-                    "labels": {POOL: pool, "kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"},
-                },
-                "spec": {"taints": [{"key": POOL, "value": pool, "effect": "NoSchedule"}]},
-                "status": {"allocatable": room, "capacity": room},
-            });
-            self.api.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
-        }))
-        .await;
+    async fn remove(&self, indices: Range<usize>) {
+        futures::future::join_all(indices.map(|index| self.nodes.remove(index))).await;
     }
 
-    async fn remove(&self, indices: std::ops::Range<usize>) {
-        futures::future::join_all(indices.map(async |index| {
-            self.api.delete(&self.name(index), &DeleteParams::default()).await.unwrap();
-        }))
-        .await;
-    }
-
-    async fn cordon(&self, indices: std::ops::Range<usize>, cordoned: bool) {
-        let patch = json!({"spec": {"unschedulable": cordoned}});
-        self.patch(indices, &patch).await;
+    async fn cordon(&self, indices: Range<usize>, cordoned: bool) {
+        self.patch(indices, &json!({"spec": {"unschedulable": cordoned}})).await;
     }
 
     /// Adds [`OTHER_TAINT`], or takes it away.
-    async fn taint(&self, indices: std::ops::Range<usize>, tainted: bool) {
-        let own = json!({"key": POOL, "value": self.trial.namespace, "effect": "NoSchedule"});
-        let other = json!({"key": OTHER_TAINT, "effect": "NoSchedule"});
-        let taints = if tainted { vec![own, other] } else { vec![own] };
+    async fn taint(&self, indices: Range<usize>, tainted: bool) {
+        let mut taints = vec![json!(self.nodes.taint())];
+        if tainted {
+            taints.push(json!({"key": OTHER_TAINT, "effect": "NoSchedule"}));
+        }
         self.patch(indices, &json!({"spec": {"taints": taints}})).await;
     }
 
-    async fn patch(&self, indices: std::ops::Range<usize>, patch: &Value) {
-        futures::future::join_all(indices.map(async |index| {
-            self.api.patch(&self.name(index), &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-        }))
-        .await;
+    async fn patch(&self, indices: Range<usize>, patch: &Value) {
+        futures::future::join_all(indices.map(|index| self.nodes.patch(index, patch))).await;
     }
 
-    async fn nodes(&self) -> Vec<Node> {
-        let own = ListParams::default().labels(&format!("{POOL}={}", self.trial.namespace));
-        self.api.list(&own).await.unwrap().items
-    }
-}
-
-impl Drop for Pool<'_> {
-    fn drop(&mut self) {
-        let (kubeconfig, pool) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let nodes = Api::<Node>::all(crate::trial::connect(&kubeconfig).await);
-                let own = ListParams::default().labels(&format!("{POOL}={pool}"));
-                nodes.delete_collection(&DeleteParams::default(), &own).await
-            })
-        });
-        drop(deletion.join());
+    /// A list of these images on these nodes.
+    pub fn list(&self, images: &[&str]) -> String {
+        let (images, placement) = (images.join(", "), self.nodes.placement());
+        format!("pullRate: 0\ngroups: [{{name: pool, images: [{images}], {placement}}}]")
     }
 }
 
@@ -129,7 +90,17 @@ impl Seen {
         let mut daemon_sets = pool.trial.daemon_sets().await;
         daemon_sets.sort_by_key(|it| it.annotations()["kube-prepull.io/revision"].parse::<u32>().unwrap());
         let newest = daemon_sets.last().map(|newest| (newest.name_any(), images(newest)));
-        Self { nodes: pool.nodes().await, pods, newest }
+        Self { nodes: pool.nodes.all().await, pods, newest }
+    }
+
+    /// All that may change a count. Equal counts at two instants are no sign that nothing happened in between.
+    fn facts(&self) -> impl PartialEq {
+        let node =
+            |node: &Node| (node.uid(), node.spec.clone(), node.metadata.deletion_timestamp.clone(), is_ready(node));
+        let pods = |pods: &Vec<Pod>| pods.iter().map(|pod| (pod.uid(), all_run(pod))).collect::<Vec<_>>();
+        let nodes: Vec<_> = self.nodes.iter().map(node).collect();
+        let pods: Vec<_> = self.pods.values().map(pods).collect();
+        (self.newest.clone(), nodes, pods)
     }
 
     /// Counts by hand.
@@ -142,9 +113,7 @@ impl Seen {
             if tainted && here.is_empty() {
                 continue;
             }
-            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            let ready = conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True");
-            if node.metadata.deletion_timestamp.is_some() || !ready {
+            if node.metadata.deletion_timestamp.is_some() || !is_ready(node) {
                 recount.aside += 1;
             } else if here.iter().any(|pod| runs(pod, image) == Some(true)) {
                 recount.warm += 1;
@@ -165,6 +134,16 @@ impl Seen {
         let with_it = self.newest.as_ref().filter(|(_, images)| images.iter().any(|it| it == image));
         with_it.is_some_and(|(newest, _)| !here.iter().any(|pod| pod.owner_references()[0].name == *newest))
     }
+}
+
+fn is_ready(node: &Node) -> bool {
+    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|it| it.type_ == "Ready" && it.status == "True")
+}
+
+/// Simulated kubelets start all containers at once.
+fn all_run(pod: &Pod) -> bool {
+    pod.spec.iter().flat_map(|spec| &spec.containers).all(|it| runs(pod, it.image.as_deref().unwrap()) == Some(true))
 }
 
 /// The node that a pod is bound to, or to be bound to.
@@ -221,14 +200,13 @@ fn reported_image(image: &Value) -> Recount {
 
 /// Asserts that `status` and a recount agree on an instant at which nothing changes.
 async fn agree(pool: &Pool<'_>, images: &[&str]) -> Vec<Recount> {
-    let recount = async || {
-        let seen = Seen::now(pool).await;
-        images.iter().map(|image| seen.recount(image)).collect::<Vec<_>>()
-    };
     eventually("an instant at which nothing changes", async || {
-        let (before, said, after) = (recount().await, reported(pool.trial).await, recount().await);
-        (before == after).then(|| assert_eq!(said, before))?;
-        Some(said)
+        let (before, said, after) = (Seen::now(pool).await, reported(pool.trial).await, Seen::now(pool).await);
+        (before.facts() == after.facts()).then(|| {
+            let recount: Vec<_> = images.iter().map(|image| before.recount(image)).collect();
+            assert_eq!(said, recount);
+            said
+        })
     })
     .await
 }
@@ -241,26 +219,18 @@ pub async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
     .await;
 }
 
-pub fn list(pool: &str, images: &[&str]) -> String {
-    format!(
-        "pullRate: 0\ngroups:\n- name: pool\n  images: [{}]\n  nodeSelector: {{{POOL}: {pool}}}\n  \
-         tolerations: [{{key: {POOL}, operator: Exists}}]\n",
-        images.join(", ")
-    )
-}
-
 #[tokio::test]
 async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() {
     let trial = trial("coverage").await;
     let pool = Pool::of(&trial);
     pool.add(0..150).await;
     let _controller = Controller::start(&trial).await;
-    trial.write_list("tools", &list(&trial.namespace, &["nginx:1.27", "redis:7"])).await;
+    trial.write_list("tools", &pool.list(&["nginx:1.27", "redis:7"])).await;
     trial.judged("tools", "accepted").await;
     all_warm(&pool, &["nginx:1.27", "redis:7"], 150).await;
 
     let images = ["nginx:1.28", "redis:7"];
-    trial.write_list("tools", &list(&trial.namespace, &images)).await;
+    trial.write_list("tools", &pool.list(&images)).await;
     trial.judged("tools", "accepted").await;
     agree(&pool, &images).await;
     pool.add(150..200).await;
@@ -271,7 +241,7 @@ async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() 
     agree(&pool, &images).await;
     pool.remove(40..60).await;
     agree(&pool, &images).await;
-    trial.write_list("tools", &list(&trial.namespace, &["nginx:1.29", "redis:7"])).await;
+    trial.write_list("tools", &pool.list(&["nginx:1.29", "redis:7"])).await;
     trial.judged("tools", "accepted").await;
     let images = ["nginx:1.29", "redis:7"];
     pool.taint(0..20, false).await;

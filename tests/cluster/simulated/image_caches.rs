@@ -1,21 +1,24 @@
 //! ImageCaches, as the API server sees them. Here the tests say what becomes of them.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 
 use eci_simulator::ImageCache;
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use kube_prepull::plan::image_cache::object::DEFINITION;
 use serde_json::json;
 
+use super::trial;
 use super::trouble::{as_limited, rights};
 use crate::controller::Controller;
+use crate::nodes::{NODES_OF, Nodes, simulated, virtual_node};
 use crate::proxy::Proxy;
 use crate::serverless::Serverless;
-use crate::trial::{Trial, eventually};
+use crate::trial::eventually;
 
 pub(super) const LIST: &str = "images: [nginx:1.27, redis:7]\nimageCache: {enabled: true, keepPreviousFor: 0s}\n";
 
@@ -223,33 +226,27 @@ async fn uninstalling_cleans_up_while_the_controller_still_runs() {
 
 #[tokio::test]
 async fn pods_stay_off_virtual_nodes_even_with_a_toleration_for_everything() {
-    let cluster = test_bed::Simulated::alone().unwrap();
-    let trial = Trial::begin(cluster.kubeconfig(), "virtual").await;
-    let name = format!("virtual-{}", trial.namespace);
-    let nodes: Api<Node> = Api::all(trial.client.clone());
-    let labels = json!({"type": "virtual-kubelet", "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
-    let taints = json!([
-        {"key": "virtual-kubelet.io/provider", "value": "alibabacloud", "effect": "NoSchedule"},
-        {"key": "alibabacloud.com/eci", "effect": "NoSchedule"},
-    ]);
-    let node = json!({"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}});
-    nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
-    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}],
-        "allocatable": {"cpu": "100", "memory": "100Gi", "pods": "100"}, "capacity": {"cpu": "100", "memory": "100Gi", "pods": "100"}}});
-    nodes.patch_status(&name, &PatchParams::default(), &Patch::Merge(ready)).await.unwrap();
+    let trial = trial("virtual").await;
+    let nodes = Nodes::of(&trial);
+    for real in 0..2 {
+        nodes.add(real, simulated("amd64")).await;
+    }
+    // kwok starts every pod that is bound to it: one that is not kept off would run.
+    let mut other = simulated("amd64");
+    virtual_node(&mut other);
+    nodes.add("virtual", other).await;
     let _controller = Controller::start(&trial).await;
-    let list = "groups:\n  - {name: all, images: [nginx:1.27], tolerations: [{operator: Exists}]}\n";
-    trial.write_list("tools", list).await;
-    trial.settled_on(&["nginx:1.27"]).await;
-    let pods = eventually("pods on all real nodes", async || {
-        let pods = trial.pods().await;
-        let running = |pod: &Pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running"));
-        (pods.len() >= 5 && pods.iter().all(running)).then_some(pods)
+    let placement = format!("nodeSelector: {{{NODES_OF}: {}}}, tolerations: [{{operator: Exists}}]", trial.namespace);
+    trial.write_list("tools", &format!("groups: [{{name: all, images: [nginx:1.27], {placement}}}]")).await;
+    eventually("two nodes that are wanted and have their pods", async || {
+        let daemon_set = trial.daemon_sets().await.pop()?;
+        let status = daemon_set.status?;
+        let is_current = status.observed_generation == daemon_set.metadata.generation;
+        (is_current && status.desired_number_scheduled == 2 && status.number_ready == 2).then_some(())
     })
     .await;
-    let on: Vec<_> = pods.iter().map(|pod| pod.spec.as_ref().unwrap().node_name.clone()).collect();
-    nodes.delete(&name, &DeleteParams::default()).await.unwrap();
-    assert!(!on.contains(&Some(name)), "{on:?}");
+    let on: BTreeSet<String> = trial.pods().await.into_iter().filter_map(|pod| pod.spec?.node_name).collect();
+    assert_eq!(on, [nodes.name(0), nodes.name(1)].into());
 }
 
 /// A list that asks for an ImageCache while its controller is killed before the request of that number, and what another

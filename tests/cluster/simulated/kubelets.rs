@@ -5,16 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::nodes::Nodes;
 use crate::trial::Trial;
-
-/// The label and the taint of a trial's own nodes.
-const POOL: &str = "kube-prepull.test/kubelets";
 
 /// A pull, as the runtime answers it.
 pub struct Pull<'p> {
@@ -26,9 +24,9 @@ pub struct Pull<'p> {
     pub number: usize,
 }
 
-/// Nodes with kubelets that pull everything at once. They go with the trial.
+/// Nodes with kubelets that pull everything at once.
 pub struct Kubelets<'t> {
-    trial: &'t Trial,
+    nodes: Nodes<'t>,
     work: JoinHandle<()>,
 }
 
@@ -40,55 +38,33 @@ impl<'t> Kubelets<'t> {
         architectures: &[&str],
         image_id: impl Fn(&Pull) -> Option<String> + Send + 'static,
     ) -> Self {
-        let nodes: Api<Node> = Api::all(trial.client.clone());
+        let nodes = Nodes::of(trial);
         for (index, architecture) in architectures.iter().enumerate() {
-            let node = serde_json::from_value(node(trial, index, architecture)).unwrap();
-            nodes.create(&PostParams::default(), &node).await.unwrap();
+            nodes.add(index, ready_node(architecture)).await;
         }
-        let names = (0..architectures.len()).map(|index| name(trial, index)).collect();
+        let names = (0..architectures.len()).map(|index| nodes.name(index)).collect();
         let kubelets = Playing { pods: trial.api(), nodes: names, image_id: Box::new(image_id), pulls: Arc::default() };
-        Self { trial, work: tokio::spawn(kubelets.play()) }
+        Self { nodes, work: tokio::spawn(kubelets.play()) }
     }
 
     /// What a group needs to belong on these nodes and on no others, as a part of a mapping in YAML.
     pub fn placement(&self) -> String {
-        let pool = &self.trial.namespace;
-        format!("nodeSelector: {{{POOL}: {pool}}}, tolerations: [{{key: {POOL}, operator: Exists}}]")
+        self.nodes.placement()
     }
 }
 
 impl Drop for Kubelets<'_> {
     fn drop(&mut self) {
         self.work.abort();
-        let (kubeconfig, pool) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let nodes = Api::<Node>::all(crate::trial::connect(&kubeconfig).await);
-                let own = ListParams::default().labels(&format!("{POOL}={pool}"));
-                nodes.delete_collection(&DeleteParams::default(), &own).await
-            })
-        });
-        drop(deletion.join());
     }
 }
 
-fn name(trial: &Trial, index: usize) -> String {
-    format!("{}-{index}", trial.namespace)
-}
-
-fn node(trial: &Trial, index: usize, architecture: &str) -> Value {
-    let room = json!({"cpu": "32", "memory": "64Gi", "pods": "110"});
+/// One that nobody else takes care of.
+fn ready_node(architecture: &str) -> Value {
     let now = format!("{:.0}", Timestamp::now());
     let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady",
                        "lastHeartbeatTime": now, "lastTransitionTime": now});
-    json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name(trial, index), "labels": {
-            POOL: trial.namespace, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture}},
-        "spec": {"taints": [{"key": POOL, "value": trial.namespace, "effect": "NoSchedule"}]},
-        "status": {"allocatable": room, "capacity": room, "conditions": [ready]},
-    })
+    json!({"metadata": {"labels": {"kubernetes.io/arch": architecture}}, "status": {"conditions": [ready]}})
 }
 
 /// What runtimes say of an image, if they can pull it.

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube_prepull::plan::labels;
 use serde_json::Value;
 
-use super::coverage::{Pool, all_warm, list};
+use super::coverage::{Pool, all_warm};
 use super::trial;
 use crate::controller::Controller;
 use crate::trial::{SOON, Trial, eventually};
@@ -220,7 +220,7 @@ async fn a_node_that_joins_is_measured_once_it_holds_all_of_its_images() {
     pool.add(0..2).await;
     let controller = Controller::start(&trial).await;
     let images = ["nginx:1.27", "redis:7"];
-    trial.write_list("tools", &list(&trial.namespace, &images)).await;
+    trial.write_list("tools", &pool.list(&images)).await;
     trial.judged("tools", "accepted").await;
     all_warm(&pool, &images, 2).await;
     let measured = |samples: &Samples| value(samples, "node_warm_duration_seconds_count");

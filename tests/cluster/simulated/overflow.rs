@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 
 use super::trial;
-use crate::trial::{Trial, connect, eventually};
+use crate::nodes::{NODES_OF, Nodes, simulated, virtual_node};
+use crate::trial::{Trial, eventually};
 
-const POOL: &str = "kube-prepull.test/overflow";
 /// How many pods each real node has room for.
 const ROOM: usize = 4;
 
@@ -21,67 +21,33 @@ fn examples() -> Vec<Value> {
     blocks.map(|block| serde_yaml::from_str(block).unwrap()).collect()
 }
 
-/// Nodes of a trial, with which they go. A taint keeps other tests' pods off them.
-struct Nodes<'t>(&'t Trial);
-
-impl Nodes<'_> {
-    async fn add(&self, name: &str, zone: &str, is_virtual: bool) {
-        let pool = &self.0.namespace;
-        // A virtual node looks as if it had room for everything, and so attracts pods.
-        let room = match is_virtual {
-            true => json!({"cpu": "10000", "memory": "10000Gi", "pods": "1000"}),
-            false => json!({"cpu": "32", "memory": "64Gi", "pods": ROOM.to_string()}),
-        };
-        let mut taints = vec![json!({"key": POOL, "value": pool, "effect": "NoSchedule"})];
-        let mut labels = json!({POOL: pool, "topology.kubernetes.io/zone": zone, "kubernetes.io/os": "linux"});
-        if is_virtual {
-            labels["type"] = json!("virtual-kubelet");
-            taints.push(json!({"key": "virtual-kubelet.io/provider", "value": "alibabacloud", "effect": "NoSchedule"}));
-            taints.push(json!({"key": "alibabacloud.com/eci", "effect": "NoSchedule"}));
-        }
-        let node = json!({
-            "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": format!("{pool}-{name}"), "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
-            "spec": {"taints": taints},
-            "status": {"allocatable": room, "capacity": room},
-        });
-        let nodes = Api::<Node>::all(self.0.client.clone());
-        nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+async fn add(nodes: &Nodes<'_>, name: &str, zone: &str, is_virtual: bool) {
+    let mut node = simulated("amd64");
+    node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!(zone);
+    let mut room = json!({"cpu": "32", "memory": "64Gi", "pods": ROOM.to_string()});
+    if is_virtual {
+        virtual_node(&mut node);
+        // It looks as if it had room for everything, and so attracts pods.
+        room = json!({"cpu": "10000", "memory": "10000Gi", "pods": "1000"});
     }
-
-    /// Until a node is ready, a taint keeps all pods off it.
-    async fn are_ready(&self) {
-        let nodes = Api::<Node>::all(self.0.client.clone());
-        let own = ListParams::default().labels(&format!("{POOL}={}", self.0.namespace));
-        eventually("the nodes to be ready", async || {
-            let found = nodes.list(&own).await.unwrap().items;
-            let kept_off = |node: &Node| {
-                let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-                taints.into_iter().any(|taint| taint.key.starts_with("node.kubernetes.io/"))
-            };
-            let ready = |node: &Node| {
-                let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-                conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-            };
-            found.iter().all(|node| ready(node) && !kept_off(node)).then_some(())
-        })
-        .await;
-    }
+    node["status"] = json!({"allocatable": room, "capacity": room});
+    nodes.add(name, node).await;
 }
 
-impl Drop for Nodes<'_> {
-    fn drop(&mut self) {
-        let (kubeconfig, pool) = (self.0.kubeconfig.clone(), self.0.namespace.clone());
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let nodes = Api::<Node>::all(connect(&kubeconfig).await);
-                let own = ListParams::default().labels(&format!("{POOL}={pool}"));
-                nodes.delete_collection(&DeleteParams::default(), &own).await
-            })
-        });
-        drop(deletion.join());
-    }
+/// Until a node is ready, a taint keeps all pods off it.
+async fn are_ready(nodes: &Nodes<'_>) {
+    eventually("the nodes to be ready", async || {
+        let kept_off = |node: &Node| {
+            let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+            taints.into_iter().any(|taint| taint.key.starts_with("node.kubernetes.io/"))
+        };
+        let ready = |node: &Node| {
+            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        };
+        nodes.all().await.iter().all(|node| ready(node) && !kept_off(node)).then_some(())
+    })
+    .await;
 }
 
 /// The example for the trial's own nodes and namespace, in so many replicas.
@@ -89,8 +55,8 @@ fn on_own_nodes(example: &Value, trial: &Trial, replicas: usize) -> Deployment {
     let mut deployment = example.clone();
     deployment["spec"]["replicas"] = json!(replicas);
     let pod = &mut deployment["spec"]["template"]["spec"];
-    pod["nodeSelector"] = json!({POOL: trial.namespace});
-    pod["tolerations"].as_array_mut().unwrap().push(json!({"key": POOL, "operator": "Exists"}));
+    pod["nodeSelector"] = json!({NODES_OF: trial.namespace});
+    pod["tolerations"].as_array_mut().unwrap().push(json!({"key": NODES_OF, "operator": "Exists"}));
     pod["securityContext"] =
         json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
     pod["containers"][0]["securityContext"] =
@@ -137,11 +103,11 @@ async fn every_example_is_accepted_by_the_api_server_as_it_is() {
 /// All real nodes are filled first, and the rest goes to the virtual one.
 async fn overflows(name: &str, example: usize) {
     let trial = trial(name).await;
-    let nodes = Nodes(&trial);
-    nodes.add("one", "zone-a", false).await;
-    nodes.add("two", "zone-b", false).await;
-    nodes.add("virtual", "zone-a", true).await;
-    nodes.are_ready().await;
+    let nodes = Nodes::of(&trial);
+    add(&nodes, "one", "zone-a", false).await;
+    add(&nodes, "two", "zone-b", false).await;
+    add(&nodes, "virtual", "zone-a", true).await;
+    are_ready(&nodes).await;
     let replicas = 2 * ROOM + 1;
     let deployment = on_own_nodes(&examples()[example], &trial, replicas);
     trial.api::<Deployment>().create(&PostParams::default(), &deployment).await.unwrap();

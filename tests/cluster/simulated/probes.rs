@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube_prepull::plan::labels;
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use super::trial;
 use crate::audit::AuditLog;
 use crate::controller::Controller;
 use crate::looks::{answered, probes, request};
+use crate::nodes::{Nodes, simulated};
 use crate::trial::{Trial, eventually};
 
 const LIST: &str = "images: [nginx:1.27, busybox:1]";
@@ -120,25 +121,17 @@ async fn a_probe_that_cannot_be_made_is_told_and_made_as_soon_as_it_can() {
 
 #[tokio::test]
 async fn where_no_node_can_run_the_probe_an_event_says_so_and_it_follows_when_one_can() {
-    let cluster = test_bed::Simulated::alone().unwrap();
-    let trial = Trial::begin(cluster.kubeconfig(), "nonode").await;
+    let trial = trial("nonode").await;
+    let nodes = Nodes::of(&trial);
+    let mut cordoned = simulated("amd64");
+    cordoned["spec"] = json!({"unschedulable": true});
+    nodes.add("cordoned", cordoned).await;
     let _controller = Controller::start(&trial).await;
-    let nodes = kube::Api::<k8s_openapi::api::core::v1::Node>::all(trial.client.clone());
-    let name = format!("cordoned-{}", trial.namespace);
-    let labels =
-        json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", format!("test/{}", trial.namespace): "yes"});
-    let cordoned = json!({"metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
-                        "spec": {"unschedulable": true}});
-    nodes.create(&PostParams::default(), &serde_json::from_value(cordoned).unwrap()).await.unwrap();
-    let list =
-        format!("groups: [{{name: g, images: [nginx:1.27], nodeSelector: {{test/{}: \"yes\"}}}}]", trial.namespace);
-    trial.write_list("tools", &list).await;
+    trial.write_list("tools", &format!("groups: [{{name: g, images: [nginx:1.27], {}}}]", nodes.placement())).await;
     trial.settled_on(&["nginx:1.27"]).await;
     request(&trial, "one").await;
     let told = eventually("the Event", async || trial.events("Waiting").await.pop()).await.note.unwrap();
     assert!(told.starts_with("group g: no node of the architecture amd64 can take the probe"), "{told}");
-    let open = json!({"spec": {"unschedulable": false}});
-    nodes.patch(&name, &PatchParams::default(), &Patch::Merge(open)).await.unwrap();
+    nodes.patch("cordoned", &json!({"spec": {"unschedulable": false}})).await;
     answered(&trial, "one").await;
-    nodes.delete(&name, &DeleteParams::default()).await.unwrap();
 }
