@@ -70,8 +70,9 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
 /// The list in a file: the only one, or the one that is named.
 fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<ListData> {
     let name = arguments.list.as_deref();
-    // A text without a manifest has no name of its own.
-    let defaults = Defaults { namespace: arguments.cluster.namespace.as_deref(), name: name.unwrap_or_default() };
+    // A text without a manifest has no name of its own, and what names no namespace is where the cluster's configuration says.
+    let namespace = arguments.cluster.namespace.as_deref().unwrap_or_default();
+    let defaults = Defaults { namespace: Some(namespace), name: name.unwrap_or_default() };
     let mut lists = source::read_all(file, defaults)?.lists;
     if let (true, Some(name)) = (file.is_dir(), name) {
         lists.iter_mut().for_each(|list| name.clone_into(&mut list.list.name));

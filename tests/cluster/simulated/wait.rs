@@ -64,6 +64,31 @@ async fn it_ends_when_exactly_what_the_file_says_is_accepted_and_warm() {
     fs::remove_file(path).unwrap();
 }
 
+/// The trial's kubeconfig, as users have it who have set their namespace in it.
+fn with_namespace(trial: &Trial) -> PathBuf {
+    let mut kubeconfig: Value = serde_yaml::from_str(&fs::read_to_string(&trial.kubeconfig).unwrap()).unwrap();
+    kubeconfig["contexts"][0]["context"]["namespace"] = json!(trial.namespace);
+    let path = std::env::temp_dir().join(format!("{}.kubeconfig", trial.namespace));
+    fs::write(&path, kubeconfig.to_string()).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_file_that_names_no_namespace_is_of_the_one_that_the_kubeconfig_names() {
+    let trial = trial("waitwhere").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let (list, kubeconfig) = (file(&trial, "images: [nginx:1.27]"), with_namespace(&trial));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+    command.args(["wait", "tools", "--file"]).arg(&list).arg("--kubeconfig").arg(&kubeconfig);
+    let waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (code, said) = ended(waiting).await;
+    assert!(code == Some(0) && said.contains(&format!("{}/tools is accepted and warm", trial.namespace)), "{said}");
+    for path in [list, kubeconfig] {
+        fs::remove_file(path).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_rejected_list_and_one_that_is_edited_meanwhile_end_it_at_once() {
     let trial = trial("waitbad").await;

@@ -6,6 +6,7 @@ mod openshift;
 mod releases;
 mod replicas;
 mod rights;
+mod wait_hook;
 
 use std::fs;
 use std::process::Command;
@@ -65,7 +66,8 @@ impl Install {
         let layer = Layer::new().file("/bin/kube-prepull", fs::read(program).unwrap(), 0o755);
         let layer = layer.file("/holder", fs::read(self.bed.holder()).unwrap(), 0o755);
         let layer = libraries.fold(layer, |layer, path| layer.file(path, fs::read(path).unwrap(), 0o755));
-        let image = Image::from_scratch().layer(layer).user("65532:65532").label("version", version);
+        let image = Image::from_scratch().layer(layer).user("65532:65532").entrypoint(&["/bin/kube-prepull"]);
+        let image = image.label("version", version);
         self.push(&format!("kube-prepull:{version}"), &image);
     }
 
