@@ -211,6 +211,8 @@ pub enum ImageState {
     Pulling,
     /// Its container runs.
     Held,
+    /// Its container has ended as it was told to, and protects the image still: the kubelet makes another one, or the pod goes.
+    Stopped,
     /// It could not be pulled.
     Failed {
         /// The kubelet's word for it.
@@ -234,6 +236,7 @@ impl ImageState {
     pub fn hold(&self) -> Hold {
         match self {
             Self::Held => Hold::Running,
+            Self::Stopped => Hold::Exited,
             Self::CannotStart { container_exists: true, .. } => Hold::Exited,
             _ => Hold::None,
         }
@@ -271,6 +274,10 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
     }
     let mut words = |reason: &str, message: &str| (texts.word(reason), texts.message(message));
     if let Some(ended) = &container.state.terminated {
+        // By itself a holder never ends, and an exit code of 0 is its answer to SIGTERM.
+        if ended.exit_code == 0 && !ended.container_id.is_empty() {
+            return ImageState::Stopped;
+        }
         let (reason, message) = words(&ended.reason, &ended.message);
         return ImageState::CannotStart { reason, message, container_exists: !ended.container_id.is_empty() };
     }

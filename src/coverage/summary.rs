@@ -351,7 +351,7 @@ fn told_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState, Opt
     }
     match &image.state {
         ImageState::Waiting => (NodeState::Waiting, None),
-        ImageState::Pulling => (NodeState::Pulling, None),
+        ImageState::Pulling | ImageState::Stopped => (NodeState::Pulling, None),
         ImageState::Held => (NodeState::Warm, None),
         ImageState::Failed { reason, message } => (NodeState::Failed, Some(Why { reason, message })),
         ImageState::CannotStart { reason, message, .. } => (NodeState::CannotStart, Some(Why { reason, message })),

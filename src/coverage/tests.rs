@@ -54,6 +54,18 @@ fn a_dead_container_still_protects_its_image_but_less_than_a_running_one() {
     assert!(Hold::Exited < Hold::Running);
 }
 
+/// As a pod is evicted, for one: its containers end before it says that it has failed.
+#[test]
+fn a_container_that_was_told_to_end_has_not_failed_to_start() {
+    let ended = |name: &str, exit_code: i32| {
+        let terminated = json!({"exitCode": exit_code, "containerID": "containerd://x", "reason": "Completed"});
+        json!({"name": name, "state": {"terminated": terminated}})
+    };
+    let found = states(json!([ended("one", 0), ended("two", 137)]));
+    assert_eq!((&found[0], found[0].hold()), (&ImageState::Stopped, Hold::Exited));
+    assert!(matches!(found[1], ImageState::CannotStart { .. }), "{found:?}");
+}
+
 #[test]
 fn a_pause_between_two_starts_tells_how_the_last_one_ended() {
     let pausing = |name: &str, ended: serde_json::Value| {

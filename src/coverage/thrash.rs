@@ -75,12 +75,12 @@ impl Evictions {
 /// When the kubelet evicted the pod because the node's disk was full; `None` where it did not.
 ///
 /// The words are those of `k8s.io/kubernetes/pkg/kubelet/eviction`: `The node was low on resource: ephemeral-storage. …`,
-/// the same with `inodes`, and `The node had condition: [DiskPressure]. ` for a pod that is turned away while it lasts. A pod
-/// that exceeds a limit of its own is evicted in other words.
+/// the same with `inodes`, and `The node had condition: [DiskPressure]. ` for a pod that is turned away while it lasts, before
+/// which newer kubelets say `Pod was rejected: `. A pod that exceeds a limit of its own is evicted in other words.
 pub fn evicted_for_disk(pod: &SlimPod) -> Option<Timestamp> {
     const WORDS: [&str; 2] = ["low on resource: ephemeral-storage", "low on resource: inodes"];
     let status = pod.status.as_ref().filter(|status| status.phase == "Failed" && status.reason == "Evicted")?;
-    let turned_away = status.message.starts_with("The node had condition:") && status.message.contains("DiskPressure");
+    let turned_away = status.message.contains("The node had condition:") && status.message.contains("DiskPressure");
     if !turned_away && !WORDS.iter().any(|words| status.message.contains(words)) {
         return None;
     }
@@ -156,6 +156,7 @@ mod tests {
             ("Failed", "Evicted", low, dated),
             ("Failed", "Evicted", "The node was low on resource: inodes. ", dated),
             ("Failed", "Evicted", "The node had condition: [MemoryPressure DiskPressure]. ", dated),
+            ("Failed", "Evicted", "Pod was rejected: The node had condition: [DiskPressure]. ", dated),
             ("Failed", "Evicted", "The node was low on resource: memory. ", None),
             (
                 "Failed",

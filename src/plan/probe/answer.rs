@@ -155,8 +155,8 @@ fn said(status: &coverage::PodStatus, container: &str) -> Said {
         (ImageState::Failed { reason, message }, _) => Said::Failed(words(&reason, &message, "")),
         // The kubelet lost sight of the container before it could look at it.
         (ImageState::CannotStart { reason, .. }, None) if &*reason == "ContainerStatusUnknown" => Said::Nothing,
-        (ImageState::Held | ImageState::CannotStart { .. }, Some(digest)) => Said::Is(digest),
-        (ImageState::Held | ImageState::CannotStart { .. }, None) => Said::Untold,
+        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, Some(digest)) => Said::Is(digest),
+        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, None) => Said::Untold,
     }
 }
 

@@ -44,7 +44,7 @@ impl<'a> Sight<'a> {
                 let why = match &image.state {
                     ImageState::Failed { reason, message } => (false, &**reason, &**message),
                     ImageState::CannotStart { reason, message, .. } => (true, &**reason, &**message),
-                    ImageState::Waiting | ImageState::Pulling | ImageState::Held => continue,
+                    ImageState::Waiting | ImageState::Pulling | ImageState::Held | ImageState::Stopped => continue,
                 };
                 failing.entry(&image.name).or_default().entry(why).or_default().insert(node);
             }
@@ -85,7 +85,8 @@ impl<'a> Sight<'a> {
     /// for ever.
     pub fn all_settled(&self, record: &Record) -> bool {
         let settled = |pod: &&CoveringPod| {
-            let ahead = |state: &ImageState| matches!(state, ImageState::Waiting | ImageState::Pulling);
+            let ahead =
+                |state: &ImageState| matches!(state, ImageState::Waiting | ImageState::Pulling | ImageState::Stopped);
             pod.state == PodState::Live && !pod.images.iter().any(|image| ahead(&image.state))
         };
         let complete = match &self.expected {

@@ -9,44 +9,29 @@ use serde_json::json;
 use test_bed::Node;
 
 use super::RealTrial;
-use super::faults::{HEALING, Outage};
+use super::faults::{HEALING, OtherKubelet, Outage};
 use crate::trial::{eventually, within};
 
-/// A node whose kubelet runs no more pods than it does now. Other tests find it as it was, however this one ends.
-struct PodLimit(Node);
-
-impl PodLimit {
-    /// What the node runs now is all that it may run. Returns when the node says so.
-    async fn reached(outage: &Outage, node: &Node) -> Self {
-        let everywhere: Api<Pod> = Api::all(outage.real.trial.client.clone());
-        let on_node = ListParams::default().fields(&format!("spec.nodeName={}", node.name()));
-        // What other tests left is about to go.
-        let own = Some(outage.real.trial.namespace.as_str());
-        let pods = eventually("nothing to be there but what stays", async || {
-            let pods = everywhere.list(&on_node).await.unwrap().items;
-            let stays =
-                |pod: &Pod| pod.metadata.namespace.as_deref() == own && pod.metadata.deletion_timestamp.is_none();
-            pods.iter().all(stays).then_some(pods.len())
-        })
-        .await;
-        node.limit_pods(Some(pods)).unwrap();
-        let limit = Self(node.clone());
-        eventually("the node to say what it may run", async || {
-            let found = Api::<KubeNode>::all(outage.real.trial.client.clone()).get(node.name()).await.unwrap();
-            let allocatable = found.status?.allocatable?;
-            (allocatable["pods"].0 == pods.to_string()).then_some(())
-        })
-        .await;
-        limit
-    }
-}
-
-impl Drop for PodLimit {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.limit_pods(None) {
-            eprintln!("{error:#}");
-        }
-    }
+/// What the node runs now is all that its kubelet may run. Returns when the node says so.
+async fn pod_limit_is_reached(outage: &Outage, node: &Node) -> OtherKubelet {
+    let everywhere: Api<Pod> = Api::all(outage.real.trial.client.clone());
+    let on_node = ListParams::default().fields(&format!("spec.nodeName={}", node.name()));
+    // What other tests left is about to go.
+    let own = Some(outage.real.trial.namespace.as_str());
+    let pods = eventually("nothing to be there but what stays", async || {
+        let pods = everywhere.list(&on_node).await.unwrap().items;
+        let stays = |pod: &Pod| pod.metadata.namespace.as_deref() == own && pod.metadata.deletion_timestamp.is_none();
+        pods.iter().all(stays).then_some(pods.len())
+    })
+    .await;
+    let limited = OtherKubelet::of(node, &[("maxPods", json!(pods))]);
+    eventually("the node to say what it may run", async || {
+        let found = Api::<KubeNode>::all(outage.real.trial.client.clone()).get(node.name()).await.unwrap();
+        let allocatable = found.status?.allocatable?;
+        (allocatable["pods"].0 == pods.to_string()).then_some(())
+    })
+    .await;
+    limited
 }
 
 /// Somebody else's pod.
@@ -77,7 +62,7 @@ async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses
     outage.list(&["app:1"], "").await;
     outage.await_held(&[&old]).await;
     let other = other_pod(&outage, "node2").await;
-    let _limit = PodLimit::reached(&outage, &outage.real.nodes[1]).await;
+    let _limited = pod_limit_is_reached(&outage, &outage.real.nodes[1]).await;
     let new = outage.push("app:1", "new");
     let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
     outage.refresh("crowded").await;

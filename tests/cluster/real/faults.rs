@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_bed::real::{Fault, FaultyRegistry};
 use test_bed::{Digest, Node};
 
@@ -228,6 +228,24 @@ impl StoppedKubelet {
 impl Drop for StoppedKubelet {
     fn drop(&mut self) {
         if let Err(error) = self.0.start_kubelet() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// A kubelet with other settings. Other tests find it as it was, however this one ends.
+pub struct OtherKubelet(Node);
+
+impl OtherKubelet {
+    pub fn of(node: &Node, settings: &[(&str, Value)]) -> Self {
+        node.configure_kubelet(settings).unwrap();
+        Self(node.clone())
+    }
+}
+
+impl Drop for OtherKubelet {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.configure_kubelet(&[]) {
             eprintln!("{error:#}");
         }
     }

@@ -10,6 +10,7 @@ mod pictures;
 mod probes;
 mod rounds;
 mod secrets;
+mod thrash;
 mod wait;
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::layout::{Layout, NodeId};
-use super::node_services::{containerd, kubelet};
+use super::node_services::{containerd, kubelet, kubelet_configuration};
 use super::task_record::TaskRecord;
 use crate::machine::Machine;
 
@@ -164,17 +164,13 @@ impl Node {
         self.machine.start(&kubelet(&self.layout, self.id))
     }
 
-    /// Lets the kubelet run so many pods, or as many as it does by itself. It is started anew for that; containers go on.
-    pub fn limit_pods(&self, most: Option<usize>) -> Result<()> {
-        let path = self.layout.file(self.name(), "kubelet.yaml");
-        let mut configuration: Value = serde_json::from_slice(&fs::read(&path)?)?;
-        let settings = configuration.as_object_mut().context("the kubelet's configuration is no mapping")?;
-        match most {
-            Some(most) => drop(settings.insert("maxPods".to_owned(), most.into())),
-            None => drop(settings.remove("maxPods")),
-        }
+    /// Starts the kubelet anew with these settings of a KubeletConfiguration in place of the bed's: with none of them it is as it
+    /// was. Containers go on.
+    pub fn configure_kubelet(&self, settings: &[(&str, Value)]) -> Result<()> {
+        let mut configuration = kubelet_configuration(&self.layout, self.id);
+        settings.iter().for_each(|(setting, value)| configuration[setting] = value.clone());
         self.stop_kubelet()?;
-        fs::write(&path, serde_json::to_vec_pretty(&configuration)?)?;
+        fs::write(self.layout.file(self.name(), "kubelet.yaml"), serde_json::to_vec_pretty(&configuration)?)?;
         self.start_kubelet()
     }
 

@@ -102,7 +102,7 @@ options = {{ BinaryName = {runc}, SystemdCgroup = false }}
     ))
 }
 
-fn kubelet_configuration(layout: &Layout, node: NodeId) -> serde_json::Value {
+pub fn kubelet_configuration(layout: &Layout, node: NodeId) -> serde_json::Value {
     let name = node.name();
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
