@@ -54,9 +54,9 @@ test: toolchain ## Run all tests, on clusters that are started for them (root, f
 	$(bed) run --simulated --real --count 2 -- tests/run.sh
 
 .PHONY: test-faults
-test-faults: toolchain ## Run the long tests: what goes wrong with registries, nodes and ImageCaches for minutes (root)
+test-faults: toolchain ## Run the long tests: outages, full nodes, a controller killed before each request, ImageCaches that fail (root)
 	@cargo build --package test-bed --bin bed
-	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=3 tests/run.sh --package kube-prepull --test cluster -- --ignored
+	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace --test cluster --test deploy -- --ignored
 
 .PHONY: bench
 bench: toolchain ## Measure memory, requests and the time of status, with 1,000 simulated nodes (some ten minutes)

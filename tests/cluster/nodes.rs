@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::trial::{Trial, connect};
+use crate::trial::{Trial, clean_up};
 
 /// The label and the taint of a trial's nodes. Their value is the trial's namespace.
 pub const NODES_OF: &str = "kube-prepull.test/nodes-of";
@@ -76,16 +76,10 @@ impl<'t> Nodes<'t> {
 
 impl Drop for Nodes<'_> {
     fn drop(&mut self) {
-        let (kubeconfig, namespace) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
-        // The test's runtime stands still while this drops.
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let nodes = Api::<Node>::all(connect(&kubeconfig).await);
-                nodes.delete_collection(&DeleteParams::default(), &of(&namespace)).await
-            })
+        let own = of(&self.trial.namespace);
+        clean_up(&self.trial.kubeconfig, async move |client| {
+            Api::<Node>::all(client).delete_collection(&DeleteParams::default(), &own).await
         });
-        drop(deletion.join());
     }
 }
 

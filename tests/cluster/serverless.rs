@@ -6,12 +6,12 @@ use eci_simulator::{Behaviour, Faults, ImageCache, Options, Phase, Simulator};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde_json::Value;
 use test_bed::Simulated;
 
 use crate::controller::Controller;
-use crate::trial::{Trial, connect, eventually};
+use crate::trial::{Trial, clean_up, eventually};
 
 /// Ten minutes for each, as in Alibaba Cloud's own example, of which nobody has to wait for any.
 const BEHAVIOUR: Behaviour =
@@ -103,17 +103,11 @@ impl Serverless {
 
 impl Drop for Serverless {
     fn drop(&mut self) {
-        let (kubeconfig, namespace) = (self.trial.kubeconfig.clone(), self.trial.namespace.clone());
-        // The test's runtime stands still while this drops.
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let client: Client = connect(&kubeconfig).await;
-                let caches = Api::<ImageCache>::all_with(client, &resource());
-                caches.delete_collection(&DeleteParams::default(), &of_namespace(&namespace)).await
-            })
+        let own = of_namespace(&self.trial.namespace);
+        clean_up(&self.trial.kubeconfig, async move |client| {
+            let caches = Api::<ImageCache>::all_with(client, &resource());
+            caches.delete_collection(&DeleteParams::default(), &own).await
         });
-        drop(deletion.join());
     }
 }
 

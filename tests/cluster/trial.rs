@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
@@ -13,10 +15,13 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long a condition may take to come true: clusters share two cores with builds and other tests.
 pub const SOON: Duration = Duration::from_secs(120);
+
+/// Between two looks at a condition.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_millis(300);
 
 pub struct Trial {
     pub client: Client,
@@ -50,7 +55,7 @@ impl Trial {
         Client::try_from(config).unwrap()
     }
 
-    pub async fn create<K>(&self, object: serde_json::Value)
+    pub async fn create<K>(&self, object: Value)
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
         K: Clone + Debug + Serialize + DeserializeOwned,
@@ -79,7 +84,7 @@ impl Trial {
     }
 
     /// Creates or replaces a list's data.
-    pub async fn write_data(&self, name: &str, data: serde_json::Value) {
+    pub async fn write_data(&self, name: &str, data: Value) {
         let labels = json!({kube_prepull::list::IMAGE_LIST_LABEL: "true"});
         let list = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data});
         self.api::<ConfigMap>().patch(name, &PatchParams::apply("user").force(), &Patch::Apply(list)).await.unwrap();
@@ -118,6 +123,14 @@ impl Trial {
         events
     }
 
+    /// What `status` says of the lists, as JSON.
+    pub fn status(&self) -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+        command.args(["status", "-o", "json", "--namespace", &self.namespace, "--kubeconfig"]).arg(&self.kubeconfig);
+        let output = command.output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
     /// Waits for an Event with that reason, and returns its note. What the cluster holds may be there before what is told of it.
     pub async fn told(&self, reason: &str) -> String {
         let event = eventually(&format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
@@ -153,17 +166,22 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        let (kubeconfig, namespace) = (self.kubeconfig.clone(), self.namespace.clone());
-        // The test's runtime stands still while this drops, and with it the test's client: hence another of each.
-        let deletion = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let namespaces = Api::<Namespace>::all(connect(&kubeconfig).await);
-                namespaces.delete(&namespace, &DeleteParams::default()).await
-            })
+        let namespace = self.namespace.clone();
+        clean_up(&self.kubeconfig, async move |client| {
+            Api::<Namespace>::all(client).delete(&namespace, &DeleteParams::default()).await
         });
-        drop(deletion.join());
     }
+}
+
+/// Deletes what goes with a value that is dropped. The test's runtime stands still meanwhile, and with it the test's client: hence
+/// another of each.
+pub fn clean_up<T>(kubeconfig: &Path, delete: impl AsyncFnOnce(Client) -> T + Send + 'static) {
+    let kubeconfig = kubeconfig.to_owned();
+    let deletion = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { drop(delete(connect(&kubeconfig).await).await) });
+    });
+    drop(deletion.join());
 }
 
 pub async fn connect(kubeconfig: &Path) -> Client {
@@ -193,6 +211,7 @@ pub async fn within<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut()
             return answer;
         }
         assert!(started.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // What takes longer is looked at less often: that is easy on a small machine.
+        tokio::time::sleep((started.elapsed() / 10).clamp(*PAUSES.start(), *PAUSES.end())).await;
     }
 }

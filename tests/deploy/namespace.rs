@@ -1,6 +1,5 @@
 //! A namespace of a cluster, and what its API server says to manifests.
 
-use std::any::Any;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,23 +13,23 @@ pub struct Namespace {
     pub name: String,
     kubeconfig: PathBuf,
     kubectl: Kubectl,
-    /// The cluster, which nobody else has alone as long as this lives.
-    _cluster: Box<dyn Any>,
+    /// The real cluster, which nobody else has alone as long as this lives.
+    _real: Option<Real>,
 }
 
 impl Namespace {
     pub fn create(name: &str) -> Self {
         let cluster = Simulated::running().unwrap();
-        Self::of(cluster.kubeconfig().to_owned(), Box::new(cluster), name)
+        Self::of(cluster.kubeconfig(), None, name)
     }
 
     pub fn of_real(cluster: &Real, name: &str) -> Self {
-        Self::of(cluster.kubeconfig().to_owned(), Box::new(cluster.clone()), name)
+        Self::of(cluster.kubeconfig(), Some(cluster.clone()), name)
     }
 
-    fn of(kubeconfig: PathBuf, cluster: Box<dyn Any>, name: &str) -> Self {
+    fn of(kubeconfig: &Path, real: Option<Real>, name: &str) -> Self {
         let cache = kubeconfig.with_file_name("kubectl-deploy");
-        let kubectl = Kubectl::new(&programs::build(&["kubectl"]).unwrap(), &kubeconfig, cache);
+        let kubectl = Kubectl::new(&programs::build(&["kubectl"]).unwrap(), kubeconfig, cache);
         let name = format!("deploy-{name}-{}", std::process::id());
         let labels = json!({
             "pod-security.kubernetes.io/enforce": "restricted",
@@ -38,7 +37,7 @@ impl Namespace {
         });
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         kubectl.apply(&namespace.to_string()).unwrap();
-        Self { name, kubeconfig, kubectl, _cluster: cluster }
+        Self { name, kubeconfig: kubeconfig.to_owned(), kubectl, _real: real }
     }
 
     pub fn kubeconfig(&self) -> &Path {

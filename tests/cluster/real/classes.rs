@@ -3,8 +3,6 @@
 //!
 //! They take minutes, so `make test-faults` runs them.
 
-use std::process::Command;
-
 use k8s_openapi::api::core::v1::{self as core, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -17,18 +15,9 @@ use super::metrics::{pull_failures, value};
 use super::{RealTrial, content};
 use crate::trial::{eventually, within};
 
-/// What `status` says.
-fn status(real: &RealTrial) -> Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
-    command
-        .args(["status", "-o", "json", "--namespace", &real.trial.namespace, "--kubeconfig"])
-        .arg(&real.trial.kubeconfig);
-    serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
-}
-
 /// What `status` says of one image.
 fn said(real: &RealTrial, image: &str) -> Option<Value> {
-    let report = status(real);
+    let report = real.trial.status();
     let groups = report["lists"].as_array()?.iter().flat_map(|list| list["groups"].as_array().unwrap());
     let mut images = groups.flat_map(|group| group["images"].as_array().unwrap());
     images.find(|it| it["reference"].as_str().unwrap().ends_with(image)).cloned()
@@ -39,7 +28,7 @@ async fn the_controller_says_the_same(outage: &Outage) {
     within(HEALING, "/status and /metrics to say what status does", async || {
         let (_, served) = outage.controller.get("/status")?;
         let mut served: Value = serde_json::from_str(&served).ok()?;
-        let mut printed = status(&outage.real);
+        let mut printed = outage.real.trial.status();
         for report in [&mut served, &mut printed] {
             report.as_object_mut().unwrap().remove("time").unwrap();
         }

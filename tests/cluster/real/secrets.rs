@@ -33,16 +33,6 @@ async fn list_of_private(outage: &Outage) {
     outage.real.trial.write_list("tools", &group).await;
 }
 
-/// What the command says.
-fn status(outage: &Outage) -> Value {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
-        .args(["status", "-o", "json", "--namespace", &outage.real.trial.namespace, "--kubeconfig"])
-        .arg(&outage.real.trial.kubeconfig)
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn private_images_arrive_with_the_secret_of_their_group_and_not_without() {
@@ -75,7 +65,7 @@ async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is
     assert!(told.starts_with("group private: 1 of 1 images cannot be held: "), "{told}");
     assert!(told.contains(&format!("{image} cannot be pulled on node")) && told.contains("401"), "{told}");
     assert!(told.contains("what nodes hold from before stays held"), "{told}");
-    let status = status(&outage);
+    let status = outage.real.trial.status();
     assert_eq!(status["warm"], true, "it is held: {status:#}");
     let kept = &status["lists"][0]["groups"][0]["images"][0]["kept"][0];
     assert_eq!(kept["state"], "failed", "{status:#}");

@@ -40,17 +40,10 @@ fn value(samples: &Samples, series: &str) -> Option<f64> {
 }
 
 /// The report without the time.
-fn without_time(text: &str) -> Value {
-    let mut report: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+fn without_time(mut report: Value) -> Value {
     assert!(report["time"].is_string(), "{report}");
     report["time"].take();
     report
-}
-
-fn said_by_command(trial: &Trial) -> Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
-    command.args(["status", "-o", "json", "--namespace", &trial.namespace, "--kubeconfig"]).arg(&trial.kubeconfig);
-    without_time(&String::from_utf8(command.output().unwrap().stdout).unwrap())
 }
 
 /// The gauges that the report amounts to, counted by hand.
@@ -97,11 +90,11 @@ fn nodes_with_all_images(pods: &[Pod]) -> usize {
 /// Waits for an instant at which everything stands still, and returns what is said then.
 async fn agreement(trial: &Trial, controller: &Controller) -> (Value, Samples) {
     eventually("the command, /status and /metrics to say the same", async || {
-        let before = said_by_command(trial);
+        let before = without_time(trial.status());
         let (status, served) = controller.get("/status").unwrap();
         assert_eq!(status, 200, "{served}");
-        let (served, samples) = (without_time(&served), scrape(controller));
-        (before == served && said_by_command(trial) == served).then_some((served, samples))
+        let (served, samples) = (without_time(serde_json::from_str(&served).unwrap()), scrape(controller));
+        (before == served && without_time(trial.status()) == served).then_some((served, samples))
     })
     .await
 }

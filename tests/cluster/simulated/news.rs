@@ -141,12 +141,7 @@ async fn a_holder_that_is_evicted_again_and_again_is_told_once_and_stays_known()
     trial.write_list("other", "images: [nginx:1.27]").await;
     eventually("the other round", async || (trial.events("RoundDone").await.len() == 2).then_some(())).await;
     assert_eq!(trial.events("HolderEvicted").await.len(), 1);
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
-        .args(["status", "-o", "json", "--namespace", &trial.namespace, "--kubeconfig"])
-        .arg(&trial.kubeconfig)
-        .output()
-        .unwrap();
-    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let status = trial.status();
     let lists = status["lists"].as_array().unwrap();
     let tools = lists.iter().find(|list| list["name"] == "tools").unwrap();
     assert_eq!(tools["groups"][0]["thrashing"][0]["node"], "node-000001", "a command that looks once knows it too");
@@ -163,6 +158,7 @@ async fn quota(trial: &Trial, name: &str, hard: Value) {
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_quota_that_wants_limits_is_told_in_its_own_words_and_limits_in_the_list_satisfy_it() {
     let trial = trial("wantslimits").await;
     quota(&trial, "explicit", json!({"limits.cpu": "100", "limits.memory": "100Gi"})).await;
@@ -180,6 +176,7 @@ async fn a_quota_that_wants_limits_is_told_in_its_own_words_and_limits_in_the_li
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_quota_that_is_used_up_is_told_in_its_own_words_and_takes_nothing_away() {
     let trial = trial("usedup").await;
     let _controller = Controller::start(&trial).await;
@@ -227,6 +224,7 @@ async fn a_limit_ranges_defaults_replace_no_request_and_keep_no_pod_away() {
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_limit_range_that_allows_less_than_the_list_wants_is_told_in_its_own_words() {
     let trial = trial("belowmax").await;
     limit_range(&trial, json!({"max": {"memory": "16Mi"}})).await;

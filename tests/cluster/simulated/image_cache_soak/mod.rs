@@ -212,14 +212,14 @@ async fn soak(name: &str, attacks: u32) -> Summary {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "make test-faults"]
 async fn once_there_is_one_that_is_ready_there_is_always_one_while_builds_fail_and_controllers_are_killed() {
     let seen = soak("ic-soak", 0).await;
     assert!(seen.became_ready > 3 && seen.failed + seen.due > 0, "too little happened: {seen:?}");
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "make test-faults"]
 async fn the_last_ready_one_is_never_taken_and_nothing_is_paid_for_twice_while_others_delete_them() {
     let seen = soak("ic-attacks", 3).await;
     assert!(seen.became_ready > 3 && seen.failed + seen.lost > 0, "too little happened: {seen:?}");
