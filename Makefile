@@ -10,7 +10,7 @@ cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube-prepull
 deny := $(cache)/cargo-deny-0.20.2/bin/cargo-deny
 cyclonedx := $(cache)/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
 
-bed := cargo run --quiet --package test-bed --bin bed --
+bed := cargo run --quiet --bin bed --
 musl := $(shell uname -m)-unknown-linux-musl
 shell_scripts = $(shell git ls-files '*.sh') .ci/run
 
@@ -49,18 +49,18 @@ demo: toolchain ## Watch images arrive on a real node, and stay (root). KEEP=1 l
 
 .PHONY: test
 test: toolchain ## Run all tests, on clusters that are started for them (root, for the real nodes)
-	@cargo build --package test-bed --bin bed
+	@cargo build --bin bed
 	$(bed) require qemu-aarch64-static
 	$(bed) run --simulated --real --count 2 -- tests/run.sh
 
 .PHONY: test-faults
 test-faults: toolchain ## Run the long tests: outages, full nodes, a controller killed before each request, ImageCaches that fail (root)
-	@cargo build --package test-bed --bin bed
+	@cargo build --bin bed
 	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace --test cluster --test deploy -- --ignored
 
 .PHONY: bench
 bench: toolchain ## Measure memory, requests and the time of status, with 1,000 simulated nodes (some ten minutes)
-	@cargo build --package test-bed --bin bed
+	@cargo build --bin bed
 	cargo bench --quiet --package kube-prepull --bench coverage
 	$(bed) run --simulated -- cargo bench --quiet --package kube-prepull --bench cluster
 

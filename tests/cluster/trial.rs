@@ -13,6 +13,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
+use kube_prepull::plan::labels;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -109,7 +110,7 @@ impl Trial {
 
     /// The accepted forms of lists that are kept.
     pub async fn revisions(&self) -> Vec<ControllerRevision> {
-        let of_lists = ListParams::default().labels(kube_prepull::plan::labels::REVISIONS_OF_LISTS);
+        let of_lists = ListParams::default().labels(labels::REVISIONS_OF_LISTS);
         self.api().list(&of_lists).await.unwrap().items
     }
 
@@ -135,6 +136,17 @@ impl Trial {
     pub async fn told(&self, reason: &str) -> String {
         let event = eventually(&format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
         event.note.unwrap_or_default()
+    }
+
+    /// Waits until a generation has a note, with these words, that something was told. A controller that ends before tells it again,
+    /// or never that it is over.
+    pub async fn noted_as_told(&self, words: &str) {
+        eventually(&format!("{words} to be noted as told"), async || {
+            let daemon_sets = self.daemon_sets().await;
+            let mut notes = daemon_sets.iter().filter_map(|it| it.annotations().get(labels::TOLD));
+            notes.any(|note| note.contains(words)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until there is exactly one generation, of these images, and returns it.

@@ -30,7 +30,7 @@ pub async fn measure(cluster: &Simulated, images: usize) {
     // A binding is made of a pod too, by a path of its own.
     let makes_a_pod =
         |it: &Request| it.verb == "create" && it.uri.split('?').next().is_some_and(|it| it.ends_with("/pods"));
-    let made = log.since(from, |it| it.is_in(&trial.namespace) && makes_a_pod(it)).len();
+    let made = log.since(from, &trial.namespace, |it| it.is_in(&trial.namespace) && makes_a_pod(it)).len();
     println!(
         "\na refresh that deletes the DaemonSet and makes it anew: {made} pods, which ask for {images} images each"
     );

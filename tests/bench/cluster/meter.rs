@@ -54,7 +54,7 @@ impl Meter {
     /// The controller's requests, without those that keep the Lease, which come with the clock.
     fn requests(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for request in self.log.since(self.from, |it| it.is_ours() && it.resource() != "leases") {
+        for request in self.log.since(self.from, "", |it| it.is_ours() && it.resource() != "leases") {
             *counts.entry(format!("{} {}", request.verb, request.resource())).or_default() += 1;
         }
         counts

@@ -220,6 +220,7 @@ pub async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() {
     let trial = trial("coverage").await;
     let pool = Pool::of(&trial);
@@ -275,14 +276,15 @@ async fn without_the_right_to_read_nodes_status_goes_by_pods_and_other_rights_ar
     let mut less = rights();
     less.retain(|right| right["resources"] != json!(["pods"]) && right["resources"] != json!(["configmaps"]));
     grant(&trial, &less).await;
-    let refused = eventually("the rights to be gone", async || {
+    // Rights go while it asks for one thing after the other.
+    eventually("the rights to be gone, and that to be told", async || {
         let output = status_through(&trial, &proxy.kubeconfig, &[]).await;
-        (output.status.code() == Some(1)).then(|| String::from_utf8(output.stderr).unwrap())
+        let told = String::from_utf8(output.stderr).unwrap();
+        let words =
+            ["cannot list resource \"pods\"", "cannot list resource \"configmaps\"", "grant this user the right"];
+        (output.status.code() == Some(1) && words.iter().all(|words| told.contains(words))).then_some(())
     })
     .await;
-    for words in ["cannot list resource \"pods\"", "cannot list resource \"configmaps\"", "grant this user the right"] {
-        assert!(refused.contains(words), "{refused}");
-    }
 }
 
 #[tokio::test]

@@ -22,15 +22,6 @@ async fn note(trial: &Trial, reason: &str) -> String {
     within(TOLD, reason, async || trial.events(reason).await.pop()).await.note.unwrap()
 }
 
-/// Waits until what was told is noted, with these words. A controller that ends before tells it again, or never that it is over.
-async fn noted(trial: &Trial, words: &str) {
-    eventually(&format!("{words} to be noted"), async || {
-        let noted = trial.daemon_sets().await.pop()?.annotations().get("kube-prepull.io/told").cloned();
-        noted.filter(|noted| noted.contains(words)).map(drop)
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn the_end_of_a_round_is_told_once_whatever_happens_to_the_controller() {
     let trial = trial("rounddone").await;
@@ -38,7 +29,7 @@ async fn the_end_of_a_round_is_told_once_whatever_happens_to_the_controller() {
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
     let told = note(&trial, "RoundDone").await;
     assert!(told.contains("is done after ") && told.contains("2 images are held on "), "{told}");
-    noted(&trial, "done").await;
+    trial.noted_as_told("done").await;
     controller.kill();
     let _controller = Controller::start(&trial).await;
     trial.write_list("other", "images: [nginx:1.27]").await;
@@ -56,7 +47,7 @@ async fn a_group_that_matches_no_node_is_told_once_by_all_controllers_together()
     trial.write_list("tools", "groups: [{name: gpu, images: [nginx:1.27], nodeSelector: {gpu: none}}]").await;
     let told = note(&trial, "NoNodes").await;
     assert!(told.starts_with("group gpu: no node matches, so its images are held nowhere"), "{told}");
-    noted(&trial, "noNodes").await;
+    trial.noted_as_told("noNodes").await;
     controller.kill();
     let _controller = Controller::start(&trial).await;
     // Another list shows that this controller has looked.
@@ -81,7 +72,7 @@ async fn images_that_cannot_be_pulled_are_told_when_they_begin_to_fail_and_when_
     let told = note(&trial, "ImageFailing").await;
     assert!(told.starts_with("group g: 1 of 2 images cannot be held: broken:1 cannot be pulled on "), "{told}");
     assert!(told.contains("ErrImagePull: manifest unknown"), "{told}");
-    noted(&trial, "failing").await;
+    trial.noted_as_told("failing").await;
     controller.kill();
     broken.store(false, Ordering::Relaxed);
     let _controller = Controller::start(&trial).await;
@@ -132,7 +123,7 @@ async fn a_holder_that_is_evicted_again_and_again_is_told_once_and_stays_known()
     }
     let told = note(&trial, "HolderEvicted").await;
     assert!(told.contains("on 1 node (node-000001) the holder was evicted again and again"), "{told}");
-    noted(&trial, "node-000001").await;
+    trial.noted_as_told("node-000001").await;
     controller.kill();
     let _controller = Controller::start(&trial).await;
     for _ in 0..3 {

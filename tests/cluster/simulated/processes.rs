@@ -1,9 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;
-use kube_prepull::plan::labels;
 
 use super::trial;
 use crate::controller::Controller;
@@ -33,11 +31,7 @@ async fn running(trial: &Trial) -> BTreeMap<String, String> {
         (running.count() >= nodes).then_some(())
     })
     .await;
-    eventually("the end of the round to be told", async || {
-        let told = |it: &DaemonSet| it.annotations().get(labels::TOLD).is_some_and(|told| told.contains("done"));
-        trial.daemon_sets().await.iter().all(told).then_some(())
-    })
-    .await;
+    trial.noted_as_told("done").await;
     picture(trial).await
 }
 

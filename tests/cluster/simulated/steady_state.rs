@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::trial;
 use crate::audit::{AuditLog, Request};
 use crate::controller::Controller;
+use crate::trial::eventually;
 
 /// The one test that has to wait for time to pass: it is about nothing happening.
 #[tokio::test]
@@ -19,8 +20,13 @@ async fn a_minute_at_steady_state_holds_no_write() {
         "the log must show the writes that there were: {before:#?}"
     );
 
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let from = log.length();
+    trial.noted_as_told("done").await;
+    let from = eventually("the last write to be logged", async || {
+        let from = log.length();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        (!log.requests(from, &trial.namespace).iter().any(Request::is_write)).then_some(from)
+    })
+    .await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let mut writes = log.requests(from, &trial.namespace);
     writes.retain(Request::is_write);
