@@ -160,6 +160,7 @@ async fn a_tag_that_moves_to_an_image_of_another_architecture_only_changes_nothi
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_tag_that_moves_through_indexes_over_one_manifest_costs_one_round_for_each_move_at_most() {
     let real = RealTrial::begin("indexes").await;
     let same = content("the same for this architecture");

@@ -43,6 +43,7 @@ impl Install {
 }
 
 #[test]
+#[ignore = "make test-faults"]
 fn an_image_cache_follows_its_list_by_the_rights_of_the_chart_and_goes_before_the_release() {
     let install = Install::begin("caches");
     let it = &install.it;

@@ -1,4 +1,6 @@
 //! The chart on real nodes: the controller is a pod, under its own account and in a namespace that enforces "restricted".
+//!
+//! `make test` has one release from its install to its end; `make test-faults` runs the others too, which take minutes.
 
 mod image_caches;
 mod migration;

@@ -115,6 +115,7 @@ impl Install {
 
 /// Nobody else uses the bed meanwhile: any controller that starts takes this cluster for OpenShift.
 #[test]
+#[ignore = "make test-faults"]
 fn on_openshift_no_user_is_named_and_that_stays_so_when_its_api_group_is_not_seen_for_a_time() {
     let install = Install::begin_alone("openshift");
     let it = &install.it;

@@ -35,6 +35,7 @@ impl Install {
 }
 
 #[test]
+#[ignore = "make test-faults"]
 fn killing_the_active_controller_changes_nothing_and_the_other_carries_out_the_next_edit() {
     let install = Install::begin("replicas");
     let it = &install.it;
