@@ -16,6 +16,7 @@
 //! - [`status`]: coverage → what users see of it
 //! - [`metrics`]: what Prometheus is told
 //! - [`command`]: what the user runs
+//! - [`naming`]: how objects are named and labelled
 //!
 //! Nothing is remembered in the process that the cluster does not hold.
 
@@ -25,6 +26,7 @@ pub mod coverage;
 pub mod estimate;
 pub mod list;
 pub mod metrics;
+pub mod naming;
 pub mod news;
 pub mod plan;
 pub mod status;

@@ -12,12 +12,13 @@ use std::fmt::Debug;
 
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
+use crate::naming::labels;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Looks;
 use crate::plan::reach::{Reach, narrowing_patch};
-use crate::plan::{Action, Telling, history, image_cache, labels};
+use crate::plan::{Action, Telling, history, image_cache};
 
 /// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]

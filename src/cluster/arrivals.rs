@@ -10,7 +10,7 @@ use crate::coverage::Node;
 use crate::coverage::node_state::NodeState;
 use crate::coverage::summary::{Sources, Summary};
 use crate::metrics::Metrics;
-use crate::plan::labels::list_value;
+use crate::naming::labels::list_value;
 
 /// How exactly it is measured.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -21,8 +21,8 @@ use super::reconcile::{Memory, Reconciler};
 use super::watch::{Changed, Listeners};
 use super::{Error, Installation, arrivals, surroundings, watch};
 use crate::metrics::Metrics;
+use crate::naming::labels::{LIST, list_value};
 use crate::plan::Settings;
-use crate::plan::labels::{LIST, list_value};
 
 /// How long one reconcile may take. Beyond that the cluster is taken to be out of reach.
 const TIME_LIMIT: Duration = Duration::from_secs(60);

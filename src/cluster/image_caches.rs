@@ -16,9 +16,9 @@ use tokio::time::sleep;
 use tracing::{debug, info};
 
 use super::watch::Changed;
+use crate::naming::labels;
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
-use crate::plan::labels;
 
 /// How long after the definition was missing, or the right to it, there is another look.
 const AGAIN: Duration = Duration::from_secs(10);

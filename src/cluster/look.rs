@@ -17,10 +17,10 @@ use super::image_caches::selector;
 use super::objects::Objects;
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
+use crate::naming::labels;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
-use crate::plan::labels;
 use crate::status::{Facts, ListFacts};
 
 /// Objects per answer: so the API server never has to put thousands of pods into one.

@@ -7,10 +7,11 @@ use kube::ResourceExt;
 use kube::core::ObjectMeta;
 
 use crate::list::parse;
+use crate::naming::labels;
+use crate::plan::Generation;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::Cache;
 use crate::plan::verdict::data_hash;
-use crate::plan::{Generation, labels};
 use crate::status::{ListFacts, ListState};
 
 /// The objects of all lists, whether they were asked for or watched.

@@ -13,12 +13,13 @@ use super::image_caches::{Sight, selector};
 use super::observed::Observed;
 use super::watch::pod_resource;
 use crate::list::{IMAGE_LIST_LABEL, ListData};
+use crate::naming::labels;
+use crate::plan::Generation;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::leftover::Leftover;
 use crate::plan::probe::{Probe, SlimProbe};
-use crate::plan::{Generation, labels};
 
 /// A list with everything that is kept or was made of it.
 #[derive(Clone, Debug)]

@@ -24,12 +24,13 @@ use super::picture::{Picture, Reader};
 use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
 use crate::metrics::Metrics;
+use crate::naming::labels;
 use crate::news::{News, verdict, words};
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::leftover;
 use crate::plan::{
-    AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, labels, plan, probe,
+    AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, plan, probe,
 };
 use image_caches::Serverless;
 

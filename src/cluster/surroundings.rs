@@ -8,7 +8,8 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Error;
-use crate::plan::{Platform, Settings, labels};
+use crate::naming::labels;
+use crate::plan::{Platform, Settings};
 
 /// How the controller was installed, as its arguments say.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ use super::surroundings::Installation;
 use crate::coverage::{Coverage, NO_LIST, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::metrics::Metrics;
-use crate::plan::labels;
+use crate::naming::labels;
 use crate::plan::probe::SlimProbe;
 
 /// The one watch that the controller can do without.

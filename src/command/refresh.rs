@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Outcome;
 use super::arguments::RefreshArguments;
 use crate::cluster::connect::{self, ClusterArguments};
-use crate::plan::labels;
+use crate::naming::labels;
 
 /// Writes a new value into the annotation that asks for a refresh.
 ///

@@ -11,8 +11,9 @@ use super::Outcome;
 use super::arguments::{ManifestFormat, RenderArguments};
 use super::source;
 use crate::list::{self, Config, ListData, Severity};
+use crate::naming::labels;
 use crate::plan::generation::{FORMAT, content_hash};
-use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set, labels};
+use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 
 /// Prints what a list becomes; its problems go to standard error.
 ///

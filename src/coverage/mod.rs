@@ -48,7 +48,7 @@ use thrash::Evictions;
 pub use thrash::{Thrash, WINDOW as THRASH_WINDOW};
 pub use words::Texts;
 
-use crate::plan::labels;
+use crate::naming::labels;
 
 /// Stands for the list of pods that kubernetes-image-puller left behind. No list is called so.
 pub const NO_LIST: &str = "";

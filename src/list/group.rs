@@ -11,7 +11,7 @@ use super::problem::{Code, quoted};
 use super::quantity::{Nanos, NotAQuantity};
 use super::reader::{Place, Problems};
 use super::reference::ImageReference;
-use crate::plan::INIT_CONTAINER;
+use crate::naming::{INIT_CONTAINER, MAX_LABEL};
 
 /// An image as it was written, before names are given and duplicates found.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ impl FreeNames {
 fn container_name(repository: &str) -> String {
     const ROOM_FOR_NUMBER: usize = 7;
     let dashed = repository.replace(['.', '_'], "-");
-    shortened(&dashed, super::names::MAX_LABEL - ROOM_FOR_NUMBER)
+    shortened(&dashed, MAX_LABEL - ROOM_FOR_NUMBER)
 }
 
 /// Keeps one of each, since a pod cannot name a Secret twice (a key of a list map in the API).

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{MAX_LABEL, ResourceName};
+use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
-use crate::plan::labels::{MANAGED_BY, NAME};
+use crate::naming::MAX_LABEL;
+use crate::naming::labels::{MANAGED_BY, NAME};
 
 /// What is said about how a key looks.
 pub const KEY_FORM: &str =

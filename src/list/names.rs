@@ -5,15 +5,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The longest DNS label (RFC 1123), and so the longest container name and label value.
-pub const MAX_LABEL: usize = 63;
+use crate::naming::MAX_LABEL;
+use crate::naming::hash::{HASH_LENGTH, short_hash};
 
 /// The longest DNS subdomain (`DNS1123SubdomainMaxLength`), and so the longest name of most objects.
 pub const MAX_SUBDOMAIN: usize = 253;
 
 /// The longest beginning of a DaemonSet's name: its pods are called `<beginning>-<hash>-<suffix>`, with a hash of
-/// [`crate::plan::HASH_LENGTH`] and a suffix of 5 characters, and the whole must fit the pod's hostname (63).
-pub const MAX_OBJECT_NAME: usize = MAX_LABEL - 1 - crate::plan::HASH_LENGTH - 1 - 5;
+/// [`HASH_LENGTH`] and a suffix of 5 characters, and the whole must fit the pod's hostname (63).
+pub const MAX_OBJECT_NAME: usize = MAX_LABEL - 1 - HASH_LENGTH - 1 - 5;
 
 /// A DNS label as of RFC 1123 (lower case letters, digits and `-`, at most 63 characters), or the name of another object: a
 /// DNS subdomain, which is labels joined by `.`, at most 253 characters.
@@ -81,7 +81,7 @@ pub fn shortened(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
     }
-    let hash = crate::plan::short_hash(text.as_bytes());
+    let hash = short_hash(text.as_bytes());
     let beginning: String = text.chars().take(max - hash.len() - 1).collect();
     format!("{}-{hash}", beginning.trim_end_matches(['-', '.']))
 }

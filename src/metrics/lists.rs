@@ -13,8 +13,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::happening::{COUNTERS, Counter, Happening};
+use crate::naming::labels::list_value;
 use crate::plan::image_cache::Phase;
-use crate::plan::labels::list_value;
 use crate::status::ListState;
 use crate::status::image_caches::ImageCache;
 use crate::status::report::{Group, List, Nodes, Report};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::cluster::Error;
+use crate::naming::labels::list_value;
 use crate::plan::Cause;
-use crate::plan::labels::list_value;
 use crate::status::ListState;
 use crate::status::tests::{half_warm, report};
 

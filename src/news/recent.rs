@@ -74,7 +74,7 @@ impl Recent {
 
 /// As Kubernetes' own components name Events: what they are about, and a number. Two at the same instant differ too.
 fn event_name(list: &str, about: &About, now: Timestamp) -> String {
-    let what = crate::plan::short_hash(format!("{}\n{}", about.reason, about.subject).as_bytes());
+    let what = crate::naming::hash::short_hash(format!("{}\n{}", about.reason, about.subject).as_bytes());
     // A ConfigMap's name may take up all of the 253 characters that an Event's name has.
     let list: String = list.chars().take(200).collect();
     format!("{}.{:x}.{what}", list.trim_end_matches(['.', '-']), now.as_nanosecond())

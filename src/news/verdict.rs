@@ -3,7 +3,7 @@
 use super::changes::changes;
 use super::{News, Reason};
 use crate::list::{Config, Parsed};
-use crate::plan::labels;
+use crate::naming::labels;
 
 /// A list was accepted, and what has changed since `before` was; or it was rejected. Of the problems it has the first three;
 /// the rest stands on the list.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{News, Reason};
-use crate::plan::{Action, Ending, Finding, Leaving, Reach, history, labels};
+use crate::naming::labels;
+use crate::plan::{Action, Ending, Finding, Leaving, Reach, history};
 
 /// An action was carried out, and is worth telling.
 pub fn done(action: &Action) -> Option<News> {

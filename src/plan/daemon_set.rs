@@ -14,13 +14,10 @@ use kube::core::ObjectMeta;
 
 use super::affinity::on_real_linux_nodes;
 use super::generation::{Record, images_to_text};
-use super::labels;
 use crate::list::Config;
 use crate::list::config::{Group, Image, Resources};
 use crate::list::names::ObjectName;
-
-/// The name of the container that installs the holder and waits for the node's turn.
-pub const INIT_CONTAINER: &str = "install-holder";
+use crate::naming::{INIT_CONTAINER, labels};
 
 /// Where the holder lies in our own image.
 const HOLDER_IN_IMAGE: &str = "/holder";

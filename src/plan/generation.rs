@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
-use super::hash::short_hash;
-use super::labels;
 use super::probe::Looks;
 use super::reach::Reach;
 use super::troubles::Told;
 use crate::list::config::{Group, Image};
+use crate::naming::hash::short_hash;
+use crate::naming::labels;
 
 /// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
 /// upgrade of the controller changes nothing on any node.

@@ -14,9 +14,11 @@ use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::image_cache::ledger::Ledger;
-use super::{labels, short_hash, verdict};
+use super::verdict;
 use crate::list::ListData;
 use crate::list::names::shortened;
+use crate::naming::hash::short_hash;
+use crate::naming::labels;
 
 /// How many accepted forms of a list are kept: the one in force, and those before it for people to look at.
 pub const KEPT: usize = 3;

@@ -12,11 +12,11 @@ use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::generation::images_to_text;
-use super::labels;
 use super::retiring::normal_form;
 use super::rounds::Action;
 use crate::coverage::{Coverage, NO_LIST};
 use crate::list::Config;
+use crate::naming::labels;
 
 /// A DaemonSet of kubernetes-image-puller that no list has adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]

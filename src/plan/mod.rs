@@ -17,17 +17,14 @@
 //! - [`claims`]: which list may call its DaemonSets what
 //! - [`troubles`]: what is told of a group besides what is done
 //! - [`verdict`]: what is written on a list about itself
-//! - [`labels`], [`hash`]: how objects are known and named
 
 mod action;
 mod affinity;
 pub mod claims;
 pub mod daemon_set;
 pub mod generation;
-mod hash;
 pub mod history;
 pub mod image_cache;
-pub mod labels;
 pub mod leftover;
 mod narrowing;
 pub mod probe;
@@ -40,9 +37,8 @@ mod standing;
 mod troubles;
 pub mod verdict;
 
-pub use daemon_set::{AcceptedList, INIT_CONTAINER, Platform, Settings};
+pub use daemon_set::{AcceptedList, Platform, Settings};
 pub use generation::{Generation, Record};
-pub use hash::{HASH_LENGTH, short_hash};
 pub use reach::Reach;
 pub use rounds::{Action, Cause, Ending, Facts, Finding, Leaving, Plan, plan};
 pub use troubles::{Telling, Told};

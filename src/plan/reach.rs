@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
 use serde_json::{Value, json};
 
-use super::labels;
+use crate::naming::labels;
 
 /// The one field of a node that `matchFields` knows.
 const NAME: &str = "metadata.name";

@@ -8,7 +8,6 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 pub use super::action::{Action, Cause, Ending, Finding, Leaving};
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
-use super::labels;
 use super::narrowing;
 use super::probe::{self, Looks, Moved, Probe};
 use super::reach::{Reach, some_of};
@@ -18,6 +17,7 @@ use super::standing::Standing;
 use super::troubles::{self, Telling, Told};
 use crate::coverage::{Coverage, Node};
 use crate::list::config::{Group, RefreshMode};
+use crate::naming::labels;
 
 /// The most generations of a group that exist at a time. While there are so many, a further change waits.
 pub const MAX_GENERATIONS: usize = 3;

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
 use sha2::{Digest, Sha256};
 
-use super::labels;
 use crate::list::{ListData, Parsed, Problem};
+use crate::naming::labels;
 
 /// The most bytes of problems that are written on a list; `kube-prepull validate` prints all of them.
 const MAX_PROBLEMS: usize = 16 * 1024;

@@ -14,7 +14,8 @@ use crate::coverage::requests::Reserved;
 use crate::coverage::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
 use crate::coverage::{Coverage, CoveringPod};
 use crate::list::Config;
-use crate::plan::{Generation, labels};
+use crate::naming::labels;
+use crate::plan::Generation;
 
 /// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
-use kube_prepull::plan::labels;
+use kube_prepull::naming::labels;
 use kube_prepull::plan::probe::Looks;
 
 use super::trial::{Trial, eventually};

@@ -113,7 +113,7 @@ impl Drop for Serverless {
 
 /// Selects the ImageCaches of lists of that namespace.
 pub fn of_namespace(namespace: &str) -> ListParams {
-    ListParams::default().labels(&format!("{}={namespace}", kube_prepull::plan::labels::NAMESPACE))
+    ListParams::default().labels(&format!("{}={namespace}", kube_prepull::naming::labels::NAMESPACE))
 }
 
 pub fn phase_of(cache: &ImageCache) -> Option<Phase> {

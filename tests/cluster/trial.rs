@@ -13,7 +13,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use kube_prepull::plan::labels;
+use kube_prepull::naming::labels;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -9,11 +9,12 @@ use crate::cluster::Error;
 use crate::cluster::image_caches::Sight;
 use crate::cluster::picture::Picture;
 use crate::list::Config;
+use crate::naming::labels;
 use crate::news::{News, image_caches as words};
+use crate::plan::AcceptedList;
 use crate::plan::history::{self, InForce, Ruling};
 use crate::plan::image_cache::ledger::Ledger;
 use crate::plan::image_cache::{self, Action, Cache, Ending, Facts, Known, Plan};
-use crate::plan::{AcceptedList, labels};
 
 /// How soon there is another try after something went wrong.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);

@@ -23,7 +23,7 @@ use super::status::{layout, pause_after};
 use crate::cluster::{Error, look, objects};
 use crate::list::ListData;
 use crate::list::manifest::Defaults;
-use crate::plan::labels;
+use crate::naming::labels;
 use crate::plan::verdict::data_hash;
 use crate::status::{Filter, ListState, Report, print};
 

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::coverage::summary::{Sources, Summary};
 use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::{Config, ListData, parse};
-use crate::plan::{Generation, Record, labels};
+use crate::naming::labels;
+use crate::plan::{Generation, Record};
 
 /// The list that all of these tests are about: `b:1` is in both groups, in two spellings.
 pub const LIST: &str = "

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digests::Digests;
 use super::object::{ImageCacheObject, Status};
-use crate::plan::labels;
+use crate::naming::labels;
 
 /// An ImageCache of a list.
 #[derive(Clone, Debug, PartialEq)]

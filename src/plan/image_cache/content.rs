@@ -8,7 +8,7 @@ use super::object::MAX_IMAGES;
 use crate::coverage::{Sizes, digest};
 use crate::list::config::{Config, ImageCache};
 use crate::list::reference::ImageReference;
-use crate::plan::short_hash;
+use crate::naming::hash::short_hash;
 
 /// What one ImageCache is made from, but for the digests.
 #[derive(Clone, Debug, PartialEq, Serialize)]

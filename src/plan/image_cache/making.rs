@@ -10,7 +10,8 @@ use super::object::{ImageCacheObject, Spec, resource};
 use super::{Action, Cause, Ending, Facts, Plan, delete, pace, turn};
 use crate::list::config::ImageCache;
 use crate::list::names::shortened;
-use crate::plan::{labels, short_hash};
+use crate::naming::hash::short_hash;
+use crate::naming::labels;
 
 /// The most characters of namespace and list in the name of an ImageCache; a hash follows.
 const MAX_NAME: usize = 200;

@@ -37,8 +37,8 @@ use ledger::{Entry, Ledger};
 pub use object::ImageCacheObject;
 
 use super::daemon_set::AcceptedList;
-use super::short_hash;
 use crate::list::config::ImageCache;
+use crate::naming::hash::short_hash;
 use content::Shard;
 
 /// All that the plan is made from.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::digests::Digest;
 use crate::coverage::{self, ImageState, Texts, image_state};
-use crate::plan::labels;
+use crate::naming::labels;
 
 /// How long a probe may pull. The kubelet ends it then, also where no controller runs.
 pub const DEADLINE: SignedDuration = SignedDuration::from_mins(10);

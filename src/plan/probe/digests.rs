@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::hash::short_hash;
+use crate::naming::hash::short_hash;
 
 /// The most digests that are kept of an image and an architecture. Beyond that the oldest is forgotten.
 const MOST: usize = 8;

@@ -35,10 +35,10 @@ use jiff::SignedDuration;
 pub use record::Looks;
 
 use super::generation::Generation;
-use super::hash::short_hash;
 use super::refresh::{NextRefresh, next_refresh, retry_at};
 use super::rounds::{Action, Facts, Plan, settles_at, wait_for};
 use crate::list::config::{Group, Image};
+use crate::naming::hash::short_hash;
 use places::{Place, Places};
 
 /// How soon to look again for a node that can run a probe. Mostly a node's change says so before.

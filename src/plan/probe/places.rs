@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::holders::Holders;
 use crate::coverage::Node;
 use crate::list::config::Placement;
-use crate::plan::hash::number;
+use crate::naming::hash::number;
 
 /// The most nodes of an architecture that are asked at a time.
 const MOST: usize = 3;

@@ -6,10 +6,10 @@ use kube::core::ObjectMeta;
 use super::answer::DEADLINE;
 use super::places::Place;
 use crate::list::config::Group;
+use crate::naming::hash::short_hash;
+use crate::naming::labels;
 use crate::plan::daemon_set::{AcceptedList, Settings, template, texts};
 use crate::plan::generation::{Generation, Record};
-use crate::plan::hash::short_hash;
-use crate::plan::labels;
 
 /// Builds the pod of a look at a place. `group` has the images that are asked for; everything else is the group's own.
 /// `None` where the generation does not say how it was made.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digests::Digests;
 use crate::list::schedule::Schedule;
-use crate::plan::hash::{number, short_hash};
+use crate::naming::hash::{number, short_hash};
 
 /// The most bytes of the annotation: all annotations of an object share 256 KiB.
 const MOST_BYTES: usize = 100_000;

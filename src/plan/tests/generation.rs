@@ -5,9 +5,10 @@ use kube::core::ObjectMeta;
 
 use super::{accepted, at, named, settings};
 use crate::list::config::Group;
+use crate::naming::labels;
 use crate::plan::daemon_set::build;
 use crate::plan::generation::{FORMAT, content_hash};
-use crate::plan::{Generation, Record, labels};
+use crate::plan::{Generation, Record};
 
 fn group(images_yaml: &str) -> Group {
     accepted(images_yaml).groups.remove(0)

@@ -11,8 +11,9 @@ use proptest::prelude::*;
 use super::simulation::{Container, Pod, Simulation, State, name, node, placement};
 use crate::coverage::Node;
 use crate::list::reference::ImageReference;
+use crate::naming::labels;
 use crate::plan::rounds::{MAX_GENERATIONS, MAX_OUT_OF_REACH};
-use crate::plan::{Action, Ending, Generation, Leaving, Plan, labels};
+use crate::plan::{Action, Ending, Generation, Leaving, Plan};
 
 const IMAGES: [&str; 5] = ["a:1", "a:2", "docker.io/library/a:2", "b:1", "c:1"];
 const PLACES: [&str; 3] = ["", ", nodeSelector: {zone: a}", ", tolerations: [{key: gpu, operator: Exists}]"];

@@ -6,9 +6,10 @@ use super::simulation::{Simulation, daemon_set_of_kip};
 use super::{accepted, owner};
 use crate::coverage::Coverage;
 use crate::list::Config;
+use crate::naming::labels;
+use crate::plan::Action;
 use crate::plan::leftover::{Leftover, adopt, adoption_patch, find};
 use crate::plan::narrowing::GRACE;
-use crate::plan::{Action, labels};
 
 const KIP: &str = "kubernetes-image-puller";
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::probe::{HOURLY, arrived, causes, digest, hours, looked, moved};
 use super::simulation::{Simulation, node};
-use crate::plan::{Cause, hash};
+use crate::naming::hash;
+use crate::plan::Cause;
 
 /// The rounds in 200 looks at nodes that call one unmoved tag something else each time they pull it: one of so many things, at random.
 fn rounds_of_a_tag_with_names(names: u64) -> usize {

@@ -10,9 +10,10 @@ use serde_json::{from_value, json};
 
 use super::simulation::{Simulation, node};
 use crate::coverage::Node;
+use crate::naming::labels;
 use crate::plan::narrowing::GRACE;
 use crate::plan::reach::narrowing_patch;
-use crate::plan::{Action, Cause, Generation, Leaving, Reach, labels};
+use crate::plan::{Action, Cause, Generation, Leaving, Reach};
 
 fn second() -> SignedDuration {
     SignedDuration::from_secs(1)

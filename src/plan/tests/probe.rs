@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use super::accepted;
 use super::simulation::{Simulation, node};
 use crate::coverage::Node;
+use crate::naming::labels;
 use crate::plan::generation::Generation;
-use crate::plan::{Action, Cause, Finding, Plan, labels};
+use crate::plan::{Action, Cause, Finding, Plan};
 
 pub const HOURLY: &str = "{images: [a:1, b:1], refresh: {every: 1h}}";
 

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use super::simulation::{Simulation, State, name};
+use crate::naming::labels;
 use crate::plan::generation::FORMAT;
-use crate::plan::{Action, Cause, Generation, Plan, Record, labels};
+use crate::plan::{Action, Cause, Generation, Plan, Record};
 
 /// Why generations are made, by the plan.
 fn causes(plan: &Plan) -> Vec<Cause> {

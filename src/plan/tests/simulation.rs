@@ -19,9 +19,10 @@ use super::{accepted, at, named, settings};
 use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
+use crate::naming::labels;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Probe;
-use crate::plan::{Action, Facts, Generation, Plan, Settings, labels, plan};
+use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
 #[derive(Clone)]

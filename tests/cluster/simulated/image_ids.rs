@@ -1,6 +1,6 @@
 //! Refreshes where runtimes say in every possible form what a tag stands for: none of them leads to endless rounds.
 
-use kube_prepull::plan::labels;
+use kube_prepull::naming::labels;
 
 use super::kubelets::{Kubelets, Pull};
 use super::trial;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube_prepull::plan::labels;
+use kube_prepull::naming::labels;
 use serde_json::Value;
 
 use super::coverage::{Pool, all_warm};

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, PostParams};
-use kube_prepull::plan::labels;
+use kube_prepull::naming::labels;
 use serde_json::json;
 
 use super::trial;

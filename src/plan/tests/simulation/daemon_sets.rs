@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::coverage::Node;
 use crate::list::config::Placement;
+use crate::naming::labels;
+use crate::plan::Reach;
 use crate::plan::reach::narrowing_patch;
-use crate::plan::{Reach, labels};
 
 /// As kubernetes-image-puller makes it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {

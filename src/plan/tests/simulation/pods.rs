@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::daemon_sets::{is_leftover, name};
 use crate::coverage::SlimPod;
-use crate::plan::labels;
+use crate::naming::labels;
 use crate::plan::probe::SlimProbe;
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! The labels and annotations by which objects of a list are known, and in which a generation says what it is.
 
+use super::MAX_LABEL;
 use super::hash::short_hash;
-use crate::list::names::MAX_LABEL;
 
 /// On everything that belongs to a list: the list's name, shortened to what a label can hold.
 pub const LIST: &str = "kube-prepull.io/list";
@@ -16,9 +16,9 @@ pub const GENERATION: &str = "kube-prepull.io/generation";
 pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
 pub const NAMESPACE: &str = "kube-prepull.io/namespace";
-/// On an ImageCache: how it was made, as JSON ([`super::image_cache::cache::Made`]).
+/// On an ImageCache: how it was made, as JSON ([`crate::plan::image_cache::cache::Made`]).
 pub const MADE_FROM: &str = "kube-prepull.io/made-from";
-/// On a list's newest ControllerRevision: what is kept of its ImageCaches, as JSON ([`super::image_cache::ledger::Ledger`]).
+/// On a list's newest ControllerRevision: what is kept of its ImageCaches, as JSON ([`crate::plan::image_cache::ledger::Ledger`]).
 pub const IMAGE_CACHES: &str = "kube-prepull.io/image-caches";
 /// The recommended label that names the program.
 pub const NAME: &str = "app.kubernetes.io/name";
@@ -58,9 +58,9 @@ pub const REACH: &str = "kube-prepull.io/reach";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
-/// On a generation: what the looks at its tags have come to, as JSON ([`super::probe::Looks`]).
+/// On a generation: what the looks at its tags have come to, as JSON ([`crate::plan::probe::Looks`]).
 pub const LOOKS: &str = "kube-prepull.io/looks";
-/// On a generation: what has been told of its group, as JSON ([`super::troubles::Told`]).
+/// On a generation: what has been told of its group, as JSON ([`crate::plan::Told`]).
 pub const TOLD: &str = "kube-prepull.io/told";
 /// On a probe: which look at the tags it belongs to.
 pub const PROBE: &str = "kube-prepull.io/probe";
