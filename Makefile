@@ -56,7 +56,7 @@ test: toolchain ## Run all tests, on clusters that are started for them (root, f
 .PHONY: test-faults
 test-faults: toolchain ## Run the long tests: outages, full nodes, a controller killed before each request, ImageCaches that fail (root)
 	@cargo build --bin bed
-	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace --test cluster --test deploy -- --ignored
+	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace -- --ignored
 
 .PHONY: bench
 bench: toolchain ## Measure memory, requests and the time of status, with 1,000 simulated nodes (some ten minutes)

@@ -1,5 +1,6 @@
 //! On the simulated cluster: what the API server sees. Nothing here claims anything about kubelets or runtimes.
 
+mod a_minute;
 mod alerts;
 mod coverage;
 mod crashes;
@@ -21,9 +22,7 @@ mod probes;
 mod processes;
 mod refreshes;
 mod repairs;
-mod schedules;
 mod status;
-mod steady_state;
 mod trouble;
 mod wait;
 

@@ -2,6 +2,7 @@ use std::process::Command;
 
 use super::trial;
 use crate::controller::Controller;
+use crate::trial::{Trial, eventually};
 
 #[tokio::test]
 async fn in_the_mode_always_a_new_value_of_the_annotation_begins_a_round_and_the_same_value_does_not() {
@@ -10,7 +11,7 @@ async fn in_the_mode_always_a_new_value_of_the_annotation_begins_a_round_and_the
     trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {mode: Always}\n").await;
     let first = trial.settled_on(&["nginx:1.27"]).await;
     trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "one").await;
-    let second = crate::trial::eventually("another generation", async || {
+    let second = eventually("another generation", async || {
         let found = trial.daemon_sets().await;
         (found.len() == 1 && found[0].metadata.uid != first.metadata.uid).then(|| found[0].clone())
     })
@@ -32,11 +33,22 @@ async fn the_refresh_command_does_what_the_mode_says() {
     let first = trial.settled_on(&["nginx:1.27"]).await;
     let output = refresh(&trial, "tools");
     assert!(output.status.success(), "{output:?}");
-    crate::trial::eventually("another generation", async || {
+    eventually("another generation", async || {
         let found = trial.daemon_sets().await;
         (found.len() == 1 && found[0].metadata.uid != first.metadata.uid).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn in_the_mode_recreate_the_daemon_set_goes_before_another_comes() {
+    let trial = trial("recreate").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {every: 24h, mode: Recreate}\n").await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
+    eventually("the Event", async || trial.events("Recreating").await.pop()).await;
+    trial.settled_on(&["nginx:1.27"]).await;
 }
 
 #[tokio::test]
@@ -48,7 +60,7 @@ async fn refreshing_a_list_that_is_not_there_says_so() {
     assert!(message.contains("there is no ConfigMap nothing in the namespace"), "{message}");
 }
 
-fn refresh(trial: &crate::trial::Trial, list: &str) -> std::process::Output {
+fn refresh(trial: &Trial, list: &str) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
         .args(["refresh", list, "--namespace", &trial.namespace, "--kubeconfig"])
         .arg(&trial.kubeconfig)

@@ -101,23 +101,6 @@ async fn a_missing_right_to_read_is_named_until_it_is_granted() {
 }
 
 #[tokio::test]
-async fn a_list_that_gets_no_answer_keeps_no_other_waiting() {
-    let trial = trial("silence").await;
-    let proxy = Proxy::start(trial.client.clone()).await;
-    proxy.be_silent_about("/daemonsets/stuck-");
-    let _controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
-    trial.write_list("stuck", "images: [nginx:1.27]").await;
-    trial.judged("stuck", "accepted").await;
-    trial.write_list("tools", "images: [nginx:1.28]").await;
-    trial.settled_on(&["nginx:1.28"]).await;
-    proxy.be_silent_about("nothing any more");
-    eventually("the other list, once its request has timed out", async || {
-        (trial.daemon_sets().await.len() == 2).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_quota_that_refuses_the_new_generation_takes_nothing_away() {
     let trial = trial("quota").await;
     let _controller = Controller::start(&trial).await;
