@@ -81,6 +81,7 @@ async fn image_ids_of_every_form_begin_no_round_over_ten_refreshes() {
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn image_ids_that_change_at_each_pull_without_a_reason_cost_a_few_rounds_and_not_one_at_every_refresh() {
     let trial = trial("restless").await;
     let restless = |pull: &Pull| match pull.image.starts_with("restless") {
