@@ -99,6 +99,11 @@ pub fn virtual_node(node: &mut Value) {
     ]);
 }
 
+pub fn is_ready(node: &Node) -> bool {
+    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
 fn of(namespace: &str) -> ListParams {
     ListParams::default().labels(&format!("{NODES_OF}={namespace}"))
 }

@@ -9,6 +9,7 @@ use kube_prepull::naming::labels;
 use super::trial;
 use crate::audit::{AuditLog, Request};
 use crate::controller::Controller;
+use crate::looks::number;
 use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually};
 
@@ -16,7 +17,7 @@ use crate::trial::{Trial, eventually};
 async fn generation(trial: &Trial, least: u32) -> u32 {
     eventually(&format!("generation {least}"), async || {
         let found = trial.daemon_sets().await;
-        let number: u32 = found.first()?.annotations().get(labels::REVISION)?.parse().ok()?;
+        let number = number(found.first()?);
         (found.len() == 1 && number >= least).then_some(number)
     })
     .await

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::trial;
 use super::trouble::{as_limited, grant, rights};
 use crate::controller::Controller;
-use crate::nodes::{Nodes, simulated};
+use crate::nodes::{Nodes, is_ready, simulated};
 use crate::trial::{Trial, eventually, images};
 
 /// A taint that the list does not tolerate.
@@ -134,11 +134,6 @@ impl Seen {
         let with_it = self.newest.as_ref().filter(|(_, images)| images.iter().any(|it| it == image));
         with_it.is_some_and(|(newest, _)| !here.iter().any(|pod| pod.owner_references()[0].name == *newest))
     }
-}
-
-fn is_ready(node: &Node) -> bool {
-    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|it| it.type_ == "Ready" && it.status == "True")
 }
 
 /// Simulated kubelets start all containers at once.

@@ -55,7 +55,7 @@ impl Serverless {
 
     /// Waits for an Event of the list's with that reason.
     async fn note(&self, reason: &str) -> String {
-        eventually(reason, async || self.told(reason).await.pop()).await
+        self.trial.told(reason).await
     }
 }
 

@@ -7,7 +7,7 @@ use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 
 use super::trial;
-use crate::nodes::{NODES_OF, Nodes, simulated, virtual_node};
+use crate::nodes::{NODES_OF, Nodes, is_ready, simulated, virtual_node};
 use crate::trial::{Trial, eventually};
 
 /// How many pods each real node has room for.
@@ -41,11 +41,7 @@ async fn are_ready(nodes: &Nodes<'_>) {
             let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
             taints.into_iter().any(|taint| taint.key.starts_with("node.kubernetes.io/"))
         };
-        let ready = |node: &Node| {
-            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        };
-        nodes.all().await.iter().all(|node| ready(node) && !kept_off(node)).then_some(())
+        nodes.all().await.iter().all(|node| is_ready(node) && !kept_off(node)).then_some(())
     })
     .await;
 }

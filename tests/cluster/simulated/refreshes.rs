@@ -2,6 +2,7 @@ use std::process::Command;
 
 use super::trial;
 use crate::controller::Controller;
+use crate::looks::number;
 use crate::trial::{Trial, eventually};
 
 #[tokio::test]
@@ -45,7 +46,7 @@ async fn in_the_mode_recreate_the_daemon_set_goes_before_another_comes() {
     let trial = trial("recreate").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {every: 24h, mode: Recreate}\n").await;
-    trial.settled_on(&["nginx:1.27"]).await;
+    assert_eq!(number(&trial.settled_on(&["nginx:1.27"]).await), 1);
     trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
     eventually("the Event", async || trial.events("Recreating").await.pop()).await;
     trial.settled_on(&["nginx:1.27"]).await;
