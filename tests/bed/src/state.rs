@@ -23,7 +23,8 @@ pub type Lock = Flock<File>;
 /// A first start builds nothing while it has the lock, so this is enough.
 const LONGEST_START: Duration = Duration::from_secs(300);
 const OTHERS: &str = "another start or end of this checkout's clusters";
-const LONGEST_TEST: Duration = Duration::from_secs(900);
+/// A test that needs the bed for itself may have to wait for all others, which is no reason to fail.
+const LONGEST_RUN: Duration = Duration::from_secs(3600);
 
 /// The two kinds of cluster a bed can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ impl State {
     /// Says that a test uses the bed, or that it needs it for itself alone, as long as the result lives.
     pub fn use_it(&self, alone: bool) -> Result<Lock> {
         let how = if alone { FlockArg::LockExclusiveNonblock } else { FlockArg::LockSharedNonblock };
-        wait::until("other tests to be done with the bed", LONGEST_TEST, || try_lock(&self.folder(), how))
+        wait::until("other tests to be done with the bed", LONGEST_RUN, || try_lock(&self.folder(), how))
     }
 
     /// Creates the folder, empty and for this user alone.
