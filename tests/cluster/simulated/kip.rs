@@ -66,10 +66,9 @@ async fn a_leftover_of_kip_goes_when_the_list_holds_its_images() {
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, busybox:1]").await;
     trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
-    let told = eventually("the Event", async || trial.events("LeftoverAdopted").await.pop()).await.note.unwrap();
+    let told = trial.told("LeftoverAdopted").await;
     assert!(told.contains("the DaemonSet kubernetes-image-puller of kubernetes-image-puller was taken over"), "{told}");
-    let done =
-        eventually("its end to be told", async || trial.events("GenerationDeleted").await.pop()).await.note.unwrap();
+    let done = trial.told("GenerationDeleted").await;
     assert!(done.contains(KIP), "{done}");
 }
 

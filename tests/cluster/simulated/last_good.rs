@@ -64,8 +64,8 @@ async fn a_list_that_is_deleted_and_made_anew_loses_nothing() {
     let before = trial.settled_on(&["nginx:1.27"]).await;
     delete_list(&trial, "tools").await;
     noted(&trial).await;
-    let told = eventually("the Event", async || trial.events("ListMissing").await.pop()).await;
-    assert!(told.note.unwrap().contains("its images stay held until"));
+    let told = trial.told("ListMissing").await;
+    assert!(told.contains("its images stay held until"));
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.judged("tools", "accepted").await;
     eventually("the note to go", async || {

@@ -130,7 +130,7 @@ async fn where_no_node_can_run_the_probe_an_event_says_so_and_it_follows_when_on
     trial.write_list("tools", &format!("groups: [{{name: g, images: [nginx:1.27], {}}}]", nodes.placement())).await;
     trial.settled_on(&["nginx:1.27"]).await;
     request(&trial, "one").await;
-    let told = eventually("the Event", async || trial.events("Waiting").await.pop()).await.note.unwrap();
+    let told = trial.told("Waiting").await;
     assert!(told.starts_with("group g: no node of the architecture amd64 can take the probe"), "{told}");
     nodes.patch("cordoned", &json!({"spec": {"unschedulable": false}})).await;
     answered(&trial, "one").await;

@@ -48,7 +48,7 @@ async fn in_the_mode_recreate_the_daemon_set_goes_before_another_comes() {
     trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {every: 24h, mode: Recreate}\n").await;
     assert_eq!(number(&trial.settled_on(&["nginx:1.27"]).await), 1);
     trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
-    eventually("the Event", async || trial.events("Recreating").await.pop()).await;
+    trial.told("Recreating").await;
     trial.settled_on(&["nginx:1.27"]).await;
 }
 

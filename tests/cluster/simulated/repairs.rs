@@ -46,8 +46,8 @@ async fn what_somebody_else_changes_is_put_back_once_and_no_pod_moves() {
     let name = trial.settled_on(&["nginx:1.27"]).await.name_any();
     alter(&trial, &name).await;
     put_back(&trial, &name).await;
-    let told = eventually("the Event", async || trial.events("DaemonSetRepaired").await.pop()).await;
-    assert!(told.note.unwrap().contains(&name));
+    let told = trial.told("DaemonSetRepaired").await;
+    assert!(told.contains(&name));
     assert_eq!(trial.daemon_sets().await.len(), 1, "a repair begins no round");
 }
 
@@ -79,7 +79,7 @@ async fn a_repair_is_remembered_over_a_restart() {
         Some(trial.api::<DaemonSet>().get(&name).await.unwrap()).filter(noted)
     })
     .await;
-    eventually("the Event", async || trial.events("DaemonSetRepaired").await.pop()).await;
+    trial.told("DaemonSetRepaired").await;
     controller.kill();
     let controller = Controller::start(&trial).await;
     trial.write_list("other", "images: [redis:7]").await;

@@ -73,7 +73,7 @@ async fn a_missing_right_to_write_is_named_and_hinders_nothing_else() {
     let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
-    let told = eventually("the Event", async || trial.events("MissingRight").await.pop()).await.note.unwrap();
+    let told = trial.told("MissingRight").await;
     assert!(told.contains("cannot patch resource \"configmaps\""), "{told}");
     let ready =
         eventually("/readyz to name it", async || controller.get("/readyz").filter(|(status, _)| *status == 503));
@@ -114,7 +114,7 @@ async fn a_quota_that_refuses_the_new_generation_takes_nothing_away() {
     })
     .await;
     trial.write_list("tools", "images: [nginx:1.28]").await;
-    let told = eventually("the Event", async || trial.events("Refused").await.pop()).await.note.unwrap();
+    let told = trial.told("Refused").await;
     assert!(told.contains("exceeded quota"), "{told}");
     assert_eq!(trial.settled_on(&["nginx:1.27"]).await.metadata.uid, before.metadata.uid);
     trial.api::<ResourceQuota>().delete("full", &DeleteParams::default()).await.unwrap();
@@ -211,7 +211,7 @@ async fn admission_that_refuses_daemon_sets_is_told_and_not_asked_in_a_loop() {
     let log = AuditLog::open();
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    let told = eventually("the Event", async || trial.events("Refused").await.pop()).await.note.unwrap();
+    let told = trial.told("Refused").await;
     assert!(told.contains("no DaemonSets on Sundays"), "{told}");
     bindings.delete(&name, &DeleteParams::default()).await.unwrap();
     policies.delete(&name, &DeleteParams::default()).await.unwrap();

@@ -1,42 +1,18 @@
 //! `estimate` as users call it, and its documentation.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
 const LIST: &str = "images: [a]\nimageCache: {enabled: true, size: 25}\n";
 
-fn estimate(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kube-prepull"))
-        .args(["estimate", "--file", "-"])
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that reads nothing has closed its end.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
 fn good(arguments: &[&str], input: &str) -> String {
-    let output = estimate(arguments, input);
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    super::good(&[&["estimate", "--file", "-"], arguments].concat(), input)
 }
 
-/// Standard error of a call that ends with that exit code, and prints nothing else.
 fn bad(arguments: &[&str], input: &str, code: i32) -> String {
-    let output = estimate(arguments, input);
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{output:?}");
-    String::from_utf8(output.stderr).unwrap()
+    super::bad(&[&["estimate", "--file", "-"], arguments].concat(), input, code)
 }
 
 fn checkout() -> &'static Path {

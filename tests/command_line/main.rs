@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod estimate;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -33,10 +35,10 @@ fn good(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Standard error of a call that ends with that exit code.
+/// Standard error of a call that ends with that exit code, and prints nothing else.
 fn bad(arguments: &[&str], input: &str, code: i32) -> String {
     let output = run(arguments, input);
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
