@@ -13,7 +13,8 @@
 //! - [`news`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
 //! - [`estimate`]: Config + prices → what a list costs
-//! - [`status`]: coverage → what users see of it
+//! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
+//! - [`status`]: summaries → what users see
 //! - [`metrics`]: what Prometheus is told
 //! - [`command`]: what the user runs
 //! - [`naming`]: how objects are named and labelled
@@ -30,3 +31,4 @@ pub mod naming;
 pub mod news;
 pub mod plan;
 pub mod status;
+pub mod summary;

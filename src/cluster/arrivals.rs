@@ -7,10 +7,10 @@ use tokio::time::sleep;
 
 use super::overview::Overview;
 use crate::coverage::Node;
-use crate::coverage::node_state::NodeState;
-use crate::coverage::summary::{Sources, Summary};
 use crate::metrics::Metrics;
 use crate::naming::labels::list_value;
+use crate::summary::node_state::NodeState;
+use crate::summary::{Sources, Summary};
 
 /// How exactly it is measured.
 const PAUSE: Duration = Duration::from_secs(1);

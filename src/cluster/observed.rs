@@ -11,13 +11,14 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
 use super::image_caches::ObservedImageCaches;
-use crate::coverage::node_state::NodeState;
-use crate::coverage::{Arrivals, Coverage, Node, Sizes, SlimNode};
+use crate::coverage::{Coverage, Node, Sizes, SlimNode};
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::probe::{Probe, SlimProbe};
+use crate::summary::arrivals::Arrivals;
+use crate::summary::node_state::NodeState;
 
 /// What the watches have seen, each on its own schedule: it may be a moment old.
 #[derive(Clone)]

@@ -8,29 +8,22 @@
 //! - [`pool`], [`words`], [`gone`]: how the fold stays small, and right when news is late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: how large images are, where nodes say so
-//! - [`arrivals`]: how long nodes that join take to be warm
 //! - [`thrash`]: holders that are evicted again and again
-//! - [`summary`], [`image_summary`], [`node_state`]: for each image of a list, what is where and why not
 
-mod arrivals;
 mod digest;
 mod gone;
-mod image_summary;
 mod node;
-pub mod node_state;
 mod pod;
 mod pool;
 pub mod requests;
 mod room;
 mod sizes;
-pub mod summary;
 mod thrash;
 mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use arrivals::{Arrivals, LONGEST};
 pub(crate) use digest::digest;
 use gone::Gone;
 use jiff::Timestamp;
@@ -268,4 +261,4 @@ fn version(pod: &SlimPod) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,12 +1,10 @@
-//! What pods reserve.
+//! What a pod reserves.
 
-use std::collections::HashMap;
 use std::ops::Add;
 
 use serde::Serialize;
 
 use super::pod::{Container, PodSpec, ResourceList};
-use super::{CoveringPod, PodState};
 use crate::list::quantity::Nanos;
 
 /// CPU and memory that are kept free for pods.
@@ -38,7 +36,8 @@ impl Requests {
         (containers + sidecars).max(starting) + of_list(&spec.overhead)
     }
 
-    fn max(self, other: Self) -> Self {
+    /// The greater of each.
+    pub fn max(self, other: Self) -> Self {
         Self {
             cpu_millis: self.cpu_millis.max(other.cpu_millis),
             memory_bytes: self.memory_bytes.max(other.memory_bytes),
@@ -70,38 +69,11 @@ fn of_list(list: &ResourceList) -> Requests {
     }
 }
 
-/// What pods reserve on nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reserved {
-    /// The most on any node.
-    pub per_node: Requests,
-    /// On all nodes together.
-    pub total: Requests,
-}
-
-impl Reserved {
-    /// What these pods reserve: those that have a node and have not ended.
-    pub fn by<'a>(pods: impl IntoIterator<Item = &'a CoveringPod>) -> Self {
-        let mut nodes: HashMap<&str, Requests> = HashMap::new();
-        for pod in pods.into_iter().filter(|pod| !matches!(pod.state, PodState::Ended { .. })) {
-            if let Some(node) = pod.node.as_deref() {
-                let on_node = nodes.entry(node).or_default();
-                *on_node = *on_node + pod.requests;
-            }
-        }
-        let per_node = nodes.values().copied().fold(Requests::default(), Requests::max);
-        Self { per_node, total: nodes.into_values().fold(Requests::default(), Requests::add) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::coverage::tests::world::{Life, Pod};
-    use crate::coverage::{Coverage, SlimPod};
 
     fn of(spec: Value) -> (u64, u64) {
         let requests = Requests::of_pod(&serde_json::from_value(spec).expect("a spec"));
@@ -129,27 +101,5 @@ mod tests {
         sidecar["restartPolicy"] = json!("Always");
         let spec = json!({"containers": containers, "initContainers": [sidecar, asking("3m", "5")], "overhead": {"cpu": "100m"}});
         assert_eq!(of(spec), (114, 15));
-    }
-
-    fn with_requests(pod: Pod) -> SlimPod {
-        let mut sent = pod.as_sent();
-        sent.spec.containers.iter_mut().for_each(|container| container.resources.requests.cpu = "1m".to_owned());
-        sent
-    }
-
-    #[test]
-    fn nodes_with_pods_of_two_generations_reserve_both_and_pods_without_a_node_nothing() {
-        let mut coverage = Coverage::default();
-        for pod in [
-            Pod::new(1, 0, "n0"),
-            Pod::new(2, 2, "n0"),
-            Pod::new(3, 2, "n1"),
-            Pod { life: Life::NoRoom, ..Pod::new(4, 2, "n2") },
-            Pod { life: Life::Evicted, ..Pod::new(5, 2, "n3") },
-        ] {
-            coverage.apply(&with_requests(pod));
-        }
-        let reserved = Reserved::by(coverage.pods_of("tools"));
-        assert_eq!((reserved.per_node.cpu_millis, reserved.total.cpu_millis), (4, 6));
     }
 }

@@ -1,9 +1,5 @@
 //! What a pod's status says, and how the fold takes changes in.
 
-mod recount;
-mod summary;
-pub mod world;
-
 use serde_json::json;
 
 use super::*;

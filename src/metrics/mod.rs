@@ -25,9 +25,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::coverage::LONGEST;
 use crate::plan::Action;
 use crate::status::Report;
+use crate::summary::arrivals::LONGEST;
 
 /// What all names begin with.
 const PREFIX: &str = "kube_prepull";

@@ -3,7 +3,7 @@
 //! Their messages wrap each other and differ between runtimes; these are the words of containerd, CRI-O and the kubelet for
 //! the same things. What is not known here is passed on as it was said.
 
-use crate::coverage::node_state::NodeState;
+use crate::summary::node_state::NodeState;
 
 /// Why nodes are behind.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ fn is_called(image: &Image, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::tests::world::config;
+    use crate::summary::tests::world::config;
 
     fn kept(wanted: &[&str]) -> Vec<String> {
         let filter = Filter { images: wanted.iter().map(|it| (*it).to_owned()).collect(), ..Filter::default() };

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::report::Image;
-use crate::coverage::node_state::NodeState;
 use crate::list::config::{self, RefreshMode};
 use crate::plan::Generation;
 use crate::plan::refresh::{NextRefresh, Outcome, all_turns_have_come, last_look, next_look};
+use crate::summary::node_state::NodeState;
 
 /// The newest generation's round.
 #[derive(Clone, Debug, PartialEq, Serialize)]

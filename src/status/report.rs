@@ -9,13 +9,13 @@ use super::cause::{Cause, explain};
 use super::image_caches::{self, ImageCache};
 use super::moves::{Refresh, Round};
 use super::{Facts, Filter, ListFacts, ListState};
-use crate::coverage::node_state::NodeState;
-use crate::coverage::requests::Reserved;
-use crate::coverage::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
 use crate::coverage::{Coverage, CoveringPod};
 use crate::list::Config;
 use crate::naming::labels;
 use crate::plan::Generation;
+use crate::summary::node_state::NodeState;
+use crate::summary::reserved::Reserved;
+use crate::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
 
 /// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Facts, Layout, ListFacts, ListState, Report, print};
-use crate::coverage::tests::world::{Fate, Life, Pod, config, generations, node};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::plan::Generation;
 use crate::plan::image_cache::Cache;
 use crate::plan::image_cache::ledger::{Entry, Ledger};
+use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
 
 fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
     facts_of(&pods.iter().map(Pod::as_sent).collect::<Vec<_>>(), nodes)

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kube_prepull::coverage::summary::{Sources, Summary};
 use kube_prepull::coverage::{Coverage, Node, SlimPod};
 use kube_prepull::list::{Config, ListData, parse};
 use kube_prepull::metrics::Metrics;
 use kube_prepull::metrics::exposition::Format;
 use kube_prepull::plan::Generation;
 use kube_prepull::status::{Facts, ListFacts, ListState, Report};
+use kube_prepull::summary::{Sources, Summary};
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 

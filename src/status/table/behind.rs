@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::printable;
-use crate::coverage::node_state::NodeState;
 use crate::status::report::{Group, Image, NodesBehind};
+use crate::summary::node_state::NodeState;
 
 /// Nodes that lack the same images for the same cause.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,16 +5,27 @@
 //! ```
 //! This is the one source of every figure that users see. It holds references only: images are looked at one at a time, so
 //! thousands of nodes with many images cost no memory but for the moment.
+//!
+//! - [`image`], [`node_state`]: what is said of one image, and of one on one node
+//! - [`scheduler`]: what the scheduler says of that node
+//! - [`reserved`]: what pods reserve on nodes
+//! - [`arrivals`]: how long nodes that join take to be warm
+
+pub mod arrivals;
+mod image;
+pub mod node_state;
+pub mod reserved;
+mod scheduler;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::digest::digest;
-pub use super::image_summary::{Behind, ImageSummary};
-use super::node_state::{Held, ImageOnNode, NodeState, Why};
-use super::words::scheduler_cause;
-use super::{Coverage, CoveredImage, CoveringPod, Hold, ImageState, Node, PodState, Thrash};
+pub use image::{Behind, ImageSummary};
+use node_state::{Held, ImageOnNode, NodeState, Why};
+use scheduler::scheduler_cause;
+
+use crate::coverage::{Coverage, CoveredImage, CoveringPod, Hold, ImageState, Node, PodState, Thrash, digest};
 use crate::list::Config;
 use crate::list::config::{Group, Image};
 use crate::plan::Generation;
@@ -363,3 +374,6 @@ fn unschedulable(message: &str) -> (NodeState, Option<Why<'_>>) {
     let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoRoom };
     (state, Some(Why { reason: "Unschedulable", message: cause }))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

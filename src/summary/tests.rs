@@ -1,8 +1,12 @@
 //! What a summary says about single nodes.
 
-use super::world::{Fate, Life, Pod, node, summed_up, taint};
-use crate::coverage::node_state::NodeState;
-use crate::coverage::summary::{Behind, ImageSummary};
+mod recount;
+pub mod world;
+
+use world::{Fate, Life, Pod, node, summed_up, taint};
+
+use super::node_state::NodeState;
+use super::{Behind, ImageSummary};
 use crate::coverage::{Coverage, Node};
 
 fn covering(pods: &[Pod]) -> Coverage {

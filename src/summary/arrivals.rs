@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::node::SlimNode;
 use super::node_state::NodeState;
+use crate::coverage::SlimNode;
 
 /// A node may get the labels and lose the taints that decide what belongs on it some time after it is ready. One that nothing
 /// belongs on for so long has nothing to wait for.

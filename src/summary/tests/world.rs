@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::json;
 
-use crate::coverage::summary::{Sources, Summary};
 use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::{Config, ListData, parse};
 use crate::naming::labels;
 use crate::plan::{Generation, Record};
+use crate::summary::{Sources, Summary};
 
 /// The list that all of these tests are about: `b:1` is in both groups, in two spellings.
 pub const LIST: &str = "

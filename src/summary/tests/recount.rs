@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::world::{Fate, GENERATIONS, Life, Pod, node, summed_up, taint};
-use crate::coverage::node_state::NodeState;
 use crate::coverage::{Coverage, Node, SlimPod};
+use crate::summary::node_state::NodeState;
 
 const NODES: [&str; 3] = ["n0", "n1", "n2"];
 
