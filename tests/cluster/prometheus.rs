@@ -38,6 +38,13 @@ impl Monitoring {
         eventually(&format!("{name} {labels:?} to fire"), firing).await
     }
 
+    /// Waits until it fires and its summary begins with these words: what it counts may grow.
+    pub async fn says(&self, name: &str, labels: &[(&str, &str)], words: &str) {
+        let firing = || self.find(name, labels).filter(|alert| alert.state == "firing");
+        let says = |alert: &Alert| alert.annotations["summary"].starts_with(words);
+        eventually(&format!("{name} to say: {words}"), async || firing().filter(says).map(drop)).await;
+    }
+
     /// Waits until it is neither pending nor firing.
     pub async fn resolves(&self, name: &str, labels: &[(&str, &str)]) {
         eventually(&format!("{name} {labels:?} to resolve"), async || self.find(name, labels).is_none().then_some(()))
