@@ -204,6 +204,8 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
     the_controller_says_the_same(&outage).await;
     let warm = || value(&outage.controller, "list_images_warm", "");
     assert_eq!(warm(), Some(2.0));
+    // Else the next holder might be there before anybody has looked.
+    outage.faulty.set(Fault::Silent);
     evict(&outage, node).await;
     let (mut evicted, mut counted) = (None, false);
     within(HEALING, "status and metrics to say that an evicted holder holds nothing", async || {
@@ -215,6 +217,7 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
         (counted && evicted.is_some()).then_some(())
     })
     .await;
+    outage.faulty.set(Fault::None);
     let evicted = evicted.unwrap();
     assert!(["displaced", "waiting", "pulling"].contains(&evicted["state"].as_str().unwrap()), "{evicted}");
     outage.await_held(&[&one]).await;
