@@ -88,17 +88,26 @@ async fn a_group_that_leaves_the_list_goes_and_the_others_stay() {
     assert_eq!(left.metadata.uid, default.metadata.uid, "the group that stays must not notice");
 }
 
+/// A busy machine may bring the second one to the controller after more than a second, and each begins a round then: so three pairs
+/// have their chance. The tests of the plan are exact.
 #[tokio::test]
 async fn two_edits_within_a_second_make_one_generation() {
     let trial = trial("settle").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.26]").await;
     trial.settled_on(&["nginx:1.26"]).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.write_list("tools", "images: [nginx:1.28]").await;
-    trial.settled_on(&["nginx:1.28"]).await;
-    let started = trial.events("RoundStarted").await;
-    assert_eq!(started.len(), 2, "{started:#?}\n{}", controller.log());
+    let rounds = async || trial.events("RoundStarted").await.len();
+    for tags in ["nginx:1.27 nginx:1.28", "nginx:2.27 nginx:2.28", "nginx:3.27 nginx:3.28"] {
+        let before = rounds().await;
+        let (first, second) = tags.split_once(' ').unwrap();
+        trial.write_list("tools", &format!("images: ['{first}']")).await;
+        trial.write_list("tools", &format!("images: ['{second}']")).await;
+        trial.settled_on(&[second]).await;
+        if rounds().await - before == 1 {
+            return;
+        }
+    }
+    panic!("each of them began a round, three times\n{}", controller.log());
 }
 
 #[tokio::test]
