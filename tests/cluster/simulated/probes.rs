@@ -64,10 +64,7 @@ async fn a_probe_belongs_to_the_controllers_deployment_and_to_no_daemon_set() {
     let deployment = trial.api::<Deployment>().create(&PostParams::default(), &deployment).await.unwrap();
     let controller = Controller::start_with(&trial, &["--deployment", "controller"]).await;
     settled(&trial).await;
-    // Nobody is there to end the probe that this one makes.
-    let seen = watch_for_probe(&trial);
-    request(&trial, "one").await;
-    let probe = seen.await;
+    let (probe, ()) = futures::join!(watch_for_probe(&trial), request(&trial, "one"));
     drop(controller);
     let owners = probe.owner_references();
     assert_eq!(owners.iter().map(|it| it.uid.as_str()).collect::<Vec<_>>(), [deployment.uid().unwrap()]);
