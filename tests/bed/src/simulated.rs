@@ -221,8 +221,8 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
                 // In MB: one that begins anew at the usual 100 loses count of what went before.
                 {"key": "audit-log-maxsize", "value": "4000"},
             ]},
-            {"name": "kube-controller-manager", "extraArgs": limits()},
-            {"name": "kube-scheduler", "extraArgs": limits()},
+            {"name": "kube-controller-manager", "extraArgs": of_clients()},
+            {"name": "kube-scheduler", "extraArgs": of_clients()},
             // Nodes without the annotation that `kwokctl scale` gives its own are left to tests that play their kubelets.
             {"name": "kwok-controller", "extraArgs": [
                 {"key": "manage-all-nodes", "value": "false", "override": true},
@@ -232,9 +232,11 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
     })
 }
 
-/// Enough for a thousand nodes, in place of kwokctl's "unlimited", which would let one of the two starve the others.
-fn limits() -> Value {
+/// There is one of each, which ends for good when it loses its Lease: ten seconds without an answer on a busy machine are enough.
+/// The limits suffice for a thousand nodes, in place of kwokctl's "unlimited", which would let one of the two starve the others.
+fn of_clients() -> Value {
     json!([
+        {"key": "leader-elect", "value": "false"},
         {"key": "kube-api-qps", "value": "300", "override": true},
         {"key": "kube-api-burst", "value": "600", "override": true},
     ])
