@@ -89,30 +89,6 @@ async fn a_list_becomes_an_image_cache_and_an_edit_takes_its_place_when_it_is_re
 }
 
 #[tokio::test]
-async fn a_failure_is_told_with_its_reason_and_the_last_ready_one_stays() {
-    let it = Serverless::begin("cachefail").await;
-    let _controller = Controller::start(&it.trial).await;
-    it.trial.write_list("tools", LIST).await;
-    let first = it.number(1).await.remove(0);
-    it.becomes_ready(&first).await;
-    it.note("ImageCacheReady").await;
-    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
-    let second = it.number(2).await.remove(1);
-    let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
-    it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
-    let told = it.note("ImageCacheFailed").await;
-    assert!(told.contains("PullFailed: no such manifest") && told.contains("tried again at"), "{told}");
-    let third = eventually("another try", async || {
-        let all = it.all().await;
-        all.iter().find(|cache| ![first.name_any(), second.name_any()].contains(&cache.name_any())).cloned()
-    })
-    .await;
-    assert_eq!(third.spec.images, second.spec.images);
-    let left = it.number(2).await;
-    assert!(left.iter().any(|cache| cache.name_any() == first.name_any()), "the ready one stays");
-}
-
-#[tokio::test]
 async fn lists_with_equal_content_have_one_each_and_each_goes_with_its_own() {
     let it = Serverless::begin("cachetwo").await;
     let _controller = Controller::start(&it.trial).await;

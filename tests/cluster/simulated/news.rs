@@ -1,24 +1,19 @@
 //! What is told of groups. What kubelets and registries really say is shown on real nodes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{LimitRange, Pod, ResourceQuota};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::kubelets::Kubelets;
 use super::trial;
 use crate::controller::Controller;
-use crate::looks::request;
 use crate::trial::{SOON, Trial, eventually, within};
 
 /// As long as a DaemonSet may be without pods before that is told, and some time more.
 const TOLD: std::time::Duration = std::time::Duration::from_secs(240);
 
-async fn note(trial: &Trial, reason: &str) -> String {
+pub(super) async fn note(trial: &Trial, reason: &str) -> String {
     within(TOLD, reason, async || trial.events(reason).await.pop()).await.note.unwrap()
 }
 
@@ -54,41 +49,6 @@ async fn a_group_that_matches_no_node_is_told_once_by_all_controllers_together()
     trial.write_list("other", "images: [nginx:1.27]").await;
     note(&trial, "RoundDone").await;
     assert_eq!(trial.events("NoNodes").await.len(), 1);
-}
-
-#[tokio::test]
-async fn images_that_cannot_be_pulled_are_told_when_they_begin_to_fail_and_when_they_are_held() {
-    let trial = trial("failing").await;
-    let broken = Arc::new(AtomicBool::new(true));
-    let registry = Arc::clone(&broken);
-    let kubelets = Kubelets::start(&trial, &["amd64", "amd64"], move |pull| {
-        let fails = pull.image == "broken:1" && registry.load(Ordering::Relaxed);
-        (!fails).then(|| format!("{}@sha256:{}", pull.image, "0123456789abcdef".repeat(4)))
-    })
-    .await;
-    let controller = Controller::start(&trial).await;
-    let images = "images: [broken:1, fine:1]";
-    trial.write_list("tools", &format!("groups: [{{name: g, {images}, {}}}]", kubelets.placement())).await;
-    let told = note(&trial, "ImageFailing").await;
-    assert!(told.starts_with("group g: 1 of 2 images cannot be held: broken:1 cannot be pulled on "), "{told}");
-    assert!(told.contains("ErrImagePull: manifest unknown"), "{told}");
-    trial.noted_as_told("failing").await;
-    controller.kill();
-    broken.store(false, Ordering::Relaxed);
-    let _controller = Controller::start(&trial).await;
-    let healed = note(&trial, "ImageHealed").await;
-    assert!(healed.ends_with(": broken:1"), "the next controller tells what the one before did not see: {healed}");
-    assert!(trial.events("ImageFailing").await.len() <= 2, "one node at first, perhaps, and then both");
-    broken.store(true, Ordering::Relaxed);
-    request(&trial, "in vain").await;
-    let deferred = note(&trial, "RefreshDeferred").await;
-    assert!(
-        deferred.contains("1 of 2 images could not be looked at") && deferred.contains("manifest unknown"),
-        "{deferred}"
-    );
-    broken.store(false, Ordering::Relaxed);
-    note(&trial, "RefreshRecovered").await;
-    assert_eq!(trial.events("RefreshDeferred").await.len(), 1);
 }
 
 /// An eviction for want of disk, as a kubelet reports it. The DaemonSet controller makes another pod at once.

@@ -1,4 +1,10 @@
 //! What shows only when a minute has passed: by their name these tests are among the first, and others run meanwhile.
+//!
+//! - [`foreign`]: names that are taken
+//! - [`retries`]: what is tried again
+
+mod foreign;
+mod retries;
 
 use std::time::Duration;
 

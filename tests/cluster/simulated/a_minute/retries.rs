@@ -1,0 +1,75 @@
+//! What is tried again after a minute.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kube::ResourceExt;
+use serde_json::json;
+
+use super::super::image_caches::LIST;
+use super::super::kubelets::Kubelets;
+use super::super::news::note;
+use super::trial;
+use crate::controller::Controller;
+use crate::looks::request;
+use crate::serverless::Serverless;
+use crate::trial::eventually;
+
+#[tokio::test]
+async fn images_that_cannot_be_pulled_are_told_when_they_begin_to_fail_and_when_they_are_held() {
+    let trial = trial("failing").await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let registry = Arc::clone(&broken);
+    let kubelets = Kubelets::start(&trial, &["amd64", "amd64"], move |pull| {
+        let fails = pull.image == "broken:1" && registry.load(Ordering::Relaxed);
+        (!fails).then(|| format!("{}@sha256:{}", pull.image, "0123456789abcdef".repeat(4)))
+    })
+    .await;
+    let controller = Controller::start(&trial).await;
+    let images = "images: [broken:1, fine:1]";
+    trial.write_list("tools", &format!("groups: [{{name: g, {images}, {}}}]", kubelets.placement())).await;
+    let told = note(&trial, "ImageFailing").await;
+    assert!(told.starts_with("group g: 1 of 2 images cannot be held: broken:1 cannot be pulled on "), "{told}");
+    assert!(told.contains("ErrImagePull: manifest unknown"), "{told}");
+    trial.noted_as_told("failing").await;
+    controller.kill();
+    broken.store(false, Ordering::Relaxed);
+    let _controller = Controller::start(&trial).await;
+    let healed = note(&trial, "ImageHealed").await;
+    assert!(healed.ends_with(": broken:1"), "the next controller tells what the one before did not see: {healed}");
+    assert!(trial.events("ImageFailing").await.len() <= 2, "one node at first, perhaps, and then both");
+    broken.store(true, Ordering::Relaxed);
+    request(&trial, "in vain").await;
+    let deferred = note(&trial, "RefreshDeferred").await;
+    assert!(
+        deferred.contains("1 of 2 images could not be looked at") && deferred.contains("manifest unknown"),
+        "{deferred}"
+    );
+    broken.store(false, Ordering::Relaxed);
+    note(&trial, "RefreshRecovered").await;
+    assert_eq!(trial.events("RefreshDeferred").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_its_reason_and_the_last_ready_one_stays() {
+    let it = Serverless::begin("cachefail").await;
+    let _controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let first = it.number(1).await.remove(0);
+    it.becomes_ready(&first).await;
+    it.trial.told("ImageCacheReady").await;
+    it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
+    let second = it.number(2).await.remove(1);
+    let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
+    it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
+    let told = it.trial.told("ImageCacheFailed").await;
+    assert!(told.contains("PullFailed: no such manifest") && told.contains("tried again at"), "{told}");
+    let third = eventually("another try", async || {
+        let all = it.all().await;
+        all.iter().find(|cache| ![first.name_any(), second.name_any()].contains(&cache.name_any())).cloned()
+    })
+    .await;
+    assert_eq!(third.spec.images, second.spec.images);
+    let left = it.number(2).await;
+    assert!(left.iter().any(|cache| cache.name_any() == first.name_any()), "the ready one stays");
+}
