@@ -32,17 +32,19 @@ impl Monitoring {
         self.0.alerts().unwrap().into_iter().find(has_all)
     }
 
+    fn find_firing(&self, name: &str, labels: &[(&str, &str)]) -> Option<Alert> {
+        self.find(name, labels).filter(|alert| alert.state == "firing")
+    }
+
     /// Waits until it fires.
     pub async fn fires(&self, name: &str, labels: &[(&str, &str)]) -> Alert {
-        let firing = async || self.find(name, labels).filter(|alert| alert.state == "firing");
-        eventually(&format!("{name} {labels:?} to fire"), firing).await
+        eventually(&format!("{name} {labels:?} to fire"), async || self.find_firing(name, labels)).await
     }
 
     /// Waits until it fires and its summary begins with these words: what it counts may grow.
-    pub async fn says(&self, name: &str, labels: &[(&str, &str)], words: &str) {
-        let firing = || self.find(name, labels).filter(|alert| alert.state == "firing");
+    pub async fn says(&self, name: &str, labels: &[(&str, &str)], words: &str) -> Alert {
         let says = |alert: &Alert| alert.annotations["summary"].starts_with(words);
-        eventually(&format!("{name} to say: {words}"), async || firing().filter(says).map(drop)).await;
+        eventually(&format!("{name} to say: {words}"), async || self.find_firing(name, labels).filter(says)).await
     }
 
     /// Waits until it is neither pending nor firing.

@@ -134,8 +134,13 @@ impl Trial {
 
     /// Waits for an Event with that reason, and returns its note. What the cluster holds may be there before what is told of it.
     pub async fn told(&self, reason: &str) -> String {
-        let event = eventually(&format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
-        event.note.unwrap_or_default()
+        self.told_within(SOON, reason).await
+    }
+
+    /// The same for what may take longer.
+    pub async fn told_within(&self, limit: Duration, reason: &str) -> String {
+        let event = within(limit, &format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
+        event.note.unwrap()
     }
 
     /// Waits until a generation has a note, with these words, that something was told. A controller that ends before tells it again,

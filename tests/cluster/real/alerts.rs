@@ -47,7 +47,8 @@ async fn a_missing_tag_and_a_rejected_edit_alert_until_they_are_corrected() {
     real.write(&["good:1", "missing:1"]).await;
     let missing = real.reference("missing:1");
     let on_both = format!("The image {missing} fails on 2 nodes.");
-    monitoring.says("KubePrepullImageFailing", &[("image", &missing)], &on_both).await;
+    let failing = monitoring.says("KubePrepullImageFailing", &[("image", &missing)], &on_both).await;
+    assert_eq!(failing.annotations["summary"], on_both);
     monitoring.says("KubePrepullCoverageLow", &IN_LIST, "Only 50% of the list").await;
 
     real.trial.write_list("tools", "images: [Not-A-Reference:1]").await;

@@ -10,7 +10,7 @@ use test_bed::Node;
 
 use super::RealTrial;
 use super::faults::{HEALING, OtherKubelet, Outage};
-use crate::trial::{eventually, within};
+use crate::trial::eventually;
 
 /// What the node runs now is all that its kubelet may run. Returns when the node says so.
 async fn pod_limit_is_reached(outage: &Outage, node: &Node) -> OtherKubelet {
@@ -72,8 +72,7 @@ async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses
     .await;
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
-    let told = async || outage.real.trial.events("MakingRoom").await.pop();
-    let told = within(HEALING, "the Event", told).await.note.unwrap();
+    let told = outage.real.trial.told_within(HEALING, "MakingRoom").await;
     assert!(told.contains("no room for both on node2 (it runs as many pods as it may)"), "{told}");
     outage.settled("2").await;
     outage.await_held(&[&new]).await;

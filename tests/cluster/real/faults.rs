@@ -350,8 +350,7 @@ async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_e
     // Somebody else's image is held there too.
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
-    let told = async || outage.real.trial.events("MakingRoom").await.pop();
-    let told = within(HEALING, "the Event", told).await.note.unwrap();
+    let told = outage.real.trial.told_within(HEALING, "MakingRoom").await;
     assert!(told.contains("no room for both on node2"), "{told}");
     outage.settled("2").await;
     outage.await_held(&[&new]).await;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use test_bed::real::Fault;
 
 use super::faults::{HEALING, Outage};
-use crate::trial::within;
 
 fn right() -> Fault {
     Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() }
@@ -59,8 +58,7 @@ async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is
     change_password(&outage, "wrong").await;
     outage.refresh("wrong").await;
     outage.failing("2").await;
-    let told = within(HEALING, "the Event", async || outage.real.trial.events("ImageFailing").await.pop()).await;
-    let told = told.note.unwrap();
+    let told = outage.real.trial.told_within(HEALING, "ImageFailing").await;
     let image = outage.real.reference_at(outage.faulty.name(), "one:1");
     assert!(told.starts_with("group private: 1 of 1 images cannot be held: "), "{told}");
     assert!(told.contains(&format!("{image} cannot be pulled on node")) && told.contains("401"), "{told}");
@@ -73,8 +71,7 @@ async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is
     change_password(&outage, "right").await;
     outage.settled("2").await;
     watch.assert_no_gap();
-    let healed = within(HEALING, "the Event", async || outage.real.trial.events("ImageHealed").await.pop()).await;
-    assert!(healed.note.unwrap().ends_with(&image));
+    assert!(outage.real.trial.told_within(HEALING, "ImageHealed").await.ends_with(&image));
     // Two nodes fail one after the other: that is told at most twice.
     assert!(outage.real.trial.events("ImageFailing").await.len() <= 2);
 }

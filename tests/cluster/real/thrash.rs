@@ -37,8 +37,7 @@ async fn a_full_disk_that_evicts_the_holder_again_and_again_is_told_and_the_othe
         (outage.real.held_on(full.name()).is_empty() && !has(full, &app)).then_some(())
     })
     .await;
-    let told = within(HEALING, "the Event", async || outage.real.trial.events("HolderEvicted").await.pop()).await;
-    let told = told.note.unwrap();
+    let told = outage.real.trial.told_within(HEALING, "HolderEvicted").await;
     assert!(told.contains("on 1 node (node2) the holder was evicted again and again"), "{told}");
     let thrashing = outage.real.trial.status()["lists"][0]["groups"][0]["thrashing"].clone();
     assert_eq!((thrashing.as_array().unwrap().len(), &thrashing[0]["node"]), (1, &json!("node2")), "{thrashing}");

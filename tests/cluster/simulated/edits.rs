@@ -97,9 +97,8 @@ async fn two_edits_within_a_second_make_one_generation() {
     trial.write_list("tools", "images: [nginx:1.26]").await;
     trial.settled_on(&["nginx:1.26"]).await;
     let rounds = async || trial.events("RoundStarted").await.len();
-    for tags in ["nginx:1.27 nginx:1.28", "nginx:2.27 nginx:2.28", "nginx:3.27 nginx:3.28"] {
+    for (first, second) in [("nginx:1.27", "nginx:1.28"), ("nginx:2.27", "nginx:2.28"), ("nginx:3.27", "nginx:3.28")] {
         let before = rounds().await;
-        let (first, second) = tags.split_once(' ').unwrap();
         trial.write_list("tools", &format!("images: ['{first}']")).await;
         trial.write_list("tools", &format!("images: ['{second}']")).await;
         trial.settled_on(&[second]).await;

@@ -52,11 +52,17 @@ impl Serverless {
         let another = async || self.all().await.into_iter().rev().find(|cache| cache.name_any() != known.name_any());
         eventually("another ImageCache", another).await
     }
+}
 
-    /// Waits for an Event of the list's with that reason.
-    async fn note(&self, reason: &str) -> String {
-        self.trial.told(reason).await
-    }
+/// A list with an ImageCache that is ready, which was told.
+pub(super) async fn one_ready(name: &str) -> (Serverless, Controller, ImageCache) {
+    let it = Serverless::begin(name).await;
+    let controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let cache = it.number(1).await.remove(0);
+    it.becomes_ready(&cache).await;
+    it.trial.told("ImageCacheReady").await;
+    (it, controller, cache)
 }
 
 #[tokio::test]
@@ -69,9 +75,9 @@ async fn a_list_becomes_an_image_cache_and_an_edit_takes_its_place_when_it_is_re
     assert!(first.name_any().starts_with(&format!("{}-tools-", it.trial.namespace)));
     assert_eq!(first.spec.image_cache_size, Some(20));
     it.becomes(&first, json!({"phase": "Creating", "progress": "30%"})).await;
-    assert!(it.note("ImageCacheProgress").await.contains("30%"));
+    assert!(it.trial.told("ImageCacheProgress").await.contains("30%"));
     it.becomes_ready(&first).await;
-    let told = it.note("ImageCacheReady").await;
+    let told = it.trial.told("ImageCacheReady").await;
     for annotation in
         ["eci-auto-imc: \"true\"", "eci-imc-id: imc-", "eci-image-cache: \"true\"", "eci-image-snapshot-id"]
     {
@@ -103,12 +109,7 @@ async fn lists_with_equal_content_have_one_each_and_each_goes_with_its_own() {
 
 #[tokio::test]
 async fn what_is_left_of_a_list_goes_when_a_controller_finds_it_gone() {
-    let it = Serverless::begin("cachegone").await;
-    let controller = Controller::start(&it.trial).await;
-    it.trial.write_list("tools", LIST).await;
-    let cache = it.number(1).await.remove(0);
-    it.becomes_ready(&cache).await;
-    it.note("ImageCacheReady").await;
+    let (it, controller, _) = one_ready("cachegone").await;
     controller.kill();
     it.trial.api::<ConfigMap>().delete("tools", &DeleteParams::default()).await.unwrap();
     // It was away for longer than the grace.
@@ -123,12 +124,7 @@ async fn what_is_left_of_a_list_goes_when_a_controller_finds_it_gone() {
 
 #[tokio::test]
 async fn a_new_controller_makes_nothing_again() {
-    let it = Serverless::begin("cacherestart").await;
-    let controller = Controller::start(&it.trial).await;
-    it.trial.write_list("tools", LIST).await;
-    let cache = it.number(1).await.remove(0);
-    it.becomes_ready(&cache).await;
-    it.note("ImageCacheReady").await;
+    let (it, controller, cache) = one_ready("cacherestart").await;
     controller.kill();
     let _controller = Controller::start(&it.trial).await;
     it.trial.write_list("other", LIST).await;
@@ -145,7 +141,7 @@ async fn without_the_resource_nodes_are_kept_warm_and_it_is_found_when_it_appear
     let controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", LIST).await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    assert!(it.note("ImageCacheUnavailable").await.contains(DEFINITION));
+    assert!(it.trial.told("ImageCacheUnavailable").await.contains(DEFINITION));
     assert_eq!(controller.get("/readyz").unwrap().0, 200);
     proxy.know_nothing_of(None);
     it.number(1).await;
@@ -162,7 +158,7 @@ async fn a_missing_right_to_them_is_named_and_keeps_nothing_from_the_nodes() {
     let _controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", LIST).await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    let told = it.note("MissingRight").await;
+    let told = it.trial.told("MissingRight").await;
     assert!(told.contains("imagecaches") && told.contains("verbs: [list, watch, create, delete]"), "{told}");
     assert_eq!(it.all().await.len(), 0);
     let role = format!("image-caches-{}", it.trial.namespace);

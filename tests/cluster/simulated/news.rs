@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::trial;
 use crate::controller::Controller;
-use crate::trial::{SOON, Trial, eventually, within};
+use crate::trial::{SOON, Trial, eventually};
 
 /// As long as a DaemonSet may be without pods before that is told, and some time more.
 const TOLD: std::time::Duration = std::time::Duration::from_secs(240);
 
 pub(super) async fn note(trial: &Trial, reason: &str) -> String {
-    within(TOLD, reason, async || trial.events(reason).await.pop()).await.note.unwrap()
+    trial.told_within(TOLD, reason).await
 }
 
 #[tokio::test]

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::super::image_caches::LIST;
+use super::super::image_caches::{LIST, one_ready};
 use super::super::kubelets::Kubelets;
 use super::super::news::note;
 use super::trial;
 use crate::controller::Controller;
 use crate::looks::request;
-use crate::serverless::Serverless;
 use crate::trial::eventually;
 
 #[tokio::test]
@@ -52,12 +51,7 @@ async fn images_that_cannot_be_pulled_are_told_when_they_begin_to_fail_and_when_
 
 #[tokio::test]
 async fn a_failure_is_told_with_its_reason_and_the_last_ready_one_stays() {
-    let it = Serverless::begin("cachefail").await;
-    let _controller = Controller::start(&it.trial).await;
-    it.trial.write_list("tools", LIST).await;
-    let first = it.number(1).await.remove(0);
-    it.becomes_ready(&first).await;
-    it.trial.told("ImageCacheReady").await;
+    let (it, _controller, first) = one_ready("cachefail").await;
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
     let second = it.number(2).await.remove(1);
     let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
