@@ -18,6 +18,7 @@ use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Looks;
 use crate::plan::reach::{Reach, narrowing_patch};
+use crate::plan::sealing::sealing_patch;
 use crate::plan::{Action, Telling, history, image_cache};
 
 /// Writes in one namespace, as long as this process leads.
@@ -117,10 +118,15 @@ impl Applier {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::Repair { daemon_set } => self.repair(daemon_set).await,
             Action::Adopt { name, uid, list, owner } => {
-                let patch = |live: &DaemonSet| adoption_patch(live, list, owner.as_ref());
+                let patch = |live: &DaemonSet| Patch::Merge(adoption_patch(live, list, owner.as_ref()));
                 self.change(name, uid, "take over the DaemonSet", patch).await
             }
             Action::Narrow { name, uid, reach, .. } => self.narrow(name, uid, reach).await,
+            Action::Seal { name, uid, images, pulled_always } => {
+                let patch = |live: &DaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
+                self.change(name, uid, "seal the DaemonSet", patch).await
+            }
+            Action::ReplacePod { name, uid, .. } => delete(&self.pods, "delete the pod", name, uid).await,
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
             Action::Probe { pod } => self.probe(pod).await,
             Action::EndProbe { name, uid } => delete(&self.pods, "delete the probe", name, uid).await,
@@ -215,7 +221,7 @@ impl Applier {
     }
 
     async fn narrow(&self, name: &str, uid: &str, reach: &Reach) -> Result<(), Error> {
-        self.change(name, uid, "narrow the DaemonSet", |live| narrowing_patch(live, reach)).await
+        self.change(name, uid, "narrow the DaemonSet", |live| Patch::Merge(narrowing_patch(live, reach))).await
     }
 
     /// Patches exactly that DaemonSet as it is now; that it is gone already is as good. The patch names its version. While
@@ -225,7 +231,7 @@ impl Applier {
         name: &str,
         uid: &str,
         action: &str,
-        patch: impl Fn(&DaemonSet) -> Value,
+        patch: impl Fn(&DaemonSet) -> Patch<Value>,
     ) -> Result<(), Error> {
         const TRIES: usize = 5;
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -233,7 +239,7 @@ impl Applier {
         for tried in 1.. {
             let live = self.daemon_sets.get_opt(name).await.map_err(failed)?;
             let Some(live) = live.filter(|live| live.metadata.uid.as_deref() == Some(uid)) else { break };
-            match self.daemon_sets.patch(name, &parameters, &Patch::Merge(patch(&live))).await {
+            match self.daemon_sets.patch(name, &parameters, &patch(&live)).await {
                 Err(kube::Error::Api(status)) if status.is_conflict() && tried < TRIES => {}
                 patched => return patched.map(drop).map_err(failed),
             }

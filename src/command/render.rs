@@ -10,9 +10,11 @@ use serde_json::json;
 use super::Outcome;
 use super::arguments::{ManifestFormat, RenderArguments};
 use super::source;
+use crate::list::config::Group;
 use crate::list::{self, Config, ListData, Severity};
 use crate::naming::labels;
 use crate::plan::generation::{FORMAT, content_hash};
+use crate::plan::pull_policies::PulledAlways;
 use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 
 /// Prints what a list becomes; its problems go to standard error.
@@ -45,7 +47,7 @@ fn daemon_sets(arguments: &RenderArguments, list: &ListData, config: &Config) ->
     let label = labels::list_value(&list.name);
     let accepted = AcceptedList { namespace: &list.namespace, label: &label, config };
     let epoch = arguments.epoch.unwrap_or_else(Timestamp::now);
-    let build = |group| {
+    let build = |group: &Group| {
         let record = Record {
             revision: 1,
             content: content_hash(group),
@@ -54,6 +56,7 @@ fn daemon_sets(arguments: &RenderArguments, list: &ListData, config: &Config) ->
             holder_image: settings.holder_image.clone(),
             format: FORMAT,
             refresh_request: None,
+            pulled_always: PulledAlways::all_of(group),
         };
         daemon_set::build(accepted, group, &record, &settings)
     };

@@ -41,7 +41,7 @@ use thrash::Evictions;
 pub use thrash::{Thrash, WINDOW as THRASH_WINDOW};
 pub use words::Texts;
 
-use crate::naming::labels;
+use crate::naming::{INIT_CONTAINER, labels};
 
 /// Stands for the list of pods that kubernetes-image-puller left behind. No list is called so.
 pub const NO_LIST: &str = "";
@@ -49,7 +49,7 @@ pub const NO_LIST: &str = "";
 /// Which pod holds what on which node.
 #[derive(Debug, Default)]
 pub struct Coverage {
-    pods: HashMap<String, CoveringPod>,
+    pods: HashMap<Arc<str>, CoveringPod>,
     gone: Gone,
     evictions: Evictions,
     /// Names, references and messages repeat in every pod.
@@ -63,6 +63,12 @@ pub struct Coverage {
 /// A pod of a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoveringPod {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// The list it belongs to (the value of its label).
     pub list: Arc<str>,
     /// The name of the generation's DaemonSet.
@@ -83,6 +89,10 @@ pub struct CoveringPod {
     version: Option<u64>,
     /// Taints that did not keep it away from its node.
     pub tolerations: Arc<[Toleration]>,
+    /// Which of its generation's templates it was created from: the annotation [`labels::PULL_POLICIES`].
+    pub pull_policies: Option<Arc<str>>,
+    /// Whether admission makes it pull even our own image always, though no template says so: the plugin AlwaysPullImages.
+    pub always_pulls: bool,
     /// What is reserved for it.
     pub requests: Requests,
     /// Its images, in the order in which they are pulled.
@@ -120,6 +130,10 @@ pub struct CoveredImage {
     pub state: ImageState,
     /// What the runtime says the reference stands for; empty where it has not said so.
     pub image_id: Arc<str>,
+    /// Whether the kubelet asks the registry for it each time the container starts.
+    pub pulled_always: bool,
+    /// Whether its container has been started before: the node had it then.
+    pub restarted: bool,
 }
 
 impl Coverage {
@@ -130,14 +144,14 @@ impl Coverage {
         if self.is_stale(uid, version(pod)) {
             return;
         }
-        match self.covering(pod) {
+        match self.covering(pod, uid) {
             Some(covering) => {
                 if let Some((time, node)) = thrash::evicted_for_disk(pod).zip(covering.node.as_ref()) {
                     self.evictions.insert(node, &covering.generation, uid, time);
                 }
-                self.pods.insert(uid.clone(), covering);
+                self.pods.insert(Arc::clone(&covering.uid), covering);
             }
-            None => drop(self.pods.remove(uid)),
+            None => drop(self.pods.remove(uid.as_str())),
         }
     }
 
@@ -159,7 +173,7 @@ impl Coverage {
     /// Takes in that a pod is gone.
     pub fn delete(&mut self, pod: &SlimPod) {
         if let Some(uid) = &pod.metadata.uid {
-            self.pods.remove(uid);
+            self.pods.remove(uid.as_str());
             self.gone.insert(uid);
         }
     }
@@ -188,12 +202,18 @@ impl Coverage {
         self.pods.values().filter(move |pod| &*pod.list == list)
     }
 
-    fn covering(&mut self, pod: &SlimPod) -> Option<CoveringPod> {
+    fn covering(&mut self, pod: &SlimPod, uid: &str) -> Option<CoveringPod> {
         let list = pod::label(&pod.metadata, labels::LIST).or_else(|| is_leftover(&pod.metadata).then_some(NO_LIST))?;
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
         let images = pod.spec.containers.iter().map(|container| self.image(container, &status)).collect();
+        let annotations = pod.metadata.annotations.as_ref();
         Some(CoveringPod {
+            name: pod.metadata.name.as_deref().unwrap_or_default().into(),
+            uid: self.pods.get_key_value(uid).map_or_else(|| uid.into(), |(known, _)| Arc::clone(known)),
+            created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES)).map(|hash| self.text(hash)),
+            always_pulls: pod.spec.init_containers.iter().any(|it| it.name == INIT_CONTAINER && it.pulls_always()),
             list: self.text(list),
             generation: self.text(&owner.name),
             node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
@@ -216,6 +236,8 @@ impl Coverage {
             reference: self.text(&container.image),
             state: pod::image_state(status, &container.name, &mut self.texts),
             image_id: self.text(reported.map_or("", |status| &status.image_id)),
+            pulled_always: container.pulls_always(),
+            restarted: reported.is_some_and(|status| status.restart_count > 0),
         };
         self.images.share(image)
     }

@@ -62,6 +62,15 @@ pub struct Container {
     pub resources: ContainerResources,
     /// `Always` for an init container that goes on running: a sidecar.
     pub restart_policy: Option<String>,
+    /// Whether the kubelet asks the registry for its image.
+    pub image_pull_policy: String,
+}
+
+impl Container {
+    /// Whether the kubelet asks the registry each time it starts the container.
+    pub fn pulls_always(&self) -> bool {
+        self.image_pull_policy == "Always"
+    }
 }
 
 /// The part of a container's resources that is needed.
@@ -148,6 +157,8 @@ pub struct ContainerStatus {
     pub state: ContainerState,
     /// What it was before it was started again.
     pub last_state: ContainerState,
+    /// How often it was started again.
+    pub restart_count: i32,
 }
 
 /// What a container is: one of these, or none of them for one that waits without a reason.
@@ -232,6 +243,11 @@ pub enum ImageState {
 }
 
 impl ImageState {
+    /// Whether the node has pulled it. A garbage collector may have taken it since, where no container keeps it.
+    pub fn is_on_disk(&self) -> bool {
+        matches!(self, Self::Held | Self::Stopped | Self::CannotStart { .. })
+    }
+
     /// How firmly the image is kept on the node.
     pub fn hold(&self) -> Hold {
         match self {

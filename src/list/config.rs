@@ -60,6 +60,31 @@ pub struct Image {
     pub name: ResourceName,
     /// The image, as the user spells it.
     pub reference: ImageReference,
+    /// Whether nodes ask the registry for it, if the user decides that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<PullPolicy>,
+}
+
+impl Image {
+    /// Whether the reference may come to stand for something else in the registry: a digest cannot, and an image that is
+    /// taken from the nodes' disks is never looked up.
+    pub fn may_move(&self) -> bool {
+        !self.reference.is_pinned() && self.pull_policy != Some(PullPolicy::IfNotPresent)
+    }
+}
+
+/// Whether nodes ask the registry for an image that they have. A pod's `imagePullPolicy` of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum PullPolicy {
+    /// In every rollout.
+    Always,
+    /// Never: for images that were imported into the nodes, say.
+    IfNotPresent,
+}
+
+impl PullPolicy {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Self); 2] = [("Always", Self::Always), ("IfNotPresent", Self::IfNotPresent)];
 }
 
 /// Which nodes a group belongs on.

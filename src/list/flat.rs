@@ -177,7 +177,7 @@ fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
         };
         let name = group::label_name(&place, "a container", name.trim(), problems);
         let reference = group::reference(&place, image.trim(), problems);
-        entries.push(ImageEntry { name: name.map(|name| (place.clone(), name)), place, reference });
+        entries.push(ImageEntry { name: name.map(|name| (place.clone(), name)), place, reference, pull_policy: None });
     }
     if pairs(text).next().is_none() {
         problems.error(

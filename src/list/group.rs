@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::config::{Image, Resources};
+use super::config::{Image, PullPolicy, Resources};
 use super::names::{ResourceName, shortened};
 use super::problem::{Code, quoted};
 use super::quantity::{Nanos, NotAQuantity};
@@ -22,6 +22,8 @@ pub struct ImageEntry {
     pub name: Option<(Place, ResourceName)>,
     /// The image; `None` where it was malformed, which is told already.
     pub reference: Option<ImageReference>,
+    /// Whether nodes ask the registry for it, if the user says so.
+    pub pull_policy: Option<PullPolicy>,
 }
 
 /// Parses an image reference.
@@ -29,6 +31,20 @@ pub fn reference(place: &Place, text: &str, problems: &mut Problems) -> Option<I
     ImageReference::parse(text)
         .map_err(|error| problems.error(place.clone(), Code::InvalidReference, error.message, error.remedy))
         .ok()
+}
+
+/// Parses a pull policy.
+pub fn pull_policy(place: &Place, text: &str, problems: &mut Problems) -> Option<PullPolicy> {
+    let found = PullPolicy::ALL.into_iter().find(|(name, _)| *name == text);
+    if found.is_none() {
+        problems.error(
+            place.clone(),
+            Code::InvalidValue,
+            format!("{} is not a pull policy", quoted(text)),
+            "write Always or IfNotPresent, or leave the key out: then nodes ask the registry for what is new or has moved",
+        );
+    }
+    found.map(|(_, policy)| policy)
 }
 
 /// Parses a name that must be a DNS label; `what` it names stands in the message.
@@ -71,7 +87,7 @@ pub fn name_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<Ima
     let image = |entry: ImageEntry| {
         let reference = entry.reference?;
         let name = entry.name.map_or_else(|| names.take(&reference), |(_, name)| name);
-        Some(Image { name, reference })
+        Some(Image { name, reference, pull_policy: entry.pull_policy })
     };
     entries.into_iter().filter_map(image).collect()
 }
@@ -270,6 +286,7 @@ mod tests {
             place: Place::key("x"),
             name: name.map(|name| (Place::key("x"), ResourceName::parse(name).expect("a name"))),
             reference: Some(ImageReference::parse(reference).unwrap_or_else(|error| panic!("{}", error.message))),
+            pull_policy: None,
         }
     }
 

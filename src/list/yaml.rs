@@ -32,7 +32,7 @@ pub const GROUP_KEYS: [&str; 12] = [
     "podAnnotations",
 ];
 /// The keys of an image that is more than a reference.
-pub const IMAGE_KEYS: [&str; 2] = ["name", "image"];
+pub const IMAGE_KEYS: [&str; 3] = ["name", "image", "imagePullPolicy"];
 /// The keys of a Secret that is more than a name.
 pub const SECRET_KEYS: [&str; 1] = ["name"];
 /// The keys of `refresh`.
@@ -264,19 +264,22 @@ fn images(at: &At, problems: &mut Problems) -> Vec<super::config::Image> {
 fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
     if !at.is_mapping() {
         let reference = group::reference(&at.place(), at.text(problems)?, problems);
-        return Some(ImageEntry { place: at.place(), name: None, reference });
+        return Some(ImageEntry { place: at.place(), name: None, reference, pull_policy: None });
     }
     let fields = at.fields(&IMAGE_KEYS, problems)?;
     let name = fields.get("name").and_then(|name| {
         let text = name.text(problems)?;
         Some((name.place(), group::label_name(&name.place(), "a container", text, problems)?))
     });
+    let pull_policy = fields
+        .get("imagePullPolicy")
+        .and_then(|policy| group::pull_policy(&policy.place(), policy.text(problems)?, problems));
     let Some(image) = fields.get("image") else {
         problems.error(at.place(), Code::MissingKey, "this entry has no image", "add a key image with a reference");
-        return Some(ImageEntry { place: at.place(), name, reference: None });
+        return Some(ImageEntry { place: at.place(), name, reference: None, pull_policy });
     };
     let reference = image.text(problems).and_then(|text| group::reference(&image.place(), text, problems));
-    Some(ImageEntry { place: image.place(), name, reference })
+    Some(ImageEntry { place: image.place(), name, reference, pull_policy })
 }
 
 /// Names of Secrets, or mappings with a name as a pod has them.

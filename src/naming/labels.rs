@@ -39,6 +39,11 @@ pub const REVISION: &str = "kube-prepull.io/revision";
 /// On a generation: what its containers hold as the list spells it, `name=image;name=image`. Admission may rewrite images
 /// on their way into pods (to a mirror, say), and then pods alone do not tell what they hold.
 pub const IMAGES: &str = "kube-prepull.io/images";
+/// On a generation: the names of the containers whose images its template pulls with `Always`, separated by `;`. All others are
+/// pulled with `IfNotPresent`.
+pub const PULLED_ALWAYS: &str = "kube-prepull.io/pulled-always";
+/// On a generation's pod template, and so on its pods: the hash of [`PULLED_ALWAYS`] as it was when the pod was created.
+pub const PULL_POLICIES: &str = "kube-prepull.io/pull-policies";
 /// On a generation: the epoch, as RFC 3339.
 pub const EPOCH: &str = "kube-prepull.io/epoch";
 /// On a generation: the spread in seconds.

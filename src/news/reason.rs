@@ -51,6 +51,7 @@ reasons! {
     Recreating: Normal, "Delete";
     Narrowed: Normal, "Narrow";
     MakingRoom: Warning, "Narrow";
+    Sealed: Normal, "Seal";
     Waiting: Normal, "Plan";
     TagsMoved: Normal, "Probe";
     RefreshDeferred: Warning, "Probe";

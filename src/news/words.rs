@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{News, Reason};
+use super::{News, Reason, first_few};
 use crate::naming::labels;
 use crate::plan::{Action, Ending, Finding, Leaving, Reach, history};
 
@@ -29,9 +29,20 @@ pub fn done(action: &Action) -> Option<News> {
             News::new(Reason::LeftoverAdopted, note).about(name)
         }
         Action::Narrow { name, reach, leaving, .. } => narrowed(name, reach, leaving).about(name),
+        Action::Seal { name, images, .. } => {
+            let note = format!(
+                "the DaemonSet {name} was sealed: a pod of it was replaced or restarted and cannot pull, so from now on its pods \
+                 take {} from the nodes' disks: {}",
+                if images.len() == 1 { "1 image".to_owned() } else { format!("{} images", images.len()) },
+                first_few(images, ", ", "")
+            );
+            News::new(Reason::Sealed, note).about(name)
+        }
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
         Action::Tell(finding) => found(finding, None),
-        Action::Probe { .. } | Action::EndProbe { .. } | Action::Note { .. } => return None,
+        Action::ReplacePod { .. } | Action::Probe { .. } | Action::EndProbe { .. } | Action::Note { .. } => {
+            return None;
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! What the plan may ask for, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::probe::Looks;
+use super::pull_policies::PulledAlways;
 use super::reach::Reach;
 use crate::coverage::Shortage;
 
@@ -47,6 +48,26 @@ pub enum Action {
         reach: Reach,
         /// Why.
         leaving: Leaving,
+    },
+    /// Let a generation take images from the nodes' disks from now on.
+    Seal {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// The names of the containers whose images that are.
+        images: BTreeSet<String>,
+        /// What is still pulled with `Always` then.
+        pulled_always: PulledAlways,
+    },
+    /// Delete a pod that is stuck, so that its DaemonSet creates another one from the template as it is now.
+    ReplacePod {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// The name of its DaemonSet.
+        daemon_set: String,
     },
     /// Delete a generation.
     Delete {

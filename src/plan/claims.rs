@@ -109,6 +109,8 @@ mod tests {
             looks: Default::default(),
             told: Default::default(),
             images: BTreeMap::new(),
+            pulled_always: Default::default(),
+            template: None,
             reach: super::super::reach::Reach::Everywhere,
         }
     }

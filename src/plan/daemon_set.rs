@@ -135,6 +135,7 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
         (labels::SPREAD, &record.spread_seconds.to_string()),
         (labels::HOLDER_IMAGE, &record.holder_image),
         (labels::FORMAT, &record.format.to_string()),
+        (labels::PULLED_ALWAYS, &record.pulled_always.to_text()),
     ]));
     if let Some(request) = &record.refresh_request {
         annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
@@ -157,6 +158,7 @@ pub(super) fn template(
     pod_labels.extend(selector);
     pod_labels.extend(texts([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
     annotations.extend(group.pod_annotations.clone());
+    annotations.insert(labels::PULL_POLICIES.to_owned(), record.pulled_always.hash());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels),
@@ -188,7 +190,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
     PodSpec {
         affinity: Some(on_real_linux_nodes(&group.placement)),
         automount_service_account_token: Some(false),
-        containers: group.images.iter().map(|image| holding(image, &resources)).collect(),
+        containers: group.images.iter().map(|image| holding(image, record, &resources)).collect(),
         enable_service_links: Some(false),
         image_pull_secrets: some_unless_empty(secrets.collect()),
         init_containers: Some(vec![installing(record, &resources)]),
@@ -248,9 +250,8 @@ fn installing(record: &Record, resources: &ResourceRequirements) -> Container {
     }
 }
 
-fn holding(image: &Image, resources: &ResourceRequirements) -> Container {
-    // A digest can never move, so the registry need not be asked again.
-    let policy = if image.reference.is_pinned() { "IfNotPresent" } else { "Always" };
+fn holding(image: &Image, record: &Record, resources: &ResourceRequirements) -> Container {
+    let policy = if record.pulled_always.contains(image.name.as_str()) { "Always" } else { "IfNotPresent" };
     Container {
         name: image.name.to_string(),
         image: Some(image.reference.to_string()),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
 use super::probe::Looks;
+use super::pull_policies::PulledAlways;
 use super::reach::Reach;
 use super::troubles::Told;
 use crate::list::config::{Group, Image};
@@ -15,7 +16,7 @@ use crate::naming::labels;
 
 /// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
 /// upgrade of the controller changes nothing on any node.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A DaemonSet of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,11 @@ pub struct Generation {
     pub told: Told,
     /// What its containers hold, by their names, as the list spelled it when it was made.
     pub images: BTreeMap<String, String>,
+    /// Which of these its pod template pulls with `Always` now.
+    pub pulled_always: PulledAlways,
+    /// What its pod template says of that, by which its pods tell from which template they were created; `None` for one whose
+    /// template says nothing.
+    pub template: Option<String>,
     /// Which nodes it is still on.
     pub reach: Reach,
 }
@@ -61,6 +67,8 @@ pub struct Record {
     pub format: u32,
     /// The request for a refresh that it answers.
     pub refresh_request: Option<String>,
+    /// Which images its pod template pulls with `Always`. This alone changes after it was made, and is not part of its name.
+    pub pulled_always: PulledAlways,
 }
 
 impl Generation {
@@ -73,8 +81,14 @@ impl Generation {
         let ours = annotation(metadata, labels::SPEC_GENERATION).map_or(Some(1), |text| text.parse::<i64>().ok());
         let (list, group) = (labels.get(labels::LIST)?, labels.get(labels::GROUP)?);
         let name = metadata.name.clone()?;
+        let images = annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default();
+        let pulled_always = annotation(metadata, labels::PULLED_ALWAYS).map(PulledAlways::from_text);
+        let template = pulled_always.as_ref().map(PulledAlways::hash);
+        // One that does not say so, such as one of kubernetes-image-puller, pulls everything with `Always`.
+        let pulled_always = pulled_always.unwrap_or_else(|| PulledAlways::of(images.keys().cloned()));
         // A record that somebody changed does not fit the name any more, and says nothing.
-        let record = Record::from_metadata(metadata).filter(|record| name.ends_with(&record.hash(list, group)));
+        let record =
+            Record::from_metadata(metadata, &pulled_always).filter(|record| name.ends_with(&record.hash(list, group)));
         Some(Self {
             name,
             uid: metadata.uid.clone()?,
@@ -85,7 +99,9 @@ impl Generation {
             record,
             looks: annotation(metadata, labels::LOOKS).map(Looks::from_text).unwrap_or_default(),
             told: annotation(metadata, labels::TOLD).map(Told::from_text).unwrap_or_default(),
-            images: annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default(),
+            images,
+            pulled_always,
+            template,
             reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
         })
     }
@@ -126,7 +142,7 @@ fn images_from_text(text: &str) -> BTreeMap<String, String> {
 }
 
 impl Record {
-    fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
+    fn from_metadata(metadata: &ObjectMeta, pulled_always: &PulledAlways) -> Option<Self> {
         Some(Self {
             revision: annotation(metadata, labels::REVISION)?.parse().ok()?,
             content: annotation(metadata, labels::CONTENT)?.to_owned(),
@@ -135,6 +151,7 @@ impl Record {
             holder_image: annotation(metadata, labels::HOLDER_IMAGE)?.to_owned(),
             format: annotation(metadata, labels::FORMAT)?.parse().ok()?,
             refresh_request: annotation(metadata, labels::REFRESH_REQUESTED).map(str::to_owned),
+            pulled_always: pulled_always.clone(),
         })
     }
 

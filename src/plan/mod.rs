@@ -4,7 +4,9 @@
 //! - [`action`]: what they may come to
 //! - [`refresh`]: when a refresh is due, and what the last one came to
 //! - [`probe`]: one pod that asks what the tags are now, and whether its answer begins a round
+//! - [`pull_policies`]: which images a rollout asks the registry for
 //! - [`retiring`]: whether an older generation is still needed anywhere
+//! - [`sealing`]: holding what is on a node's disk when the registry does not serve it
 //! - [`standing`]: which of a list's generations retire
 //! - [`room`]: nodes that have no room for two generations
 //! - [`leftover`]: taking over from kubernetes-image-puller
@@ -28,11 +30,13 @@ pub mod image_cache;
 pub mod leftover;
 mod narrowing;
 pub mod probe;
+pub mod pull_policies;
 pub mod reach;
 pub mod refresh;
 pub(crate) mod retiring;
 mod room;
 pub mod rounds;
+pub mod sealing;
 mod standing;
 mod troubles;
 pub mod verdict;

@@ -1,9 +1,9 @@
 //! When a group's refresh is due.
 //!
-//! Nothing is remembered: a refresh counts from the last round of the group, whatever began that (a new list, an edit, a
-//! request, a refresh), or from the last look at its tags, and both are what the group's newest generation says of itself. So a tick that nobody
-//! saw is made up once, since what is made for it is the last round from then on; a restart of the controller changes
-//! nothing; and a change of the schedule counts from the last round too, so it begins one at once only where that was too
+//! Nothing is remembered: a refresh counts from when the group's tags were last resolved, by a tag check or by a rollout that
+//! pulled everything with `Always`, and both are what the group's newest generation says of itself. So a tick that nobody
+//! saw is made up once, since what is made for it counts from then on; a restart of the controller changes
+//! nothing; and a change of the schedule counts from then too, so it begins a rollout at once only if that was too
 //! long ago by the new schedule.
 //!
 //! Two clocks date a round: the epoch is the controller's, the creation is the API server's. A date in the future is
@@ -12,7 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::generation::Generation;
-use crate::list::config::{Group, Refresh, RefreshMode};
+use crate::list::config::{Group, Image, Refresh, RefreshMode};
 use crate::list::schedule::Schedule;
 
 /// The most that clocks differ of machines that are kept in time: a date that is less in the future is taken for one.
@@ -52,14 +52,20 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
         Err(until) if until.duration_since(now) <= CLOCK_SKEW => return Some(NextRefresh::At(until)),
         Err(until) => return Some(NextRefresh::UnknownUntil(until)),
     };
-    let looked = newest.looks.last.filter(|looked| *looked <= now);
-    Some(match schedule.next_after(looked.map_or(last, |looked| looked.max(last))) {
+    // A rollout that carries images over does not resolve their tags, so it moves no refresh.
+    let resolved = newest.looks.last.filter(|resolved| *resolved <= now).unwrap_or(last);
+    Some(match schedule.next_after(resolved) {
         None => NextRefresh::Never,
         Some(due) => match due.max(all_turns_have_come(last, record.spread_seconds)) {
             due if due <= now => NextRefresh::Due { since: Some(due) },
             due => NextRefresh::At(due),
         },
     })
+}
+
+/// When all tags of a generation were last resolved: by a tag check, or by a rollout that pulled everything with `Always`.
+pub(super) fn resolved_at(generation: &Generation) -> Option<Timestamp> {
+    generation.looks.last.or(generation.record.as_ref().map(|record| record.epoch))
 }
 
 /// When the plan looks at a group's tags next, or begins the next round where the mode asks for one: the next refresh, or the
@@ -72,8 +78,7 @@ pub fn next_look(
     now: Timestamp,
 ) -> Option<NextRefresh> {
     let on_change = refresh.mode == RefreshMode::OnChange;
-    // A digest can never move.
-    if on_change && group.images.iter().all(|image| image.reference.is_pinned()) {
+    if on_change && !group.images.iter().any(Image::may_move) {
         return Some(NextRefresh::Never);
     }
     let scheduled = next_refresh(&refresh.schedule, newest, now);
@@ -97,7 +102,7 @@ pub(super) fn retry_at(schedule: &Schedule, newest: &Generation, now: Timestamp)
 /// What the last look at a group's tags, or the last round, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A round began for another reason than a tag that moved: it pulled everything anew.
+    /// None since a rollout that pulled everything with `Always`.
     Round,
     /// A tag had moved, and a round began.
     Moved,
@@ -128,11 +133,7 @@ pub fn last_look(newest: &Generation) -> Option<LastLook> {
         Some(_) if !looks.failed.is_empty() => Outcome::Deferred,
         Some(_) => Outcome::Unchanged,
     };
-    Some(LastLook {
-        at: looks.looked.map_or(epoch, |looked| looked.max(epoch)),
-        success: looks.last.map_or(epoch, |last| last.max(epoch)),
-        outcome,
-    })
+    Some(LastLook { at: looks.looked.or(looks.last).unwrap_or(epoch), success: looks.last.unwrap_or(epoch), outcome })
 }
 
 /// When the last round began, or until when that cannot be known.

@@ -16,6 +16,8 @@ use crate::list::reference::ImageReference;
 /// The pods and the list, arranged for the question.
 pub struct Need<'a> {
     pods: HashMap<&'a str, Vec<HoldingPod<'a>>>,
+    /// How many pods of each generation are about to go.
+    leaving: HashMap<&'a str, usize>,
     nodes: Option<HashMap<&'a str, &'a Node>>,
     config: &'a Config,
     /// The images that each group of the list wants, in normal form.
@@ -29,7 +31,7 @@ pub struct HoldingPod<'a> {
     /// The pod.
     pub pod: &'a CoveringPod,
     /// What became of its images.
-    pub images: Vec<(Rc<str>, &'a ImageState)>,
+    pub images: Vec<(Rc<str>, &'a CoveredImage)>,
 }
 
 /// What may end the need for a generation. Where there are several reasons for it, the greatest says what to expect.
@@ -74,13 +76,18 @@ impl<'a> Need<'a> {
         let known: HashMap<&str, &Generation> = generations.iter().map(|it| (it.name.as_str(), it)).collect();
         let mut normal_forms = NormalForms::default();
         let mut by_node: HashMap<&str, Vec<HoldingPod>> = HashMap::new();
-        for pod in pods.filter(|pod| !pod.deleting) {
+        let mut leaving: HashMap<&str, usize> = HashMap::new();
+        for pod in pods {
             let Some(node) = &pod.target else { continue };
+            if pod.deleting {
+                *leaving.entry(&pod.generation).or_default() += 1;
+                continue;
+            }
             let generation = known.get(&*pod.generation).copied();
             if generation.is_some_and(|generation| !generation.reach.includes(node)) {
                 continue;
             }
-            let images = pod.images.iter().map(|image| (normal_forms.of(as_listed(image, generation)), &image.state));
+            let images = pod.images.iter().map(|image| (normal_forms.of(as_listed(image, generation)), &**image));
             by_node.entry(node).or_default().push(HoldingPod { images: images.collect(), pod });
         }
         let wanted = config.groups.iter().map(|group| {
@@ -93,6 +100,7 @@ impl<'a> Need<'a> {
         });
         Self {
             pods: by_node,
+            leaving,
             nodes: nodes.map(|nodes| nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
             config,
             wanted: wanted.collect(),
@@ -108,11 +116,16 @@ impl<'a> Need<'a> {
             let mut own = pods.iter().filter(|it| *it.pod.generation == *generation.name).peekable();
             needed.runs_on += usize::from(own.peek().is_some());
             for own in own {
-                for (image, state) in &own.images {
+                for (image, covered) in &own.images {
                     let wanting: Vec<&Group> = self.wanting(node, own.pod, image).collect();
-                    let hold = state.hold();
+                    // What may turn out to be on the disk is not given up before it was tried.
+                    let hold = match covered.state.hold() {
+                        Hold::None if generation.deserves_try(own.pod, covered) => Hold::Exited,
+                        Hold::None => continue,
+                        hold => hold,
+                    };
                     let held = || self.holds(node, pods, &newer, image).any(|other| other >= hold);
-                    if wanting.is_empty() || hold == Hold::None || held() {
+                    if wanting.is_empty() || held() {
                         continue;
                     }
                     let outlook = self.outlook(node, pods, &newer, image, &wanting);
@@ -135,12 +148,17 @@ impl<'a> Need<'a> {
     ) -> impl Iterator<Item = Hold> {
         let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
         let stay = theirs.filter(move |it| self.wanting(node, it.pod, image).next().is_some());
-        stay.flat_map(|it| &it.images).filter(move |(other, _)| other == image).map(|(_, state)| state.hold())
+        stay.flat_map(|it| &it.images).filter(move |(other, _)| other == image).map(|(_, image)| image.state.hold())
     }
 
     /// The pods that are not about to go, by their nodes.
     pub fn pods(&self) -> impl Iterator<Item = (&'a str, &HoldingPod<'a>)> {
         self.pods.iter().flat_map(|(node, pods)| pods.iter().map(|pod| (*node, pod)))
+    }
+
+    /// How many pods of a generation are about to go.
+    pub fn leaving(&self, generation: &Generation) -> usize {
+        self.leaving.get(generation.name.as_str()).copied().unwrap_or_default()
     }
 
     /// Those of one node.
@@ -210,7 +228,7 @@ fn states<'a>(
     image: &'a str,
 ) -> impl Iterator<Item = &'a ImageState> {
     let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
-    theirs.flat_map(|it| &it.images).filter(move |(other, _)| **other == *image).map(|(_, state)| *state)
+    theirs.flat_map(|it| &it.images).filter(move |(other, _)| **other == *image).map(|(_, image)| &image.state)
 }
 
 /// The image as the list spelled it: admission may have rewritten it in the pod.

@@ -46,7 +46,7 @@ pub struct Room<'a> {
 /// Looks for nodes without room.
 pub fn look<'a>(facts: &Facts<'a>, standing: &Standing<'a>) -> Room<'a> {
     let mut room = Room::default();
-    let Some(need) = &standing.need else { return room };
+    let Some(need) = standing.need.as_ref().filter(|_| !standing.retiring.is_empty()) else { return room };
     let crowded = Crowded::new(need, &standing.newest, facts.now);
     room.wake_at = room.wake_at.into_iter().chain(crowded.wake_at).min();
     let mut freed = being_freed(need, standing);
@@ -150,7 +150,10 @@ impl<'n, 'a> Crowded<'n, 'a> {
         let brings = |waiting: &HoldingPod, image: &Rc<str>| {
             let states = || {
                 let siblings = self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
-                siblings.flat_map(|(_, it)| &it.images).filter(|(other, _)| other == image).map(|(_, state)| *state)
+                siblings
+                    .flat_map(|(_, it)| &it.images)
+                    .filter(|(other, _)| other == image)
+                    .map(|(_, image)| &image.state)
             };
             states().any(|state| *state == ImageState::Held) && states().all(|state| !is_in_vain(state))
         };
@@ -219,6 +222,6 @@ fn is_in_vain(state: &ImageState) -> bool {
 
 impl HoldingPod<'_> {
     fn holds_nothing(&self) -> bool {
-        self.images.iter().all(|(_, state)| state.hold() == Hold::None)
+        self.images.iter().all(|(_, image)| image.state.hold() == Hold::None)
     }
 }

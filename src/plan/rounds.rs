@@ -10,9 +10,11 @@ use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::narrowing;
 use super::probe::{self, Looks, Moved, Probe};
+use super::pull_policies::{self, PulledAlways, Resolve};
 use super::reach::{Reach, some_of};
-use super::refresh::{NextRefresh, next_refresh};
+use super::refresh::{NextRefresh, next_refresh, resolved_at};
 use super::room;
+use super::sealing;
 use super::standing::Standing;
 use super::troubles::{self, Telling, Told};
 use crate::coverage::{Coverage, Node};
@@ -83,6 +85,7 @@ pub fn plan(facts: &Facts) -> Plan {
     let standing = Standing::of(facts);
     let needed_nowhere = standing.retiring.iter().filter(|it| it.needed.nodes.is_empty());
     plan.actions.extend(needed_nowhere.map(|it| delete(it.generation, Ending::NeededNowhere)));
+    sealing::plan(&standing, &mut plan);
     plan_narrowing(facts, &standing, &mut plan);
     plan_room(facts, &standing, &mut plan);
     for group in &facts.list.config.groups {
@@ -126,7 +129,7 @@ fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan
         Some(newest) => outdated(facts, group, newest).or_else(|| match facts.list.config.refresh.mode {
             RefreshMode::OnChange => {
                 moved = probe::look(facts, group, newest, blocked(group, "refresh", standing), plan);
-                moved.as_ref().map(|moved| Cause::Moved { images: moved.images })
+                moved.as_ref().map(|moved| Cause::Moved { images: moved.images.len() })
             }
             RefreshMode::Always | RefreshMode::Recreate => {
                 requested(facts, newest).or_else(|| due(facts, group, newest, plan))
@@ -218,9 +221,8 @@ fn begin(
         plan.waiting.push(blocked);
         return false;
     }
-    let (looks, findings) = moved.map_or_else(Default::default, |moved| (moved.looks, moved.findings));
-    let told = standing.newest_of(group).map(|newest| newest.told.for_the_next()).unwrap_or_default();
-    plan.actions.push(create(facts, group, cause, &looks, &told));
+    let findings = moved.as_ref().map(|moved| moved.findings.clone()).unwrap_or_default();
+    plan.actions.push(create(facts, group, cause, standing.newest_of(group), moved));
     plan.actions.extend(findings.into_iter().map(Action::Tell));
     true
 }
@@ -233,7 +235,20 @@ fn narrow(generation: &Generation, reach: Reach, leaving: Leaving) -> Action {
     Action::Narrow { name: generation.name.clone(), uid: generation.uid.clone(), reach, leaving }
 }
 
-fn create(facts: &Facts, group: &Group, cause: Cause, looks: &Looks, told: &Told) -> Action {
+fn create(facts: &Facts, group: &Group, cause: Cause, newest: Option<&Generation>, moved: Option<Moved>) -> Action {
+    let Moved { images, looks, .. } = moved.unwrap_or_default();
+    let resolve = match cause {
+        Cause::Requested | Cause::Due => Resolve::All,
+        _ => Resolve::Moved(&images),
+    };
+    let pulled_always = pull_policies::of_the_next(facts, group, newest, resolve);
+    let resolves_all = pulled_always == PulledAlways::all_of(group);
+    let looks = match newest.filter(|_| looks == Looks::default() && !resolves_all) {
+        Some(newest) => looks_carried_over(group, newest, &pulled_always),
+        None => looks,
+    };
+    // A request is answered by a rollout that resolves every tag, and not by an edit that happens to come with it.
+    let answers = |request: &&str| resolves_all || newest.is_some_and(|newest| newest.answers(request));
     let record = Record {
         revision: next_revision(facts.generations),
         content: content_hash(group),
@@ -241,9 +256,20 @@ fn create(facts: &Facts, group: &Group, cause: Cause, looks: &Looks, told: &Told
         spread_seconds: facts.list.config.pull_rate.spread_seconds(matching_nodes(facts, group)),
         holder_image: facts.settings.holder_image.clone(),
         format: FORMAT,
-        refresh_request: facts.refresh_request.map(str::to_owned),
+        refresh_request: facts.refresh_request.filter(answers).map(str::to_owned),
+        pulled_always,
     };
-    Action::Create { daemon_set: built(facts, group, &record, looks, told), cause }
+    let told = newest.map(|newest| newest.told.for_the_next()).unwrap_or_default();
+    Action::Create { daemon_set: built(facts, group, &record, &looks, &told), cause }
+}
+
+/// What is known of tags that a new generation does not resolve again.
+fn looks_carried_over(group: &Group, newest: &Generation, pulled_always: &PulledAlways) -> Looks {
+    let carried = |name: &str| {
+        group.images.iter().any(|image| image.name.as_str() == name && newest.holds(image))
+            && !pulled_always.contains(name)
+    };
+    Looks { last: resolved_at(newest), ..newest.looks.only_of(carried) }
 }
 
 fn built(facts: &Facts, group: &Group, record: &Record, looks: &Looks, told: &Told) -> Box<DaemonSet> {

@@ -6,6 +6,7 @@ use super::generation::Generation;
 use super::reach::Reach;
 use super::retiring::{Need, Needed, Outlook};
 use super::rounds::{Facts, MAX_OUT_OF_REACH};
+use super::sealing;
 use crate::coverage::NO_LIST;
 use crate::list::config::Group;
 
@@ -15,7 +16,7 @@ pub struct Standing<'a> {
     pub newest: Vec<&'a Generation>,
     /// All others, the newest first.
     pub retiring: Vec<Retiring<'a>>,
-    /// Who holds what, where there are others.
+    /// Who holds what, if there are others or a pod is stuck.
     pub need: Option<Need<'a>>,
 }
 
@@ -39,8 +40,9 @@ impl<'a> Standing<'a> {
             groups.filter_map(|group| live.iter().find(|it| it.group == group).copied()).collect();
         live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
         let pods = || facts.coverage.pods_of(facts.list.label).chain(facts.leftovers.pods_of(NO_LIST));
-        // Nothing older is the usual case, and then nobody asks.
-        let need = (!live.is_empty()).then(|| Need::new(facts.list.config, facts.generations, pods(), facts.nodes));
+        // Neither is the usual case, and then nobody asks.
+        let asked = !live.is_empty() || pods().any(sealing::may_be_stuck);
+        let need = asked.then(|| Need::new(facts.list.config, facts.generations, pods(), facts.nodes));
         let retiring = need.as_ref().map(|need| retiring(need, &newest, &live)).unwrap_or_default();
         Self { newest, retiring, need }
     }

@@ -179,6 +179,7 @@ fn every_value_of_the_list_arrives() {
             holder_image: "kube-prepull:1".to_owned(),
             format: 1,
             refresh_request: None,
+            pulled_always: Default::default(),
         },
         &kube_prepull::plan::Settings { platform: Platform::Kubernetes, ..Default::default() },
     );

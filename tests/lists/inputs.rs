@@ -291,7 +291,7 @@ fn group_in_full(group: &Group) -> Value {
     let resources = &group.resources;
     json!({
         "name": group.name,
-        "images": group.images.iter().map(|image| json!({"name": image.name, "image": image.reference})).collect::<Vec<_>>(),
+        "images": group.images.iter().map(|image| json!({"name": image.name, "image": image.reference, "imagePullPolicy": image.pull_policy})).collect::<Vec<_>>(),
         "nodeSelector": group.placement.node_selector,
         "affinity": group.placement.affinity,
         "tolerations": group.placement.tolerations,

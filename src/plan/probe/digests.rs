@@ -68,6 +68,11 @@ impl Digests {
         }
     }
 
+    /// Keeps those of these images only.
+    pub fn retain(&mut self, images: impl Fn(&str) -> bool) {
+        self.0.retain(|image, _| images(image));
+    }
+
     /// Keeps only the newest of an image on an architecture.
     pub fn keep_newest(&mut self, image: &str, architecture: &str) {
         if let Some(digests) = self.0.get_mut(image).and_then(|of_image| of_image.get_mut(architecture)) {

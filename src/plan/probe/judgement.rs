@@ -57,7 +57,7 @@ pub fn judge(
     }
     // A look at what had failed before says nothing of the others.
     let tags = facts.list.config.groups.iter().filter(|group| group.name == asked.name).flat_map(|group| &group.images);
-    let all = asked.images.len() == tags.filter(|image| !image.reference.is_pinned()).count();
+    let all = asked.images.len() == tags.filter(|image| image.may_move()).count();
     let any_told = all && asked.images.iter().any(|image| !failed.contains_key(image.name.as_str()));
     looks.take_in(Taken {
         at: facts.now,
@@ -75,7 +75,7 @@ pub fn judge(
         return None;
     }
     findings.insert(0, Finding::Moved(moves(asked, &moved)));
-    Some(Moved { images: moved.len(), looks, findings })
+    Some(Moved { images: moved.into_keys().collect(), looks, findings })
 }
 
 /// What the tag was on that node before, if the node calls it something else now.

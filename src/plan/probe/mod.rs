@@ -45,10 +45,10 @@ use places::{Place, Places};
 const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A round that a look begins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moved {
-    /// Of how many images the tag stands for something else now.
-    pub images: usize,
+    /// The images whose tags stand for something else now, by the names of their containers.
+    pub images: BTreeSet<String>,
     /// What the new generation is to know.
     pub looks: Looks,
     /// What to tell.
@@ -87,8 +87,7 @@ struct Answer<'a> {
 
 /// The images to look at now: none where no look is due.
 fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Vec<Image> {
-    // A digest can never move.
-    let tags = || group.images.iter().filter(|image| !image.reference.is_pinned());
+    let tags = || group.images.iter().filter(|image| image.may_move());
     let (looks, schedule) = (&newest.looks, &facts.list.config.refresh.schedule);
     let all = || tags().cloned().collect();
     if tags().next().is_none() {

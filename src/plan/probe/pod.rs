@@ -10,6 +10,7 @@ use crate::naming::hash::short_hash;
 use crate::naming::labels;
 use crate::plan::daemon_set::{AcceptedList, Settings, template, texts};
 use crate::plan::generation::{Generation, Record};
+use crate::plan::pull_policies::PulledAlways;
 
 /// Builds the pod of a look at a place. `group` has the images that are asked for; everything else is the group's own.
 /// `None` where the generation does not say how it was made.
@@ -25,7 +26,7 @@ pub fn build(
     settings: &Settings,
 ) -> Option<Pod> {
     // The node knows this holder already, and another one says nothing new about tags.
-    let record = Record { spread_seconds: 0, ..newest.record.clone()? };
+    let record = Record { spread_seconds: 0, pulled_always: PulledAlways::all_of(group), ..newest.record.clone()? };
     let pod_labels = texts([
         (labels::LIST, list.label),
         (labels::GROUP, group.name.as_str()),

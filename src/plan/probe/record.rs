@@ -65,6 +65,18 @@ impl Looks {
         forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
     }
 
+    /// What is known of these images only.
+    pub fn only_of(&self, images: impl Fn(&str) -> bool) -> Self {
+        let mut looks = self.clone();
+        looks.tried.retain(&images);
+        looks.caught_up.retain(&images);
+        looks.failed.retain(|name, _| images(name));
+        if looks.failed.is_empty() {
+            (looks.failures, looks.retry_at) = (0, None);
+        }
+        looks
+    }
+
     /// Whether this request was the last to be answered by a look.
     pub fn answer(&self, request: &str) -> bool {
         self.request.as_deref() == Some(&short_hash(request.as_bytes()))

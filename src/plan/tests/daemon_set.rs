@@ -6,6 +6,7 @@ use super::{accepted, at, named, owner, settings};
 use crate::list::Config;
 use crate::plan::daemon_set::build;
 use crate::plan::generation::{FORMAT, content_hash};
+use crate::plan::pull_policies::PulledAlways;
 use crate::plan::{Platform, Record, Settings};
 
 const SMALLEST: &str = "[nginx]";
@@ -59,6 +60,7 @@ fn of_group(config: &Config, group: usize, settings: &Settings) -> DaemonSet {
         holder_image: settings.holder_image.clone(),
         format: FORMAT,
         refresh_request: None,
+        pulled_always: PulledAlways::all_of(group),
     };
     build(named(config), group, &record, settings)
 }

@@ -8,6 +8,7 @@ use crate::list::config::Group;
 use crate::naming::labels;
 use crate::plan::daemon_set::build;
 use crate::plan::generation::{FORMAT, content_hash};
+use crate::plan::pull_policies::PulledAlways;
 use crate::plan::{Generation, Record};
 
 fn group(images_yaml: &str) -> Group {
@@ -23,6 +24,7 @@ fn record() -> Record {
         holder_image: "ghcr.io/acme/kube-prepull:1".to_owned(),
         format: FORMAT,
         refresh_request: Some("by hand".to_owned()),
+        pulled_always: PulledAlways::of(["b"]),
     }
 }
 

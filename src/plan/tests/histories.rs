@@ -35,6 +35,9 @@ enum Event {
     NodeHasRoom(usize, usize),
     PodsAreRefused(bool),
     PodIsDeleted(usize),
+    /// It is deleted or evicted, and the DaemonSet controller creates another one.
+    PodIsReplaced(usize),
+    NodeReboots(usize),
     ContainerExits(usize),
     DaemonSetIsDeleted(usize),
     ImageIsUnavailable(usize),
@@ -87,6 +90,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (any::<usize>(), 0usize..4).prop_map(|(node, room)| Event::NodeHasRoom(node, room)),
         1 => any::<bool>().prop_map(Event::PodsAreRefused),
         1 => any::<usize>().prop_map(Event::PodIsDeleted),
+        2 => any::<usize>().prop_map(Event::PodIsReplaced),
+        1 => any::<usize>().prop_map(Event::NodeReboots),
         1 => any::<usize>().prop_map(Event::ContainerExits),
         1 => any::<usize>().prop_map(Event::DaemonSetIsDeleted),
         2 => (0..IMAGES.len()).prop_map(Event::ImageIsUnavailable),
@@ -153,6 +158,18 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
                 simulation.pods.remove(index);
             }
         }
+        Event::PodIsReplaced(index) => {
+            if let Some(index) = nth(*index, simulation.pods.len()) {
+                simulation.pods.remove(index);
+                simulation.place_pods();
+            }
+        }
+        Event::NodeReboots(index) => {
+            if let Some(index) = nth(*index, simulation.nodes.len()) {
+                let node = simulation.nodes[index].name.clone();
+                simulation.reboot(&node);
+            }
+        }
         Event::ContainerExits(index) => {
             let containers = simulation.pods.iter_mut().flat_map(|pod| &mut pod.containers);
             let mut running: Vec<_> = containers.filter(|it| it.state == State::Running).collect();
@@ -206,6 +223,7 @@ fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCas
         {
             let kept = others.iter().any(|it| normal(&it.image) == normal(&held.image) && it.state >= held.state);
             let kept = kept || makes_room(plan, pod) && comes_again(simulation, pod, &normal(&held.image));
+            let kept = kept || is_replaced(plan, pod) && comes_from_disk(daemon_set, held);
             prop_assert!(kept, "{} is let go on {} with {}", held.image, pod.node, pod.daemon_set);
         }
     }
@@ -219,6 +237,18 @@ fn makes_room(plan: &Plan, pod: &Pod) -> bool {
         }
         _ => false,
     })
+}
+
+fn is_replaced(plan: &Plan, pod: &Pod) -> bool {
+    let uid = pod.uid.to_string();
+    plan.actions.iter().any(|action| matches!(action, Action::ReplacePod { uid: replaced, .. } if *replaced == uid))
+}
+
+/// Whether the pod that replaces another one needs no registry for the image.
+fn comes_from_disk(daemon_set: &DaemonSet, held: &Container) -> bool {
+    let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
+    let container = spec.containers.iter().find(|it| it.image.as_ref() == Some(&held.image)).expect("the container");
+    container.image_pull_policy.as_deref() == Some("IfNotPresent")
 }
 
 /// Whether a pod waits for room on that pod's node whose siblings hold the image elsewhere.
@@ -247,7 +277,7 @@ fn goes(plan: &Plan, pod: &Pod) -> bool {
         Action::Delete { name, ending: Ending::NeededNowhere, .. } => *name == pod.daemon_set,
         Action::Narrow { name, reach, .. } => *name == pod.daemon_set && !reach.includes(&pod.node),
         _ => false,
-    })
+    }) || is_replaced(plan, pod)
 }
 
 /// Whether a pod stays if nothing is done.

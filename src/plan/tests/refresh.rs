@@ -268,7 +268,7 @@ fn recreate_survives_a_crash_between_deleting_and_making_anew() {
 fn recreate_takes_all_generations_of_its_group_and_of_no_other() {
     let list = |tag: u8| {
         format!(
-            "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\", c:1]}}], refresh: {{every: 1h, mode: Recreate}}}}"
+            "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\", {{image: \"c:1\", imagePullPolicy: Always}}]}}], refresh: {{every: 1h, mode: Recreate}}}}"
         )
     };
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list(1), 2);

@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use daemon_sets::{daemon_set_of_kip, name, placement};
-use daemon_sets::{narrow, placement_of, stays_on};
+use daemon_sets::{narrow, placement_of, seal, stays_on};
+use pods::Registry;
 pub use pods::{Container, Pod, Probing, State};
 
 use super::{accepted, at, named, settings};
@@ -51,6 +52,12 @@ pub struct Simulation {
     pub probed: usize,
     /// What the registry does not serve.
     pub unavailable: BTreeSet<String>,
+    /// What lies on the nodes' disks: what a node says of an image, by node and image.
+    pub disks: BTreeMap<(String, String), String>,
+    /// How often nodes asked the registry for an image.
+    pub asked: BTreeMap<String, usize>,
+    /// Whether the admission plugin AlwaysPullImages is on.
+    pub always_pulls: bool,
     /// How many pods of ours have room on a node; nodes that are not named have room for any.
     pub room: BTreeMap<String, usize>,
     /// Pods that the kubelet evicted for want of disk, and that are gone: the DaemonSet, the node and when.
@@ -84,6 +91,9 @@ impl Simulation {
             tags_on: BTreeMap::new(),
             probed: 0,
             unavailable: BTreeSet::new(),
+            disks: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            always_pulls: false,
             room: BTreeMap::new(),
             evicted: Vec::new(),
             pods_refused: false,
@@ -200,6 +210,11 @@ impl Simulation {
                 let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name.as_ref() == Some(name));
                 narrow(stored.expect("what is narrowed is there"), reach);
             }
+            Action::Seal { name, images, pulled_always, .. } => {
+                let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name.as_ref() == Some(name));
+                seal(stored.expect("what is sealed is there"), images, pulled_always);
+            }
+            Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
             Action::Probe { pod } => self.start_probe(pod),
             Action::EndProbe { uid, .. } => self.probes.retain(|it| it.uid.to_string() != *uid),
@@ -252,7 +267,8 @@ impl Simulation {
                 let there = self.pods.iter().any(|pod| pod.daemon_set == name(daemon_set) && pod.node == node.name);
                 if !there && !self.pods_refused && node.takes(&placement(daemon_set)) {
                     let (uid, created) = (self.uid(), self.now + self.server_ahead);
-                    let pod = Pod { mirrored: self.mirrored, ..Pod::waiting(daemon_set, &node.name, uid, created) };
+                    let (mirrored, always_pulls) = (self.mirrored, self.always_pulls);
+                    let pod = Pod { mirrored, always_pulls, ..Pod::waiting(daemon_set, &node.name, uid, created) };
                     self.pods.push(pod);
                 }
             }
@@ -272,23 +288,33 @@ impl Simulation {
 
     /// Every kubelet that is there tries one image more of every pod, and those that failed again.
     pub fn pull(&mut self) {
-        let said = |node: &str, image: &str| -> String {
-            let of_node = self.tags_on.get(&(node.to_owned(), image.to_owned()));
-            of_node.or_else(|| self.tags.get(image)).cloned().unwrap_or_default()
-        };
         let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
+        let mut registry = Registry {
+            unavailable: &self.unavailable,
+            tags: &self.tags,
+            tags_on: &self.tags_on,
+            disks: &mut self.disks,
+            asked: &mut self.asked,
+        };
         for pod in self.pods.iter_mut().filter(|it| it.bound && ready.contains(it.node.as_str())) {
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
                 if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
-                    container.pull(&self.unavailable, |image| said(&pod.node, image));
+                    container.start(&pod.node, &mut registry, pod.always_pulls);
                 }
             }
         }
         for probe in &mut self.probes {
-            for container in &mut probe.containers {
-                container.pull(&self.unavailable, |image| said(&probe.node, image));
+            for container in probe.containers.iter_mut().filter(|it| it.state != State::Running) {
+                container.start(&probe.node, &mut registry, false);
             }
+        }
+    }
+
+    /// The node's power fails: when it is back, its pods are the same and have no containers.
+    pub fn reboot(&mut self, node: &str) {
+        for pod in self.pods.iter_mut().filter(|pod| pod.node == node) {
+            pod.containers.iter_mut().for_each(Container::vanish);
         }
     }
 

@@ -38,6 +38,9 @@ pub struct Told {
     /// That the round is done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// When the latest of its pods had been created by then. Any later one is the replacement of another, or a new node's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest_pod: Option<Timestamp>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     spells: BTreeMap<Trouble, Spell>,
 }
@@ -83,7 +86,7 @@ impl Told {
 
     /// What the next generation of the group is to know: troubles outlive rounds.
     pub fn for_the_next(&self) -> Self {
-        Self { done: false, ..self.clone() }
+        Self { done: false, latest_pod: None, ..self.clone() }
     }
 
     /// The nodes on which holders are evicted again and again, with the time of the last eviction that is known.
@@ -234,6 +237,7 @@ impl Turns<'_, '_> {
             return;
         }
         self.told.done = true;
+        self.told.latest_pod = sight.latest_pod();
         let took = self.facts.now.duration_since(record.epoch).max(SignedDuration::ZERO);
         let took = SignedDuration::from_secs(took.as_secs());
         let (all, with_all) = (sight.nodes(), sight.nodes_with_all());

@@ -103,6 +103,11 @@ impl<'a> Sight<'a> {
         record.epoch.checked_add(after).ok().filter(|_| self.expected.is_none())
     }
 
+    /// When the latest of the pods was created.
+    pub fn latest_pod(&self) -> Option<Timestamp> {
+        self.pods.values().filter_map(|pod| pod.created).max()
+    }
+
     /// On how many nodes there are pods.
     pub fn nodes(&self) -> usize {
         self.pods.len()

@@ -182,7 +182,10 @@ pub fn generations() -> Vec<Generation> {
             holder_image: String::new(),
             format: 1,
             refresh_request: None,
+            pulled_always: Default::default(),
         }),
+        pulled_always: Default::default(),
+        template: None,
         images: images.iter().map(|(name, image)| ((*name).to_owned(), (*image).to_owned())).collect(),
     };
     GENERATIONS.iter().map(generation).collect()

@@ -1,21 +1,25 @@
 //! The DaemonSets of the simulated cluster, and what its API server makes of patches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::PodSpec;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::naming::labels;
 use crate::plan::Reach;
+use crate::plan::pull_policies::PulledAlways;
 use crate::plan::reach::narrowing_patch;
+use crate::plan::sealing::sealing_patch;
 
 /// As kubernetes-image-puller makes it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
-    let containers =
-        images.iter().enumerate().map(|(index, image)| json!({"name": format!("c{index}"), "image": image}));
+    let containers = images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| json!({"name": format!("c{index}"), "image": image, "imagePullPolicy": "Always"}));
     let labels: BTreeMap<&str, &str> = labels::LEFTOVER_PODS.into();
     serde_json::from_value(json!({
         "metadata": {"name": name, "uid": "kip"},
@@ -66,6 +70,22 @@ pub(super) fn narrow(daemon_set: &mut DaemonSet, reach: &Reach) {
         serde_json::from_value(required.clone()).expect("a selector");
     let changes = before != node.required_during_scheduling_ignored_during_execution;
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + i64::from(changes));
+}
+
+/// What the API server makes of the patch.
+pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) {
+    let patch = sealing_patch(daemon_set, images, pulled_always);
+    let texts = |of: &Value| -> BTreeMap<String, String> { serde_json::from_value(of.clone()).expect("texts") };
+    daemon_set.metadata.annotations.get_or_insert_default().extend(texts(&patch["metadata"]["annotations"]));
+    let template = &mut daemon_set.spec.as_mut().expect("a spec").template;
+    let annotations = texts(&patch["spec"]["template"]["metadata"]["annotations"]);
+    template.metadata.get_or_insert_default().annotations.get_or_insert_default().extend(annotations);
+    for change in patch["spec"]["template"]["spec"]["containers"].as_array().expect("containers") {
+        let containers = &mut template.spec.as_mut().expect("a pod template").containers;
+        let container = containers.iter_mut().find(|it| change["name"] == *it.name).expect("the container");
+        container.image_pull_policy = change["imagePullPolicy"].as_str().map(str::to_owned);
+    }
+    daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
 }
 
 /// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.

@@ -14,7 +14,7 @@ use crate::plan::probe::SlimProbe;
 
 #[derive(Clone, Debug)]
 pub struct Pod {
-    pub(super) uid: usize,
+    pub uid: usize,
     pub daemon_set: String,
     pub node: String,
     /// Whether the node had room for it.
@@ -24,6 +24,9 @@ pub struct Pod {
     pub containers: Vec<Container>,
     pub(super) tolerations: Vec<Toleration>,
     pub(super) mirrored: bool,
+    pub(super) always_pulls: bool,
+    /// What its template said of pull policies.
+    pub(super) pull_policies: Option<String>,
     /// Whether it is kubernetes-image-puller's.
     pub(super) leftover: bool,
 }
@@ -34,6 +37,35 @@ pub struct Container {
     pub image: String,
     pub state: State,
     pub image_id: String,
+    pub always: bool,
+    restarts: usize,
+}
+
+/// Where images come from: the registry, and the nodes' disks.
+pub struct Registry<'s> {
+    pub unavailable: &'s BTreeSet<String>,
+    pub tags: &'s BTreeMap<String, String>,
+    pub tags_on: &'s BTreeMap<(String, String), String>,
+    pub disks: &'s mut BTreeMap<(String, String), String>,
+    pub asked: &'s mut BTreeMap<String, usize>,
+}
+
+impl Registry<'_> {
+    /// What the node says of the image once it has pulled it.
+    fn pull(&mut self, node: &str, image: &str) -> Option<String> {
+        *self.asked.entry(image.to_owned()).or_default() += 1;
+        if self.unavailable.contains(image) {
+            return None;
+        }
+        let key = (node.to_owned(), image.to_owned());
+        let digest = self.tags_on.get(&key).or_else(|| self.tags.get(image)).cloned().unwrap_or_default();
+        self.disks.insert(key, digest.clone());
+        Some(digest)
+    }
+
+    fn on_disk(&self, node: &str, image: &str) -> Option<String> {
+        self.disks.get(&(node.to_owned(), image.to_owned())).cloned()
+    }
 }
 
 /// A probe's pod and what became of it.
@@ -62,25 +94,38 @@ impl Container {
             image: container.image.clone().unwrap_or_default(),
             state: State::Waiting,
             image_id: String::new(),
+            always: container.image_pull_policy.as_deref() == Some("Always"),
+            restarts: 0,
         }
     }
 
-    pub(super) fn pull(&mut self, unavailable: &BTreeSet<String>, said: impl Fn(&str) -> String) {
-        let served = !unavailable.contains(&self.image);
-        self.state = if served { State::Running } else { State::Failed };
-        self.image_id = if served { said(&self.image) } else { String::new() };
+    /// The kubelet looks at the disk if the policy lets it, and then pulls.
+    pub(super) fn start(&mut self, node: &str, registry: &mut Registry, always: bool) {
+        // A container that only ended is started again from what the kubelet has.
+        let on_disk = (!self.always && !always).then(|| registry.on_disk(node, &self.image)).flatten();
+        let found = on_disk.or_else(|| registry.pull(node, &self.image));
+        self.state = if found.is_some() { State::Running } else { State::Failed };
+        self.image_id = found.unwrap_or_default();
+    }
+
+    /// It is gone, as after a power failure.
+    pub(super) fn vanish(&mut self) {
+        self.restarts += usize::from(self.state >= State::Exited);
+        self.state = State::Waiting;
     }
 
     fn status(&self) -> serde_json::Value {
         let (name, id) = (&self.name, &self.image_id);
-        match self.state {
+        let mut status = match self.state {
             State::Waiting => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
             State::Failed => json!({"name": name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
             State::Running => json!({"name": name, "imageID": id, "state": {"running": {}}}),
             State::Exited => {
                 json!({"name": name, "imageID": id, "state": {"terminated": {"containerID": "x", "exitCode": 1}}})
             }
-        }
+        };
+        status["restartCount"] = json!(self.restarts);
+        status
     }
 }
 
@@ -102,6 +147,8 @@ impl Pod {
     pub(super) fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
         let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
         let containers = spec.containers.iter().map(Container::waiting);
+        let template = daemon_set.spec.as_ref().map(|spec| &spec.template);
+        let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
         Self {
             uid,
             daemon_set: name(daemon_set),
@@ -112,6 +159,8 @@ impl Pod {
             containers: containers.collect(),
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             mirrored: false,
+            always_pulls: false,
+            pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES).cloned()),
             leftover: is_leftover(daemon_set),
         }
     }
@@ -122,8 +171,11 @@ impl Pod {
 
     pub(super) fn as_watched(&self, now: Timestamp) -> SlimPod {
         let mirror = if self.mirrored { "mirror.example/" } else { "" };
-        let containers =
-            self.containers.iter().map(|it| json!({"name": it.name, "image": format!("{mirror}{}", it.image)}));
+        let container = |it: &Container| {
+            let policy = policy(it.always || self.always_pulls);
+            json!({"name": it.name, "image": format!("{mirror}{}", it.image), "imagePullPolicy": policy})
+        };
+        let containers = self.containers.iter().map(container);
         let statuses = self.containers.iter().map(Container::status);
         let labels = match self.leftover {
             true => labels::LEFTOVER_PODS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
@@ -136,6 +188,7 @@ impl Pod {
             "metadata": {
                 "creationTimestamp": self.created,
                 "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": labels,
+                "annotations": self.pull_policies.iter().map(|hash| (labels::PULL_POLICIES, hash)).collect::<BTreeMap<_, _>>(),
                 "deletionTimestamp": self.deleting.then_some(now),
                 "ownerReferences": [
                     {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": self.daemon_set, "uid": "", "controller": true},
@@ -146,6 +199,7 @@ impl Pod {
                 "affinity": {"nodeAffinity": {
                     "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": named},
                 }},
+                "initContainers": [{"name": "install-holder", "imagePullPolicy": policy(self.always_pulls)}],
                 "containers": containers.collect::<Vec<_>>(),
                 "tolerations": self.tolerations,
             },
@@ -157,6 +211,10 @@ impl Pod {
         });
         serde_json::from_value(pod).expect("a pod")
     }
+}
+
+fn policy(always: bool) -> &'static str {
+    if always { "Always" } else { "IfNotPresent" }
 }
 
 /// A pod that the kubelet evicted for want of disk.

@@ -29,6 +29,7 @@ async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
             holder_image: String::new(),
             format: 1,
             refresh_request: None,
+            pulled_always: Default::default(),
         };
         format!("tools-{}", record.hash("tools", "default"))
     };

@@ -1,0 +1,164 @@
+//! Which images a rollout asks the registry for.
+//!
+//! A node asks for what is new, has moved or is to be resolved again; all else it takes from its disk if it is there. So an edit
+//! that adds one image to twenty costs one request a node, and the twenty do not fail while their registry is down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::generation::Generation;
+use super::rounds::Facts;
+use crate::coverage::{CoveringPod, ImageState, NO_LIST, Node, PodState};
+use crate::list::config::{Group, Image, PullPolicy};
+use crate::naming::hash::short_hash;
+
+/// The containers whose images a pod template pulls with `Always`, by name. All others are pulled with `IfNotPresent`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PulledAlways(BTreeSet<String>);
+
+impl PulledAlways {
+    /// These containers.
+    pub fn of<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+
+    /// All images of a group, but for those that never leave the disk: what a first generation and a tag check pull.
+    pub fn all_of(group: &Group) -> Self {
+        Self::of(group.images.iter().filter(|image| asks(image, false)).map(|image| image.name.as_str()))
+    }
+
+    /// Whether the container's image is pulled with `Always`.
+    pub fn contains(&self, container: &str) -> bool {
+        self.0.contains(container)
+    }
+
+    /// Whether every image is taken from the disk if it is there.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of the containers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// The same without these.
+    pub fn without(&self, sealed: &BTreeSet<&str>) -> Self {
+        Self::of(self.names().filter(|name| !sealed.contains(name)))
+    }
+
+    /// The text of the annotation [`crate::naming::labels::PULLED_ALWAYS`]. No container's name holds a `;`.
+    pub fn to_text(&self) -> String {
+        self.names().collect::<Vec<_>>().join(";")
+    }
+
+    /// What the annotation says.
+    pub fn from_text(text: &str) -> Self {
+        Self::of(text.split(';').filter(|name| !name.is_empty()))
+    }
+
+    /// The text of the annotation [`crate::naming::labels::PULL_POLICIES`]: pods of the same template have the same.
+    pub fn hash(&self) -> String {
+        short_hash(self.to_text().as_bytes())
+    }
+}
+
+/// Which images are to be looked up in the registry whatever nodes have.
+#[derive(Clone, Copy, Debug)]
+pub enum Resolve<'a> {
+    /// All of them: a mode or a request says so.
+    All,
+    /// Those whose tags have moved, by the names of their containers.
+    Moved(&'a BTreeSet<String>),
+}
+
+/// What the next generation of a group pulls with `Always`; `newest` is the one that it follows.
+pub fn of_the_next(facts: &Facts, group: &Group, newest: Option<&Generation>, resolve: Resolve) -> PulledAlways {
+    let carried = match resolve {
+        Resolve::All => BTreeSet::new(),
+        Resolve::Moved(_) => newest.map(|newest| carried(facts, group, newest)).unwrap_or_default(),
+    };
+    let moved = |name: &str| matches!(resolve, Resolve::Moved(moved) if moved.contains(name));
+    let asked = group.images.iter().filter(|image| {
+        let name = image.name.as_str();
+        asks(image, carried.contains(name) && !moved(name))
+    });
+    PulledAlways::of(asked.map(|image| image.name.as_str()))
+}
+
+fn asks(image: &Image, carried: bool) -> bool {
+    match image.pull_policy {
+        Some(PullPolicy::Always) => true,
+        Some(PullPolicy::IfNotPresent) => false,
+        // A digest can never move, so the registry need not be asked again.
+        None => !image.reference.is_pinned() && !carried,
+    }
+}
+
+/// The images of a group that every node that counts has tried in that generation, or that it carried over itself.
+fn carried<'g>(facts: &Facts, group: &'g Group, newest: &Generation) -> BTreeSet<&'g str> {
+    let tries = Tries::of(facts, group, newest);
+    let same = group.images.iter().filter(|image| newest.holds(image));
+    let names = same.map(|image| image.name.as_str());
+    names.filter(|name| !newest.pulled_always.contains(name) || tries.everywhere(name)).collect()
+}
+
+/// What became of a generation's images on the nodes that count.
+struct Tries<'a> {
+    pods: Vec<&'a CoveringPod>,
+    /// Whether every node that counts has a pod.
+    complete: bool,
+    /// What other generations hold, by node and reference.
+    elsewhere: BTreeMap<&'a str, BTreeSet<&'a str>>,
+}
+
+impl<'a> Tries<'a> {
+    /// A node counts that is ready, can take the pod and has capacity for it. One that does not is brought up to date by a
+    /// later refresh, if it has something older on its disk.
+    fn of(facts: &Facts<'a>, group: &Group, newest: &Generation) -> Self {
+        let counts = |node: &&Node| node.ready && !node.deleting && !node.unschedulable && node.takes(&group.placement);
+        let expected: Option<BTreeSet<&str>> =
+            facts.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
+        let all = facts.coverage.pods_of(facts.list.label).filter(|pod| !pod.deleting);
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(|pod| *pod.generation == *newest.name);
+        let there: BTreeSet<&str> = own.iter().filter_map(|pod| pod.target.as_deref()).collect();
+        let (complete, counting) = match &expected {
+            Some(expected) => {
+                let counting = |pod: &&&CoveringPod| pod.target.as_deref().is_some_and(|node| expected.contains(node));
+                (expected.is_subset(&there), own.iter().filter(counting).copied().collect())
+            }
+            None => (newest.told.done, own),
+        };
+        let mut elsewhere: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let leftovers = facts.leftovers.pods_of(NO_LIST).filter(|pod| !pod.deleting);
+        for pod in others.into_iter().chain(leftovers) {
+            let Some(node) = pod.node.as_deref() else { continue };
+            let held = pod.images.iter().filter(|image| image.state.is_on_disk()).map(|image| &*image.reference);
+            elsewhere.entry(node).or_default().extend(held);
+        }
+        let pods = counting.into_iter().filter(|pod: &&CoveringPod| can_try(pod)).collect();
+        Self { pods, complete, elsewhere }
+    }
+
+    /// Whether every node that counts has tried the image. A try in vain does not count where another generation holds the
+    /// image: what is on the disk may be what the tag stood for before.
+    fn everywhere(&self, container: &str) -> bool {
+        let tried = |pod: &&CoveringPod| {
+            let Some(image) = pod.images.iter().find(|image| *image.name == *container) else { return false };
+            let older = || {
+                let held = pod.node.as_deref().and_then(|node| self.elsewhere.get(node));
+                held.is_some_and(|held| held.contains(&*image.reference))
+            };
+            match &image.state {
+                ImageState::Waiting | ImageState::Pulling => false,
+                ImageState::Failed { .. } => !older(),
+                ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => true,
+            }
+        };
+        self.complete && !self.pods.is_empty() && self.pods.iter().all(tried)
+    }
+}
+
+/// Whether the pod's node can be expected to try.
+fn can_try(pod: &CoveringPod) -> bool {
+    pod.state == PodState::Live && pod.no_room.is_none() && !pod.node_is_lost
+}

@@ -1,0 +1,190 @@
+//! Holding what is on a node's disk when the registry does not serve it.
+//!
+//! A pod that is replaced, or whose containers are gone after a reboot, pulls again. While the registry is away, or the tag is
+//! gone, `Always` gets nothing, and an image that lies on the disk would no longer be held. So a generation whose rollout is
+//! complete, or that is retiring, is sealed when one of its pods is stuck like that: its template pulls with `IfNotPresent` from
+//! then on, and each stuck pod is deleted once, since a pod's own policy cannot be changed.
+//!
+//! Only then, and not as soon as the rollout is complete: a change of the template drops the DaemonSet's
+//! `updatedNumberScheduled` to 0, which alerts take for a rollout that is stuck.
+
+use std::collections::{BTreeSet, HashSet};
+
+use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use serde_json::{Value, json};
+
+use super::action::Action;
+use super::generation::Generation;
+use super::pull_policies::PulledAlways;
+use super::retiring::{HoldingPod, Need, Needed};
+use super::rounds::Plan;
+use super::standing::Standing;
+use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, PodState};
+use crate::naming::labels;
+
+/// The DaemonSet controller has created a generation's first pods by then; on thousands of nodes it takes this long.
+const FIRST_PODS: SignedDuration = SignedDuration::from_mins(2);
+
+/// One of so many pods is replaced at a time, and one in any case: for a moment it holds nothing.
+const OF: usize = 20;
+
+/// Whether it is worth while to look at the pod.
+pub fn may_be_stuck(pod: &CoveringPod) -> bool {
+    pod.images.iter().any(|image| matches!(image.state, ImageState::Failed { .. }))
+}
+
+/// Plans it.
+pub fn plan(standing: &Standing, plan: &mut Plan) {
+    let Some(need) = &standing.need else { return };
+    let complete = standing.newest.iter().filter(|newest| newest.told.done);
+    for newest in complete {
+        seal_or_replace(newest, need, |_, _| true, plan);
+    }
+    for it in &standing.retiring {
+        seal_or_replace(it.generation, need, |node, image| is_needed(&it.needed, node, image), plan);
+    }
+}
+
+fn is_needed(needed: &Needed, node: &str, image: &str) -> bool {
+    needed.nodes.get(node).is_some_and(|images| images.contains(image))
+}
+
+/// First the template, then the pods: what replaces a pod is to be created from the new template.
+fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &str) -> bool, plan: &mut Plan) {
+    let pods: Vec<(&str, &HoldingPod)> = need
+        .pods()
+        .filter(|(node, it)| *it.pod.generation == *generation.name && need.node(node).is_none_or(|node| node.ready))
+        .filter(|(_, it)| it.pod.state == PodState::Live && it.pod.node.is_some() && !it.pod.node_is_lost)
+        .collect();
+    if pods.iter().any(|(_, it)| generation.is_overridden_in(it.pod)) {
+        return;
+    }
+    let stuck_on = |node: &str, it: &HoldingPod| {
+        let stuck = it.images.iter().filter(|(normal, image)| {
+            matches!(image.state, ImageState::Failed { .. })
+                && generation.has_held(it.pod, image)
+                && wanted(node, normal)
+        });
+        stuck.map(|(_, image)| image.name.to_string()).collect::<BTreeSet<_>>()
+    };
+    let stuck: Vec<(&CoveringPod, BTreeSet<String>)> =
+        pods.iter().map(|(node, it)| (it.pod, stuck_on(node, it))).filter(|(_, images)| !images.is_empty()).collect();
+    if stuck.is_empty() {
+        return;
+    }
+    let tried = tried_everywhere(generation, &pods, &stuck);
+    if stuck.iter().flat_map(|(_, images)| images).any(|image| tried.contains(image.as_str())) {
+        plan.actions.push(Action::Seal {
+            name: generation.name.clone(),
+            uid: generation.uid.clone(),
+            images: tried.iter().map(|name| (*name).to_owned()).collect(),
+            pulled_always: generation.pulled_always.without(&tried),
+        });
+        return;
+    }
+    let replaceable = stuck.iter().filter(|(pod, images)| is_replaceable(generation, pod, images));
+    let most = (pods.len() / OF).max(1).saturating_sub(need.being_replaced(generation));
+    plan.actions.extend(replaceable.take(most).map(|(pod, _)| Action::ReplacePod {
+        name: pod.name.to_string(),
+        uid: pod.uid.to_string(),
+        daemon_set: generation.name.clone(),
+    }));
+}
+
+/// The images pulled with `Always` that every node has tried. A stuck pod's node has tried all of them before.
+fn tried_everywhere<'g>(
+    generation: &'g Generation,
+    pods: &[(&str, &HoldingPod)],
+    stuck: &[(&CoveringPod, BTreeSet<String>)],
+) -> BTreeSet<&'g str> {
+    let is_stuck: HashSet<&str> = stuck.iter().map(|(pod, _)| &*pod.uid).collect();
+    let others: Vec<_> = pods.iter().filter(|(_, it)| !is_stuck.contains(&*it.pod.uid)).collect();
+    let untried = |image: &CoveredImage| matches!(image.state, ImageState::Waiting | ImageState::Pulling);
+    let untried =
+        |name: &str| others.iter().any(|(_, it)| it.images.iter().any(|(_, it)| *it.name == *name && untried(it)));
+    generation.pulled_always.names().filter(|name| !untried(name)).collect()
+}
+
+/// Whether a new pod may get what this one is stuck on, and gets all that this one holds.
+fn is_replaceable(generation: &Generation, pod: &CoveringPod, stuck_on: &BTreeSet<String>) -> bool {
+    let always = |name: &str| generation.pulled_always.contains(name);
+    let held = pod.images.iter().filter(|image| image.state.hold() != Hold::None);
+    !generation.is_template_of(pod)
+        && stuck_on.iter().any(|image| !always(image))
+        && held.into_iter().all(|image| !always(&image.name))
+}
+
+/// The strategic merge patch that seals a DaemonSet as it is now: it names containers, and leaves all else of them as it is. It
+/// holds only for this version of the DaemonSet. Whatever its update strategy has become, a change of its template must
+/// replace no pod.
+pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
+    // The API server counts a generation more for each write that changes the spec, and this one always does.
+    let generation = live.metadata.generation.unwrap_or(1) + 1;
+    let containers: Vec<Value> =
+        images.iter().map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
+    json!({
+        "metadata": {
+            "uid": live.metadata.uid,
+            "resourceVersion": live.metadata.resource_version,
+            "annotations": {
+                labels::PULLED_ALWAYS: pulled_always.to_text(),
+                labels::SPEC_GENERATION: generation.to_string(),
+            },
+        },
+        "spec": {
+            "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},
+            "template": {
+                "metadata": {"annotations": {labels::PULL_POLICIES: pulled_always.hash()}},
+                "spec": {"containers": containers},
+            },
+        },
+    })
+}
+
+impl Need<'_> {
+    /// How many pods of a generation have been replaced and are not settled yet.
+    fn being_replaced(&self, generation: &Generation) -> usize {
+        let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
+        let begun = |it: &HoldingPod| {
+            let states = it.images.iter().map(|(_, image)| &image.state);
+            states.into_iter().any(|state| matches!(state, ImageState::Waiting | ImageState::Pulling))
+        };
+        of.filter(|(_, it)| begun(it)).count() + self.leaving(generation)
+    }
+}
+
+impl Generation {
+    /// Whether the pod was created from the template as it is now.
+    pub fn is_template_of(&self, pod: &CoveringPod) -> bool {
+        pod.pull_policies.as_deref() == self.template.as_deref()
+    }
+
+    /// Whether admission makes the pod ask the registry for what its template takes from the disk, as the plugin
+    /// AlwaysPullImages does. No template helps there.
+    pub fn is_overridden_in(&self, pod: &CoveringPod) -> bool {
+        let differs = |image: &CoveredImage| image.pulled_always && !self.pulled_always.contains(&image.name);
+        pod.always_pulls || self.is_template_of(pod) && pod.images.iter().any(|image| differs(image))
+    }
+
+    /// Whether the node of the pod may have had the image in an earlier pod of the generation, or in this one before its
+    /// containers were gone. A node that has just joined may have it as well: images are baked into machines.
+    pub fn has_held(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
+        let first = || self.created.and_then(|created| created.checked_add(FIRST_PODS).ok());
+        let until = self.told.latest_pod.or_else(first);
+        image.restarted || pod.created.zip(until).is_some_and(|(created, until)| created > until)
+    }
+
+    /// Whether a pod that does not hold the image, and could have held it, is still to show whether it is on the disk.
+    pub fn deserves_try(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
+        let to_come = match &image.state {
+            ImageState::Waiting | ImageState::Pulling => true,
+            ImageState::Failed { .. } => {
+                let from_disk = self.is_template_of(pod) && !self.pulled_always.contains(&image.name);
+                !from_disk || self.is_overridden_in(pod)
+            }
+            ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => false,
+        };
+        to_come && self.has_held(pod, image)
+    }
+}

@@ -1,0 +1,185 @@
+//! What a rollout asks the registry for, and what it takes from the nodes' disks.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+
+use super::simulation::{Simulation, node};
+use crate::coverage::Node;
+use crate::naming::labels;
+use crate::plan::Generation;
+
+const PINNED: &str = "p@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn asked_since(simulation: &mut Simulation, happens: impl FnOnce(&mut Simulation)) -> Vec<(String, usize)> {
+    simulation.asked.clear();
+    happens(simulation);
+    simulation.settle();
+    simulation.asked.clone().into_iter().collect()
+}
+
+fn newest(simulation: &Simulation) -> Generation {
+    let generations = simulation.daemon_sets.iter().filter_map(|it| Generation::from_metadata(&it.metadata));
+    generations.max_by_key(Generation::revision).expect("a generation")
+}
+
+fn digest(of: char) -> String {
+    format!("sha256:{}", of.to_string().repeat(64))
+}
+
+#[test]
+fn a_first_generation_asks_for_every_tag() {
+    let simulation = Simulation::settled(&format!("[a:1, b:1, '{PINNED}']"), 2);
+    assert_eq!(newest(&simulation).pulled_always.names().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn an_edit_that_adds_an_image_asks_for_that_one_alone() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 3);
+    let asked = asked_since(&mut simulation, |it| it.edit("[a:1, c:1, b:1]"));
+    assert_eq!(asked, [("c:1".to_owned(), 3)]);
+}
+
+#[test]
+fn an_edit_comes_into_force_while_the_registry_of_all_other_images_is_down() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 2);
+    simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
+    simulation.edit("[a:1, b:1, c:1]");
+    simulation.settle();
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:1", "c:1"].into());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_tag_that_moved_is_asked_for_and_the_others_are_not() {
+    let mut simulation = Simulation::new("{images: [a:1, b:1], refresh: {every: 1h}}", 2);
+    simulation.tags = [("a:1".to_owned(), digest('a')), ("b:1".to_owned(), digest('b'))].into();
+    simulation.settle();
+    simulation.tags.insert("a:1".to_owned(), digest('c'));
+    simulation.request("now");
+    simulation.settle();
+    assert_eq!(newest(&simulation).revision(), 2);
+    assert_eq!(newest(&simulation).pulled_always.names().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(simulation.asked["b:1"], 2 + 1, "two nodes in the first rollout, and one tag check");
+}
+
+#[test]
+fn a_mode_and_a_request_ask_for_every_tag_again() {
+    let mut simulation = Simulation::settled("{images: [a:1, b:1], refresh: {every: 1h, mode: Always}}", 2);
+    let asked = asked_since(&mut simulation, |it| it.request("now"));
+    assert_eq!(asked, [("a:1".to_owned(), 2), ("b:1".to_owned(), 2)]);
+}
+
+#[test]
+fn an_image_is_asked_for_as_the_list_says() {
+    let list = |more: &str| {
+        format!("[{{image: a:1, imagePullPolicy: IfNotPresent}}, {{image: b:1, imagePullPolicy: Always}}{more}]")
+    };
+    let mut simulation = Simulation::settled(&list(""), 2);
+    assert_eq!(newest(&simulation).pulled_always.names().collect::<Vec<_>>(), ["b"]);
+    let asked = asked_since(&mut simulation, |it| it.edit(&list(", c:1")));
+    assert_eq!(asked, [("b:1".to_owned(), 2), ("c:1".to_owned(), 2)]);
+}
+
+#[test]
+fn an_image_that_exists_on_nodes_only_is_held_and_never_checked() {
+    let mut simulation = Simulation::new("[{image: a:1, imagePullPolicy: IfNotPresent}]", 1);
+    simulation.unavailable.insert("a:1".to_owned());
+    simulation.disks.insert(("n0".to_owned(), "a:1".to_owned()), digest('a'));
+    simulation.settle();
+    simulation.request("now");
+    simulation.settle();
+    assert_eq!((simulation.held_on("n0"), simulation.probed), (["a:1"].into(), 0));
+}
+
+#[test]
+fn a_node_that_has_not_tried_an_image_keeps_it_from_being_carried_over() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    simulation.nodes.push(node(2));
+    simulation.edit("[a:1, b:1]");
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    assert_eq!(newest(&simulation).pulled_always.names().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn nodes_that_cannot_try_keep_nothing_from_being_carried_over() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.nodes[1].ready = false;
+    simulation.nodes.push(Node { unschedulable: true, ..node(3) });
+    simulation.room.insert("n4".to_owned(), 0);
+    simulation.nodes.push(node(4));
+    simulation.place_pods();
+    simulation.edit("[a:1, b:1]");
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    assert_eq!(newest(&simulation).pulled_always.names().collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leaves_no_node_behind() {
+    for failing in [BTreeSet::new(), BTreeSet::from(["a:1".to_owned()])] {
+        let mut simulation = Simulation::new("{images: [a:1], refresh: {every: 1h, mode: Always}}", 3);
+        simulation.tags.insert("a:1".to_owned(), digest('a'));
+        simulation.settle();
+        simulation.tags.insert("a:1".to_owned(), digest('b'));
+        simulation.request("now");
+        simulation.act();
+        simulation.place_pods();
+        // One node has the new digest, and the others do not yet, or could not get it.
+        let (mut first, mut others) = (simulation.clone(), simulation.clone());
+        first.pull();
+        others.unavailable = failing.clone();
+        if !failing.is_empty() {
+            others.pull();
+        }
+        simulation.disks = others.disks;
+        simulation.pods = first
+            .pods
+            .iter()
+            .zip(&others.pods)
+            .map(|(pulled, other)| if pulled.node == "n0" { pulled } else { other })
+            .cloned()
+            .collect();
+        simulation.unavailable = failing;
+        simulation.edit("{images: [a:1, c:1], refresh: {every: 1h, mode: Always}}");
+        simulation.pass(SignedDuration::from_secs(1));
+        simulation.act();
+        simulation.place_pods();
+        simulation.pull();
+        simulation.unavailable.clear();
+        simulation.settle();
+        for pod in &simulation.pods {
+            assert_eq!(pod.containers[0].image_id, digest('b'), "on {}", pod.node);
+        }
+        assert_eq!(simulation.daemon_sets.len(), 1);
+    }
+}
+
+#[test]
+fn a_rollout_that_carries_images_over_answers_no_request_and_moves_no_refresh() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", "{images: [a:1], refresh: {every: 1h}}", 2);
+    simulation.settle();
+    simulation.pass(SignedDuration::from_mins(50));
+    simulation.edit("{images: [a:1, b:1], refresh: {every: 1h}}");
+    simulation.settle();
+    assert_eq!(simulation.probed, 0);
+    simulation.pass(SignedDuration::from_mins(10));
+    simulation.settle();
+    assert_eq!(simulation.probed, 1, "an hour after the tags were resolved");
+    simulation.edit("{images: [a:1, b:1, c:1], refresh: {every: 1h}}");
+    simulation.request("now");
+    simulation.settle();
+    assert_eq!(simulation.probed, 2);
+    assert_eq!(simulation.created, 3);
+}
+
+#[test]
+fn a_generation_of_an_earlier_version_pulls_everything_always() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 1);
+    let annotations = simulation.daemon_sets[0].metadata.annotations.as_mut().expect("annotations");
+    annotations.remove(labels::PULLED_ALWAYS);
+    let generation = newest(&simulation);
+    assert_eq!(generation.pulled_always.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(generation.record.is_some() && simulation.plan().actions.is_empty());
+}
