@@ -59,6 +59,7 @@ reasons! {
     ImageFailing: Warning, "Observe";
     ImageHealed: Normal, "Observe";
     HolderEvicted: Warning, "Observe";
+    AlwaysPulled: Warning, "Observe";
     NoNodes: Warning, "Observe";
     PodsRefused: Warning, "Observe";
     DaemonSetRepaired: Warning, "Repair";

@@ -55,6 +55,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> News {
         Finding::Failing(note) => News::new(Reason::ImageFailing, note.clone()),
         Finding::Healed(note) => News::new(Reason::ImageHealed, note.clone()),
         Finding::Evicted(note) => News::new(Reason::HolderEvicted, note.clone()),
+        Finding::AlwaysPulled(note) => News::new(Reason::AlwaysPulled, note.clone()),
         Finding::NoNodes(note) => News::new(Reason::NoNodes, note.clone()),
         Finding::Refused { note, daemon_set, .. } => {
             News::new(Reason::PodsRefused, format!("{note}; {}", refused(refusal, daemon_set))).about(daemon_set)

@@ -118,6 +118,8 @@ pub enum Finding {
     Healed(String),
     /// Holders are evicted again and again.
     Evicted(String),
+    /// Admission makes every pod ask the registry for what it has.
+    AlwaysPulled(String),
     /// A group matches no node.
     NoNodes(String),
     /// No pod comes where one belongs.

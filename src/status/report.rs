@@ -65,6 +65,7 @@ pub struct Group {
     pub requests: Reserved,
     pub images: Vec<Image>,
     pub thrashing: Vec<Thrashing>,
+    pub always_pulled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -213,6 +214,7 @@ impl Group {
             requests: Reserved::by(on_nodes),
             images,
             thrashing: thrashing.collect(),
+            always_pulled: group.is_always_pulled(),
         })
     }
 }

@@ -270,6 +270,14 @@ impl<'a> GroupSummary<'_, 'a> {
         by_node.into_values().collect()
     }
 
+    /// Whether admission makes pods of its newest generation ask the registry for what their nodes have.
+    pub fn is_always_pulled(&self) -> bool {
+        let newest = self.newest;
+        newest.is_some_and(|newest| {
+            self.pods().any(|pod| *pod.generation == *newest.name && newest.is_overridden_in(pod))
+        })
+    }
+
     fn image(&self, image: &'a Image) -> ImageSummary<'a> {
         let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
         let wanted = self.newest.filter(|generation| generation.holds(image));

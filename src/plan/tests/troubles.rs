@@ -243,3 +243,18 @@ fn a_node_that_joins_later_is_not_taken_for_a_refusal() {
     simulation.nodes.push(super::simulation::node(3));
     assert_eq!(refused(&mut simulation), []);
 }
+
+#[test]
+fn admission_that_pulls_always_is_reported_once() {
+    let mut simulation = Simulation::new("[a:1]", 2);
+    simulation.always_pulls = true;
+    let mut found = 0;
+    for _ in 0..20 {
+        let findings = told(&mut simulation);
+        found += findings.iter().filter(|finding| matches!(finding, Finding::AlwaysPulled(_))).count();
+        simulation.place_pods();
+        simulation.pull();
+        simulation.pass(SignedDuration::from_secs(1));
+    }
+    assert_eq!(found, 1);
+}

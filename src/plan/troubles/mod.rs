@@ -53,6 +53,8 @@ enum Trouble {
     Failing,
     /// Holders are evicted again and again; by node.
     Evicted,
+    /// Admission makes every pod pull always.
+    AlwaysPulled,
     /// No node matches.
     NoNodes,
     /// Pods are refused.
@@ -105,6 +107,7 @@ pub fn look(facts: &Facts, group: &Group, newest: &Generation, standing: &Standi
     let mut telling = Turns { facts, group, told: newest.told.clone(), findings: Vec::new(), wake_at: None };
     telling.failing(&sight);
     telling.evicted(standing);
+    telling.always_pulled(newest);
     telling.no_nodes();
     telling.refused(newest, standing);
     telling.done(newest, standing, &sight);
@@ -185,6 +188,21 @@ impl Turns<'_, '_> {
                 self.group.name,
                 nodes(begun.len()),
                 first_few(&begun, ", ", REST)
+            )));
+        }
+    }
+
+    fn always_pulled(&mut self, newest: &Generation) {
+        let mut pods = self.facts.coverage.pods_of(self.facts.list.label);
+        let overridden = pods.any(|pod| *pod.generation == *newest.name && newest.is_overridden_in(pod));
+        let seen = if overridden { [(String::new(), Extent::default())].into() } else { BTreeMap::new() };
+        let (begun, _) = self.of(Trouble::AlwaysPulled, seen, |_, _| false);
+        if !begun.is_empty() {
+            self.findings.push(Finding::AlwaysPulled(format!(
+                "group {}: admission makes every pod pull always, as the plugin AlwaysPullImages does, so a pod that is replaced or \
+                 restarted while the registry is away holds nothing, though the images are on its node's disk; exempt this \
+                 namespace if a policy does it",
+                self.group.name
             )));
         }
     }

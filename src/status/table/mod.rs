@@ -136,6 +136,11 @@ impl<O: Write> Table<'_, O> {
                 ": its holder is evicted again and again for want of disk; give the node more, or shorten the list";
             self.wrapped(BAD, &thrash.node, why)?;
         }
+        if group.always_pulled {
+            let why = ": it makes every pod pull always (AlwaysPullImages), so a pod that restarts while the registry is away holds \
+                       nothing; exempt this namespace if a policy does it";
+            self.wrapped(BAD, "admission", why)?;
+        }
         self.print_refresh(&group.refresh)?;
         let reserved = group.requests;
         let text = format!(": {} on a node at most, {} in all", requests(reserved.per_node), requests(reserved.total));
