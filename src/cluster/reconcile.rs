@@ -251,9 +251,9 @@ impl Reconciler {
     async fn write(&self, label: &str, seen: &Picture, write: &Write<'_>) -> Result<(), Error> {
         let owner = self.settings.owner.as_ref();
         match write {
-            Write::Keep { number } => {
+            Write::Keep { number, ledger } => {
                 let list = seen.data().unwrap_or_default();
-                self.applier.keep(&history::build(&list, label, *number, owner)).await
+                self.applier.keep(&history::build(&list, label, *number, *ledger, owner)).await
             }
             Write::KeepNothing { missing_since } => {
                 let list =

@@ -80,11 +80,22 @@ impl Revision {
             image_caches: annotation(labels::IMAGE_CACHES).and_then(|text| Ledger::from_text(text)),
         })
     }
+
+    /// The greatest was accepted last. No two revisions are equal.
+    fn order(&self) -> (i64, &str) {
+        (self.number, &self.name)
+    }
 }
 
 /// The ControllerRevision that keeps a form of a list. The same form has the same name, so that going back to it takes the
-/// one that is there, with a greater number.
-pub fn build(list: &ListData, label: &str, number: i64, owner: Option<&OwnerReference>) -> ControllerRevision {
+/// one that is there, with a greater number; whatever ledger of ImageCaches was left on it is overwritten.
+pub fn build(
+    list: &ListData,
+    label: &str,
+    number: i64,
+    ledger: Option<&Ledger>,
+    owner: Option<&OwnerReference>,
+) -> ControllerRevision {
     let content = Content { name: list.name.clone(), data: list.data.clone() };
     let hash = short_hash(format!("{}\n{}", list.name, verdict::data_hash(&list.data)).as_bytes());
     let labels = [(labels::LIST, label), (labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)];
@@ -93,6 +104,7 @@ pub fn build(list: &ListData, label: &str, number: i64, owner: Option<&OwnerRefe
             name: Some(format!("{}-{hash}", shortened(&list.name, MAX_NAME))),
             namespace: Some(list.namespace.clone()),
             labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            annotations: ledger.map(|ledger| [(labels::IMAGE_CACHES.to_owned(), ledger.to_text())].into()),
             owner_references: owner.map(|owner| vec![owner.clone()]),
             ..ObjectMeta::default()
         },
@@ -109,7 +121,7 @@ pub fn build_missing(
     missing_since: Timestamp,
     owner: Option<&OwnerReference>,
 ) -> ControllerRevision {
-    let mut revision = build(list, label, 0, owner);
+    let mut revision = build(list, label, 0, None, owner);
     let note = (labels::MISSING_SINCE.to_owned(), missing_since.to_string());
     revision.metadata.annotations = Some([note].into());
     revision
@@ -163,6 +175,8 @@ pub enum Write<'a> {
     Keep {
         /// Its number.
         number: i64,
+        /// The ledger of ImageCaches, which moves to it in the same write: at no instant is an outdated one the newest.
+        ledger: Option<&'a Ledger>,
     },
     /// Keep an empty form: a list of which nothing is known but its DaemonSets is missing.
     KeepNothing {
@@ -211,13 +225,14 @@ impl<'a> Ruling<'a> {
 
 /// The revision that was accepted last.
 pub fn newest(revisions: &[Revision]) -> Option<&Revision> {
-    revisions.iter().max_by_key(|revision| (revision.number, &revision.name))
+    revisions.iter().max_by_key(|revision| revision.order())
 }
 
-/// What is kept of the list's ImageCaches: after an edit it is still with an older accepted form.
+/// What is kept of the list's ImageCaches. The newest accepted form has it; an older one counts only if somebody took it away
+/// from there. What ledgers hold does not decide: two may have equal numbers and times, and the order of revisions is arbitrary.
 pub fn newest_ledger(revisions: &[Revision]) -> Option<&Ledger> {
-    let ledgers = revisions.iter().filter_map(|revision| revision.image_caches.as_ref());
-    ledgers.max_by_key(|ledger| (ledger.serial, ledger.since))
+    let with_ledger = revisions.iter().filter(|revision| revision.image_caches.is_some());
+    with_ledger.max_by_key(|revision| revision.order())?.image_caches.as_ref()
 }
 
 /// Rules which form of a list is in force, and what is to be written about it.
@@ -238,10 +253,13 @@ fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [R
     let mut ruling = Ruling::of(InForce::Written);
     match newest.filter(|newest| newest.list.data == list.data && newest.list.name == list.name) {
         Some(newest) => ruling.first.extend(found(newest)),
-        None => ruling.first.push(Write::Keep { number: newest.map_or(0, |newest| newest.number).saturating_add(1) }),
+        None => ruling.first.push(Write::Keep {
+            number: newest.map_or(0, |newest| newest.number).saturating_add(1),
+            ledger: newest_ledger(revisions),
+        }),
     }
     let mut older: Vec<&Revision> = revisions.iter().filter(|revision| revision.list.data != list.data).collect();
-    older.sort_by_key(|revision| Reverse(revision.number));
+    older.sort_by_key(|revision| Reverse(revision.order()));
     ruling.last.extend(older.into_iter().skip(KEPT - 1).map(Write::Forget));
     ruling
 }

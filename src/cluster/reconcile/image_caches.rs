@@ -89,6 +89,7 @@ impl Reconciler {
             refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
             caches,
             ledger,
+            on_newest_form: newest.and_then(|newest| newest.image_caches.as_ref()),
             known: &known,
             sizes: None,
             now,
@@ -98,13 +99,6 @@ impl Reconciler {
         if plan.actions.iter().any(|action| matches!(action, Action::Create { .. })) {
             let sizes = image_cache::content::sizes(config, &self.observed.sizes());
             plan = image_cache::plan(&Facts { sizes: Some(&sizes), ..facts });
-        }
-        // Older accepted forms are forgotten, and what is kept with them.
-        let keeps = plan.actions.iter().any(|action| matches!(action, Action::Keep { .. }));
-        if let (false, Some(ledger), Some(newest)) = (keeps, ledger, newest)
-            && newest.image_caches.as_ref() != Some(ledger)
-        {
-            plan.actions.push(Action::Keep { ledger: Some(Box::new(ledger.clone())), findings: Vec::new() });
         }
         plan
     }

@@ -54,8 +54,10 @@ pub struct Facts<'a> {
     pub refresh_request: Option<&'a str>,
     /// The list's ImageCaches.
     pub caches: &'a [Cache],
-    /// What is kept of them, if anything is.
+    /// What is kept of them, if anything is ([`super::history::newest_ledger`]).
     pub ledger: Option<&'a Ledger>,
+    /// What the list's newest accepted form has of that: the ledger belongs there.
+    pub on_newest_form: Option<&'a Ledger>,
     /// What nodes hold.
     pub known: &'a Known,
     /// How many bytes nodes report of each image (as the list spells it); `None` where that is not known yet.
@@ -191,7 +193,7 @@ pub fn plan(facts: &Facts) -> Plan {
     let (wanted, complete) = wanted(facts, config, &ledger, &mut plan);
     let is_current = complete && turn::take(facts, config, wanted, &mut ledger, &mut plan);
     let findings = telling::tell(facts, config, &mut ledger, is_current, &mut plan);
-    if facts.ledger != Some(&ledger) {
+    if facts.on_newest_form != Some(&ledger) {
         plan.actions.push(Action::Keep { ledger: Some(Box::new(ledger.clone())), findings });
     }
     turn::end_previous(facts, config, &ledger, &mut plan);

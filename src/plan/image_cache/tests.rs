@@ -2,4 +2,5 @@
 
 mod eci;
 mod histories;
+mod ledgers;
 mod rules;

@@ -35,9 +35,9 @@ impl Kept {
 
     fn write(&mut self, written: &Now, write: &Write) {
         match write {
-            Write::Keep { number } => {
+            Write::Keep { number, ledger } => {
                 let list = &written.as_ref().expect("only what is written is kept").0;
-                let object = build(list, "tools", *number, None);
+                let object = build(list, "tools", *number, *ledger, None);
                 self.0.retain(|known| Some(&known.name) != object.metadata.name.as_ref());
                 self.0.push(Self::read(object));
             }
@@ -89,7 +89,7 @@ fn ruling<'a>(written: &Now, revisions: &'a [Revision], now: Timestamp) -> Rulin
 fn an_accepted_list_is_kept_once() {
     let mut kept = Kept::default();
     let written = Some((list("a"), true));
-    assert_eq!(ruling(&written, &[], at(NOW)).first, [Write::Keep { number: 1 }]);
+    assert_eq!(ruling(&written, &[], at(NOW)).first, [Write::Keep { number: 1, ledger: None }]);
     assert_eq!(kept.settle(&written, at(NOW)).as_deref(), Some("a"));
     assert!(ruling(&written, &kept.0, at(NOW)).is_idle());
 }
@@ -174,7 +174,7 @@ fn a_controller_that_dies_while_it_cleans_up_leaves_the_word_that_the_rest_may_g
 
 #[test]
 fn a_revision_belongs_to_the_deployment_and_is_found_by_its_list() {
-    let revision = build(&list("a"), "tools", 7, Some(&owner()));
+    let revision = build(&list("a"), "tools", 7, None, Some(&owner()));
     assert_eq!(revision.metadata.owner_references, Some(vec![owner()]));
     let labels = revision.metadata.labels.expect("labels");
     assert_eq!(labels["kube-prepull.io/list"], "tools");

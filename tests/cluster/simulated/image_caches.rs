@@ -9,11 +9,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
+use kube_prepull::naming::labels;
 use kube_prepull::plan::image_cache::object::DEFINITION;
 use serde_json::json;
 
 use super::trial;
 use super::trouble::{as_limited, rights};
+use crate::audit::AuditLog;
 use crate::controller::Controller;
 use crate::nodes::{NODES_OF, Nodes, simulated, virtual_node};
 use crate::proxy::Proxy;
@@ -219,6 +221,40 @@ async fn pods_stay_off_virtual_nodes_even_with_a_toleration_for_everything() {
     .await;
     let on: BTreeSet<String> = trial.pods().await.into_iter().filter_map(|pod| pod.spec?.node_name).collect();
     assert_eq!(on, [nodes.name(0), nodes.name(1)].into());
+}
+
+#[tokio::test]
+async fn forms_whose_ledgers_are_equal_in_number_and_time_lead_to_no_writes_without_end() {
+    let it = Serverless::begin("cacheledgers").await;
+    let _controller = Controller::start(&it.trial).await;
+    it.trial.write_list("tools", LIST).await;
+    let cache = it.number(1).await.remove(0);
+    eventually("it to be noted", async || it.is_kept().await.then_some(())).await;
+    // Edits that ImageCaches have nothing to do with; each form keeps the ledger of its time.
+    for (forms, rate) in [(2, 100), (3, 200)] {
+        it.trial.write_list("tools", &format!("{LIST}pullRate: {rate}\n")).await;
+        eventually("a ledger on each form", async || {
+            let kept = it.trial.revisions().await;
+            (kept.len() == forms && kept.iter().all(|it| it.annotations().contains_key(labels::IMAGE_CACHES)))
+                .then_some(())
+        })
+        .await;
+    }
+    // The forms are listed by name, so this one comes before the others.
+    let first = it.trial.revisions().await.into_iter().min_by_key(ResourceExt::name_any).unwrap();
+    it.trial.write_data("tools", first.data.unwrap().0["data"].clone()).await;
+    it.trial.judged("tools", "accepted").await;
+    it.becomes_ready(&cache).await;
+    it.trial.told("ImageCacheReady").await;
+    let log = AuditLog::open();
+    let from = log.length();
+    for tag in 1..4 {
+        it.trial.write_list("other", &format!("images: [redis:{tag}]")).await;
+        it.trial.judged("other", "accepted").await;
+    }
+    let mut writes = log.requests(from, &it.trial.namespace);
+    writes.retain(|request| request.is_write() && request.uri.contains("/controllerrevisions/tools-"));
+    assert!(writes.len() <= 1, "{writes:#?}");
 }
 
 /// A list that asks for an ImageCache while its controller is killed before the request of that number, and what another

@@ -14,6 +14,7 @@ use crate::plan::image_cache::{Action, Cache, Cause, Facts, Finding, Known, Phas
 use crate::plan::probe::Digest;
 
 /// The list `tools` in the namespace `prepull`, and what is made of it.
+#[derive(Clone, Debug)]
 pub struct Eci {
     pub now: Timestamp,
     pub config: Config,
@@ -79,13 +80,19 @@ impl Eci {
     }
 
     pub fn plan(&self) -> Plan {
+        self.plan_from(self.ledger.as_ref(), self.ledger.as_ref())
+    }
+
+    /// Plans with a ledger that may not be on the newest accepted form.
+    pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_form: Option<&Ledger>) -> Plan {
         plan(&Facts {
             list: AcceptedList { namespace: "prepull", label: "tools", config: &self.config },
             name: "tools",
             accepted_at: Some(self.accepted_at),
             refresh_request: self.request.as_deref(),
             caches: &self.caches(),
-            ledger: self.ledger.as_ref(),
+            ledger,
+            on_newest_form,
             known: &self.known,
             sizes: self.sizes.as_ref(),
             now: self.now,

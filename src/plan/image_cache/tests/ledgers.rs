@@ -1,0 +1,232 @@
+//! Ledgers on several accepted forms of a list: which one counts, and that this comes to rest.
+
+use std::cmp::Reverse;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::eci::{Eci, config, known};
+use crate::list::ListData;
+use crate::plan::history::{self, Revision, Write, Written};
+use crate::plan::image_cache::ledger::{Entry, Ledger, Told};
+use crate::plan::image_cache::{Action, Finding};
+
+/// More writes than any state needs until nothing is left to do.
+const MANY: usize = 12;
+
+/// A form of the list. They differ in nothing that ImageCaches are about.
+fn form(number: u8) -> ListData {
+    let text = format!("images: [a:1, b:1]\npullRate: {}\nimageCache: {{enabled: true}}\n", 100 + u32::from(number));
+    ListData {
+        namespace: "prepull".to_owned(),
+        name: "tools".to_owned(),
+        data: [("images.yaml".to_owned(), text)].into(),
+    }
+}
+
+fn revision(list: &ListData, number: i64, ledger: Option<&Ledger>) -> Revision {
+    let mut object = history::build(list, "tools", number, ledger, None);
+    object.metadata.uid = Some("1".to_owned());
+    Revision::from_object(&object).expect("what was built can be read")
+}
+
+/// In which order the accepted forms are seen: a watch and the API server have one each, and neither is that of their numbers.
+#[derive(Clone, Copy, Debug)]
+enum Listed {
+    OldestFirst,
+    NewestFirst,
+    InTurn,
+}
+
+const ORDERS: [Listed; 3] = [Listed::NewestFirst, Listed::OldestFirst, Listed::InTurn];
+
+/// A list with its accepted forms and ImageCaches.
+#[derive(Clone, Debug)]
+struct World {
+    eci: Eci,
+    written: ListData,
+    revisions: Vec<Revision>,
+}
+
+impl World {
+    fn new() -> Self {
+        let written = form(0);
+        let mut eci = Eci::new(&written.data["images.yaml"]);
+        eci.known = known(&[("a:1", "sha256:a1", 3), ("b:1", "sha256:b1", 3)]);
+        Self { eci, written, revisions: Vec::new() }
+    }
+
+    fn edit(&mut self, number: u8) {
+        self.written = form(number);
+        self.eci.config = config(&self.written.data["images.yaml"]);
+    }
+
+    /// Looks once, and returns the number of writes.
+    fn look(&mut self) -> usize {
+        let (seen, written) = (self.revisions.clone(), self.written.clone());
+        let ruling = history::rule(&Written::Accepted(&written), &seen, self.eci.now);
+        let plan = match (ruling.accepts(), history::newest(&seen)) {
+            (false, Some(newest)) => self.eci.plan_from(history::newest_ledger(&seen), newest.image_caches.as_ref()),
+            _ => Default::default(),
+        };
+        ruling.first.iter().for_each(|write| self.write(write));
+        plan.actions.iter().for_each(|action| self.carry_out(action));
+        ruling.last.iter().for_each(|write| self.write(write));
+        ruling.first.len() + plan.actions.len() + ruling.last.len()
+    }
+
+    fn write(&mut self, write: &Write) {
+        match write {
+            Write::Keep { number, ledger } => {
+                let kept = revision(&self.written, *number, *ledger);
+                self.revisions.retain(|known| known.name != kept.name);
+                self.revisions.push(kept);
+            }
+            Write::Forget(revision) => self.revisions.retain(|known| known.name != revision.name),
+            Write::Note { .. } | Write::KeepNothing { .. } => unreachable!("the list is there"),
+        }
+    }
+
+    fn carry_out(&mut self, action: &Action) {
+        self.eci.carry_out(action);
+        if let Action::Keep { ledger, .. } = action {
+            let newest = history::newest(&self.revisions).expect("an accepted form").name.clone();
+            let newest = self.revisions.iter_mut().find(|revision| revision.name == newest);
+            newest.expect("the newest").image_caches = ledger.as_deref().cloned();
+        }
+    }
+
+    /// Looks until nothing is left to do. Returns the number of writes.
+    fn settle(&mut self, listed: Listed) -> usize {
+        let mut writes = 0;
+        while writes <= MANY {
+            match listed {
+                Listed::OldestFirst => self.revisions.sort_by_key(|revision| revision.number),
+                Listed::NewestFirst => self.revisions.sort_by_key(|revision| Reverse(revision.number)),
+                Listed::InTurn => self.revisions.reverse(),
+            }
+            match self.look() {
+                0 => return writes,
+                more => writes += more,
+            }
+            self.eci.pass(SignedDuration::from_millis(200));
+        }
+        panic!("there is always something left to write: {:#?}", self.revisions);
+    }
+
+    /// What is there in the end, whatever order it is listed in.
+    fn end(mut self) -> (Vec<Revision>, Vec<String>) {
+        self.revisions.sort_by(|one, other| one.name.cmp(&other.name));
+        (self.revisions, self.eci.caches().into_iter().map(|cache| format!("{cache:?}")).collect())
+    }
+}
+
+#[test]
+fn an_edit_while_an_image_cache_is_built_leads_to_no_writes_without_end() {
+    for listed in ORDERS {
+        let mut world = World::new();
+        world.settle(listed);
+        world.edit(1);
+        world.settle(listed);
+        world.eci.set_all("Ready");
+        world.settle(listed);
+        assert_eq!(world.look(), 0);
+        assert!(matches!(world.eci.findings[..], [Finding::Ready { .. }]), "told once: {:?}", world.eci.findings);
+        let ledger = history::newest_ledger(&world.revisions).cloned();
+        world.edit(0);
+        assert_eq!(world.settle(listed), 1, "the form and its ledger are one write");
+        assert_eq!(history::newest_ledger(&world.revisions).cloned(), ledger, "that of the form before is outdated");
+        assert_eq!(world.eci.findings.len(), 1, "{:?}", world.eci.findings);
+    }
+}
+
+#[test]
+fn a_ledger_that_somebody_took_away_is_brought_back_from_an_older_form() {
+    let mut world = World::new();
+    world.settle(Listed::OldestFirst);
+    world.edit(1);
+    world.settle(Listed::OldestFirst);
+    let newest = history::newest(&world.revisions).expect("two").clone();
+    let taken = world.revisions.iter_mut().find(|revision| revision.name == newest.name).expect("the newest");
+    taken.image_caches = None;
+    assert_eq!(world.settle(Listed::OldestFirst), 1);
+    assert_eq!(history::newest(&world.revisions), Some(&newest));
+}
+
+fn times() -> impl Strategy<Value = Option<Timestamp>> {
+    let time = |ago: i64| Timestamp::from_second(1_800_000_000 - ago).expect("a time");
+    prop::option::of((0..3_i64).prop_map(move |hours| time(3_600 * hours)))
+}
+
+/// Ledgers that are mostly equal in number and time and differ in the rest.
+fn ledger() -> impl Strategy<Value = Ledger> {
+    let told = prop_oneof![Just(Told::Nothing), Just(Told::Half), Just(Told::Ready), Just(Told::Failed)];
+    let entry = (0..3_u8, 0..3_u32, 0..6_u32, 0..4_u32, [times(), times(), times()], told);
+    let ledger = (prop::option::of(entry), 0..3_u32, times(), prop::option::of("[ab]"));
+    ledger.prop_map(|(entry, serial, since, request)| {
+        let mut world = World::new();
+        world.settle(Listed::OldestFirst);
+        let mut known = history::newest_ledger(&world.revisions).expect("a ledger").entries.clone();
+        let Some((content, serial_of_entry, attempts, losses, [last, ready_at, lost_at], told)) = entry else {
+            return Ledger { since, serial, entries: Vec::new(), request };
+        };
+        known.truncate(usize::from(content.min(1)));
+        if content == 2 {
+            known.iter_mut().for_each(|entry| entry.content = "other".to_owned());
+        }
+        let entries = known.into_iter().map(|entry| Entry {
+            serial: serial_of_entry,
+            attempts,
+            losses,
+            last,
+            ready_at,
+            lost_at,
+            told,
+            ..entry
+        });
+        Ledger { since, serial, entries: entries.collect(), request }
+    })
+}
+
+prop_compose! {
+    /// Forms with any numbers and ledgers, one or no ImageCache, and the list as one of the forms or another.
+    fn world()(
+        kept in prop::collection::vec((0..4_u8, 0..3_i64, prop::option::weighted(0.8, ledger())), 0..6),
+        written in 0..5_u8,
+        phase in prop::option::of(prop_oneof![Just("Creating"), Just("Ready"), Just("Failed")]),
+    ) -> World {
+        let mut world = World::new();
+        if let Some(phase) = phase {
+            world.settle(Listed::OldestFirst);
+            world.eci.set_all(phase);
+        }
+        world.eci.findings.clear();
+        world.revisions.clear();
+        for (number, revision_number, ledger) in kept {
+            let revision = revision(&form(number), revision_number, ledger.as_ref());
+            if !world.revisions.iter().any(|known| known.name == revision.name) {
+                world.revisions.push(revision);
+            }
+        }
+        world.edit(written);
+        world
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_ledgers_on_any_forms_come_to_rest_at_the_same_in_any_order(
+        (world, order) in world().prop_flat_map(|world| {
+            let order = Just(world.revisions.clone()).prop_shuffle();
+            (Just(world), order)
+        }),
+        orders in [prop::sample::select(&ORDERS[..]), prop::sample::select(&ORDERS[..])],
+    ) {
+        let (mut one, mut other) = (world.clone(), World { revisions: order, ..world });
+        let writes = (one.settle(orders[0]), other.settle(orders[1]));
+        prop_assert_eq!(writes.0, writes.1);
+        prop_assert_eq!(one.end(), other.end());
+    }
+}
