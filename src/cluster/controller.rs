@@ -4,18 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use super::lease::{Election, Leadership, Resignation};
 use super::observed::Observed;
 use super::overview::Overview;
+use super::pace::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
 use super::watch::{Changed, Listeners};
@@ -26,8 +25,6 @@ use crate::plan::Settings;
 
 /// How long one reconcile may take. Beyond that the cluster is taken to be out of reach.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-/// The least time between two reconciles of a list: a round makes thousands of pods report themselves.
-const LEAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The running controller. It ends when this is dropped, and that changes nothing in the cluster.
 pub struct Controller {
@@ -118,12 +115,17 @@ async fn work(
         };
         let Some(changed) = changed else { return };
         // With half a picture, pods that are not seen yet would look as if they held nothing.
-        if !readiness.sees_everything() || !workers.leadership.holds() {
+        if !readiness.sees_everything() {
+            continue;
+        }
+        // An edit ends a worker's pause also while another process leads, so that none is left when this one leads again.
+        if !workers.leadership.holds() && !matches!(changed, Changed::Edited(_)) {
             continue;
         }
         match changed {
-            Changed::List(list) => workers.wake(&list),
-            Changed::Everything => every_list(&observed).iter().for_each(|list| workers.wake(list)),
+            Changed::List(list) => workers.wake(&list, Waker::change),
+            Changed::Edited(list) => workers.wake(&list, Waker::edit),
+            Changed::Everything => every_list(&observed).iter().for_each(|list| workers.wake(list, Waker::change)),
         }
     }
 }
@@ -166,40 +168,31 @@ struct Workers {
     readiness: Readiness,
     leadership: Leadership,
     metrics: Metrics,
-    wakers: HashMap<String, Arc<Notify>>,
+    wakers: HashMap<String, Arc<Waker>>,
     tasks: JoinSet<()>,
 }
 
 impl Workers {
-    fn wake(&mut self, list: &str) {
+    fn wake(&mut self, list: &str, wake: fn(&Waker)) {
         if let Some(waker) = self.wakers.get(list) {
-            return waker.notify_one();
+            return wake(waker);
         }
-        let waker = Arc::new(Notify::new());
-        waker.notify_one();
+        if !self.leadership.holds() {
+            return;
+        }
+        let waker = Arc::new(Waker::default());
+        wake(&waker);
         let work = Work {
             list: list.to_owned(),
             reconciler: Arc::clone(&self.reconciler),
             readiness: self.readiness.clone(),
             leadership: self.leadership.clone(),
             metrics: self.metrics.clone(),
-            waker: Arc::clone(&waker),
+            pace: Pace::new(Arc::clone(&waker)),
         };
         self.tasks.spawn(work.go_on());
         self.wakers.insert(list.to_owned(), waker);
     }
-}
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-fn pauses() -> impl Iterator<Item = Duration> + Send {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }
 
 /// One worker.
@@ -209,55 +202,41 @@ struct Work {
     readiness: Readiness,
     leadership: Leadership,
     metrics: Metrics,
-    waker: Arc<Notify>,
+    pace: Pace,
 }
 
 impl Work {
-    async fn go_on(self) {
+    async fn go_on(mut self) {
         info!(list = self.list, "looking after this list");
         let mut memory = Memory::default();
-        let mut retries = pauses();
-        let mut wake_at: Option<Instant> = None;
         loop {
-            match wake_at {
-                None => self.waker.notified().await,
-                Some(at) => tokio::select! {
-                    () = self.waker.notified() => {}
-                    () = sleep_until(at) => {}
-                },
-            }
+            self.pace.next().await;
             if !self.leadership.holds() {
                 // Whoever takes the lead wakes all lists.
-                wake_at = None;
+                self.pace.done(None);
                 continue;
             }
             let started = Instant::now();
             let outcome = timeout(TIME_LIMIT, self.reconciler.reconcile(&self.list, &mut memory)).await;
             let outcome = outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }));
             self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(Error::reason));
-            wake_at = match outcome {
+            match outcome {
                 Ok(next) => {
-                    retries = pauses();
                     self.readiness.free(&self.list);
-                    next.map(instant)
+                    self.pace.done(next.map(instant));
                 }
-                Err(error) => {
-                    self.fail(&error, retries.next().unwrap_or(LONGEST_PAUSE)).await;
-                    Some(Instant::now())
-                }
-            };
-            sleep_until(started + LEAST_PAUSE).await;
+                Err(error) => self.failed(&error),
+            }
         }
     }
 
-    /// Says what is wrong, and waits: waking up for every event meanwhile would defeat the backoff.
-    async fn fail(&self, error: &Error, pause: Duration) {
+    fn failed(&mut self, error: &Error) {
+        let pause = self.pace.failed();
         let list = &self.list;
         if matches!(error, Error::Forbidden { .. }) {
             self.readiness.hindered(list, format!("list {list}: {error}"));
         }
         warn!(list, %error, seconds = pause.as_secs_f32(), "trying again");
-        sleep_until(Instant::now() + pause).await;
     }
 }
 

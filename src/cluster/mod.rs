@@ -5,7 +5,9 @@
 //! ```
 //! - [`connect`]: a client for the cluster that was named
 //! - [`watch`]: what the cluster says → [`observed::Observed`], and which list it concerns
+//! - [`edits`]: which of that are edits of a list
 //! - [`controller`]: a worker per list, each with its own backoff, so that one cannot starve another
+//! - [`pace`]: when a worker reconciles its list
 //! - [`reconcile`]: decide on what was observed; if there is something to do, look again and do that
 //! - [`picture`]: one list as it is at one time, observed or asked for anew
 //! - [`apply`]: the only writes
@@ -26,6 +28,7 @@ mod arrivals;
 pub mod clean_up;
 pub mod connect;
 pub mod controller;
+mod edits;
 mod error;
 mod events;
 mod image_caches;
@@ -34,6 +37,7 @@ pub mod look;
 pub mod objects;
 mod observed;
 pub mod overview;
+mod pace;
 mod picture;
 pub mod readiness;
 mod reconcile;

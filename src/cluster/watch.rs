@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+use super::edits::Edits;
 use super::image_caches::ObservedImageCaches;
 use super::lease::Leadership;
 use super::observed::{Nodes, Observed, ObservedNodes, SharedCoverage};
@@ -39,6 +40,8 @@ const PODS_AT_A_TIME: u32 = 100;
 pub enum Changed {
     /// One list, by the value of its label.
     List(String),
+    /// The same, and somebody edited the list itself.
+    Edited(String),
     /// All lists.
     Everything,
 }
@@ -122,9 +125,8 @@ impl Watches<'_> {
     fn lists(&mut self, api: Api<ConfigMap>, config: watcher::Config) -> Store<ConfigMap> {
         let (store, writer) = store();
         let stream = reflector(writer, watcher(api, config));
-        self.follow("image lists", stream, |event| {
-            of(event, |list: &ConfigMap| Some(Changed::List(labels::list_value(&list.name_any()))))
-        });
+        let mut edits = Edits::default();
+        self.follow("image lists", stream, move |event| edits.of(event));
         store
     }
 
@@ -236,11 +238,12 @@ impl Watches<'_> {
     }
 
     /// Follows one watch for ever. Errors are told once until the watch works again, and tried again with a backoff.
-    fn follow<K, S, F>(&mut self, what: &'static str, stream: S, mut concerns: F)
+    fn follow<K, S, F, C>(&mut self, what: &'static str, stream: S, mut concerns: F)
     where
         K: Send + 'static,
         S: Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-        F: FnMut(&Event<K>) -> Option<Changed> + Send + 'static,
+        F: FnMut(&Event<K>) -> C + Send + 'static,
+        C: IntoIterator<Item = Changed> + Send,
     {
         let changed = self.listeners.changed.clone();
         let mut health = WatchHealth::begin(what, self.listeners.readiness.clone());

@@ -188,33 +188,53 @@ async fn admission_that_rewrites_what_is_applied_leads_to_no_second_write() {
     policies.delete(&name, &DeleteParams::default()).await.unwrap();
 }
 
+/// Admission that refuses DaemonSets of an image in the trial's namespace.
+pub struct Refusal {
+    name: String,
+    policies: Api<ValidatingAdmissionPolicy>,
+    bindings: Api<ValidatingAdmissionPolicyBinding>,
+}
+
+impl Refusal {
+    /// Waits until it is at work.
+    pub async fn begin(trial: &Trial, image: &str, message: &str) -> Self {
+        let name = format!("refuse.{}", trial.namespace);
+        let expression = format!("object.spec.template.spec.containers.all(it, it.image != '{image}')");
+        let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({"metadata": {"name": name}, "spec": {
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": trial.namespace}},
+                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["daemonsets"]}]},
+            "validations": [{"expression": expression, "message": message}],
+        }}))
+        .unwrap();
+        let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(
+            json!({"metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}}),
+        )
+        .unwrap();
+        let policies = Api::<ValidatingAdmissionPolicy>::all(trial.client.clone());
+        let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(trial.client.clone());
+        policies.create(&PostParams::default(), &policy).await.unwrap();
+        bindings.create(&PostParams::default(), &binding).await.unwrap();
+        eventually("the policy to be at work", async || trial.try_daemon_set(image).await.err().map(drop)).await;
+        Self { name, policies, bindings }
+    }
+
+    pub async fn end(self) {
+        self.bindings.delete(&self.name, &DeleteParams::default()).await.unwrap();
+        self.policies.delete(&self.name, &DeleteParams::default()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn admission_that_refuses_daemon_sets_is_told_and_not_asked_in_a_loop() {
     let trial = trial("refused").await;
-    let name = format!("refuse.{}", trial.namespace);
-    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({"metadata": {"name": name}, "spec": {
-        "matchConstraints": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": trial.namespace}},
-            "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["daemonsets"]}]},
-        "validations": [{"expression": "false", "message": "no DaemonSets on Sundays"}],
-    }}))
-    .unwrap();
-    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(
-        json!({"metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}}),
-    )
-    .unwrap();
-    let policies = Api::<ValidatingAdmissionPolicy>::all(trial.client.clone());
-    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(trial.client.clone());
-    policies.create(&PostParams::default(), &policy).await.unwrap();
-    bindings.create(&PostParams::default(), &binding).await.unwrap();
-    eventually("the policy to be at work", async || trial.try_daemon_set("nginx:1.27").await.err().map(drop)).await;
+    let refusal = Refusal::begin(&trial, "nginx:1.27", "no DaemonSets on Sundays").await;
     let log = AuditLog::open();
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let told = trial.told("Refused").await;
     assert!(told.contains("no DaemonSets on Sundays"), "{told}");
-    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
-    policies.delete(&name, &DeleteParams::default()).await.unwrap();
+    refusal.end().await;
     trial.settled_on(&["nginx:1.27"]).await;
     let tries = log
         .requests(0, &trial.namespace)

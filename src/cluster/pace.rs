@@ -1,0 +1,203 @@
+//! When a worker reconciles its list: on a change or at a time, and after a failure when a pause is over or the list is edited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// The least time between two reconciles of a list: a rollout makes thousands of pods report themselves, and nothing stops
+/// anybody from editing a list all the time.
+const LEAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause between two tries.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The pauses between tries. The jitter adds up to as much again, hence the half.
+pub fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(LONGEST_PAUSE / 2)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// Wakes a worker. What comes while it works wakes it right after.
+#[derive(Debug, Default)]
+pub struct Waker {
+    changed: Notify,
+    edited: Notify,
+}
+
+impl Waker {
+    /// Something changed that concerns the list. A pause after a failure goes on: with pods coming and going there would be none.
+    pub fn change(&self) {
+        self.changed.notify_one();
+    }
+
+    /// The list itself was edited. That may be what corrects a failure, so it ends a pause.
+    pub fn edit(&self) {
+        self.edited.notify_one();
+    }
+}
+
+/// What a worker waits for.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Anything, or a time if there is one.
+    Change(Option<Instant>),
+    /// An edit, or the end of a pause.
+    Edit(Instant),
+}
+
+/// The pace of one worker.
+pub struct Pace {
+    waker: Arc<Waker>,
+    until: Until,
+    retries: ExponentialBackoff,
+    /// When the last reconcile began.
+    begun: Option<Instant>,
+}
+
+impl Pace {
+    /// Waits for `waker` at first.
+    pub fn new(waker: Arc<Waker>) -> Self {
+        Self { waker, until: Until::Change(None), retries: pauses(), begun: None }
+    }
+
+    /// Waits until the next reconcile is due.
+    pub async fn next(&mut self) {
+        if let Some(begun) = self.begun {
+            sleep_until(begun + LEAST_PAUSE).await;
+        }
+        let (at, heeds_changes) = match self.until {
+            Until::Change(at) => (at, true),
+            Until::Edit(at) => (Some(at), false),
+        };
+        tokio::select! {
+            biased;
+            () = self.waker.edited.notified() => self.retries = pauses(),
+            () = self.waker.changed.notified(), if heeds_changes => {}
+            () = sleep_until(at.unwrap_or_else(Instant::now)), if at.is_some() => {}
+        }
+        self.begun = Some(Instant::now());
+    }
+
+    /// There is nothing left to do, until then at least.
+    pub fn done(&mut self, again: Option<Instant>) {
+        self.retries = pauses();
+        self.until = Until::Change(again);
+    }
+
+    /// Something went wrong. Returns how long the pause is.
+    pub fn failed(&mut self) -> Duration {
+        let pause = self.retries.next().unwrap_or(LONGEST_PAUSE);
+        self.until = Until::Edit(Instant::now() + pause);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    /// The pace of a worker that has failed until its pause is at least that long; also returns that pause.
+    async fn failing(least: Duration) -> (Pace, Arc<Waker>, Duration) {
+        let waker = Arc::new(Waker::default());
+        let mut pace = Pace::new(Arc::clone(&waker));
+        waker.change();
+        loop {
+            pace.next().await;
+            let pause = pace.failed();
+            if pause >= least {
+                return (pace, waker, pause);
+            }
+        }
+    }
+
+    /// How long it is until the next reconcile.
+    async fn waited(pace: &mut Pace) -> Duration {
+        let started = Instant::now();
+        pace.next().await;
+        started.elapsed()
+    }
+
+    async fn is_resting(pace: &mut Pace) -> bool {
+        timeout(Duration::from_secs(3600), pace.next()).await.is_err()
+    }
+
+    /// How far tokio's timers may be off.
+    const TICK: Duration = Duration::from_millis(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edit_ends_the_pause_after_a_failure_and_the_next_one_is_short_again() {
+        let (mut pace, waker, _) = failing(Duration::from_secs(30)).await;
+        advance(Duration::from_secs(10)).await;
+        waker.edit();
+        assert!(waited(&mut pace).await <= TICK);
+        assert!(pace.failed() <= Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edit_during_a_reconcile_wakes_right_after_it_even_if_that_fails() {
+        let (mut pace, waker, _) = failing(Duration::from_secs(30)).await;
+        pace.next().await;
+        waker.edit();
+        advance(Duration::from_secs(60)).await;
+        assert!(pace.failed() >= Duration::from_secs(30));
+        assert!(waited(&mut pace).await <= TICK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_other_change_ends_the_pause_and_none_is_forgotten() {
+        let (mut pace, waker, pause) = failing(Duration::from_secs(16)).await;
+        waker.change();
+        let waited_for = waited(&mut pace).await;
+        assert!(waited_for >= pause && waited_for <= pause + TICK, "{waited_for:?} of {pause:?}");
+        pace.done(None);
+        assert!(waited(&mut pace).await <= LEAST_PAUSE + TICK, "the change is still to be looked at");
+        pace.done(None);
+        assert!(is_resting(&mut pace).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn edits_without_end_lead_to_a_bounded_number_of_reconciles() {
+        let (mut pace, waker, _) = failing(Duration::ZERO).await;
+        let started = Instant::now();
+        let mut reconciles = 0;
+        while started.elapsed() < Duration::from_secs(10) {
+            waker.edit();
+            pace.next().await;
+            pace.failed();
+            reconciles += 1;
+        }
+        assert!(reconciles <= 51, "{reconciles} in ten seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_failure_every_change_and_the_time_wake() {
+        let waker = Arc::new(Waker::default());
+        let mut pace = Pace::new(Arc::clone(&waker));
+        assert!(is_resting(&mut pace).await);
+        for wake in [Waker::change, Waker::edit] {
+            wake(&waker);
+            assert!(waited(&mut pace).await <= LEAST_PAUSE + TICK);
+            pace.done(None);
+        }
+        pace.done(Some(Instant::now() + Duration::from_secs(7)));
+        let waited = waited(&mut pace).await;
+        assert!(waited >= Duration::from_secs(7) && waited <= Duration::from_secs(7) + TICK, "{waited:?}");
+    }
+
+    #[test]
+    fn pauses_grow_up_to_the_longest() {
+        let all: Vec<Duration> = pauses().take(30).collect();
+        assert!(all[0] <= Duration::from_secs(1), "{all:?}");
+        assert!(all.iter().all(|pause| *pause <= LONGEST_PAUSE), "{all:?}");
+        assert!(all[20..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2), "{all:?}");
+    }
+}
