@@ -1,6 +1,7 @@
 //! On the simulated cluster: what the API server sees. Nothing here claims anything about kubelets or runtimes.
 
 mod a_minute;
+mod admission;
 mod alerts;
 mod coverage;
 mod crashes;

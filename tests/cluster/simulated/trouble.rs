@@ -3,10 +3,11 @@
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use super::admission::Mutation;
 use super::trial;
 use crate::audit::AuditLog;
 use crate::controller::Controller;
@@ -121,50 +122,14 @@ async fn a_quota_that_refuses_the_new_generation_takes_nothing_away() {
     trial.settled_on(&["nginx:1.28"]).await;
 }
 
-/// An object of a kind that the pinned API does not know yet.
-async fn create_cluster_wide(trial: &Trial, kind: &str, plural: &str, object: Value) -> Api<DynamicObject> {
-    let resource = ApiResource {
-        group: "admissionregistration.k8s.io".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "admissionregistration.k8s.io/v1".to_owned(),
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    };
-    let api = Api::all_with(trial.client.clone(), &resource);
-    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
-    api
-}
-
 #[tokio::test]
 async fn admission_that_rewrites_what_is_applied_leads_to_no_second_write() {
     let trial = trial("rewritten").await;
-    let name = format!("rewrite.{}", trial.namespace);
-    let of_namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": trial.namespace}});
     let expression = r#"[
         JSONPatch{op: "replace", path: "/spec/template/spec/containers/0/image", value: "mirror.test/nginx:1.27"},
         JSONPatch{op: "add", path: "/spec/template/spec/containers/0/resources/requests/cpu", value: "7m"}]"#;
-    let policies = create_cluster_wide(
-        &trial,
-        "MutatingAdmissionPolicy",
-        "mutatingadmissionpolicies",
-        json!({"metadata": {"name": name}, "spec": {
-            "matchConstraints": {"namespaceSelector": of_namespace, "resourceRules": [{
-                "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["daemonsets"]}]},
-            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
-        }}),
-    );
-    let policies = policies.await;
-    let bindings = create_cluster_wide(
-        &trial,
-        "MutatingAdmissionPolicyBinding",
-        "mutatingadmissionpolicybindings",
-        json!({"metadata": {"name": name}, "spec": {"policyName": name}}),
-    );
-    let bindings = bindings.await;
-    eventually("the policy to be at work", async || {
-        let trying = trial.try_daemon_set("nginx:1.27").await.unwrap();
-        (crate::trial::images(&trying) == ["mirror.test/nginx:1.27"]).then_some(())
+    let _mutation = Mutation::begin(&trial, expression, |spec| {
+        spec["template"]["spec"]["containers"][0]["image"] == "mirror.test/nginx:1.27"
     })
     .await;
     let log = AuditLog::open();
@@ -184,8 +149,6 @@ async fn admission_that_rewrites_what_is_applied_leads_to_no_second_write() {
         request.is_write() && request.uri.contains("/daemonsets/") && request.uri.contains("force=true")
     });
     assert_eq!(writes.len(), 1, "{writes:#?}");
-    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
-    policies.delete(&name, &DeleteParams::default()).await.unwrap();
 }
 
 /// Admission that refuses DaemonSets of an image in the trial's namespace.
