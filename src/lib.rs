@@ -8,7 +8,7 @@
 //!                                                       (pure fold)
 //! ```
 //! - [`list`]: what the user wrote → [`list::Config`], or every problem at once
-//! - [`plan`]: Config + facts + coverage + now → what to create, repair and delete
+//! - [`plan`]: Config + facts + coverage + now → what to create, restore and delete
 //! - [`coverage`]: pods and nodes → who has what
 //! - [`news`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster

@@ -1,9 +1,14 @@
 //! The only writes, but for Events.
 
+mod restore;
+
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
+    PropagationPolicy,
+};
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,9 +22,10 @@ use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Looks;
-use crate::plan::reach::{Reach, narrowing_patch};
+use crate::plan::reach::narrowing_patch;
+use crate::plan::restoring::strategy_patch;
 use crate::plan::sealing::sealing_patch;
-use crate::plan::{Action, Telling, history, image_cache};
+use crate::plan::{Action, Outcome, Telling, history, image_cache};
 
 /// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]
@@ -28,6 +34,8 @@ pub struct Applier {
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
+    /// With fields that are newer than the types here.
+    whole_daemon_sets: Api<DynamicObject>,
     pods: Api<Pod>,
     image_caches: Api<ImageCacheObject>,
 }
@@ -40,6 +48,7 @@ impl Applier {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
+            whole_daemon_sets: Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<DaemonSet>(&())),
             pods: Api::namespaced(client.clone(), namespace),
             image_caches: Api::all_with(client.clone(), &image_cache::object::resource()),
         }
@@ -71,7 +80,7 @@ impl Applier {
         self.leadership.check()?;
         let since = missing_since.map(|since| since.to_string());
         let note = Note { key: labels::MISSING_SINCE, text: since.as_deref() };
-        annotate(&self.revisions, "annotate the ControllerRevision", &revision.name, Some(&revision.uid), note).await
+        annotate(&self.revisions, "annotate the ControllerRevision", &revision.name, Some(&revision.uid), &[note]).await
     }
 
     /// Notes on a generation what has been told of its group.
@@ -82,7 +91,7 @@ impl Applier {
         self.leadership.check()?;
         let Telling { daemon_set, uid, told, .. } = telling;
         let note = Note { key: labels::TOLD, text: Some(&told.to_text()) };
-        annotate(&self.daemon_sets, "note what was told on the DaemonSet", daemon_set, Some(uid), note).await
+        annotate(&self.daemon_sets, "note what was told on the DaemonSet", daemon_set, Some(uid), &[note]).await
     }
 
     /// Why the API server would refuse a pod, in its own words; `None` where it would take it. Nothing is made.
@@ -108,20 +117,27 @@ impl Applier {
         delete(&self.revisions, "delete the ControllerRevision", &revision.name, &revision.uid).await
     }
 
-    /// Carries one action out.
+    /// Carries one action out, and says what that came to.
     ///
     /// # Errors
     /// What the API server or the way to it said.
-    pub async fn apply(&self, action: &Action) -> Result<(), Error> {
+    pub async fn apply(&self, action: &Action) -> Result<Outcome, Error> {
         self.leadership.check()?;
-        match action {
+        let done = match action {
+            Action::Restore { daemon_set, uid, restores } => return self.restore(daemon_set, uid, restores).await,
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
-            Action::Repair { daemon_set } => self.repair(daemon_set).await,
+            Action::ResetStrategy { name, uid, restores } => {
+                let patch = |live: &DaemonSet| Patch::Merge(strategy_patch(live, restores));
+                self.change(name, uid, "set the update strategy back of the DaemonSet", patch).await
+            }
             Action::Adopt { name, uid, list, owner } => {
                 let patch = |live: &DaemonSet| Patch::Merge(adoption_patch(live, list, owner.as_ref()));
                 self.change(name, uid, "take over the DaemonSet", patch).await
             }
-            Action::Narrow { name, uid, reach, .. } => self.narrow(name, uid, reach).await,
+            Action::Narrow { name, uid, reach, .. } => {
+                let patch = |live: &DaemonSet| Patch::Merge(narrowing_patch(live, reach));
+                self.change(name, uid, "narrow the DaemonSet", patch).await
+            }
             Action::Seal { name, uid, images, pulled_always } => {
                 let patch = |live: &DaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
                 self.change(name, uid, "seal the DaemonSet", patch).await
@@ -132,7 +148,8 @@ impl Applier {
             Action::EndProbe { name, uid } => delete(&self.pods, "delete the probe", name, uid).await,
             Action::Note { daemon_set, uid, looks } => self.note_looks(daemon_set, uid, looks).await,
             Action::Tell(_) => Ok(()),
-        }
+        };
+        done.map(|()| Outcome::Done)
     }
 
     /// Carries one action about ImageCaches out; what is kept of them is kept on the newest of `revisions`.
@@ -201,7 +218,8 @@ impl Applier {
 
     async fn note_looks(&self, daemon_set: &str, uid: &str, looks: &Looks) -> Result<(), Error> {
         let note = Note { key: labels::LOOKS, text: Some(&looks.to_text()) };
-        annotate(&self.daemon_sets, "note what was found of tags on the DaemonSet", daemon_set, Some(uid), note).await
+        annotate(&self.daemon_sets, "note what was found of tags on the DaemonSet", daemon_set, Some(uid), &[note])
+            .await
     }
 
     /// A DaemonSet of that name that is not ours is never touched.
@@ -218,10 +236,6 @@ impl Applier {
             return Err(Error::Foreign { name });
         }
         put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)
-    }
-
-    async fn narrow(&self, name: &str, uid: &str, reach: &Reach) -> Result<(), Error> {
-        self.change(name, uid, "narrow the DaemonSet", |live| Patch::Merge(narrowing_patch(live, reach))).await
     }
 
     /// Patches exactly that DaemonSet as it is now; that it is gone already is as good. The patch names its version. While
@@ -246,18 +260,6 @@ impl Applier {
         }
         Ok(())
     }
-
-    async fn repair(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
-        let repaired = put(&self.daemon_sets, "repair the DaemonSet", daemon_set).await?;
-        let left = repaired.metadata.generation.unwrap_or(1).to_string();
-        if repaired.annotations().get(labels::SPEC_GENERATION) == Some(&left) {
-            return Ok(());
-        }
-        // So that the next look at it sees that nobody else changed it since, also after a restart.
-        let note = Note { key: labels::SPEC_GENERATION, text: Some(&left) };
-        let (name, uid) = (daemon_set.name_any(), repaired.metadata.uid.as_deref());
-        annotate(&self.daemon_sets, "note the repair of the DaemonSet", &name, uid, note).await
-    }
 }
 
 /// An annotation; without a text it is taken away.
@@ -267,11 +269,13 @@ struct Note<'n> {
 }
 
 /// Annotates exactly that object.
-async fn annotate<K>(api: &Api<K>, action: &str, name: &str, uid: Option<&str>, note: Note<'_>) -> Result<(), Error>
+async fn annotate<K>(api: &Api<K>, action: &str, name: &str, uid: Option<&str>, notes: &[Note<'_>]) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {
-    let patch = json!({"metadata": {"uid": uid, "annotations": {note.key: note.text}}});
+    let annotations: serde_json::Map<String, Value> =
+        notes.iter().map(|note| (note.key.to_owned(), note.text.into())).collect();
+    let patch = json!({"metadata": {"uid": uid, "annotations": annotations}});
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let patched = api.patch_metadata(name, &parameters, &Patch::Merge(patch)).await;
     patched.map(drop).map_err(|error| Error::new(format!("{action} {name}"), error))

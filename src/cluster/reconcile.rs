@@ -167,13 +167,17 @@ impl Reconciler {
         Decision { written, judge, ruling, plan, serverless }
     }
 
-    fn plan(&self, label: &str, config: &Config, seen: &Picture, memory: &Memory, now: Timestamp) -> Plan {
+    fn plan(&self, label: &str, config: &Config, seen: &Picture, memory: &mut Memory, now: Timestamp) -> Plan {
         let nodes = self.observed.nodes();
+        let kept = memory.parse_all_kept(seen);
+        let kept: Vec<&Config> = kept.iter().filter_map(|list| list.parsed.config.as_ref()).collect();
+        let edited_at = memory.edited_at;
         let coverage = self.observed.coverage.lock();
         let annotations = seen.config_map.as_ref().map(|config_map| config_map.annotations());
         plan(&Facts {
             list: AcceptedList { namespace: &self.namespace, label, config },
-            edited_at: memory.edited_at,
+            kept: &kept,
+            edited_at,
             refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
             generations: &seen.generations,
             probes: &seen.probes,
@@ -225,13 +229,13 @@ impl Reconciler {
         let mut outcomes = vec![self.judge(seen, decision).await];
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
-            if outcome.is_ok() {
-                self.metrics.carried_out(label, action);
+            if let Ok(outcome) = &outcome {
+                self.metrics.carried_out(label, action, outcome);
+                if let Some(news) = words::done(action, outcome) {
+                    self.teller.tell(&list, news).await;
+                }
             }
-            if let (Ok(()), Some(news)) = (&outcome, words::done(action)) {
-                self.teller.tell(&list, news).await;
-            }
-            outcomes.push(self.tell_failure(&list, outcome).await);
+            outcomes.push(self.tell_failure(&list, outcome.map(drop)).await);
         }
         for telling in &decision.plan.tellings {
             let outcome = self.tell_of_group(&list, telling).await;
@@ -388,6 +392,13 @@ impl Memory {
         // What a ControllerRevision holds never changes, and its name says what it is.
         let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse(&revision.list)));
         Arc::clone(self.kept.entry(revision.name.clone()).or_insert_with(parse))
+    }
+
+    /// All accepted forms of the list, where some generation may have to be built again from one.
+    fn parse_all_kept(&mut self, seen: &Picture) -> Vec<Arc<ParsedList>> {
+        let any_altered = seen.generations.iter().any(|generation| generation.altered.is_some());
+        let kept = seen.revisions.iter().filter(|_| any_altered);
+        kept.map(|revision| self.parse_kept(revision)).collect()
     }
 
     fn forget_all_but(&mut self, seen: &Picture) {

@@ -1,7 +1,7 @@
 //! What happens to lists and is counted.
 
 use crate::coverage::PULL_FAILURES;
-use crate::plan::{Action, Cause};
+use crate::plan::{Action, Cause, Outcome};
 
 /// Something that happens to a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +12,8 @@ pub enum Happening {
     Refreshed(Refresh),
     /// A round began.
     RoundStarted(RoundCause),
+    /// A DaemonSet that somebody else had changed was restored.
+    Restored,
     /// An image could not be pulled on a node any more, for that reason of the kubelet's.
     PullFailed(&'static str),
 }
@@ -64,7 +66,7 @@ pub struct Counter {
 }
 
 /// All counters of lists.
-pub const COUNTERS: [Counter; 4] = [
+pub const COUNTERS: [Counter; 5] = [
     Counter {
         name: "list_rejections",
         help: "Edits of the list that were rejected.",
@@ -90,6 +92,12 @@ pub const COUNTERS: [Counter; 4] = [
         happenings: || ROUND_CAUSES.map(Happening::RoundStarted).to_vec(),
     },
     Counter {
+        name: "restores",
+        help: "DaemonSets that somebody else had changed and that were restored.",
+        label: None,
+        happenings: || vec![Happening::Restored],
+    },
+    Counter {
         name: "pull_failures",
         help: "Times that an image turned out not to be pullable on a node, by the kubelet's first reason.",
         label: Some("reason"),
@@ -102,6 +110,7 @@ impl Happening {
     pub fn word(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
+            Self::Restored => "restored",
             Self::Refreshed(Refresh::Unchanged) => "unchanged",
             Self::Refreshed(Refresh::Moved) => "moved",
             Self::Refreshed(Refresh::Deferred) => "deferred",
@@ -111,8 +120,9 @@ impl Happening {
     }
 
     /// What has happened when the action has been carried out.
-    pub fn of(action: &Action) -> Vec<Self> {
+    pub fn of(action: &Action, outcome: &Outcome) -> Vec<Self> {
         match action {
+            Action::Restore { .. } if matches!(outcome, Outcome::Restored { .. }) => vec![Self::Restored],
             Action::Create { cause: cause @ Cause::Moved { .. }, .. } => {
                 vec![Self::Refreshed(Refresh::Moved), Self::RoundStarted(cause.into())]
             }

@@ -25,7 +25,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::plan::Action;
+use crate::plan::{Action, Outcome};
 use crate::status::Report;
 use crate::summary::arrivals::LONGEST;
 
@@ -116,8 +116,8 @@ impl Metrics {
     }
 
     /// Takes in that an action of the plan of the list with that label was carried out.
-    pub fn carried_out(&self, list: &str, action: &Action) {
-        Happening::of(action).into_iter().for_each(|happening| self.lists.add(list, happening));
+    pub fn carried_out(&self, list: &str, action: &Action, outcome: &Outcome) {
+        Happening::of(action, outcome).into_iter().for_each(|happening| self.lists.add(list, happening));
     }
 
     /// Takes in that a reconcile ended, and the kind of error that it ended with.

@@ -58,6 +58,8 @@ pub const PLATFORM: &str = "kube-prepull.io/platform";
 pub const OPENSHIFT: &str = "openshift";
 /// On a generation: the `metadata.generation` that our last write left; 1 where it is missing.
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
+/// On a generation that somebody else changed: how often it was restored lately, as JSON ([`crate::plan::restoring::Restores`]).
+pub const RESTORES: &str = "kube-prepull.io/restores";
 /// On a retiring generation: to which nodes it was narrowed, `only NODE NODE` or `without NODE NODE`.
 pub const REACH: &str = "kube-prepull.io/reach";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.

@@ -2,13 +2,14 @@
 //!
 //! - [`reason`]: every reason for which the user is told something
 //! - [`verdict`], [`changes`]: whether a list was accepted, and what an edit changes
-//! - [`words`], [`image_caches`]: what was done and found
+//! - [`words`], [`restores`], [`image_caches`]: what was done and found
 //! - [`recent`]: what was told a moment ago, and is not told again
 
 mod changes;
 pub mod image_caches;
 pub mod reason;
 pub mod recent;
+mod restores;
 mod verdict;
 pub mod words;
 

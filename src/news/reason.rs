@@ -62,7 +62,9 @@ reasons! {
     AlwaysPulled: Warning, "Observe";
     NoNodes: Warning, "Observe";
     PodsRefused: Warning, "Observe";
-    DaemonSetRepaired: Warning, "Repair";
+    DaemonSetRestored: Warning, "Restore";
+    DaemonSetContested: Warning, "Restore";
+    DaemonSetNotRestored: Warning, "Restore";
     LeftoverAdopted: Normal, "Adopt";
     ImageCacheCreated: Normal, "Create";
     ImageCacheProgress: Normal, "Watch";

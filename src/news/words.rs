@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::restores::{cannot_restore, restored};
 use super::{News, Reason, first_few};
 use crate::naming::labels;
-use crate::plan::{Action, Ending, Finding, Leaving, Reach, history};
+use crate::plan::{Action, Ending, Finding, Leaving, Outcome, Reach, history};
 
-/// An action was carried out, and is worth telling.
-pub fn done(action: &Action) -> Option<News> {
+/// An action came to something that is worth telling.
+pub fn done(action: &Action, outcome: &Outcome) -> Option<News> {
     Some(match action {
         Action::Create { daemon_set, cause } => {
             let name = daemon_set.name_any();
@@ -16,11 +17,7 @@ pub fn done(action: &Action) -> Option<News> {
             let note = format!("group {group}: the DaemonSet {name} begins a round, because {cause}");
             News::new(Reason::RoundStarted, note).about(&name)
         }
-        Action::Repair { daemon_set } => {
-            let name = daemon_set.name_any();
-            let note = format!("the DaemonSet {name} had been changed by somebody else and was put back");
-            News::new(Reason::DaemonSetRepaired, note).about(&name).on(name)
-        }
+        Action::Restore { daemon_set, restores, .. } => return restored(&daemon_set.name_any(), restores, outcome),
         Action::Adopt { name, .. } => {
             let note = format!(
                 "the DaemonSet {name} of kubernetes-image-puller was taken over: it holds its images until this list's own \
@@ -40,7 +37,11 @@ pub fn done(action: &Action) -> Option<News> {
         }
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
         Action::Tell(finding) => found(finding, None),
-        Action::ReplacePod { .. } | Action::Probe { .. } | Action::EndProbe { .. } | Action::Note { .. } => {
+        Action::ResetStrategy { .. }
+        | Action::ReplacePod { .. }
+        | Action::Probe { .. }
+        | Action::EndProbe { .. }
+        | Action::Note { .. } => {
             return None;
         }
     })
@@ -60,6 +61,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> News {
         Finding::Refused { note, daemon_set, .. } => {
             News::new(Reason::PodsRefused, format!("{note}; {}", refused(refusal, daemon_set))).about(daemon_set)
         }
+        Finding::CannotRestore { daemon_set, changed_by } => cannot_restore(daemon_set, changed_by),
         Finding::Done { note, daemon_set } => News::new(Reason::RoundDone, note.clone()).about(daemon_set),
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::probe::Looks;
 use super::pull_policies::PulledAlways;
 use super::reach::Reach;
+use super::restoring::Restores;
 use crate::coverage::Shortage;
 
 /// One write to the cluster.
@@ -22,10 +23,23 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
-    /// Put back what somebody else changed.
-    Repair {
-        /// As it should be.
+    /// Undo what somebody else changed of a generation.
+    Restore {
+        /// As it was made.
         daemon_set: Box<DaemonSet>,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// How often it was restored lately, with this time.
+        restores: Restores,
+    },
+    /// Set the update strategy of a generation back, and leave all else as somebody else made it.
+    ResetStrategy {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// How often that was done lately, with this time.
+        restores: Restores,
     },
     /// Take a DaemonSet of kubernetes-image-puller over, as the oldest generation of a list.
     Adopt {
@@ -103,6 +117,30 @@ pub enum Action {
     Tell(Finding),
 }
 
+/// What carrying an action out came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What it says was done.
+    Done,
+    /// There was nothing to do any more.
+    Unchanged,
+    /// A DaemonSet has the spec again that it was made with.
+    Restored {
+        /// Who had changed it, as far as that is known.
+        changed_by: Vec<String>,
+    },
+    /// A DaemonSet could not be restored: it was changed again before each write.
+    Overtaken {
+        /// Who changed it, as far as that is known.
+        changed_by: Vec<String>,
+    },
+    /// A DaemonSet's spec was replaced, and admission made something else of it than it had said before.
+    Overruled {
+        /// Who had changed it, as far as that is known.
+        changed_by: Vec<String>,
+    },
+}
+
 /// What was found, in words for the user.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
@@ -130,6 +168,13 @@ pub enum Finding {
         daemon_set: String,
         /// A pod like those that do not come, to ask the API server about.
         pod: Option<Box<Pod>>,
+    },
+    /// A DaemonSet that somebody else changed stays so, since no form of the list that is kept describes it.
+    CannotRestore {
+        /// The name of the DaemonSet.
+        daemon_set: String,
+        /// Who changed it, as far as that is known.
+        changed_by: Vec<String>,
     },
     /// A round is done.
     Done {

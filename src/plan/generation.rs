@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
+use super::alteration::Alteration;
 use super::probe::Looks;
 use super::pull_policies::PulledAlways;
 use super::reach::Reach;
+use super::restoring::Restores;
 use super::troubles::Told;
 use crate::list::config::{Group, Image};
 use crate::naming::hash::short_hash;
@@ -31,8 +33,10 @@ pub struct Generation {
     pub created: Option<Timestamp>,
     /// Whether it is about to go.
     pub deleting: bool,
-    /// Whether somebody else changed its spec after our last write.
-    pub altered: bool,
+    /// What somebody else changed of its spec after our last write.
+    pub altered: Option<Alteration>,
+    /// How often it was restored lately.
+    pub restores: Option<Restores>,
     /// How it was made; `None` where its annotations do not say so (any more).
     pub record: Option<Record>,
     /// What the looks at its tags have come to.
@@ -78,7 +82,6 @@ impl Generation {
         if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
             return None;
         }
-        let ours = annotation(metadata, labels::SPEC_GENERATION).map_or(Some(1), |text| text.parse::<i64>().ok());
         let (list, group) = (labels.get(labels::LIST)?, labels.get(labels::GROUP)?);
         let name = metadata.name.clone()?;
         let images = annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default();
@@ -95,7 +98,8 @@ impl Generation {
             group: group.clone(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             deleting: metadata.deletion_timestamp.is_some(),
-            altered: metadata.generation != ours,
+            altered: Alteration::of(metadata),
+            restores: annotation(metadata, labels::RESTORES).and_then(Restores::from_text),
             record,
             looks: annotation(metadata, labels::LOOKS).map(Looks::from_text).unwrap_or_default(),
             told: annotation(metadata, labels::TOLD).map(Told::from_text).unwrap_or_default(),

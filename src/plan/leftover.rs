@@ -94,12 +94,15 @@ pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReferenc
     let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let containers = pod.into_iter().flat_map(|pod| &pod.containers);
     let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
+    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
+    // The API server counts a generation more for each write that changes the spec.
+    let generation = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
     json!({
         "metadata": {
             "uid": live.metadata.uid,
             "resourceVersion": live.metadata.resource_version,
             "labels": {labels::LIST: list, labels::GROUP: "", labels::MANAGED_BY: labels::PROGRAM},
-            "annotations": {labels::IMAGES: images_to_text(images)},
+            "annotations": {labels::IMAGES: images_to_text(images), labels::SPEC_GENERATION: generation.to_string()},
             "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
         },
         "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},

@@ -1,4 +1,4 @@
-//! Config + facts + coverage + now → what to create, repair and delete. Pure.
+//! Config + facts + coverage + now → what to create, restore and delete. Pure.
 //!
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`action`]: what they may come to
@@ -11,6 +11,7 @@
 //! - [`room`]: nodes that have no room for two generations
 //! - [`leftover`]: taking over from kubernetes-image-puller
 //! - [`narrowing`], [`reach`]: on which nodes it is still needed, if these are few
+//! - [`alteration`], [`restoring`]: what somebody else changed of a DaemonSet, and undoing it
 //! - [`daemon_set`]: a generation's DaemonSet
 //! - [`affinity`]: keeping pods off nodes that no holder can run on
 //! - [`generation`]: reading a generation back from its DaemonSet
@@ -22,6 +23,7 @@
 
 mod action;
 mod affinity;
+pub mod alteration;
 pub mod claims;
 pub mod daemon_set;
 pub mod generation;
@@ -33,6 +35,7 @@ pub mod probe;
 pub mod pull_policies;
 pub mod reach;
 pub mod refresh;
+pub mod restoring;
 pub(crate) mod retiring;
 mod room;
 pub mod rounds;
@@ -41,6 +44,7 @@ mod standing;
 mod troubles;
 pub mod verdict;
 
+pub use action::Outcome;
 pub use daemon_set::{AcceptedList, Platform, Settings};
 pub use generation::{Generation, Record};
 pub use reach::Reach;

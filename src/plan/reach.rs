@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
+use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
 use serde_json::{Value, json};
 
+use super::restoring::note_generation;
 use crate::naming::labels;
 
 /// The one field of a node that `matchFields` knows.
@@ -88,6 +89,17 @@ impl Reach {
         // Kubernetes wants at least one term; an empty one selects nothing.
         Some(if terms.is_empty() { anything.to_vec() } else { terms })
     }
+
+    /// Narrows a DaemonSet that was built for everywhere.
+    pub fn narrow(&self, daemon_set: &mut DaemonSet) {
+        let Some(text) = self.to_text() else { return };
+        daemon_set.metadata.annotations.get_or_insert_default().insert(labels::REACH.to_owned(), text);
+        let Some(pod) = daemon_set.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
+        let node_affinity = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+        let required = &mut node_affinity.required_during_scheduling_ignored_during_execution;
+        let own = required.as_ref().map(|required| required.node_selector_terms.as_slice());
+        *required = self.terms(own).map(|node_selector_terms| NodeSelector { node_selector_terms });
+    }
 }
 
 fn is_empty(term: &NodeSelectorTerm) -> bool {
@@ -151,11 +163,13 @@ pub fn narrowing_patch(live: &DaemonSet, reach: &Reach) -> Value {
     let changes = own != terms.as_deref() || strategy != Some("OnDelete");
     // The API server counts a generation more for each write that changes the spec.
     let generation = live.metadata.generation.unwrap_or(1) + i64::from(changes);
+    let mut annotations = json!({labels::REACH: reach.to_text()});
+    note_generation(&live.metadata, generation, &mut annotations);
     json!({
         "metadata": {
             "uid": live.metadata.uid,
             "resourceVersion": live.metadata.resource_version,
-            "annotations": {labels::REACH: reach.to_text(), labels::SPEC_GENERATION: generation.to_string()},
+            "annotations": annotations,
         },
         "spec": {
             "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},

@@ -185,6 +185,10 @@ pub struct RefusedOn<'a> {
 
 /// Looks for them.
 pub fn refused_on<'a>(newest: &Generation, group: &Group, facts: &Facts<'a>, standing: &Standing<'a>) -> RefusedOn<'a> {
+    // As somebody else changed it, it may not belong on any of them.
+    if newest.altered.is_some() {
+        return RefusedOn::default();
+    }
     let pods = facts.coverage.pods_of(facts.list.label).filter(|pod| *pod.generation == *newest.name);
     let there: HashSet<&str> = pods.filter_map(|pod| pod.target.as_deref()).collect();
     let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
@@ -201,7 +205,8 @@ pub fn refused_on<'a>(newest: &Generation, group: &Group, facts: &Facts<'a>, sta
         None => Vec::new(),
     };
     let nodes: BTreeSet<&str> = expected.into_iter().filter(|node| !there.contains(node)).collect();
-    let said_at = newest.created.and_then(|created| created.checked_add(REFUSED_GRACE).ok());
+    let restored_at = newest.restores.as_ref().map(|restores| restores.at).filter(|at| *at <= facts.now);
+    let said_at = newest.created.max(restored_at).and_then(|since| since.checked_add(REFUSED_GRACE).ok());
     match said_at.filter(|_| !nodes.is_empty()) {
         Some(at) if at <= facts.now => RefusedOn { nodes, wake_at: None },
         wake_at => RefusedOn { nodes: BTreeSet::new(), wake_at },

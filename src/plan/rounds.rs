@@ -13,11 +13,13 @@ use super::probe::{self, Looks, Moved, Probe};
 use super::pull_policies::{self, PulledAlways, Resolve};
 use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh, resolved_at};
+use super::restoring;
 use super::room;
 use super::sealing;
 use super::standing::Standing;
 use super::troubles::{self, Telling, Told};
 use crate::coverage::{Coverage, Node};
+use crate::list::Config;
 use crate::list::config::{Group, RefreshMode};
 use crate::naming::labels;
 
@@ -37,6 +39,8 @@ pub const SETTLING: SignedDuration = SignedDuration::from_secs(1);
 pub struct Facts<'a> {
     /// The list as accepted.
     pub list: AcceptedList<'a>,
+    /// Accepted forms of the list that are kept, for generations that were made of an earlier one.
+    pub kept: &'a [&'a Config],
     /// When the list was last edited.
     pub edited_at: Option<Timestamp>,
     /// The value of the annotation that asks for a refresh.
@@ -83,16 +87,27 @@ impl Plan {
 pub fn plan(facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let standing = Standing::of(facts);
-    let needed_nowhere = standing.retiring.iter().filter(|it| it.needed.nodes.is_empty());
-    plan.actions.extend(needed_nowhere.map(|it| delete(it.generation, Ending::NeededNowhere)));
-    sealing::plan(&standing, &mut plan);
-    plan_narrowing(facts, &standing, &mut plan);
-    plan_room(facts, &standing, &mut plan);
+    if !restoring::is_unsettled(facts) {
+        plan_deletion(facts, &standing, &mut plan);
+        sealing::plan(&standing, &mut plan);
+        plan_narrowing(facts, &standing, &mut plan);
+        plan_room(facts, &standing, &mut plan);
+    }
     for group in &facts.list.config.groups {
         plan_group(facts, group, &standing, &mut plan);
     }
+    restoring::restore(facts, &mut plan);
     plan.actions.extend(probe::left_over(facts.probes, &plan.probes));
     plan
+}
+
+fn plan_deletion(facts: &Facts, standing: &Standing, plan: &mut Plan) {
+    for it in standing.retiring.iter().filter(|it| it.needed.nodes.is_empty()) {
+        match restoring::kept_until(facts, it.generation) {
+            Some(until) => plan.wake_up_at(until),
+            None => plan.actions.push(delete(it.generation, Ending::NeededNowhere)),
+        }
+    }
 }
 
 fn plan_narrowing(facts: &Facts, standing: &Standing, plan: &mut Plan) {
@@ -138,7 +153,6 @@ fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan
     };
     let begun = cause.is_some_and(|cause| begin(facts, group, cause, moved, standing, plan));
     if let (false, Some(newest)) = (begun, newest) {
-        plan.actions.extend(repair(facts, group, newest));
         troubles::look(facts, group, newest, standing, plan);
     }
 }
@@ -146,7 +160,7 @@ fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan
 /// Why the newest generation of a group is not what the group now asks for.
 fn outdated(facts: &Facts, group: &Group, newest: &Generation) -> Option<Cause> {
     let Some(record) = &newest.record else { return Some(Cause::Unknown) };
-    if !made_from(facts, group, newest, record) {
+    if !made_from(facts.list, group, newest, record) {
         return Some(Cause::Edited);
     }
     (newest.reach != Reach::Everywhere).then_some(Cause::Narrowed)
@@ -156,8 +170,9 @@ fn requested(facts: &Facts, newest: &Generation) -> Option<Cause> {
     facts.refresh_request.filter(|request| !newest.answers(request)).map(|_| Cause::Requested)
 }
 
-fn made_from(facts: &Facts, group: &Group, generation: &Generation, record: &Record) -> bool {
-    record.content == content_hash(group) && daemon_set::name(facts.list, group, record) == generation.name
+/// Whether a generation was made from that group of that form of the list.
+pub(super) fn made_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
+    record.content == content_hash(group) && daemon_set::name(list, group, record) == generation.name
 }
 
 fn due(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<Cause> {
@@ -294,13 +309,6 @@ pub(super) fn settles_at(facts: &Facts) -> Option<Timestamp> {
 /// Those that are about to go count too: their names are still taken.
 fn next_revision(generations: &[Generation]) -> u32 {
     generations.iter().map(Generation::revision).max().unwrap_or(0).saturating_add(1)
-}
-
-/// Only what the group still asks for can be built again, and only by the version that built it.
-fn repair(facts: &Facts, group: &Group, newest: &Generation) -> Option<Action> {
-    let record = newest.record.as_ref().filter(|record| record.format == FORMAT)?;
-    let repairable = newest.altered && newest.reach == Reach::Everywhere && made_from(facts, group, newest, record);
-    repairable.then(|| Action::Repair { daemon_set: built(facts, group, record, &newest.looks, &newest.told) })
 }
 
 fn matching_nodes(facts: &Facts, group: &Group) -> usize {

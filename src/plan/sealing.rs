@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::action::Action;
 use super::generation::Generation;
 use super::pull_policies::PulledAlways;
+use super::restoring::note_generation;
 use super::retiring::{HoldingPod, Need, Needed};
 use super::rounds::Plan;
 use super::standing::Standing;
@@ -123,14 +124,13 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
     let generation = live.metadata.generation.unwrap_or(1) + 1;
     let containers: Vec<Value> =
         images.iter().map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
+    let mut annotations = json!({labels::PULLED_ALWAYS: pulled_always.to_text()});
+    note_generation(&live.metadata, generation, &mut annotations);
     json!({
         "metadata": {
             "uid": live.metadata.uid,
             "resourceVersion": live.metadata.resource_version,
-            "annotations": {
-                labels::PULLED_ALWAYS: pulled_always.to_text(),
-                labels::SPEC_GENERATION: generation.to_string(),
-            },
+            "annotations": annotations,
         },
         "spec": {
             "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},

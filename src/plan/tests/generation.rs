@@ -50,7 +50,7 @@ fn what_was_built_is_read_back() {
     assert_eq!(Some(found.name), metadata.name);
     assert_eq!((found.uid.as_str(), found.group.as_str()), ("u", "default"));
     assert_eq!(found.created, Some(at("2026-03-01T12:00:01Z")));
-    assert!(!found.deleting && !found.altered);
+    assert!(!found.deleting && found.altered.is_none());
     let images: Vec<_> = found.images.iter().map(|(name, image)| (name.as_str(), image.as_str())).collect();
     assert_eq!(images, [("a", "a:1"), ("b", "b:1")]);
 }
@@ -103,7 +103,7 @@ fn a_change_of_the_spec_that_was_not_our_last_write_is_seen() {
         metadata.generation = Some(generation);
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.extend(noted.map(|noted| (labels::SPEC_GENERATION.to_owned(), noted.to_owned())));
-        read(&metadata).altered
+        read(&metadata).altered.is_some()
     };
     assert!(!altered(1, None));
     assert!(altered(2, None));

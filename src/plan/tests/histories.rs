@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::Taint;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
-use super::simulation::{Container, Pod, Simulation, State, name, node, placement};
+use super::simulation::{Container, Pod, Simulation, State, alter, name, node, placement};
 use crate::coverage::Node;
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
+use crate::plan::restoring::{LONGEST_PAUSE, RETURN};
 use crate::plan::rounds::{MAX_GENERATIONS, MAX_OUT_OF_REACH};
 use crate::plan::{Action, Ending, Generation, Leaving, Plan};
 
@@ -40,6 +41,7 @@ enum Event {
     NodeReboots(usize),
     ContainerExits(usize),
     DaemonSetIsDeleted(usize),
+    DaemonSetIsAltered(usize),
     ImageIsUnavailable(usize),
     ImagesAreServed,
     /// The tag of that number, to the digest of that number.
@@ -94,6 +96,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::NodeReboots),
         1 => any::<usize>().prop_map(Event::ContainerExits),
         1 => any::<usize>().prop_map(Event::DaemonSetIsDeleted),
+        1 => any::<usize>().prop_map(Event::DaemonSetIsAltered),
         2 => (0..IMAGES.len()).prop_map(Event::ImageIsUnavailable),
         1 => Just(Event::ImagesAreServed),
         2 => (0..IMAGES.len(), 0u8..4).prop_map(|(image, digest)| Event::TagMoves(image, digest)),
@@ -182,6 +185,9 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
                 simulation.daemon_sets.remove(index);
                 return Ok(1);
             }
+        }
+        Event::DaemonSetIsAltered(index) => {
+            with_nth(&mut simulation.daemon_sets, *index, |it| alter(it, "kubectl-patch"))
         }
         Event::ImageIsUnavailable(index) => drop(simulation.unavailable.insert(IMAGES[*index].to_owned())),
         Event::ImagesAreServed => simulation.unavailable.clear(),
@@ -316,6 +322,10 @@ fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
         node.taints.clear();
         (node.ready, node.unschedulable) = (true, false);
     }
+    // However often somebody has changed a DaemonSet.
+    simulation.pass(LONGEST_PAUSE);
+    simulation.settle();
+    simulation.pass(RETURN);
     simulation.settle();
     let mut found: Vec<String> = (simulation.daemon_sets.iter())
         .map(|it| it.metadata.labels.as_ref().expect("labels")["kube-prepull.io/group"].clone())

@@ -1,5 +1,6 @@
 //! What the tests of the plan share: lists as users write them, and an installation.
 
+mod alteration;
 mod daemon_set;
 mod generation;
 mod histories;
@@ -10,6 +11,7 @@ mod narrowing;
 mod probe;
 mod pull_policies;
 mod refresh;
+mod restoring;
 mod retiring;
 mod room;
 mod rounds;

@@ -6,9 +6,8 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::accepted;
-use super::simulation::{Simulation, node};
+use super::simulation::{Simulation, alter, node};
 use crate::coverage::Node;
-use crate::naming::labels;
 use crate::plan::generation::Generation;
 use crate::plan::{Action, Cause, Finding, Plan};
 
@@ -332,14 +331,14 @@ fn no_look_begins_while_three_generations_move() {
 }
 
 #[test]
-fn a_repair_keeps_what_is_known() {
+fn a_restore_keeps_what_is_known() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     looked(&mut simulation);
-    simulation.daemon_sets[0].metadata.generation = Some(2);
-    let plan = simulation.plan();
-    let [Action::Repair { daemon_set }] = plan.actions.as_slice() else { panic!("{plan:?}") };
-    let kept = daemon_set.metadata.annotations.as_ref().and_then(|it| it.get(labels::LOOKS));
-    assert_eq!(kept, Some(&newest(&simulation).looks.to_text()));
+    let known = newest(&simulation).looks;
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    let plan = simulation.act();
+    assert!(matches!(plan.actions.as_slice(), [Action::Restore { .. }]), "{plan:?}");
+    assert_eq!(newest(&simulation).looks, known);
 }
 
 #[test]

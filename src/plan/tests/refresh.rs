@@ -203,7 +203,7 @@ fn refreshes_do_not_pile_up_while_the_registry_keeps_everybody_waiting() {
 }
 
 #[test]
-fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_repaired_meanwhile() {
+fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_restored_meanwhile() {
     let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h, mode: Always}}}}");
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list("a:1, b:1"), 2);
     simulation.settle();
@@ -219,7 +219,7 @@ fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_repaired_
     simulation.pass(hours(5));
     simulation.daemon_sets[2].metadata.generation = Some(2);
     let plan = simulation.plan();
-    assert!(matches!(plan.actions.as_slice(), [Action::Repair { .. }]), "{:?}", plan.actions);
+    assert!(matches!(plan.actions.as_slice(), [Action::Restore { .. }]), "{:?}", plan.actions);
     assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
     simulation.act();
     simulation.settle();

@@ -144,20 +144,7 @@ fn a_deleted_daemon_set_is_made_anew_at_once_and_one_that_is_about_to_go_counts_
 }
 
 #[test]
-fn what_somebody_else_changed_is_put_back_as_it_was_made() {
-    let mut simulation = Simulation::settled("{images: [a:1], pullRate: 1}", 2);
-    let made = simulation.daemon_sets[0].clone();
-    simulation.nodes.clear();
-    simulation.pass(SignedDuration::from_mins(5));
-    simulation.daemon_sets[0].metadata.generation = Some(2);
-    let plan = simulation.plan();
-    let [Action::Repair { daemon_set }] = plan.actions.as_slice() else { panic!("{plan:?}") };
-    assert_eq!(daemon_set.spec, made.spec);
-    assert_eq!(daemon_set.metadata.annotations, made.metadata.annotations);
-}
-
-#[test]
-fn a_repair_that_was_noted_is_not_made_again() {
+fn a_generation_that_our_last_write_left_is_not_restored() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let metadata = &mut simulation.daemon_sets[0].metadata;
     metadata.generation = Some(3);
@@ -168,9 +155,8 @@ fn a_repair_that_was_noted_is_not_made_again() {
 #[test]
 fn a_generation_of_another_version_of_the_controller_is_left_as_it_is() {
     let mut simulation = Simulation::settled("[a:1]", 2);
-    let metadata = &mut simulation.daemon_sets[0].metadata;
-    metadata.generation = Some(2);
-    metadata.annotations.get_or_insert_default().insert(labels::FORMAT.to_owned(), (FORMAT + 1).to_string());
+    let annotations = simulation.daemon_sets[0].metadata.annotations.get_or_insert_default();
+    annotations.insert(labels::FORMAT.to_owned(), (FORMAT + 1).to_string());
     assert!(nothing_to_do(&simulation.plan()));
 }
 
@@ -309,8 +295,8 @@ fn a_new_image_of_the_controller_is_adopted_only_with_the_next_round() {
     assert!(nothing_to_do(&simulation.plan()));
     simulation.daemon_sets[0].metadata.generation = Some(2);
     let plan = simulation.plan();
-    let [Action::Repair { daemon_set }] = plan.actions.as_slice() else { panic!("{plan:?}") };
-    assert_eq!(daemon_set.spec, simulation.daemon_sets[0].spec, "a repair adopts nothing");
+    let [Action::Restore { daemon_set, .. }] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(daemon_set.spec, simulation.daemon_sets[0].spec, "a restore adopts nothing");
     simulation.request_round("one");
     simulation.act();
     assert_eq!(record(&simulation).holder_image, "ghcr.io/acme/kube-prepull:2");

@@ -11,8 +11,8 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-pub use daemon_sets::{daemon_set_of_kip, name, placement};
-use daemon_sets::{narrow, placement_of, seal, stays_on};
+pub use daemon_sets::{alter, daemon_set_of_kip, name, placement};
+use daemon_sets::{narrow, placement_of, reset_strategy, restore, seal, stays_on};
 use pods::Registry;
 pub use pods::{Container, Pod, Probing, State};
 
@@ -21,6 +21,7 @@ use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
+use crate::plan::history::KEPT;
 use crate::plan::leftover::adoption_patch;
 use crate::plan::probe::Probe;
 use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
@@ -70,6 +71,10 @@ pub struct Simulation {
     pub holder_image: String,
     /// How many DaemonSets were ever made.
     pub created: usize,
+    /// How often any was restored.
+    pub restored: usize,
+    /// The accepted forms that are kept besides the one in force, the newest first.
+    pub kept: Vec<Config>,
     uids: usize,
 }
 
@@ -100,6 +105,8 @@ impl Simulation {
             mirrored: false,
             holder_image: settings().holder_image,
             created: 0,
+            restored: 0,
+            kept: Vec::new(),
             uids: 0,
         }
     }
@@ -124,13 +131,17 @@ impl Simulation {
         daemon_set.metadata.labels = texts("labels");
         daemon_set.metadata.annotations = texts("annotations");
         self.store(&daemon_set);
+        // The patch changed its update strategy.
+        self.stored("kubernetes-image-puller").metadata.generation = Some(2);
         self.created -= 1;
         self.place_pods();
         images.iter().for_each(|_| self.pull());
     }
 
     pub fn edit(&mut self, images_yaml: &str) {
-        self.config = accepted(images_yaml);
+        let before = std::mem::replace(&mut self.config, accepted(images_yaml));
+        self.kept.insert(0, before);
+        self.kept.truncate(KEPT - 1);
         self.edited_at = Some(self.now);
     }
 
@@ -176,6 +187,7 @@ impl Simulation {
         let probes: Vec<Probe> = self.probes.iter().filter_map(|it| Probe::from_pod(&it.as_watched())).collect();
         plan(&Facts {
             list: named(&self.config),
+            kept: &self.kept.iter().collect::<Vec<_>>(),
             edited_at: self.edited_at,
             refresh_request: self.request.as_deref(),
             generations: &generations,
@@ -201,19 +213,14 @@ impl Simulation {
     pub fn apply(&mut self, action: &Action) {
         match action {
             Action::Create { daemon_set, .. } => self.store(daemon_set),
-            Action::Repair { daemon_set } => {
-                let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name == daemon_set.metadata.name);
-                stored.expect("what is repaired is there").metadata.generation = Some(1);
+            Action::Restore { daemon_set, .. } => {
+                restore(self.stored(&name(daemon_set)), daemon_set);
+                self.restored += 1;
             }
+            Action::ResetStrategy { name, restores, .. } => reset_strategy(self.stored(name), restores),
             Action::Adopt { .. } => unreachable!("the plan of a list adopts nothing"),
-            Action::Narrow { name, reach, .. } => {
-                let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name.as_ref() == Some(name));
-                narrow(stored.expect("what is narrowed is there"), reach);
-            }
-            Action::Seal { name, images, pulled_always, .. } => {
-                let stored = self.daemon_sets.iter_mut().find(|it| it.metadata.name.as_ref() == Some(name));
-                seal(stored.expect("what is sealed is there"), images, pulled_always);
-            }
+            Action::Narrow { name, reach, .. } => narrow(self.stored(name), reach),
+            Action::Seal { name, images, pulled_always, .. } => seal(self.stored(name), images, pulled_always),
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
             Action::Probe { pod } => self.start_probe(pod),
@@ -225,9 +232,13 @@ impl Simulation {
         }
     }
 
+    /// The DaemonSet of that name, which is there.
+    pub fn stored(&mut self, wanted: &str) -> &mut DaemonSet {
+        self.daemon_sets.iter_mut().find(|it| name(it) == *wanted).unwrap_or_else(|| panic!("{wanted} is gone"))
+    }
+
     fn annotate(&mut self, daemon_set: &str, key: &str, text: String) {
-        let stored = self.daemon_sets.iter_mut().find(|it| name(it) == *daemon_set);
-        let metadata = &mut stored.expect("what is noted on is there").metadata;
+        let metadata = &mut self.stored(daemon_set).metadata;
         metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
     }
 

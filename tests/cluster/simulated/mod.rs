@@ -22,7 +22,7 @@ mod owner;
 mod probes;
 mod processes;
 mod refreshes;
-mod repairs;
+mod restores;
 mod status;
 mod trouble;
 mod wait;

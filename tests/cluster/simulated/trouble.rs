@@ -20,7 +20,7 @@ pub fn rights() -> Vec<Value> {
         json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "patch"]}),
         json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]}),
         json!({"apiGroups": ["apps"], "resources": ["daemonsets", "controllerrevisions"],
-               "verbs": ["get", "list", "watch", "create", "patch", "delete"]}),
+               "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}),
         json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
         json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch", "create", "update"]}),
     ]

@@ -16,6 +16,15 @@ impl Install {
         Instant::now()
     }
 
+    /// Changes the list's DaemonSet, and waits until it has been restored.
+    fn change_and_see_it_restored(&self) {
+        let namespace = &self.it.namespace;
+        let name = namespace.kubectl(&["get", "daemonsets", "-o", "name"]).unwrap();
+        let name = name.trim();
+        namespace.kubectl(&["patch", name, "--patch", r#"{"spec": {"minReadySeconds": 1}}"#]).unwrap();
+        self.it.eventually("the DaemonSet to be restored", || namespace.get(name, ".spec.minReadySeconds").is_empty());
+    }
+
     /// How often rejections were counted on their Events.
     fn rejections(&self) -> String {
         let of_reason = "reason=ListRejected";
@@ -79,6 +88,7 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
         let digests = images.iter().map(|image| if image.starts_with("one") { &*new } else { &*two });
         install.held(&digests.collect::<Vec<_>>());
     }
+    install.change_and_see_it_restored();
     // The same news is told once a minute, and then counted on the Event that is there.
     install.it.eventually("a minute to be over", || rejected.elapsed() > Duration::from_secs(61));
     install.reject_a_list();

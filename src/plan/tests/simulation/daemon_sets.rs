@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::PodSpec;
-use serde_json::{Value, json};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use serde_json::{Value, from_value, json, to_value};
 
 use crate::coverage::Node;
 use crate::list::config::Placement;
@@ -12,6 +13,7 @@ use crate::naming::labels;
 use crate::plan::Reach;
 use crate::plan::pull_policies::PulledAlways;
 use crate::plan::reach::narrowing_patch;
+use crate::plan::restoring::{Restores, restored, strategy_patch};
 use crate::plan::sealing::sealing_patch;
 
 /// As kubernetes-image-puller makes it.
@@ -21,7 +23,7 @@ pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
         .enumerate()
         .map(|(index, image)| json!({"name": format!("c{index}"), "image": image, "imagePullPolicy": "Always"}));
     let labels: BTreeMap<&str, &str> = labels::LEFTOVER_PODS.into();
-    serde_json::from_value(json!({
+    from_value(json!({
         "metadata": {"name": name, "uid": "kip"},
         "spec": {
             "selector": {"matchLabels": labels},
@@ -54,21 +56,68 @@ pub(super) fn placement_of(spec: &PodSpec) -> Placement {
     }
 }
 
+/// Somebody else gives it a node selector that no node matches, and has its pods replaced.
+pub fn alter(daemon_set: &mut DaemonSet, manager: &str) {
+    let spec = daemon_set.spec.as_mut().expect("a spec");
+    spec.update_strategy.get_or_insert_default().type_ = Some("RollingUpdate".to_owned());
+    let pod = spec.template.spec.as_mut().expect("a pod template");
+    pod.node_selector.get_or_insert_default().insert("a".to_owned(), "b".to_owned());
+    let fields = json!({"f:spec": {"f:template": {"f:spec": {"f:nodeSelector": {"f:a": {}}}}}});
+    daemon_set.metadata.managed_fields = Some(vec![ManagedFieldsEntry {
+        manager: Some(manager.to_owned()),
+        fields_v1: Some(FieldsV1(fields)),
+        ..ManagedFieldsEntry::default()
+    }]);
+    bump(daemon_set);
+}
+
+fn bump(daemon_set: &mut DaemonSet) {
+    daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
+}
+
+/// What the API server makes of the replacement.
+pub(super) fn restore(daemon_set: &mut DaemonSet, wanted: &DaemonSet) {
+    let dynamic = |it: &DaemonSet| from_value(to_value(it).expect("JSON")).expect("an object");
+    let new = restored(&dynamic(daemon_set), wanted);
+    let before = std::mem::replace(daemon_set, from_value(to_value(new).expect("JSON")).expect("a DaemonSet"));
+    if before.spec != daemon_set.spec {
+        bump(daemon_set);
+    }
+    daemon_set.metadata.managed_fields = None;
+    let generation = daemon_set.metadata.generation.unwrap_or(1).to_string();
+    daemon_set.metadata.annotations.get_or_insert_default().insert(labels::SPEC_GENERATION.to_owned(), generation);
+}
+
+/// What the API server makes of the patch.
+pub(super) fn reset_strategy(daemon_set: &mut DaemonSet, restores: &Restores) {
+    let patch = strategy_patch(daemon_set, restores);
+    annotate(daemon_set, &patch);
+    let spec = daemon_set.spec.as_mut().expect("a spec");
+    let strategy = from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
+    if spec.update_strategy.replace(strategy) != spec.update_strategy {
+        bump(daemon_set);
+    }
+}
+
+fn annotate(daemon_set: &mut DaemonSet, patch: &Value) {
+    let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
+    let texts = patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned()));
+    daemon_set.metadata.annotations.get_or_insert_default().extend(texts);
+}
+
 /// What the API server makes of the patch.
 pub(super) fn narrow(daemon_set: &mut DaemonSet, reach: &Reach) {
     let patch = narrowing_patch(daemon_set, reach);
-    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
-    let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
-    annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
+    annotate(daemon_set, &patch);
     let spec = daemon_set.spec.as_mut().expect("a spec");
-    spec.update_strategy = serde_json::from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
+    let strategy = from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
+    let strategy_changes = spec.update_strategy.replace(strategy) != spec.update_strategy;
     let pod = spec.template.spec.as_mut().expect("a pod template");
     let node = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
     let required = &patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     let before = node.required_during_scheduling_ignored_during_execution.clone();
-    node.required_during_scheduling_ignored_during_execution =
-        serde_json::from_value(required.clone()).expect("a selector");
-    let changes = before != node.required_during_scheduling_ignored_during_execution;
+    node.required_during_scheduling_ignored_during_execution = from_value(required.clone()).expect("a selector");
+    let changes = strategy_changes || before != node.required_during_scheduling_ignored_during_execution;
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + i64::from(changes));
 }
 

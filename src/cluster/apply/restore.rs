@@ -1,0 +1,78 @@
+//! Restoring a DaemonSet that somebody else changed.
+//!
+//! Server-side apply removes nothing that it does not own, so the whole spec is replaced. A dry run says what the API server
+//! makes of it: what defaulting and admission add is no change of anybody's.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::ResourceExt;
+use kube::api::{DynamicObject, PostParams};
+
+use super::{Applier, Note, annotate};
+use crate::cluster::{Error, FIELD_MANAGER};
+use crate::naming::labels;
+use crate::plan::Outcome;
+use crate::plan::alteration::changed_by;
+use crate::plan::restoring::{Restores, restored};
+
+/// While pods come and go the DaemonSet's status changes under it, so a conflict is tried again at once.
+const TRIES: usize = 10;
+
+impl Applier {
+    /// Restores exactly that DaemonSet; that it is gone already is as good.
+    pub(super) async fn restore(&self, wanted: &DaemonSet, uid: &str, restores: &Restores) -> Result<Outcome, Error> {
+        let outcome = self.try_to_restore(wanted, uid).await;
+        if matches!(outcome, Err(_) | Ok(Outcome::Overtaken { .. })) {
+            // What comes of it counts as a time too, so that the next one waits, and nothing else of the list does.
+            let count = Note { key: labels::RESTORES, text: Some(&restores.to_text()) };
+            let action = "note an attempt to restore the DaemonSet";
+            let noted = annotate(&self.daemon_sets, action, &wanted.name_any(), Some(uid), &[count]).await;
+            return outcome.and_then(|outcome| noted.map(|()| outcome));
+        }
+        outcome
+    }
+
+    async fn try_to_restore(&self, wanted: &DaemonSet, uid: &str) -> Result<Outcome, Error> {
+        let name = wanted.name_any();
+        let failed = |error| Error::new(format!("restore the DaemonSet {name}"), error);
+        let mut changed_by_others = Vec::new();
+        for _ in 0..TRIES {
+            let live = self.whole_daemon_sets.get_opt(&name).await.map_err(failed)?;
+            let Some(live) = live.filter(|live| live.metadata.uid.as_deref() == Some(uid)) else {
+                return Ok(Outcome::Unchanged);
+            };
+            changed_by_others = changed_by(&live.metadata);
+            let mut new = restored(&live, wanted);
+            let Some(expected) = self.replace(&name, &new, true).await.map_err(failed)? else { continue };
+            let generation = expected.metadata.generation.unwrap_or(1).to_string();
+            let annotations = new.metadata.annotations.get_or_insert_default();
+            annotations.insert(labels::SPEC_GENERATION.to_owned(), generation);
+            if expected.data["spec"] == live.data["spec"] {
+                return self.note_unchanged(&new, uid).await;
+            }
+            let Some(written) = self.replace(&name, &new, false).await.map_err(failed)? else { continue };
+            let as_expected = written.data["spec"] == expected.data["spec"];
+            return Ok(match as_expected {
+                true => Outcome::Restored { changed_by: changed_by_others },
+                false => Outcome::Overruled { changed_by: changed_by_others },
+            });
+        }
+        Ok(Outcome::Overtaken { changed_by: changed_by_others })
+    }
+
+    /// `None` where it is another version by now.
+    async fn replace(&self, name: &str, new: &DynamicObject, dry_run: bool) -> kube::Result<Option<DynamicObject>> {
+        let parameters = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        match self.whole_daemon_sets.replace(name, &parameters, new).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
+            replaced => replaced.map(Some),
+        }
+    }
+
+    /// So that the next look at it sees that nobody else changed it since, also after a restart.
+    async fn note_unchanged(&self, new: &DynamicObject, uid: &str) -> Result<Outcome, Error> {
+        let noted = [labels::SPEC_GENERATION, labels::RESTORES];
+        let notes = noted.map(|key| Note { key, text: new.annotations().get(key).map(String::as_str) });
+        annotate(&self.daemon_sets, "annotate the DaemonSet", &new.name_any(), Some(uid), &notes).await?;
+        Ok(Outcome::Unchanged)
+    }
+}

@@ -1,0 +1,210 @@
+//! Restoring generations that somebody else changed.
+//!
+//! ```text
+//! Alteration ─► an accepted form that is kept builds it again ─► Restore: its whole spec is replaced
+//!          └──► none does ─► ResetStrategy: nothing of it is replaced by itself, and it is reported
+//! ```
+//! A DaemonSet is restored at once. If somebody keeps changing it, each time waits twice as long as the one before; how often
+//! and when it was restored is noted on the DaemonSet itself.
+
+use std::collections::BTreeSet;
+use std::iter;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::core::{DynamicObject, ObjectMeta};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::action::{Action, Finding};
+use super::alteration::Alteration;
+use super::daemon_set::{self, AcceptedList};
+use super::generation::{FORMAT, Generation};
+use super::retiring::normal_form;
+use super::rounds::{Facts, Plan, made_from};
+use crate::naming::labels;
+
+/// The longest pause between two restores of a DaemonSet.
+pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+/// A DaemonSet that nobody changed for so long is restored at once again.
+const QUIET: SignedDuration = SignedDuration::from_mins(15);
+/// So many restores in a row mean that somebody keeps changing it.
+const CONTESTED: u32 = 4;
+/// How long a restored generation has for its pods to come back before it may count as needed nowhere. The DaemonSet
+/// controller makes a thousand pods in half a minute.
+pub const RETURN: SignedDuration = SignedDuration::from_mins(2);
+
+/// How often a generation was restored lately, as it is noted on its DaemonSet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restores {
+    /// How often in a row, attempts included.
+    pub count: u32,
+    /// When it was restored last.
+    pub at: Timestamp,
+    /// The `metadata.generation` that was left as somebody else made it, since nothing builds it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<i64>,
+}
+
+impl Restores {
+    /// Reads the annotation. One that cannot be read says nothing.
+    pub fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The annotation.
+    pub fn to_text(&self) -> String {
+        // Numbers and a time are always JSON.
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    /// How long the next one waits.
+    pub fn pause(&self) -> SignedDuration {
+        let doublings = self.count.saturating_sub(1).min(9);
+        SignedDuration::from_secs(1 << doublings).min(LONGEST_PAUSE)
+    }
+
+    /// Whether somebody keeps changing the DaemonSet.
+    pub fn is_contested(&self) -> bool {
+        self.count >= CONTESTED
+    }
+
+    /// With one more that begins now.
+    fn and_now(known: Option<&Self>, now: Timestamp) -> Self {
+        let count = known.filter(|known| known.is_recent(now)).map_or(0, |known| known.count);
+        Self { count: count.saturating_add(1), at: now, left: None }
+    }
+
+    /// One from the future says that the clock was set back since, and so nothing of how long ago it was.
+    fn is_recent(&self, now: Timestamp) -> bool {
+        self.at <= now && now.duration_since(self.at) < QUIET
+    }
+
+    /// When the next one may begin; `None` where it may.
+    fn next_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let next_at = self.at.checked_add(self.pause()).ok();
+        next_at.filter(|next_at| self.is_recent(now) && now < *next_at)
+    }
+}
+
+/// Plans to restore what somebody else changed. What is deleted need not be restored.
+pub fn restore(facts: &Facts, plan: &mut Plan) {
+    let mut undone = Vec::new();
+    for generation in facts.generations.iter().filter(|generation| !generation.deleting) {
+        let deleted = |action: &Action| matches!(action, Action::Delete { name, .. } if *name == generation.name);
+        let Some(alteration) = pending(generation).filter(|_| !plan.actions.iter().any(deleted)) else { continue };
+        match generation.restores.as_ref().and_then(|restores| restores.next_at(facts.now)) {
+            Some(at) => plan.wake_up_at(at),
+            None => undone.extend(undo(facts, generation, alteration)),
+        }
+    }
+    // What nodes lost by it they are to have back first.
+    plan.actions.splice(0..0, undone);
+}
+
+/// Whether pods may be about to go, or be gone, only because somebody changed a generation that is restored in a moment. What
+/// they hold or do not hold says nothing then.
+pub fn is_unsettled(facts: &Facts) -> bool {
+    let unsettled =
+        |it: &Generation| pending(it).is_some() && !is_contested(it, facts.now) && rebuilt(facts, it).is_some();
+    facts.generations.iter().filter(|generation| !generation.deleting).any(unsettled)
+}
+
+fn is_contested(generation: &Generation, now: Timestamp) -> bool {
+    generation.restores.as_ref().is_some_and(|restores| restores.is_contested() && restores.is_recent(now))
+}
+
+/// What somebody else changed and was not left so.
+fn pending(generation: &Generation) -> Option<&Alteration> {
+    let left = generation.restores.as_ref().and_then(|restores| restores.left);
+    generation.altered.as_ref().filter(|alteration| left != Some(alteration.generation))
+}
+
+fn undo(facts: &Facts, generation: &Generation, alteration: &Alteration) -> Vec<Action> {
+    let restores = Restores::and_now(generation.restores.as_ref(), facts.now);
+    let (name, uid) = (generation.name.clone(), generation.uid.clone());
+    match rebuilt(facts, generation) {
+        Some(mut daemon_set) => {
+            let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+            annotations.insert(labels::RESTORES.to_owned(), restores.to_text());
+            vec![Action::Restore { daemon_set: Box::new(daemon_set), uid, restores }]
+        }
+        None => {
+            let finding = Finding::CannotRestore { daemon_set: name.clone(), changed_by: alteration.by.clone() };
+            vec![Action::ResetStrategy { name, uid, restores }, Action::Tell(finding)]
+        }
+    }
+}
+
+/// The DaemonSet as it was made: only what an accepted form of the list that is kept asks for can be built again, and only by
+/// the version that built it.
+fn rebuilt(facts: &Facts, generation: &Generation) -> Option<DaemonSet> {
+    let record = generation.record.as_ref().filter(|record| record.format == FORMAT)?;
+    let mut forms = iter::once(facts.list.config).chain(facts.kept.iter().copied());
+    let mut daemon_set = forms.find_map(|config| {
+        let list = AcceptedList { config, ..facts.list };
+        let group = config.groups.iter().find(|group| group.name.as_str() == generation.group)?;
+        made_from(list, group, generation, record).then(|| daemon_set::build(list, group, record, facts.settings))
+    })?;
+    generation.reach.narrow(&mut daemon_set);
+    Some(daemon_set)
+}
+
+/// Until when a generation is kept that is needed nowhere: it was just restored, and its pods come back. Not where somebody
+/// keeps changing it, or where the list no longer asks for anything that it has.
+pub fn kept_until(facts: &Facts, generation: &Generation) -> Option<Timestamp> {
+    let listed = facts.list.config.groups.iter().flat_map(|group| &group.images);
+    let listed: BTreeSet<String> = listed.map(|image| image.reference.normal_form()).collect();
+    let restores =
+        generation.restores.as_ref().filter(|restores| restores.left.is_none() && restores.at <= facts.now)?;
+    let until = restores.at.checked_add(RETURN).ok().filter(|until| facts.now < *until)?;
+    let is_wanted = generation.images.values().any(|image| listed.contains(&normal_form(image)));
+    (is_wanted && !is_contested(generation, facts.now)).then_some(until)
+}
+
+/// Adds to the annotations of a patch of ours which `metadata.generation` it leaves, unless somebody else changed the spec
+/// before: that must not pass for ours. What was left as somebody else made it still is.
+pub fn note_generation(live: &ObjectMeta, generation: i64, annotations: &mut Value) {
+    let Some(alteration) = Alteration::of(live) else {
+        annotations[labels::SPEC_GENERATION] = generation.to_string().into();
+        return;
+    };
+    let noted = live.annotations.as_ref().and_then(|annotations| annotations.get(labels::RESTORES));
+    let restores = noted.and_then(|text| Restores::from_text(text));
+    if let Some(restores) = restores.filter(|restores| restores.left == Some(alteration.generation)) {
+        annotations[labels::RESTORES] = Restores { left: Some(generation), ..restores }.to_text().into();
+    }
+}
+
+/// The DaemonSet `live` with the spec, the labels and the annotations of `wanted`, and owned by its owners. All that others
+/// have in its metadata stays.
+pub fn restored(live: &DynamicObject, wanted: &DaemonSet) -> DynamicObject {
+    let mut restored = live.clone();
+    // What can be built can be written as JSON.
+    restored.data["spec"] = serde_json::to_value(&wanted.spec).unwrap_or_else(|error| unreachable!("{error}"));
+    let metadata = &mut restored.metadata;
+    metadata.labels.get_or_insert_default().extend(wanted.metadata.labels.clone().unwrap_or_default());
+    metadata.annotations.get_or_insert_default().extend(wanted.metadata.annotations.clone().unwrap_or_default());
+    let owners = metadata.owner_references.get_or_insert_default();
+    for owner in wanted.metadata.owner_references.iter().flatten() {
+        owners.retain(|other| other.uid != owner.uid);
+        owners.push(owner.clone());
+    }
+    restored
+}
+
+/// The merge patch that lets a DaemonSet as it is now replace no pod by itself, and notes that the rest is left. It holds only
+/// for this version of it.
+pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
+    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
+    let left = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
+    let restores = Restores { left: Some(left), ..restores.clone() };
+    json!({
+        "metadata": {
+            "uid": live.metadata.uid,
+            "resourceVersion": live.metadata.resource_version,
+            "annotations": {labels::RESTORES: restores.to_text()},
+        },
+        "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},
+    })
+}

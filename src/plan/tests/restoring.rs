@@ -1,0 +1,326 @@
+//! What somebody else changed is undone.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::core::DynamicObject;
+use serde_json::{from_value, json, to_value};
+
+use super::owner;
+use super::simulation::{Simulation, alter, name};
+use crate::naming::labels;
+use crate::plan::generation::FORMAT;
+use crate::plan::narrowing::GRACE;
+use crate::plan::pull_policies::PulledAlways;
+use crate::plan::reach::narrowing_patch;
+use crate::plan::restoring::{LONGEST_PAUSE, RETURN, Restores, restored, strategy_patch};
+use crate::plan::{Action, Ending, Finding, Generation, Plan, Reach};
+
+fn second() -> SignedDuration {
+    SignedDuration::from_secs(1)
+}
+
+fn restores(plan: &Plan) -> Vec<&DaemonSet> {
+    let mut restored = Vec::new();
+    for action in &plan.actions {
+        if let Action::Restore { daemon_set, .. } = action {
+            restored.push(&**daemon_set);
+        }
+    }
+    restored
+}
+
+fn read(daemon_set: &DaemonSet) -> Generation {
+    Generation::from_metadata(&daemon_set.metadata).expect("a generation")
+}
+
+/// A rollout in which the first node cannot be reached, and the generation before it.
+fn with_a_retiring_one() -> (Simulation, DaemonSet) {
+    let mut simulation = Simulation::settled("[a:1]", 4);
+    simulation.nodes[0].ready = false;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    let old = simulation.daemon_sets[0].clone();
+    (simulation, old)
+}
+
+#[test]
+fn what_somebody_else_changed_is_restored_as_it_was_made() {
+    let mut simulation = Simulation::settled("{images: [a:1], pullRate: 1}", 2);
+    let made = simulation.daemon_sets[0].clone();
+    simulation.nodes.clear();
+    simulation.pass(SignedDuration::from_mins(5));
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    assert_eq!(read(&simulation.daemon_sets[0]).altered.expect("an alteration").by, ["kubectl-patch"]);
+    let plan = simulation.act();
+    assert_eq!(restores(&plan).len(), 1, "{plan:?}");
+    assert_eq!(simulation.daemon_sets[0].spec, made.spec);
+    assert_eq!(read(&simulation.daemon_sets[0]).altered, None);
+    assert!(simulation.plan().actions.is_empty(), "once");
+}
+
+#[test]
+fn nodes_get_back_what_they_lost_by_it() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    simulation.place_pods();
+    assert!(simulation.held_on("n0").is_empty());
+    simulation.settle();
+    assert_eq!((simulation.held_on("n0"), simulation.created), (["a:1"].into(), 1), "and no rollout begins");
+}
+
+#[test]
+fn whoever_keeps_changing_it_meets_longer_and_longer_pauses() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        simulation.act();
+        assert_eq!(simulation.names().len(), 1);
+        alter(&mut simulation.daemon_sets[0], "operator");
+        let plan = simulation.plan();
+        let Some(wake_at) = plan.wake_at.filter(|_| restores(&plan).is_empty()) else {
+            pauses.push(0);
+            continue;
+        };
+        pauses.push(wake_at.duration_since(simulation.now).as_secs());
+        simulation.restart_controller();
+        simulation.now = wake_at - SignedDuration::from_millis(1);
+        assert!(simulation.plan().actions.is_empty(), "it does not come before");
+        simulation.now = wake_at;
+        assert_eq!(restores(&simulation.plan()).len(), 1);
+    }
+    assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    simulation.act();
+    simulation.pass(3 * LONGEST_PAUSE);
+    alter(&mut simulation.daemon_sets[0], "kubectl-edit");
+    assert_eq!(restores(&simulation.plan()).len(), 1, "after a quiet time it is restored at once");
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_nothing_from_being_restored() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    for _ in 0..2 {
+        alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+        assert_eq!(restores(&simulation.act()).len(), 1);
+        simulation.jump(-SignedDuration::from_hours(1));
+    }
+}
+
+#[test]
+fn a_change_is_undone_while_the_next_rollout_waits() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    let made = simulation.daemon_sets[0].clone();
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    simulation.edit("[a:1, b:1]");
+    let plan = simulation.act();
+    assert_eq!(restores(&plan).len(), 1, "the edit has not stood for long enough: {plan:?}");
+    assert_eq!(simulation.daemon_sets[0].spec, made.spec);
+}
+
+#[test]
+fn a_retiring_generation_is_restored_from_a_form_of_the_list_that_is_kept() {
+    let (mut simulation, old) = with_a_retiring_one();
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    simulation.act();
+    assert_eq!(simulation.daemon_sets[0].spec, old.spec);
+    assert_eq!(simulation.names()[0], name(&old));
+}
+
+#[test]
+fn a_retiring_generation_that_lost_its_pods_by_it_is_not_given_up_before_they_can_come_back() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    simulation.unavailable.insert("b:1".to_owned());
+    simulation.edit("[b:1, a:1]");
+    simulation.pass(second());
+    simulation.act();
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    simulation.place_pods();
+    assert!(simulation.held_on("n0").is_empty());
+    let plan = simulation.act();
+    assert_eq!((restores(&plan).len(), simulation.daemon_sets.len()), (1, 2), "{plan:?}");
+    assert!(simulation.plan().actions.is_empty(), "its pods are not there yet: {:?}", simulation.plan());
+    simulation.pass(RETURN);
+    let ended = |action: &Action| matches!(action, Action::Delete { ending: Ending::NeededNowhere, .. });
+    assert!(simulation.plan().actions.iter().any(ended), "they had their time");
+}
+
+#[test]
+fn what_the_list_no_longer_asks_for_is_released_as_soon_as_it_is_restored() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    simulation.edit("[b:1]");
+    simulation.pass(second());
+    simulation.act();
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    simulation.act();
+    simulation.act();
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn what_pods_of_a_changed_generation_hold_lets_no_other_go() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    simulation.edit("[a:1, b:1]");
+    simulation.pass(second());
+    simulation.act();
+    for _ in 0..3 {
+        simulation.place_pods();
+        simulation.pull();
+    }
+    assert!(matches!(simulation.plan().actions.as_slice(), [Action::Delete { .. }]), "{:?}", simulation.plan());
+    alter(&mut simulation.daemon_sets[1], "kubectl-patch");
+    assert!(matches!(simulation.act().actions.as_slice(), [Action::Restore { .. }]), "its pods are about to go");
+}
+
+#[test]
+fn a_generation_that_was_narrowed_is_restored_to_where_it_stays() {
+    let (mut simulation, _) = with_a_retiring_one();
+    simulation.pass(GRACE);
+    simulation.settle();
+    let narrowed = simulation.daemon_sets[0].clone();
+    assert_eq!(read(&narrowed).reach, Reach::Only(["n0".to_owned()].into()));
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    assert_eq!(restores(&simulation.act()).len(), 1);
+    assert_eq!(simulation.daemon_sets[0].spec, narrowed.spec);
+    assert_eq!(read(&simulation.daemon_sets[0]).reach, read(&narrowed).reach);
+}
+
+#[test]
+fn narrowing_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
+    let (mut simulation, _) = with_a_retiring_one();
+    simulation.pass(GRACE);
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    let plan = simulation.act();
+    assert!(matches!(plan.actions.as_slice(), [Action::Restore { .. }]), "{plan:?}");
+    assert!(matches!(simulation.act().actions.as_slice(), [Action::Narrow { .. }]));
+    assert_eq!(read(&simulation.daemon_sets[0]).altered, None);
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    let again = Action::Narrow {
+        name: simulation.names()[0].clone(),
+        uid: String::new(),
+        reach: Reach::Only(BTreeSet::new()),
+        leaving: crate::plan::Leaving::NeededOnFew,
+    };
+    simulation.apply(&again);
+    assert!(read(&simulation.daemon_sets[0]).altered.is_some());
+}
+
+#[test]
+fn a_sealed_generation_is_restored_as_it_was_sealed() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 2);
+    let seal = |simulation: &mut Simulation| {
+        simulation.apply(&Action::Seal {
+            name: simulation.names()[0].clone(),
+            uid: String::new(),
+            images: ["a".to_owned()].into(),
+            pulled_always: PulledAlways::of(["b"]),
+        });
+    };
+    seal(&mut simulation);
+    let sealed = simulation.daemon_sets[0].clone();
+    assert_eq!(read(&sealed).altered, None);
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    assert_eq!(restores(&simulation.act()).len(), 1);
+    assert_eq!(simulation.daemon_sets[0].spec, sealed.spec);
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    seal(&mut simulation);
+    assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not pass a change for its own");
+}
+
+/// Of the first list that is not kept any more.
+fn forgotten() -> Simulation {
+    let (mut simulation, _) = with_a_retiring_one();
+    simulation.kept.clear();
+    simulation
+}
+
+/// Made by another version of the controller.
+fn of_another_version() -> Simulation {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    let annotations = simulation.daemon_sets[0].metadata.annotations.get_or_insert_default();
+    annotations.insert(labels::FORMAT.to_owned(), (FORMAT + 1).to_string());
+    simulation
+}
+
+#[test]
+fn what_nothing_describes_any_more_is_left_but_for_its_strategy_and_reported_once() {
+    for mut simulation in [forgotten(), of_another_version()] {
+        alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+        let (altered, name) = (simulation.daemon_sets[0].clone(), simulation.names()[0].clone());
+        let plan = simulation.act();
+        let [Action::ResetStrategy { .. }, Action::Tell(finding)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+        let expected = Finding::CannotRestore { daemon_set: name, changed_by: vec!["kubectl-patch".to_owned()] };
+        assert_eq!(*finding, expected);
+        let left = simulation.daemon_sets[0].spec.clone().expect("a spec");
+        assert_eq!(left.template, altered.spec.expect("a spec").template);
+        assert_eq!(left.update_strategy.and_then(|it| it.type_).as_deref(), Some("OnDelete"));
+        assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "what is altered is not passed off as ours");
+        assert!(simulation.plan().actions.is_empty());
+        let reach = Reach::Only(["n0".to_owned()].into());
+        let patch = narrowing_patch(&simulation.daemon_sets[0], &reach);
+        let generation = simulation.daemon_sets[0].metadata.generation.expect("a generation") + 1;
+        let noted = patch["metadata"]["annotations"][labels::RESTORES].as_str().and_then(Restores::from_text);
+        assert_eq!(noted.and_then(|it| it.left), Some(generation), "narrowed, it is left as well");
+        simulation.pass(second());
+        alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+        assert_eq!(simulation.act().actions.len(), 2, "another change is another matter");
+    }
+}
+
+#[test]
+fn what_others_have_in_the_metadata_stays_and_ours_is_set() {
+    let mut simulation = Simulation::settled("[a:1]", 1);
+    let wanted = simulation.daemon_sets[0].clone();
+    let live = simulation.stored(&name(&wanted));
+    live.metadata.labels = from_value(json!({"team": "a", labels::GROUP: "other"})).expect("labels");
+    live.metadata.annotations = from_value(json!({"note": "theirs", labels::LOOKS: "{}"})).expect("annotations");
+    live.metadata.finalizers = Some(vec!["theirs.test/finalizer".to_owned()]);
+    let theirs = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "t"},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old", "uid": owner().uid}]);
+    live.metadata.owner_references = from_value(theirs).expect("owners");
+    let live: DynamicObject = from_value(to_value(&*live).expect("JSON")).expect("an object");
+    let mut wanted = wanted;
+    wanted.metadata.owner_references = Some(vec![owner()]);
+    let restored = restored(&live, &wanted);
+    assert_eq!(restored.data["spec"], to_value(&wanted.spec).expect("JSON"));
+    let (labels, annotations) =
+        (restored.metadata.labels.expect("labels"), restored.metadata.annotations.expect("some"));
+    assert_eq!((labels["team"].as_str(), labels[labels::GROUP].as_str()), ("a", "default"));
+    assert_eq!((annotations["note"].as_str(), annotations[labels::LOOKS].as_str()), ("theirs", "{}"));
+    assert_eq!(annotations[labels::CONTENT], wanted.metadata.annotations.expect("annotations")[labels::CONTENT]);
+    assert_eq!(restored.metadata.finalizers, live.metadata.finalizers);
+    let owners = restored.metadata.owner_references.expect("owners");
+    assert_eq!(owners.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["theirs", "kube-prepull"]);
+    assert_eq!(restored.metadata.resource_version, live.metadata.resource_version, "it holds for this version only");
+}
+
+#[test]
+fn setting_the_strategy_back_notes_the_generation_that_the_api_server_will_count() {
+    let mut simulation = Simulation::settled("[a:1]", 1);
+    let count = Restores { count: 1, at: simulation.now, left: None };
+    let left = |daemon_set: &DaemonSet| {
+        let patch = strategy_patch(daemon_set, &count);
+        let noted = patch["metadata"]["annotations"][labels::RESTORES].as_str().and_then(Restores::from_text);
+        noted.and_then(|restores| restores.left)
+    };
+    assert_eq!(left(&simulation.daemon_sets[0]), Some(1));
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    assert_eq!(left(&simulation.daemon_sets[0]), Some(3));
+}
+
+#[test]
+fn a_group_whose_daemon_set_was_changed_is_not_said_to_be_refused_pods() {
+    let mut simulation = Simulation::settled("[a:1]", 2);
+    simulation.pass(SignedDuration::from_hours(1));
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    simulation.place_pods();
+    let refused = |plan: &Plan| {
+        let findings = plan.tellings.iter().flat_map(|telling| &telling.findings);
+        findings.filter(|finding| matches!(finding, Finding::Refused { .. })).count()
+    };
+    assert_eq!(refused(&simulation.act()), 0);
+    assert_eq!(refused(&simulation.act()), 0, "the DaemonSet controller has not made the pods again yet");
+    simulation.pods_refused = true;
+    simulation.pass(SignedDuration::from_mins(2));
+    assert_eq!(refused(&simulation.plan()), 1, "now it is something else");
+}

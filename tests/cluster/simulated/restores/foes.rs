@@ -1,0 +1,202 @@
+//! Somebody who goes on, admission that changes things too, and generations that retire.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use super::{Way, alter, is_noted, no_node, restored, spec};
+use crate::audit::{AuditLog, Request};
+use crate::controller::Controller;
+use crate::simulated::admission::Mutation;
+use crate::simulated::trial;
+use crate::trial::{SOON, Trial, eventually, images};
+
+/// Somebody who sees to it that a DaemonSet has a node selector of theirs, several times a second, as long as this exists.
+struct Operator(tokio::task::JoinHandle<()>);
+
+impl Operator {
+    fn start(trial: &Trial, name: &str) -> Self {
+        let (api, name) = (trial.api::<DaemonSet>(), name.to_owned());
+        let parameters =
+            kube::api::PatchParams { field_manager: Some("their-operator".to_owned()), ..Default::default() };
+        Self(tokio::spawn(async move {
+            loop {
+                let selector = json!({"spec": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}});
+                drop(api.patch(&name, &parameters, &kube::api::Patch::Merge(selector)).await);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The controller's writes to that DaemonSet, attempts and dry runs included.
+fn writes(log: &AuditLog, from: usize, trial: &Trial, name: &str) -> Vec<Request> {
+    let mut writes = log.requests(from, &trial.namespace);
+    writes.retain(|request| request.is_write() && request.uri.contains(&format!("/daemonsets/{name}")));
+    writes
+}
+
+#[tokio::test]
+async fn somebody_who_never_stops_is_named_costs_few_writes_and_holds_nothing_else_up() {
+    let trial = trial("contested").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "groups: [{name: a, images: [nginx:1.27]}]").await;
+    let before = trial.settled_on(&["nginx:1.27"]).await;
+    trial.noted_as_told("done").await;
+    let (log, started) = (AuditLog::open(), Instant::now());
+    let from = log.length();
+    let operator = Operator::start(&trial, &before.name_any());
+    let told = trial.told("DaemonSetContested").await;
+    assert!(told.starts_with(&format!("their-operator keeps changing the DaemonSet {}.", before.name_any())), "{told}");
+    // The pause is longer than this takes: what else there is to do of the list does not wait for it.
+    trial.write_list("tools", "groups: [{name: a, images: [nginx:1.27]}, {name: b, images: [redis:7]}]").await;
+    let edited = Instant::now();
+    eventually("the other group", async || {
+        trial.daemon_sets().await.iter().any(|it| images(it) == ["redis:7"]).then_some(())
+    })
+    .await;
+    assert!(edited.elapsed() < SOON / 2, "{:?}", edited.elapsed());
+    eventually("half a minute to be over", async || (started.elapsed() > Duration::from_secs(30)).then_some(())).await;
+    let writes = writes(&log, from, &trial, &before.name_any());
+    // After 0, 1, 3, 7 and 15 seconds, and then after 31. Each takes a dry run, a write, and a few more of both on conflicts.
+    let replaced = writes.iter().filter(|it| it.verb == "update" && !it.uri.contains("dryRun")).count();
+    assert!((4..=12).contains(&replaced), "{writes:#?}");
+    assert!(writes.len() <= 40, "{writes:#?}");
+    drop(operator);
+    // The next time is 32 seconds after the sixth at most.
+    restored(&trial, &before).await;
+}
+
+#[tokio::test]
+async fn what_admission_adds_is_no_change_and_what_somebody_changes_is_restored_with_it() {
+    let trial = trial("admitted").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let made = trial.settled_on(&["nginx:1.27"]).await;
+    let expression = r#"[
+        JSONPatch{op: "add", path: "/spec/template/spec/containers/0/resources/requests/cpu", value: "7m"}]"#;
+    let is_mutated = |spec: &Value| spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "7m";
+    let _mutation = Mutation::begin(&trial, expression, is_mutated).await;
+    // Whoever writes it now lets admission change it; what they change themselves is no part of the spec.
+    let name = made.name_any();
+    alter(&trial, &name, Way::Patch("kubectl-patch"), &json!({"metadata": {"labels": {"team": "a"}}})).await;
+    let mutated = eventually("that to be noted", async || {
+        let found = trial.api::<DaemonSet>().get(&name).await.unwrap();
+        let changed = found.metadata.generation > made.metadata.generation;
+        (changed && is_noted(&found)).then_some(found)
+    })
+    .await;
+    assert!(is_mutated(&spec(&mutated)));
+    alter(&trial, &name, Way::Patch("kubectl-edit"), &no_node()).await;
+    let after = restored(&trial, &mutated).await;
+    let told = trial.told("DaemonSetRestored").await;
+    assert!(told.contains("was changed by kubectl-edit"), "{told}");
+    assert_eq!(trial.events("DaemonSetRestored").await.len(), 1, "what admission adds is nobody's change");
+    let (log, generation) = (AuditLog::open(), after.metadata.generation);
+    let from = log.length();
+    for hours in 2..5 {
+        trial.write_list("tools", &format!("images: [nginx:1.27]\nrefresh: {{every: {hours}h}}\n")).await;
+        trial.judged("tools", "accepted").await;
+    }
+    let at_rest = trial.api::<DaemonSet>().get(&name).await.unwrap();
+    assert_eq!(at_rest.metadata.generation, generation);
+    let again: Vec<_> = writes(&log, from, &trial, &name).into_iter().filter(|it| it.verb == "update").collect();
+    assert!(again.is_empty(), "{again:#?}\n{}", controller.log());
+}
+
+#[tokio::test]
+async fn a_change_that_was_undone_already_is_only_noted() {
+    let trial = trial("undone").await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let before = trial.settled_on(&["nginx:1.27"]).await;
+    let name = before.name_any();
+    controller.kill();
+    for seconds in [5, 0] {
+        let patch = json!({"spec": {"minReadySeconds": seconds}});
+        alter(&trial, &name, Way::Patch("kubectl-patch"), &patch).await;
+    }
+    let changed = trial.api::<DaemonSet>().get(&name).await.unwrap();
+    let _controller = Controller::start(&trial).await;
+    let after = restored(&trial, &before).await;
+    assert_eq!(after.metadata.generation, changed.metadata.generation, "nothing was written but a note");
+    assert!(trial.events("DaemonSetRestored").await.is_empty());
+}
+
+/// Lets no pod of newer generations come, so that those that are there are needed.
+async fn refuse_more_pods(trial: &Trial) {
+    let there = eventually("all pods to be there", async || {
+        (trial.status()["warm"] == true).then_some(())?;
+        Some(trial.pods().await.len())
+    })
+    .await;
+    let quota = json!({"metadata": {"name": "full"}, "spec": {"hard": {"pods": there.to_string()}}});
+    trial.create::<ResourceQuota>(quota).await;
+    eventually("the quota to be counted", async || {
+        let quota: ResourceQuota = trial.api().get("full").await.unwrap();
+        quota.status?.used.filter(|used| used.get("pods").is_some_and(|used| used.0 == there.to_string())).map(drop)
+    })
+    .await;
+}
+
+async fn edit_and_retire(trial: &Trial, list: &str, newest: &[&str]) {
+    trial.write_list("tools", list).await;
+    eventually(&format!("a DaemonSet of {newest:?}"), async || {
+        trial.daemon_sets().await.iter().any(|it| images(it) == newest).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_generation_that_retires_is_restored_too() {
+    let trial = trial("retiring").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let old = trial.settled_on(&["nginx:1.27"]).await;
+    refuse_more_pods(&trial).await;
+    edit_and_retire(&trial, "images: [nginx:1.27, redis:7]", &["nginx:1.27", "redis:7"]).await;
+    let patch: Value = json!({"spec": {"template": {"spec": {
+        "tolerations": [{"operator": "Exists"}], "containers": [{"name": "nginx", "image": "evil:1"}]}}}});
+    alter(&trial, &old.name_any(), Way::Patch("kubectl-patch"), &patch).await;
+    restored(&trial, &old).await;
+    let told = trial.told("DaemonSetRestored").await;
+    assert!(told.contains(&old.name_any()), "{told}");
+}
+
+#[tokio::test]
+async fn a_generation_that_nothing_describes_any_more_replaces_no_pod_and_is_reported() {
+    let trial = trial("forgotten").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let old = trial.settled_on(&["nginx:1.27"]).await;
+    refuse_more_pods(&trial).await;
+    for tag in ["1", "2", "3"] {
+        let (list, redis) = (format!("images: [nginx:1.27, \"redis:{tag}\"]"), format!("redis:{tag}"));
+        edit_and_retire(&trial, &list, &["nginx:1.27", &redis]).await;
+    }
+    eventually("the first form to be forgotten", async || {
+        let kept = trial.revisions().await;
+        (kept.len() == 3).then_some(())
+    })
+    .await;
+    let patch = json!({"spec": {"updateStrategy": {"type": "RollingUpdate"}, "minReadySeconds": 5}});
+    alter(&trial, &old.name_any(), Way::Patch("kubectl-patch"), &patch).await;
+    let told = trial.told("DaemonSetNotRestored").await;
+    assert!(told.contains("was changed by kubectl-patch and cannot be restored"), "{told}");
+    let after = eventually("the strategy to be set back", async || {
+        let found = trial.api::<DaemonSet>().get(&old.name_any()).await.unwrap();
+        (spec(&found)["updateStrategy"]["type"] == "OnDelete").then_some(found)
+    })
+    .await;
+    assert_eq!(spec(&after)["minReadySeconds"], 5, "what it should be is not known");
+    assert!(trial.events("DaemonSetRestored").await.is_empty());
+}
