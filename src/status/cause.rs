@@ -172,12 +172,17 @@ fn room(reason: &str, message: &str) -> &'static str {
 }
 
 fn displaced(reason: &str, said: Cause) -> Cause {
+    let what = match reason {
+        "Altered" => format!("the DaemonSet has no pod there and was changed by {}", said.what),
+        _ => said.what,
+    };
     let remedy = match reason {
         "Evicted" => "give the nodes more of what they ran low on, or shorten the list; the pod comes back",
+        "Altered" => "edit the list instead; its Events say whether the DaemonSet was restored",
         "Missing" => "see kubectl describe daemonset: a quota or admission may refuse the pod",
         _ => "see the pod: kubectl describe pod",
     };
-    Cause { remedy: Some(remedy), ..said }
+    Cause { what, remedy: Some(remedy) }
 }
 
 /// The host of the last URL that the message names: with mirrors it is not the one of the reference.
@@ -268,6 +273,7 @@ mod tests {
             (NodeState::NoRoom, "Unschedulable", "Too many pods"),
             (NodeState::NoRoom, "OutOfcpu", ""),
             (NodeState::Displaced, "Evicted", "The node was low on resource: ephemeral-storage. "),
+            (NodeState::Displaced, "Altered", "kubectl-patch"),
             (NodeState::Displaced, "Missing", "the DaemonSet has no pod there"),
             (NodeState::Tainted, "Unschedulable", "node(s) had untolerated taint {gpu: }"),
         ] {

@@ -311,7 +311,7 @@ fn state<'a>(
     place: &Place<'a>,
     belonging: Belonging,
     id: ImageId,
-    wanted: Option<&Generation>,
+    wanted: Option<&'a Generation>,
 ) -> (NodeState, Option<Why<'a>>) {
     if let Belonging::Aside(state) = belonging {
         return (state, None);
@@ -351,8 +351,12 @@ impl<'a> Place<'a> {
     }
 }
 
-fn no_pod<'a>(wanted: Option<&Generation>) -> (NodeState, Option<Why<'a>>) {
+fn no_pod(wanted: Option<&Generation>) -> (NodeState, Option<Why<'_>>) {
     match wanted {
+        Some(Generation { altered: Some(alteration), .. }) => {
+            let message = alteration.by.first().map_or("somebody else", String::as_str);
+            (NodeState::Displaced, Some(Why { reason: "Altered", message }))
+        }
         Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", message: "the DaemonSet has no pod there" })),
         None => (NodeState::Waiting, None),
     }

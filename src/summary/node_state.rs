@@ -80,7 +80,7 @@ impl fmt::Display for NodeState {
 /// Why an image is not warm: a word for programs and the words of whoever knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Why<'a> {
-    /// The kubelet's or the scheduler's word, or `Missing`.
+    /// The kubelet's or the scheduler's word, `Missing`, or `Altered`: then the message names who changed the DaemonSet.
     pub reason: &'a str,
     /// What the registry, the runtime or the scheduler said; may be empty.
     pub message: &'a str,

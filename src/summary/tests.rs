@@ -3,11 +3,12 @@
 mod recount;
 pub mod world;
 
-use world::{Fate, Life, Pod, node, summed_up, taint};
+use world::{Fate, Life, Pod, generations, node, summed_up, summed_up_of, taint};
 
 use super::node_state::NodeState;
 use super::{Behind, ImageSummary};
 use crate::coverage::{Coverage, Node};
+use crate::plan::alteration::Alteration;
 
 fn covering(pods: &[Pod]) -> Coverage {
     let mut coverage = Coverage::default();
@@ -90,6 +91,25 @@ fn a_pod_that_is_missing_or_evicted_or_has_no_room_is_told_apart() {
         let why = image.nodes[0].why.expect("a reason");
         assert_eq!((why.reason, why.message), ("Unschedulable", "Too many pods"));
     });
+}
+
+#[test]
+fn a_pod_that_is_missing_since_somebody_changed_the_daemon_set_names_whoever_did() {
+    let why = |by: &[&str]| {
+        let mut generations = generations();
+        for generation in &mut generations {
+            let by = by.iter().map(|name| (*name).to_owned()).collect();
+            generation.altered = Some(Alteration { generation: 2, by });
+        }
+        summed_up_of(&generations, &Coverage::default(), Some(&[node("n")]), |summary| {
+            let group = summary.groups().next().expect("the group p");
+            let image = group.images().nth(1).expect("the image b");
+            let why = image.nodes[0].why.expect("a reason");
+            (why.reason.to_owned(), why.message.to_owned())
+        })
+    };
+    assert_eq!(why(&["kubectl-patch", "helm"]), ("Altered".to_owned(), "kubectl-patch".to_owned()));
+    assert_eq!(why(&[]), ("Altered".to_owned(), "somebody else".to_owned()));
 }
 
 #[test]

@@ -194,11 +194,21 @@ pub fn generations() -> Vec<Generation> {
 
 /// Looks at a summary of these pods and nodes.
 pub fn summed_up<T>(coverage: &Coverage, nodes: Option<&[Node]>, look: impl FnOnce(&Summary) -> T) -> T {
-    let (config, generations) = (config(), generations());
+    summed_up_of(&generations(), coverage, nodes, look)
+}
+
+/// The same of other generations.
+pub fn summed_up_of<T>(
+    generations: &[Generation],
+    coverage: &Coverage,
+    nodes: Option<&[Node]>,
+    look: impl FnOnce(&Summary) -> T,
+) -> T {
+    let config = config();
     look(&Summary::new(Sources {
         list: "tools",
         config: &config,
-        generations: &generations,
+        generations,
         coverage,
         nodes,
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
