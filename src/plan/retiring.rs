@@ -171,6 +171,12 @@ impl<'a> Need<'a> {
         self.nodes.as_ref()?.get(name).copied()
     }
 
+    /// Whether a generation was made for any image that another one is needed for.
+    pub fn is_made_for_any(&self, generation: &Generation, needed: &Needed) -> bool {
+        let images = self.made_for.get(generation.name.as_str());
+        images.is_some_and(|images| needed.images().any(|image| images.contains(image)))
+    }
+
     /// The groups that want that image on the node that the pod is on. On a node that is gone none does.
     fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
         let gone = self.nodes.as_ref().is_some_and(|nodes| !nodes.contains_key(node));

@@ -79,18 +79,18 @@ struct Crowded<'n, 'a> {
     need: &'n Need<'a>,
     pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
     /// The newest generations.
-    newest: HashSet<&'a str>,
+    newest: &'n [&'a Generation],
     /// When the next pod will have waited for long enough.
     wake_at: Option<Timestamp>,
 }
 
 impl<'n, 'a> Crowded<'n, 'a> {
     /// Looks for them.
-    fn new(need: &'n Need<'a>, newest: &[&'a Generation], now: Timestamp) -> Self {
-        let newest: HashSet<&str> = newest.iter().map(|generation| generation.name.as_str()).collect();
+    fn new(need: &'n Need<'a>, newest: &'n [&'a Generation], now: Timestamp) -> Self {
+        let names = names(newest);
         let mut pods: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         let mut wake_at: Option<Timestamp> = None;
-        for (node, pod) in need.pods().filter(|(_, pod)| newest.contains(&*pod.pod.generation)) {
+        for (node, pod) in need.pods().filter(|(_, pod)| names.contains(&*pod.pod.generation)) {
             let Some(no_room) = pod.pod.no_room.as_ref().filter(|_| pod.holds_nothing()) else { continue };
             match leaves_at(no_room) {
                 Some(at) if at <= now => pods.entry(node).or_default().push((pod, no_room.shortage)),
@@ -126,7 +126,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
             Reach::Everywhere | Reach::Only(_) => 0,
         };
         let few = (needed.runs_on / OF).max(1).min(MOST.saturating_sub(left));
-        let mut few = few.saturating_sub(self.bare());
+        let mut few = few.saturating_sub(self.bare(generation, needed));
         for (node, waiting) in self.pods.iter().filter(|(node, _)| !freed.contains(**node)) {
             let (Some((_, shortage)), true) = (waiting.first(), self.need.on(node).any(|it| of_generation(&it))) else {
                 continue;
@@ -161,17 +161,34 @@ impl<'n, 'a> Crowded<'n, 'a> {
         usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| brings(waiting, image)))
     }
 
-    /// On how many nodes a newest generation has a pod and nothing of ours holds anything: nodes that were left and have not
-    /// got what they were left for, and new ones.
-    fn bare(&self) -> usize {
-        let newest = self.need.pods().filter(|(_, pod)| self.newest.contains(&*pod.pod.generation));
-        let nodes: HashSet<&str> = newest.map(|(node, _)| node).collect();
+    /// On how many nodes what follows that generation has a pod and nothing of ours holds anything: nodes that were left and
+    /// have not got what they were left for, and new ones.
+    fn bare(&self, generation: &Generation, needed: &Needed) -> usize {
+        let successors = self.successors(generation, needed);
+        let nodes: HashSet<&str> = self
+            .need
+            .pods()
+            .filter(|(_, pod)| successors.contains(&*pod.pod.generation))
+            .map(|(node, _)| node)
+            .collect();
         let bare = |node: &&&str| {
             self.need.node(node).is_none_or(|it| it.ready && !it.deleting)
                 && self.need.on(node).all(HoldingPod::holds_nothing)
         };
         nodes.iter().filter(bare).count()
     }
+
+    /// What a generation makes room for: the newest of its group, or, if that group has left the list, those made for images
+    /// that the generation is still needed for. Whether another group can be served says nothing about this one.
+    fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
+        let own = self.newest.iter().copied().find(|newest| newest.group == generation.group);
+        let heirs = || self.newest.iter().copied().filter(|newest| self.need.is_made_for_any(newest, needed)).collect();
+        names(&own.map_or_else(heirs, |own| vec![own]))
+    }
+}
+
+fn names<'a>(generations: &[&'a Generation]) -> HashSet<&'a str> {
+    generations.iter().map(|generation| generation.name.as_str()).collect()
 }
 
 /// Nodes that a DaemonSet's pods are missing on, though nothing keeps them away: something refuses the pods.

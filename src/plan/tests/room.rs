@@ -89,6 +89,41 @@ fn full_nodes_are_left_one_at_a_time() {
     assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "b:1"].into()));
 }
 
+/// The list of a group `p` in zone a with these images, and of a group `q` in zone b whose one image cannot be pulled.
+fn with_a_group_that_cannot_be_served(images: &str) -> String {
+    let q = "{name: q, images: [dead:1], nodeSelector: {zone: b}}";
+    format!("groups: [{{name: p, images: [{images}], nodeSelector: {{zone: a}}}}, {q}]")
+}
+
+#[test]
+fn a_group_that_cannot_be_served_keeps_no_other_from_making_room() {
+    let mut simulation = Simulation::new(&with_a_group_that_cannot_be_served("a:1"), 8);
+    simulation.unavailable.insert("dead:1".to_owned());
+    simulation.settle();
+    simulation.room.insert("n2".to_owned(), 1);
+    simulation.edit(&with_a_group_that_cannot_be_served("a:1, b:1"));
+    simulation.settle();
+    simulation.pass(GRACE);
+    assert_eq!(left(&simulation), ["n2"]);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n2"), ["a:1", "b:1"].into());
+}
+
+#[test]
+fn a_group_that_took_another_ones_name_leaves_full_nodes_one_at_a_time_too() {
+    let group = |name: &str, images: &str| format!("groups: [{{name: {name}, images: [{images}]}}]");
+    let mut simulation = Simulation::settled(&group("p", "a:1"), 12);
+    simulation.room.extend((0..4).map(|index| (format!("n{index}"), 1)));
+    simulation.edit(&group("renamed", "a:1, b:1"));
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    simulation.room.insert("n0".to_owned(), 0);
+    pass_in_steps(&mut simulation, 60);
+    assert!(left(&simulation).is_empty(), "n0 has not got what it was left for");
+}
+
 #[test]
 fn a_node_that_is_not_ready_is_not_left() {
     let mut simulation = round_with_full(&[1], 4);
