@@ -34,6 +34,9 @@ pub const OF_NO_LIST: &str = "!kube-prepull.io/list";
 
 /// On a generation: the hash of the images and nodes that it was made from.
 pub const CONTENT: &str = "kube-prepull.io/content";
+/// On a generation: the hash of the nodes that it was made for, by which one is known that was made for others
+/// ([`crate::plan::generation::placement_hash`]). It is a part of [`CONTENT`], and of no name.
+pub const PLACEMENT: &str = "kube-prepull.io/placement";
 /// On a generation: its number in the order in which the list's generations were made. Clocks may jump; this does not.
 pub const REVISION: &str = "kube-prepull.io/revision";
 /// On a generation: what its containers hold as the list spells it, `name=image;name=image`. Admission may rewrite images

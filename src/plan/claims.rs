@@ -113,6 +113,8 @@ mod tests {
             pulled_always: Default::default(),
             template: None,
             reach: super::super::reach::Reach::Everywhere,
+            placement: None,
+            scheduled: None,
         }
     }
 

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReferen
 use kube::core::ObjectMeta;
 
 use super::affinity::on_real_linux_nodes;
-use super::generation::{Record, images_to_text};
+use super::generation::{Record, images_to_text, placement_hash};
 use crate::list::Config;
 use crate::list::config::{Group, Image, Resources};
 use crate::list::names::ObjectName;
@@ -131,6 +131,7 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
         (labels::REVISION, &*record.revision.to_string()),
         (labels::IMAGES, &images_to_text(images)),
         (labels::CONTENT, &record.content),
+        (labels::PLACEMENT, &placement_hash(&group.placement)),
         (labels::EPOCH, &record.epoch.to_string()),
         (labels::SPREAD, &record.spread_seconds.to_string()),
         (labels::HOLDER_IMAGE, &record.holder_image),

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
+use serde::Serialize;
 
 use super::alteration::Alteration;
 use super::probe::Looks;
 use super::pull_policies::PulledAlways;
 use super::reach::Reach;
 use super::restoring::Restores;
+use super::scheduled::Scheduled;
 use super::troubles::Told;
-use crate::list::config::{Group, Image};
+use crate::list::config::{Group, Image, Placement};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
@@ -52,6 +54,10 @@ pub struct Generation {
     pub template: Option<String>,
     /// Which nodes it is still on.
     pub reach: Reach,
+    /// The hash of the placement that it was made for ([`placement_hash`]), if it says so.
+    pub placement: Option<String>,
+    /// What the DaemonSet controller says about its nodes, if that is known.
+    pub scheduled: Option<Scheduled>,
 }
 
 /// How a generation was made: with this and its group, the same DaemonSet can be built again.
@@ -76,7 +82,7 @@ pub struct Record {
 }
 
 impl Generation {
-    /// Reads a DaemonSet's metadata. `None` where it does not belong to a list.
+    /// Reads a DaemonSet's metadata, which says nothing about its nodes. `None` where it does not belong to a list.
     pub fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
         let labels = metadata.labels.as_ref()?;
         if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
@@ -107,6 +113,8 @@ impl Generation {
             pulled_always,
             template,
             reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
+            placement: annotation(metadata, labels::PLACEMENT).map(str::to_owned),
+            scheduled: None,
         })
     }
 
@@ -172,7 +180,16 @@ fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 /// The hash of what matters to the nodes: the group as the user wrote it, without anything of ours, so that an upgrade
 /// of the controller never makes another one of it.
 pub fn content_hash(group: &Group) -> String {
-    // A group is made of texts, numbers and maps with text keys, which JSON can always hold.
-    let json = serde_json::to_vec(group).unwrap_or_else(|error| unreachable!("{error}"));
+    hash_of(group)
+}
+
+/// The hash of which nodes a group belongs on.
+pub fn placement_hash(placement: &Placement) -> String {
+    hash_of(placement)
+}
+
+fn hash_of(part_of_a_list: &impl Serialize) -> String {
+    // A list is made of texts, numbers and maps with text keys, which JSON can always hold.
+    let json = serde_json::to_vec(part_of_a_list).unwrap_or_else(|error| unreachable!("{error}"));
     short_hash(&json)
 }

@@ -6,6 +6,7 @@
 //! - [`probe`]: one pod that asks what the tags are now, and whether its answer begins a round
 //! - [`pull_policies`]: which images a rollout asks the registry for
 //! - [`retiring`]: whether an older generation is still needed anywhere
+//! - [`scheduled`], [`deselection`]: what DaemonSets tell about nodes if these may not be read
 //! - [`sealing`]: holding what is on a node's disk when the registry does not serve it
 //! - [`standing`]: which of a list's generations retire
 //! - [`room`]: nodes that have no room for two generations
@@ -26,6 +27,7 @@ mod affinity;
 pub mod alteration;
 pub mod claims;
 pub mod daemon_set;
+mod deselection;
 pub mod generation;
 pub mod history;
 pub mod image_cache;
@@ -39,6 +41,7 @@ pub mod restoring;
 pub(crate) mod retiring;
 mod room;
 pub mod rounds;
+pub mod scheduled;
 pub mod sealing;
 mod standing;
 mod troubles;
@@ -49,6 +52,7 @@ pub use daemon_set::{AcceptedList, Platform, Settings};
 pub use generation::{Generation, Record};
 pub use reach::Reach;
 pub use rounds::{Action, Cause, Ending, Facts, Finding, Leaving, Plan, plan};
+pub use scheduled::{Scheduled, SlimDaemonSet};
 pub use troubles::{Telling, Told};
 pub use verdict::Verdict;
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use super::deselection::Deselection;
 use super::generation::Generation;
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node};
 use crate::list::Config;
@@ -18,12 +19,18 @@ pub struct Need<'a> {
     pods: HashMap<&'a str, Vec<HoldingPod<'a>>>,
     /// How many pods of each generation are about to go.
     leaving: HashMap<&'a str, usize>,
-    nodes: Option<HashMap<&'a str, &'a Node>>,
+    nodes: Nodes<'a>,
     config: &'a Config,
     /// The images that each group of the list wants, in normal form.
     wanted: Vec<HashSet<String>>,
     /// The images that each generation was made for, in normal form; nothing for one that does not say so.
     made_for: HashMap<&'a str, HashSet<Rc<str>>>,
+}
+
+/// The nodes, or what is known about them instead.
+enum Nodes<'a> {
+    Read(HashMap<&'a str, &'a Node>),
+    Unreadable(Deselection<'a>),
 }
 
 /// A pod that is not about to go, with its images in normal form: the same image may be spelled in two ways.
@@ -66,10 +73,12 @@ impl Needed<'_> {
 }
 
 impl<'a> Need<'a> {
-    /// Arranges pods by their nodes. `nodes` is `None` where the controller may not read them.
+    /// Arranges pods by their nodes. `newest` are the newest of the `generations`, and `nodes` is `None` where the controller may not
+    /// read them.
     pub fn new(
         config: &'a Config,
         generations: &'a [Generation],
+        newest: &[&'a Generation],
         pods: impl Iterator<Item = &'a CoveringPod>,
         nodes: Option<&'a [Node]>,
     ) -> Self {
@@ -98,14 +107,14 @@ impl<'a> Need<'a> {
             let images = generation.images.values().map(|image| normal_forms.of(image));
             (generation.name.as_str(), images.collect())
         });
-        Self {
-            pods: by_node,
-            leaving,
-            nodes: nodes.map(|nodes| nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
-            config,
-            wanted: wanted.collect(),
-            made_for: made_for.collect(),
-        }
+        let nodes = match nodes {
+            Some(nodes) => Nodes::Read(nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
+            None => {
+                let pods = by_node.iter().flat_map(|(node, pods)| pods.iter().map(|it| (*node, &*it.pod.generation)));
+                Nodes::Unreadable(Deselection::new(config, newest, generations, pods))
+            }
+        };
+        Self { pods: by_node, leaving, nodes, config, wanted: wanted.collect(), made_for: made_for.collect() }
     }
 
     /// Where `generation` is needed; `newer` are the generations that came after it and stay.
@@ -168,7 +177,10 @@ impl<'a> Need<'a> {
 
     /// The node, where nodes are known and it is one.
     pub fn node(&self, name: &str) -> Option<&'a Node> {
-        self.nodes.as_ref()?.get(name).copied()
+        match &self.nodes {
+            Nodes::Read(nodes) => nodes.get(name).copied(),
+            Nodes::Unreadable(_) => None,
+        }
     }
 
     /// Whether a generation was made for any image that another one is needed for.
@@ -179,12 +191,12 @@ impl<'a> Need<'a> {
 
     /// The groups that want that image on the node that the pod is on. On a node that is gone none does.
     fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
-        let gone = self.nodes.as_ref().is_some_and(|nodes| !nodes.contains_key(node));
-        let node = self.node(node);
-        let groups = self.config.groups.iter().zip(&self.wanted).filter(move |_| !gone);
-        groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group).filter(move |group| {
-            // Whether it is wanted there does not depend on whether a new pod can come.
-            node.is_none_or(|node| node.keeps(&pod.tolerations, &group.placement))
+        let groups = self.config.groups.iter().zip(&self.wanted);
+        let groups = groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group);
+        // Whether it is wanted there does not depend on whether a new pod can come.
+        groups.filter(move |group| match &self.nodes {
+            Nodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.keeps(&pod.tolerations, &group.placement)),
+            Nodes::Unreadable(deselection) => !deselection.has_left(group, &pod.generation, node),
         })
     }
 

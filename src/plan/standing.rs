@@ -42,7 +42,7 @@ impl<'a> Standing<'a> {
         let pods = || facts.coverage.pods_of(facts.list.label).chain(facts.leftovers.pods_of(NO_LIST));
         // Neither is the usual case, and then nobody asks.
         let asked = !live.is_empty() || pods().any(sealing::may_be_stuck);
-        let need = asked.then(|| Need::new(facts.list.config, facts.generations, pods(), facts.nodes));
+        let need = asked.then(|| Need::new(facts.list.config, facts.generations, &newest, pods(), facts.nodes));
         let retiring = need.as_ref().map(|need| retiring(need, &newest, &live)).unwrap_or_default();
         Self { newest, retiring, need }
     }

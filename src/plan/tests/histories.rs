@@ -47,6 +47,8 @@ enum Event {
     /// The tag of that number, to the digest of that number.
     TagMoves(usize, u8),
     AdmissionMirrors(bool),
+    /// The controller's right to is granted or revoked.
+    NodesMayBeRead(bool),
     ControllerRestarts,
     ControllerActs,
     /// In the middle of its actions, and another process takes over.
@@ -101,6 +103,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::ImagesAreServed),
         2 => (0..IMAGES.len(), 0u8..4).prop_map(|(image, digest)| Event::TagMoves(image, digest)),
         1 => any::<bool>().prop_map(Event::AdmissionMirrors),
+        1 => any::<bool>().prop_map(Event::NodesMayBeRead),
         1 => Just(Event::ControllerRestarts),
         8 => Just(Event::ControllerActs),
         2 => (0usize..3).prop_map(Event::ControllerCrashes),
@@ -196,6 +199,7 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
             return Ok(simulation.config.groups.len());
         }
         Event::AdmissionMirrors(mirrored) => simulation.mirrored = *mirrored,
+        Event::NodesMayBeRead(may_be) => simulation.may_read_nodes = *may_be,
         Event::ControllerRestarts => simulation.restart_controller(),
         Event::ControllerActs => {
             let plan = simulation.plan();

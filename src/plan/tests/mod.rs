@@ -2,6 +2,7 @@
 
 mod alteration;
 mod daemon_set;
+mod deselection;
 mod generation;
 mod histories;
 mod history;

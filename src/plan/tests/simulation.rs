@@ -11,8 +11,8 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-pub use daemon_sets::{alter, daemon_set_of_kip, name, placement};
-use daemon_sets::{narrow, placement_of, reset_strategy, restore, seal, stays_on};
+pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
+use daemon_sets::{narrow, placement_of, reset_strategy, restore, seal, stays_on, status};
 use pods::Registry;
 pub use pods::{Container, Pod, Probing, State};
 
@@ -182,8 +182,7 @@ impl Simulation {
             coverage.apply(&pod);
             coverage.delete(&pod);
         }
-        let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata);
-        let generations: Vec<Generation> = metadata.filter_map(Generation::from_metadata).collect();
+        let generations: Vec<Generation> = self.daemon_sets.iter().filter_map(generation).collect();
         let probes: Vec<Probe> = self.probes.iter().filter_map(|it| Probe::from_pod(&it.as_watched())).collect();
         plan(&Facts {
             list: named(&self.config),
@@ -247,11 +246,19 @@ impl Simulation {
         let containers = pod.spec.as_ref().expect("a spec").containers.iter().map(Container::waiting);
         let created = self.now + self.server_ahead;
         self.probed += 1;
-        let placement = placement_of(pod.spec.as_ref().expect("a spec"));
-        let node = self.nodes.iter().find(|node| node.schedules(&placement)).expect("a node for the probe");
-        let (node, containers) = (node.name.clone(), containers.collect());
-        let probing = Probing { uid: self.uid(), containers, node, pod: pod.clone(), created };
+        let containers = containers.collect();
+        let probing = Probing { uid: self.uid(), containers, node: None, pod: pod.clone(), created };
         self.probes.push(probing);
+        self.schedule_probes();
+    }
+
+    /// Whoever may not read nodes may make one that no node takes yet.
+    fn schedule_probes(&mut self) {
+        for probe in self.probes.iter_mut().filter(|it| it.node.is_none()) {
+            let placement = placement_of(probe.pod.spec.as_ref().expect("a spec"));
+            let node = self.nodes.iter().find(|node| node.schedules(&placement));
+            probe.node = node.map(|node| node.name.clone());
+        }
     }
 
     fn store(&mut self, daemon_set: &DaemonSet) {
@@ -284,7 +291,11 @@ impl Simulation {
                 }
             }
         }
+        for daemon_set in &mut self.daemon_sets {
+            daemon_set.status = Some(status(daemon_set, &self.nodes, &self.pods));
+        }
         self.schedule();
+        self.schedule_probes();
     }
 
     /// The scheduler.
@@ -316,8 +327,9 @@ impl Simulation {
             }
         }
         for probe in &mut self.probes {
+            let Some(node) = &probe.node else { continue };
             for container in probe.containers.iter_mut().filter(|it| it.state != State::Running) {
-                container.start(&probe.node, &mut registry, false);
+                container.start(node, &mut registry, false);
             }
         }
     }

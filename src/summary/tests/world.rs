@@ -175,6 +175,8 @@ pub fn generations() -> Vec<Generation> {
         looks: Default::default(),
         told: Default::default(),
         reach: crate::plan::Reach::Everywhere,
+        placement: None,
+        scheduled: None,
         record: Some(Record {
             revision: *revision,
             content: String::new(),

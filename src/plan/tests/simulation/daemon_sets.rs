@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use kube::core::NotUsed;
 use serde_json::{Value, from_value, json, to_value};
 
+use super::pods::Pod;
 use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::naming::labels;
-use crate::plan::Reach;
 use crate::plan::pull_policies::PulledAlways;
 use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::{Restores, restored, strategy_patch};
 use crate::plan::sealing::sealing_patch;
+use crate::plan::{Generation, Reach, SlimDaemonSet, scheduled};
 
 /// As kubernetes-image-puller makes it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
@@ -135,6 +137,35 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
         container.image_pull_policy = change["imagePullPolicy"].as_str().map(str::to_owned);
     }
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
+}
+
+/// A DaemonSet as the controller reads it.
+pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
+    let count = |count: i32| count.try_into().expect("a count");
+    let status = daemon_set.status.as_ref().map(|status| scheduled::DaemonSetStatus {
+        observed_generation: status.observed_generation.unwrap_or(0),
+        desired_number_scheduled: count(status.desired_number_scheduled),
+        current_number_scheduled: count(status.current_number_scheduled),
+        number_misscheduled: count(status.number_misscheduled),
+    });
+    let metadata = daemon_set.metadata.clone();
+    Generation::from_daemon_set(&SlimDaemonSet { types: None, metadata, spec: NotUsed {}, status })
+}
+
+/// What the DaemonSet controller says about it.
+pub(super) fn status(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> DaemonSetStatus {
+    let name = name(daemon_set);
+    let has_pod = |node: &&Node| pods.iter().any(|pod| pod.daemon_set == name && pod.node == node.name);
+    let placement = placement(daemon_set);
+    let (desired, others): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.takes(&placement));
+    let count = |nodes: usize| nodes.try_into().expect("few nodes");
+    DaemonSetStatus {
+        observed_generation: daemon_set.metadata.generation,
+        desired_number_scheduled: count(desired.len()),
+        current_number_scheduled: count(desired.into_iter().filter(has_pod).count()),
+        number_misscheduled: count(others.into_iter().filter(has_pod).count()),
+        ..DaemonSetStatus::default()
+    }
 }
 
 /// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.

@@ -74,7 +74,8 @@ pub struct Probing {
     pub uid: usize,
     pub pod: core::Pod,
     pub created: Timestamp,
-    pub node: String,
+    /// The node that the scheduler chose.
+    pub node: Option<String>,
     pub containers: Vec<Container>,
 }
 
@@ -135,6 +136,9 @@ impl Probing {
         pod["metadata"]["uid"] = json!(self.uid.to_string());
         pod["metadata"]["creationTimestamp"] = json!(self.created);
         pod["spec"]["nodeName"] = json!(self.node);
+        if self.node.is_none() {
+            return serde_json::from_value(pod).expect("a pod");
+        }
         pod["status"] = json!({
             "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
             "containerStatuses": self.containers.iter().map(Container::status).collect::<Vec<_>>(),

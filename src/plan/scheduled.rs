@@ -1,0 +1,58 @@
+//! What the DaemonSet controller says about the nodes of a generation.
+
+use kube::core::{NotUsed, Object};
+use serde::Deserialize;
+
+use super::generation::Generation;
+
+/// A DaemonSet, decoded without its spec and without most of its status.
+pub type SlimDaemonSet = Object<NotUsed, DaemonSetStatus>;
+
+/// The part of a DaemonSet's status that is needed. `updateDaemonSetStatus` in
+/// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go` writes it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DaemonSetStatus {
+    /// The `metadata.generation` that the DaemonSet controller has seen.
+    pub observed_generation: i64,
+    /// How many nodes should have a pod.
+    pub desired_number_scheduled: u32,
+    /// How many of these have one.
+    pub current_number_scheduled: u32,
+    /// How many other nodes have one.
+    pub number_misscheduled: u32,
+}
+
+/// What the status says, if it is about the DaemonSet in its present form.
+///
+/// A node with a `NoSchedule` taint that the pods do not tolerate should have no pod; one that is there already stays, and counts
+/// as misscheduled (`NodeShouldRunDaemonPod`, in the same file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// How many nodes should have a pod.
+    pub desired: u32,
+    /// How many other nodes have one: they were tainted since.
+    pub misscheduled: u32,
+    /// Whether every node that should have a pod has one.
+    pub complete: bool,
+}
+
+impl Scheduled {
+    fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
+        let current = |status: &&DaemonSetStatus| daemon_set.metadata.generation == Some(status.observed_generation);
+        let status = daemon_set.status.as_ref().filter(current)?;
+        Some(Self {
+            desired: status.desired_number_scheduled,
+            misscheduled: status.number_misscheduled,
+            complete: status.current_number_scheduled == status.desired_number_scheduled,
+        })
+    }
+}
+
+impl Generation {
+    /// Reads a DaemonSet. `None` if it does not belong to a list.
+    pub fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
+        let scheduled = Scheduled::from_daemon_set(daemon_set);
+        Some(Self { scheduled, ..Self::from_metadata(&daemon_set.metadata)? })
+    }
+}

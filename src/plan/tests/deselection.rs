@@ -1,0 +1,230 @@
+//! Nodes that a group leaves while the controller may not read nodes.
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Taint;
+
+use super::simulation::{Simulation, State};
+use crate::naming::labels;
+use crate::plan::Action;
+use crate::plan::narrowing::GRACE;
+
+const EVERYWHERE: &str = "";
+const ZONE_A: &str = ", nodeSelector: {zone: a}";
+const ZONE_B: &str = ", nodeSelector: {zone: b}";
+/// Half of zone a.
+const RACK: &str = ", nodeSelector: {zone: a, rack: r}";
+
+/// The list of one group with these images on these nodes.
+fn group(images: &str, place: &str) -> String {
+    format!("groups: [{{name: p, images: [{images}]{place}}}]")
+}
+
+/// Eight nodes that the controller may not read, with all images of a list that has come to rest.
+fn settled(images_yaml: &str) -> Simulation {
+    let mut simulation = Simulation::new(images_yaml, 8);
+    simulation.may_read_nodes = false;
+    for index in [0, 4] {
+        simulation.nodes[index].labels.insert("rack".to_owned(), "r".to_owned());
+    }
+    simulation.settle();
+    simulation
+}
+
+/// The same with an edit whose generation has all of its pods, none of which has pulled anything.
+fn edited(from: &str, to: &str) -> Simulation {
+    let mut simulation = settled(from);
+    simulation.edit(to);
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act();
+    simulation.place_pods();
+    simulation
+}
+
+fn taint(simulation: &mut Simulation, index: usize) {
+    let taint = Taint { key: "gpu".to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+    simulation.nodes[index].taints.push(taint);
+    simulation.place_pods();
+}
+
+/// The nodes on which something of ours runs.
+fn held(simulation: &Simulation) -> Vec<&str> {
+    let nodes = simulation.nodes.iter().map(|node| node.name.as_str());
+    nodes.filter(|node| !simulation.held_on(node).is_empty()).collect()
+}
+
+/// The names of what the plan deletes.
+fn deleted(simulation: &Simulation) -> Vec<String> {
+    let name = |action: Action| match action {
+        Action::Delete { name, .. } => Some(name),
+        _ => None,
+    };
+    simulation.plan().actions.into_iter().filter_map(name).collect()
+}
+
+#[test]
+fn edits_that_narrow_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
+    let mut simulation = settled(&group("a:1", EVERYWHERE));
+    for (images, place, nodes) in [
+        ("a:1, b:1", ZONE_A, vec!["n0", "n2", "n4", "n6"]),
+        ("a:1, b:2", RACK, vec!["n0", "n4"]),
+        ("a:1, b:3", ", nodeSelector: {rack: none}", vec![]),
+        ("a:1, b:4", ZONE_B, vec!["n1", "n3", "n5", "n7"]),
+    ] {
+        simulation.edit(&group(images, place));
+        simulation.settle();
+        assert_eq!(held(&simulation), nodes, "{place}");
+        assert_eq!(simulation.daemon_sets.len(), 1, "{place}");
+    }
+    assert_eq!(simulation.held_on("n1"), ["a:1", "b:4"].into());
+}
+
+#[test]
+fn three_edits_in_a_row_are_followed_by_a_fourth() {
+    let mut simulation = settled(&group("a:1", EVERYWHERE));
+    simulation.unavailable.extend(["b:1", "b:2"].map(str::to_owned));
+    for (images, place) in [("a:1, b:1", ZONE_A), ("a:1, b:2", RACK), ("a:1, b:3", RACK)] {
+        simulation.edit(&group(images, place));
+        simulation.settle();
+        assert_eq!(simulation.plan().waiting, [""; 0]);
+    }
+    assert_eq!(held(&simulation), ["n0", "n4"]);
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:3"].into());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_node_that_was_tainted_before_the_group_moved_keeps_what_it_holds() {
+    let mut simulation = settled(&group("a:1", EVERYWHERE));
+    taint(&mut simulation, 0);
+    simulation.edit(&group("a:1, b:1", EVERYWHERE));
+    simulation.settle();
+    simulation.pass(GRACE);
+    simulation.settle();
+    for (images, place) in [("a:1, b:2", ZONE_A), ("a:1, b:3", RACK), ("a:1, b:4", RACK), ("a:1, b:5", RACK)] {
+        simulation.edit(&group(images, place));
+        simulation.settle();
+        assert_eq!(simulation.plan().waiting, [""; 0]);
+    }
+    assert_eq!(held(&simulation), ["n0", "n4"]);
+    assert_eq!(simulation.held_on("n0"), ["a:1"].into());
+    assert_eq!(simulation.held_on("n4"), ["a:1", "b:5"].into());
+    assert_eq!(simulation.daemon_sets.len(), 2, "the one that is narrowed to n0, and the newest");
+}
+
+#[test]
+fn a_node_that_is_tainted_when_the_group_moves_keeps_what_it_holds() {
+    let mut simulation = settled(&group("a:1", EVERYWHERE));
+    taint(&mut simulation, 0);
+    for (images, place) in [("a:1, b:1", ZONE_A), ("a:1, b:2", RACK), ("a:1, b:3", RACK), ("a:1, b:4", RACK)] {
+        simulation.edit(&group(images, place));
+        simulation.settle();
+        assert_eq!(simulation.held_on("n0"), ["a:1"].into());
+        assert_eq!(simulation.plan().waiting, [""; 0]);
+    }
+    assert_eq!(simulation.held_on("n4"), ["a:1", "b:4"].into());
+    assert!(simulation.held_on("n2").contains("a:1"), "nobody can tell n2, which the group left, from n0");
+    assert!(!simulation.held_on("n2").contains("b:1"), "what was made after the taint is not on n0");
+    simulation.nodes[0].taints.clear();
+    simulation.settle();
+    assert_eq!(held(&simulation), ["n0", "n4"]);
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
+    let mut simulation = Simulation::new(&group("a:1", ", tolerations: [{key: gpu, operator: Exists}]"), 4);
+    simulation.may_read_nodes = false;
+    taint(&mut simulation, 1);
+    simulation.settle();
+    assert_eq!(held(&simulation), ["n0", "n1", "n2", "n3"]);
+    simulation.edit(&group("a:1", EVERYWHERE));
+    simulation.settle();
+    assert_eq!(held(&simulation), ["n0", "n2", "n3"]);
+}
+
+#[test]
+fn a_taint_on_a_node_of_the_newest_generation_does_not_hide_a_pod_that_is_missing() {
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1, b:1", ZONE_A));
+    let new = simulation.names()[1].clone();
+    simulation.pull();
+    taint(&mut simulation, 0);
+    // As many pods as there should be: one on n0, where there should be none, and none on n2.
+    simulation.pods.retain(|pod| pod.daemon_set != new || pod.node != "n2");
+    simulation.nodes[0].taints.clear();
+    assert!(deleted(&simulation).is_empty());
+}
+
+#[test]
+fn nothing_is_released_before_the_newest_generation_has_all_of_its_pods() {
+    let mut simulation = settled(&group("a:1", EVERYWHERE));
+    simulation.pods_refused = true;
+    simulation.edit(&group("a:1, b:1", ", nodeSelector: {rack: r}"));
+    simulation.settle();
+    simulation.pass(GRACE);
+    simulation.settle();
+    assert_eq!(held(&simulation).len(), 8);
+    simulation.pods_refused = false;
+    simulation.settle();
+    assert_eq!(held(&simulation), ["n0", "n4"]);
+}
+
+#[test]
+fn a_status_that_is_older_than_the_daemon_set_says_nothing() {
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
+    simulation.pull();
+    assert_eq!(deleted(&simulation), [simulation.names()[0].as_str()]);
+    for index in [0, 1] {
+        let mut later = simulation.clone();
+        let status = later.daemon_sets[index].status.as_mut().expect("a status");
+        status.observed_generation = None;
+        assert!(deleted(&later).is_empty(), "{index}");
+    }
+}
+
+#[test]
+fn what_somebody_else_did_to_the_newest_generation_releases_nothing() {
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
+    let altered = &mut simulation.daemon_sets[1];
+    altered.metadata.generation = Some(2);
+    let template = &mut altered.spec.as_mut().expect("a spec").template;
+    template.spec.as_mut().expect("a pod").node_selector = Some([("none".to_owned(), "such".to_owned())].into());
+    simulation.place_pods();
+    assert!(simulation.pods.iter().all(|pod| pod.daemon_set != simulation.names()[1] || pod.deleting));
+    assert!(deleted(&simulation).is_empty());
+}
+
+#[test]
+fn a_generation_that_does_not_say_what_it_was_made_for_is_kept() {
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
+    simulation.pull();
+    let annotations = simulation.daemon_sets[0].metadata.annotations.as_mut().expect("annotations");
+    annotations.remove(labels::PLACEMENT);
+    assert!(deleted(&simulation).is_empty());
+}
+
+#[test]
+fn an_edit_that_selects_a_node_again_keeps_what_it_holds() {
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
+    simulation.pull();
+    simulation.edit(&group("a:1, b:1", EVERYWHERE));
+    assert!(deleted(&simulation).is_empty(), "the newest generation is of before that edit");
+}
+
+#[test]
+fn a_node_that_another_group_selects_keeps_the_images_that_this_one_wants() {
+    let q = |images: &str, place: &str| format!("{{name: q, images: [{images}]{place}}}");
+    let both = |place: &str| format!("groups: [{{name: p, images: [a:1]{ZONE_A}}}, {}]", q("b:1, a:1", place));
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &both(ZONE_B));
+    let (old, new) = (simulation.names()[0].clone(), simulation.names()[2].clone());
+    simulation.pull();
+    assert!(deleted(&simulation).is_empty(), "q has only pulled b:1 yet");
+    simulation.pull();
+    assert_eq!(deleted(&simulation), [old.as_str()]);
+    simulation.set(&new, Some("n3"), "a:1", State::Failed);
+    assert!(deleted(&simulation).is_empty(), "q wants it on n3 and does not get it");
+    // Half of zone a is not what n3 is in.
+    let mut simulation = edited(&group("a:1", EVERYWHERE), &both(RACK));
+    let old = simulation.names()[0].clone();
+    simulation.pull();
+    assert_eq!(deleted(&simulation), [old.as_str()]);
+}
