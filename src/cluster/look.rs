@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Node as FullNode, Pod};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::{ConfigMap, Node as FullNode};
 use kube::api::{ApiResource, ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
@@ -15,9 +15,11 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::image_caches::selector;
 use super::objects::Objects;
+use super::watch::{daemon_set_resource, pod_resource};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::naming::labels;
+use crate::plan::SlimDaemonSet;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
@@ -92,11 +94,14 @@ async fn look_at(
     };
     let (of_lists, of_revisions) =
         (ListParams::default().labels(&of_lists), ListParams::default().labels(&of_revisions));
-    let pods = ApiResource::erase::<Pod>(&());
     let (config_maps, daemon_sets, pods) = futures::join!(
         config_maps(client, namespace, only, of_revisions),
-        all(Api::<PartialObjectMeta<DaemonSet>>::namespaced(client.clone(), namespace), "DaemonSets", of_lists.clone()),
-        all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &pods), "pods", of_lists),
+        all(
+            Api::<SlimDaemonSet>::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
+            "DaemonSets",
+            of_lists.clone()
+        ),
+        all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &pod_resource()), "pods", of_lists),
     );
     let mut errors = Vec::new();
     let (config_maps, revisions) = config_maps.unwrap_or_else(|more| {
@@ -117,7 +122,7 @@ async fn look_at(
     let objects = Objects {
         config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
         revisions,
-        daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
+        daemon_sets: daemon_sets.iter().collect(),
         image_caches,
     };
     let mut lists = objects.lists(is_labelled);
@@ -178,7 +183,8 @@ fn is_labelled(list: &ConfigMap) -> bool {
     list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true")
 }
 
-async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
+/// All objects of a kind, in several answers where they are many.
+pub(super) async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::core::ObjectMeta;
 
 use crate::list::parse;
 use crate::naming::labels;
-use crate::plan::Generation;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::Cache;
 use crate::plan::verdict::data_hash;
+use crate::plan::{Generation, SlimDaemonSet};
 use crate::status::{ListFacts, ListState};
 
 /// The objects of all lists, whether they were asked for or watched.
@@ -22,7 +21,7 @@ pub struct Objects<'a> {
     /// The accepted forms of lists.
     pub revisions: Vec<Revision>,
     /// The DaemonSets of lists.
-    pub daemon_sets: Vec<&'a ObjectMeta>,
+    pub daemon_sets: Vec<&'a SlimDaemonSet>,
     /// The ImageCaches of lists, as far as they may be read.
     pub image_caches: Vec<Cache>,
 }
@@ -39,8 +38,7 @@ impl Objects<'_> {
     fn list(&self, name: &str) -> ListFacts {
         let label = labels::list_value(name);
         let own: Vec<Revision> = self.revisions.iter().filter(|revision| revision.list.name == name).cloned().collect();
-        let is_of_list =
-            |metadata: &&&ObjectMeta| metadata.labels.as_ref().is_some_and(|it| it.get(labels::LIST) == Some(&label));
+        let is_of_list = |daemon_set: &&&SlimDaemonSet| daemon_set.labels().get(labels::LIST) == Some(&label);
         let config_map = self.config_maps.get(name).copied();
         let newest = history::newest(&own);
         ListFacts {
@@ -53,7 +51,7 @@ impl Objects<'_> {
                 .daemon_sets
                 .iter()
                 .filter(is_of_list)
-                .filter_map(|it| Generation::from_metadata(it))
+                .filter_map(|it| Generation::from_daemon_set(it))
                 .collect(),
             image_caches: self.image_caches.iter().filter(|cache| cache.list == label).cloned().collect(),
             ledger: history::newest_ledger(&own).cloned(),

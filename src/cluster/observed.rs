@@ -13,10 +13,10 @@ use kube::runtime::reflector::Store;
 use super::image_caches::ObservedImageCaches;
 use crate::coverage::{Coverage, Node, Sizes, SlimNode};
 use crate::naming::labels;
-use crate::plan::Generation;
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::probe::{Probe, SlimProbe};
+use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::arrivals::Arrivals;
 use crate::summary::node_state::NodeState;
 
@@ -28,7 +28,7 @@ pub struct Observed {
     /// The accepted forms of all lists.
     pub revisions: Store<ControllerRevision>,
     /// The DaemonSets of all lists.
-    pub daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
+    pub daemon_sets: Store<SlimDaemonSet>,
     /// The nodes, if the controller may read them.
     pub nodes: Option<ObservedNodes>,
     /// The probes of all lists.
@@ -140,11 +140,9 @@ impl Observed {
 
     /// The DaemonSets of a list.
     pub fn generations(&self, list: &str) -> Vec<Generation> {
-        let of_list = |daemon_set: &PartialObjectMeta<DaemonSet>| {
-            daemon_set.labels().get(labels::LIST).is_some_and(|it| it == list)
-        };
+        let of_list = |daemon_set: &SlimDaemonSet| daemon_set.labels().get(labels::LIST).is_some_and(|it| it == list);
         let daemon_sets = self.daemon_sets.state_filter(of_list);
-        daemon_sets.iter().filter_map(|daemon_set| Generation::from_metadata(&daemon_set.metadata)).collect()
+        daemon_sets.iter().filter_map(|daemon_set| Generation::from_daemon_set(daemon_set)).collect()
     }
 
     /// The probes of a list.

@@ -65,7 +65,7 @@ impl Overview {
         let objects = Objects {
             config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
             revisions: self.observed.revisions(),
-            daemon_sets: daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).collect(),
+            daemon_sets: daemon_sets.iter().map(|daemon_set| &**daemon_set).collect(),
             image_caches: self.observed.image_caches.all(),
         };
         // No other ConfigMaps are watched.

@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Error;
 use super::image_caches::{Sight, selector};
+use super::look::all;
 use super::observed::Observed;
-use super::watch::pod_resource;
+use super::watch::{daemon_set_resource, pod_resource};
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::naming::labels;
-use crate::plan::Generation;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::leftover::Leftover;
 use crate::plan::probe::{Probe, SlimProbe};
+use crate::plan::{Generation, SlimDaemonSet};
 
 /// A list with everything that is kept or was made of it.
 #[derive(Clone, Debug)]
@@ -92,7 +93,7 @@ impl Picture {
 pub struct Reader {
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
-    daemon_sets: Api<DaemonSet>,
+    daemon_sets: Api<SlimDaemonSet>,
     probes: Api<SlimProbe>,
     image_caches: Api<ImageCacheObject>,
     namespace: String,
@@ -105,7 +106,7 @@ impl Reader {
         Self {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
-            daemon_sets: Api::namespaced(client.clone(), namespace),
+            daemon_sets: Api::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
             probes: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             image_caches: Api::all_with(client.clone(), &resource()),
             namespace: namespace.to_owned(),
@@ -125,8 +126,7 @@ impl Reader {
         let revisions = self.revisions.list(&ListParams::default().labels(labels::REVISIONS_OF_LISTS)).await;
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
         let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
-        let daemon_sets = self.daemon_sets.list_metadata(&of_list).await;
-        let daemon_sets = daemon_sets.map_err(|error| Error::new("list the DaemonSets", error))?;
+        let daemon_sets = all(self.daemon_sets.clone(), "the DaemonSets", of_list.clone()).await?;
         let probes_of_list = of_list.clone().labels(&format!("{}={label},{}", labels::LIST, labels::PROBE));
         let probes = self.probes.list(&probes_of_list).await;
         let probes = probes.map_err(|error| Error::new("list the probes", error))?;
@@ -138,7 +138,7 @@ impl Reader {
             revisions,
             others,
             probes: probes.items.iter().filter_map(Probe::from_pod).collect(),
-            generations: daemon_sets.items.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect(),
+            generations: daemon_sets.iter().filter_map(Generation::from_daemon_set).collect(),
         })
     }
 

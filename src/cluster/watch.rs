@@ -1,4 +1,12 @@
 //! The watches: what the cluster says, and which list it concerns.
+//!
+//! - [`nodes`]: the one watch that the controller can do without
+//! - [`daemon_sets`]: those of lists
+//! - [`health`]: how a watch is
+
+mod daemon_sets;
+mod health;
+mod nodes;
 
 use std::pin::pin;
 
@@ -14,26 +22,25 @@ use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+
+pub use health::Kind;
+use health::WatchHealth;
 
 use super::edits::Edits;
 use super::image_caches::ObservedImageCaches;
 use super::lease::Leadership;
-use super::observed::{Nodes, Observed, ObservedNodes, SharedCoverage};
+use super::observed::{Observed, SharedCoverage};
 use super::readiness::Readiness;
 use super::surroundings::Installation;
-use crate::coverage::{Coverage, NO_LIST, SlimNode, SlimPod};
+use crate::coverage::{Coverage, NO_LIST, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::metrics::Metrics;
 use crate::naming::labels;
 use crate::plan::probe::SlimProbe;
 
-/// The one watch that the controller can do without.
-const NODES: &str = "nodes";
-
-/// How many pods to ask for at a time. One of 20 images is some 40 kB on its way and several times that while it is decoded,
-/// which at the usual 500 is most of the memory that the controller ever needs.
-const PODS_AT_A_TIME: u32 = 100;
+/// How many pods or DaemonSets to ask for at a time. A pod of 20 images is some 40 kB on its way and several times that while it is
+/// decoded, which at the usual 500 is most of the memory that the controller ever needs.
+const AT_A_TIME: u32 = 100;
 
 /// What a change concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +85,7 @@ pub fn start(
     let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
     let pods = || Api::namespaced_with(client.clone(), namespace, &pod_resource());
     let leftovers = labels::LEFTOVER_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
-    let leftovers = watcher::Config::default().labels(&leftovers).page_size(PODS_AT_A_TIME);
+    let leftovers = watcher::Config::default().labels(&leftovers).page_size(AT_A_TIME);
     let leftover_pods =
         watches.pods("pods of kubernetes-image-puller", pods(), leftovers, |_| Some(Changed::Everything));
     let image_caches = ObservedImageCaches::default();
@@ -88,13 +95,16 @@ pub fn start(
         image_caches,
         lists,
         revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
-        daemon_sets: watches.daemon_sets(Api::namespaced(client.clone(), namespace), ours.clone()),
+        daemon_sets: watches.daemon_sets(
+            Api::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
+            ours.clone().page_size(AT_A_TIME),
+        ),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()))),
         probes: watches.probes(
             Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE)),
         ),
-        coverage: watches.pods("pods", pods(), ours.page_size(PODS_AT_A_TIME), |pod| list_of(&pod.metadata)),
+        coverage: watches.pods("pods", pods(), ours.page_size(AT_A_TIME), |pod| list_of(&pod.metadata)),
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &leftover_pods),
         leftover_pods,
     }
@@ -103,6 +113,11 @@ pub fn start(
 /// Pods, for types that decode only a part of them.
 pub fn pod_resource() -> ApiResource {
     ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
+}
+
+/// DaemonSets, likewise.
+pub fn daemon_set_resource() -> ApiResource {
+    ApiResource::erase::<DaemonSet>(&())
 }
 
 fn node_resource() -> ApiResource {
@@ -139,46 +154,6 @@ impl Watches<'_> {
             _ => of(event, |revision: &ControllerRevision| list_of(&revision.metadata)),
         });
         store
-    }
-
-    fn daemon_sets(
-        &mut self,
-        api: Api<PartialObjectMeta<DaemonSet>>,
-        config: watcher::Config,
-    ) -> Store<PartialObjectMeta<DaemonSet>> {
-        let (store, writer) = store();
-        let stream = reflector(writer, watcher(api, config));
-        self.follow("DaemonSets", stream, |event| {
-            of(event, |daemon_set: &PartialObjectMeta<DaemonSet>| list_of(&daemon_set.metadata))
-        });
-        store
-    }
-
-    fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
-        let nodes = ObservedNodes::default();
-        let shared = nodes.clone();
-        let mut listing = Nodes::default();
-        self.follow(NODES, watcher(api, watcher::Config::default()), move |event| {
-            let is_news = match event {
-                // While everything is listed anew, the old picture stands until the new one is whole.
-                Event::Init => {
-                    listing = Nodes::default();
-                    false
-                }
-                Event::InitApply(node) => {
-                    listing.apply(node);
-                    false
-                }
-                Event::InitDone => {
-                    shared.replace(std::mem::take(&mut listing));
-                    true
-                }
-                Event::Apply(node) => shared.apply(node),
-                Event::Delete(node) => shared.delete(&node.name_any()),
-            };
-            is_news.then_some(Changed::Everything)
-        });
-        nodes
     }
 
     /// A leftover may be a DaemonSet that is seen after its pods.
@@ -267,87 +242,6 @@ impl Watches<'_> {
                 }
             }
         });
-    }
-}
-
-/// How one watch is, for the log and the probe.
-struct WatchHealth {
-    what: &'static str,
-    readiness: Readiness,
-    counted: bool,
-    /// What the last error was, if there was one since it last worked.
-    failing: Option<Kind>,
-}
-
-impl WatchHealth {
-    fn begin(what: &'static str, readiness: Readiness) -> Self {
-        readiness.one_more_watch();
-        Self { what, readiness, counted: true, failing: None }
-    }
-
-    fn good(&mut self, complete: bool) {
-        if self.failing.take().is_some() {
-            self.readiness.free(self.what);
-        }
-        if complete {
-            self.count_out();
-        }
-    }
-
-    /// Whether the work can begin without this watch.
-    fn failed(&mut self, error: &watcher::Error) -> bool {
-        let (kind, what) = (Kind::of(error), self.what);
-        if self.failing.replace(kind) == Some(kind) {
-            debug!(watch = what, %error, "still failing");
-            return false;
-        }
-        if kind == Kind::Forbidden && what == NODES {
-            warn!(
-                "not allowed to watch nodes: rounds are not spread out, and nodes that are gone are known by their pods only; \
-                 grant the controller's ClusterRole this right, or start it with --namespaced-only"
-            );
-            return self.count_out();
-        }
-        warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is tried again");
-        if kind == Kind::Forbidden {
-            let why = format!("not allowed to watch {what}; grant the controller's Role list and watch: {error}");
-            self.readiness.hindered(what, why);
-        }
-        false
-    }
-
-    fn count_out(&mut self) -> bool {
-        let counted = std::mem::take(&mut self.counted);
-        if counted {
-            self.readiness.one_watch_less();
-        }
-        counted
-    }
-}
-
-/// What people can do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Grant a right.
-    Forbidden,
-    /// Wait, or look after the cluster.
-    Other,
-}
-
-impl Kind {
-    /// Which of them a watch's error is.
-    pub fn of(error: &watcher::Error) -> Self {
-        match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            | watcher::Error::WatchFailed(kube::Error::Api(status))
-            | watcher::Error::WatchError(status)
-                if status.is_forbidden() =>
-            {
-                Self::Forbidden
-            }
-            _ => Self::Other,
-        }
     }
 }
 
