@@ -43,7 +43,7 @@ pub struct Observed {
     pub image_caches: ObservedImageCaches,
 }
 
-/// The nodes, once they have been listed: without the right to, that never happens.
+/// The nodes, from a listing on and until the right to read them turns out to be missing.
 #[derive(Clone, Default)]
 pub struct ObservedNodes(Arc<Mutex<Option<Nodes>>>);
 
@@ -82,9 +82,15 @@ impl ObservedNodes {
         *known = Some(Nodes { arrivals: arrivals.unwrap_or_default(), ..nodes });
     }
 
+    /// Takes in that nobody knows any more which nodes there are. How long nodes that were joining take is not known either,
+    /// and the next listing does not take those for new ones that joined meanwhile.
+    pub fn forget(&self) {
+        *self.lock() = None;
+    }
+
     /// Takes in a node as it is now, and says whether that is news.
     pub fn apply(&self, node: &SlimNode) -> bool {
-        self.lock().get_or_insert_default().apply(node)
+        self.lock().as_mut().is_some_and(|nodes| nodes.apply(node))
     }
 
     /// Takes in that a node is gone, and says whether that is news.
@@ -93,6 +99,11 @@ impl ObservedNodes {
             nodes.arrivals.left(name);
             nodes.by_name.remove(name).is_some()
         })
+    }
+
+    /// All that there are, if that is known.
+    pub fn all(&self) -> Option<Vec<Node>> {
+        self.lock().as_ref().map(|nodes| nodes.by_name.values().cloned().collect())
     }
 
     /// The nodes that joined, are ready and are not known to be warm yet.
@@ -165,8 +176,7 @@ impl Observed {
 
     /// The nodes, if the controller may read them.
     pub fn nodes(&self) -> Option<Vec<Node>> {
-        let nodes = self.nodes.as_ref()?.lock();
-        nodes.as_ref().map(|nodes| nodes.by_name.values().cloned().collect())
+        self.nodes.as_ref()?.all()
     }
 
     /// How large images are, as far as nodes say so.

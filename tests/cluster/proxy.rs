@@ -14,7 +14,7 @@ use kube::client::Body;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub struct Proxy {
     pub kubeconfig: PathBuf,
@@ -31,6 +31,8 @@ struct State {
     silent_about: Mutex<Option<String>>,
     /// What is in the paths of requests about resources that the API server does not know.
     ignorant_of: Mutex<Option<String>>,
+    /// What serves the connections that there were.
+    connections: Mutex<JoinSet<()>>,
 }
 
 impl Proxy {
@@ -66,6 +68,11 @@ impl Proxy {
         *self.state.ignorant_of.lock().unwrap() = text.map(str::to_owned);
     }
 
+    /// Ends all connections, and with them all watches.
+    pub fn disconnect(&self) {
+        self.state.connections.lock().unwrap().abort_all();
+    }
+
     /// Lets everything through from now on.
     pub fn spare(&self) {
         *self.state.victim.lock().unwrap() = None;
@@ -87,10 +94,10 @@ impl Drop for Proxy {
 async fn serve(listener: TcpListener, client: Client, state: Arc<State>) {
     loop {
         let (connection, _) = listener.accept().await.unwrap();
-        let (client, state) = (client.clone(), Arc::clone(&state));
-        let service = service_fn(move |request| pass_on(request, client.clone(), Arc::clone(&state)));
+        let (client, shared) = (client.clone(), Arc::clone(&state));
+        let service = service_fn(move |request| pass_on(request, client.clone(), Arc::clone(&shared)));
         let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service);
-        tokio::spawn(async move { drop(served.await) });
+        state.connections.lock().unwrap().spawn(async move { drop(served.await) });
     }
 }
 

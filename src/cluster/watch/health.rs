@@ -1,7 +1,7 @@
 //! How a watch is.
 
 use kube::runtime::watcher;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::nodes::NODES;
 use crate::cluster::readiness::Readiness;
@@ -22,15 +22,18 @@ impl WatchHealth {
     }
 
     pub(super) fn good(&mut self, complete: bool) {
-        if self.failing.take().is_some() {
+        if let Some(kind) = self.failing.take() {
             self.readiness.free(self.what);
+            if kind == Kind::Forbidden && self.what == NODES {
+                info!("allowed to watch nodes again");
+            }
         }
         if complete {
             self.count_out();
         }
     }
 
-    /// Whether the work can begin without this watch.
+    /// Whether there is something to do now that the controller has to do without what this watch tells.
     pub(super) fn failed(&mut self, error: &watcher::Error) -> bool {
         let (kind, what) = (Kind::of(error), self.what);
         if self.failing.replace(kind) == Some(kind) {
@@ -42,7 +45,8 @@ impl WatchHealth {
                 "not allowed to watch nodes: rounds are not spread out, and nodes that are gone are known by their pods only; \
                  grant the controller's ClusterRole this right, or start it with --namespaced-only"
             );
-            return self.count_out();
+            self.count_out();
+            return true;
         }
         warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is tried again");
         if kind == Kind::Forbidden {
@@ -52,12 +56,10 @@ impl WatchHealth {
         false
     }
 
-    fn count_out(&mut self) -> bool {
-        let counted = std::mem::take(&mut self.counted);
-        if counted {
+    fn count_out(&mut self) {
+        if std::mem::take(&mut self.counted) {
             self.readiness.one_watch_less();
         }
-        counted
     }
 }
 

@@ -1,9 +1,11 @@
 //! The nodes: the one watch that the controller can do without.
 
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::{Changed, Watches};
+use super::{Changed, Kind, Watches};
 use crate::cluster::observed::{Nodes, ObservedNodes};
 use crate::coverage::SlimNode;
 
@@ -12,10 +14,24 @@ pub(super) const NODES: &str = "nodes";
 
 impl Watches<'_> {
     pub(super) fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
+        self.follow_nodes(listed_anew_once_allowed(move || watcher(api.clone(), watcher::Config::default()).boxed()))
+    }
+
+    fn follow_nodes(
+        &mut self,
+        stream: impl Stream<Item = watcher::Result<Event<SlimNode>>> + Send + 'static,
+    ) -> ObservedNodes {
         let nodes = ObservedNodes::default();
-        let shared = nodes.clone();
+        let (shared, forgotten) = (nodes.clone(), nodes.clone());
         let mut listing = Nodes::default();
-        self.follow(NODES, watcher(api, watcher::Config::default()), move |event| {
+        // After any other error the nodes that were seen are as good as what a watch is late with. But a right may be missing for
+        // ever, and then nodes that join would count as gone.
+        let stream = stream.inspect_err(move |error| {
+            if Kind::of(error) == Kind::Forbidden {
+                forgotten.forget();
+            }
+        });
+        self.follow(NODES, stream, move |event| {
             let is_news = match event {
                 // While everything is listed anew, the old picture stands until the new one is whole.
                 Event::Init => {
@@ -36,5 +52,120 @@ impl Watches<'_> {
             is_news.then_some(Changed::Everything)
         });
         nodes
+    }
+}
+
+/// A watch that begins with a whole listing after it was forbidden. By itself it would go on where it was, with what has changed
+/// since, and nothing else is remembered.
+fn listed_anew_once_allowed<K: Send + 'static>(
+    begin: impl Fn() -> BoxStream<'static, watcher::Result<Event<K>>> + Send + 'static,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
+    stream::unfold((begin, None), |(begin, current)| async {
+        let mut watch = current.unwrap_or_else(&begin);
+        let event = watch.next().await?;
+        let forbidden = event.as_ref().is_err_and(|error| Kind::of(error) == Kind::Forbidden);
+        Some((event, (begin, (!forbidden).then_some(watch))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+    use kube::core::Status;
+    use serde_json::json;
+    use tokio::sync::mpsc;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::cluster::lease::Leadership;
+    use crate::cluster::readiness::Readiness;
+    use crate::cluster::watch::Listeners;
+    use crate::metrics::Metrics;
+
+    type Events = watcher::Result<Event<SlimNode>>;
+
+    /// A watch that the test feeds.
+    struct Trial {
+        /// To the watches, in the order in which they are begun.
+        api_server: Vec<UnboundedSender<Events>>,
+        nodes: ObservedNodes,
+        readiness: Readiness,
+        changes: mpsc::UnboundedReceiver<Changed>,
+        _tasks: JoinSet<()>,
+    }
+
+    impl Trial {
+        fn new() -> Self {
+            let (api_server, watches): (Vec<_>, Vec<UnboundedReceiver<Events>>) = (0..2).map(|_| unbounded()).unzip();
+            let watches = Mutex::new(watches.into_iter());
+            let begin = move || {
+                let next = watches.lock().ok().and_then(|mut watches| watches.next());
+                next.map_or_else(|| stream::pending().boxed(), StreamExt::boxed)
+            };
+            let (changed, changes) = mpsc::unbounded_channel();
+            let (readiness, metrics, leadership) =
+                (Readiness::default(), Metrics::default(), Leadership::without_election());
+            let listeners = Listeners { changed, readiness: readiness.clone(), metrics, leadership };
+            let mut tasks = JoinSet::new();
+            let nodes = Watches { listeners, tasks: &mut tasks }.follow_nodes(listed_anew_once_allowed(begin));
+            Self { api_server, nodes, readiness, changes, _tasks: tasks }
+        }
+
+        /// What the watch of that number says, and after which all lists are looked at.
+        async fn says(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) {
+            events.into_iter().for_each(|event| self.api_server[watch].unbounded_send(event).expect("a watch"));
+            assert_eq!(self.changes.recv().await, Some(Changed::Everything));
+        }
+
+        fn names(&self) -> Option<Vec<String>> {
+            Some(self.nodes.all()?.into_iter().map(|node| node.name).collect())
+        }
+    }
+
+    fn node(name: &str) -> SlimNode {
+        serde_json::from_value(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {}}))
+            .expect("a node")
+    }
+
+    fn listing(nodes: &[&str]) -> Vec<Events> {
+        let nodes = nodes.iter().map(|name| Ok(Event::InitApply(node(name))));
+        [Ok(Event::Init)].into_iter().chain(nodes).chain([Ok(Event::InitDone)]).collect()
+    }
+
+    fn error(code: u16, reason: &str) -> Events {
+        let status = Status::failure("", reason).with_code(code).boxed();
+        Err(watcher::Error::WatchStartFailed(kube::Error::Api(status)))
+    }
+
+    #[tokio::test]
+    async fn nodes_that_may_no_longer_be_read_are_forgotten_and_all_listed_when_they_may_be_again() {
+        let mut trial = Trial::new();
+        trial.says(0, listing(&["a", "b"])).await;
+        assert_eq!(trial.names(), Some(vec!["a".to_owned(), "b".to_owned()]));
+        trial.says(0, [error(403, "Forbidden")]).await;
+        assert_eq!(trial.names(), None);
+        assert!(trial.readiness.sees_everything(), "the work goes on without nodes");
+        // What the old watch would go on with is not enough: it says nothing about the other nodes.
+        assert!(trial.api_server[0].is_closed());
+        trial.says(1, listing(&["b", "c"])).await;
+        assert_eq!(trial.names(), Some(vec!["b".to_owned(), "c".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn after_any_other_error_the_nodes_that_were_seen_stand() {
+        let mut trial = Trial::new();
+        trial.says(0, listing(&["a"])).await;
+        trial.says(0, [error(500, "InternalError"), Ok(Event::Apply(node("b")))]).await;
+        assert_eq!(trial.names(), Some(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_right_that_is_missing_from_the_start_hinders_nothing() {
+        let mut trial = Trial::new();
+        trial.says(0, [Ok(Event::Init), error(403, "Forbidden")]).await;
+        assert_eq!(trial.names(), None);
+        assert!(trial.readiness.sees_everything());
     }
 }

@@ -25,6 +25,7 @@ mod refreshes;
 mod restores;
 mod status;
 mod trouble;
+mod unreadable_nodes;
 mod wait;
 
 use super::trial::Trial;
