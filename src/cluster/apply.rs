@@ -18,6 +18,7 @@ use std::fmt::Debug;
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::naming::labels;
+use crate::plan::deselection::recount_patch;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
@@ -143,6 +144,10 @@ impl Applier {
                 self.change(name, uid, "seal the DaemonSet", patch).await
             }
             Action::ReplacePod { name, uid, .. } => delete(&self.pods, "delete the pod", name, uid).await,
+            Action::Recount { name, uid, selections } => {
+                let patch = |live: &DaemonSet| Patch::Merge(recount_patch(live, selections));
+                self.change(name, uid, "have the nodes counted of the DaemonSet", patch).await
+            }
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
             Action::Probe { pod } => self.probe(pod).await,
             Action::EndProbe { name, uid } => delete(&self.pods, "delete the probe", name, uid).await,

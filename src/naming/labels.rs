@@ -37,6 +37,9 @@ pub const CONTENT: &str = "kube-prepull.io/content";
 /// On a generation: the hash of the nodes that it was made for, by which one is known that was made for others
 /// ([`crate::plan::generation::placement_hash`]). It is a part of [`CONTENT`], and of no name.
 pub const PLACEMENT: &str = "kube-prepull.io/placement";
+/// On a retiring generation: the selections of groups after which its own nodes were counted again, as hashes, separated by spaces
+/// ([`crate::plan::deselection`]).
+pub const COUNTED_FOR: &str = "kube-prepull.io/counted-for";
 /// On a generation: its number in the order in which the list's generations were made. Clocks may jump; this does not.
 pub const REVISION: &str = "kube-prepull.io/revision";
 /// On a generation: what its containers hold as the list spells it, `name=image;name=image`. Admission may rewrite images

@@ -38,12 +38,11 @@ pub fn done(action: &Action, outcome: &Outcome) -> Option<News> {
         Action::Delete { name, ending, .. } => ended(name, *ending).about(name),
         Action::Tell(finding) => found(finding, None),
         Action::ResetStrategy { .. }
+        | Action::Recount { .. }
         | Action::ReplacePod { .. }
         | Action::Probe { .. }
         | Action::EndProbe { .. }
-        | Action::Note { .. } => {
-            return None;
-        }
+        | Action::Note { .. } => return None,
     })
 }
 

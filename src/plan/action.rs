@@ -63,6 +63,15 @@ pub enum Action {
         /// Why.
         leaving: Leaving,
     },
+    /// Let the DaemonSet controller count a retiring generation's nodes again ([`super::deselection`]).
+    Recount {
+        /// Its name.
+        name: String,
+        /// Its uid: another DaemonSet of that name is not meant.
+        uid: String,
+        /// The selections that the count comes after, as hashes.
+        selections: BTreeSet<String>,
+    },
     /// Let a generation take images from the nodes' disks from now on.
     Seal {
         /// Its name.

@@ -114,6 +114,7 @@ mod tests {
             template: None,
             reach: super::super::reach::Reach::Everywhere,
             placement: None,
+            counted_for: Default::default(),
             scheduled: None,
         }
     }

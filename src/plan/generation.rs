@@ -1,7 +1,7 @@
 //! A generation as it is known from its DaemonSet's metadata.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -56,6 +56,8 @@ pub struct Generation {
     pub reach: Reach,
     /// The hash of the placement that it was made for ([`placement_hash`]), if it says so.
     pub placement: Option<String>,
+    /// The selections after which its nodes were counted again, as hashes.
+    pub counted_for: BTreeSet<String>,
     /// What the DaemonSet controller says about its nodes, if that is known.
     pub scheduled: Option<Scheduled>,
 }
@@ -114,6 +116,7 @@ impl Generation {
             template,
             reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
             placement: annotation(metadata, labels::PLACEMENT).map(str::to_owned),
+            counted_for: annotation(metadata, labels::COUNTED_FOR).map(words).unwrap_or_default(),
             scheduled: None,
         })
     }
@@ -175,6 +178,10 @@ impl Record {
 
 fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The hash of what matters to the nodes: the group as the user wrote it, without anything of ours, so that an upgrade

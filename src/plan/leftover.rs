@@ -11,11 +11,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::generation::images_to_text;
+use super::generation::{images_to_text, placement_hash};
 use super::retiring::normal_form;
 use super::rounds::Action;
 use crate::coverage::{Coverage, NO_LIST};
 use crate::list::Config;
+use crate::list::config::Placement;
 use crate::naming::labels;
 
 /// A DaemonSet of kubernetes-image-puller that no list has adopted.
@@ -94,6 +95,12 @@ pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReferenc
     let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let containers = pod.into_iter().flat_map(|pod| &pod.containers);
     let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
+    let placement = pod.map(|pod| Placement {
+        node_selector: pod.node_selector.clone().unwrap_or_default(),
+        affinity: pod.affinity.clone(),
+        tolerations: pod.tolerations.clone().unwrap_or_default(),
+        ..Placement::default()
+    });
     let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
     // The API server counts a generation more for each write that changes the spec.
     let generation = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
@@ -102,7 +109,11 @@ pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReferenc
             "uid": live.metadata.uid,
             "resourceVersion": live.metadata.resource_version,
             "labels": {labels::LIST: list, labels::GROUP: "", labels::MANAGED_BY: labels::PROGRAM},
-            "annotations": {labels::IMAGES: images_to_text(images), labels::SPEC_GENERATION: generation.to_string()},
+            "annotations": {
+                labels::IMAGES: images_to_text(images),
+                labels::PLACEMENT: placement_hash(&placement.unwrap_or_default()),
+                labels::SPEC_GENERATION: generation.to_string(),
+            },
             "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
         },
         "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},

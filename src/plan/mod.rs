@@ -27,7 +27,7 @@ mod affinity;
 pub mod alteration;
 pub mod claims;
 pub mod daemon_set;
-mod deselection;
+pub mod deselection;
 pub mod generation;
 pub mod history;
 pub mod image_cache;

@@ -183,6 +183,13 @@ impl<'a> Need<'a> {
         }
     }
 
+    /// The selections of groups after which the nodes of a generation have to be counted before it is known where it is needed.
+    pub fn uncounted(&self, generation: &Generation, needed: &Needed) -> Option<BTreeSet<String>> {
+        let Nodes::Unreadable(deselection) = &self.nodes else { return None };
+        let needed = needed.nodes.iter().flat_map(|(node, images)| images.iter().map(|image| (*node, image)));
+        deselection.uncounted(generation, needed.map(|(node, image)| (node, self.groups_with(image))))
+    }
+
     /// Whether a generation was made for any image that another one is needed for.
     pub fn is_made_for_any(&self, generation: &Generation, needed: &Needed) -> bool {
         let images = self.made_for.get(generation.name.as_str());
@@ -191,13 +198,16 @@ impl<'a> Need<'a> {
 
     /// The groups that want that image on the node that the pod is on. On a node that is gone none does.
     fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
-        let groups = self.config.groups.iter().zip(&self.wanted);
-        let groups = groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group);
         // Whether it is wanted there does not depend on whether a new pod can come.
-        groups.filter(move |group| match &self.nodes {
+        self.groups_with(image).filter(move |group| match &self.nodes {
             Nodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.keeps(&pod.tolerations, &group.placement)),
             Nodes::Unreadable(deselection) => !deselection.has_left(group, &pod.generation, node),
         })
+    }
+
+    fn groups_with(&self, image: &str) -> impl Iterator<Item = &'a Group> {
+        let groups = self.config.groups.iter().zip(&self.wanted);
+        groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group)
     }
 
     fn outlook(

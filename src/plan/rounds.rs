@@ -90,6 +90,7 @@ pub fn plan(facts: &Facts) -> Plan {
     if !restoring::is_unsettled(facts) {
         plan_deletion(facts, &standing, &mut plan);
         sealing::plan(&standing, &mut plan);
+        plan.actions.extend(standing.recounts());
         plan_narrowing(facts, &standing, &mut plan);
         plan_room(facts, &standing, &mut plan);
     }

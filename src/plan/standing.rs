@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::action::Action;
 use super::generation::Generation;
 use super::reach::Reach;
 use super::retiring::{Need, Needed, Outlook};
@@ -66,6 +67,15 @@ impl<'a> Standing<'a> {
         self.retiring.iter().filter(move |it| {
             let adopted = || it.orphaned && it.needed.images().any(|image| wanted.contains(&**image));
             it.needed.outlook.is_some() && (it.generation.group == group.name.as_str() || adopted())
+        })
+    }
+
+    /// What is to be counted again before it is known where generations are needed.
+    pub fn recounts(&self) -> impl Iterator<Item = Action> {
+        self.retiring.iter().filter_map(|it| {
+            let selections = self.need.as_ref()?.uncounted(it.generation, &it.needed)?;
+            let (name, uid) = (it.generation.name.clone(), it.generation.uid.clone());
+            Some(Action::Recount { name, uid, selections })
         })
     }
 

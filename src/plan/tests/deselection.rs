@@ -2,11 +2,13 @@
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Taint;
+use serde_json::json;
 
-use super::simulation::{Simulation, State};
+use super::simulation::{Simulation, State, node};
 use crate::naming::labels;
-use crate::plan::Action;
+use crate::plan::deselection::recount_patch;
 use crate::plan::narrowing::GRACE;
+use crate::plan::{Action, Plan};
 
 const EVERYWHERE: &str = "";
 const ZONE_A: &str = ", nodeSelector: {zone: a}";
@@ -30,13 +32,16 @@ fn settled(images_yaml: &str) -> Simulation {
     simulation
 }
 
-/// The same with an edit whose generation has all of its pods, none of which has pulled anything.
+/// The same with an edit whose generation has all of its pods, none of which has pulled anything. All is counted that there is to
+/// count.
 fn edited(from: &str, to: &str) -> Simulation {
     let mut simulation = settled(from);
     simulation.edit(to);
     simulation.pass(SignedDuration::from_secs(1));
-    simulation.act();
-    simulation.place_pods();
+    for _ in 0..2 {
+        simulation.act();
+        simulation.place_pods();
+    }
     simulation
 }
 
@@ -143,6 +148,17 @@ fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
 }
 
 #[test]
+fn what_kubernetes_image_puller_left_behind_goes_from_nodes_that_the_list_does_not_select() {
+    let mut simulation = Simulation::new(&group("a:1", ZONE_A), 4);
+    simulation.may_read_nodes = false;
+    simulation.leave_behind(&["a:1"]);
+    assert_eq!(held(&simulation).len(), 4);
+    simulation.settle();
+    assert_eq!(held(&simulation), ["n0", "n2"]);
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
 fn a_taint_on_a_node_of_the_newest_generation_does_not_hide_a_pod_that_is_missing() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1, b:1", ZONE_A));
     let new = simulation.names()[1].clone();
@@ -179,6 +195,40 @@ fn a_status_that_is_older_than_the_daemon_set_says_nothing() {
         status.observed_generation = None;
         assert!(deleted(&later).is_empty(), "{index}");
     }
+}
+
+#[test]
+fn an_older_generation_is_counted_once_and_again_when_the_nodes_of_the_newest_are_others() {
+    let mut simulation = edited(&group("a:1, b:1", EVERYWHERE), &group("a:1", ZONE_A));
+    let counts = |plan: &Plan| plan.actions.iter().filter(|it| matches!(it, Action::Recount { .. })).count();
+    simulation.edit(&group("a:1, b:1", ZONE_A));
+    assert_eq!(counts(&simulation.plan()), 0);
+    let mut joined = node(8);
+    joined.labels.insert("rack".to_owned(), "r".to_owned());
+    simulation.nodes.push(joined);
+    simulation.place_pods();
+    let old = simulation.names()[0].clone();
+    simulation.set(&old, Some("n8"), "a:1", State::Running);
+    assert_eq!(counts(&simulation.act()), 1);
+    assert_eq!(counts(&simulation.act()), 0, "before it is counted");
+    simulation.place_pods();
+    assert_eq!(counts(&simulation.act()), 0);
+}
+
+#[test]
+fn counting_hides_nothing_that_somebody_else_did() {
+    let mut simulation = settled(&group("a:1", EVERYWHERE));
+    let live = &mut simulation.daemon_sets[0];
+    let patch = recount_patch(live, &["x".to_owned(), "y".to_owned()].into());
+    assert_eq!(patch["metadata"]["annotations"], json!({labels::COUNTED_FOR: "x y", labels::SPEC_GENERATION: "2"}));
+    live.metadata.generation = Some(2);
+    let altered = recount_patch(live, &["x".to_owned()].into());
+    assert_eq!(altered["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the patch makes it 3");
+    let limits = [None, Some(9), Some(10)].map(|limit| {
+        live.spec.as_mut().expect("a spec").revision_history_limit = limit;
+        recount_patch(live, &["x".to_owned()].into())["spec"]["revisionHistoryLimit"].as_i64()
+    });
+    assert_eq!(limits, [Some(9), Some(10), Some(9)], "always another one");
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn adoption_replaces_no_pod_and_takes_it_from_the_other_deployment() {
     assert_eq!(patch["metadata"]["labels"][labels::LIST], "tools");
     assert_eq!(patch["metadata"]["ownerReferences"][0]["name"], "kube-prepull");
     assert_eq!(patch["metadata"]["annotations"][labels::IMAGES], "c0=x:1", "whatever admission makes of its pods");
+    assert_eq!(patch["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the strategy is a part of its spec");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{narrow, placement_of, reset_strategy, restore, seal, stays_on, status};
+use daemon_sets::{is_looked_at, narrow, placement_of, recount, reset_strategy, restore, seal, status, stays_on};
 use pods::Registry;
 pub use pods::{Container, Pod, Probing, State};
 
@@ -76,6 +76,8 @@ pub struct Simulation {
     /// The accepted forms that are kept besides the one in force, the newest first.
     pub kept: Vec<Config>,
     uids: usize,
+    /// The pods of each DaemonSet when the DaemonSet controller looked last, and whether they were about to go.
+    counted: BTreeMap<String, BTreeSet<(usize, bool)>>,
 }
 
 impl Simulation {
@@ -108,6 +110,7 @@ impl Simulation {
             restored: 0,
             kept: Vec::new(),
             uids: 0,
+            counted: BTreeMap::new(),
         }
     }
 
@@ -221,6 +224,7 @@ impl Simulation {
             Action::Narrow { name, reach, .. } => narrow(self.stored(name), reach),
             Action::Seal { name, images, pulled_always, .. } => seal(self.stored(name), images, pulled_always),
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
+            Action::Recount { name, selections, .. } => recount(self.stored(name), selections),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
             Action::Probe { pod } => self.start_probe(pod),
             Action::EndProbe { uid, .. } => self.probes.retain(|it| it.uid.to_string() != *uid),
@@ -291,11 +295,22 @@ impl Simulation {
                 }
             }
         }
-        for daemon_set in &mut self.daemon_sets {
-            daemon_set.status = Some(status(daemon_set, &self.nodes, &self.pods));
-        }
+        self.count();
         self.schedule();
         self.schedule_probes();
+    }
+
+    /// The DaemonSet controller writes the status of DaemonSets that it has to look at. It does so whenever pods come or go.
+    fn count(&mut self) {
+        let Self { daemon_sets, nodes, pods, counted, .. } = self;
+        for daemon_set in daemon_sets {
+            let own = pods.iter().filter(|pod| pod.daemon_set == name(daemon_set));
+            let own = own.map(|pod| (pod.uid, pod.deleting)).collect();
+            let before = counted.insert(name(daemon_set), own);
+            if before.as_ref() != counted.get(&name(daemon_set)) || is_looked_at(daemon_set, nodes, pods) {
+                daemon_set.status = Some(status(daemon_set, nodes, pods));
+            }
+        }
     }
 
     /// The scheduler.

@@ -176,6 +176,7 @@ pub fn generations() -> Vec<Generation> {
         told: Default::default(),
         reach: crate::plan::Reach::Everywhere,
         placement: None,
+        counted_for: Default::default(),
         scheduled: None,
         record: Some(Record {
             revision: *revision,

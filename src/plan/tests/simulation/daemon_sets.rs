@@ -12,6 +12,7 @@ use super::pods::Pod;
 use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::naming::labels;
+use crate::plan::deselection::recount_patch;
 use crate::plan::pull_policies::PulledAlways;
 use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::{Restores, restored, strategy_patch};
@@ -139,6 +140,18 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
 }
 
+/// What the API server makes of that patch.
+pub(super) fn recount(daemon_set: &mut DaemonSet, selections: &BTreeSet<String>) {
+    let patch = recount_patch(daemon_set, selections);
+    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+    let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
+    annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
+    let limit = &mut daemon_set.spec.as_mut().expect("a spec").revision_history_limit;
+    let before = limit.replace(serde_json::from_value(patch["spec"]["revisionHistoryLimit"].clone()).expect("a limit"));
+    assert_ne!(*limit, before, "a change that changes nothing makes nobody count");
+    daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
+}
+
 /// A DaemonSet as the controller reads it.
 pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
     let count = |count: i32| count.try_into().expect("a count");
@@ -150,6 +163,18 @@ pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
     });
     let metadata = daemon_set.metadata.clone();
     Generation::from_daemon_set(&SlimDaemonSet { types: None, metadata, spec: NotUsed {}, status })
+}
+
+/// Whether the DaemonSet controller looks at it for the sake of its nodes: `syncNodeUpdate` in
+/// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go`. A taint that lets pods stay is no reason.
+pub(super) fn is_looked_at(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> bool {
+    let Some(status) = &daemon_set.status else { return true };
+    let name = name(daemon_set);
+    status.observed_generation != daemon_set.metadata.generation
+        || nodes.iter().any(|node| match pods.iter().any(|pod| pod.daemon_set == name && pod.node == node.name) {
+            true => !stays_on(daemon_set, node) || status.number_misscheduled > 0,
+            false => node.takes(&placement(daemon_set)),
+        })
 }
 
 /// What the DaemonSet controller says about it.
