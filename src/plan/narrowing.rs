@@ -24,6 +24,10 @@ const MOST: usize = 50;
 /// Each narrowing at least halves the nodes that it is on, so that a generation is narrowed a handful of times at most,
 /// however slowly its need shrinks.
 pub fn narrowed(generation: &Generation, needed: &Needed) -> Option<Reach> {
+    // It may be needed on more nodes than are known.
+    if needed.awaits_pods {
+        return None;
+    }
     let count = needed.nodes.len();
     let (on, few) = match &generation.reach {
         Reach::Only(nodes) => (nodes.len(), MOST),

@@ -4,6 +4,8 @@
 //! pod holds there as firmly. A newer generation that goes itself does not count, and neither does a pod that goes because
 //! its generation was narrowed.
 
+mod absent;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -63,9 +65,21 @@ pub struct Needed<'a> {
     pub outlook: Option<Outlook>,
     /// On how many nodes it has a pod that is not about to go.
     pub runs_on: usize,
+    /// Whether pods of it are missing, nobody knows on which nodes, and newer generations may not be there either.
+    pub awaits_pods: bool,
 }
 
-impl Needed<'_> {
+impl<'a> Needed<'a> {
+    /// Whether it may go.
+    pub fn is_nowhere(&self) -> bool {
+        self.nodes.is_empty() && !self.awaits_pods
+    }
+
+    fn add(&mut self, node: &'a str, image: &Rc<str>, outlook: Outlook) {
+        self.nodes.entry(node).or_default().insert(Rc::clone(image));
+        self.outlook = self.outlook.max(Some(outlook));
+    }
+
     /// The images that it is needed for anywhere.
     pub fn images(&self) -> impl Iterator<Item = &Rc<str>> {
         self.nodes.values().flatten()
@@ -117,9 +131,9 @@ impl<'a> Need<'a> {
         Self { pods: by_node, leaving, nodes, config, wanted: wanted.collect(), made_for: made_for.collect() }
     }
 
-    /// Where `generation` is needed; `newer` are the generations that came after it and stay.
-    pub fn of(&self, generation: &Generation, newer: &[&Generation]) -> Needed<'a> {
-        let newer: HashSet<&str> = newer.iter().map(|generation| generation.name.as_str()).collect();
+    /// Where `generation` is needed; `staying` are the generations that came after it and stay.
+    pub fn of(&self, generation: &Generation, staying: &[&Generation]) -> Needed<'a> {
+        let newer: HashSet<&str> = staying.iter().map(|generation| generation.name.as_str()).collect();
         let mut needed = Needed::default();
         for (node, pods) in &self.pods {
             let mut own = pods.iter().filter(|it| *it.pod.generation == *generation.name).peekable();
@@ -138,11 +152,11 @@ impl<'a> Need<'a> {
                         continue;
                     }
                     let outlook = self.outlook(node, pods, &newer, image, &wanting);
-                    needed.nodes.entry(node).or_default().insert(Rc::clone(image));
-                    needed.outlook = needed.outlook.max(Some(outlook));
+                    needed.add(node, image, outlook);
                 }
             }
         }
+        self.add_absent(generation, staying, &mut needed);
         needed
     }
 

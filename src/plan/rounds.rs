@@ -103,7 +103,7 @@ pub fn plan(facts: &Facts) -> Plan {
 }
 
 fn plan_deletion(facts: &Facts, standing: &Standing, plan: &mut Plan) {
-    for it in standing.retiring.iter().filter(|it| it.needed.nodes.is_empty()) {
+    for it in standing.retiring.iter().filter(|it| it.needed.is_nowhere()) {
         match restoring::kept_until(facts, it.generation) {
             Some(until) => plan.wake_up_at(until),
             None => plan.actions.push(delete(it.generation, Ending::NeededNowhere)),

@@ -55,7 +55,7 @@ impl<'a> Standing<'a> {
 
     /// The generations of a group, but for those that are needed nowhere.
     pub fn needed_of(&self, group: &Group) -> impl Iterator<Item = &'a Generation> {
-        let retiring = self.retiring.iter().filter(|it| !it.needed.nodes.is_empty()).map(|it| it.generation);
+        let retiring = self.retiring.iter().filter(|it| !it.needed.is_nowhere()).map(|it| it.generation);
         let of_group = move |it: &&Generation| it.group == group.name.as_str();
         self.newest.iter().copied().chain(retiring).filter(of_group)
     }
@@ -109,7 +109,7 @@ fn retiring<'a>(need: &Need<'a>, newest: &[&'a Generation], older: &[&'a Generat
     let mut retiring = Vec::new();
     for &generation in older {
         let needed = need.of(generation, &staying);
-        if !needed.nodes.is_empty() {
+        if !needed.is_nowhere() {
             staying.push(generation);
         }
         let orphaned = newest.iter().all(|newest| newest.group != generation.group);

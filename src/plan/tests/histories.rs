@@ -346,6 +346,45 @@ fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// However pods are replaced and nodes reboot while nothing can be pulled, what a node held is held there again from its disk.
+fn everything_is_held_again(first: &str, edit: &str, events: &[Event]) -> Result<(), TestCaseError> {
+    let mut simulation = Simulation::settled(first, 4);
+    let held: Vec<BTreeSet<String>> = held_by_node(&simulation);
+    simulation.unavailable.extend(IMAGES.map(str::to_owned));
+    simulation.edit(edit);
+    for event in events {
+        happen(&mut simulation, event)?;
+    }
+    simulation.pass(SignedDuration::from_mins(3));
+    simulation.settle();
+    for ((node, before), now) in simulation.nodes.iter().zip(held).zip(held_by_node(&simulation)) {
+        let wanted = wanted_on(&simulation, node);
+        let lost: Vec<&String> =
+            before.iter().filter(|image| wanted.contains(*image) && !now.contains(*image)).collect();
+        prop_assert!(lost.is_empty(), "{lost:?} on {}", node.name);
+    }
+    Ok(())
+}
+
+fn held_by_node(simulation: &Simulation) -> Vec<BTreeSet<String>> {
+    let held = |node: &Node| simulation.held_on(&node.name).into_iter().map(normal).collect();
+    simulation.nodes.iter().map(held).collect()
+}
+
+/// What an outage brings with it.
+fn disturbance() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => any::<usize>().prop_map(Event::PodIsReplaced),
+        2 => any::<usize>().prop_map(Event::NodeReboots),
+        1 => Just(Event::ControllerRestarts),
+        3 => Just(Event::ControllerActs),
+        1 => (0usize..3).prop_map(Event::ControllerCrashes),
+        3 => Just(Event::PodsArePlaced),
+        3 => Just(Event::KubeletsPull),
+        2 => (1000i64..3000).prop_map(Event::TimePasses),
+    ]
+}
+
 /// What waits on nodes that only the edit adds to a group must not hold that edit up.
 #[test]
 fn an_edit_that_adds_nodes_is_not_held_up_by_what_stays_on_them() {
@@ -389,6 +428,17 @@ proptest! {
         // A refresh is due every minute at most, in each of three groups.
         causes += 3 * (usize::try_from(seconds).unwrap_or_default() / 60 + 1);
         prop_assert!(simulation.created <= causes, "{} generations for {} causes", simulation.created, causes);
+    }
+
+    #[test]
+    fn what_a_node_held_is_held_again_from_its_disk_while_nothing_can_be_pulled(
+        first in list(), edit in list(), events in vec(disturbance(), 0..40),
+    ) {
+        // The gap of `Recreate` is what the user asked for. `Always` begins a rollout every minute here: of a generation that retires before
+        // its rollout was complete, pods that are replaced within its first moments are taken for its first ones.
+        let [first, edit] =
+            [first, edit].map(|list| list.replace(", mode: Recreate", "").replace(", mode: Always", ""));
+        everything_is_held_again(&first, &edit, &events)?;
     }
 
     #[test]
