@@ -22,7 +22,7 @@ use crate::plan::deselection::recount_patch;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
-use crate::plan::probe::Looks;
+use crate::plan::probe::{self, Looks};
 use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::strategy_patch;
 use crate::plan::sealing::sealing_patch;
@@ -101,9 +101,8 @@ impl Applier {
     /// Where it cannot be asked.
     pub async fn refusal(&self, pod: &Pod) -> Result<Option<String>, Error> {
         self.leadership.check()?;
-        let trying = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        match self.pods.create(&trying, pod).await {
-            Ok(_) => Ok(None),
+        match self.try_pod(pod).await {
+            Ok(()) => Ok(None),
             Err(kube::Error::Api(status)) => Ok(Some(status.message.clone())),
             Err(error) => Err(Error::new("ask why pods are refused", error)),
         }
@@ -149,8 +148,8 @@ impl Applier {
                 self.change(name, uid, "have the nodes counted of the DaemonSet", patch).await
             }
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
-            Action::Probe { pod } => self.probe(pod).await,
-            Action::EndProbe { name, uid } => delete(&self.pods, "delete the probe", name, uid).await,
+            Action::Probe { daemon_set } => self.check_tags(daemon_set).await,
+            Action::EndProbe { name, uid } => self.end_tag_check(name, uid).await,
             Action::Note { daemon_set, uid, looks } => self.note_looks(daemon_set, uid, looks).await,
             Action::Tell(_) => Ok(()),
         };
@@ -211,14 +210,29 @@ impl Applier {
         }
     }
 
-    /// The same look at the same place has the same name: one that is there already is as good.
-    async fn probe(&self, pod: &Pod) -> Result<(), Error> {
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.pods.create(&parameters, pod).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            Err(error) => Err(Error::new(format!("create the probe {}", pod.name_any()), error)),
-            Ok(_) => Ok(()),
+    /// The same look at the same node has the same name: one that is there already is as good. A DaemonSet is taken also where
+    /// its pods are refused, and nobody would be told why none comes; so the pod is tried first.
+    async fn check_tags(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
+        let failed = |error| Error::new(format!("create the tag check {}", daemon_set.name_any()), error);
+        if let Some(pod) = probe::pod_of(daemon_set) {
+            self.try_pod(&pod).await.map_err(failed)?;
         }
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match self.daemon_sets.create(&parameters, daemon_set).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            created => created.map(drop).map_err(failed),
+        }
+    }
+
+    /// Its pod goes first: `kubectl drain` refuses a node with a pod whose DaemonSet is gone.
+    async fn end_tag_check(&self, name: &str, uid: &str) -> Result<(), Error> {
+        delete_by(PropagationPolicy::Foreground, &self.daemon_sets, "delete the tag check", name, uid).await
+    }
+
+    /// Asks the API server whether it would take a pod. Nothing is made.
+    async fn try_pod(&self, pod: &Pod) -> kube::Result<()> {
+        let trying = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        self.pods.create(&trying, pod).await.map(drop)
     }
 
     async fn note_looks(&self, daemon_set: &str, uid: &str, looks: &Looks) -> Result<(), Error> {
@@ -296,13 +310,20 @@ where
     applied.map_err(|error| Error::new(format!("{action} {name}"), error))
 }
 
-/// Deletes exactly that object. That it is gone already is as good.
+/// Deletes exactly that object, and what it owns afterwards. That it is gone already is as good.
 pub async fn delete<K>(api: &Api<K>, action: &str, name: &str, uid: &str) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {
+    delete_by(PropagationPolicy::Background, api, action, name, uid).await
+}
+
+async fn delete_by<K>(by: PropagationPolicy, api: &Api<K>, action: &str, name: &str, uid: &str) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
     let parameters = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Background),
+        propagation_policy: Some(by),
         preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
         ..DeleteParams::default()
     };

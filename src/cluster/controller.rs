@@ -134,9 +134,7 @@ async fn work(
 fn every_list(observed: &Observed) -> Vec<String> {
     let named = observed.lists.iter().flat_map(|store| store.state()).map(|list| list_value(&list.name_any()));
     let (daemon_sets, revisions) = (observed.daemon_sets.state(), observed.revisions.state());
-    let probes = observed.probes.state();
     let labelled = daemon_sets.iter().map(|it| it.labels()).chain(revisions.iter().map(|it| it.labels()));
-    let labelled = labelled.chain(probes.iter().map(|it| it.labels()));
     let named = named.chain(observed.image_caches.lists());
     let mut lists: Vec<String> = named.chain(labelled.filter_map(|labels| labels.get(LIST).cloned())).collect();
     lists.sort_unstable();

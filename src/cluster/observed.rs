@@ -11,11 +11,11 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
 use super::image_caches::ObservedImageCaches;
-use crate::coverage::{Coverage, Node, Sizes, SlimNode};
+use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
-use crate::plan::probe::{Probe, SlimProbe};
+use crate::plan::probe::TagCheck;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::arrivals::Arrivals;
 use crate::summary::node_state::NodeState;
@@ -31,8 +31,8 @@ pub struct Observed {
     pub daemon_sets: Store<SlimDaemonSet>,
     /// The nodes, if the controller may read them.
     pub nodes: Option<ObservedNodes>,
-    /// The probes of all lists.
-    pub probes: Store<SlimProbe>,
+    /// The pods of all lists' tag checks.
+    pub probes: Store<SlimPod>,
     /// Who has what.
     pub coverage: SharedCoverage,
     /// The DaemonSets that belong to no list.
@@ -149,17 +149,20 @@ impl Observed {
         self.revisions.state().iter().filter_map(|revision| Revision::from_object(revision)).collect()
     }
 
-    /// The DaemonSets of a list.
+    /// The generations of a list.
     pub fn generations(&self, list: &str) -> Vec<Generation> {
-        let of_list = |daemon_set: &SlimDaemonSet| daemon_set.labels().get(labels::LIST).is_some_and(|it| it == list);
-        let daemon_sets = self.daemon_sets.state_filter(of_list);
-        daemon_sets.iter().filter_map(|daemon_set| Generation::from_daemon_set(daemon_set)).collect()
+        self.daemon_sets_of(list).iter().filter_map(|daemon_set| Generation::from_daemon_set(daemon_set)).collect()
     }
 
-    /// The probes of a list.
-    pub fn probes(&self, list: &str) -> Vec<Probe> {
-        let of_list = |pod: &SlimProbe| pod.labels().get(labels::LIST).is_some_and(|it| it == list);
-        self.probes.state_filter(of_list).iter().filter_map(|pod| Probe::from_pod(pod)).collect()
+    /// The tag checks of a list.
+    pub fn tag_checks(&self, list: &str) -> Vec<TagCheck> {
+        let pods = self.probes.state();
+        let pods = || pods.iter().map(|pod| &**pod);
+        self.daemon_sets_of(list).iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods())).collect()
+    }
+
+    fn daemon_sets_of(&self, list: &str) -> Vec<Arc<SlimDaemonSet>> {
+        self.daemon_sets.state_filter(|daemon_set| daemon_set.labels().get(labels::LIST).is_some_and(|it| it == list))
     }
 
     /// The DaemonSets of kubernetes-image-puller that no list has adopted.

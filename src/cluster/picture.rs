@@ -13,13 +13,14 @@ use super::image_caches::{Sight, selector};
 use super::look::all;
 use super::observed::Observed;
 use super::watch::{daemon_set_resource, pod_resource};
+use crate::coverage::SlimPod;
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::naming::labels;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::leftover::Leftover;
-use crate::plan::probe::{Probe, SlimProbe};
+use crate::plan::probe::TagCheck;
 use crate::plan::{Generation, SlimDaemonSet};
 
 /// A list with everything that is kept or was made of it.
@@ -31,10 +32,10 @@ pub struct Picture {
     pub config_map: Option<Arc<ConfigMap>>,
     /// Its accepted forms.
     pub revisions: Vec<Revision>,
-    /// Its DaemonSets.
+    /// Its generations.
     pub generations: Vec<Generation>,
-    /// Its probes.
-    pub probes: Vec<Probe>,
+    /// Its tag checks.
+    pub probes: Vec<TagCheck>,
     /// What is in force of each other list.
     pub others: Vec<Revision>,
     /// DaemonSets of kubernetes-image-puller that no list has adopted.
@@ -54,7 +55,7 @@ impl Picture {
             name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
             config_map,
             generations: observed.generations(label),
-            probes: observed.probes(label),
+            probes: observed.tag_checks(label),
             leftovers: observed.leftovers(),
             image_caches: observed.image_caches.of(label),
             revisions,
@@ -94,7 +95,7 @@ pub struct Reader {
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
     daemon_sets: Api<SlimDaemonSet>,
-    probes: Api<SlimProbe>,
+    pods: Api<SlimPod>,
     image_caches: Api<ImageCacheObject>,
     namespace: String,
     named: Vec<String>,
@@ -107,7 +108,7 @@ impl Reader {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
-            probes: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
+            pods: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
             image_caches: Api::all_with(client.clone(), &resource()),
             namespace: namespace.to_owned(),
             named: named.to_vec(),
@@ -127,9 +128,9 @@ impl Reader {
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
         let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
         let daemon_sets = all(self.daemon_sets.clone(), "the DaemonSets", of_list.clone()).await?;
-        let probes_of_list = of_list.clone().labels(&format!("{}={label},{}", labels::LIST, labels::PROBE));
-        let probes = self.probes.list(&probes_of_list).await;
-        let probes = probes.map_err(|error| Error::new("list the probes", error))?;
+        let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::PROBE));
+        let pods = self.pods.list(&of_tag_checks).await;
+        let pods = pods.map_err(|error| Error::new("list the pods of tag checks", error))?;
         Ok(Picture {
             image_caches: self.image_caches_of(label, &seen.image_caches).await?,
             leftovers: self.left_of(&seen.leftovers).await?,
@@ -137,7 +138,7 @@ impl Reader {
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
             revisions,
             others,
-            probes: probes.items.iter().filter_map(Probe::from_pod).collect(),
+            probes: tag_checks(&daemon_sets, &pods.items),
             generations: daemon_sets.iter().filter_map(Generation::from_daemon_set).collect(),
         })
     }
@@ -170,6 +171,10 @@ impl Reader {
         let labelled = config_map.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true");
         labelled || self.named.contains(&config_map.name_any())
     }
+}
+
+fn tag_checks(daemon_sets: &[SlimDaemonSet], pods: &[SlimPod]) -> Vec<TagCheck> {
+    daemon_sets.iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods)).collect()
 }
 
 /// The accepted forms of the list with that label, and the newest of each other one.

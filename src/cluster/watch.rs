@@ -36,7 +36,6 @@ use crate::coverage::{Coverage, NO_LIST, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::metrics::Metrics;
 use crate::naming::labels;
-use crate::plan::probe::SlimProbe;
 
 /// How many pods or DaemonSets to ask for at a time. A pod of 20 images is some 40 kB on its way and several times that while it is
 /// decoded, which at the usual 500 is most of the memory that the controller ever needs.
@@ -100,10 +99,8 @@ pub fn start(
             ours.clone().page_size(AT_A_TIME),
         ),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()))),
-        probes: watches.probes(
-            Api::namespaced_with(client.clone(), namespace, &pod_resource()),
-            watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE)),
-        ),
+        probes: watches
+            .tag_check_pods(pods(), watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE))),
         coverage: watches.pods("pods", pods(), ours.page_size(AT_A_TIME), |pod| list_of(&pod.metadata)),
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &leftover_pods),
         leftover_pods,
@@ -204,11 +201,11 @@ impl Watches<'_> {
         shared
     }
 
-    fn probes(&mut self, api: Api<SlimProbe>, config: watcher::Config) -> Store<SlimProbe> {
+    fn tag_check_pods(&mut self, api: Api<SlimPod>, config: watcher::Config) -> Store<SlimPod> {
         let writer = Writer::new(pod_resource());
         let store = writer.as_reader();
         let stream = reflector(writer, watcher(api, config));
-        self.follow("probes", stream, |event| of(event, |pod: &SlimProbe| list_of(&pod.metadata)));
+        self.follow("pods of tag checks", stream, |event| of(event, |pod: &SlimPod| list_of(&pod.metadata)));
         store
     }
 

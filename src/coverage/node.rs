@@ -114,15 +114,12 @@ impl Node {
                 .all(|taint| tolerated_by_default(taint) || placement.tolerations.iter().any(|t| tolerates(t, taint)))
     }
 
-    /// Whether a scheduler would put a group's pod here now that no DaemonSet made: such a pod is spared no taint.
-    pub fn schedules(&self, placement: &Placement) -> bool {
-        self.ready
-            && !self.unschedulable
-            && !self.deleting
-            && self.takes(placement)
-            && self.taints.iter().all(|taint| {
-                taint.effect == "PreferNoSchedule" || placement.tolerations.iter().any(|t| tolerates(t, taint))
-            })
+    /// Whether it can take more work now: it is ready and neither cordoned nor about to go, and nothing is wrong with it that
+    /// only the pods of DaemonSets are spared, such as pressure on its disk.
+    pub fn is_at_work(&self) -> bool {
+        let is_wrong =
+            |taint: &Taint| taint.effect != "PreferNoSchedule" && ALWAYS_TOLERATED.contains(&taint.key.as_str());
+        self.ready && !self.unschedulable && !self.deleting && !self.taints.iter().any(is_wrong)
     }
 
     /// Whether a group still wants what a pod with these tolerations has on this node. A taint that the pod itself does not
@@ -315,6 +312,17 @@ mod tests {
             assert!(linux(json!([{"key": key, "effect": "NoSchedule"}])).takes(&Placement::default()), "{key}");
         }
         assert!(linux(json!([{"key": "dedicated", "effect": "PreferNoSchedule"}])).takes(&Placement::default()));
+    }
+
+    #[test]
+    fn a_node_is_at_work_unless_it_is_lost_cordoned_going_or_under_pressure() {
+        let fine = Node { ready: true, ..linux(json!([{"key": "dedicated", "effect": "NoSchedule"}])) };
+        assert!(fine.is_at_work(), "a taint of the user's own is about who may come");
+        assert!(!Node { ready: false, ..fine.clone() }.is_at_work());
+        assert!(!Node { unschedulable: true, ..fine.clone() }.is_at_work());
+        assert!(!Node { deleting: true, ..fine }.is_at_work());
+        let pressed = linux(json!([{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}]));
+        assert!(!Node { ready: true, ..pressed }.is_at_work());
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub struct Refresh {
 /// What a due refresh does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum RefreshMode {
-    /// A probe asks what the tags are now; a round follows only where one has moved.
+    /// A tag check asks what the tags are now; a round follows only where one has moved.
     #[default]
     OnChange,
     /// A round at every tick.

@@ -1,5 +1,7 @@
 //! The labels and annotations by which objects of a list are known, and in which a generation says what it is.
 
+use std::collections::BTreeMap;
+
 use super::MAX_LABEL;
 use super::hash::short_hash;
 
@@ -12,8 +14,8 @@ pub const SHARD: &str = "kube-prepull.io/shard";
 /// On a generation and its pods: the hash that also ends its name.
 pub const GENERATION: &str = "kube-prepull.io/generation";
 /// Selects the accepted forms of lists. The DaemonSet controller keeps ControllerRevisions of its own, with the labels of
-/// the pods.
-pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation";
+/// the pods: those of generations and of tag checks.
+pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/probe";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
 pub const NAMESPACE: &str = "kube-prepull.io/namespace";
 /// On an ImageCache: how it was made, as JSON ([`crate::plan::image_cache::cache::Made`]).
@@ -26,6 +28,11 @@ pub const NAME: &str = "app.kubernetes.io/name";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`NAME`] and [`MANAGED_BY`].
 pub const PROGRAM: &str = "kube-prepull";
+
+/// Whether an object with these labels is kube-prepull's to change.
+pub fn are_ours(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(MANAGED_BY).is_some_and(|it| it == PROGRAM)
+}
 
 /// Selects the pods that kubernetes-image-puller left behind; its selector has the same labels.
 pub const LEFTOVER_PODS: [(&str, &str); 2] = [("test", "daemonset-test"), (NAME, "image-puller")];
@@ -75,9 +82,9 @@ pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 pub const LOOKS: &str = "kube-prepull.io/looks";
 /// On a generation: what has been told of its group, as JSON ([`crate::plan::Told`]).
 pub const TOLD: &str = "kube-prepull.io/told";
-/// On a probe: which look at the tags it belongs to.
+/// On a tag check and its pod: the hash that also ends its name, of the look at the tags and of the node.
 pub const PROBE: &str = "kube-prepull.io/probe";
-/// On a probe: the architecture of its node; empty where that is not known.
+/// On a tag check and its pod: the architecture of its node; empty where that is not known.
 pub const PROBE_ARCHITECTURE: &str = "kube-prepull.io/probe-architecture";
 
 /// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened

@@ -103,14 +103,14 @@ pub enum Action {
     },
     /// Ask what the tags are now.
     Probe {
-        /// The pod that does.
-        pod: Box<Pod>,
+        /// The tag check that does, on one node.
+        daemon_set: Box<DaemonSet>,
     },
-    /// Delete a probe.
+    /// Delete a tag check.
     EndProbe {
-        /// Its name.
+        /// The name of its DaemonSet.
         name: String,
-        /// Its uid.
+        /// Its uid: another DaemonSet of that name is not meant.
         uid: String,
     },
     /// Note on a generation what the looks at its tags have come to.

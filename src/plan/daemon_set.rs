@@ -78,26 +78,34 @@ pub fn name_beginning(config: &Config, group: &Group) -> String {
 /// Builds the DaemonSet of a generation. The same arguments always give the same object.
 pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Settings) -> DaemonSet {
     let selector = selector(list, group, record);
-    let mut metadata_labels = selector.clone();
-    metadata_labels.insert(labels::NAME.to_owned(), labels::PROGRAM.to_owned());
-    metadata_labels.insert(labels::MANAGED_BY.to_owned(), labels::PROGRAM.to_owned());
     DaemonSet {
         metadata: ObjectMeta {
             name: Some(name(list, group, record)),
             namespace: Some(list.namespace.to_owned()),
-            labels: Some(metadata_labels),
+            labels: Some(managed(selector.clone())),
             annotations: Some(annotations(list.config, group, record, settings.platform)),
             owner_references: settings.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
-        spec: Some(DaemonSetSpec {
-            selector: LabelSelector { match_labels: Some(selector.clone()), ..LabelSelector::default() },
-            template: template(selector, group, record, settings),
-            update_strategy: Some(DaemonSetUpdateStrategy { type_: Some("OnDelete".to_owned()), rolling_update: None }),
-            ..DaemonSetSpec::default()
-        }),
+        spec: Some(spec(selector.clone(), template(selector, group, record, settings))),
         status: None,
     }
+}
+
+/// Pods from this template, which nothing replaces but their own end.
+pub(super) fn spec(selector: BTreeMap<String, String>, template: PodTemplateSpec) -> DaemonSetSpec {
+    DaemonSetSpec {
+        selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
+        template,
+        update_strategy: Some(DaemonSetUpdateStrategy { type_: Some("OnDelete".to_owned()), rolling_update: None }),
+        ..DaemonSetSpec::default()
+    }
+}
+
+/// The labels of a DaemonSet with this selector.
+pub(super) fn managed(mut selector: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    selector.extend(texts([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
+    selector
 }
 
 /// A pod as the DaemonSet controller makes them of a generation, but for its node and its owner.

@@ -84,10 +84,11 @@ pub struct Record {
 }
 
 impl Generation {
-    /// Reads a DaemonSet's metadata, which says nothing about its nodes. `None` where it does not belong to a list.
+    /// Reads a DaemonSet's metadata, which says nothing about its nodes. `None` where it does not belong to a list, or is one of
+    /// its tag checks.
     pub fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
         let labels = metadata.labels.as_ref()?;
-        if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
+        if !labels::are_ours(labels) || labels.contains_key(labels::PROBE) {
             return None;
         }
         let (list, group) = (labels.get(labels::LIST)?, labels.get(labels::GROUP)?);

@@ -3,7 +3,7 @@
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`action`]: what they may come to
 //! - [`refresh`]: when a refresh is due, and what the last one came to
-//! - [`probe`]: one pod that asks what the tags are now, and whether its answer begins a round
+//! - [`probe`]: one node that is asked what the tags are now, and whether its answer begins a round
 //! - [`pull_policies`]: which images a rollout asks the registry for
 //! - [`retiring`]: whether an older generation is still needed anywhere
 //! - [`scheduled`], [`deselection`]: what DaemonSets tell about nodes if these may not be read

@@ -9,7 +9,7 @@ pub use super::action::{Action, Cause, Ending, Finding, Leaving};
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::narrowing;
-use super::probe::{self, Looks, Moved, Probe};
+use super::probe::{self, Looks, Moved, TagCheck};
 use super::pull_policies::{self, PulledAlways, Resolve};
 use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh, resolved_at};
@@ -47,8 +47,8 @@ pub struct Facts<'a> {
     pub refresh_request: Option<&'a str>,
     /// The list's DaemonSets.
     pub generations: &'a [Generation],
-    /// The list's probes.
-    pub probes: &'a [Probe],
+    /// The list's tag checks.
+    pub probes: &'a [TagCheck],
     /// Who has what.
     pub coverage: &'a Coverage,
     /// What pods of kubernetes-image-puller have; those of DaemonSets that are not among the generations do not count.
@@ -72,7 +72,7 @@ pub struct Plan {
     pub tellings: Vec<Telling>,
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
-    /// The uids of the probes that are waited for; all others are to go.
+    /// The uids of the tag checks that are waited for; all others are to go.
     pub probes: BTreeSet<String>,
 }
 

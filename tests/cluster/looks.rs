@@ -1,7 +1,6 @@
 //! Looks at the tags, as they are asked for and noted.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use kube_prepull::naming::labels;
@@ -9,8 +8,9 @@ use kube_prepull::plan::probe::Looks;
 
 use super::trial::{Trial, eventually};
 
-pub async fn probes(trial: &Trial) -> Vec<Pod> {
-    trial.api::<Pod>().list(&ListParams::default().labels(labels::PROBE)).await.unwrap().items
+/// The tag checks, also those that are about to go.
+pub async fn tag_checks(trial: &Trial) -> Vec<DaemonSet> {
+    trial.api::<DaemonSet>().list(&ListParams::default().labels(labels::PROBE)).await.unwrap().items
 }
 
 /// Asks the list `tools` for a refresh.
@@ -23,11 +23,12 @@ pub fn looks(daemon_set: &DaemonSet) -> Looks {
     daemon_set.annotations().get(labels::LOOKS).map(|text| Looks::from_text(text)).unwrap_or_default()
 }
 
-/// Waits until the request of that value has been answered by a look, and returns the newest generation then.
+/// Waits until the request of that value has been answered by a look and its tag checks go, and returns the newest generation then.
 pub async fn answered(trial: &Trial, value: &str) -> DaemonSet {
     eventually(&format!("the request {value} to be answered"), async || {
         let newest = trial.daemon_sets().await.into_iter().max_by_key(number)?;
-        (looks(&newest).answer(value) && probes(trial).await.is_empty()).then_some(newest)
+        let ended = tag_checks(trial).await.iter().all(|check| check.metadata.deletion_timestamp.is_some());
+        (looks(&newest).answer(value) && ended).then_some(newest)
     })
     .await
 }

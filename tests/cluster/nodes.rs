@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -65,6 +66,12 @@ impl<'t> Nodes<'t> {
         self.api.patch(&self.name(name), &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
+    /// Lets one that is unattended say that it is not ready any more.
+    pub async fn lose(&self, name: impl Display) {
+        let status = Patch::Strategic(json!({"status": {"conditions": [readiness(false)]}}));
+        self.api.patch_status(&self.name(name), &PatchParams::default(), &status).await.unwrap();
+    }
+
     pub async fn remove(&self, name: impl Display) {
         self.api.delete(&self.name(name), &DeleteParams::default()).await.unwrap();
     }
@@ -88,6 +95,17 @@ pub fn simulated(architecture: &str) -> Value {
     json!({"metadata": {
         "annotations": {"kwok.x-k8s.io/node": "fake"}, "labels": {"kubernetes.io/arch": architecture},
     }})
+}
+
+/// One that is ready and that nobody takes care of: what happens on it is for the test to play.
+pub fn unattended(architecture: &str) -> Value {
+    json!({"metadata": {"labels": {"kubernetes.io/arch": architecture}}, "status": {"conditions": [readiness(true)]}})
+}
+
+fn readiness(is_ready: bool) -> Value {
+    let now = format!("{:.0}", Timestamp::now());
+    let (status, reason) = if is_ready { ("True", "KubeletReady") } else { ("False", "KubeletNotReady") };
+    json!({"type": "Ready", "status": status, "reason": reason, "lastHeartbeatTime": now, "lastTransitionTime": now})
 }
 
 /// Makes one virtual, as Alibaba Cloud's are.

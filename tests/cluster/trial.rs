@@ -100,9 +100,10 @@ impl Trial {
         self.api::<ConfigMap>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
-    /// The DaemonSets that are not about to go, by name.
+    /// The DaemonSets that are not about to go, by name; tag checks are left out.
     pub async fn daemon_sets(&self) -> Vec<DaemonSet> {
-        let mut found = self.api::<DaemonSet>().list(&ListParams::default()).await.unwrap().items;
+        let others = ListParams::default().labels(&format!("!{}", labels::PROBE));
+        let mut found = self.api::<DaemonSet>().list(&others).await.unwrap().items;
         found.retain(|daemon_set| daemon_set.metadata.deletion_timestamp.is_none());
         found.sort_by_key(ResourceExt::name_any);
         found

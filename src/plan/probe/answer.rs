@@ -1,72 +1,39 @@
-//! What a probe's pod says, once it has said all that it will.
+//! What a tag check says, once it has said all that it will.
+
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::core::Object;
-use serde::Deserialize;
+use kube::core::ObjectMeta;
 
 use super::digests::Digest;
-use crate::coverage::{self, ImageState, Texts, image_state};
+use crate::coverage::{ImageState, PodStatus, SlimPod, Texts, image_state};
+use crate::list::config::Image;
 use crate::naming::labels;
 
-/// How long a probe may pull. The kubelet ends it then, also where no controller runs.
+/// How long a tag check may take. Its DaemonSet knows no deadline of its own.
 pub const DEADLINE: SignedDuration = SignedDuration::from_mins(10);
-/// How much longer a controller waits for a kubelet that does not say so.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 /// How long a scheduler may say that there is no room, before another node is asked.
 const ROOM: SignedDuration = SignedDuration::from_secs(30);
 
-/// A probe's pod, decoded without everything that does not matter here.
-pub type SlimProbe = Object<coverage::PodSpec, ProbeStatus>;
-
-/// The part of a probe's status that is needed.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ProbeStatus {
-    /// `Failed` where the pod was refused, evicted or ended by its deadline.
-    pub phase: String,
-    /// The kubelet's word for that.
-    pub reason: String,
-    /// More words.
-    pub message: String,
-    /// Whether it was given a node.
-    pub conditions: Vec<Condition>,
-    /// What became of its containers.
-    #[serde(flatten)]
-    pub containers: coverage::PodStatus,
-}
-
-/// The part of a pod's condition that is needed.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Condition {
-    /// Which one, such as `PodScheduled`.
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// The word for why it is as it is.
-    pub reason: String,
-    /// More words.
-    pub message: String,
-}
-
-/// A probe as the plan sees it.
+/// A tag check as the plan sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Probe {
-    /// The pod's name.
+pub struct TagCheck {
+    /// The name of its DaemonSet, which tells the generation, the look and the node.
     pub name: String,
-    /// The pod's uid.
+    /// The DaemonSet's uid.
     pub uid: String,
-    /// The name of its group.
-    pub group: String,
-    /// Which look it belongs to.
-    pub look: String,
-    /// The architecture of its node; empty where that is not known.
-    pub architecture: String,
     /// Whether it is about to go.
     pub deleting: bool,
-    /// The node it is on, once it is.
-    pub node: Option<String>,
     created: Option<Timestamp>,
-    images: Vec<(String, Said)>,
+    /// What its pod says; `None` where there is none, or none that stays.
+    pod: Option<PodsAnswer>,
+}
+
+/// What the pod of a tag check says.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct PodsAnswer {
+    /// Of its images, by their names.
+    images: BTreeMap<String, Said>,
     /// Why nothing more is to be expected of it.
     ended: Option<String>,
     no_room: Option<String>,
@@ -74,7 +41,7 @@ pub struct Probe {
     hindered: Option<String>,
 }
 
-/// What a probe said of one image.
+/// What a tag check said of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// Nothing yet.
@@ -87,7 +54,7 @@ pub enum Said {
     Failed(String),
 }
 
-/// How far a probe is.
+/// How far a tag check is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// It has until then.
@@ -96,58 +63,86 @@ pub enum Progress {
     Done(Vec<(String, Said)>),
 }
 
-impl Probe {
-    /// Reads a pod. `None` where it is no probe.
-    pub fn from_pod(pod: &SlimProbe) -> Option<Self> {
-        let metadata = &pod.metadata;
-        let label = |key: &str| metadata.labels.as_ref()?.get(key).cloned();
-        let status = pod.status.clone().unwrap_or_default();
-        let images = pod.spec.containers.iter().map(|it| (it.name.clone(), said(&status.containers, &it.name)));
-        let unscheduled =
-            status.conditions.iter().find(|it| it.type_ == "PodScheduled" && it.reason == "Unschedulable");
-        let inits = status.containers.init_container_statuses.iter();
-        let waiting = inits.filter_map(|init| init.state.waiting.as_ref()).find(|it| !it.reason.is_empty());
+impl TagCheck {
+    /// Reads a DaemonSet's metadata, and its pod among `pods`. `None` where it is no tag check.
+    ///
+    /// A pod that is about to go says nothing more: where it was deleted, the DaemonSet controller makes another one, and where
+    /// its node is lost it may stay like that for ever.
+    pub fn from_metadata<'p>(metadata: &ObjectMeta, pods: impl IntoIterator<Item = &'p SlimPod>) -> Option<Self> {
+        let labels = metadata.labels.as_ref()?;
+        if !labels::are_ours(labels) || !labels.contains_key(labels::LIST) || !labels.contains_key(labels::PROBE) {
+            return None;
+        }
+        let uid = metadata.uid.clone()?;
+        let own = pods.into_iter().filter(|pod| is_of(pod, &uid) && pod.metadata.deletion_timestamp.is_none());
+        let newest = own.max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         Some(Self {
             name: metadata.name.clone()?,
-            uid: metadata.uid.clone()?,
-            group: label(labels::GROUP)?,
-            look: label(labels::PROBE)?,
-            architecture: label(labels::PROBE_ARCHITECTURE).unwrap_or_default(),
             deleting: metadata.deletion_timestamp.is_some(),
-            node: pod.spec.node_name.clone(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            images: images.collect(),
-            ended: ["Failed", "Succeeded"]
-                .contains(&status.phase.as_str())
-                .then(|| words(&status.reason, &status.message, "the pod ended")),
-            no_room: unscheduled.map(|condition| words("no room", &condition.message, "")),
-            hindered: waiting.map(|it| words(&it.reason, &it.message, "")),
+            pod: newest.map(PodsAnswer::of),
+            uid,
         })
     }
 
-    /// How far it is.
-    pub fn progress(&self, now: Timestamp) -> Progress {
-        let after = |time| self.created.and_then(|created| created.checked_add(time).ok()).unwrap_or(now);
-        let unsaid = self.images.iter().any(|(_, said)| *said == Said::Nothing);
-        let deadline = after(DEADLINE + PATIENCE);
-        let end = match (&self.ended, &self.no_room) {
-            _ if !unsaid => String::new(),
-            (Some(ended), _) => ended.clone(),
-            (None, Some(no_room)) if after(ROOM) <= now => no_room.clone(),
-            (None, Some(_)) => return Progress::Underway(after(ROOM)),
-            (None, None) if deadline <= now => format!("no answer within {DEADLINE:#}"),
-            (None, None) => return Progress::Underway(deadline),
-        };
-        let end = self.hindered.as_ref().map_or(end.clone(), |hindered| format!("{end} ({hindered})"));
-        let images = self.images.iter().map(|(name, said)| match said {
-            Said::Nothing => (name.clone(), Said::Failed(end.clone())),
-            said => (name.clone(), said.clone()),
+    /// How far it is with these images.
+    pub fn progress(&self, asked: &[Image], now: Timestamp) -> Progress {
+        let pod = self.pod.clone().unwrap_or_default();
+        let said = asked.iter().map(|image| {
+            let name = image.name.as_str();
+            (name.to_owned(), pod.images.get(name).cloned().unwrap_or(Said::Nothing))
         });
-        Progress::Done(images.collect())
+        let said: Vec<(String, Said)> = said.collect();
+        if said.iter().all(|(_, said)| *said != Said::Nothing) {
+            return Progress::Done(said);
+        }
+        let why = match self.end(&pod, now) {
+            Ok(why) => why,
+            Err(until) => return Progress::Underway(until),
+        };
+        let told = |said| if said == Said::Nothing { Said::Failed(why.clone()) } else { said };
+        Progress::Done(said.into_iter().map(|(name, said)| (name, told(said))).collect())
+    }
+
+    /// Why it says nothing more, or until when it may.
+    fn end(&self, pod: &PodsAnswer, now: Timestamp) -> Result<String, Timestamp> {
+        let after = |time| self.created.and_then(|created| created.checked_add(time).ok()).unwrap_or(now);
+        let (limit, why) = match (&pod.ended, &pod.no_room) {
+            (Some(ended), _) => (now, ended.clone()),
+            (None, Some(no_room)) => (after(ROOM), no_room.clone()),
+            (None, None) => (after(DEADLINE), format!("no answer within {DEADLINE:#}")),
+        };
+        if now < limit {
+            return Err(limit);
+        }
+        let hindered = match self.pod {
+            None => Some("it has no pod"),
+            Some(_) => pod.hindered.as_deref(),
+        };
+        Ok(hindered.map_or(why.clone(), |hindered| format!("{why} ({hindered})")))
     }
 }
 
-fn said(status: &coverage::PodStatus, container: &str) -> Said {
+impl PodsAnswer {
+    fn of(pod: &SlimPod) -> Self {
+        let status = pod.status.clone().unwrap_or_default();
+        let images = pod.spec.containers.iter().map(|it| (it.name.clone(), said(&status, &it.name)));
+        let inits = status.init_container_statuses.iter();
+        let waiting = inits.filter_map(|init| init.state.waiting.as_ref()).find(|it| !it.reason.is_empty());
+        Self {
+            images: images.collect(),
+            ended: status.has_ended().then(|| words(&status.reason, &status.message, "the pod ended")),
+            no_room: status.unschedulable().map(|message| words("no room", message, "")),
+            hindered: waiting.map(|it| words(&it.reason, &it.message, "")),
+        }
+    }
+}
+
+fn is_of(pod: &SlimPod, daemon_set: &str) -> bool {
+    pod.metadata.owner_references.iter().flatten().any(|it| it.controller == Some(true) && it.uid == daemon_set)
+}
+
+fn said(status: &PodStatus, container: &str) -> Said {
     let reported = status.container_statuses.iter().find(|it| it.name == container);
     let digest = reported.and_then(|it| Digest::of_image_id(&it.image_id));
     match (image_state(status, container, &mut Texts::default()), digest) {
@@ -183,23 +178,43 @@ mod tests {
         CREATED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(seconds)
     }
 
-    fn probe(mut status: Value) -> Probe {
+    fn asked() -> Vec<Image> {
+        let list = "images: [{name: one, image: one:1}, {name: two, image: two:1}]";
+        crate::plan::tests::accepted(list).groups.remove(0).images
+    }
+
+    fn pod(uid: &str, created: i64, mut status: Value) -> SlimPod {
         if status["initContainerStatuses"].is_null() {
             status["initContainerStatuses"] = json!([{"name": "i", "state": {"terminated": {"exitCode": 0}}}]);
         }
-        let pod: SlimProbe = serde_json::from_value(json!({
+        let owner = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "c", "uid": "u", "controller": true});
+        serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "p", "uid": "u", "creationTimestamp": CREATED, "labels": {
-                labels::LIST: "tools", labels::GROUP: "default", labels::PROBE: "look"}},
+            "metadata": {"name": uid, "uid": uid, "creationTimestamp": after(created), "ownerReferences": [owner]},
             "spec": {"containers": [{"name": "one", "image": "one:1"}, {"name": "two", "image": "two:1"}]},
             "status": status,
         }))
-        .expect("a pod");
-        Probe::from_pod(&pod).expect("a probe")
+        .expect("a pod")
     }
 
-    fn done(probe: &Probe, seconds: i64) -> Vec<Said> {
-        match probe.progress(after(seconds)) {
+    fn check_of(pods: &[SlimPod]) -> TagCheck {
+        let metadata = serde_json::from_value(json!({
+            "name": "c", "uid": "u", "creationTimestamp": CREATED,
+            "labels": {labels::MANAGED_BY: labels::PROGRAM, labels::LIST: "tools", labels::PROBE: "look"},
+        }));
+        TagCheck::from_metadata(&metadata.expect("metadata"), pods).expect("a tag check")
+    }
+
+    fn check(status: Value) -> TagCheck {
+        check_of(&[pod("p", 1, status)])
+    }
+
+    fn progress(check: &TagCheck, seconds: i64) -> Progress {
+        check.progress(&asked(), after(seconds))
+    }
+
+    fn done(check: &TagCheck, seconds: i64) -> Vec<Said> {
+        match progress(check, seconds) {
             Progress::Done(images) => images.into_iter().map(|(_, said)| said).collect(),
             Progress::Underway(until) => panic!("underway until {until}"),
         }
@@ -209,16 +224,20 @@ mod tests {
         Said::Is(Digest::of_image_id(image_id).expect("a digest"))
     }
 
+    fn running(name: &str, image_id: &str) -> Value {
+        json!({"name": name, "imageID": image_id, "state": {"running": {}}})
+    }
+
     #[test]
     fn it_is_done_as_soon_as_all_images_came_or_failed() {
-        let running = json!({"name": "one", "imageID": "one@sha256:1", "state": {"running": {}}});
+        let one = running("one", "one@sha256:1");
         let pulling = json!({"name": "two", "state": {"waiting": {"reason": "ContainerCreating"}}});
         let failed =
             json!({"name": "two", "state": {"waiting": {"reason": "ErrImagePull", "message": "429\n Too Many"}}});
-        let underway = probe(json!({"containerStatuses": [running, pulling]}));
-        assert_eq!(underway.progress(after(1)), Progress::Underway(after(660)));
-        let probe = probe(json!({"containerStatuses": [running, failed]}));
-        assert_eq!(done(&probe, 1), [is("sha256:1"), Said::Failed("ErrImagePull: 429 Too Many".to_owned())]);
+        let underway = check(json!({"containerStatuses": [one, pulling]}));
+        assert_eq!(progress(&underway, 1), Progress::Underway(after(600)));
+        let check = check(json!({"containerStatuses": [one, failed]}));
+        assert_eq!(done(&check, 1), [is("sha256:1"), Said::Failed("ErrImagePull: 429 Too Many".to_owned())]);
     }
 
     #[test]
@@ -226,7 +245,7 @@ mod tests {
         let ended =
             json!({"name": "one", "imageID": "sha256:1", "state": {"terminated": {"containerID": "c", "exitCode": 1}}});
         let refused = json!({"name": "two", "state": {"waiting": {"reason": "CreateContainerError"}}});
-        assert_eq!(done(&probe(json!({"containerStatuses": [ended, refused]})), 1), [is("sha256:1"), Said::Untold]);
+        assert_eq!(done(&check(json!({"containerStatuses": [ended, refused]})), 1), [is("sha256:1"), Said::Untold]);
     }
 
     #[test]
@@ -235,24 +254,40 @@ mod tests {
             json!({"name": "one", "imageID": "sha256:1", "state": {"terminated": {"containerID": "c", "exitCode": 0}}});
         let lost =
             json!({"name": "two", "state": {"terminated": {"reason": "ContainerStatusUnknown", "exitCode": 137}}});
-        let status = json!({"phase": "Failed", "reason": "DeadlineExceeded", "containerStatuses": [ended, lost]});
-        assert_eq!(done(&probe(status), 600), [is("sha256:1"), Said::Failed("DeadlineExceeded".to_owned())]);
+        let status = json!({"phase": "Failed", "reason": "Evicted", "containerStatuses": [ended, lost]});
+        assert_eq!(done(&check(status), 60), [is("sha256:1"), Said::Failed("Evicted".to_owned())]);
     }
 
     #[test]
     fn a_node_without_room_is_waited_for_a_moment_and_a_silent_one_until_the_deadline() {
         let condition =
             json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"});
-        let full = probe(json!({"conditions": [condition]}));
-        assert_eq!(full.progress(after(1)), Progress::Underway(after(30)));
-        assert_eq!(
-            done(&full, 30),
-            [Said::Failed("no room: full".to_owned()), Said::Failed("no room: full".to_owned())]
-        );
+        let full = check(json!({"conditions": [condition]}));
+        assert_eq!(progress(&full, 1), Progress::Underway(after(30)));
+        let no_room = Said::Failed("no room: full".to_owned());
+        assert_eq!(done(&full, 30), [no_room.clone(), no_room]);
         let init = json!([{"name": "i", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}}]);
-        let silent = probe(json!({"initContainerStatuses": init}));
-        assert_eq!(silent.progress(after(659)), Progress::Underway(after(660)));
-        let Said::Failed(why) = &done(&silent, 660)[0] else { panic!("it did not answer") };
+        let silent = check(json!({"initContainerStatuses": init}));
+        assert_eq!(progress(&silent, 599), Progress::Underway(after(600)));
+        let Said::Failed(why) = &done(&silent, 600)[0] else { panic!("it did not answer") };
         assert_eq!(why, "no answer within 10m (ImagePullBackOff: gone)");
+    }
+
+    #[test]
+    fn one_without_a_pod_has_until_the_deadline() {
+        let none = check_of(&[]);
+        assert_eq!(progress(&none, 599), Progress::Underway(after(600)));
+        assert_eq!(done(&none, 600)[0], Said::Failed("no answer within 10m (it has no pod)".to_owned()));
+    }
+
+    #[test]
+    fn the_newest_pod_that_is_its_own_and_stays_answers() {
+        let all = |id: &str| json!({"containerStatuses": [running("one", id), running("two", id)]});
+        let mut others = pod("others", 9, all("sha256:9"));
+        others.metadata.owner_references = None;
+        let mut going = pod("going", 8, all("sha256:8"));
+        going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
+        let pods = [others, pod("newest", 2, all("sha256:2")), going, pod("old", 1, all("sha256:1"))];
+        assert_eq!(done(&check_of(&pods), 10), [is("sha256:2"), is("sha256:2")]);
     }
 }

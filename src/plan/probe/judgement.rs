@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answer::Said;
 use super::digests::Digest;
 use super::holders::Holders;
+use super::places::Place;
 use super::record::{Looks, Taken};
-use super::{Answer, Moved, Probe, note};
+use super::{Answer, Moved, note};
 use crate::list::config::Group;
 use crate::news::end_of;
 use crate::plan::generation::Generation;
@@ -32,14 +33,14 @@ pub fn judge(
     looks.tried.forget_what_led_to(|image, architecture, digest| holders.have(image, architecture, digest));
     let (mut agreeing, mut differing, mut failed) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     for answer in answers {
-        let (probe, architecture) = (answer.probe, answer.probe.architecture.as_str());
+        let (place, architecture) = (answer.place, answer.place.architecture);
         for (image, said) in &answer.images {
             match said {
-                Said::Is(digest) => match before(holders, probe, image, digest) {
+                Said::Is(digest) => match before(holders, place, image, digest) {
                     Some(before) => drop(differing.insert((image, architecture, digest), before)),
                     None => drop(agreeing.insert((image, architecture))),
                 },
-                Said::Failed(why) => drop(failed.insert(image.clone(), (probe, why.clone()))),
+                Said::Failed(why) => drop(failed.insert(image.clone(), (place.node, why.clone()))),
                 Said::Untold | Said::Nothing => {}
             }
         }
@@ -82,12 +83,12 @@ pub fn judge(
 ///
 /// A node is compared with itself, since others may call the same thing differently. Only where it does not hold the image
 /// do the others of its architecture speak for it.
-fn before<'a>(holders: &'a Holders, probe: &Probe, image: &str, digest: &Digest) -> Option<&'a Digest> {
-    let own = probe.node.as_deref().and_then(|node| holders.on(node)).and_then(|images| images.get(image));
+fn before<'a>(holders: &'a Holders, place: Place, image: &str, digest: &Digest) -> Option<&'a Digest> {
+    let own = holders.on(place.node).and_then(|images| images.get(image));
     match own {
         Some(own) => Some(own).filter(|own| *own != digest),
-        None if holders.have(image, &probe.architecture, digest) => None,
-        None => holders.of_image(image, &probe.architecture).next(),
+        None if holders.have(image, place.architecture, digest) => None,
+        None => holders.of_image(image, place.architecture).next(),
     }
 }
 
@@ -128,14 +129,13 @@ fn deferred(
     asked: &Group,
     newest: &Generation,
     looks: &Looks,
-    failed: &BTreeMap<String, (&Probe, String)>,
+    failed: &BTreeMap<String, (&str, String)>,
 ) -> Option<Finding> {
     if failed.keys().all(|image| newest.looks.failed.contains_key(image)) {
         return None;
     }
-    let sentence = |(image, (probe, why)): (&String, &(&Probe, String))| {
-        let node = probe.node.as_deref().map(|node| format!(" on {node}")).unwrap_or_default();
-        format!("{}{node}: {}", reference(asked, image), end_of(why))
+    let sentence = |(image, (node, why)): (&String, &(&str, String))| {
+        format!("{} on {node}: {}", reference(asked, image), end_of(why))
     };
     let next =
         looks.retry_at.map(|at| format!(", tried again at {at:.0} and then less and less often")).unwrap_or_default();

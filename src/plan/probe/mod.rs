@@ -1,11 +1,11 @@
 //! The mode OnChange: looks at what the tags are now, and whether a round follows.
 //!
 //! ```text
-//! due or asked for ─► a pod per architecture ─► its imageIDs ─► all known: noted on the newest generation
-//!                                                          └──► one that is not: a new generation
+//! due or asked for ─► a tag check per architecture ─► its imageIDs ─► all known: noted on the newest generation
+//!                                                                └──► one that is not: a new generation
 //! ```
 //! - [`places`]: on which nodes
-//! - [`pod`]: the pod that pulls
+//! - [`daemon_set`]: the DaemonSet of one node whose pod pulls
 //! - [`answer`]: what the pod says
 //! - [`digests`]: how what nodes say is compared
 //! - [`record`]: what is kept, on the newest generation's DaemonSet
@@ -18,17 +18,18 @@
 //! it, or a node joined after it had moved, only the others can tell. What has begun a round begins no other.
 
 mod answer;
+mod daemon_set;
 mod digests;
 mod holders;
 mod judgement;
 mod places;
-mod pod;
 mod record;
 
 use std::collections::BTreeSet;
 
-pub use answer::{DEADLINE, Probe, SlimProbe};
+pub use answer::TagCheck;
 use answer::{Progress, Said};
+pub use daemon_set::pod_of;
 pub use digests::Digest;
 use holders::Holders;
 use jiff::SignedDuration;
@@ -39,9 +40,9 @@ use super::refresh::{NextRefresh, next_refresh, retry_at};
 use super::rounds::{Action, Facts, Plan, settles_at, wait_for};
 use crate::list::config::{Group, Image};
 use crate::naming::hash::short_hash;
-use places::{Place, Places};
+use places::{Asked, Candidates, Place, Places};
 
-/// How soon to look again for a node that can run a probe. Mostly a node's change says so before.
+/// How soon to look again for a node that can take a tag check. Mostly a node's change says so before.
 const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A round that a look begins.
@@ -71,7 +72,7 @@ pub fn look(
         plan.wake_up_at(settled_at);
         return None;
     }
-    let look = look_id(facts, newest);
+    let look = look_id(facts, newest, &images);
     let asked = Group { images, ..group.clone() };
     let holders = Holders::of(facts, newest);
     let places = places(facts, group, newest, &holders, &look, plan);
@@ -79,9 +80,9 @@ pub fn look(
     judgement::judge(facts, &asked, newest, &holders, &answers, plan)
 }
 
-/// A probe that has said all that it will.
+/// What a tag check said, when that was all that it will.
 struct Answer<'a> {
-    probe: &'a Probe,
+    place: Place<'a>,
     images: Vec<(String, Said)>,
 }
 
@@ -115,10 +116,11 @@ fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) ->
 }
 
 /// Which look it is: the same until its answer is noted, whatever process asks.
-fn look_id(facts: &Facts, newest: &Generation) -> String {
+fn look_id(facts: &Facts, newest: &Generation, images: &[Image]) -> String {
     let Looks { last, failures, retry_at, .. } = &newest.looks;
     let request = facts.refresh_request.filter(|request| !newest.answers(request));
-    short_hash(format!("{}\n{last:?}\n{failures}\n{retry_at:?}\n{request:?}", newest.name).as_bytes())
+    let images: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    short_hash(format!("{}\n{last:?}\n{failures}\n{retry_at:?}\n{request:?}\n{images:?}", newest.name).as_bytes())
 }
 
 fn places<'a>(
@@ -129,13 +131,18 @@ fn places<'a>(
     look: &str,
     plan: &mut Plan,
 ) -> Places<'a> {
-    let places = places::choose(facts.nodes, &group.placement, holders, look);
+    let asked = |place: Place| match facts.probes.iter().find(|it| it.name == daemon_set::name(newest, look, place)) {
+        None => Asked::No,
+        Some(check) if check.deleting => Asked::Going,
+        Some(_) => Asked::Yes,
+    };
+    let places = Candidates::of(facts, group, newest).choose(holders, look, asked);
     let names: Vec<&str> = places.without.iter().copied().filter(|name| !name.is_empty()).collect();
     let of = if names.is_empty() { String::new() } else { format!(" of the architecture {}", names.join(", ")) };
     // Where the group has no node at all, there is nothing to look after.
     if !places.without.is_empty() {
         plan.waiting.push(format!(
-            "group {}: no node{of} can take the probe that a refresh needs: one has to match the group, be ready, and be \
+            "group {}: no node{of} can take the tag check that a refresh needs: one has to match the group, be ready, and be \
              neither cordoned nor tainted; what {} holds stays held, and this is tried again",
             group.name, newest.name
         ));
@@ -152,23 +159,23 @@ fn answers<'a>(
     asked: &Group,
     newest: &Generation,
     look: &str,
-    places: &Places,
+    places: &Places<'a>,
     blocked: Option<String>,
     plan: &mut Plan,
 ) -> Option<Vec<Answer<'a>>> {
     let mut answers = Vec::new();
-    for place in &places.places {
-        let name = pod::name(newest, look, *place);
-        match facts.probes.iter().find(|probe| probe.name == name) {
+    for &place in &places.places {
+        let name = daemon_set::name(newest, look, place);
+        match facts.probes.iter().find(|check| check.name == name) {
             None if blocked.is_some() => {}
-            None => plan.actions.extend(ask(facts, asked, newest, look, *place)),
-            Some(probe) => {
-                plan.probes.insert(probe.uid.clone());
-                match probe.progress(facts.now) {
+            None => plan.actions.extend(ask(facts, asked, newest, look, place)),
+            // There is no other node, and its name is still taken.
+            Some(check) if check.deleting => {}
+            Some(check) => {
+                plan.probes.insert(check.uid.clone());
+                match check.progress(&asked.images, facts.now) {
                     Progress::Underway(until) => plan.wake_up_at(until),
-                    // Its node is gone, or somebody has deleted it: another one is asked when its name is free.
-                    Progress::Done(_) if probe.deleting => {}
-                    Progress::Done(images) => answers.push(Answer { probe, images }),
+                    Progress::Done(images) => answers.push(Answer { place, images }),
                 }
             }
         }
@@ -181,16 +188,16 @@ fn answers<'a>(
 }
 
 fn ask(facts: &Facts, asked: &Group, newest: &Generation, look: &str, place: Place) -> Option<Action> {
-    let pod = pod::build(facts.list, asked, newest, look, place, facts.settings)?;
-    Some(Action::Probe { pod: Box::new(pod) })
+    let daemon_set = daemon_set::build(facts.list, asked, newest, look, place, facts.settings)?;
+    Some(Action::Probe { daemon_set: Box::new(daemon_set) })
 }
 
 fn note(newest: &Generation, looks: Looks) -> Action {
     Action::Note { daemon_set: newest.name.clone(), uid: newest.uid.clone(), looks: Box::new(looks) }
 }
 
-/// The probes that no look waits for: their answers are noted, or nobody asks any more.
-pub fn left_over(probes: &[Probe], awaited: &BTreeSet<String>) -> Vec<Action> {
-    let left_over = probes.iter().filter(|probe| !probe.deleting && !awaited.contains(&probe.uid));
-    left_over.map(|probe| Action::EndProbe { name: probe.name.clone(), uid: probe.uid.clone() }).collect()
+/// The tag checks that no look waits for: their answers are noted, their nodes cannot answer, or nobody asks any more.
+pub fn left_over(checks: &[TagCheck], awaited: &BTreeSet<String>) -> Vec<Action> {
+    let left_over = checks.iter().filter(|check| !check.deleting && !awaited.contains(&check.uid));
+    left_over.map(|check| Action::EndProbe { name: check.name.clone(), uid: check.uid.clone() }).collect()
 }

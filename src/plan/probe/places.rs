@@ -3,60 +3,100 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::holders::Holders;
-use crate::coverage::Node;
-use crate::list::config::Placement;
+use crate::coverage::PodState;
+use crate::list::config::Group;
 use crate::naming::hash::number;
+use crate::plan::generation::Generation;
+use crate::plan::rounds::Facts;
 
 /// The most nodes of an architecture that are asked at a time.
 const MOST: usize = 3;
 
-/// Where one probe goes.
+/// Where one tag check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The architecture; empty where nothing is known of it.
     pub architecture: &'a str,
-    /// Which of the architecture's places it is, from 0.
-    pub index: usize,
-    /// The node; `None` where the scheduler chooses, since the controller may not read nodes.
-    pub node: Option<&'a str>,
+    /// The node.
+    pub node: &'a str,
 }
 
 /// The places of a look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places<'a> {
-    /// Where its probes go.
+    /// Where its tag checks go.
     pub places: Vec<Place<'a>>,
-    /// The architectures of the group's nodes of which none can run a probe now.
+    /// The architectures of the group's nodes of which none can take a tag check now.
     pub without: Vec<&'a str>,
 }
 
-/// Chooses a node of each architecture among those that a group belongs on and that a scheduler would give it now: one
-/// that holds images of the group already if there is any, since that needs no more than manifests. `turn` is a text that
-/// differs from look to look, so that they go around.
-///
-/// Where nodes hold different digests for one image, a tag may have moved while they pulled it, and then only those that
-/// hold the older one can tell. So one node more is asked for each digest that the first does not hold.
-pub fn choose<'a>(nodes: Option<&'a [Node]>, placement: &Placement, holders: &Holders, turn: &str) -> Places<'a> {
-    let Some(nodes) = nodes else {
-        return Places { places: vec![Place { architecture: "", index: 0, node: None }], without: Vec::new() };
-    };
-    let mut by_architecture: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
-    for node in nodes.iter().filter(|node| node.takes(placement)) {
-        by_architecture.entry(node.architecture().unwrap_or_default()).or_default().push(node);
-    }
-    let mut chosen = Places::default();
-    for (architecture, nodes) in by_architecture {
-        let able = nodes.iter().filter(|node| node.schedules(placement)).map(|node| node.name.as_str());
-        let (warm, cold): (BTreeSet<&str>, BTreeSet<&str>) = able.partition(|node| holders.on(node).is_some());
-        let able: Vec<&str> = if warm.is_empty() { cold } else { warm }.into_iter().collect();
-        let places = different(&in_turn(&able, &format!("{turn}\n{architecture}")), holders);
-        if places.is_empty() {
-            chosen.without.push(architecture);
+/// Whether a node is asked already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is not.
+    No,
+    /// It is.
+    Yes,
+    /// It was, and the tag check there is about to go.
+    Going,
+}
+
+/// A group's nodes by architecture, and whether each can take a tag check now.
+#[derive(Debug, Default)]
+pub struct Candidates<'a>(BTreeMap<&'a str, BTreeMap<&'a str, bool>>);
+
+impl<'a> Candidates<'a> {
+    /// The nodes that a group belongs on. Where the controller may not read nodes, those that the newest generation's pods are
+    /// bound to: no tag check is made that waits for a node, since an autoscaler would buy one for it.
+    pub fn of(facts: &Facts<'a>, group: &Group, newest: &Generation) -> Self {
+        let mut candidates = Self::default();
+        if let Some(nodes) = facts.nodes {
+            for node in nodes.iter().filter(|node| node.takes(&group.placement)) {
+                let of_architecture = candidates.0.entry(node.architecture().unwrap_or_default()).or_default();
+                of_architecture.insert(&node.name, node.is_at_work());
+            }
+            return candidates;
         }
-        let place = |(index, node)| Place { architecture, index, node: Some(node) };
-        chosen.places.extend(places.into_iter().enumerate().map(place));
+        let pods = facts.coverage.pods_of(facts.list.label);
+        for pod in pods.filter(|pod| *pod.generation == *newest.name) {
+            // A pod without a node says that there is one to be looked after, or will be.
+            let all = candidates.0.entry("").or_default();
+            if let Some(node) = pod.node.as_deref() {
+                *all.entry(node).or_default() |= pod.state == PodState::Live && !pod.deleting && !pod.node_is_lost;
+            }
+        }
+        candidates
     }
-    chosen
+
+    /// Chooses a node of each architecture among those that can take a tag check now: one that holds images of the group already
+    /// if there is any, since that needs no more than manifests. `turn` is a text that differs from look to look, so that they
+    /// go around. Within a look a node that is asked stays chosen, whatever joins or becomes warm.
+    ///
+    /// Where nodes hold different digests for one image, a tag may have moved while they pulled it, and then only those that
+    /// hold the older one can tell. So one node more is asked for each digest that the first does not hold.
+    pub fn choose(self, holders: &Holders, turn: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
+        let mut chosen = Places::default();
+        for (architecture, nodes) in self.0 {
+            let able: Vec<&str> = nodes.into_iter().filter(|(_, able)| *able).map(|(name, _)| name).collect();
+            let in_turn = in_turn(&able, &format!("{turn}\n{architecture}"));
+            let in_order = in_order(&in_turn, holders, |node| asked(Place { architecture, node }));
+            let different = different(&in_order, holders);
+            if different.is_empty() {
+                chosen.without.push(architecture);
+            }
+            chosen.places.extend(different.into_iter().map(|node| Place { architecture, node }));
+        }
+        chosen
+    }
+}
+
+/// Those that are asked, then those that hold anything; others only where there are none of either. A node whose last tag check
+/// is about to go cannot be asked yet, so it is the last resort.
+fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> Asked) -> Vec<&'a str> {
+    let of = |which: Asked| nodes.iter().copied().filter(|node| asked(node) == which).collect::<Vec<&str>>();
+    let (warm, cold): (Vec<&str>, Vec<&str>) = of(Asked::No).into_iter().partition(|node| holders.on(node).is_some());
+    let first = [of(Asked::Yes), warm].concat();
+    [first, cold, of(Asked::Going)].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default()
 }
 
 /// The nodes from the one whose turn it is, once around.
@@ -87,47 +127,53 @@ fn different<'a>(nodes: &[&'a str], holders: &Holders) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    fn node(name: &str, architecture: &str) -> Node {
-        let labels = [("kubernetes.io/os", "linux"), ("kubernetes.io/arch", architecture)];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Node { name: name.to_owned(), labels: labels.into(), ready: true, ..Node::default() }
-    }
+    const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-    fn chosen<'a>(nodes: &'a [Node], turn: &str) -> Places<'a> {
-        choose(Some(nodes), &Placement::default(), &Holders::default(), turn)
+    fn chosen<'a>(nodes: &[(&'a str, &'a str, bool)], turn: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
+        let mut candidates = Candidates::default();
+        for (name, architecture, able) in nodes {
+            candidates.0.entry(architecture).or_default().insert(name, *able);
+        }
+        candidates.choose(&Holders::default(), turn, asked)
     }
 
     #[test]
     fn each_architecture_has_one_and_they_go_around() {
-        let nodes = [node("a", "amd64"), node("b", "amd64"), node("c", "arm64"), node("d", "amd64")];
+        let nodes = [("a", "amd64", true), ("b", "amd64", true), ("c", "arm64", true), ("d", "amd64", true)];
         let mut seen = BTreeSet::new();
         for turn in 0..50 {
-            let places = chosen(&nodes, &turn.to_string()).places;
+            let places = chosen(&nodes, &turn.to_string(), |_| Asked::No).places;
             assert_eq!(places.iter().map(|it| it.architecture).collect::<Vec<_>>(), ["amd64", "arm64"]);
-            seen.extend(places.iter().filter_map(|it| it.node));
+            seen.extend(places.iter().map(|it| it.node));
         }
         assert_eq!(seen, ["a", "b", "c", "d"].into());
     }
 
     #[test]
-    fn nodes_that_cannot_run_it_now_are_left_out_and_missed() {
-        let pressed = serde_json::json!([{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}]);
-        let nodes = [
-            Node { ready: false, ..node("away", "amd64") },
-            Node { unschedulable: true, ..node("cordoned", "amd64") },
-            Node { deleting: true, ..node("going", "amd64") },
-            Node { taints: serde_json::from_value(pressed).expect("taints"), ..node("pressed", "amd64") },
-            node("fine", "arm64"),
-        ];
-        let found = chosen(&nodes, "");
-        assert_eq!(found.places, [Place { architecture: "arm64", index: 0, node: Some("fine") }]);
+    fn nodes_that_cannot_take_one_are_left_out_and_missed() {
+        let nodes = [("away", "amd64", false), ("fine", "arm64", true)];
+        let found = chosen(&nodes, "", |_| Asked::No);
+        assert_eq!(found.places, [Place { architecture: "arm64", node: "fine" }]);
         assert_eq!(found.without, ["amd64"]);
+        assert_eq!(chosen(&[], "", |_| Asked::No), Places::default());
     }
 
     #[test]
-    fn without_nodes_to_read_the_scheduler_chooses() {
-        let found = choose(None, &Placement::default(), &Holders::default(), "");
-        assert_eq!(found.places, [Place { architecture: "", index: 0, node: None }]);
-        assert_eq!(chosen(&[], ""), Places::default());
+    fn a_node_that_is_asked_stays_chosen_whatever_joins() {
+        for turn in ["one", "two", "three"] {
+            let all = NAMES.map(|name| (name, "", true));
+            let first = chosen(&all[..2], turn, |_| Asked::No).places;
+            let asked = |place: Place| if first == [place] { Asked::Yes } else { Asked::No };
+            assert_eq!(chosen(&all, turn, asked).places, first);
+        }
+    }
+
+    #[test]
+    fn a_node_whose_tag_check_is_going_is_asked_only_where_there_is_no_other() {
+        let going = |place: Place| if place.node == "a" { Asked::Going } else { Asked::No };
+        for turn in ["one", "two", "three"] {
+            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], turn, going).places[0].node, "b");
+            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], turn, going).places[0].node, "a");
+        }
     }
 }

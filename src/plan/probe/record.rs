@@ -25,7 +25,7 @@ pub struct Looks {
     pub tried: Digests,
     /// The digests that some nodes had and others not when they began a round, as often as they did.
     pub caught_up: Digests,
-    /// When a probe last said what a tag stands for.
+    /// When a tag check last said what a tag stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
     /// When a look last ended, whatever came of it.

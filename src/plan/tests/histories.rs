@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Taint;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
-use super::simulation::{Container, Pod, Simulation, State, alter, name, node, placement};
+use super::simulation::{Container, Pod, Simulation, State, alter, name, placement};
 use crate::coverage::Node;
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
@@ -132,10 +132,7 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
             simulation.request(&value.to_string());
             return Ok(simulation.config.groups.len());
         }
-        Event::NodeJoins => {
-            let index = 1 + simulation.nodes.iter().filter_map(|it| it.name[1..].parse().ok()).max().unwrap_or(0);
-            simulation.nodes.push(node(index));
-        }
+        Event::NodeJoins => simulation.join(),
         Event::NodeGoes(index) => {
             if let Some(index) = nth(*index, simulation.nodes.len()) {
                 simulation.nodes.remove(index);

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::probe::{HOURLY, arrived, causes, digest, hours, looked, moved};
+use super::probe::{HOURLY, arrived, causes, digest, hours, looked, moved, newest};
 use super::simulation::{Simulation, node};
 use crate::naming::hash;
 use crate::plan::Cause;
@@ -42,6 +42,10 @@ enum Event {
     RegistryFails(bool),
     NodeJoins,
     NodeGoes,
+    NodeIsLost(usize),
+    NodesAreBack,
+    NodeIsCordoned(usize, bool),
+    CheckPodGoes,
     Request(u8),
     ControllerCrashes(usize),
     TimePasses(i64),
@@ -53,6 +57,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<bool>().prop_map(Event::RegistryFails),
         1 => Just(Event::NodeJoins),
         1 => Just(Event::NodeGoes),
+        2 => any::<usize>().prop_map(Event::NodeIsLost),
+        1 => Just(Event::NodesAreBack),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(node, cordoned)| Event::NodeIsCordoned(node, cordoned)),
+        1 => Just(Event::CheckPodGoes),
         1 => any::<u8>().prop_map(Event::Request),
         3 => (0usize..4).prop_map(Event::ControllerCrashes),
         6 => (0i64..5000).prop_map(Event::TimePasses),
@@ -70,9 +78,19 @@ fn happen(simulation: &mut Simulation, event: &Event) -> usize {
             simulation.unavailable = [tag(true).to_owned()].into();
             simulation.unavailable.extend(both.then(|| tag(false).to_owned()));
         }
-        Event::NodeJoins => simulation.nodes.push(node(100 + simulation.created + simulation.nodes.len())),
+        Event::NodeJoins => simulation.join(),
         Event::NodeGoes if simulation.nodes.len() > 1 => drop(simulation.nodes.remove(0)),
         Event::NodeGoes => {}
+        Event::NodeIsLost(index) => {
+            let index = index % simulation.nodes.len();
+            simulation.nodes[index].ready = false;
+        }
+        Event::NodesAreBack => simulation.nodes.iter_mut().for_each(|node| node.ready = true),
+        Event::NodeIsCordoned(index, cordoned) => {
+            let index = index % simulation.nodes.len();
+            simulation.nodes[index].unschedulable = *cordoned;
+        }
+        Event::CheckPodGoes => simulation.probes.iter_mut().for_each(|check| check.pod = None),
         Event::Request(value) => simulation.request(&value.to_string()),
         Event::ControllerCrashes(after) => {
             let plan = simulation.plan();
@@ -104,6 +122,9 @@ proptest! {
         let rounds = simulation.created - 1;
         prop_assert!(rounds <= moves, "{} rounds for {} moves", rounds, moves);
         simulation.unavailable.clear();
+        simulation.nodes.iter_mut().for_each(|node| (node.ready, node.unschedulable) = (true, false));
+        // Hours pass in leaps, and pods that move in seconds keep refreshes waiting.
+        looked(&mut simulation);
         hours(&mut simulation, 2);
         let last = simulation.created;
         hours(&mut simulation, 3);
@@ -115,7 +136,23 @@ proptest! {
         }
         // One may have begun with the last second that passed.
         let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.probes.is_empty());
-        prop_assert!(ended, "a probe is left");
+        prop_assert!(ended, "a tag check is left");
+    }
+
+    #[test]
+    fn a_refresh_ends_while_any_node_is_at_work_whatever_befalls_the_others(events in vec(event(), 0..40)) {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+        for event in &events {
+            happen(&mut simulation, event);
+            looked(&mut simulation);
+        }
+        simulation.unavailable.clear();
+        simulation.nodes.push(node(99));
+        looked(&mut simulation);
+        let since = simulation.now;
+        hours(&mut simulation, 2);
+        let last = newest(&simulation).looks.last;
+        prop_assert!(last > Some(since), "the last look was at {last:?}, and it is {}", simulation.now);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use super::{AcceptedList, Settings};
 use crate::list::{Config, ListData, parse};
 
 /// The list `tools` of the namespace `prepull`, accepted.
-fn accepted(images_yaml: &str) -> Config {
+pub(super) fn accepted(images_yaml: &str) -> Config {
     let parsed = parse(&ListData {
         namespace: "prepull".to_owned(),
         name: "tools".to_owned(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::PodSpec;
 
 use super::accepted;
 use super::simulation::{Simulation, alter, node};
@@ -55,17 +56,21 @@ fn findings(actions: &[Action]) -> Vec<&Finding> {
     findings
 }
 
-fn probes(plan: &Plan) -> Vec<&Pod> {
-    let mut probes = Vec::new();
+fn checks(plan: &Plan) -> Vec<&DaemonSet> {
+    let mut checks = Vec::new();
     for action in &plan.actions {
-        if let Action::Probe { pod } = action {
-            probes.push(&**pod);
+        if let Action::Probe { daemon_set } = action {
+            checks.push(&**daemon_set);
         }
     }
-    probes
+    checks
 }
 
-fn newest(simulation: &Simulation) -> Generation {
+fn pod_spec(check: &DaemonSet) -> &PodSpec {
+    check.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template")
+}
+
+pub fn newest(simulation: &Simulation) -> Generation {
     let metadata = simulation.daemon_sets.iter().map(|it| &it.metadata);
     let generations = metadata.filter_map(Generation::from_metadata);
     generations.max_by_key(Generation::revision).expect("a generation")
@@ -87,7 +92,7 @@ pub fn hours(simulation: &mut Simulation, hours: i64) -> Vec<Action> {
 }
 
 #[test]
-fn a_refresh_that_finds_nothing_new_costs_one_probe_and_changes_nothing_on_any_node() {
+fn a_refresh_that_finds_nothing_new_costs_one_tag_check_and_changes_nothing_on_any_node() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     let before = simulation.daemon_sets.clone();
     let actions = looked(&mut simulation);
@@ -114,7 +119,7 @@ fn tags_that_moved_begin_one_round_together_and_none_at_later_ticks() {
     );
     assert_eq!(simulation.daemon_sets.len(), 1);
     assert_eq!(causes(&hours(&mut simulation, 10)), []);
-    assert!((10..=12).contains(&simulation.probed), "{} probes", simulation.probed);
+    assert!((10..=12).contains(&simulation.probed), "{} tag checks", simulation.probed);
     moved(&mut simulation, &[("a:1", 1)]);
     assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }], "and back again is a move too");
 }
@@ -124,7 +129,7 @@ fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     looked(&mut simulation);
     simulation.request("one");
-    assert_eq!(probes(&simulation.plan()).len(), 1);
+    assert_eq!(checks(&simulation.plan()).len(), 1);
     looked(&mut simulation);
     let before = simulation.probed;
     simulation.restart_controller();
@@ -169,8 +174,8 @@ fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_t
     assert!(matches!(findings(&actions)[..], [Finding::Moved(_), Finding::Deferred(_)]));
     simulation.pass(SignedDuration::from_secs(30));
     let plan = simulation.plan();
-    let [probe] = probes(&plan)[..] else { panic!("{plan:?}") };
-    let asked: Vec<_> = probe.spec.as_ref().expect("a spec").containers.iter().map(|it| it.image.as_deref()).collect();
+    let [check] = checks(&plan)[..] else { panic!("{plan:?}") };
+    let asked: Vec<_> = pod_spec(check).containers.iter().map(|it| it.image.as_deref()).collect();
     assert_eq!(asked, [Some("b:1")]);
     simulation.unavailable.clear();
     assert_eq!(causes(&hours(&mut simulation, 5)), []);
@@ -183,7 +188,7 @@ fn what_is_pinned_is_not_asked_for() {
     assert_eq!((pinned.plan().actions, pinned.probed), (Vec::new(), 0));
     let some = arrived(&format!("{{images: [\"p@sha256:{digest}\", a:1], refresh: {{every: 1h}}}}"), &[]);
     let plan = some.plan();
-    assert_eq!(probes(&plan)[0].spec.as_ref().expect("a spec").containers.len(), 1);
+    assert_eq!(pod_spec(checks(&plan)[0]).containers.len(), 1);
 }
 
 fn of_architecture(index: usize, architecture: &str) -> Node {
@@ -200,7 +205,7 @@ fn each_architecture_is_asked_and_compared_for_itself() {
     simulation.tags_on.insert(("n1".to_owned(), "a:1".to_owned()), digest(2));
     simulation.settle();
     simulation.pass(SignedDuration::from_hours(1));
-    assert_eq!(probes(&simulation.plan()).len(), 2);
+    assert_eq!(checks(&simulation.plan()).len(), 2);
     assert_eq!(causes(&hours(&mut simulation, 3)), []);
     moved(&mut simulation, &[("a:1", 2)]);
     let actions = hours(&mut simulation, 2);
@@ -245,7 +250,7 @@ fn a_tag_that_moves_during_its_round_reaches_the_nodes_that_pulled_before() {
 }
 
 #[test]
-fn a_probe_that_nobody_waits_for_any_more_goes() {
+fn a_tag_check_that_nobody_waits_for_any_more_goes() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
     assert_eq!(simulation.probes.len(), 1);
@@ -266,20 +271,81 @@ fn where_no_node_can_run_it_that_is_said_and_tried_again() {
     simulation.nodes.iter_mut().for_each(|node| node.unschedulable = true);
     let plan = simulation.plan();
     let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
-    assert!(note.starts_with("group default: no node can take the probe that a refresh needs"), "{note}");
+    assert!(note.starts_with("group default: no node can take the tag check that a refresh needs"), "{note}");
     assert_eq!(plan.wake_at.map(|at| at.duration_since(simulation.now)), Some(SignedDuration::from_mins(1)));
     simulation.nodes[1].unschedulable = false;
-    assert_eq!(probes(&simulation.plan()).len(), 1);
+    assert_eq!(checks(&simulation.plan()).len(), 1);
+}
+
+/// The node of the only tag check that is not about to go.
+fn asked(simulation: &Simulation) -> String {
+    let mut live = simulation.probes.iter().filter(|check| !check.deleting);
+    let (Some(check), None) = (live.next(), live.next()) else { panic!("{:?}", simulation.probes) };
+    check.node.clone()
 }
 
 #[test]
-fn a_probe_whose_node_goes_is_followed_by_one_on_another() {
+fn a_tag_check_whose_node_goes_is_followed_by_one_on_another() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
-    let gone = simulation.probes.pop().expect("a probe").node;
-    simulation.nodes.retain(|node| Some(&node.name) != gone.as_ref());
+    let gone = asked(&simulation);
+    simulation.nodes.retain(|node| node.name != gone);
     simulation.act();
-    assert_ne!(simulation.probes[0].node, gone);
+    assert_ne!(asked(&simulation), gone);
+}
+
+#[test]
+fn a_tag_check_that_is_stuck_on_a_lost_node_blocks_no_refresh() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+    simulation.act();
+    let lost = asked(&simulation);
+    simulation.nodes.iter_mut().filter(|node| node.name == lost).for_each(|node| node.ready = false);
+    simulation.act();
+    assert_ne!(asked(&simulation), lost);
+    let looks = newest(&simulation).looks;
+    assert_eq!(causes(&looked(&mut simulation)), []);
+    assert!(newest(&simulation).looks.last > looks.last, "the other node has answered");
+    let stuck: Vec<_> = simulation.probes.iter().map(|check| (check.node.clone(), check.deleting)).collect();
+    assert_eq!(stuck, [(lost, true)], "the pod there cannot go");
+    moved(&mut simulation, &[("a:1", 11)]);
+    assert_eq!(causes(&hours(&mut simulation, 2)), [Cause::Moved { images: 1 }], "nor does it block a later one");
+}
+
+#[test]
+fn a_cordoned_node_is_asked_no_more() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.act();
+    let cordoned = asked(&simulation);
+    simulation.nodes.iter_mut().filter(|node| node.name == cordoned).for_each(|node| node.unschedulable = true);
+    simulation.act();
+    assert_ne!(asked(&simulation), cordoned);
+}
+
+#[test]
+fn a_tag_check_stays_where_it_is_while_nodes_join() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.act();
+    let first = asked(&simulation);
+    for index in 2..10 {
+        simulation.nodes.push(node(index));
+        simulation.place_pods();
+        assert_eq!(simulation.act().actions, []);
+        assert_eq!(asked(&simulation), first);
+    }
+}
+
+#[test]
+fn a_node_that_never_answers_counts_as_a_failure_after_the_deadline() {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    simulation.pods_refused = true;
+    let plan = simulation.act();
+    assert_eq!(checks(&plan).len(), 1);
+    simulation.pass(SignedDuration::from_secs(599));
+    assert_eq!(simulation.act().actions, []);
+    simulation.pass(SignedDuration::from_secs(1));
+    let actions = simulation.act().actions;
+    let [Finding::Deferred(note)] = findings(&actions)[..] else { panic!("{actions:?}") };
+    assert!(note.contains("no answer within 10m (it has no pod)"), "{note}");
 }
 
 #[test]
@@ -290,23 +356,24 @@ fn looks_go_around_the_nodes() {
     for _ in 0..40 {
         simulation.pass(SignedDuration::from_hours(1));
         simulation.act();
-        seen.extend(simulation.probes.iter().map(|probe| probe.node.clone()));
+        seen.extend(simulation.probes.iter().map(|check| check.node.clone()));
         looked(&mut simulation);
     }
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
 
 #[test]
-fn without_the_right_to_read_nodes_one_probe_is_enough() {
+fn without_the_right_to_read_nodes_one_is_asked_that_holds_the_images() {
     let mut simulation = Simulation::new(HOURLY, 0);
     simulation.nodes = vec![of_architecture(0, "amd64"), of_architecture(1, "arm64")];
     simulation.may_read_nodes = false;
     moved(&mut simulation, &[("a:1", 1)]);
     simulation.settle();
+    simulation.nodes.push(node(2));
+    simulation.place_pods();
     simulation.pass(SignedDuration::from_hours(1));
-    let plan = simulation.plan();
-    let [probe] = probes(&plan)[..] else { panic!("{plan:?}") };
-    assert!(!format!("{probe:?}").contains("metadata.name"), "the scheduler chooses");
+    simulation.act();
+    assert_ne!(asked(&simulation), "n2", "it holds nothing yet");
     assert_eq!(causes(&looked(&mut simulation)), []);
     moved(&mut simulation, &[("a:1", 2)]);
     assert_eq!(causes(&hours(&mut simulation, 2)), [Cause::Moved { images: 1 }]);
@@ -326,7 +393,7 @@ fn no_look_begins_while_three_generations_move() {
     simulation.place_pods();
     simulation.pass(SignedDuration::from_hours(5));
     let plan = simulation.plan();
-    assert_eq!(probes(&plan).len(), 0);
+    assert_eq!(checks(&plan).len(), 0);
     assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
 }
 
@@ -342,7 +409,27 @@ fn a_restore_keeps_what_is_known() {
 }
 
 #[test]
-fn the_pod_is_the_groups_own_on_one_node_and_no_daemon_sets() {
+fn without_the_right_to_read_nodes_no_tag_check_waits_for_a_node() {
+    let mut simulation = Simulation::new(HOURLY, 0);
+    simulation.may_read_nodes = false;
+    simulation.settle();
+    simulation.pass(SignedDuration::from_hours(5));
+    let plan = simulation.plan();
+    assert_eq!((plan.actions, plan.waiting), (Vec::new(), Vec::new()), "there is nothing to look after");
+    simulation.nodes.push(node(0));
+    simulation.room.insert("n0".to_owned(), 0);
+    simulation.place_pods();
+    let plan = simulation.plan();
+    assert_eq!(checks(&plan).len(), 0);
+    let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
+    assert!(note.starts_with("group default: no node can take the tag check that a refresh needs"), "{note}");
+    simulation.room.clear();
+    simulation.place_pods();
+    assert_eq!(checks(&simulation.plan()).len(), 1);
+}
+
+#[test]
+fn it_is_the_groups_own_on_one_node_and_no_generations() {
     const LIST: &str = r#"
 groups:
 - name: gpu
@@ -360,9 +447,14 @@ groups:
     let mut simulation = Simulation::settled(LIST, 1);
     simulation.pass(SignedDuration::from_hours(1));
     let plan = simulation.plan();
-    let [probe] = probes(&plan)[..] else { panic!("{plan:?}") };
-    insta::assert_yaml_snapshot!(probe);
-    let selector = simulation.daemon_sets[0].spec.as_ref().expect("a spec").selector.match_labels.clone();
-    let of_pod = probe.metadata.labels.clone().expect("labels");
-    assert!(selector.expect("labels").iter().any(|(key, value)| of_pod.get(key) != Some(value)));
+    let [check] = checks(&plan)[..] else { panic!("{plan:?}") };
+    insta::assert_yaml_snapshot!(check);
+    let spec = |daemon_set: &DaemonSet| daemon_set.spec.clone().expect("a spec");
+    let selector = |daemon_set| spec(daemon_set).selector.match_labels.expect("labels");
+    let labels = |daemon_set| spec(daemon_set).template.metadata.and_then(|it| it.labels).expect("labels");
+    let selects = |one, other| selector(one).iter().all(|(key, value)| labels(other).get(key) == Some(value));
+    let generation = &simulation.daemon_sets[0];
+    assert!(selects(check, check) && selects(generation, generation));
+    assert!(!selects(check, generation) && !selects(generation, check));
+    assert_eq!(Generation::from_metadata(&check.metadata), None);
 }

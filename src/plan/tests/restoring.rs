@@ -15,7 +15,7 @@ use crate::plan::narrowing::GRACE;
 use crate::plan::pull_policies::PulledAlways;
 use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::{LONGEST_PAUSE, RETURN, Restores, restored, strategy_patch};
-use crate::plan::{Action, Ending, Finding, Generation, Plan, Reach};
+use crate::plan::{Action, Finding, Generation, Plan, Reach};
 
 fn second() -> SignedDuration {
     SignedDuration::from_secs(1)

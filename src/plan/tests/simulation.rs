@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{is_looked_at, narrow, placement_of, recount, reset_strategy, restore, seal, status, stays_on};
+use daemon_sets::{is_looked_at, narrow, recount, reset_strategy, restore, seal, status, stays_on};
 use pods::Registry;
-pub use pods::{Container, Pod, Probing, State};
+pub use pods::{Checking, Container, Pod, State};
 
 use super::{accepted, at, named, settings};
 use crate::coverage::{Coverage, Node};
@@ -23,7 +22,7 @@ use crate::list::config::RefreshMode;
 use crate::naming::labels;
 use crate::plan::history::KEPT;
 use crate::plan::leftover::adoption_patch;
-use crate::plan::probe::Probe;
+use crate::plan::probe::TagCheck;
 use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
@@ -44,12 +43,12 @@ pub struct Simulation {
     pub may_read_nodes: bool,
     pub daemon_sets: Vec<DaemonSet>,
     pub pods: Vec<Pod>,
-    pub probes: Vec<Probing>,
+    pub probes: Vec<Checking>,
     /// What nodes say of a tag when they have pulled it; nothing where it is not here.
     pub tags: BTreeMap<String, String>,
     /// The same of single nodes that say something else, by node and tag.
     pub tags_on: BTreeMap<(String, String), String>,
-    /// How many probes were ever made.
+    /// How many tag checks were ever made.
     pub probed: usize,
     /// What the registry does not serve.
     pub unavailable: BTreeSet<String>,
@@ -158,6 +157,12 @@ impl Simulation {
         self.request(value);
     }
 
+    /// A node joins that was never there before, as far as the others tell.
+    pub fn join(&mut self) {
+        let index = 1 + self.nodes.iter().filter_map(|it| it.name[1..].parse().ok()).max().unwrap_or(0);
+        self.nodes.push(node(index));
+    }
+
     /// A new controller process remembers nothing.
     pub fn restart_controller(&mut self) {
         self.edited_at = None;
@@ -185,8 +190,17 @@ impl Simulation {
             coverage.apply(&pod);
             coverage.delete(&pod);
         }
+        let of_checks: Vec<_> = self.probes.iter().map(Checking::metadata).collect();
+        let check_pods: Vec<_> = self.probes.iter().filter_map(Checking::pod_as_watched).collect();
+        check_pods.iter().for_each(|pod| coverage.apply(pod));
+        // All of them have the list's label, and are seen by one watch.
+        assert!(
+            of_checks.iter().all(|metadata| Generation::from_metadata(metadata).is_none()),
+            "no tag check is a generation"
+        );
         let generations: Vec<Generation> = self.daemon_sets.iter().filter_map(generation).collect();
-        let probes: Vec<Probe> = self.probes.iter().filter_map(|it| Probe::from_pod(&it.as_watched())).collect();
+        let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).chain(&of_checks);
+        let probes: Vec<_> = metadata.filter_map(|it| TagCheck::from_metadata(it, &check_pods)).collect();
         plan(&Facts {
             list: named(&self.config),
             kept: &self.kept.iter().collect::<Vec<_>>(),
@@ -226,8 +240,12 @@ impl Simulation {
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Recount { name, selections, .. } => recount(self.stored(name), selections),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
-            Action::Probe { pod } => self.start_probe(pod),
-            Action::EndProbe { uid, .. } => self.probes.retain(|it| it.uid.to_string() != *uid),
+            Action::Probe { daemon_set } => self.start_check(daemon_set),
+            Action::EndProbe { uid, .. } => {
+                let check = self.probes.iter_mut().find(|it| it.uid.to_string() == *uid);
+                check.expect("what is ended is there").deleting = true;
+                self.run_checks();
+            }
             Action::Note { daemon_set, looks, .. } => {
                 self.annotate(daemon_set, labels::LOOKS, looks.to_text());
             }
@@ -245,24 +263,37 @@ impl Simulation {
         metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
     }
 
-    fn start_probe(&mut self, pod: &core::Pod) {
-        assert!(self.probes.iter().all(|it| it.pod.metadata.name != pod.metadata.name), "the name is taken");
-        let containers = pod.spec.as_ref().expect("a spec").containers.iter().map(Container::waiting);
-        let created = self.now + self.server_ahead;
+    fn start_check(&mut self, daemon_set: &DaemonSet) {
+        let taken = self.probes.iter().map(|it| &it.daemon_set).chain(&self.daemon_sets).map(name);
+        assert!(taken.into_iter().all(|taken| taken != name(daemon_set)), "the name is taken");
+        let placement = placement(daemon_set);
+        let nodes: Vec<&Node> = self.nodes.iter().filter(|node| node.takes(&placement)).collect();
+        let [node] = nodes[..] else { panic!("it is for {} nodes", nodes.len()) };
+        assert!(node.is_at_work() || !self.may_read_nodes, "{} cannot take it", node.name);
+        let (node, created) = (node.name.clone(), self.now + self.server_ahead);
         self.probed += 1;
-        let containers = containers.collect();
-        let probing = Probing { uid: self.uid(), containers, node: None, pod: pod.clone(), created };
-        self.probes.push(probing);
-        self.schedule_probes();
+        let check =
+            Checking { uid: self.uid(), daemon_set: daemon_set.clone(), created, node, deleting: false, pod: None };
+        self.probes.push(check);
+        self.run_checks();
     }
 
-    /// Whoever may not read nodes may make one that no node takes yet.
-    fn schedule_probes(&mut self) {
-        for probe in self.probes.iter_mut().filter(|it| it.node.is_none()) {
-            let placement = placement_of(probe.pod.spec.as_ref().expect("a spec"));
-            let node = self.nodes.iter().find(|node| node.schedules(&placement));
-            probe.node = node.map(|node| node.name.clone());
+    /// The DaemonSet controller and the garbage collector for tag checks. One that is deleted goes after its pod, and that stays as
+    /// long as its node is lost.
+    fn run_checks(&mut self) {
+        let Self { probes, nodes, pods_refused, .. } = self;
+        for check in probes.iter_mut() {
+            match nodes.iter().find(|node| node.name == check.node) {
+                None => check.pod = None,
+                Some(node) if check.deleting && node.ready => check.pod = None,
+                Some(_) if check.deleting => {}
+                Some(node) if check.pod.is_none() && !*pods_refused && node.takes(&placement(&check.daemon_set)) => {
+                    check.pod = Some(check.containers());
+                }
+                Some(_) => {}
+            }
         }
+        probes.retain(|check| !check.deleting || check.pod.is_some());
     }
 
     fn store(&mut self, daemon_set: &DaemonSet) {
@@ -295,9 +326,9 @@ impl Simulation {
                 }
             }
         }
+        self.run_checks();
         self.count();
         self.schedule();
-        self.schedule_probes();
     }
 
     /// The DaemonSet controller writes the status of DaemonSets that it has to look at. It does so whenever pods come or go.
@@ -341,10 +372,9 @@ impl Simulation {
                 }
             }
         }
-        for probe in &mut self.probes {
-            let Some(node) = &probe.node else { continue };
-            for container in probe.containers.iter_mut().filter(|it| it.state != State::Running) {
-                container.start(node, &mut registry, false);
+        for check in self.probes.iter_mut().filter(|check| ready.contains(check.node.as_str())) {
+            for container in check.pod.iter_mut().flatten().filter(|it| it.state != State::Running) {
+                container.start(&check.node, &mut registry, false);
             }
         }
     }

@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::ListParams;
 
 use super::trial;
 use crate::controller::Controller;
+use crate::looks::tag_checks;
 use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually, images};
 
@@ -73,15 +72,10 @@ impl Doing {
             Self::Round => daemon_set.annotations()["kube-prepull.io/revision"] == "2",
             Self::Look => {
                 let looks = daemon_set.annotations().get("kube-prepull.io/looks");
-                looks.is_some_and(|looks| looks.contains("\"request\"")) && probes(trial).await == 0
+                looks.is_some_and(|looks| looks.contains("\"request\"")) && tag_checks(trial).await.is_empty()
             }
         }
     }
-}
-
-async fn probes(trial: &Trial) -> usize {
-    let of_lists = ListParams::default().labels("kube-prepull.io/probe");
-    trial.api::<Pod>().list(&of_lists).await.unwrap().items.len()
 }
 
 /// Something whose controller is killed before the request of that number, and what another controller makes of it. Also says

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, unattended};
 use crate::trial::Trial;
 
 /// A pull, as the runtime answers it.
@@ -40,7 +40,7 @@ impl<'t> Kubelets<'t> {
     ) -> Self {
         let nodes = Nodes::of(trial);
         for (index, architecture) in architectures.iter().enumerate() {
-            nodes.add(index, ready_node(architecture)).await;
+            nodes.add(index, unattended(architecture)).await;
         }
         let names = (0..architectures.len()).map(|index| nodes.name(index)).collect();
         let kubelets = Playing { pods: trial.api(), nodes: names, image_id: Box::new(image_id), pulls: Arc::default() };
@@ -57,14 +57,6 @@ impl Drop for Kubelets<'_> {
     fn drop(&mut self) {
         self.work.abort();
     }
-}
-
-/// One that nobody else takes care of.
-fn ready_node(architecture: &str) -> Value {
-    let now = format!("{:.0}", Timestamp::now());
-    let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady",
-                       "lastHeartbeatTime": now, "lastTransitionTime": now});
-    json!({"metadata": {"labels": {"kubernetes.io/arch": architecture}}, "status": {"conditions": [ready]}})
 }
 
 /// What runtimes say of an image, if they can pull it.

@@ -45,12 +45,13 @@ pub fn name(daemon_set: &DaemonSet) -> String {
     daemon_set.metadata.name.clone().expect("a name")
 }
 
-/// Where the pods of a DaemonSet go, as its template says.
-pub fn placement(daemon_set: &DaemonSet) -> Placement {
-    placement_of(daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template"))
+pub(super) fn template(daemon_set: &DaemonSet) -> &PodSpec {
+    daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template")
 }
 
-pub(super) fn placement_of(spec: &PodSpec) -> Placement {
+/// Where the pods of a DaemonSet go, as its template says.
+pub fn placement(daemon_set: &DaemonSet) -> Placement {
+    let spec = template(daemon_set);
     Placement {
         node_selector: spec.node_selector.clone().unwrap_or_default(),
         affinity: spec.affinity.clone(),

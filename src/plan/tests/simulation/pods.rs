@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{self as core, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::ObjectMeta;
 use serde_json::json;
 
-use super::daemon_sets::{is_leftover, name};
+use super::daemon_sets::{is_leftover, name, template};
 use crate::coverage::SlimPod;
 use crate::naming::labels;
-use crate::plan::probe::SlimProbe;
+use crate::plan::probe::pod_of;
 
 #[derive(Clone, Debug)]
 pub struct Pod {
@@ -68,15 +70,16 @@ impl Registry<'_> {
     }
 }
 
-/// A probe's pod and what became of it.
+/// A tag check and what became of it.
 #[derive(Clone, Debug)]
-pub struct Probing {
+pub struct Checking {
     pub uid: usize,
-    pub pod: core::Pod,
+    pub daemon_set: DaemonSet,
     pub created: Timestamp,
-    /// The node that the scheduler chose.
-    pub node: Option<String>,
-    pub containers: Vec<Container>,
+    pub node: String,
+    pub deleting: bool,
+    /// The containers of its pod, if it has one.
+    pub pod: Option<Vec<Container>>,
 }
 
 /// What became of a container; a greater one is firmer from [`State::Exited`] on.
@@ -130,26 +133,43 @@ impl Container {
     }
 }
 
-impl Probing {
-    pub(super) fn as_watched(&self) -> SlimProbe {
-        let mut pod = serde_json::to_value(&self.pod).expect("JSON");
-        pod["metadata"]["uid"] = json!(self.uid.to_string());
-        pod["metadata"]["creationTimestamp"] = json!(self.created);
-        pod["spec"]["nodeName"] = json!(self.node);
-        if self.node.is_none() {
-            return serde_json::from_value(pod).expect("a pod");
+impl Checking {
+    pub(super) fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            uid: Some(self.uid.to_string()),
+            creation_timestamp: Some(Time(self.created)),
+            deletion_timestamp: self.deleting.then_some(Time(self.created)),
+            ..self.daemon_set.metadata.clone()
         }
+    }
+
+    pub(super) fn containers(&self) -> Vec<Container> {
+        template(&self.daemon_set).containers.iter().map(Container::waiting).collect()
+    }
+
+    pub(super) fn pod_as_watched(&self) -> Option<SlimPod> {
+        let statuses: Vec<_> = self.pod.as_ref()?.iter().map(Container::status).collect();
+        let mut pod = serde_json::to_value(pod_of(&self.daemon_set)).expect("JSON");
+        pod["metadata"]["name"] = json!(format!("check-{}", self.uid));
+        pod["metadata"]["uid"] = json!(format!("check-{}", self.uid));
+        pod["metadata"]["creationTimestamp"] = json!(self.created);
+        pod["metadata"]["deletionTimestamp"] = json!(self.deleting.then_some(self.created));
+        pod["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "name": name(&self.daemon_set), "uid": self.uid.to_string(),
+            "controller": true,
+        }]);
+        pod["spec"]["nodeName"] = json!(self.node);
         pod["status"] = json!({
             "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
-            "containerStatuses": self.containers.iter().map(Container::status).collect::<Vec<_>>(),
+            "containerStatuses": statuses,
         });
-        serde_json::from_value(pod).expect("a pod")
+        Some(serde_json::from_value(pod).expect("a pod"))
     }
 }
 
 impl Pod {
     pub(super) fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
-        let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
+        let spec = template(daemon_set);
         let containers = spec.containers.iter().map(Container::waiting);
         let template = daemon_set.spec.as_ref().map(|spec| &spec.template);
         let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());

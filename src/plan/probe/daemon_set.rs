@@ -1,0 +1,90 @@
+//! A tag check's DaemonSet, exactly as it stands in the cluster.
+//!
+//! It is a DaemonSet although it is for one node only: `kubectl drain` and the cluster autoscaler pass over the pods of
+//! DaemonSets, and would stop at a pod that nothing manages.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Affinity, Pod};
+use kube::core::ObjectMeta;
+
+use super::places::Place;
+use crate::list::config::Group;
+use crate::naming::hash::short_hash;
+use crate::naming::labels;
+use crate::plan::daemon_set::{AcceptedList, Settings, managed, spec, template, texts};
+use crate::plan::generation::{Generation, Record};
+use crate::plan::pull_policies::PulledAlways;
+use crate::plan::reach::Reach;
+
+/// Lets the cluster autoscaler remove the node under a pod
+/// (`k8s.io/autoscaler/cluster-autoscaler/FAQ.md`, "What types of pods can prevent CA from removing a node?").
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+
+/// Builds the DaemonSet of a tag check on a node. `asked` has the images that are asked for; everything else is the group's
+/// own. `None` where the generation does not say how it was made.
+///
+/// Its pod is the pod of a generation in all but this: it pulls each image with `Always`, belongs on one node and waits for
+/// no turn there. No selector of a generation selects it.
+pub fn build(
+    list: AcceptedList,
+    asked: &Group,
+    newest: &Generation,
+    look: &str,
+    place: Place,
+    settings: &Settings,
+) -> Option<DaemonSet> {
+    // The node knows this holder already, and another one says nothing new about tags.
+    let record = Record { spread_seconds: 0, pulled_always: PulledAlways::all_of(asked), ..newest.record.clone()? };
+    let selector = texts([
+        (labels::LIST, list.label),
+        (labels::GROUP, asked.name.as_str()),
+        (labels::PROBE, &hash(look, place)),
+        (labels::PROBE_ARCHITECTURE, place.architecture),
+    ]);
+    let mut template = template(selector.clone(), asked, &record, settings);
+    let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+    annotations.insert(SAFE_TO_EVICT.to_owned(), "true".to_owned());
+    let pod = template.spec.get_or_insert_default();
+    pin(pod.affinity.get_or_insert_default(), place.node);
+    Some(DaemonSet {
+        metadata: ObjectMeta {
+            name: Some(name(newest, look, place)),
+            namespace: Some(list.namespace.to_owned()),
+            labels: Some(managed(selector.clone())),
+            annotations: Some(list.config.daemon_set_annotations.clone()).filter(|it| !it.is_empty()),
+            owner_references: settings.owner.clone().map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec(selector, template)),
+        status: None,
+    })
+}
+
+/// A pod as the DaemonSet controller makes them of a tag check, but for its owner.
+pub fn pod_of(daemon_set: &DaemonSet) -> Option<Pod> {
+    let template = daemon_set.spec.as_ref()?.template.clone();
+    let metadata = ObjectMeta {
+        generate_name: daemon_set.metadata.name.as_ref().map(|name| format!("{name}-")),
+        namespace: daemon_set.metadata.namespace.clone(),
+        ..template.metadata.unwrap_or_default()
+    };
+    Some(Pod { metadata, spec: template.spec, status: None })
+}
+
+/// The same look at the same node has the same name, so that it is never made twice. Another node is another name, so that
+/// what is left on a node that is lost stands in nobody's way.
+pub fn name(newest: &Generation, look: &str, place: Place) -> String {
+    format!("{}-{}", newest.name, hash(look, place))
+}
+
+fn hash(look: &str, place: Place) -> String {
+    short_hash(format!("{look}\n{}\n{}", place.architecture, place.node).as_bytes())
+}
+
+/// Through the scheduler, which knows what room there is; a node's name in the spec would go past it.
+fn pin(affinity: &mut Affinity, node: &str) {
+    let required = affinity.node_affinity.get_or_insert_default();
+    let required = required.required_during_scheduling_ignored_during_execution.get_or_insert_default();
+    let terms = Reach::Only([node.to_owned()].into()).terms(Some(&required.node_selector_terms));
+    required.node_selector_terms = terms.unwrap_or_default();
+}
