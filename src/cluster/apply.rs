@@ -22,10 +22,10 @@ use crate::plan::deselection::recount_patch;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::leftover::adoption_patch;
-use crate::plan::probe::{self, Looks};
 use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::strategy_patch;
 use crate::plan::sealing::sealing_patch;
+use crate::plan::tag_check::{self, Looks};
 use crate::plan::{Action, Outcome, Telling, history, image_cache};
 
 /// Writes in one namespace, as long as this process leads.
@@ -148,8 +148,8 @@ impl Applier {
                 self.change(name, uid, "have the nodes counted of the DaemonSet", patch).await
             }
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
-            Action::Probe { daemon_set } => self.check_tags(daemon_set).await,
-            Action::EndProbe { name, uid } => self.end_tag_check(name, uid).await,
+            Action::CheckTags { daemon_set } => self.check_tags(daemon_set).await,
+            Action::EndTagCheck { name, uid } => self.end_tag_check(name, uid).await,
             Action::Note { daemon_set, uid, looks } => self.note_looks(daemon_set, uid, looks).await,
             Action::Tell(_) => Ok(()),
         };
@@ -214,7 +214,7 @@ impl Applier {
     /// its pods are refused, and nobody would be told why none comes; so the pod is tried first.
     async fn check_tags(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
         let failed = |error| Error::new(format!("create the tag check {}", daemon_set.name_any()), error);
-        if let Some(pod) = probe::pod_of(daemon_set) {
+        if let Some(pod) = tag_check::pod_of(daemon_set) {
             self.try_pod(&pod).await.map_err(failed)?;
         }
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };

@@ -15,7 +15,7 @@ use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
 use crate::plan::history::Revision;
 use crate::plan::leftover::{self, Leftover};
-use crate::plan::probe::TagCheck;
+use crate::plan::tag_check::TagCheck;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::arrivals::Arrivals;
 use crate::summary::node_state::NodeState;
@@ -32,7 +32,7 @@ pub struct Observed {
     /// The nodes, if the controller may read them.
     pub nodes: Option<ObservedNodes>,
     /// The pods of all lists' tag checks.
-    pub probes: Store<SlimPod>,
+    pub tag_check_pods: Store<SlimPod>,
     /// Who has what.
     pub coverage: SharedCoverage,
     /// The DaemonSets that belong to no list.
@@ -156,7 +156,7 @@ impl Observed {
 
     /// The tag checks of a list.
     pub fn tag_checks(&self, list: &str) -> Vec<TagCheck> {
-        let pods = self.probes.state();
+        let pods = self.tag_check_pods.state();
         let pods = || pods.iter().map(|pod| &**pod);
         self.daemon_sets_of(list).iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods())).collect()
     }

@@ -20,7 +20,7 @@ use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::leftover::Leftover;
-use crate::plan::probe::TagCheck;
+use crate::plan::tag_check::TagCheck;
 use crate::plan::{Generation, SlimDaemonSet};
 
 /// A list with everything that is kept or was made of it.
@@ -35,7 +35,7 @@ pub struct Picture {
     /// Its generations.
     pub generations: Vec<Generation>,
     /// Its tag checks.
-    pub probes: Vec<TagCheck>,
+    pub tag_checks: Vec<TagCheck>,
     /// What is in force of each other list.
     pub others: Vec<Revision>,
     /// DaemonSets of kubernetes-image-puller that no list has adopted.
@@ -55,7 +55,7 @@ impl Picture {
             name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
             config_map,
             generations: observed.generations(label),
-            probes: observed.tag_checks(label),
+            tag_checks: observed.tag_checks(label),
             leftovers: observed.leftovers(),
             image_caches: observed.image_caches.of(label),
             revisions,
@@ -75,7 +75,7 @@ impl Picture {
 
     /// Whether there is anything of it at all.
     pub fn is_empty(&self) -> bool {
-        let others = self.generations.is_empty() && self.probes.is_empty() && !self.has_image_caches(|_| true);
+        let others = self.generations.is_empty() && self.tag_checks.is_empty() && !self.has_image_caches(|_| true);
         self.config_map.is_none() && self.revisions.is_empty() && others
     }
 
@@ -128,7 +128,7 @@ impl Reader {
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
         let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
         let daemon_sets = all(self.daemon_sets.clone(), "the DaemonSets", of_list.clone()).await?;
-        let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::PROBE));
+        let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::TAG_CHECK));
         let pods = self.pods.list(&of_tag_checks).await;
         let pods = pods.map_err(|error| Error::new("list the pods of tag checks", error))?;
         Ok(Picture {
@@ -138,7 +138,7 @@ impl Reader {
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
             revisions,
             others,
-            probes: tag_checks(&daemon_sets, &pods.items),
+            tag_checks: tag_checks(&daemon_sets, &pods.items),
             generations: daemon_sets.iter().filter_map(Generation::from_daemon_set).collect(),
         })
     }

@@ -30,7 +30,7 @@ use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::leftover;
 use crate::plan::{
-    AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, plan, probe,
+    AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, plan, tag_check,
 };
 use image_caches::Serverless;
 
@@ -160,7 +160,7 @@ impl Reconciler {
                 plan
             }
             None if ruling.in_force == InForce::Gone => let_go(seen),
-            None => Plan { actions: probe::left_over(&seen.probes, &BTreeSet::new()), ..Plan::default() },
+            None => Plan { actions: tag_check::left_over(&seen.tag_checks, &BTreeSet::new()), ..Plan::default() },
         };
         let unsaid = |config_map, list: &Arc<ParsedList>| !list.verdict.stands_on(config_map);
         let judge = seen.config_map.as_ref().zip(written.as_ref()).is_some_and(|(it, list)| unsaid(&it.metadata, list));
@@ -180,7 +180,7 @@ impl Reconciler {
             edited_at,
             refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
             generations: &seen.generations,
-            probes: &seen.probes,
+            tag_checks: &seen.tag_checks,
             coverage: &coverage,
             leftovers: &self.observed.leftover_pods.lock(),
             nodes: nodes.as_deref(),
@@ -353,8 +353,8 @@ fn let_go(seen: &Picture) -> Plan {
     let live = seen.generations.iter().filter(|generation| !generation.deleting);
     let delete =
         |it: &Generation| Action::Delete { name: it.name.clone(), uid: it.uid.clone(), ending: Ending::ListGone };
-    let probes = probe::left_over(&seen.probes, &BTreeSet::new());
-    Plan { actions: live.map(delete).chain(probes).collect(), ..Plan::default() }
+    let tag_checks = tag_check::left_over(&seen.tag_checks, &BTreeSet::new());
+    Plan { actions: live.map(delete).chain(tag_checks).collect(), ..Plan::default() }
 }
 
 /// The list with the problem, if there is one, that another list has its name.

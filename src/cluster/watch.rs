@@ -99,8 +99,10 @@ pub fn start(
             ours.clone().page_size(AT_A_TIME),
         ),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &node_resource()))),
-        probes: watches
-            .tag_check_pods(pods(), watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::PROBE))),
+        tag_check_pods: watches.tag_check_pods(
+            pods(),
+            watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::TAG_CHECK)),
+        ),
         coverage: watches.pods("pods", pods(), ours.page_size(AT_A_TIME), |pod| list_of(&pod.metadata)),
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &leftover_pods),
         leftover_pods,

@@ -270,7 +270,7 @@ impl Coverage {
 
 /// The DaemonSet of a generation's pod. What a tag check holds is gone in a minute, so it does not count.
 fn controller_of(pod: &SlimPod) -> Option<&OwnerReference> {
-    if pod::label(&pod.metadata, labels::PROBE).is_some() {
+    if pod::label(&pod.metadata, labels::TAG_CHECK).is_some() {
         return None;
     }
     pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))

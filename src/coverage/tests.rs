@@ -110,7 +110,7 @@ fn an_image_that_cannot_be_pulled_is_news_once_for_each_pod() {
     assert_eq!(news(&with("p", ["ErrImagePull", "InvalidImageName"])), ["InvalidImageName"]);
     assert_eq!(news(&with("q", ["ImagePullBackOff", "CreateContainerError"])), ["ImagePullBackOff"]);
     let mut check = with("r", ["ErrImagePull", "ErrImagePull"]);
-    check.metadata.labels.get_or_insert_default().insert(labels::PROBE.to_owned(), "x".to_owned());
+    check.metadata.labels.get_or_insert_default().insert(labels::TAG_CHECK.to_owned(), "x".to_owned());
     assert_eq!(news(&check), [""; 0], "a tag check is no generation");
     let died =
         json!([{"name": "one", "state": waiting("ErrImagePull"), "lastState": {"terminated": {"containerID": "x"}}}]);

@@ -15,7 +15,7 @@ pub const SHARD: &str = "kube-prepull.io/shard";
 pub const GENERATION: &str = "kube-prepull.io/generation";
 /// Selects the accepted forms of lists. The DaemonSet controller keeps ControllerRevisions of its own, with the labels of
 /// the pods: those of generations and of tag checks.
-pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/probe";
+pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/tag-check";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
 pub const NAMESPACE: &str = "kube-prepull.io/namespace";
 /// On an ImageCache: how it was made, as JSON ([`crate::plan::image_cache::cache::Made`]).
@@ -78,14 +78,14 @@ pub const REACH: &str = "kube-prepull.io/reach";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
-/// On a generation: what the looks at its tags have come to, as JSON ([`crate::plan::probe::Looks`]).
+/// On a generation: what the looks at its tags have come to, as JSON ([`crate::plan::tag_check::Looks`]).
 pub const LOOKS: &str = "kube-prepull.io/looks";
 /// On a generation: what has been told of its group, as JSON ([`crate::plan::Told`]).
 pub const TOLD: &str = "kube-prepull.io/told";
 /// On a tag check and its pod: the hash that also ends its name, of the look at the tags and of the node.
-pub const PROBE: &str = "kube-prepull.io/probe";
+pub const TAG_CHECK: &str = "kube-prepull.io/tag-check";
 /// On a tag check and its pod: the architecture of its node; empty where that is not known.
-pub const PROBE_ARCHITECTURE: &str = "kube-prepull.io/probe-architecture";
+pub const TAG_CHECK_ARCHITECTURE: &str = "kube-prepull.io/tag-check-architecture";
 
 /// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened
 /// holds a `_`, which no name may hold, so it is never another list's name.

@@ -53,9 +53,9 @@ reasons! {
     MakingRoom: Warning, "Narrow";
     Sealed: Normal, "Seal";
     Waiting: Normal, "Plan";
-    TagsMoved: Normal, "Probe";
-    RefreshDeferred: Warning, "Probe";
-    RefreshRecovered: Normal, "Probe";
+    TagsMoved: Normal, "CheckTags";
+    RefreshDeferred: Warning, "CheckTags";
+    RefreshRecovered: Normal, "CheckTags";
     ImageFailing: Warning, "Observe";
     ImageHealed: Normal, "Observe";
     HolderEvicted: Warning, "Observe";

@@ -40,9 +40,11 @@ pub fn done(action: &Action, outcome: &Outcome) -> Option<News> {
         Action::ResetStrategy { .. }
         | Action::Recount { .. }
         | Action::ReplacePod { .. }
-        | Action::Probe { .. }
-        | Action::EndProbe { .. }
-        | Action::Note { .. } => return None,
+        | Action::CheckTags { .. }
+        | Action::EndTagCheck { .. }
+        | Action::Note { .. } => {
+            return None;
+        }
     })
 }
 

@@ -7,10 +7,10 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::probe::Looks;
 use super::pull_policies::PulledAlways;
 use super::reach::Reach;
 use super::restoring::Restores;
+use super::tag_check::Looks;
 use crate::coverage::Shortage;
 
 /// One write to the cluster.
@@ -102,12 +102,12 @@ pub enum Action {
         ending: Ending,
     },
     /// Ask what the tags are now.
-    Probe {
+    CheckTags {
         /// The tag check that does, on one node.
         daemon_set: Box<DaemonSet>,
     },
     /// Delete a tag check.
-    EndProbe {
+    EndTagCheck {
         /// The name of its DaemonSet.
         name: String,
         /// Its uid: another DaemonSet of that name is not meant.

@@ -8,11 +8,11 @@ use kube::core::ObjectMeta;
 use serde::Serialize;
 
 use super::alteration::Alteration;
-use super::probe::Looks;
 use super::pull_policies::PulledAlways;
 use super::reach::Reach;
 use super::restoring::Restores;
 use super::scheduled::Scheduled;
+use super::tag_check::Looks;
 use super::troubles::Told;
 use crate::list::config::{Group, Image, Placement};
 use crate::naming::hash::short_hash;
@@ -88,7 +88,7 @@ impl Generation {
     /// its tag checks.
     pub fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
         let labels = metadata.labels.as_ref()?;
-        if !labels::are_ours(labels) || labels.contains_key(labels::PROBE) {
+        if !labels::are_ours(labels) || labels.contains_key(labels::TAG_CHECK) {
             return None;
         }
         let (list, group) = (labels.get(labels::LIST)?, labels.get(labels::GROUP)?);

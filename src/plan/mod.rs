@@ -3,7 +3,7 @@
 //! - [`rounds`]: which generations there should be: the decisions
 //! - [`action`]: what they may come to
 //! - [`refresh`]: when a refresh is due, and what the last one came to
-//! - [`probe`]: one node that is asked what the tags are now, and whether its answer begins a round
+//! - [`tag_check`]: one node that is asked what the tags are now, and whether its answer begins a round
 //! - [`pull_policies`]: which images a rollout asks the registry for
 //! - [`retiring`]: whether an older generation is still needed anywhere
 //! - [`scheduled`], [`deselection`]: what DaemonSets tell about nodes if these may not be read
@@ -33,7 +33,6 @@ pub mod history;
 pub mod image_cache;
 pub mod leftover;
 mod narrowing;
-pub mod probe;
 pub mod pull_policies;
 pub mod reach;
 pub mod refresh;
@@ -44,6 +43,7 @@ pub mod rounds;
 pub mod scheduled;
 pub mod sealing;
 mod standing;
+pub mod tag_check;
 mod troubles;
 pub mod verdict;
 

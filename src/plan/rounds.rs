@@ -9,7 +9,6 @@ pub use super::action::{Action, Cause, Ending, Finding, Leaving};
 use super::daemon_set::{self, AcceptedList, Settings};
 use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::narrowing;
-use super::probe::{self, Looks, Moved, TagCheck};
 use super::pull_policies::{self, PulledAlways, Resolve};
 use super::reach::{Reach, some_of};
 use super::refresh::{NextRefresh, next_refresh, resolved_at};
@@ -17,6 +16,7 @@ use super::restoring;
 use super::room;
 use super::sealing;
 use super::standing::Standing;
+use super::tag_check::{self, Looks, Moved, TagCheck};
 use super::troubles::{self, Telling, Told};
 use crate::coverage::{Coverage, Node};
 use crate::list::Config;
@@ -48,7 +48,7 @@ pub struct Facts<'a> {
     /// The list's DaemonSets.
     pub generations: &'a [Generation],
     /// The list's tag checks.
-    pub probes: &'a [TagCheck],
+    pub tag_checks: &'a [TagCheck],
     /// Who has what.
     pub coverage: &'a Coverage,
     /// What pods of kubernetes-image-puller have; those of DaemonSets that are not among the generations do not count.
@@ -73,7 +73,7 @@ pub struct Plan {
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
     /// The uids of the tag checks that are waited for; all others are to go.
-    pub probes: BTreeSet<String>,
+    pub tag_checks: BTreeSet<String>,
 }
 
 impl Plan {
@@ -98,7 +98,7 @@ pub fn plan(facts: &Facts) -> Plan {
         plan_group(facts, group, &standing, &mut plan);
     }
     restoring::restore(facts, &mut plan);
-    plan.actions.extend(probe::left_over(facts.probes, &plan.probes));
+    plan.actions.extend(tag_check::left_over(facts.tag_checks, &plan.tag_checks));
     plan
 }
 
@@ -144,7 +144,7 @@ fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan
         None => Some(Cause::Missing),
         Some(newest) => outdated(facts, group, newest).or_else(|| match facts.list.config.refresh.mode {
             RefreshMode::OnChange => {
-                moved = probe::look(facts, group, newest, blocked(group, "refresh", standing), plan);
+                moved = tag_check::look(facts, group, newest, blocked(group, "refresh", standing), plan);
                 moved.as_ref().map(|moved| Cause::Moved { images: moved.images.len() })
             }
             RefreshMode::Always | RefreshMode::Recreate => {

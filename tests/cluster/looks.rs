@@ -4,13 +4,13 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use kube_prepull::naming::labels;
-use kube_prepull::plan::probe::Looks;
+use kube_prepull::plan::tag_check::Looks;
 
 use super::trial::{Trial, eventually};
 
 /// The tag checks, also those that are about to go.
 pub async fn tag_checks(trial: &Trial) -> Vec<DaemonSet> {
-    trial.api::<DaemonSet>().list(&ListParams::default().labels(labels::PROBE)).await.unwrap().items
+    trial.api::<DaemonSet>().list(&ListParams::default().labels(labels::TAG_CHECK)).await.unwrap().items
 }
 
 /// Asks the list `tools` for a refresh.

@@ -102,7 +102,7 @@ impl Trial {
 
     /// The DaemonSets that are not about to go, by name; tag checks are left out.
     pub async fn daemon_sets(&self) -> Vec<DaemonSet> {
-        let others = ListParams::default().labels(&format!("!{}", labels::PROBE));
+        let others = ListParams::default().labels(&format!("!{}", labels::TAG_CHECK));
         let mut found = self.api::<DaemonSet>().list(&others).await.unwrap().items;
         found.retain(|daemon_set| daemon_set.metadata.deletion_timestamp.is_none());
         found.sort_by_key(ResourceExt::name_any);

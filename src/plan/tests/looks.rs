@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::probe::{HOURLY, arrived, causes, digest, hours, looked, moved, newest};
 use super::simulation::{Simulation, node};
+use super::tag_check::{HOURLY, arrived, causes, digest, hours, looked, moved, newest};
 use crate::naming::hash;
 use crate::plan::Cause;
 
@@ -90,7 +90,7 @@ fn happen(simulation: &mut Simulation, event: &Event) -> usize {
             let index = index % simulation.nodes.len();
             simulation.nodes[index].unschedulable = *cordoned;
         }
-        Event::CheckPodGoes => simulation.probes.iter_mut().for_each(|check| check.pod = None),
+        Event::CheckPodGoes => simulation.tag_checks.iter_mut().for_each(|check| check.pod = None),
         Event::Request(value) => simulation.request(&value.to_string()),
         Event::ControllerCrashes(after) => {
             let plan = simulation.plan();
@@ -135,7 +135,7 @@ proptest! {
             }
         }
         // One may have begun with the last second that passed.
-        let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.probes.is_empty());
+        let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.tag_checks.is_empty());
         prop_assert!(ended, "a tag check is left");
     }
 

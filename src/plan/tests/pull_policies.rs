@@ -89,7 +89,7 @@ fn an_image_that_exists_on_nodes_only_is_held_and_never_checked() {
     simulation.settle();
     simulation.request("now");
     simulation.settle();
-    assert_eq!((simulation.held_on("n0"), simulation.probed), (["a:1"].into(), 0));
+    assert_eq!((simulation.held_on("n0"), simulation.tag_checks_made), (["a:1"].into(), 0));
 }
 
 #[test]
@@ -163,14 +163,14 @@ fn a_rollout_that_carries_images_over_answers_no_request_and_moves_no_refresh() 
     simulation.pass(SignedDuration::from_mins(50));
     simulation.edit("{images: [a:1, b:1], refresh: {every: 1h}}");
     simulation.settle();
-    assert_eq!(simulation.probed, 0);
+    assert_eq!(simulation.tag_checks_made, 0);
     simulation.pass(SignedDuration::from_mins(10));
     simulation.settle();
-    assert_eq!(simulation.probed, 1, "an hour after the tags were resolved");
+    assert_eq!(simulation.tag_checks_made, 1, "an hour after the tags were resolved");
     simulation.edit("{images: [a:1, b:1, c:1], refresh: {every: 1h}}");
     simulation.request("now");
     simulation.settle();
-    assert_eq!(simulation.probed, 2);
+    assert_eq!(simulation.tag_checks_made, 2);
     assert_eq!(simulation.created, 3);
 }
 

@@ -22,7 +22,7 @@ use crate::list::config::RefreshMode;
 use crate::naming::labels;
 use crate::plan::history::KEPT;
 use crate::plan::leftover::adoption_patch;
-use crate::plan::probe::TagCheck;
+use crate::plan::tag_check::TagCheck;
 use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
@@ -43,13 +43,13 @@ pub struct Simulation {
     pub may_read_nodes: bool,
     pub daemon_sets: Vec<DaemonSet>,
     pub pods: Vec<Pod>,
-    pub probes: Vec<Checking>,
+    pub tag_checks: Vec<Checking>,
     /// What nodes say of a tag when they have pulled it; nothing where it is not here.
     pub tags: BTreeMap<String, String>,
     /// The same of single nodes that say something else, by node and tag.
     pub tags_on: BTreeMap<(String, String), String>,
     /// How many tag checks were ever made.
-    pub probed: usize,
+    pub tag_checks_made: usize,
     /// What the registry does not serve.
     pub unavailable: BTreeSet<String>,
     /// What lies on the nodes' disks: what a node says of an image, by node and image.
@@ -92,10 +92,10 @@ impl Simulation {
             may_read_nodes: true,
             daemon_sets: Vec::new(),
             pods: Vec::new(),
-            probes: Vec::new(),
+            tag_checks: Vec::new(),
             tags: BTreeMap::new(),
             tags_on: BTreeMap::new(),
-            probed: 0,
+            tag_checks_made: 0,
             unavailable: BTreeSet::new(),
             disks: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -190,8 +190,8 @@ impl Simulation {
             coverage.apply(&pod);
             coverage.delete(&pod);
         }
-        let of_checks: Vec<_> = self.probes.iter().map(Checking::metadata).collect();
-        let check_pods: Vec<_> = self.probes.iter().filter_map(Checking::pod_as_watched).collect();
+        let of_checks: Vec<_> = self.tag_checks.iter().map(Checking::metadata).collect();
+        let check_pods: Vec<_> = self.tag_checks.iter().filter_map(Checking::pod_as_watched).collect();
         check_pods.iter().for_each(|pod| coverage.apply(pod));
         // All of them have the list's label, and are seen by one watch.
         assert!(
@@ -200,14 +200,14 @@ impl Simulation {
         );
         let generations: Vec<Generation> = self.daemon_sets.iter().filter_map(generation).collect();
         let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).chain(&of_checks);
-        let probes: Vec<_> = metadata.filter_map(|it| TagCheck::from_metadata(it, &check_pods)).collect();
+        let tag_checks: Vec<_> = metadata.filter_map(|it| TagCheck::from_metadata(it, &check_pods)).collect();
         plan(&Facts {
             list: named(&self.config),
             kept: &self.kept.iter().collect::<Vec<_>>(),
             edited_at: self.edited_at,
             refresh_request: self.request.as_deref(),
             generations: &generations,
-            probes: &probes,
+            tag_checks: &tag_checks,
             coverage: &coverage,
             leftovers: &leftovers,
             nodes: self.may_read_nodes.then_some(&self.nodes),
@@ -240,9 +240,9 @@ impl Simulation {
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Recount { name, selections, .. } => recount(self.stored(name), selections),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),
-            Action::Probe { daemon_set } => self.start_check(daemon_set),
-            Action::EndProbe { uid, .. } => {
-                let check = self.probes.iter_mut().find(|it| it.uid.to_string() == *uid);
+            Action::CheckTags { daemon_set } => self.start_check(daemon_set),
+            Action::EndTagCheck { uid, .. } => {
+                let check = self.tag_checks.iter_mut().find(|it| it.uid.to_string() == *uid);
                 check.expect("what is ended is there").deleting = true;
                 self.run_checks();
             }
@@ -264,25 +264,25 @@ impl Simulation {
     }
 
     fn start_check(&mut self, daemon_set: &DaemonSet) {
-        let taken = self.probes.iter().map(|it| &it.daemon_set).chain(&self.daemon_sets).map(name);
+        let taken = self.tag_checks.iter().map(|it| &it.daemon_set).chain(&self.daemon_sets).map(name);
         assert!(taken.into_iter().all(|taken| taken != name(daemon_set)), "the name is taken");
         let placement = placement(daemon_set);
         let nodes: Vec<&Node> = self.nodes.iter().filter(|node| node.takes(&placement)).collect();
         let [node] = nodes[..] else { panic!("it is for {} nodes", nodes.len()) };
         assert!(node.is_at_work() || !self.may_read_nodes, "{} cannot take it", node.name);
         let (node, created) = (node.name.clone(), self.now + self.server_ahead);
-        self.probed += 1;
+        self.tag_checks_made += 1;
         let check =
             Checking { uid: self.uid(), daemon_set: daemon_set.clone(), created, node, deleting: false, pod: None };
-        self.probes.push(check);
+        self.tag_checks.push(check);
         self.run_checks();
     }
 
     /// The DaemonSet controller and the garbage collector for tag checks. One that is deleted goes after its pod, and that stays as
     /// long as its node is lost.
     fn run_checks(&mut self) {
-        let Self { probes, nodes, pods_refused, .. } = self;
-        for check in probes.iter_mut() {
+        let Self { tag_checks, nodes, pods_refused, .. } = self;
+        for check in tag_checks.iter_mut() {
             match nodes.iter().find(|node| node.name == check.node) {
                 None => check.pod = None,
                 Some(node) if check.deleting && node.ready => check.pod = None,
@@ -293,7 +293,7 @@ impl Simulation {
                 Some(_) => {}
             }
         }
-        probes.retain(|check| !check.deleting || check.pod.is_some());
+        tag_checks.retain(|check| !check.deleting || check.pod.is_some());
     }
 
     fn store(&mut self, daemon_set: &DaemonSet) {
@@ -372,7 +372,7 @@ impl Simulation {
                 }
             }
         }
-        for check in self.probes.iter_mut().filter(|check| ready.contains(check.node.as_str())) {
+        for check in self.tag_checks.iter_mut().filter(|check| ready.contains(check.node.as_str())) {
             for container in check.pod.iter_mut().flatten().filter(|it| it.state != State::Running) {
                 container.start(&check.node, &mut registry, false);
             }

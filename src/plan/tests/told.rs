@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::probe::{arrived, looked, moved};
 use super::simulation::Simulation;
+use super::tag_check::{arrived, looked, moved};
 use crate::plan::generation::Generation;
 use crate::plan::refresh::{LastLook, NextRefresh, Outcome, last_look, next_look};
 

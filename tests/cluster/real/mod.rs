@@ -7,9 +7,9 @@ mod dashboard;
 mod faults;
 mod metrics;
 mod pictures;
-mod probes;
 mod rounds;
 mod secrets;
+mod tag_checks;
 mod thrash;
 mod wait;
 

@@ -11,7 +11,7 @@ use crate::plan::AcceptedList;
 use crate::plan::image_cache::ledger::Ledger;
 use crate::plan::image_cache::object::{ImageCacheObject, Status};
 use crate::plan::image_cache::{Action, Cache, Cause, Facts, Finding, Known, Phase, Plan, plan};
-use crate::plan::probe::Digest;
+use crate::plan::tag_check::Digest;
 
 /// The list `tools` in the namespace `prepull`, and what is made of it.
 #[derive(Clone, Debug)]

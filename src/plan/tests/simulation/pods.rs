@@ -12,7 +12,7 @@ use serde_json::json;
 use super::daemon_sets::{is_leftover, name, template};
 use crate::coverage::SlimPod;
 use crate::naming::labels;
-use crate::plan::probe::pod_of;
+use crate::plan::tag_check::pod_of;
 
 #[derive(Clone, Debug)]
 pub struct Pod {

@@ -131,7 +131,8 @@ fn places<'a>(
     look: &str,
     plan: &mut Plan,
 ) -> Places<'a> {
-    let asked = |place: Place| match facts.probes.iter().find(|it| it.name == daemon_set::name(newest, look, place)) {
+    let asked = |place: Place| match facts.tag_checks.iter().find(|it| it.name == daemon_set::name(newest, look, place))
+    {
         None => Asked::No,
         Some(check) if check.deleting => Asked::Going,
         Some(_) => Asked::Yes,
@@ -166,13 +167,13 @@ fn answers<'a>(
     let mut answers = Vec::new();
     for &place in &places.places {
         let name = daemon_set::name(newest, look, place);
-        match facts.probes.iter().find(|check| check.name == name) {
+        match facts.tag_checks.iter().find(|check| check.name == name) {
             None if blocked.is_some() => {}
             None => plan.actions.extend(ask(facts, asked, newest, look, place)),
             // There is no other node, and its name is still taken.
             Some(check) if check.deleting => {}
             Some(check) => {
-                plan.probes.insert(check.uid.clone());
+                plan.tag_checks.insert(check.uid.clone());
                 match check.progress(&asked.images, facts.now) {
                     Progress::Underway(until) => plan.wake_up_at(until),
                     Progress::Done(images) => answers.push(Answer { place, images }),
@@ -189,7 +190,7 @@ fn answers<'a>(
 
 fn ask(facts: &Facts, asked: &Group, newest: &Generation, look: &str, place: Place) -> Option<Action> {
     let daemon_set = daemon_set::build(facts.list, asked, newest, look, place, facts.settings)?;
-    Some(Action::Probe { daemon_set: Box::new(daemon_set) })
+    Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
 }
 
 fn note(newest: &Generation, looks: Looks) -> Action {
@@ -199,5 +200,5 @@ fn note(newest: &Generation, looks: Looks) -> Action {
 /// The tag checks that no look waits for: their answers are noted, their nodes cannot answer, or nobody asks any more.
 pub fn left_over(checks: &[TagCheck], awaited: &BTreeSet<String>) -> Vec<Action> {
     let left_over = checks.iter().filter(|check| !check.deleting && !awaited.contains(&check.uid));
-    left_over.map(|check| Action::EndProbe { name: check.name.clone(), uid: check.uid.clone() }).collect()
+    left_over.map(|check| Action::EndTagCheck { name: check.name.clone(), uid: check.uid.clone() }).collect()
 }

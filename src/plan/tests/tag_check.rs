@@ -59,7 +59,7 @@ fn findings(actions: &[Action]) -> Vec<&Finding> {
 fn checks(plan: &Plan) -> Vec<&DaemonSet> {
     let mut checks = Vec::new();
     for action in &plan.actions {
-        if let Action::Probe { daemon_set } = action {
+        if let Action::CheckTags { daemon_set } = action {
             checks.push(&**daemon_set);
         }
     }
@@ -97,10 +97,10 @@ fn a_refresh_that_finds_nothing_new_costs_one_tag_check_and_changes_nothing_on_a
     let before = simulation.daemon_sets.clone();
     let actions = looked(&mut simulation);
     let kinds: Vec<_> = actions.iter().map(|action| format!("{action:?}")[..4].to_owned()).collect();
-    assert_eq!(kinds, ["Prob", "Note", "EndP"]);
+    assert_eq!(kinds, ["Chec", "Note", "EndT"]);
     assert_eq!(simulation.names().len(), before.len());
     assert_eq!(simulation.daemon_sets[0].spec, before[0].spec);
-    assert_eq!(simulation.probes.len(), 0);
+    assert_eq!(simulation.tag_checks.len(), 0);
     let next = simulation.plan().wake_at.expect("the next refresh");
     let looked_at = newest(&simulation).looks.last.expect("a look");
     assert_eq!(next.duration_since(looked_at), SignedDuration::from_hours(1), "it counts from the look");
@@ -119,7 +119,7 @@ fn tags_that_moved_begin_one_round_together_and_none_at_later_ticks() {
     );
     assert_eq!(simulation.daemon_sets.len(), 1);
     assert_eq!(causes(&hours(&mut simulation, 10)), []);
-    assert!((10..=12).contains(&simulation.probed), "{} tag checks", simulation.probed);
+    assert!((10..=12).contains(&simulation.tag_checks_made), "{} tag checks", simulation.tag_checks_made);
     moved(&mut simulation, &[("a:1", 1)]);
     assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }], "and back again is a move too");
 }
@@ -131,14 +131,14 @@ fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
     simulation.request("one");
     assert_eq!(checks(&simulation.plan()).len(), 1);
     looked(&mut simulation);
-    let before = simulation.probed;
+    let before = simulation.tag_checks_made;
     simulation.restart_controller();
     looked(&mut simulation);
-    assert_eq!(simulation.probed, before);
+    assert_eq!(simulation.tag_checks_made, before);
     moved(&mut simulation, &[("a:1", 2)]);
     simulation.request("two");
     assert_eq!(causes(&looked(&mut simulation)), [Cause::Moved { images: 1 }]);
-    assert_eq!(simulation.probed, before + 1);
+    assert_eq!(simulation.tag_checks_made, before + 1);
     simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 1h, mode: Always}}");
     assert_eq!(causes(&looked(&mut simulation)), [], "another mode does not answer it again");
 }
@@ -147,14 +147,14 @@ fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
 fn a_registry_that_fails_touches_nothing_is_told_once_and_tried_less_and_less_often() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
-    let before = simulation.probed;
+    let before = simulation.tag_checks_made;
     let actions = hours(&mut simulation, 10);
     assert_eq!(causes(&actions), []);
     let [Finding::Deferred(note)] = findings(&actions)[..] else { panic!("{:?}", findings(&actions)) };
     let beginning = "group default: 2 of 2 images could not be looked at, and stay as they are, tried again at ";
     assert!(note.starts_with(beginning), "{note}");
     assert!(note.contains("a:1 on n") && note.ends_with(": ImagePullBackOff"), "{note}");
-    let tries = simulation.probed - before;
+    let tries = simulation.tag_checks_made - before;
     assert!((12..25).contains(&tries), "{tries} tries in ten hours");
     assert_eq!(newest(&simulation).looks.failures, u32::try_from(tries).expect("few"));
     simulation.unavailable.clear();
@@ -185,7 +185,7 @@ fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_t
 fn what_is_pinned_is_not_asked_for() {
     let digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let pinned = arrived(&format!("{{images: [\"p@sha256:{digest}\"], refresh: {{every: 1h}}}}"), &[]);
-    assert_eq!((pinned.plan().actions, pinned.probed), (Vec::new(), 0));
+    assert_eq!((pinned.plan().actions, pinned.tag_checks_made), (Vec::new(), 0));
     let some = arrived(&format!("{{images: [\"p@sha256:{digest}\", a:1], refresh: {{every: 1h}}}}"), &[]);
     let plan = some.plan();
     assert_eq!(pod_spec(checks(&plan)[0]).containers.len(), 1);
@@ -253,16 +253,16 @@ fn a_tag_that_moves_during_its_round_reaches_the_nodes_that_pulled_before() {
 fn a_tag_check_that_nobody_waits_for_any_more_goes() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
-    assert_eq!(simulation.probes.len(), 1);
+    assert_eq!(simulation.tag_checks.len(), 1);
     simulation.edit("{images: [a:2, b:1], refresh: {every: 1h}}");
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
-    assert_eq!(simulation.probes.len(), 0, "an edit begins a round of its own");
+    assert_eq!(simulation.tag_checks.len(), 0, "an edit begins a round of its own");
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
     simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 5h}}");
     simulation.act();
-    assert_eq!(simulation.probes.len(), 0, "it is not due any more");
+    assert_eq!(simulation.tag_checks.len(), 0, "it is not due any more");
 }
 
 #[test]
@@ -279,8 +279,8 @@ fn where_no_node_can_run_it_that_is_said_and_tried_again() {
 
 /// The node of the only tag check that is not about to go.
 fn asked(simulation: &Simulation) -> String {
-    let mut live = simulation.probes.iter().filter(|check| !check.deleting);
-    let (Some(check), None) = (live.next(), live.next()) else { panic!("{:?}", simulation.probes) };
+    let mut live = simulation.tag_checks.iter().filter(|check| !check.deleting);
+    let (Some(check), None) = (live.next(), live.next()) else { panic!("{:?}", simulation.tag_checks) };
     check.node.clone()
 }
 
@@ -305,7 +305,7 @@ fn a_tag_check_that_is_stuck_on_a_lost_node_blocks_no_refresh() {
     let looks = newest(&simulation).looks;
     assert_eq!(causes(&looked(&mut simulation)), []);
     assert!(newest(&simulation).looks.last > looks.last, "the other node has answered");
-    let stuck: Vec<_> = simulation.probes.iter().map(|check| (check.node.clone(), check.deleting)).collect();
+    let stuck: Vec<_> = simulation.tag_checks.iter().map(|check| (check.node.clone(), check.deleting)).collect();
     assert_eq!(stuck, [(lost, true)], "the pod there cannot go");
     moved(&mut simulation, &[("a:1", 11)]);
     assert_eq!(causes(&hours(&mut simulation, 2)), [Cause::Moved { images: 1 }], "nor does it block a later one");
@@ -356,7 +356,7 @@ fn looks_go_around_the_nodes() {
     for _ in 0..40 {
         simulation.pass(SignedDuration::from_hours(1));
         simulation.act();
-        seen.extend(simulation.probes.iter().map(|check| check.node.clone()));
+        seen.extend(simulation.tag_checks.iter().map(|check| check.node.clone()));
         looked(&mut simulation);
     }
     assert_eq!(seen.len(), 4, "{seen:?}");

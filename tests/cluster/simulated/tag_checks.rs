@@ -39,7 +39,7 @@ async fn hold_back_pods(trial: &Trial, hold_back: bool) {
 
 #[tokio::test]
 async fn a_refresh_is_one_tag_check_that_is_noted_and_goes_and_no_round() {
-    let trial = trial("probe").await;
+    let trial = trial("tagcheck").await;
     let log = AuditLog::open();
     let _controller = Controller::start(&trial).await;
     let before = settled(&trial).await;
@@ -61,7 +61,7 @@ fn made(log: &AuditLog, trial: &Trial) -> usize {
 
 #[tokio::test]
 async fn a_tag_check_belongs_to_the_controllers_deployment_and_its_pod_may_be_evicted() {
-    let trial = trial("probeowner").await;
+    let trial = trial("checkowner").await;
     let labels = json!({"app": "controller"});
     let container = json!({"name": "c", "image": "c"});
     let deployment: Deployment = serde_json::from_value(json!({"metadata": {"name": "controller"}, "spec": {"replicas": 0,
@@ -88,7 +88,7 @@ where
 {
     use futures::{StreamExt, pin_mut};
     use kube::runtime::WatchStreamExt;
-    let config = kube::runtime::watcher::Config::default().labels(labels::PROBE);
+    let config = kube::runtime::watcher::Config::default().labels(labels::TAG_CHECK);
     let objects = kube::runtime::watcher(trial.api::<K>(), config).applied_objects();
     pin_mut!(objects);
     tokio::time::timeout(crate::trial::SOON, objects.next()).await.unwrap().unwrap().unwrap()
@@ -104,7 +104,7 @@ async fn a_tag_check_that_another_controller_left_behind_is_deleted() {
     let container = json!({"name": "c", "image": "c", "securityContext": {
         "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}});
     let of_check = json!({labels::MANAGED_BY: labels::PROGRAM, labels::LIST: "tools", labels::GROUP: "default",
-                          labels::PROBE: "some"});
+                          labels::TAG_CHECK: "some"});
     let pod =
         json!({"metadata": {"labels": of_check}, "spec": {"securityContext": security, "containers": [container]}});
     let left = json!({"metadata": {"name": "left", "labels": of_check},
@@ -118,7 +118,7 @@ async fn a_tag_check_that_another_controller_left_behind_is_deleted() {
 
 #[tokio::test]
 async fn a_tag_check_that_cannot_be_made_is_told_and_made_as_soon_as_it_can() {
-    let trial = trial("probequota").await;
+    let trial = trial("checkquota").await;
     let _controller = Controller::start(&trial).await;
     settled(&trial).await;
     hold_back_pods(&trial, true).await;
@@ -172,7 +172,7 @@ async fn underway<'t>(trial: &'t Trial, nodes: &Nodes<'t>) -> Controller {
 
 /// The pods of tag checks on a node.
 async fn pods_on(trial: &Trial, node: &str) -> Vec<Pod> {
-    let of_checks = ListParams::default().labels(labels::PROBE).fields(&format!("spec.nodeName={node}"));
+    let of_checks = ListParams::default().labels(labels::TAG_CHECK).fields(&format!("spec.nodeName={node}"));
     trial.api::<Pod>().list(&of_checks).await.unwrap().items
 }
 
@@ -224,7 +224,7 @@ async fn a_tag_check_that_is_underway_is_taken_for_no_generation_and_no_form_of_
     let nodes = Nodes::of(&trial);
     let _controller = underway(&trial, &nodes).await;
     eventually("the DaemonSet controller's revision", async || {
-        let of_checks = ListParams::default().labels(labels::PROBE);
+        let of_checks = ListParams::default().labels(labels::TAG_CHECK);
         (trial.api::<ControllerRevision>().list(&of_checks).await.unwrap().items.len() == 1).then_some(())
     })
     .await;

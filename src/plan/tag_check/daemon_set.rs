@@ -38,8 +38,8 @@ pub fn build(
     let selector = texts([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),
-        (labels::PROBE, &hash(look, place)),
-        (labels::PROBE_ARCHITECTURE, place.architecture),
+        (labels::TAG_CHECK, &hash(look, place)),
+        (labels::TAG_CHECK_ARCHITECTURE, place.architecture),
     ]);
     let mut template = template(selector.clone(), asked, &record, settings);
     let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();

@@ -70,7 +70,7 @@ impl TagCheck {
     /// its node is lost it may stay like that for ever.
     pub fn from_metadata<'p>(metadata: &ObjectMeta, pods: impl IntoIterator<Item = &'p SlimPod>) -> Option<Self> {
         let labels = metadata.labels.as_ref()?;
-        if !labels::are_ours(labels) || !labels.contains_key(labels::LIST) || !labels.contains_key(labels::PROBE) {
+        if !labels::are_ours(labels) || !labels.contains_key(labels::LIST) || !labels.contains_key(labels::TAG_CHECK) {
             return None;
         }
         let uid = metadata.uid.clone()?;
@@ -200,7 +200,7 @@ mod tests {
     fn check_of(pods: &[SlimPod]) -> TagCheck {
         let metadata = serde_json::from_value(json!({
             "name": "c", "uid": "u", "creationTimestamp": CREATED,
-            "labels": {labels::MANAGED_BY: labels::PROGRAM, labels::LIST: "tools", labels::PROBE: "look"},
+            "labels": {labels::MANAGED_BY: labels::PROGRAM, labels::LIST: "tools", labels::TAG_CHECK: "look"},
         }));
         TagCheck::from_metadata(&metadata.expect("metadata"), pods).expect("a tag check")
     }
