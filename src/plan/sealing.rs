@@ -119,13 +119,21 @@ fn is_replaceable(generation: &Generation, pod: &CoveringPod, stuck_on: &BTreeSe
 /// The strategic merge patch that seals a DaemonSet as it is now: it names containers, and leaves all else of them as it is. It
 /// holds only for this version of the DaemonSet. Whatever its update strategy has become, a change of its template must
 /// replace no pod.
+///
+/// A kubelet pulls in the order of the containers, which such a patch changes unless it states the order
+/// (`k8s.io/apimachinery/pkg/util/strategicpatch`: what is patched is moved behind the rest).
 pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
     // The API server counts a generation more for each write that changes the spec, and this one always does.
     let generation = live.metadata.generation.unwrap_or(1) + 1;
-    let containers: Vec<Value> =
-        images.iter().map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
     let mut annotations = json!({labels::PULLED_ALWAYS: pulled_always.to_text()});
     note_generation(&live.metadata, generation, &mut annotations);
+    let names = || {
+        let pod = live.spec.iter().filter_map(|spec| spec.template.spec.as_ref());
+        pod.flat_map(|pod| &pod.containers).map(|container| &container.name)
+    };
+    let order: Vec<Value> = names().map(|name| json!({"name": name})).collect();
+    let sealed = names().filter(|name| images.contains(*name));
+    let containers: Vec<Value> = sealed.map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
     json!({
         "metadata": {
             "uid": live.metadata.uid,
@@ -136,7 +144,7 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
             "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},
             "template": {
                 "metadata": {"annotations": {labels::PULL_POLICIES: pulled_always.hash()}},
-                "spec": {"containers": containers},
+                "spec": {"containers": containers, "$setElementOrder/containers": order},
             },
         },
     })

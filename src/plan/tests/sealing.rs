@@ -62,6 +62,20 @@ fn a_pod_that_is_replaced_during_an_outage_holds_what_is_on_the_disk() {
 }
 
 #[test]
+fn a_sealed_daemon_set_keeps_its_containers_in_the_order_of_the_list() {
+    let pinned = "p@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let mut simulation = Simulation::settled(&format!("[b:1, '{pinned}', a:1]"), 1);
+    outage(&mut simulation);
+    replace_pods(&mut simulation, "n0");
+    until_sealed(&mut simulation);
+    let template = &simulation.daemon_sets[0].spec.as_ref().expect("a spec").template;
+    let containers = &template.spec.as_ref().expect("a pod template").containers;
+    let policies = containers.iter().map(|it| (it.name.as_str(), it.image_pull_policy.as_deref()));
+    let from_disk = Some("IfNotPresent");
+    assert_eq!(policies.collect::<Vec<_>>(), [("b", from_disk), ("p", from_disk), ("a", from_disk)]);
+}
+
+#[test]
 fn a_node_that_reboots_during_an_outage_holds_what_is_on_its_disk() {
     let mut simulation = Simulation::settled(TWO, 2);
     outage(&mut simulation);

@@ -133,11 +133,16 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
     let template = &mut daemon_set.spec.as_mut().expect("a spec").template;
     let annotations = texts(&patch["spec"]["template"]["metadata"]["annotations"]);
     template.metadata.get_or_insert_default().annotations.get_or_insert_default().extend(annotations);
-    for change in patch["spec"]["template"]["spec"]["containers"].as_array().expect("containers") {
-        let containers = &mut template.spec.as_mut().expect("a pod template").containers;
+    let pod = &patch["spec"]["template"]["spec"];
+    let containers = &mut template.spec.as_mut().expect("a pod template").containers;
+    let changes = pod["containers"].as_array().expect("containers");
+    for change in changes {
         let container = containers.iter_mut().find(|it| change["name"] == *it.name).expect("the container");
         container.image_pull_policy = change["imagePullPolicy"].as_str().map(str::to_owned);
     }
+    // What is patched moves behind the rest, unless the patch states the order.
+    let order = pod["$setElementOrder/containers"].as_array().unwrap_or(changes);
+    containers.sort_by_key(|container| order.iter().position(|it| it["name"] == *container.name));
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
 }
 
