@@ -157,6 +157,9 @@ pub struct ContainerStatus {
     pub state: ContainerState,
     /// What it was before it was started again.
     pub last_state: ContainerState,
+    /// The container that the runtime has, running or dead; empty if it has none.
+    #[serde(rename = "containerID")]
+    pub container_id: String,
     /// How often it was started again.
     pub restart_count: i32,
 }
@@ -298,8 +301,8 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
         return ImageState::CannotStart { reason, message, container_exists: !ended.container_id.is_empty() };
     }
     let waiting = container.state.waiting.clone().unwrap_or_default();
-    let died_before = died_before(container);
-    if NOT_YET.contains(&waiting.reason.as_str()) && !died_before {
+    let is_dead = is_dead(container);
+    if NOT_YET.contains(&waiting.reason.as_str()) && !is_dead {
         return not_begun;
     }
     // Between two tries a kubelet says only that it pauses, and in which pod; the end of the last try says why.
@@ -313,19 +316,23 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
     };
     match pull_failure(container) {
         Some(_) => ImageState::Failed { reason, message },
-        None => ImageState::CannotStart { reason, message, container_exists: died_before },
+        None => ImageState::CannotStart { reason, message, container_exists: is_dead },
     }
 }
 
-fn died_before(container: &ContainerStatus) -> bool {
-    container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty())
+/// Whether a container that waits has a dead one, which protects its image. A kubelet goes on to report how the last one ended
+/// when that is gone (with its sandbox, after a reboot), but then names no container as the present one
+/// (`convertToAPIContainerStatuses` in `k8s.io/kubernetes/pkg/kubelet/kubelet_pods.go`).
+fn is_dead(container: &ContainerStatus) -> bool {
+    let ended = container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty());
+    ended && !container.container_id.is_empty()
 }
 
 /// The kubelet's reason, if the container's image could not be pulled.
 pub fn pull_failure(container: &ContainerStatus) -> Option<&'static str> {
     let state = &container.state;
     let waiting = state.waiting.as_ref().filter(|_| state.running.is_none() && state.terminated.is_none())?;
-    PULL_FAILURES.into_iter().find(|reason| waiting.reason == *reason).filter(|_| !died_before(container))
+    PULL_FAILURES.into_iter().find(|reason| waiting.reason == *reason).filter(|_| !is_dead(container))
 }
 
 /// The labels by which a pod is known to belong to a generation.

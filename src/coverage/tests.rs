@@ -41,13 +41,27 @@ fn an_image_is_held_while_its_container_runs_whatever_became_of_the_others() {
 
 #[test]
 fn a_dead_container_still_protects_its_image_but_less_than_a_running_one() {
+    let ended = json!({"terminated": {"exitCode": 137, "containerID": "containerd://y"}});
     let found = states(json!([
         {"name": "one", "state": {"terminated": {"exitCode": 137, "containerID": "containerd://x"}}},
-        {"name": "two", "state": {"waiting": {"reason": "ImagePullBackOff"}}, "lastState": {"terminated": {"exitCode": 137, "containerID": "containerd://y"}}},
+        {"name": "two", "containerID": "containerd://y", "state": {"waiting": {"reason": "ImagePullBackOff"}}, "lastState": ended},
     ]));
     assert_eq!(found[0].hold(), Hold::Exited);
     assert_eq!(found[1].hold(), Hold::Exited);
     assert!(Hold::Exited < Hold::Running);
+}
+
+/// So a kubelet reports it after a reboot that no container was left of.
+#[test]
+fn a_container_that_is_gone_protects_nothing_though_it_is_known_how_it_ended() {
+    let ended = json!({"terminated": {"exitCode": 137, "containerID": "containerd://y", "reason": "Error"}});
+    let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+    let found = states(json!([
+        {"name": "one", "restartCount": 1, "state": waiting("ImagePullBackOff"), "lastState": ended},
+        {"name": "two", "restartCount": 1, "state": waiting("PodInitializing"), "lastState": ended},
+    ]));
+    assert_eq!(found[0], ImageState::Failed { reason: "ImagePullBackOff".into(), message: "".into() });
+    assert_eq!(found[1], ImageState::Pulling);
 }
 
 /// As a pod is evicted, for one: its containers end before it says that it has failed.
@@ -66,7 +80,7 @@ fn a_container_that_was_told_to_end_has_not_failed_to_start() {
 fn a_pause_between_two_starts_tells_how_the_last_one_ended() {
     let pausing = |name: &str, ended: serde_json::Value| {
         let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container=one pod=p_n(uid)"});
-        json!({"name": name, "state": {"waiting": waiting}, "lastState": {"terminated": ended}})
+        json!({"name": name, "containerID": "c", "state": {"waiting": waiting}, "lastState": {"terminated": ended}})
     };
     let found = states(json!([
         pausing(
@@ -112,8 +126,8 @@ fn an_image_that_cannot_be_pulled_is_news_once_for_each_pod() {
     let mut check = with("r", ["ErrImagePull", "ErrImagePull"]);
     check.metadata.labels.get_or_insert_default().insert(labels::TAG_CHECK.to_owned(), "x".to_owned());
     assert_eq!(news(&check), [""; 0], "a tag check is no generation");
-    let died =
-        json!([{"name": "one", "state": waiting("ErrImagePull"), "lastState": {"terminated": {"containerID": "x"}}}]);
+    let ended = json!({"terminated": {"containerID": "x"}});
+    let died = json!([{"name": "one", "containerID": "x", "state": waiting("ErrImagePull"), "lastState": ended}]);
     assert_eq!(news(&pod("s", "n", died)), [""; 0], "its image is there");
 }
 
