@@ -41,6 +41,11 @@ impl Request {
         self.object_ref.as_ref().map_or(path, |object| &object.resource)
     }
 
+    /// Whether it makes a pod. An eviction is created too, but is no pod.
+    pub fn creates_pod(&self) -> bool {
+        self.verb == "create" && self.uri.split('?').next().is_some_and(|path| path.ends_with("/pods"))
+    }
+
     /// Whether it was about something in that namespace.
     pub fn is_in(&self, namespace: &str) -> bool {
         self.object_ref.as_ref().is_some_and(|object| object.namespace == namespace)
@@ -52,12 +57,17 @@ impl Request {
     }
 }
 
-/// The simulated cluster's log.
+/// The log of a cluster.
 pub struct AuditLog(PathBuf);
 
 impl AuditLog {
+    /// The simulated cluster's.
     pub fn open() -> Self {
-        Self(Simulated::running().unwrap().audit_log().unwrap())
+        Self::of(Simulated::running().unwrap().audit_log().unwrap())
+    }
+
+    pub fn of(log: PathBuf) -> Self {
+        Self(log)
     }
 
     pub fn length(&self) -> usize {

@@ -1,13 +1,16 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
 mod alerts;
+mod always_pull_images;
 mod classes;
 mod crowded;
 mod dashboard;
 mod faults;
 mod metrics;
 mod pictures;
+mod requests;
 mod rounds;
+mod sealing;
 mod secrets;
 mod tag_checks;
 mod thrash;

@@ -7,6 +7,7 @@ mod layout;
 mod network;
 mod node;
 mod node_services;
+mod power_cut;
 mod task_record;
 mod up;
 
@@ -26,6 +27,7 @@ pub use faulty_registry::{Fault, FaultyRegistry};
 pub use held::{Looks, Watch};
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
+pub use power_cut::Remains;
 pub use task_record::{TaskEvent, TaskRecord};
 pub use up::{Options, up};
 

@@ -25,7 +25,7 @@ const CONTAINERD_START: Duration = Duration::from_secs(30);
 /// One real node.
 #[derive(Clone, Debug)]
 pub struct Node {
-    layout: Layout,
+    pub(super) layout: Layout,
     id: NodeId,
     machine: Machine,
     described: Arc<Mutex<BTreeMap<String, Described>>>,
