@@ -54,6 +54,7 @@ reasons! {
     Sealed: Normal, "Seal";
     Waiting: Normal, "Plan";
     TagsMoved: Normal, "CheckTags";
+    NodesOutdated: Normal, "CheckTags";
     RefreshDeferred: Warning, "CheckTags";
     RefreshRecovered: Normal, "CheckTags";
     ImageFailing: Warning, "Observe";

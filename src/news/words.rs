@@ -52,6 +52,7 @@ pub fn done(action: &Action, outcome: &Outcome) -> Option<News> {
 pub fn found(finding: &Finding, refusal: Option<&str>) -> News {
     match finding {
         Finding::Moved(note) => News::new(Reason::TagsMoved, note.clone()),
+        Finding::Outdated(note) => News::new(Reason::NodesOutdated, note.clone()),
         Finding::Deferred(note) => News::new(Reason::RefreshDeferred, note.clone()),
         Finding::Recovered(note) => News::new(Reason::RefreshRecovered, note.clone()),
         Finding::Failing(note) => News::new(Reason::ImageFailing, note.clone()),

@@ -155,6 +155,8 @@ pub enum Outcome {
 pub enum Finding {
     /// Tags stand for something else now.
     Moved(String),
+    /// Some nodes hold older content of a tag than others.
+    Outdated(String),
     /// Images could not be looked at.
     Deferred(String),
     /// They can be again.

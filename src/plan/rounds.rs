@@ -154,6 +154,7 @@ fn plan_group(facts: &Facts, group: &Group, standing: &Standing, plan: &mut Plan
     };
     let begun = cause.is_some_and(|cause| begin(facts, group, cause, moved, standing, plan));
     if let (false, Some(newest)) = (begun, newest) {
+        tag_check::renew(facts, group, newest, plan);
         troubles::look(facts, group, newest, standing, plan);
     }
 }

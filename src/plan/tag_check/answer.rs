@@ -1,6 +1,6 @@
 //! What a tag check says, once it has said all that it will.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::core::ObjectMeta;
@@ -34,6 +34,8 @@ pub struct TagCheck {
 struct PodsAnswer {
     /// Of its images, by their names.
     images: BTreeMap<String, Said>,
+    /// The names of those whose containers run.
+    held: BTreeSet<String>,
     /// Why nothing more is to be expected of it.
     ended: Option<String>,
     no_room: Option<String>,
@@ -85,6 +87,11 @@ impl TagCheck {
         })
     }
 
+    /// Whether its pod holds the image.
+    pub fn holds(&self, image: &Image) -> bool {
+        self.pod.as_ref().is_some_and(|pod| pod.held.contains(image.name.as_str()))
+    }
+
     /// How far it is with these images.
     pub fn progress(&self, asked: &[Image], now: Timestamp) -> Progress {
         let pod = self.pod.clone().unwrap_or_default();
@@ -127,10 +134,12 @@ impl PodsAnswer {
     fn of(pod: &SlimPod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
         let images = pod.spec.containers.iter().map(|it| (it.name.clone(), said(&status, &it.name)));
+        let held = status.container_statuses.iter().filter(|it| it.state.running.is_some());
         let inits = status.init_container_statuses.iter();
         let waiting = inits.filter_map(|init| init.state.waiting.as_ref()).find(|it| !it.reason.is_empty());
         Self {
             images: images.collect(),
+            held: held.map(|it| it.name.clone()).collect(),
             ended: status.has_ended().then(|| words(&status.reason, &status.message, "the pod ended")),
             no_room: status.unschedulable().map(|message| words("no room", message, "")),
             hindered: waiting.map(|it| words(&it.reason, &it.message, "")),

@@ -23,7 +23,7 @@ const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 /// Builds the DaemonSet of a tag check on a node. `asked` has the images that are asked for; everything else is the group's
 /// own. `None` where the generation does not say how it was made.
 ///
-/// Its pod is the pod of a generation in all but this: it pulls each image with `Always`, belongs on one node and waits for
+/// Its pod is the pod of a generation in all but this: it pulls the tags in question with `Always`, belongs on one node and waits for
 /// no turn there. No selector of a generation selects it.
 pub fn build(
     list: AcceptedList,
@@ -31,10 +31,11 @@ pub fn build(
     newest: &Generation,
     look: &str,
     place: Place,
+    pulled_always: PulledAlways,
     settings: &Settings,
 ) -> Option<DaemonSet> {
     // The node knows this holder already, and another one says nothing new about tags.
-    let record = Record { spread_seconds: 0, pulled_always: PulledAlways::all_of(asked), ..newest.record.clone()? };
+    let record = Record { spread_seconds: 0, pulled_always, ..newest.record.clone()? };
     let selector = texts([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),

@@ -68,6 +68,11 @@ impl Digests {
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.values().flat_map(BTreeMap::values).all(Vec::is_empty)
+    }
+
     /// Keeps those of these images only.
     pub fn retain(&mut self, images: impl Fn(&str) -> bool) {
         self.0.retain(|image, _| images(image));

@@ -7,7 +7,7 @@ use super::digests::Digest;
 use super::holders::Holders;
 use super::places::Place;
 use super::record::{Looks, Taken};
-use super::{Answer, Moved, note};
+use super::{Answer, Moved, note, renewal};
 use crate::list::config::Group;
 use crate::news::end_of;
 use crate::plan::generation::Generation;
@@ -15,8 +15,6 @@ use crate::plan::rounds::{Action, Facts, Finding, Plan};
 
 /// After so many rounds that did not bring what had begun them, no more of them begin.
 const MOST_IN_VAIN: usize = 3;
-/// So many rounds bring a digest to those nodes that do not have it while others do.
-const MOST_CAUGHT_UP: usize = 2;
 /// The most images that are named in one sentence.
 const NAMED: usize = 3;
 
@@ -50,9 +48,14 @@ pub fn judge(
     for (image, architecture) in agreeing.iter().filter(|of| !differs(of)) {
         looks.tried.keep_newest(image, architecture);
     }
-    let mut moved = BTreeMap::new();
+    let (mut moved, mut outdated) = (BTreeMap::new(), BTreeSet::new());
     for ((image, architecture, digest), before) in differing {
-        if looks.try_out(holders, image, architecture, digest) {
+        if holders.have(image, architecture, digest) {
+            if looks.renewals_in_vain < renewal::MOST_IN_VAIN {
+                outdated.insert(image.clone());
+                looks.outdated.add(image, architecture, before.clone());
+            }
+        } else if looks.try_out(holders, image, architecture, digest) {
             moved.insert(image.clone(), (before.clone(), digest.clone()));
         }
     }
@@ -70,6 +73,7 @@ pub fn judge(
     });
     let mut findings: Vec<Finding> = deferred(asked, newest, &looks, &failed).into_iter().collect();
     findings.extend(recovered(asked, newest, &looks));
+    findings.extend(out_of_date(asked, &outdated));
     if moved.is_empty() {
         plan.actions.push(note(newest, looks));
         plan.actions.extend(findings.into_iter().map(Action::Tell));
@@ -96,13 +100,6 @@ impl Looks {
     /// Whether a digest that a node did not have begins a round, which is remembered. Without a limit, nodes that call a tag
     /// something else each time would have one at every look.
     fn try_out(&mut self, holders: &Holders, image: &str, architecture: &str, digest: &Digest) -> bool {
-        if holders.have(image, architecture, digest) {
-            let before = self.caught_up.of(image, architecture).iter().filter(|it| *it == digest).count();
-            if before < MOST_CAUGHT_UP {
-                self.caught_up.add(image, architecture, digest.clone());
-            }
-            return before < MOST_CAUGHT_UP;
-        }
         let tried = self.tried.of(image, architecture);
         if tried.contains(digest) || tried.len() >= MOST_IN_VAIN {
             return false;
@@ -115,6 +112,18 @@ impl Looks {
         }
         true
     }
+}
+
+fn out_of_date(asked: &Group, outdated: &BTreeSet<String>) -> Option<Finding> {
+    let names: Vec<String> = outdated.iter().map(|image| reference(asked, image).to_owned()).collect();
+    (!names.is_empty()).then(|| {
+        Finding::Outdated(format!(
+            "group {}: some nodes hold older content than others of {}; they are brought up to date a few at a time, and no other node \
+             is asked",
+            asked.name,
+            some(names.into_iter())
+        ))
+    })
 }
 
 fn moves(asked: &Group, moved: &BTreeMap<String, (Digest, Digest)>) -> String {

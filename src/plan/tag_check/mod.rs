@@ -12,6 +12,7 @@
 //!
 //! - [`holders`]: what the generation's own pods hold
 //! - [`judgement`]: what follows
+//! - [`renewal`]: bringing single nodes up to date
 //!
 //! What a node says a tag is depends on what it had before, so a node's answer is held against what its own pod of the
 //! generation says. Where those pods say different things, a node of each kind is asked: if the tag moved while they pulled
@@ -24,6 +25,7 @@ mod holders;
 mod judgement;
 mod places;
 mod record;
+mod renewal;
 
 use std::collections::BTreeSet;
 
@@ -34,8 +36,10 @@ pub use digests::Digest;
 use holders::Holders;
 use jiff::SignedDuration;
 pub use record::Looks;
+pub use renewal::renew;
 
 use super::generation::Generation;
+use super::pull_policies::PulledAlways;
 use super::refresh::{NextRefresh, next_refresh, retry_at};
 use super::rounds::{Action, Facts, Plan, settles_at, wait_for};
 use crate::list::config::{Group, Image};
@@ -189,7 +193,8 @@ fn answers<'a>(
 }
 
 fn ask(facts: &Facts, asked: &Group, newest: &Generation, look: &str, place: Place) -> Option<Action> {
-    let daemon_set = daemon_set::build(facts.list, asked, newest, look, place, facts.settings)?;
+    let daemon_set =
+        daemon_set::build(facts.list, asked, newest, look, place, PulledAlways::all_of(asked), facts.settings)?;
     Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
 }
 

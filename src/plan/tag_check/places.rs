@@ -68,6 +68,14 @@ impl<'a> Candidates<'a> {
         candidates
     }
 
+    /// Those that can take a tag check now.
+    pub fn able(self) -> impl Iterator<Item = Place<'a>> {
+        self.0.into_iter().flat_map(|(architecture, nodes)| {
+            let able = nodes.into_iter().filter(|(_, able)| *able);
+            able.map(move |(node, _)| Place { architecture, node })
+        })
+    }
+
     /// Chooses a node of each architecture among those that can take a tag check now: one that holds images of the group already
     /// if there is any, since that needs no more than manifests. `turn` is a text that differs from look to look, so that they
     /// go around. Within a look a node that is asked stays chosen, whatever joins or becomes warm.

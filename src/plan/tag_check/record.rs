@@ -23,8 +23,12 @@ pub struct Looks {
     /// The digests that began this round, and before it those that no round brought: they begin no other, since nodes may
     /// go on calling a tag what they called it before.
     pub tried: Digests,
-    /// The digests that some nodes had and others not when they began a round, as often as they did.
-    pub caught_up: Digests,
+    /// The digests that nodes still hold though others hold what the tags stand for.
+    #[serde(skip_serializing_if = "Digests::is_empty")]
+    pub outdated: Digests,
+    /// How many nodes were brought up to date in vain.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub renewals_in_vain: u32,
     /// When a tag check last said what a tag stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
@@ -44,6 +48,10 @@ pub struct Looks {
     pub failed: BTreeMap<String, String>,
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Looks {
     /// Reads the annotation. One that cannot be read says nothing: what is lost is learnt again.
     pub fn from_text(text: &str) -> Self {
@@ -58,7 +66,7 @@ impl Looks {
             Self { failed: self.failed.keys().map(|name| (name.clone(), String::new())).collect(), ..self.clone() };
         let fewer = [4, 2, 1].into_iter().map(|most| Self {
             tried: self.tried.at_most(most),
-            caught_up: self.caught_up.at_most(most),
+            outdated: self.outdated.at_most(most),
             ..unexplained.clone()
         });
         let mut forms = [self.clone(), unexplained.clone()].into_iter().chain(fewer).map(|looks| text(&looks));
@@ -69,7 +77,7 @@ impl Looks {
     pub fn only_of(&self, images: impl Fn(&str) -> bool) -> Self {
         let mut looks = self.clone();
         looks.tried.retain(&images);
-        looks.caught_up.retain(&images);
+        looks.outdated.retain(&images);
         looks.failed.retain(|name, _| images(name));
         if looks.failed.is_empty() {
             (looks.failures, looks.retry_at) = (0, None);

@@ -11,6 +11,7 @@ mod looks;
 mod narrowing;
 mod pull_policies;
 mod refresh;
+mod renewal;
 mod restoring;
 mod retiring;
 mod room;

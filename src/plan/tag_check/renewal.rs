@@ -1,0 +1,195 @@
+//! Nodes that hold older content of a tag than others: they were away, or joined with it on their disks.
+//!
+//! They are brought up to date one by one, at their own cost and without a rollout everywhere. A tag check on such a node pulls
+//! what the tag stands for and holds every image of the group meanwhile, so that the holder's pod can be replaced:
+//!
+//! ```text
+//! out of date ─► a tag check there holds all images ─► the holder's pod is replaced ─► it holds the same ─► the tag check goes
+//! ```
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::answer::{Progress, Said, TagCheck};
+use super::daemon_set;
+use super::digests::Digest;
+use super::holders::Holders;
+use super::places::{Candidates, Place};
+use super::{Looks, note};
+use crate::coverage::{CoveringPod, Hold};
+use crate::list::config::Group;
+use crate::naming::hash::short_hash;
+use crate::plan::generation::Generation;
+use crate::plan::pull_policies::PulledAlways;
+use crate::plan::rounds::{Action, Facts, Plan};
+
+/// One of so many nodes is brought up to date at a time, and one in any case.
+const OF: usize = 20;
+
+/// After so many renewals after which the node reported something else than its tag check had, there are no more: nodes that report
+/// something else each time are not out of date.
+pub const MOST_IN_VAIN: u32 = 3;
+
+/// Plans it for a group that begins no rollout.
+pub fn renew(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) {
+    let known = !newest.looks.outdated.is_empty();
+    // What is forgotten may still be under way on a node.
+    if !known && facts.tag_checks.is_empty() {
+        return;
+    }
+    let renewal = Renewal::new(facts, group, newest);
+    let mut most = (renewal.nodes.len() / OF).max(1);
+    let (mut is_over, mut gives_up, mut in_vain) = (true, false, newest.looks.renewals_in_vain);
+    for node in &renewal.nodes {
+        let step = renewal.step(node);
+        is_over &= matches!(step, Step::Nothing | Step::End { .. });
+        gives_up |= step == Step::GiveUp;
+        in_vain += u32::from(step == Step::End { in_vain: true });
+        if matches!(step, Step::Nothing | Step::End { .. }) || (step == Step::Begin && most == 0) {
+            continue;
+        }
+        most = most.saturating_sub(1);
+        renewal.carry_out(node, step, plan);
+    }
+    let noted = |action: &Action| matches!(action, Action::Note { daemon_set, .. } if *daemon_set == newest.name);
+    if known && (is_over || gives_up) && !plan.actions.iter().any(noted) {
+        // What is not brought up to date is found again by the next refresh.
+        let looks = Looks { outdated: Default::default(), renewals_in_vain: in_vain, ..newest.looks.clone() };
+        plan.actions.push(note(newest, looks));
+    }
+}
+
+struct Renewal<'f, 'a> {
+    facts: &'f Facts<'a>,
+    group: &'f Group,
+    newest: &'f Generation,
+    nodes: Vec<Node<'f, 'a>>,
+}
+
+/// A node, and what is there.
+struct Node<'f, 'a> {
+    place: Place<'a>,
+    /// The newest generation's pod, if there is one that stays.
+    pod: Option<&'f CoveringPod>,
+    check: Option<&'f TagCheck>,
+    /// The images that it holds older content of, by the names of their containers.
+    outdated: BTreeSet<&'a str>,
+}
+
+/// What is to be done on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    /// A tag check is to pull what the tags stand for.
+    Begin,
+    /// The tag check is to stay: it pulls, or holds what the pod does not hold yet.
+    Wait,
+    /// The pod is to be replaced, while the tag check holds what it holds.
+    Replace,
+    /// The node does not get anything newer.
+    GiveUp,
+    /// The tag check is to go: the pod holds all that it holds.
+    End {
+        in_vain: bool,
+    },
+}
+
+impl<'f, 'a> Renewal<'f, 'a> {
+    fn new(facts: &'f Facts<'a>, group: &'f Group, newest: &'f Generation) -> Self {
+        let holders = Holders::of(facts, newest);
+        let own =
+            facts.coverage.pods_of(facts.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
+        let pods: HashMap<&str, &CoveringPod> = own.filter_map(|pod| Some((pod.node.as_deref()?, pod))).collect();
+        let node = |place: Place<'a>| {
+            let name = daemon_set::name(newest, &look(newest), place);
+            let held = holders.on(place.node).into_iter().flatten();
+            let is_old = |image: &str, digest| newest.looks.outdated.of(image, place.architecture).contains(digest);
+            Node {
+                place,
+                pod: pods.get(place.node).copied(),
+                check: facts.tag_checks.iter().find(|check| check.name == name),
+                outdated: held.filter(|(image, digest)| is_old(image, digest)).map(|(image, _)| *image).collect(),
+            }
+        };
+        let nodes = Candidates::of(facts, group, newest).able().map(node).collect();
+        Self { facts, group, newest, nodes }
+    }
+
+    fn step(&self, node: &Node) -> Step {
+        let Some(check) = node.check else {
+            return if node.outdated.is_empty() { Step::Nothing } else { Step::Begin };
+        };
+        let holds = |pod: &CoveringPod, hold: Hold| {
+            let mut held = self.group.images.iter().filter(|image| check.holds(image));
+            held.all(|image| pod.images.iter().any(|it| *it.name == *image.name.as_str() && it.state.hold() >= hold))
+        };
+        match node.pod {
+            _ if check.deleting => Step::Wait,
+            Some(pod) if node.outdated.is_empty() && holds(pod, Hold::Running) => {
+                Step::End { in_vain: !self.agrees(pod, check) }
+            }
+            Some(pod) if !node.outdated.is_empty() => self.of_outdated(node, pod, check),
+            _ => Step::Wait,
+        }
+    }
+
+    /// Whether the pod reports of all tags what the tag check does.
+    fn agrees(&self, pod: &CoveringPod, check: &TagCheck) -> bool {
+        let Progress::Done(said) = check.progress(&self.group.images, self.facts.now) else { return true };
+        pod.images.iter().all(|image| {
+            let own = Digest::of_image_id(&image.image_id);
+            said.iter().all(|(name, said)| match said {
+                Said::Is(digest) if **name == *image.name => own.as_ref().is_none_or(|own| own == digest),
+                _ => true,
+            })
+        })
+    }
+
+    fn of_outdated(&self, node: &Node, pod: &CoveringPod, check: &TagCheck) -> Step {
+        let Progress::Done(said) = check.progress(&self.group.images, self.facts.now) else { return Step::Wait };
+        let outdated = &self.newest.looks.outdated;
+        let is_newer = |image: &str| {
+            said.iter().any(|(name, said)| {
+                matches!(said, Said::Is(digest) if name == image && !outdated.of(image, node.place.architecture).contains(digest))
+            })
+        };
+        let held = pod.images.iter().filter(|image| image.state.hold() != Hold::None);
+        let is_covered = held
+            .into_iter()
+            .all(|held| self.group.images.iter().any(|image| *held.name == *image.name.as_str() && check.holds(image)));
+        match is_covered && node.outdated.iter().all(|image| is_newer(image)) {
+            true => Step::Replace,
+            false => Step::GiveUp,
+        }
+    }
+
+    fn carry_out(&self, node: &Node, step: Step, plan: &mut Plan) {
+        plan.tag_checks.extend(node.check.map(|check| check.uid.clone()));
+        match (step, node.pod) {
+            (Step::Begin, _) => plan.actions.extend(self.begin(node)),
+            (Step::Replace, Some(pod)) => plan.actions.push(Action::ReplacePod {
+                name: pod.name.to_string(),
+                uid: pod.uid.to_string(),
+                daemon_set: self.newest.name.clone(),
+            }),
+            _ => {}
+        }
+        if let Some(Progress::Underway(until)) =
+            node.check.map(|check| check.progress(&self.group.images, self.facts.now))
+        {
+            plan.wake_up_at(until);
+        }
+    }
+
+    fn begin(&self, node: &Node) -> Option<Action> {
+        let pulled_always = PulledAlways::of(node.outdated.iter().copied());
+        let (list, settings) = (self.facts.list, self.facts.settings);
+        let daemon_set =
+            daemon_set::build(list, self.group, self.newest, &look(self.newest), node.place, pulled_always, settings)?;
+        Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
+    }
+}
+
+/// The same for a generation, whatever process asks.
+fn look(newest: &Generation) -> String {
+    short_hash(format!("{}\nrenewal", newest.name).as_bytes())
+}
