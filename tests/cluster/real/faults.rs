@@ -36,8 +36,10 @@ impl Outage {
         Self { real, faulty, controller }
     }
 
+    /// Content of the test's own. What is the same under another name counts as another image's for a kubelet that knows who
+    /// pulled what (KEP-2535), and it would not take it from the disk.
     pub fn push(&self, image: &str, text: &str) -> Digest {
-        self.real.push(image, &content(text))
+        self.real.push(image, &content(&format!("{text} in {}", self.real.trial.namespace)))
     }
 
     /// A list of these images, whose refreshes always begin a round. What follows the images may say more.

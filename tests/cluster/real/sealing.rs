@@ -32,10 +32,7 @@ struct Held {
 impl Held {
     async fn begin(real: RealTrial) -> Self {
         let outage = Outage::on(real).await;
-        let digests = ["zeta", "mid", "alpha"].map(|image| {
-            // Of its own: what other tests leave on the disk helps nobody here.
-            outage.push(&format!("{image}:1"), &format!("{image} of {}", outage.real.trial.namespace))
-        });
+        let digests = ["zeta", "mid", "alpha"].map(|image| outage.push(&format!("{image}:1"), image));
         let held = Self { outage, digests };
         held.outage.list(&["zeta:1", &format!("mid@{}", held.digests[1]), "alpha:1"], "").await;
         held.outage.await_held(&held.all()).await;
@@ -184,6 +181,7 @@ async fn rebooted_without_remains(held: &Held, node: &Node, _: Pod) {
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_node_that_reboots_while_the_registry_is_down() {
     let real = RealTrial::begin_alone("down-reboot").await;
     let held = is_held_again_after(real, Loss::RegistryDown, rebooted_without_remains).await;
@@ -191,6 +189,7 @@ async fn a_node_that_reboots_while_the_registry_is_down() {
 }
 
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_node_that_reboots_after_a_tag_was_deleted() {
     let real = RealTrial::begin_alone("gone-reboot").await;
     let held = is_held_again_after(real, Loss::TagDeleted, rebooted_without_remains).await;
@@ -199,6 +198,7 @@ async fn a_node_that_reboots_after_a_tag_was_deleted() {
 
 /// A kubelet goes on to report how a container ended when the container itself is gone.
 #[tokio::test]
+#[ignore = "make test-faults"]
 async fn a_node_that_reboots_in_an_outage_after_its_containers_had_been_restarted() {
     let real = RealTrial::begin_alone("restarted").await;
     let held = Held::begin(real).await;
@@ -281,8 +281,11 @@ async fn joins_with_old_content(name: &str, meanwhile: Fault) -> (bool, bool) {
     let watch = Watch::begin(vec![present.clone()], &outage.real.trial.namespace, &[&[new.as_str()]]);
     outage.faulty.set(meanwhile);
     let _second = NodeLabel::set(&outage, "node2");
-    let held =
-        within(HEALING, "the late node to hold the image", async || outage.real.held_on(late.name()).pop()).await;
+    // Before that, the container runs there that installs the holder.
+    let held = within(HEALING, "the late node to hold the image", async || {
+        outage.real.held_on(late.name()).into_iter().find(|it| it == old.as_str() || it == new.as_str())
+    })
+    .await;
     assert_eq!(outage.generations().await.len(), 1);
     watch.assert_no_gap();
     (held == old.as_str(), held == new.as_str())
