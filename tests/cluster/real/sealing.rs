@@ -287,7 +287,8 @@ async fn joins_with_old_content(name: &str, meanwhile: Fault) -> (bool, bool) {
     })
     .await;
     assert_eq!(outage.generations().await.len(), 1);
-    watch.assert_no_gap();
+    // It may take no longer than a few looks.
+    assert_eq!(watch.end().gaps, [""; 0]);
     (held == old.as_str(), held == new.as_str())
 }
 
