@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refresh_ends_while_any_node_is_at_work_whatever_befalls_the_others(events in vec(event(), 0..40)) {
+    fn a_refresh_ends_while_any_node_is_at_work_whatever_befalls_the_others(events in vec(event(), 0..15)) {
         let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
         for event in &events {
             happen(&mut simulation, event);
