@@ -25,6 +25,15 @@ impl Install {
         self.it.eventually("the DaemonSet to be restored", || namespace.get(name, ".spec.minReadySeconds").is_empty());
     }
 
+    /// Deletes an image's tag and then the pod that holds it on a node, and waits until the nodes hold these digests again.
+    fn lose_a_tag_and_a_pod(&self, image: &str, digests: &[&str]) {
+        self.bed.registry().unwrap().delete_tag(&self.reference(image)).unwrap();
+        let of_generations = ["get", "pods", "--selector", "kube-prepull.io/generation", "-o", "name"];
+        let pods = self.it.namespace.kubectl(&of_generations).unwrap();
+        self.it.namespace.kubectl(&["delete", pods.lines().next().unwrap()]).unwrap();
+        self.held(digests);
+    }
+
     /// How often rejections were counted on their Events.
     fn rejections(&self) -> String {
         let of_reason = "reason=ListRejected";
@@ -93,6 +102,7 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
     install.it.eventually("a minute to be over", || rejected.elapsed() > Duration::from_secs(61));
     install.reject_a_list();
     install.it.eventually("the second rejection to be counted", || install.rejections().contains("count:2"));
+    install.lose_a_tag_and_a_pod("two:1", &[&new, &two]);
     install.assert_every_right_is_used_and_none_is_missing();
     install.it.uninstall();
 }

@@ -35,7 +35,7 @@ impl Story<'_> {
         screen.step(
             "An edit, and a fourth image arrives",
             "Nothing is restarted. The edit makes a second generation beside the first, which goes when the second holds \
-             all that the first one held. Of the three images that are there already only the tags are looked up.",
+             all that the first one held. The registry is asked for the new image only.",
         );
         let extra = self.registry.push(EXTRA, &self.images.maker.file("the fourth image"))?;
         let new = list::with_extra(&self.list)?;
