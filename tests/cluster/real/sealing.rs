@@ -332,14 +332,20 @@ async fn a_late_node_with_older_content_is_brought_up_to_date_by_a_refresh_witho
         let held = outage.real.held_on(late.name());
         held.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted.iter().copied().collect()
     };
-    within(HEALING, "the late node to hold what is on its disk", async || holds(&[&old, &other]).then_some(())).await;
+    within(HEALING, "the late node to hold what is on its disk", async || {
+        holds(&[old.as_str(), other.as_str()]).then_some(())
+    })
+    .await;
     let watch = Watch::begin(
         vec![late.clone()],
         &outage.real.trial.namespace,
         &[&[old.as_str(), new.as_str()], &[other.as_str()]],
     );
     outage.refresh("now").await;
-    within(HEALING, "the late node to hold the new content alone", async || holds(&[&new, &other]).then_some(())).await;
+    within(HEALING, "the late node to hold the new content alone", async || {
+        holds(&[new.as_str(), other.as_str()]).then_some(())
+    })
+    .await;
     watch.assert_no_gap();
     let generations = outage.generations().await;
     assert_eq!(generations.len(), 1);
