@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::json;
 
+use super::retiring::deleted;
 use super::simulation::{Simulation, State, node};
 use crate::naming::labels;
 use crate::plan::deselection::recount_patch;
@@ -55,15 +56,6 @@ fn taint(simulation: &mut Simulation, index: usize) {
 fn held(simulation: &Simulation) -> Vec<&str> {
     let nodes = simulation.nodes.iter().map(|node| node.name.as_str());
     nodes.filter(|node| !simulation.held_on(node).is_empty()).collect()
-}
-
-/// The names of what the plan deletes.
-fn deleted(simulation: &Simulation) -> Vec<String> {
-    let name = |action: Action| match action {
-        Action::Delete { name, .. } => Some(name),
-        _ => None,
-    };
-    simulation.plan().actions.into_iter().filter_map(name).collect()
 }
 
 #[test]

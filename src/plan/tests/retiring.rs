@@ -20,7 +20,7 @@ fn edited(from: &str, to: &str) -> (Simulation, String, String) {
 }
 
 /// The names of what the plan deletes.
-fn deleted(simulation: &Simulation) -> Vec<String> {
+pub fn deleted(simulation: &Simulation) -> Vec<String> {
     let name = |action: Action| match action {
         Action::Delete { name, .. } => Some(name),
         _ => None,
