@@ -10,7 +10,7 @@
 //! - [`list`]: what the user wrote → [`list::Config`], or every problem at once
 //! - [`plan`]: Config + facts + coverage + now → what to create, restore and delete
 //! - [`coverage`]: pods and nodes → who has what
-//! - [`news`]: what was done or found → words for the user
+//! - [`messages`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
 //! - [`estimate`]: Config + prices → what a list costs
 //! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
@@ -26,9 +26,9 @@ pub mod command;
 pub mod coverage;
 pub mod estimate;
 pub mod list;
+pub mod messages;
 pub mod metrics;
 pub mod naming;
-pub mod news;
 pub mod plan;
 pub mod status;
 pub mod summary;

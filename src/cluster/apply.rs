@@ -18,15 +18,15 @@ use std::fmt::Debug;
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
 use crate::naming::labels;
+use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
-use crate::plan::leftover::adoption_patch;
-use crate::plan::reach::narrowing_patch;
+use crate::plan::node_scope::scope_patch;
 use crate::plan::restoring::strategy_patch;
 use crate::plan::sealing::sealing_patch;
-use crate::plan::tag_check::{self, Looks};
-use crate::plan::{Action, Outcome, Telling, history, image_cache};
+use crate::plan::tag_check::{self, TagCheckRecord};
+use crate::plan::{Action, ActionOutcome, ConditionReport, history, image_cache};
 
 /// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]
@@ -55,13 +55,13 @@ impl Applier {
         }
     }
 
-    /// Writes a verdict on a list, and returns the list as it is then.
+    /// Writes a validation result on a list, and returns the list as it is then.
     ///
     /// # Errors
     /// What the API server or the way to it said.
-    pub async fn judge(&self, verdict: &ConfigMap) -> Result<ConfigMap, Error> {
+    pub async fn write_result(&self, validation_result: &ConfigMap) -> Result<ConfigMap, Error> {
         self.leadership.check()?;
-        put(&self.config_maps, "write the verdict on the ConfigMap", verdict).await
+        put(&self.config_maps, "write the validation result on the ConfigMap", validation_result).await
     }
 
     /// Keeps an accepted form of a list.
@@ -84,15 +84,15 @@ impl Applier {
         annotate(&self.revisions, "annotate the ControllerRevision", &revision.name, Some(&revision.uid), &[note]).await
     }
 
-    /// Notes on a generation what has been told of its group.
+    /// Notes on a generation what has been reported of its group.
     ///
     /// # Errors
     /// What the API server or the way to it said.
-    pub async fn note_told(&self, telling: &Telling) -> Result<(), Error> {
+    pub async fn note_conditions(&self, condition_report: &ConditionReport) -> Result<(), Error> {
         self.leadership.check()?;
-        let Telling { daemon_set, uid, told, .. } = telling;
-        let note = Note { key: labels::TOLD, text: Some(&told.to_text()) };
-        annotate(&self.daemon_sets, "note what was told on the DaemonSet", daemon_set, Some(uid), &[note]).await
+        let ConditionReport { daemon_set, uid, reported, .. } = condition_report;
+        let note = Note { key: labels::CONDITIONS, text: Some(&reported.to_text()) };
+        annotate(&self.daemon_sets, "note what was reported on the DaemonSet", daemon_set, Some(uid), &[note]).await
     }
 
     /// Why the API server would refuse a pod, in its own words; `None` where it would take it. Nothing is made.
@@ -121,7 +121,7 @@ impl Applier {
     ///
     /// # Errors
     /// What the API server or the way to it said.
-    pub async fn apply(&self, action: &Action) -> Result<Outcome, Error> {
+    pub async fn apply(&self, action: &Action) -> Result<ActionOutcome, Error> {
         self.leadership.check()?;
         let done = match action {
             Action::Restore { daemon_set, uid, restores } => return self.restore(daemon_set, uid, restores).await,
@@ -134,9 +134,9 @@ impl Applier {
                 let patch = |live: &DaemonSet| Patch::Merge(adoption_patch(live, list, owner.as_ref()));
                 self.change(name, uid, "take over the DaemonSet", patch).await
             }
-            Action::Narrow { name, uid, reach, .. } => {
-                let patch = |live: &DaemonSet| Patch::Merge(narrowing_patch(live, reach));
-                self.change(name, uid, "narrow the DaemonSet", patch).await
+            Action::ScopeDown { name, uid, node_scope, .. } => {
+                let patch = |live: &DaemonSet| Patch::Merge(scope_patch(live, node_scope));
+                self.change(name, uid, "scope down the DaemonSet", patch).await
             }
             Action::Seal { name, uid, images, pulled_always } => {
                 let patch = |live: &DaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
@@ -150,31 +150,37 @@ impl Applier {
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
             Action::CheckTags { daemon_set } => self.check_tags(daemon_set).await,
             Action::EndTagCheck { name, uid } => self.end_tag_check(name, uid).await,
-            Action::Note { daemon_set, uid, looks } => self.note_looks(daemon_set, uid, looks).await,
+            Action::Note { daemon_set, uid, tag_check_record } => {
+                self.note_tag_check_record(daemon_set, uid, tag_check_record).await
+            }
             Action::Tell(_) => Ok(()),
         };
-        done.map(|()| Outcome::Done)
+        done.map(|()| ActionOutcome::Done)
     }
 
     /// Carries one action about ImageCaches out; what is kept of them is kept on the newest of `revisions`.
     ///
     /// # Errors
     /// What the API server or the way to it said.
-    pub async fn apply_image_cache(&self, action: &image_cache::Action, revisions: &[Revision]) -> Result<(), Error> {
+    pub async fn apply_image_cache(
+        &self,
+        action: &image_cache::CacheAction,
+        revisions: &[Revision],
+    ) -> Result<(), Error> {
         self.leadership.check()?;
         match action {
-            image_cache::Action::Keep { ledger: Some(ledger), .. } => match history::newest(revisions) {
+            image_cache::CacheAction::Keep { ledger: Some(ledger), .. } => match history::newest(revisions) {
                 Some(newest) => self.keep_of_image_caches(newest, Some(ledger.to_text())).await,
                 None => Ok(()),
             },
-            image_cache::Action::Keep { ledger: None, .. } => {
+            image_cache::CacheAction::Keep { ledger: None, .. } => {
                 for revision in revisions.iter().filter(|revision| revision.image_caches.is_some()) {
                     self.keep_of_image_caches(revision, None).await?;
                 }
                 Ok(())
             }
-            image_cache::Action::Create { object, .. } => self.create_image_cache(object).await,
-            image_cache::Action::Delete { name, uid, .. } => {
+            image_cache::CacheAction::Create { object, .. } => self.create_image_cache(object).await,
+            image_cache::CacheAction::Delete { name, uid, .. } => {
                 delete(&self.image_caches, "delete the ImageCache", name, uid).await
             }
         }
@@ -211,7 +217,7 @@ impl Applier {
     }
 
     /// The same look at the same node has the same name: one that is there already is as good. A DaemonSet is taken also where
-    /// its pods are refused, and nobody would be told why none comes; so the pod is tried first.
+    /// its pods are refused, and nobody would be reported why none comes; so the pod is tried first.
     async fn check_tags(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
         let failed = |error| Error::new(format!("create the tag check {}", daemon_set.name_any()), error);
         if let Some(pod) = tag_check::pod_of(daemon_set) {
@@ -235,8 +241,13 @@ impl Applier {
         self.pods.create(&trying, pod).await.map(drop)
     }
 
-    async fn note_looks(&self, daemon_set: &str, uid: &str, looks: &Looks) -> Result<(), Error> {
-        let note = Note { key: labels::LOOKS, text: Some(&looks.to_text()) };
+    async fn note_tag_check_record(
+        &self,
+        daemon_set: &str,
+        uid: &str,
+        tag_check_record: &TagCheckRecord,
+    ) -> Result<(), Error> {
+        let note = Note { key: labels::TAG_CHECKS, text: Some(&tag_check_record.to_text()) };
         annotate(&self.daemon_sets, "note what was found of tags on the DaemonSet", daemon_set, Some(uid), &[note])
             .await
     }

@@ -12,7 +12,7 @@ use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::image_cache::object::resource;
 
 /// How often it is looked whether one has come after the others were deleted.
-const LOOKS: usize = 3;
+const TAG_CHECKS: usize = 3;
 
 /// Deletes all ImageCaches of a namespace's lists, and returns their names. A controller that runs is kept from making others
 /// for some minutes: it is expected to be deleted meanwhile.
@@ -31,7 +31,7 @@ pub async fn clean_up(client: &Client, namespace: &str) -> Result<Vec<String>, E
         sleep(lease::DURATION).await;
     }
     let mut deleted = Vec::new();
-    for _ in 0..LOOKS {
+    for _ in 0..TAG_CHECKS {
         let left = caches.list(&ours).await.map_err(|error| Error::new("list the ImageCaches", error))?;
         if left.items.is_empty() {
             break;

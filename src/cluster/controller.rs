@@ -18,7 +18,7 @@ use super::pace::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
 use super::watch::{Changed, Listeners};
-use super::{Error, Installation, arrivals, surroundings, watch};
+use super::{Error, Installation, environment, node_warm_ups, watch};
 use crate::metrics::Metrics;
 use crate::naming::labels::{LIST, list_value};
 use crate::plan::Settings;
@@ -51,7 +51,7 @@ impl Controller {
         let (leadership, resignation) = match elects {
             false => (Leadership::without_election(), None),
             true => {
-                let identity = format!("{}_{}", surroundings::instance(), std::process::id());
+                let identity = format!("{}_{}", environment::instance(), std::process::id());
                 let (election, leadership, resignation) =
                     Election::new(client, &installation, identity, readiness.clone());
                 tasks.spawn(election.run());
@@ -66,7 +66,7 @@ impl Controller {
         };
         let observed = watch::start(client, &installation, may_read_nodes, listeners, &mut tasks);
         let overview = Overview::new(&installation.namespace, observed.clone(), readiness.clone(), leadership.clone());
-        tasks.spawn(arrivals::measure(overview.clone(), metrics.clone()));
+        tasks.spawn(node_warm_ups::measure(overview.clone(), metrics.clone()));
         let metrics = metrics.clone();
         tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, metrics, changes));
         Self { readiness, overview, tasks, resignation }
@@ -97,7 +97,7 @@ async fn work(
     mut changes: UnboundedReceiver<Changed>,
 ) {
     let mut lead = leadership.changes();
-    let settings = surroundings_for_sure(&client, &installation, &readiness).await;
+    let settings = environment_for_sure(&client, &installation, &readiness).await;
     let reconciler =
         Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone(), metrics.clone());
     let mut workers = Workers {
@@ -143,11 +143,11 @@ fn every_list(observed: &Observed) -> Vec<String> {
 }
 
 /// What kind of cluster this is must be known before the first write; until it can be asked, nothing is written.
-async fn surroundings_for_sure(client: &Client, installation: &Installation, readiness: &Readiness) -> Settings {
-    let who = "surroundings";
+async fn environment_for_sure(client: &Client, installation: &Installation, readiness: &Readiness) -> Settings {
+    let who = "environment";
     let mut pauses = pauses();
     loop {
-        match surroundings::settings(client, installation).await {
+        match environment::settings(client, installation).await {
             Ok(settings) => {
                 readiness.free(who);
                 return settings;

@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::news::{News, Reason};
+use crate::messages::{Message, Reason};
 
 /// An error while reading or writing the cluster. All of them are tried again.
 #[derive(Debug, thiserror::Error)]
@@ -69,23 +69,23 @@ impl Error {
 
     /// The stable name of the kind, for metrics.
     pub fn reason(&self) -> &'static str {
-        self.told_as().map_or("NotLeading", Reason::name)
+        self.reported_as().map_or("NotLeading", Reason::name)
     }
 
     /// What to tell the user; nothing where another controller leads, and tells what it does. What fails in the same way
     /// again and again is one subject, although the API server's words may differ each time.
-    pub fn news(&self) -> Option<News> {
-        let news = News::new(self.told_as()?, self.to_string());
+    pub fn message(&self) -> Option<Message> {
+        let message = Message::new(self.reported_as()?, self.to_string());
         Some(match self {
             Self::Forbidden { action, .. } | Self::Refused { action, .. } | Self::Unreachable { action, .. } => {
-                news.on(action)
+                message.on(action)
             }
-            Self::Foreign { name } => news.about(name),
-            Self::NotLeading | Self::TimedOut { .. } => news,
+            Self::Foreign { name } => message.about(name),
+            Self::NotLeading | Self::TimedOut { .. } => message,
         })
     }
 
-    fn told_as(&self) -> Option<Reason> {
+    fn reported_as(&self) -> Option<Reason> {
         Some(match self {
             Self::Forbidden { .. } => Reason::MissingRight,
             Self::Refused { .. } => Reason::Refused,

@@ -1,7 +1,7 @@
 //! Tells the user, as Events on the list and in the log.
 //!
-//! kube's own recorder folds news of one reason about one object into the first of them, whatever they say, and so the words
-//! of all later ones would be lost. Here only what is worded alike is folded ([`crate::news::recent`]).
+//! kube's own recorder folds messages of one reason about one object into the first of them, whatever they say, and so the words
+//! of all later ones would be lost. Here only what is worded alike is folded ([`crate::messages::recent`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,66 +16,74 @@ use serde_json::json;
 use tracing::{debug, info, warn};
 
 use super::FIELD_MANAGER;
-use crate::news::News;
-use crate::news::reason::Type;
-use crate::news::recent::{How, Recent};
+use crate::messages::Message;
+use crate::messages::reason::Type;
+use crate::messages::recent::{How, Recent};
 
 /// Tells the user what happened to a list.
 #[derive(Clone)]
-pub struct Teller {
+pub struct EventRecorder {
     events: Api<Event>,
     instance: String,
     recent: Arc<Mutex<Recent>>,
 }
 
-impl Teller {
+impl EventRecorder {
     /// Tells of the lists of a namespace in the name of this process.
     pub fn new(client: &Client, namespace: &str) -> Self {
         let events = Api::namespaced(client.clone(), namespace);
-        Self { events, instance: super::surroundings::instance(), recent: Arc::default() }
+        Self { events, instance: super::environment::instance(), recent: Arc::default() }
     }
 
     /// Tells it, unless it was told a moment ago. That an Event cannot be written stops nothing.
-    pub async fn tell(&self, list: &ObjectReference, news: News) {
+    pub async fn record(&self, list: &ObjectReference, message: Message) {
         let (name, now) = (list.name.as_deref().unwrap_or_default(), Timestamp::now());
-        let how = self.recent.lock().unwrap_or_else(PoisonError::into_inner).tell(name, &news, now);
+        let how = self.recent.lock().unwrap_or_else(PoisonError::into_inner).record(name, &message, now);
         if how == How::NotAgain {
-            return debug!(list = name, reason = %news.reason, "{}", news.note);
+            return debug!(list = name, reason = %message.reason, "{}", message.note);
         }
-        match news.reason.type_() {
-            Type::Warning => warn!(list = name, reason = %news.reason, "{}", news.note),
-            Type::Normal => info!(list = name, reason = %news.reason, "{}", news.note),
+        match message.reason.type_() {
+            Type::Warning => warn!(list = name, reason = %message.reason, "{}", message.note),
+            Type::Normal => info!(list = name, reason = %message.reason, "{}", message.note),
         }
-        if let Err(error) = self.write(list, &news, how, now).await {
+        if let Err(error) = self.write(list, &message, how, now).await {
             debug!(list = name, %error, "cannot write an Event");
         }
     }
 
-    async fn write(&self, list: &ObjectReference, news: &News, how: How, now: Timestamp) -> kube::Result<()> {
+    async fn write(&self, list: &ObjectReference, message: &Message, how: How, now: Timestamp) -> kube::Result<()> {
         match how {
             How::NotAgain => Ok(()),
-            How::Anew(event) => self.create(list, news, event, now).await,
+            How::Anew(event) => self.create(list, message, event, now).await,
             How::Counted { event, count } => {
                 let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
                 match self.events.patch(&event, &PatchParams::default(), &Patch::Merge(series)).await {
                     // Events are kept for an hour mostly, and anybody may delete them.
-                    Err(kube::Error::Api(status)) if status.is_not_found() => self.create(list, news, event, now).await,
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {
+                        self.create(list, message, event, now).await
+                    }
                     patched => patched.map(drop),
                 }
             }
         }
     }
 
-    async fn create(&self, list: &ObjectReference, news: &News, name: String, now: Timestamp) -> kube::Result<()> {
+    async fn create(
+        &self,
+        list: &ObjectReference,
+        message: &Message,
+        name: String,
+        now: Timestamp,
+    ) -> kube::Result<()> {
         let event = Event {
             metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
             event_time: Some(MicroTime(now)),
-            type_: Some(news.reason.type_().to_string()),
-            reason: Some(news.reason.to_string()),
-            action: Some(news.reason.action().to_owned()),
-            note: Some(news.short_note()),
+            type_: Some(message.reason.type_().to_string()),
+            reason: Some(message.reason.to_string()),
+            action: Some(message.reason.action().to_owned()),
+            note: Some(message.short_note()),
             regarding: Some(list.clone()),
-            related: news.related.clone(),
+            related: message.related.clone(),
             reporting_controller: Some(FIELD_MANAGER.to_owned()),
             reporting_instance: Some(self.instance.clone()),
             ..Event::default()

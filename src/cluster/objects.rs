@@ -9,9 +9,9 @@ use crate::list::parse;
 use crate::naming::labels;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::Cache;
-use crate::plan::verdict::data_hash;
+use crate::plan::validation_result::data_hash;
 use crate::plan::{Generation, SlimDaemonSet};
-use crate::status::{ListFacts, ListState};
+use crate::status::{ListInput, ListState};
 
 /// The objects of all lists, whether they were asked for or watched.
 #[derive(Debug)]
@@ -28,20 +28,20 @@ pub struct Objects<'a> {
 
 impl Objects<'_> {
     /// Every list that there is or was, by name. `is_list` tells which ConfigMaps are lists that nothing is kept of yet.
-    pub fn lists(&self, is_list: impl Fn(&ConfigMap) -> bool) -> Vec<ListFacts> {
+    pub fn lists(&self, is_list: impl Fn(&ConfigMap) -> bool) -> Vec<ListInput> {
         let there = self.config_maps.iter().filter(|(_, config_map)| is_list(config_map)).map(|(name, _)| name);
         let kept = self.revisions.iter().map(|revision| &revision.list.name);
         let names: BTreeSet<&String> = there.chain(kept).collect();
         names.into_iter().map(|name| self.list(name)).collect()
     }
 
-    fn list(&self, name: &str) -> ListFacts {
+    fn list(&self, name: &str) -> ListInput {
         let label = labels::list_value(name);
         let own: Vec<Revision> = self.revisions.iter().filter(|revision| revision.list.name == name).cloned().collect();
         let is_of_list = |daemon_set: &&&SlimDaemonSet| daemon_set.labels().get(labels::LIST) == Some(&label);
         let config_map = self.config_maps.get(name).copied();
         let newest = history::newest(&own);
-        ListFacts {
+        ListInput {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
             refresh_request: config_map.and_then(|list| list.annotations().get(labels::REFRESH_REQUESTED).cloned()),
@@ -64,12 +64,12 @@ impl Objects<'_> {
 pub fn state(list: &ConfigMap) -> ListState {
     let hash = data_hash(&list.data.clone().unwrap_or_default());
     if list.annotations().get(labels::DATA_HASH) != Some(&hash) {
-        return ListState::NotJudged;
+        return ListState::NotValidated;
     }
     match list.labels().get(labels::STATE).map(String::as_str) {
         Some("accepted") => ListState::Accepted,
         Some("rejected") => ListState::Rejected,
-        _ => ListState::NotJudged,
+        _ => ListState::NotValidated,
     }
 }
 

@@ -13,12 +13,12 @@ use kube::runtime::reflector::Store;
 use super::image_caches::ObservedImageCaches;
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
+use crate::plan::adoption::{self, Adoptable};
 use crate::plan::history::Revision;
-use crate::plan::leftover::{self, Leftover};
 use crate::plan::tag_check::TagCheck;
 use crate::plan::{Generation, SlimDaemonSet};
-use crate::summary::arrivals::Arrivals;
 use crate::summary::node_state::NodeState;
+use crate::summary::node_warm_ups::NodeWarmUps;
 
 /// What the watches have seen, each on its own schedule: it may be a moment old.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub struct Observed {
     /// The DaemonSets that belong to no list.
     pub other_daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
     /// What pods have that kubernetes-image-puller left behind.
-    pub leftover_pods: SharedCoverage,
+    pub adoptable_pods: SharedCoverage,
     /// The ImageCaches of all lists.
     pub image_caches: ObservedImageCaches,
 }
@@ -54,21 +54,21 @@ pub struct Nodes {
     /// What they said of the sizes of images since they were listed.
     sizes: Sizes,
     /// Those that joined after the first listing.
-    arrivals: Arrivals,
+    node_warm_ups: NodeWarmUps,
 }
 
 impl Nodes {
-    /// Takes in a node as it is now, and says whether that is news. Nodes report themselves every few seconds, and mostly
+    /// Takes in a node as it is now, and says whether that is messages. Nodes report themselves every few seconds, and mostly
     /// nothing has changed of what matters.
     pub fn apply(&mut self, node: &SlimNode) -> bool {
         self.sizes.apply(node);
-        self.arrivals.apply(node, !self.by_name.contains_key(&node.name_any()));
+        self.node_warm_ups.apply(node, !self.by_name.contains_key(&node.name_any()));
         let node = Node::from(node);
-        let is_news = self.by_name.get(&node.name) != Some(&node);
-        if is_news {
+        let is_new = self.by_name.get(&node.name) != Some(&node);
+        if is_new {
             self.by_name.insert(node.name.clone(), node);
         }
-        is_news
+        is_new
     }
 }
 
@@ -76,10 +76,10 @@ impl ObservedNodes {
     /// These are all nodes that there are.
     pub fn replace(&self, nodes: Nodes) {
         let mut known = self.lock();
-        let arrivals = known
-            .take()
-            .map(|Nodes { by_name, arrivals, .. }| arrivals.go_on(nodes.arrivals, |name| by_name.contains_key(name)));
-        *known = Some(Nodes { arrivals: arrivals.unwrap_or_default(), ..nodes });
+        let node_warm_ups = known.take().map(|Nodes { by_name, node_warm_ups, .. }| {
+            node_warm_ups.go_on(nodes.node_warm_ups, |name| by_name.contains_key(name))
+        });
+        *known = Some(Nodes { node_warm_ups: node_warm_ups.unwrap_or_default(), ..nodes });
     }
 
     /// Takes in that nobody knows any more which nodes there are. How long nodes that were joining take is not known either,
@@ -88,15 +88,15 @@ impl ObservedNodes {
         *self.lock() = None;
     }
 
-    /// Takes in a node as it is now, and says whether that is news.
+    /// Takes in a node as it is now, and says whether that is messages.
     pub fn apply(&self, node: &SlimNode) -> bool {
         self.lock().as_mut().is_some_and(|nodes| nodes.apply(node))
     }
 
-    /// Takes in that a node is gone, and says whether that is news.
+    /// Takes in that a node is gone, and says whether that is messages.
     pub fn delete(&self, name: &str) -> bool {
         self.lock().as_mut().is_some_and(|nodes| {
-            nodes.arrivals.left(name);
+            nodes.node_warm_ups.left(name);
             nodes.by_name.remove(name).is_some()
         })
     }
@@ -109,8 +109,8 @@ impl ObservedNodes {
     /// The nodes that joined, are ready and are not known to be warm yet.
     pub fn arrived(&self) -> Vec<Node> {
         let nodes = self.lock();
-        let nodes = nodes.iter().flat_map(|nodes| nodes.by_name.values().map(|node| (node, &nodes.arrivals)));
-        nodes.filter(|(node, arrivals)| arrivals.awaits(&node.name)).map(|(node, _)| node.clone()).collect()
+        let nodes = nodes.iter().flat_map(|nodes| nodes.by_name.values().map(|node| (node, &nodes.node_warm_ups)));
+        nodes.filter(|(node, node_warm_ups)| node_warm_ups.awaits(&node.name)).map(|(node, _)| node.clone()).collect()
     }
 
     /// Takes in what became of images on those nodes, and says how long each took that is warm by now.
@@ -119,7 +119,7 @@ impl ObservedNodes {
         images: impl IntoIterator<Item = (&'a str, NodeState)>,
         now: Timestamp,
     ) -> Vec<SignedDuration> {
-        self.lock().as_mut().map(|nodes| nodes.arrivals.settle(images, now)).unwrap_or_default()
+        self.lock().as_mut().map(|nodes| nodes.node_warm_ups.settle(images, now)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Nodes>> {
@@ -166,13 +166,13 @@ impl Observed {
     }
 
     /// The DaemonSets of kubernetes-image-puller that no list has adopted.
-    pub fn leftovers(&self) -> Vec<Leftover> {
+    pub fn adoptable(&self) -> Vec<Adoptable> {
         let others = self.other_daemon_sets.state();
-        leftover::find(others.iter().map(|daemon_set| &daemon_set.metadata), &self.leftover_pods.lock())
+        adoption::find(others.iter().map(|daemon_set| &daemon_set.metadata), &self.adoptable_pods.lock())
     }
 
-    /// Whether all lists have been judged: before that nobody knows whose a leftover is.
-    pub fn all_judged(&self) -> bool {
+    /// Whether all lists have been validated: before that nobody knows whose a leftover is.
+    pub fn all_validated(&self) -> bool {
         let lists = self.lists.iter().flat_map(Store::state);
         lists.into_iter().all(|list| list.labels().contains_key(labels::STATE))
     }

@@ -13,7 +13,7 @@ use super::lease::Leadership;
 use super::objects::Objects;
 use super::observed::Observed;
 use super::readiness::Readiness;
-use crate::status::{Facts, ListFacts, Report};
+use crate::status::{ListInput, Report, StatusInput};
 
 /// How old a report may be that is handed out again: so many who ask at once cost no more than one.
 const FRESH: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl Overview {
     }
 
     /// The lists as they are now.
-    pub(super) fn lists(&self) -> Vec<ListFacts> {
+    pub(super) fn lists(&self) -> Vec<ListInput> {
         let config_maps: Vec<Arc<ConfigMap>> = self.observed.lists.iter().flat_map(Store::state).collect();
         let daemon_sets = self.observed.daemon_sets.state();
         let objects = Objects {
@@ -73,13 +73,13 @@ impl Overview {
     }
 
     fn sum_up(&self) -> Report {
-        let facts = Facts {
+        let input = StatusInput {
             namespace: self.namespace.clone(),
             lists: self.lists(),
             nodes: self.observed.nodes(),
             sizes: self.observed.sizes(),
             now: Timestamp::now(),
         };
-        Report::new(&facts, &self.observed.coverage.lock())
+        Report::new(&input, &self.observed.coverage.lock())
     }
 }

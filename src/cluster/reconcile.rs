@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! observed ─► decide ─► nothing to do
-//!                └────► look again ─► decide ─► carry out: keep the list ─► verdict ─► DaemonSets ─► forget
+//!                └────► look again ─► decide ─► carry out: keep the list ─► validation result ─► DaemonSets ─► forget
 //! ```
-//! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old news.
+//! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old messages.
 
 mod image_caches;
 
@@ -17,20 +17,21 @@ use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Mutex;
 
 use super::apply::Applier;
-use super::events::Teller;
+use super::events::EventRecorder;
 use super::lease::Leadership;
 use super::observed::Observed;
-use super::picture::{Picture, Reader};
+use super::snapshot::{Reader, Snapshot};
 use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
+use crate::messages::{Message, done, validation_result};
 use crate::metrics::Metrics;
 use crate::naming::labels;
-use crate::news::{News, verdict, words};
+use crate::plan::adoption;
 use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
-use crate::plan::leftover;
 use crate::plan::{
-    AcceptedList, Action, Ending, Facts, Finding, Generation, Plan, Settings, Telling, Verdict, plan, tag_check,
+    AcceptedList, Action, ConditionReport, Context, DeletionReason, Finding, Generation, Plan, Settings,
+    ValidationResult, plan, tag_check,
 };
 use image_caches::Serverless;
 
@@ -41,7 +42,7 @@ pub struct Reconciler {
     namespace: String,
     reader: Reader,
     applier: Applier,
-    teller: Teller,
+    recorder: EventRecorder,
     metrics: Metrics,
     /// Held while a list is accepted, so that two lists do not take one name at the same time.
     accepting: Mutex<()>,
@@ -58,14 +59,14 @@ pub struct Memory {
     edited_at: Option<Timestamp>,
     waiting: Vec<String>,
     /// What kept ImageCaches from being looked after.
-    trouble: Option<News>,
+    condition: Option<Message>,
 }
 
 #[derive(Debug)]
 struct ParsedList {
     list: ListData,
     parsed: Parsed,
-    verdict: Verdict,
+    validation_result: ValidationResult,
 }
 
 /// What there is to do for a list.
@@ -73,7 +74,7 @@ struct Decision<'p> {
     /// The list as it is written, where there is one.
     written: Option<Arc<ParsedList>>,
     /// Whether that is yet to be said on it.
-    judge: bool,
+    write_result: bool,
     ruling: Ruling<'p>,
     plan: Plan,
     serverless: Serverless,
@@ -81,11 +82,11 @@ struct Decision<'p> {
 
 impl Decision<'_> {
     fn is_idle(&self) -> bool {
-        let of_nodes = self.plan.actions.is_empty() && self.plan.tellings.is_empty();
+        let of_nodes = self.plan.actions.is_empty() && self.plan.condition_reports.is_empty();
         let nothing_to_do = of_nodes && self.serverless.plan.actions.is_empty();
         // What is held back is written when it may be, and is no reason to look again and again.
         let nothing_to_write = self.ruling.is_idle() || (self.serverless.holds_history && self.ruling.first.is_empty());
-        !self.judge && nothing_to_write && nothing_to_do
+        !self.write_result && nothing_to_write && nothing_to_do
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
@@ -109,7 +110,7 @@ impl Reconciler {
             namespace: installation.namespace.clone(),
             reader: Reader::new(client, &installation.namespace, &installation.config_maps),
             applier: Applier::new(client, &installation.namespace, leadership),
-            teller: Teller::new(client, &installation.namespace),
+            recorder: EventRecorder::new(client, &installation.namespace),
             metrics,
             accepting: Mutex::new(()),
         }
@@ -120,13 +121,13 @@ impl Reconciler {
     /// # Errors
     /// The first of what the API server or the way to it said. What was done until then stands.
     pub async fn reconcile(&self, label: &str, memory: &mut Memory) -> Result<Option<Timestamp>, Error> {
-        let seen = Picture::observed(&self.observed, label);
+        let seen = Snapshot::observed(&self.observed, label);
         memory.forget_all_but(&seen);
         if seen.is_empty() {
             return Ok(None);
         }
         let decision = self.decide(label, &seen, memory);
-        self.tell_waiting(&self.reference(&seen), &decision, memory).await;
+        self.report_waiting(&self.reference(&seen), &decision, memory).await;
         if decision.is_idle() {
             return Ok(decision.wake_at());
         }
@@ -142,9 +143,9 @@ impl Reconciler {
         Ok(decision.wake_at().into_iter().chain(again).min())
     }
 
-    fn decide<'p>(&self, label: &str, seen: &'p Picture, memory: &mut Memory) -> Decision<'p> {
+    fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
         let now = Timestamp::now();
-        let written = seen.data().map(|data| judged(memory.parse_written(data), seen, memory));
+        let written = seen.data().map(|data| validated(memory.parse_written(data), seen, memory));
         let ruling = history::rule(&standing(seen, written.as_deref()), &seen.revisions, now);
         let in_force = match ruling.in_force {
             InForce::Written => written.clone(),
@@ -159,22 +160,23 @@ impl Reconciler {
                 self.plan_adoption(config, seen, memory, &mut plan, now);
                 plan
             }
-            None if ruling.in_force == InForce::Gone => let_go(seen),
+            None if ruling.in_force == InForce::Gone => release(seen),
             None => Plan { actions: tag_check::left_over(&seen.tag_checks, &BTreeSet::new()), ..Plan::default() },
         };
-        let unsaid = |config_map, list: &Arc<ParsedList>| !list.verdict.stands_on(config_map);
-        let judge = seen.config_map.as_ref().zip(written.as_ref()).is_some_and(|(it, list)| unsaid(&it.metadata, list));
-        Decision { written, judge, ruling, plan, serverless }
+        let unsaid = |config_map, list: &Arc<ParsedList>| !list.validation_result.stands_on(config_map);
+        let write_result =
+            seen.config_map.as_ref().zip(written.as_ref()).is_some_and(|(it, list)| unsaid(&it.metadata, list));
+        Decision { written, write_result, ruling, plan, serverless }
     }
 
-    fn plan(&self, label: &str, config: &Config, seen: &Picture, memory: &mut Memory, now: Timestamp) -> Plan {
+    fn plan(&self, label: &str, config: &Config, seen: &Snapshot, memory: &mut Memory, now: Timestamp) -> Plan {
         let nodes = self.observed.nodes();
         let kept = memory.parse_all_kept(seen);
         let kept: Vec<&Config> = kept.iter().filter_map(|list| list.parsed.config.as_ref()).collect();
         let edited_at = memory.edited_at;
         let coverage = self.observed.coverage.lock();
         let annotations = seen.config_map.as_ref().map(|config_map| config_map.annotations());
-        plan(&Facts {
+        plan(&Context {
             list: AcceptedList { namespace: &self.namespace, label, config },
             kept: &kept,
             edited_at,
@@ -182,37 +184,37 @@ impl Reconciler {
             generations: &seen.generations,
             tag_checks: &seen.tag_checks,
             coverage: &coverage,
-            leftovers: &self.observed.leftover_pods.lock(),
+            adoptable: &self.observed.adoptable_pods.lock(),
             nodes: nodes.as_deref(),
             settings: &self.settings,
             now,
         })
     }
 
-    /// What to take over from kubernetes-image-puller. It is rare, so a look every few seconds until all lists have been judged
+    /// What to take over from kubernetes-image-puller. It is rare, so a look every few seconds until all lists have been validated
     /// does no harm.
-    fn plan_adoption(&self, config: &Config, seen: &Picture, memory: &mut Memory, plan: &mut Plan, now: Timestamp) {
+    fn plan_adoption(&self, config: &Config, seen: &Snapshot, memory: &mut Memory, plan: &mut Plan, now: Timestamp) {
         const PAUSE: SignedDuration = SignedDuration::from_secs(5);
-        if seen.leftovers.is_empty() {
+        if seen.adoptable.is_empty() {
             return;
         }
-        if !self.observed.all_judged() {
+        if !self.observed.all_validated() {
             plan.wake_at = plan.wake_at.into_iter().chain(now.checked_add(PAUSE).ok()).min();
             return;
         }
         let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_kept(revision)).collect();
         let others = others.iter().filter_map(|it| Some((it.list.name.as_str(), it.parsed.config.as_ref()?)));
         let lists: Vec<_> = others.chain([(seen.name.as_str(), config)]).collect();
-        let (actions, notes) = leftover::adopt(&seen.name, &lists, &seen.leftovers, self.settings.owner.as_ref());
+        let (actions, notes) = adoption::adopt(&seen.name, &lists, &seen.adoptable, self.settings.owner.as_ref());
         plan.actions.extend(actions);
         plan.waiting.extend(notes);
     }
 
     /// The list is kept before anything is made of it.
-    async fn write_first(&self, label: &str, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
+    async fn write_first(&self, label: &str, seen: &Snapshot, decision: &Decision<'_>) -> Result<(), Error> {
         for write in &decision.ruling.first {
             let outcome = self.write(label, seen, write).await;
-            self.tell_failure(&self.reference(seen), outcome).await?;
+            self.report_failure(&self.reference(seen), outcome).await?;
         }
         Ok(())
     }
@@ -222,24 +224,24 @@ impl Reconciler {
     async fn carry_out(
         &self,
         label: &str,
-        seen: &Picture,
+        seen: &Snapshot,
         decision: &Decision<'_>,
     ) -> Result<Option<Timestamp>, Error> {
         let list = self.reference(seen);
-        let mut outcomes = vec![self.judge(seen, decision).await];
+        let mut outcomes = vec![self.write_result(seen, decision).await];
         for action in &decision.plan.actions {
             let outcome = self.applier.apply(action).await;
             if let Ok(outcome) = &outcome {
                 self.metrics.carried_out(label, action, outcome);
-                if let Some(news) = words::done(action, outcome) {
-                    self.teller.tell(&list, news).await;
+                if let Some(message) = done::done(action, outcome) {
+                    self.recorder.record(&list, message).await;
                 }
             }
-            outcomes.push(self.tell_failure(&list, outcome.map(drop)).await);
+            outcomes.push(self.report_failure(&list, outcome.map(drop)).await);
         }
-        for telling in &decision.plan.tellings {
-            let outcome = self.tell_of_group(&list, telling).await;
-            outcomes.push(self.tell_failure(&list, outcome).await);
+        for condition_report in &decision.plan.condition_reports {
+            let outcome = self.report_conditions(&list, condition_report).await;
+            outcomes.push(self.report_failure(&list, outcome).await);
         }
         let again = self.carry_out_serverless(seen, &list, &decision.serverless).await;
         outcomes.into_iter().collect::<Result<(), Error>>()?;
@@ -252,7 +254,7 @@ impl Reconciler {
         Ok(None)
     }
 
-    async fn write(&self, label: &str, seen: &Picture, write: &Write<'_>) -> Result<(), Error> {
+    async fn write(&self, label: &str, seen: &Snapshot, write: &Write<'_>) -> Result<(), Error> {
         let owner = self.settings.owner.as_ref();
         match write {
             Write::Keep { number, ledger } => {
@@ -264,69 +266,69 @@ impl Reconciler {
                     ListData { namespace: self.namespace.clone(), name: seen.name.clone(), data: Default::default() };
                 let revision = history::build_missing(&list, label, *missing_since, owner);
                 self.applier.keep(&revision).await?;
-                self.teller.tell(&self.reference(seen), words::missing(*missing_since)).await;
+                self.recorder.record(&self.reference(seen), done::missing(*missing_since)).await;
                 Ok(())
             }
             Write::Note { revision, missing_since } => {
                 self.applier.note(revision, *missing_since).await?;
-                let news = missing_since.map_or_else(words::back, words::missing);
-                self.teller.tell(&self.reference(seen), news).await;
+                let message = missing_since.map_or_else(done::back, done::missing);
+                self.recorder.record(&self.reference(seen), message).await;
                 Ok(())
             }
             Write::Forget(revision) => self.applier.forget(revision).await,
         }
     }
 
-    /// Writes the verdict on the list, once per edit.
-    async fn judge(&self, seen: &Picture, decision: &Decision<'_>) -> Result<(), Error> {
+    /// Writes the validation result on the list, once per edit.
+    async fn write_result(&self, seen: &Snapshot, decision: &Decision<'_>) -> Result<(), Error> {
         let Some((config_map, written)) = seen.config_map.as_ref().zip(decision.written.as_ref()) else {
             return Ok(());
         };
-        if !decision.judge {
+        if !decision.write_result {
             return Ok(());
         }
-        let judged = self.applier.judge(&written.verdict.patch(&config_map.metadata)).await;
-        let judged = self.tell_failure(&self.reference(seen), judged).await?;
-        self.metrics.judged(&labels::list_value(&seen.name), written.parsed.config.is_some());
+        let validated = self.applier.write_result(&written.validation_result.patch(&config_map.metadata)).await;
+        let validated = self.report_failure(&self.reference(seen), validated).await?;
+        self.metrics.validated(&labels::list_value(&seen.name), written.parsed.config.is_some());
         let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
         let before = before.and_then(|revision| list::parse(&revision.list).config);
-        let news = verdict(&written.parsed, before.as_ref()).on(&written.verdict.data_hash);
-        self.teller.tell(&judged.object_ref(&()), news).await;
+        let message = validation_result(&written.parsed, before.as_ref()).on(&written.validation_result.data_hash);
+        self.recorder.record(&validated.object_ref(&()), message).await;
         Ok(())
     }
 
     /// First told, then noted: a crash in between tells it twice, and never not at all.
-    async fn tell_of_group(&self, list: &ObjectReference, telling: &Telling) -> Result<(), Error> {
-        for finding in &telling.findings {
+    async fn report_conditions(&self, list: &ObjectReference, condition_report: &ConditionReport) -> Result<(), Error> {
+        for finding in &condition_report.findings {
             let refusal = match finding {
                 Finding::Refused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
                 _ => None,
             };
             // It has waited its turn already, and is noted as told: only the very same words are held back here.
-            self.teller.tell(list, words::found(finding, refusal.as_deref())).await;
+            self.recorder.record(list, done::found(finding, refusal.as_deref())).await;
         }
-        self.applier.note_told(telling).await
+        self.applier.note_conditions(condition_report).await
     }
 
     /// A thing that waits is told when it begins to wait, not at every look.
-    async fn tell_waiting(&self, list: &ObjectReference, decision: &Decision<'_>, memory: &mut Memory) {
+    async fn report_waiting(&self, list: &ObjectReference, decision: &Decision<'_>, memory: &mut Memory) {
         let waiting = [&decision.plan.waiting[..], &decision.serverless.plan.waiting].concat();
         for note in waiting.iter().filter(|note| !memory.waiting.contains(note)) {
-            self.teller.tell(list, words::waiting(note)).await;
+            self.recorder.record(list, done::waiting(note)).await;
         }
         memory.waiting = waiting;
-        self.tell_trouble(list, &decision.serverless, memory).await;
+        self.report_trouble(list, &decision.serverless, memory).await;
     }
 
-    async fn tell_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let Some(news) = outcome.as_ref().err().and_then(Error::news) {
-            self.teller.tell(list, news).await;
+    async fn report_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Some(message) = outcome.as_ref().err().and_then(Error::message) {
+            self.recorder.record(list, message).await;
         }
         outcome
     }
 
     /// What Events are about: the list, also where it is gone.
-    fn reference(&self, seen: &Picture) -> ObjectReference {
+    fn reference(&self, seen: &Snapshot) -> ObjectReference {
         let Some(config_map) = &seen.config_map else {
             return ObjectReference {
                 api_version: Some("v1".to_owned()),
@@ -340,7 +342,7 @@ impl Reconciler {
     }
 }
 
-fn standing<'a>(seen: &'a Picture, written: Option<&'a ParsedList>) -> Written<'a> {
+fn standing<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> Written<'a> {
     match written {
         Some(written) if written.parsed.config.is_some() => Written::Accepted(&written.list),
         Some(_) => Written::Rejected,
@@ -349,16 +351,19 @@ fn standing<'a>(seen: &'a Picture, written: Option<&'a ParsedList>) -> Written<'
 }
 
 /// Everything of a list that is gone.
-fn let_go(seen: &Picture) -> Plan {
+fn release(seen: &Snapshot) -> Plan {
     let live = seen.generations.iter().filter(|generation| !generation.deleting);
-    let delete =
-        |it: &Generation| Action::Delete { name: it.name.clone(), uid: it.uid.clone(), ending: Ending::ListGone };
+    let delete = |it: &Generation| Action::Delete {
+        name: it.name.clone(),
+        uid: it.uid.clone(),
+        ending: DeletionReason::ListGone,
+    };
     let tag_checks = tag_check::left_over(&seen.tag_checks, &BTreeSet::new());
     Plan { actions: live.map(delete).chain(tag_checks).collect(), ..Plan::default() }
 }
 
 /// The list with the problem, if there is one, that another list has its name.
-fn judged(written: Arc<ParsedList>, seen: &Picture, memory: &mut Memory) -> Arc<ParsedList> {
+fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> Arc<ParsedList> {
     let Some(config) = written.parsed.config.as_ref().filter(|_| !seen.others.is_empty()) else { return written };
     let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_kept(revision)).collect();
     let in_force = others.iter().filter_map(|other| Some((other.list.name.as_str(), other.parsed.config.as_ref()?)));
@@ -395,19 +400,19 @@ impl Memory {
     }
 
     /// All accepted forms of the list, where some generation may have to be built again from one.
-    fn parse_all_kept(&mut self, seen: &Picture) -> Vec<Arc<ParsedList>> {
+    fn parse_all_kept(&mut self, seen: &Snapshot) -> Vec<Arc<ParsedList>> {
         let any_altered = seen.generations.iter().any(|generation| generation.altered.is_some());
         let kept = seen.revisions.iter().filter(|_| any_altered);
         kept.map(|revision| self.parse_kept(revision)).collect()
     }
 
-    fn forget_all_but(&mut self, seen: &Picture) {
+    fn forget_all_but(&mut self, seen: &Snapshot) {
         self.kept.retain(|name, _| seen.revisions.iter().chain(&seen.others).any(|revision| revision.name == *name));
     }
 }
 
 impl ParsedList {
     fn new(list: ListData, parsed: Parsed) -> Self {
-        Self { verdict: Verdict::new(&list, &parsed), list, parsed }
+        Self { validation_result: ValidationResult::new(&list, &parsed), list, parsed }
     }
 }

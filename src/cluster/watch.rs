@@ -27,11 +27,11 @@ pub use health::Kind;
 use health::WatchHealth;
 
 use super::edits::Edits;
+use super::environment::Installation;
 use super::image_caches::ObservedImageCaches;
 use super::lease::Leadership;
 use super::observed::{Observed, SharedCoverage};
 use super::readiness::Readiness;
-use super::surroundings::Installation;
 use crate::coverage::{Coverage, NO_LIST, SlimPod};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::metrics::Metrics;
@@ -83,10 +83,10 @@ pub fn start(
     let ours = watcher::Config::default().labels(labels::LIST);
     let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
     let pods = || Api::namespaced_with(client.clone(), namespace, &pod_resource());
-    let leftovers = labels::LEFTOVER_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
-    let leftovers = watcher::Config::default().labels(&leftovers).page_size(AT_A_TIME);
-    let leftover_pods =
-        watches.pods("pods of kubernetes-image-puller", pods(), leftovers, |_| Some(Changed::Everything));
+    let adoptable = labels::ADOPTABLE_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
+    let adoptable = watcher::Config::default().labels(&adoptable).page_size(AT_A_TIME);
+    let adoptable_pods =
+        watches.pods("pods of kubernetes-image-puller", pods(), adoptable, |_| Some(Changed::Everything));
     let image_caches = ObservedImageCaches::default();
     let changed = watches.listeners.changed.clone();
     watches.tasks.spawn(image_caches.clone().follow(client.clone(), namespace.to_owned(), changed));
@@ -104,8 +104,8 @@ pub fn start(
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::TAG_CHECK)),
         ),
         coverage: watches.pods("pods", pods(), ours.page_size(AT_A_TIME), |pod| list_of(&pod.metadata)),
-        other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &leftover_pods),
-        leftover_pods,
+        other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &adoptable_pods),
+        adoptable_pods,
     }
 }
 
@@ -167,8 +167,8 @@ impl Watches<'_> {
         self.follow("other DaemonSets", stream, move |event| {
             of(event, |daemon_set: &PartialObjectMeta<DaemonSet>| {
                 let name = daemon_set.name_any();
-                let is_leftover = pods.lock().pods_of(NO_LIST).any(|pod| *pod.generation == *name);
-                is_leftover.then_some(Changed::Everything)
+                let is_adoptable = pods.lock().pods_of(NO_LIST).any(|pod| *pod.generation == *name);
+                is_adoptable.then_some(Changed::Everything)
             })
         });
         store

@@ -40,7 +40,7 @@ pub enum Command {
     Run(RunArguments),
     /// Print the manifests that a list becomes, without a cluster
     Render(RenderArguments),
-    /// Check a list, without a cluster: the same verdict as the controller's
+    /// Check a list, without a cluster: the same validation result as the controller's
     #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 there is no list to check.")]
     Validate(ValidateArguments),
     /// Show what is warm where, and why not
@@ -128,7 +128,7 @@ pub struct RunArguments {
     /// What kind of cluster it is
     #[arg(long, env = "PLATFORM", value_name = "KIND", default_value = "auto")]
     pub platform: PlatformArgument,
-    /// Do without reading nodes: rounds are not spread out, and nodes that are gone are known by their pods only
+    /// Do without reading nodes: rollouts are not spread out, and nodes that are gone are known by their pods only
     #[arg(long, env = "NAMESPACED_ONLY")]
     pub namespaced_only: bool,
     /// Write only while holding the Lease kube-prepull, so that several controllers may run; false saves the wait for the
@@ -190,17 +190,17 @@ pub struct ValidateArguments {
     /// The lists: manifests of ConfigMaps, the text of an images.yaml, or a folder with a file per key; - for standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
-    /// How to print the verdict
+    /// How to print the validation result
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: VerdictFormat,
+    pub output: ResultFormat,
     /// The namespace of a list whose manifest names none [default: what its key NAMESPACE says, or default]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
 }
 
-/// How a verdict is printed.
+/// How a validation result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VerdictFormat {
+pub enum ResultFormat {
     /// A line per problem, for people
     Text,
     /// One object, for programs

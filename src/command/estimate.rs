@@ -13,7 +13,7 @@ use crate::estimate::{Estimate, Usage, estimate as compute, print};
 use crate::list::manifest::{Defaults, File};
 use crate::list::parse;
 
-/// Prints what a list costs. Where it is rejected, standard error gets the same verdict as `validate` prints.
+/// Prints what a list costs. Where it is rejected, standard error gets the same validation result as `validate` prints.
 ///
 /// # Errors
 /// Where the output cannot be written.

@@ -1,4 +1,4 @@
-//! `validate`: is this list good? The same verdict as the controller's, offline.
+//! `validate`: is this list good? The same validation result as the controller's, offline.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::arguments::{ValidateArguments, VerdictFormat};
+use super::arguments::{ResultFormat, ValidateArguments};
 use super::{Outcome, source};
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Severity};
@@ -31,38 +31,38 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
         Ok(file) => file,
         Err(error) => return Ok(super::wrong_usage(&error)),
     };
-    let verdict = Verdict::new(&arguments.file.display().to_string(), &file);
+    let validation_result = FileReport::new(&arguments.file.display().to_string(), &file);
     let printed = match arguments.output {
-        VerdictFormat::Text => verdict.print(output),
-        VerdictFormat::Json => {
-            serde_json::to_writer_pretty(&mut *output, &verdict).map_err(Into::into).and_then(|()| writeln!(output))
-        }
+        ResultFormat::Text => validation_result.print(output),
+        ResultFormat::Json => serde_json::to_writer_pretty(&mut *output, &validation_result)
+            .map_err(Into::into)
+            .and_then(|()| writeln!(output)),
     };
-    printed.context("cannot write the verdict")?;
-    Ok(if verdict.accepted { Outcome::Good } else { Outcome::Not })
+    printed.context("cannot write the validation result")?;
+    Ok(if validation_result.accepted { Outcome::Good } else { Outcome::Not })
 }
 
-/// Prints the verdict on a file for people.
+/// Prints the validation result on a file for people.
 ///
 /// # Errors
 /// Where the output cannot be written.
 pub(super) fn tell(name: &Path, file: &File, output: &mut impl Write) -> std::io::Result<()> {
-    Verdict::new(&name.display().to_string(), file).print(output)
+    FileReport::new(&name.display().to_string(), file).print(output)
 }
 
 /// What `-o json` prints.
 #[derive(Serialize)]
-struct Verdict {
+struct FileReport {
     version: u32,
     file: String,
     accepted: bool,
-    lists: Vec<ListVerdict>,
+    lists: Vec<ListResult>,
     others: Vec<Other>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ListVerdict {
+struct ListResult {
     namespace: String,
     name: String,
     line: u64,
@@ -93,9 +93,9 @@ struct Other {
     name: String,
 }
 
-impl Verdict {
+impl FileReport {
     fn new(name: &str, file: &File) -> Self {
-        let lists: Vec<_> = file.lists.iter().map(ListVerdict::new).collect();
+        let lists: Vec<_> = file.lists.iter().map(ListResult::new).collect();
         Self {
             version: JSON_VERSION,
             file: if name == "-" { "<stdin>".to_owned() } else { name.to_owned() },
@@ -120,7 +120,7 @@ impl Verdict {
                 let ProblemLine { line, code, path, message, remedy, .. } = problem;
                 writeln!(output, "{file}:{line}: {style}{word}[{code}]{style:#}: {path}: {message}; {remedy}")?;
             }
-            list.print_verdict(file, output)?;
+            list.print_result(file, output)?;
         }
         for other in self.others.iter().filter(|other| other.kind == "ConfigMap") {
             let Other { line, name, .. } = other;
@@ -134,20 +134,20 @@ impl Verdict {
     }
 }
 
-impl ListVerdict {
+impl ListResult {
     fn new(list: &FileList) -> Self {
-        let verdict = list.verdict();
+        let validation_result = list.validation_result();
         Self {
             namespace: list.list.namespace.clone(),
             name: list.list.name.clone(),
             line: list.line,
             labelled: !list.unlabelled,
-            accepted: verdict.accepted,
-            problems: verdict.problems.into_iter().map(ProblemLine::from).collect(),
+            accepted: validation_result.accepted,
+            problems: validation_result.problems.into_iter().map(ProblemLine::from).collect(),
         }
     }
 
-    fn print_verdict(&self, file: &str, output: &mut impl Write) -> std::io::Result<()> {
+    fn print_result(&self, file: &str, output: &mut impl Write) -> std::io::Result<()> {
         let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let (style, word) = if self.accepted { (GOOD, "accepted") } else { (ERROR, "rejected") };

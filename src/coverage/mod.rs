@@ -4,22 +4,22 @@
 //! pod than the plan and the user's view need.
 //!
 //! - [`pod`], [`node`]: the few fields that are decoded, and what they say
-//! - [`room`]: whether a pod's node has room for it
-//! - [`pool`], [`words`], [`gone`]: how the fold stays small, and right when news is late
+//! - [`capacity`]: whether a pod's node has room for it
+//! - [`pool`], [`texts`], [`gone`]: how the fold stays small, and right when messages is late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: how large images are, where nodes say so
-//! - [`thrash`]: holders that are evicted again and again
+//! - [`eviction_loop`]: holders that are evicted again and again
 
+mod capacity;
 mod digest;
+mod eviction_loop;
 mod gone;
 mod node;
 mod pod;
 mod pool;
 pub mod requests;
-mod room;
 mod sizes;
-mod thrash;
-mod words;
+mod texts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ pub(crate) use digest::digest;
 use gone::Gone;
 use jiff::Timestamp;
 
+pub use capacity::{NoCapacity, Shortage};
+use eviction_loop::Evictions;
+pub use eviction_loop::{EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
@@ -35,11 +38,8 @@ pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
 use requests::Requests;
-pub use room::{NoRoom, Shortage};
 pub use sizes::Sizes;
-use thrash::Evictions;
-pub use thrash::{Thrash, WINDOW as THRASH_WINDOW};
-pub use words::Texts;
+pub use texts::Texts;
 
 use crate::naming::{INIT_CONTAINER, labels};
 
@@ -80,7 +80,7 @@ pub struct CoveringPod {
     /// What became of it as a whole.
     pub state: PodState,
     /// Whether its node has no room for it.
-    pub no_room: Option<NoRoom>,
+    pub no_capacity: Option<NoCapacity>,
     /// Whether its node has stopped reporting, as far as the pod tells.
     pub node_is_lost: bool,
     /// Whether it is about to go.
@@ -146,7 +146,7 @@ impl Coverage {
         }
         match self.covering(pod, uid) {
             Some(covering) => {
-                if let Some((time, node)) = thrash::evicted_for_disk(pod).zip(covering.node.as_ref()) {
+                if let Some((time, node)) = eviction_loop::evicted_for_disk(pod).zip(covering.node.as_ref()) {
                     self.evictions.insert(node, &covering.generation, uid, time);
                 }
                 self.pods.insert(Arc::clone(&covering.uid), covering);
@@ -186,8 +186,8 @@ impl Coverage {
 
     /// The nodes on which holders are evicted again and again, by now. What this process has not seen itself is not known here:
     /// evicted pods are soon deleted. What was told of them is noted on generations ([`crate::plan::Told`]).
-    pub fn thrashing(&self, now: Timestamp) -> impl Iterator<Item = Thrash<'_>> {
-        self.evictions.thrashing(now)
+    pub fn eviction_loops(&self, now: Timestamp) -> impl Iterator<Item = EvictionLoop<'_>> {
+        self.evictions.eviction_loops(now)
     }
 
     fn is_stale(&self, uid: &str, version: Option<u64>) -> bool {
@@ -203,7 +203,8 @@ impl Coverage {
     }
 
     fn covering(&mut self, pod: &SlimPod, uid: &str) -> Option<CoveringPod> {
-        let list = pod::label(&pod.metadata, labels::LIST).or_else(|| is_leftover(&pod.metadata).then_some(NO_LIST))?;
+        let list =
+            pod::label(&pod.metadata, labels::LIST).or_else(|| is_adoptable(&pod.metadata).then_some(NO_LIST))?;
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
         let images = pod.spec.containers.iter().map(|container| self.image(container, &status)).collect();
@@ -219,8 +220,8 @@ impl Coverage {
             node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
             target: pod.spec.target().map(|node| self.text(node)),
             state: self.pod_state(&status),
-            no_room: room::no_room(&pod.metadata, &status),
-            node_is_lost: room::node_is_lost(&status),
+            no_capacity: capacity::no_capacity(&pod.metadata, &status),
+            node_is_lost: capacity::node_is_lost(&status),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             version: version(pod),
             tolerations: self.tolerations(&pod.spec.tolerations),
@@ -276,8 +277,8 @@ fn controller_of(pod: &SlimPod) -> Option<&OwnerReference> {
     pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
-fn is_leftover(metadata: &ObjectMeta) -> bool {
-    labels::LEFTOVER_PODS.iter().all(|(key, value)| pod::label(metadata, key) == Some(value))
+fn is_adoptable(metadata: &ObjectMeta) -> bool {
+    labels::ADOPTABLE_PODS.iter().all(|(key, value)| pod::label(metadata, key) == Some(value))
 }
 
 /// Since Kubernetes 1.35 the API promises that resource versions are numbers which grow; etcd has always made them so.

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{Object, ObjectMeta};
 use serde::Deserialize;
 
-use super::words::Texts;
+use super::texts::Texts;
 
 /// A pod, decoded without everything that coverage does not need: at thousands of pods that is most of it.
 pub type SlimPod = Object<PodSpec, PodStatus>;
@@ -279,12 +279,12 @@ const NOT_YET: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
 /// What a pod's status says about the image of the container `name`. Reasons and messages are shared in `texts`.
 pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageState {
-    let turn_has_come = status
+    let start_delay_is_over = status
         .init_container_statuses
         .iter()
         .all(|init| init.state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0))
         && !status.init_container_statuses.is_empty();
-    let not_begun = if turn_has_come { ImageState::Pulling } else { ImageState::Waiting };
+    let not_begun = if start_delay_is_over { ImageState::Pulling } else { ImageState::Waiting };
     let Some(container) = status.container_statuses.iter().find(|container| container.name == name) else {
         return not_begun;
     };

@@ -66,7 +66,7 @@ fn a_container_that_is_gone_protects_nothing_though_it_is_known_how_it_ended() {
 
 /// As a pod is evicted, for one: its containers end before it says that it has failed.
 #[test]
-fn a_container_that_was_told_to_end_has_not_failed_to_start() {
+fn a_container_that_was_asked_to_end_has_not_failed_to_start() {
     let ended = |name: &str, exit_code: i32| {
         let terminated = json!({"exitCode": exit_code, "containerID": "containerd://x", "reason": "Completed"});
         json!({"name": name, "state": {"terminated": terminated}})
@@ -77,7 +77,7 @@ fn a_container_that_was_told_to_end_has_not_failed_to_start() {
 }
 
 #[test]
-fn a_pause_between_two_starts_tells_how_the_last_one_ended() {
+fn a_pause_between_two_starts_says_how_the_last_one_ended() {
     let pausing = |name: &str, ended: serde_json::Value| {
         let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container=one pod=p_n(uid)"});
         json!({"name": name, "containerID": "c", "state": {"waiting": waiting}, "lastState": {"terminated": ended}})
@@ -96,7 +96,7 @@ fn a_pause_between_two_starts_tells_how_the_last_one_ended() {
 }
 
 #[test]
-fn an_image_that_cannot_be_started_is_told_apart_from_one_that_cannot_be_pulled() {
+fn an_image_that_cannot_be_started_is_distinguished_from_one_that_cannot_be_pulled() {
     let found = states(json!([
         {"name": "one", "state": {"waiting": {"reason": "CreateContainerError", "message": "no such file"}}},
         {"name": "two", "state": {"waiting": {"reason": "ContainerCreating"}}},
@@ -106,29 +106,29 @@ fn an_image_that_cannot_be_started_is_told_apart_from_one_that_cannot_be_pulled(
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_is_news_once_for_each_pod() {
+fn an_image_that_cannot_be_pulled_is_reported_once_for_each_pod() {
     let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
     let with = |uid: &str, reasons: [&str; 2]| {
         let [one, two] = reasons.map(waiting);
         pod(uid, "n", json!([{"name": "one", "state": one}, {"name": "two", "state": two}]))
     };
     let mut coverage = Coverage::default();
-    let mut news = |pod: &SlimPod| {
-        let news = coverage.new_pull_failures(pod);
+    let mut messages = |pod: &SlimPod| {
+        let messages = coverage.new_pull_failures(pod);
         coverage.apply(pod);
-        news
+        messages
     };
-    assert_eq!(news(&with("p", ["ContainerCreating", "PodInitializing"])), [""; 0]);
-    assert_eq!(news(&with("p", ["ErrImagePull", "ContainerCreating"])), ["ErrImagePull"]);
-    assert_eq!(news(&with("p", ["ImagePullBackOff", "ContainerCreating"])), [""; 0], "the same failure");
-    assert_eq!(news(&with("p", ["ErrImagePull", "InvalidImageName"])), ["InvalidImageName"]);
-    assert_eq!(news(&with("q", ["ImagePullBackOff", "CreateContainerError"])), ["ImagePullBackOff"]);
+    assert_eq!(messages(&with("p", ["ContainerCreating", "PodInitializing"])), [""; 0]);
+    assert_eq!(messages(&with("p", ["ErrImagePull", "ContainerCreating"])), ["ErrImagePull"]);
+    assert_eq!(messages(&with("p", ["ImagePullBackOff", "ContainerCreating"])), [""; 0], "the same failure");
+    assert_eq!(messages(&with("p", ["ErrImagePull", "InvalidImageName"])), ["InvalidImageName"]);
+    assert_eq!(messages(&with("q", ["ImagePullBackOff", "CreateContainerError"])), ["ImagePullBackOff"]);
     let mut check = with("r", ["ErrImagePull", "ErrImagePull"]);
     check.metadata.labels.get_or_insert_default().insert(labels::TAG_CHECK.to_owned(), "x".to_owned());
-    assert_eq!(news(&check), [""; 0], "a tag check is no generation");
+    assert_eq!(messages(&check), [""; 0], "a tag check is no generation");
     let ended = json!({"terminated": {"containerID": "x"}});
     let died = json!([{"name": "one", "containerID": "x", "state": waiting("ErrImagePull"), "lastState": ended}]);
-    assert_eq!(news(&pod("s", "n", died)), [""; 0], "its image is there");
+    assert_eq!(messages(&pod("s", "n", died)), [""; 0], "its image is there");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_pod_is_known_by_its_containers_and_what_it_tolerates() {
 }
 
 #[test]
-fn a_pod_that_no_node_takes_still_tells_which_node_it_is_made_for_and_why() {
+fn a_pod_that_no_node_takes_still_reports_which_node_it_is_made_for_and_why() {
     let mut pending = pod("p", "n", json!([]));
     let fields = json!([{"key": "metadata.name", "operator": "In", "values": ["n7"]}]);
     let terms = json!([{"matchExpressions": [], "matchFields": fields}]);
@@ -226,7 +226,7 @@ fn an_older_form_of_a_pod_and_one_of_a_pod_that_is_gone_change_nothing() {
 }
 
 #[test]
-fn pods_that_look_alike_share_what_they_have_in_common() {
+fn pods_that_seem_alike_share_what_they_have_in_common() {
     let mut coverage = Coverage::default();
     let held = json!([{"name": "one", "imageID": "one@sha256:1", "state": {"running": {}}}]);
     coverage.apply(&pod("p", "n", held.clone()));

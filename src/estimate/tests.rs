@@ -149,7 +149,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
 }
 
 #[test]
-fn a_bad_price_file_is_told_with_its_line() {
+fn a_bad_price_file_is_reported_with_its_line() {
     let example = include_str!("../../config/prices.yaml");
     assert_eq!(Prices::parse(example).map(|prices| prices.vcpu_second), Ok(number("0.0000077")));
     for (old, new, why) in [

@@ -22,9 +22,9 @@ pub struct Config {
     pub daemon_set_annotations: BTreeMap<String, String>,
     /// At least one, in the order of the list, with distinct names.
     pub groups: Vec<Group>,
-    /// When to look at the tags again.
+    /// When to tag check again.
     pub refresh: Refresh,
-    /// How many nodes may start a round per minute.
+    /// How many nodes may start a rollout per minute.
     pub pull_rate: PullRate,
     /// What virtual nodes start pods from, where the list asks for it.
     pub image_cache: Option<ImageCache>,
@@ -159,7 +159,7 @@ impl Default for Resources {
     }
 }
 
-/// When to look at the tags again, and what that begins.
+/// When to tag check again, and what that begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refresh {
     /// When.
@@ -171,12 +171,12 @@ pub struct Refresh {
 /// What a due refresh does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum RefreshMode {
-    /// A tag check asks what the tags are now; a round follows only where one has moved.
+    /// A tag check asks what the tags are now; a rollout follows only where one has moved.
     #[default]
     OnChange,
-    /// A round at every tick.
+    /// A rollout at every tick.
     Always,
-    /// The DaemonSets are deleted and made anew, with a gap in which nothing is held.
+    /// The DaemonSets are deleted and recreated, with a gap in which nothing is held.
     Recreate,
 }
 
@@ -186,7 +186,7 @@ impl Default for Refresh {
     }
 }
 
-/// How many nodes may start a round per minute; 0 means all at once.
+/// How many nodes may start a rollout per minute; 0 means all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PullRate(pub u32);
 

@@ -55,7 +55,7 @@ pub struct FileProblem {
 
 /// What a list in a file comes to.
 #[derive(Debug)]
-pub struct FileVerdict {
+pub struct FileResult {
     /// Whether it is accepted.
     pub accepted: bool,
     /// Everything that was found, in the order of the file.
@@ -188,8 +188,8 @@ impl FileList {
         &self.manifest_problems
     }
 
-    /// The same verdict as the controller's, with the lines of the file.
-    pub fn verdict(&self) -> FileVerdict {
+    /// The same validation result as the controller's, with the lines of the file.
+    pub fn validation_result(&self) -> FileResult {
         let Parsed { config, problems } = parse(&self.list);
         let of_manifest = self.manifest_problems.iter().map(|problem| FileProblem {
             line: problem.line.unwrap_or(self.line),
@@ -199,7 +199,7 @@ impl FileList {
             problems.into_iter().map(|problem| FileProblem { line: self.lines.of(&problem, &self.list.data), problem });
         let mut problems: Vec<_> = of_manifest.chain(of_list).collect();
         problems.sort_by_key(|problem| problem.line);
-        FileVerdict { accepted: config.is_some() && self.manifest_problems.is_empty(), problems }
+        FileResult { accepted: config.is_some() && self.manifest_problems.is_empty(), problems }
     }
 }
 
@@ -257,8 +257,8 @@ mod tests {
     /// The lines on which a file's problems stand, by their paths.
     fn problem_lines(text: &str) -> Vec<(String, u64)> {
         let file = File::read(text, DEFAULTS);
-        let verdicts = file.lists.iter().flat_map(|list| list.verdict().problems);
-        verdicts.map(|problem| (problem.problem.path, problem.line)).collect()
+        let validation_results = file.lists.iter().flat_map(|list| list.validation_result().problems);
+        validation_results.map(|problem| (problem.problem.path, problem.line)).collect()
     }
 
     fn expect(text: &str, expected: &[(&str, u64)]) {
@@ -295,10 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn a_number_where_a_configmap_wants_text_is_told() {
+    fn a_number_where_a_configmap_wants_text_is_reported() {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a\n  CACHING_INTERVAL_HOURS: 1\n";
         expect(text, &[("data.CACHING_INTERVAL_HOURS", 5)]);
-        assert!(!File::read(text, DEFAULTS).lists[0].verdict().accepted);
+        assert!(!File::read(text, DEFAULTS).lists[0].validation_result().accepted);
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata: {IMAGES: a=a, NAMESPACE: k8s-image-puller}\n";
         expect(text, &[]);
         let elsewhere = Defaults { namespace: Some("other"), ..DEFAULTS };
-        assert!(!File::read(text, elsewhere).lists[0].verdict().accepted);
+        assert!(!File::read(text, elsewhere).lists[0].validation_result().accepted);
     }
 
     #[test]

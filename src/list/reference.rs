@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_references_are_told_apart() {
+    fn malformed_references_are_distinguished() {
         for (text, why) in [
             ("", "empty"),
             ("nginx 1", "white space"),

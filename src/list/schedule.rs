@@ -15,7 +15,7 @@ use super::problem::quoted;
 /// When refreshes are due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// That long after the last round began.
+    /// That long after the last rollout began.
     Every(SignedDuration),
     /// At the times of a cron pattern, as the clocks of a time zone show them.
     Cron(Box<CronSchedule>),
@@ -115,7 +115,7 @@ pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
 }
 
 /// The zones that came with the program. What a machine has in /usr/share/zoneinfo differs from one to the next, and a
-/// container made from nothing has none: the verdict on a list must not depend on it.
+/// container made from nothing has none: the validation result on a list must not depend on it.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_counts_from_the_last_round() {
+    fn an_interval_counts_from_the_last_rollout() {
         let schedule = Schedule::Every(SignedDuration::from_hours(1));
         assert_eq!(schedule.next_after(at("2026-01-01T10:30:00Z")), Some(at("2026-01-01T11:30:00Z")));
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_as_it_is_written() {
+    fn it_is_reported_as_it_is_written() {
         assert_eq!(Schedule::Every(SignedDuration::from_mins(90)).to_string(), "every 1h 30m");
         assert_eq!(cron("0 3 * * 1-5", "Europe/Berlin").to_string(), "0 3 * * 1-5 (Europe/Berlin)");
         assert_eq!(cron("@daily", "UTC").to_string(), "0 0 * * * (UTC)");

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_yaml_is_told_with_its_line() {
+    fn broken_yaml_is_reported_with_its_line() {
         let error = Node::from_yaml("a: 1\nb: [1, 2\n").expect_err("an open bracket");
         assert!(error.line.is_some(), "{error:?}");
         assert!(!error.message.is_empty());

@@ -12,7 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::happening::{COUNTERS, Counter, Happening};
+use super::counted::{COUNTERS, Counted, Counter};
 use crate::naming::labels::list_value;
 use crate::plan::image_cache::Phase;
 use crate::status::ListState;
@@ -21,12 +21,12 @@ use crate::status::report::{Group, List, Nodes, Report};
 
 /// What happened to each list since the start, by the value of its label.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<Mutex<BTreeMap<(String, Happening), u64>>>);
+pub struct Counts(Arc<Mutex<BTreeMap<(String, Counted), u64>>>);
 
 impl Counts {
     /// It happened once more.
-    pub fn add(&self, list: &str, happening: Happening) {
-        *self.lock().entry((list.to_owned(), happening)).or_default() += 1;
+    pub fn add(&self, list: &str, counted: Counted) {
+        *self.lock().entry((list.to_owned(), counted)).or_default() += 1;
     }
 
     /// Everything there is to tell of the report's lists. What is not among them is forgotten.
@@ -36,7 +36,7 @@ impl Counts {
         ListCollector { counts: counts.clone(), report }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, Happening), u64>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, Counted), u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -44,7 +44,7 @@ impl Counts {
 /// One look at all lists.
 #[derive(Debug)]
 pub struct ListCollector {
-    counts: BTreeMap<(String, Happening), u64>,
+    counts: BTreeMap<(String, Counted), u64>,
     report: Arc<Report>,
 }
 
@@ -63,12 +63,12 @@ type Label<'a> = (&'static str, &'a str);
 const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "list_accepted",
-        help: "1 if the list as it stands is accepted, 0 if it is rejected; none before it is judged and while it is missing.",
+        help: "1 if the list as it stands is accepted, 0 if it is rejected; none before it is validated and while it is missing.",
         unit: None,
         samples: |list| match list.state {
             ListState::Accepted => vec![(Vec::new(), 1.0)],
             ListState::Rejected => vec![(Vec::new(), 0.0)],
-            ListState::NotJudged | ListState::Missing => Vec::new(),
+            ListState::NotValidated | ListState::Missing => Vec::new(),
         },
     },
     Gauge {
@@ -93,15 +93,15 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "group_generations",
-        help: "DaemonSets of the group that are not about to go; outside rounds there is 1.",
+        help: "DaemonSets of the group that are not about to go; outside rollouts there is 1.",
         unit: None,
         samples: |list| of_groups(list, |group| Some(group.generations.len() as f64)),
     },
     Gauge {
-        name: "group_round_start_timestamp",
+        name: "group_rollout_start_timestamp",
         help: "When the pulls of the group's newest generation began.",
         unit: Some(Unit::Seconds),
-        samples: |list| of_groups(list, |group| group.round.as_ref().map(|round| seconds(round.started_at))),
+        samples: |list| of_groups(list, |group| group.rollout.as_ref().map(|rollout| seconds(rollout.started_at))),
     },
     Gauge {
         name: "group_next_refresh_timestamp",
@@ -110,14 +110,14 @@ const GAUGES: [Gauge; 14] = [
         samples: |list| of_groups(list, |group| group.refresh.due_since.or(group.refresh.next_at).map(seconds)),
     },
     Gauge {
-        name: "group_last_probe_timestamp",
-        help: "When the group's tags were last looked at, be it by a round.",
+        name: "group_last_tag_check_timestamp",
+        help: "When the group's tags were last looked at, be it by a rollout.",
         unit: Some(Unit::Seconds),
-        samples: |list| of_groups(list, |group| group.refresh.last_look_at.map(seconds)),
+        samples: |list| of_groups(list, |group| group.refresh.last_check_at.map(seconds)),
     },
     Gauge {
         name: "group_last_refresh_success_timestamp",
-        help: "When a look or a round last told what the group's tags stand for.",
+        help: "When a look or a rollout last told what the group's tags stand for.",
         unit: Some(Unit::Seconds),
         samples: |list| of_groups(list, |group| group.refresh.last_success_at.map(seconds)),
     },
@@ -128,12 +128,13 @@ const GAUGES: [Gauge; 14] = [
         samples: |list| of_groups(list, |group| Some(group.refresh.deferred.len() as f64)),
     },
     Gauge {
-        name: "thrashing_nodes",
+        name: "eviction_loop_nodes",
         help: "Nodes on which a holder was evicted for want of disk three times within an hour.",
         unit: None,
         samples: |list| {
             of_groups(list, |group| {
-                let nodes: BTreeSet<&str> = group.thrashing.iter().map(|thrashing| thrashing.node.as_str()).collect();
+                let nodes: BTreeSet<&str> =
+                    group.eviction_loops.iter().map(|eviction_loops| eviction_loops.node.as_str()).collect();
                 Some(nodes.len() as f64)
             })
         },
@@ -219,10 +220,10 @@ impl ListCollector {
     fn encode_counter(&self, encoder: &mut DescriptorEncoder, counter: &Counter) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?;
         for list in &self.report.lists {
-            for happening in (counter.happenings)() {
-                let label = counter.label.map(|label| (label, happening.word()));
+            for counted in (counter.happenings)() {
+                let label = counter.label.map(|label| (label, counted.word()));
                 let labels: Vec<Label> = [("list", list.name.as_str())].into_iter().chain(label).collect();
-                let count = self.counts.get(&(list_value(&list.name), happening)).copied().unwrap_or_default();
+                let count = self.counts.get(&(list_value(&list.name), counted)).copied().unwrap_or_default();
                 metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }

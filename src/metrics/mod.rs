@@ -1,21 +1,21 @@
 //! What Prometheus is told: what has happened since the start as counters, and the status report as gauges.
 //!
 //! - [`lists`]: what is told of each list, and goes with it
-//! - [`happening`]: what happens to lists and is counted
+//! - [`counted`]: what happens to lists and is counted
 //! - [`exposition`]: the formats, and which of them a scraper wants
 //!
 //! `docs/metrics.md` has the names, and says what bounds the number of series. Nothing here is global: whoever counts
 //! something has been given the [`Metrics`].
 
+mod counted;
 pub mod exposition;
-mod happening;
 mod lists;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use counted::Counted;
 use exposition::Format;
-use happening::Happening;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -25,9 +25,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::plan::{Action, Outcome};
+use crate::plan::{Action, ActionOutcome};
 use crate::status::Report;
-use crate::summary::arrivals::LONGEST;
+use crate::summary::node_warm_ups::LONGEST;
 
 /// What all names begin with.
 const PREFIX: &str = "kube_prepull";
@@ -108,16 +108,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Takes in that an edit of the list with that label was judged.
-    pub fn judged(&self, list: &str, accepted: bool) {
+    /// Takes in that an edit of the list with that label was validated.
+    pub fn validated(&self, list: &str, accepted: bool) {
         if !accepted {
-            self.lists.add(list, Happening::Rejected);
+            self.lists.add(list, Counted::Rejected);
         }
     }
 
     /// Takes in that an action of the plan of the list with that label was carried out.
-    pub fn carried_out(&self, list: &str, action: &Action, outcome: &Outcome) {
-        Happening::of(action, outcome).into_iter().for_each(|happening| self.lists.add(list, happening));
+    pub fn carried_out(&self, list: &str, action: &Action, outcome: &ActionOutcome) {
+        Counted::of(action, outcome).into_iter().for_each(|counted| self.lists.add(list, counted));
     }
 
     /// Takes in that a reconcile ended, and the kind of error that it ended with.
@@ -136,7 +136,7 @@ impl Metrics {
 
     /// Takes in that an image of the list with that label could not be pulled on a node, for that reason of the kubelet's.
     pub fn pull_failed(&self, list: &str, reason: &'static str) {
-        self.lists.add(list, Happening::PullFailed(reason));
+        self.lists.add(list, Counted::PullFailed(reason));
     }
 
     /// Takes in how long a node that joined took to be warm.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::cluster::Error;
 use crate::naming::labels::list_value;
-use crate::plan::{Cause, Outcome};
+use crate::plan::{ActionOutcome, RolloutCause};
 use crate::status::ListState;
 use crate::status::tests::{half_warm, report};
 
@@ -107,7 +107,7 @@ fn a_list_has_no_more_series_than_the_documentation_says() {
 }
 
 #[test]
-fn the_report_is_told_as_gauges() {
+fn the_report_becomes_gauges() {
     let report = half_warm_report();
     let text = text(&Metrics::default(), Some(Arc::clone(&report)));
     for line in [
@@ -116,12 +116,12 @@ fn the_report_is_told_as_gauges() {
         r#"kube_prepull_image_nodes{list="tools",group="q",image="docker.io/library/b:1",state="failed"} 1.0"#,
         r#"kube_prepull_image_nodes{list="tools",group="p",image="b:1",state="cordoned"} 0.0"#,
         r#"kube_prepull_group_generations{list="tools",group="q"} 2.0"#,
-        r#"kube_prepull_group_round_start_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
+        r#"kube_prepull_group_rollout_start_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
         r#"kube_prepull_group_next_refresh_timestamp_seconds{list="tools",group="q"} 1772370000.0"#,
-        r#"kube_prepull_group_last_probe_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
+        r#"kube_prepull_group_last_tag_check_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
         r#"kube_prepull_group_last_refresh_success_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
         r#"kube_prepull_group_refresh_deferred_images{list="tools",group="q"} 0.0"#,
-        r#"kube_prepull_thrashing_nodes{list="tools",group="p"} 0.0"#,
+        r#"kube_prepull_eviction_loop_nodes{list="tools",group="p"} 0.0"#,
         r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-1",phase="Ready"} 1.0"#,
         r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-2",phase="Failed"} 0.0"#,
         r#"kube_prepull_image_cache_progress_ratio{list="tools",image_cache="prepull-tools-2"} 0.4"#,
@@ -136,8 +136,9 @@ fn the_report_is_told_as_gauges() {
 }
 
 #[test]
-fn a_list_that_is_not_judged_or_missing_is_said_to_be_neither_accepted_nor_rejected() {
-    for (state, value) in [(ListState::Rejected, Some("0.0")), (ListState::NotJudged, None), (ListState::Missing, None)]
+fn a_list_that_is_not_validated_or_missing_is_said_to_be_neither_accepted_nor_rejected() {
+    for (state, value) in
+        [(ListState::Rejected, Some("0.0")), (ListState::NotValidated, None), (ListState::Missing, None)]
     {
         let mut half_warm = half_warm();
         half_warm.0.lists[0].state = state;
@@ -152,10 +153,10 @@ fn what_happens_to_a_list_is_counted_from_zero_and_goes_with_the_list() {
     let metrics = Metrics::default();
     let rejections = |list: &str| format!("kube_prepull_list_rejections_total{{list=\"{list}\"}}");
     assert!(text(&metrics, Some(half_warm_report())).contains(&format!("{} 0\n", rejections("tools"))));
-    metrics.judged("tools", false);
-    metrics.judged("tools", false);
-    metrics.judged("tools", true);
-    metrics.judged("gone", false);
+    metrics.validated("tools", false);
+    metrics.validated("tools", false);
+    metrics.validated("tools", true);
+    metrics.validated("gone", false);
     let after = text(&metrics, Some(half_warm_report()));
     assert!(after.contains(&format!("{} 2\n", rejections("tools"))), "{after}");
     assert!(!after.contains("list=\"gone\""), "{after}");
@@ -166,22 +167,23 @@ fn what_happens_to_a_list_is_counted_from_zero_and_goes_with_the_list() {
 }
 
 #[test]
-fn every_cause_of_a_round_is_counted_under_a_name_of_its_own() {
+fn every_cause_of_a_rollout_is_counted_under_a_name_of_its_own() {
     let causes = [
-        Cause::Missing,
-        Cause::Edited,
-        Cause::Unknown,
-        Cause::Narrowed,
-        Cause::Requested,
-        Cause::Due,
-        Cause::Moved { images: 2 },
+        RolloutCause::Missing,
+        RolloutCause::Edited,
+        RolloutCause::Unknown,
+        RolloutCause::ScopedDown,
+        RolloutCause::Requested,
+        RolloutCause::Due,
+        RolloutCause::Moved { images: 2 },
     ];
     let metrics = Metrics::default();
     for cause in causes {
-        metrics.carried_out("tools", &Action::Create { daemon_set: Box::default(), cause }, &Outcome::Done);
+        metrics.carried_out("tools", &Action::Create { daemon_set: Box::default(), cause }, &ActionOutcome::Done);
     }
     let text = text(&metrics, Some(half_warm_report()));
-    let begun: Vec<&str> = text.lines().filter(|line| line.starts_with("kube_prepull_rounds_started_total")).collect();
+    let begun: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("kube_prepull_rollouts_started_total")).collect();
     assert_eq!(begun.len(), causes.len());
     assert!(begun.iter().all(|line| line.ends_with(" 1")), "{begun:?}");
     assert!(text.contains("kube_prepull_refreshes_total{list=\"tools\",outcome=\"moved\"} 1\n"), "{text}");
@@ -191,12 +193,16 @@ fn every_cause_of_a_round_is_counted_under_a_name_of_its_own() {
 fn a_look_at_tags_is_counted_by_whether_all_could_be_looked_at() {
     let metrics = Metrics::default();
     for failed in [vec![], vec![], vec!["app"]] {
-        let looks = crate::plan::tag_check::Looks {
+        let tag_check_record = crate::plan::tag_check::TagCheckRecord {
             failed: failed.into_iter().map(|image| (image.to_owned(), String::new())).collect(),
             ..Default::default()
         };
-        let note = Action::Note { daemon_set: String::new(), uid: String::new(), looks: Box::new(looks) };
-        metrics.carried_out("tools", &note, &Outcome::Done);
+        let note = Action::Note {
+            daemon_set: String::new(),
+            uid: String::new(),
+            tag_check_record: Box::new(tag_check_record),
+        };
+        metrics.carried_out("tools", &note, &ActionOutcome::Done);
     }
     let text = text(&metrics, Some(half_warm_report()));
     for (outcome, count) in [("unchanged", 2), ("moved", 0), ("deferred", 1)] {
@@ -221,7 +227,7 @@ fn every_reason_of_the_kubelet_is_counted_and_a_list_with_a_long_name_is_known_b
 }
 
 #[test]
-fn before_everything_has_been_seen_nothing_is_told_of_lists() {
+fn before_everything_has_been_seen_nothing_is_reported_about_lists() {
     let text = text(&Metrics::default(), None);
     assert!(text.contains("kube_prepull_build_info{version=") && !text.contains("list="), "{text}");
 }

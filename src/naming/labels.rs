@@ -35,7 +35,7 @@ pub fn are_ours(labels: &BTreeMap<String, String>) -> bool {
 }
 
 /// Selects the pods that kubernetes-image-puller left behind; its selector has the same labels.
-pub const LEFTOVER_PODS: [(&str, &str); 2] = [("test", "daemonset-test"), (NAME, "image-puller")];
+pub const ADOPTABLE_PODS: [(&str, &str); 2] = [("test", "daemonset-test"), (NAME, "image-puller")];
 /// Selects what belongs to no list.
 pub const OF_NO_LIST: &str = "!kube-prepull.io/list";
 
@@ -73,16 +73,16 @@ pub const OPENSHIFT: &str = "openshift";
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
 /// On a generation that somebody else changed: how often it was restored lately, as JSON ([`crate::plan::restoring::Restores`]).
 pub const RESTORES: &str = "kube-prepull.io/restores";
-/// On a retiring generation: to which nodes it was narrowed, `only NODE NODE` or `without NODE NODE`.
-pub const REACH: &str = "kube-prepull.io/reach";
+/// On a retiring generation: to which nodes it was scoped down, `only NODE NODE` or `without NODE NODE`.
+pub const NODE_SCOPE: &str = "kube-prepull.io/node-scope";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
-/// On a generation: what the looks at its tags have come to, as JSON ([`crate::plan::tag_check::Looks`]).
-pub const LOOKS: &str = "kube-prepull.io/looks";
+/// On a generation: what the tag checks have come to, as JSON ([`crate::plan::tag_check::TagCheckRecord`]).
+pub const TAG_CHECKS: &str = "kube-prepull.io/tag-checks";
 /// On a generation: what has been told of its group, as JSON ([`crate::plan::Told`]).
-pub const TOLD: &str = "kube-prepull.io/told";
-/// On a tag check and its pod: the hash that also ends its name, of the look at the tags and of the node.
+pub const CONDITIONS: &str = "kube-prepull.io/conditions";
+/// On a tag check and its pod: the hash that also ends its name, of the tag check and of the node.
 pub const TAG_CHECK: &str = "kube-prepull.io/tag-check";
 /// On a tag check and its pod: the architecture of its node; empty where that is not known.
 pub const TAG_CHECK_ARCHITECTURE: &str = "kube-prepull.io/tag-check-architecture";

@@ -7,10 +7,10 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use super::node_scope::NodeScope;
 use super::pull_policies::PulledAlways;
-use super::reach::Reach;
 use super::restoring::Restores;
-use super::tag_check::Looks;
+use super::tag_check::TagCheckRecord;
 use crate::coverage::Shortage;
 
 /// One write to the cluster.
@@ -21,7 +21,7 @@ pub enum Action {
         /// It.
         daemon_set: Box<DaemonSet>,
         /// Why.
-        cause: Cause,
+        cause: RolloutCause,
     },
     /// Undo what somebody else changed of a generation.
     Restore {
@@ -53,15 +53,15 @@ pub enum Action {
         owner: Option<OwnerReference>,
     },
     /// Take a generation off nodes, for good: its DaemonSet matches fewer of them from then on.
-    Narrow {
+    ScopeDown {
         /// Its name.
         name: String,
         /// Its uid: another DaemonSet of that name is not meant.
         uid: String,
         /// Where it stays.
-        reach: Reach,
+        node_scope: NodeScope,
         /// Why.
-        leaving: Leaving,
+        leaving: ScopeDownReason,
     },
     /// Let the DaemonSet controller count a retiring generation's nodes again ([`super::deselection`]).
     Recount {
@@ -99,7 +99,7 @@ pub enum Action {
         /// Its uid: another DaemonSet of that name is not meant.
         uid: String,
         /// Why.
-        ending: Ending,
+        ending: DeletionReason,
     },
     /// Ask what the tags are now.
     CheckTags {
@@ -113,22 +113,22 @@ pub enum Action {
         /// Its uid: another DaemonSet of that name is not meant.
         uid: String,
     },
-    /// Note on a generation what the looks at its tags have come to.
+    /// Note on a generation what the tag checks have come to.
     Note {
         /// The name of its DaemonSet.
         daemon_set: String,
         /// The uid of its DaemonSet.
         uid: String,
         /// What they have come to.
-        looks: Box<Looks>,
+        tag_check_record: Box<TagCheckRecord>,
     },
-    /// Tell what a look at the tags found.
+    /// Tell what a tag check found.
     Tell(Finding),
 }
 
 /// What carrying an action out came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ActionOutcome {
     /// What it says was done.
     Done,
     /// There was nothing to do any more.
@@ -168,7 +168,7 @@ pub enum Finding {
     /// Holders are evicted again and again.
     Evicted(String),
     /// Admission makes every pod ask the registry for what it has.
-    AlwaysPulled(String),
+    AlwaysPullEnforced(String),
     /// A group matches no node.
     NoNodes(String),
     /// No pod comes where one belongs.
@@ -187,7 +187,7 @@ pub enum Finding {
         /// Who changed it, as far as that is known.
         changed_by: Vec<String>,
     },
-    /// A round is done.
+    /// A rollout is done.
     Done {
         /// How long it took, and on how many nodes.
         note: String,
@@ -198,11 +198,11 @@ pub enum Finding {
 
 /// Why a generation leaves nodes while it stays on others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leaving {
+pub enum ScopeDownReason {
     /// It is needed on few nodes only.
     NeededOnFew,
     /// These have no room for a new generation's pod beside its own.
-    NoRoom {
+    NoCapacity {
         /// The nodes that it leaves, and what they have too little of.
         nodes: BTreeMap<String, Shortage>,
     },
@@ -210,27 +210,27 @@ pub enum Leaving {
 
 /// Why a generation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum DeletionReason {
     /// It is needed nowhere any more.
     NeededNowhere,
     /// The list's mode is [`crate::list::config::RefreshMode::Recreate`]: when all of the group's generations are gone, the group has none and
     /// gets one. That holds after a crash in between just as well.
-    MadeAnew(Cause),
+    Recreated(RolloutCause),
     /// Its list has been away for [`super::history::GRACE`].
     ListGone,
 }
 
 /// Why a generation is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum RolloutCause {
     /// The group has none, because it is new or because its own was deleted.
     Missing,
     /// The group's images or nodes were edited.
     Edited,
     /// The annotations of its newest generation no longer say how that was made.
     Unknown,
-    /// Its newest generation was narrowed while it was retiring, and what was newer has been deleted since.
-    Narrowed,
+    /// Its newest generation was scoped down while it was retiring, and what was newer has been deleted since.
+    ScopedDown,
     /// A refresh was asked for.
     Requested,
     /// The schedule says so.
@@ -242,12 +242,12 @@ pub enum Cause {
     },
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for RolloutCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("there is none"),
             Self::Unknown => f.write_str("its DaemonSet no longer says how it was made"),
-            Self::Narrowed => f.write_str("its newest DaemonSet is on some of its nodes only"),
+            Self::ScopedDown => f.write_str("its newest DaemonSet is on some of its nodes only"),
             Self::Edited => f.write_str("its images or nodes were edited"),
             Self::Requested => f.write_str("a refresh was asked for"),
             Self::Due => f.write_str("a refresh is due"),

@@ -21,7 +21,7 @@ pub struct Claimant<'a> {
     pub list: &'a str,
     /// What it asks for.
     pub config: &'a Config,
-    /// Whether that is in force already: what was accepted last, and not an edit that is being judged.
+    /// Whether that is in force already: what was accepted last, and not an edit that is being validated.
     pub in_force: bool,
     /// Its DaemonSets.
     pub generations: &'a [Generation],
@@ -41,7 +41,7 @@ pub fn claims(config: &Config) -> impl Iterator<Item = (&GroupName, String)> {
 /// edit of a list and what is in force of it are two claimants of one name, which do not hinder each other.
 pub fn rejections<'a>(claimants: &[Claimant<'a>]) -> BTreeMap<&'a str, Vec<Problem>> {
     let mut in_order = claimants.to_vec();
-    in_order.sort_by_key(Claimant::standing);
+    in_order.sort_by_key(Claimant::seniority);
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     let mut rejected: BTreeMap<&str, Vec<Problem>> = BTreeMap::new();
     for claimant in in_order {
@@ -59,7 +59,7 @@ pub fn rejections<'a>(claimants: &[Claimant<'a>]) -> BTreeMap<&'a str, Vec<Probl
 
 impl<'a> Claimant<'a> {
     /// Sorts first what has the best right to its names.
-    fn standing(&self) -> impl Ord + use<'a> {
+    fn seniority(&self) -> impl Ord + use<'a> {
         let oldest = self.generations.iter().map(|generation| generation.created.unwrap_or(Timestamp::MAX)).min();
         let created = self.created.unwrap_or(Timestamp::MAX);
         (Reverse(self.in_force), oldest.is_none(), oldest, created, self.list)
@@ -107,12 +107,12 @@ mod tests {
             altered: None,
             restores: None,
             record: None,
-            looks: Default::default(),
-            told: Default::default(),
+            tag_check_record: Default::default(),
+            reported: Default::default(),
             images: BTreeMap::new(),
             pulled_always: Default::default(),
             template: None,
-            reach: super::super::reach::Reach::Everywhere,
+            node_scope: super::super::node_scope::NodeScope::Everywhere,
             placement: None,
             counted_for: Default::default(),
             scheduled: None,
@@ -153,8 +153,8 @@ mod tests {
     fn of_two_lists_with_one_daemon_set_name_the_one_in_force_has_it() {
         let flat = |name: &str| list(name, &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "puller")]);
         let (first, second) = (flat("newcomer"), flat("standing"));
-        let standing = Claimant { in_force: true, ..claimant("standing", &second) };
-        let claimants = [claimant("newcomer", &first), standing];
+        let seniority = Claimant { in_force: true, ..claimant("standing", &second) };
+        let claimants = [claimant("newcomer", &first), seniority];
         assert_eq!(winner(&claimants), "standing");
         insta::assert_snapshot!(problems(&claimants, "newcomer"), @r#"data: the DaemonSets of the group "default" would be called puller-…, a name that the list "standing" has; set another DAEMONSET_NAME, or give the ConfigMap another name"#);
     }

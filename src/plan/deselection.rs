@@ -16,7 +16,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use serde_json::{Value, json};
 
 use super::generation::{Generation, placement_hash};
-use super::reach::Reach;
+use super::node_scope::NodeScope;
 use crate::list::Config;
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
@@ -106,7 +106,8 @@ impl<'a> Deselection<'a> {
 /// The nodes of the newest generation, if these are all that the group selects now.
 fn selection<'a>(group: &Group, newest: &'a Generation, nodes: HashSet<&'a str>) -> Option<Selection<'a>> {
     let placement = newest.placement.as_deref().filter(|placement| *placement == placement_hash(&group.placement))?;
-    let scheduled = newest.scheduled.filter(|_| newest.altered.is_none() && newest.reach == Reach::Everywhere)?;
+    let scheduled =
+        newest.scheduled.filter(|_| newest.altered.is_none() && newest.node_scope == NodeScope::Everywhere)?;
     let on = u64::from(scheduled.desired) + u64::from(scheduled.misscheduled);
     // Pods and status are seen at different times; if they do not agree, nobody knows.
     if !scheduled.complete || nodes.len() as u64 != on {

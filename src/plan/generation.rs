@@ -8,17 +8,17 @@ use kube::core::ObjectMeta;
 use serde::Serialize;
 
 use super::alteration::Alteration;
+use super::conditions::ReportedConditions;
+use super::node_scope::NodeScope;
 use super::pull_policies::PulledAlways;
-use super::reach::Reach;
 use super::restoring::Restores;
 use super::scheduled::Scheduled;
-use super::tag_check::Looks;
-use super::troubles::Told;
+use super::tag_check::TagCheckRecord;
 use crate::list::config::{Group, Image, Placement};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// The version of the builder of pod templates. A generation of another format is left as it is until its round ends: an
+/// The version of the builder of pod templates. A generation of another format is left as it is until its rollout ends: an
 /// upgrade of the controller changes nothing on any node.
 pub const FORMAT: u32 = 2;
 
@@ -41,10 +41,10 @@ pub struct Generation {
     pub restores: Option<Restores>,
     /// How it was made; `None` where its annotations do not say so (any more).
     pub record: Option<Record>,
-    /// What the looks at its tags have come to.
-    pub looks: Looks,
+    /// What the tag checks have come to.
+    pub tag_check_record: TagCheckRecord,
     /// What has been told of its group.
-    pub told: Told,
+    pub reported: ReportedConditions,
     /// What its containers hold, by their names, as the list spelled it when it was made.
     pub images: BTreeMap<String, String>,
     /// Which of these its pod template pulls with `Always` now.
@@ -53,7 +53,7 @@ pub struct Generation {
     /// template says nothing.
     pub template: Option<String>,
     /// Which nodes it is still on.
-    pub reach: Reach,
+    pub node_scope: NodeScope,
     /// The hash of the placement that it was made for ([`placement_hash`]), if it says so.
     pub placement: Option<String>,
     /// The selections after which its nodes were counted again, as hashes.
@@ -110,12 +110,14 @@ impl Generation {
             altered: Alteration::of(metadata),
             restores: annotation(metadata, labels::RESTORES).and_then(Restores::from_text),
             record,
-            looks: annotation(metadata, labels::LOOKS).map(Looks::from_text).unwrap_or_default(),
-            told: annotation(metadata, labels::TOLD).map(Told::from_text).unwrap_or_default(),
+            tag_check_record: annotation(metadata, labels::TAG_CHECKS)
+                .map(TagCheckRecord::from_text)
+                .unwrap_or_default(),
+            reported: annotation(metadata, labels::CONDITIONS).map(ReportedConditions::from_text).unwrap_or_default(),
             images,
             pulled_always,
             template,
-            reach: annotation(metadata, labels::REACH).map(Reach::from_text).unwrap_or_default(),
+            node_scope: annotation(metadata, labels::NODE_SCOPE).map(NodeScope::from_text).unwrap_or_default(),
             placement: annotation(metadata, labels::PLACEMENT).map(str::to_owned),
             counted_for: annotation(metadata, labels::COUNTED_FOR).map(words).unwrap_or_default(),
             scheduled: None,
@@ -132,10 +134,10 @@ impl Generation {
         self.images.get(image.name.as_str()).is_some_and(|spelled| spelled == image.reference.as_str())
     }
 
-    /// Whether it answers this request for a refresh: by a look at its tags, or because it was made for it.
+    /// Whether it answers this request for a refresh: by a tag check, or because it was made for it.
     pub fn answers(&self, request: &str) -> bool {
-        match &self.looks.request {
-            Some(_) => self.looks.answer(request),
+        match &self.tag_check_record.request {
+            Some(_) => self.tag_check_record.answer(request),
             None => self.record.as_ref().and_then(|it| it.refresh_request.as_deref()) == Some(request),
         }
     }

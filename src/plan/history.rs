@@ -14,7 +14,7 @@ use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::image_cache::ledger::Ledger;
-use super::verdict;
+use super::validation_result;
 use crate::list::ListData;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
@@ -97,7 +97,7 @@ pub fn build(
     owner: Option<&OwnerReference>,
 ) -> ControllerRevision {
     let content = Content { name: list.name.clone(), data: list.data.clone() };
-    let hash = short_hash(format!("{}\n{}", list.name, verdict::data_hash(&list.data)).as_bytes());
+    let hash = short_hash(format!("{}\n{}", list.name, validation_result::data_hash(&list.data)).as_bytes());
     let labels = [(labels::LIST, label), (labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)];
     ControllerRevision {
         metadata: ObjectMeta {
@@ -127,14 +127,14 @@ pub fn build_missing(
     revision
 }
 
-/// The accepted form that was in force before the list was written as it stands: the one that the last verdict on it is about,
+/// The accepted form that was in force before the list was written as it stands: the one that the last validation result on it is about,
 /// or, if that rejected it, the newest. `None` for a list that is new.
 pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Revision]) -> Option<&'a Revision> {
     let state = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
     let hash = metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::DATA_HASH));
-    let judged = |revision: &&Revision| Some(&verdict::data_hash(&revision.list.data)) == hash;
+    let validated = |revision: &&Revision| Some(&validation_result::data_hash(&revision.list.data)) == hash;
     match state.map(String::as_str) {
-        Some("accepted") => revisions.iter().find(judged).or_else(|| newest(revisions)),
+        Some("accepted") => revisions.iter().find(validated).or_else(|| newest(revisions)),
         Some(_) => newest(revisions),
         // The form that was just kept says nothing of what was before it.
         None => newest(revisions).filter(|revision| revision.list.data != written.data),

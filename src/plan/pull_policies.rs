@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::generation::Generation;
-use super::rounds::Facts;
+use super::rollouts::Context;
 use crate::coverage::{CoveringPod, ImageState, NO_LIST, Node, PodState};
 use crate::list::config::{Group, Image, PullPolicy};
 use crate::naming::hash::short_hash;
@@ -72,10 +72,10 @@ pub enum Resolve<'a> {
 }
 
 /// What the next generation of a group pulls with `Always`; `newest` is the one that it follows.
-pub fn of_the_next(facts: &Facts, group: &Group, newest: Option<&Generation>, resolve: Resolve) -> PulledAlways {
+pub fn of_the_next(context: &Context, group: &Group, newest: Option<&Generation>, resolve: Resolve) -> PulledAlways {
     let carried = match resolve {
         Resolve::All => BTreeSet::new(),
-        Resolve::Moved(_) => newest.map(|newest| carried(facts, group, newest)).unwrap_or_default(),
+        Resolve::Moved(_) => newest.map(|newest| carried(context, group, newest)).unwrap_or_default(),
     };
     let moved = |name: &str| matches!(resolve, Resolve::Moved(moved) if moved.contains(name));
     let asked = group.images.iter().filter(|image| {
@@ -95,8 +95,8 @@ fn asks(image: &Image, carried: bool) -> bool {
 }
 
 /// The images of a group that every node that counts has tried in that generation, or that it carried over itself.
-fn carried<'g>(facts: &Facts, group: &'g Group, newest: &Generation) -> BTreeSet<&'g str> {
-    let tries = Tries::of(facts, group, newest);
+fn carried<'g>(context: &Context, group: &'g Group, newest: &Generation) -> BTreeSet<&'g str> {
+    let tries = Tries::of(context, group, newest);
     let same = group.images.iter().filter(|image| newest.holds(image));
     let names = same.map(|image| image.name.as_str());
     names.filter(|name| !newest.pulled_always.contains(name) || tries.everywhere(name)).collect()
@@ -114,11 +114,11 @@ struct Tries<'a> {
 impl<'a> Tries<'a> {
     /// A node counts that is ready, can take the pod and has capacity for it. One that does not is brought up to date by a
     /// later refresh, if it has something older on its disk.
-    fn of(facts: &Facts<'a>, group: &Group, newest: &Generation) -> Self {
+    fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let counts = |node: &&Node| node.ready && !node.deleting && !node.unschedulable && node.takes(&group.placement);
         let expected: Option<BTreeSet<&str>> =
-            facts.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
-        let all = facts.coverage.pods_of(facts.list.label).filter(|pod| !pod.deleting);
+            context.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
+        let all = context.coverage.pods_of(context.list.label).filter(|pod| !pod.deleting);
         let (own, others): (Vec<_>, Vec<_>) = all.partition(|pod| *pod.generation == *newest.name);
         let there: BTreeSet<&str> = own.iter().filter_map(|pod| pod.target.as_deref()).collect();
         let (complete, counting) = match &expected {
@@ -126,11 +126,11 @@ impl<'a> Tries<'a> {
                 let counting = |pod: &&&CoveringPod| pod.target.as_deref().is_some_and(|node| expected.contains(node));
                 (expected.is_subset(&there), own.iter().filter(counting).copied().collect())
             }
-            None => (newest.told.done, own),
+            None => (newest.reported.complete, own),
         };
         let mut elsewhere: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        let leftovers = facts.leftovers.pods_of(NO_LIST).filter(|pod| !pod.deleting);
-        for pod in others.into_iter().chain(leftovers) {
+        let adoptable = context.adoptable.pods_of(NO_LIST).filter(|pod| !pod.deleting);
+        for pod in others.into_iter().chain(adoptable) {
             let Some(node) = pod.node.as_deref() else { continue };
             let held = pod.images.iter().filter(|image| image.state.is_on_disk()).map(|image| &*image.reference);
             elsewhere.entry(node).or_default().extend(held);
@@ -160,5 +160,5 @@ impl<'a> Tries<'a> {
 
 /// Whether the pod's node can be expected to try.
 fn can_try(pod: &CoveringPod) -> bool {
-    pod.state == PodState::Live && pod.no_room.is_none() && !pod.node_is_lost
+    pod.state == PodState::Live && pod.no_capacity.is_none() && !pod.node_is_lost
 }

@@ -6,8 +6,8 @@
 //! nothing; and a change of the schedule counts from then too, so it begins a rollout at once only if that was too
 //! long ago by the new schedule.
 //!
-//! Two clocks date a round: the epoch is the controller's, the creation is the API server's. A date in the future is
-//! wrong, so it does not count while the other one is not; each jump of a clock costs one round at most.
+//! Two clocks date a rollout: the epoch is the controller's, the creation is the API server's. A date in the future is
+//! wrong, so it does not count while the other one is not; each jump of a clock costs one rollout at most.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,7 +28,7 @@ pub enum NextRefresh {
     },
     /// At that time.
     At(Timestamp),
-    /// The last round is dated in the future, so it cannot be said before that time.
+    /// The last rollout is dated in the future, so it cannot be said before that time.
     UnknownUntil(Timestamp),
     /// At no time that the schedule knows.
     Never,
@@ -47,16 +47,16 @@ impl NextRefresh {
 /// When the refresh of a group with that newest generation is due. `None` where it does not say how it was made.
 pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) -> Option<NextRefresh> {
     let record = newest.record.as_ref()?;
-    let last = match last_round(record.epoch, newest.created, now) {
+    let last = match last_rollout(record.epoch, newest.created, now) {
         Ok(last) => last,
         Err(until) if until.duration_since(now) <= CLOCK_SKEW => return Some(NextRefresh::At(until)),
         Err(until) => return Some(NextRefresh::UnknownUntil(until)),
     };
     // A rollout that carries images over does not resolve their tags, so it moves no refresh.
-    let resolved = newest.looks.last.filter(|resolved| *resolved <= now).unwrap_or(last);
+    let resolved = newest.tag_check_record.last.filter(|resolved| *resolved <= now).unwrap_or(last);
     Some(match schedule.next_after(resolved) {
         None => NextRefresh::Never,
-        Some(due) => match due.max(all_turns_have_come(last, record.spread_seconds)) {
+        Some(due) => match due.max(all_start_delays_are_over(last, record.spread_seconds)) {
             due if due <= now => NextRefresh::Due { since: Some(due) },
             due => NextRefresh::At(due),
         },
@@ -65,12 +65,12 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
 
 /// When all tags of a generation were last resolved: by a tag check, or by a rollout that pulled everything with `Always`.
 pub(super) fn resolved_at(generation: &Generation) -> Option<Timestamp> {
-    generation.looks.last.or(generation.record.as_ref().map(|record| record.epoch))
+    generation.tag_check_record.last.or(generation.record.as_ref().map(|record| record.epoch))
 }
 
-/// When the plan looks at a group's tags next, or begins the next round where the mode asks for one: the next refresh, or the
+/// When the plan looks at a group's tags next, or begins the next rollout where the mode asks for one: the next refresh, or the
 /// next try after one in vain. `request` is the value of the annotation that asks for a refresh.
-pub fn next_look(
+pub fn next_tag_check(
     refresh: &Refresh,
     group: &Group,
     newest: &Generation,
@@ -96,15 +96,15 @@ pub fn next_look(
 pub(super) fn retry_at(schedule: &Schedule, newest: &Generation, now: Timestamp) -> Option<Timestamp> {
     // A later one than that was set by a clock that was wrong.
     let latest = schedule.next_after(now).and_then(|due| due.checked_add(CLOCK_SKEW).ok());
-    newest.looks.retry_at.filter(|at| latest.is_none_or(|latest| *at <= latest))
+    newest.tag_check_record.retry_at.filter(|at| latest.is_none_or(|latest| *at <= latest))
 }
 
-/// What the last look at a group's tags, or the last round, came to.
+/// What the last look at a group's tags, or the last rollout, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RefreshOutcome {
     /// None since a rollout that pulled everything with `Always`.
-    Round,
-    /// A tag had moved, and a round began.
+    Rollout,
+    /// A tag had moved, and a rollout began.
     Moved,
     /// No tag had moved.
     Unchanged,
@@ -112,32 +112,36 @@ pub enum Outcome {
     Deferred,
 }
 
-/// When a group's tags were last looked at, and what came of it. A round pulls all tags anew, so it counts as a look.
+/// When a group's tags were last looked at, and what came of it. A rollout pulls all tags again, so it counts as a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastLook {
-    /// When it ended, or when the round began.
+pub struct LastTagCheck {
+    /// When it ended, or when the rollout began.
     pub at: Timestamp,
     /// When one last told of images; those that it did not tell of are in the generation's looks.
     pub success: Timestamp,
     /// What it came to.
-    pub outcome: Outcome,
+    pub outcome: RefreshOutcome,
 }
 
-/// The last look at the tags of a group with that newest generation. `None` where it does not say how it was made.
-pub fn last_look(newest: &Generation) -> Option<LastLook> {
-    let (epoch, looks) = (newest.record.as_ref()?.epoch, &newest.looks);
-    let outcome = match looks.looked {
-        None => Outcome::Round,
-        // A look that begins a round is noted on what it began, whose epoch is in whole seconds.
-        Some(looked) if looked.as_second() == epoch.as_second() => Outcome::Moved,
-        Some(_) if !looks.failed.is_empty() => Outcome::Deferred,
-        Some(_) => Outcome::Unchanged,
+/// The last tag check of a group with that newest generation. `None` where it does not say how it was made.
+pub fn last_tag_check(newest: &Generation) -> Option<LastTagCheck> {
+    let (epoch, tag_check_record) = (newest.record.as_ref()?.epoch, &newest.tag_check_record);
+    let outcome = match tag_check_record.looked {
+        None => RefreshOutcome::Rollout,
+        // A look that begins a rollout is noted on what it began, whose epoch is in whole seconds.
+        Some(looked) if looked.as_second() == epoch.as_second() => RefreshOutcome::Moved,
+        Some(_) if !tag_check_record.failed.is_empty() => RefreshOutcome::Deferred,
+        Some(_) => RefreshOutcome::Unchanged,
     };
-    Some(LastLook { at: looks.looked.or(looks.last).unwrap_or(epoch), success: looks.last.unwrap_or(epoch), outcome })
+    Some(LastTagCheck {
+        at: tag_check_record.looked.or(tag_check_record.last).unwrap_or(epoch),
+        success: tag_check_record.last.unwrap_or(epoch),
+        outcome,
+    })
 }
 
-/// When the last round began, or until when that cannot be known.
-fn last_round(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Timestamp> {
+/// When the last rollout began, or until when that cannot be known.
+fn last_rollout(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Timestamp> {
     if now < epoch && epoch.duration_since(now) <= CLOCK_SKEW {
         return Err(epoch);
     }
@@ -146,7 +150,7 @@ fn last_round(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> R
 }
 
 /// When the last node's turn has come. A refresh before would keep that node waiting again and again.
-pub fn all_turns_have_come(last: Timestamp, spread_seconds: u64) -> Timestamp {
+pub fn all_start_delays_are_over(last: Timestamp, spread_seconds: u64) -> Timestamp {
     let spread = SignedDuration::from_secs(spread_seconds.try_into().unwrap_or(i64::MAX));
     last.checked_add(spread).unwrap_or(Timestamp::MAX)
 }

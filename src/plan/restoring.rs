@@ -21,7 +21,7 @@ use super::alteration::Alteration;
 use super::daemon_set::{self, AcceptedList};
 use super::generation::{FORMAT, Generation};
 use super::retiring::normal_form;
-use super::rounds::{Facts, Plan, made_from};
+use super::rollouts::{Context, Plan, made_from};
 use crate::naming::labels;
 
 /// The longest pause between two restores of a DaemonSet.
@@ -88,14 +88,14 @@ impl Restores {
 }
 
 /// Plans to restore what somebody else changed. What is deleted need not be restored.
-pub fn restore(facts: &Facts, plan: &mut Plan) {
+pub fn restore(context: &Context, plan: &mut Plan) {
     let mut undone = Vec::new();
-    for generation in facts.generations.iter().filter(|generation| !generation.deleting) {
+    for generation in context.generations.iter().filter(|generation| !generation.deleting) {
         let deleted = |action: &Action| matches!(action, Action::Delete { name, .. } if *name == generation.name);
         let Some(alteration) = pending(generation).filter(|_| !plan.actions.iter().any(deleted)) else { continue };
-        match generation.restores.as_ref().and_then(|restores| restores.next_at(facts.now)) {
+        match generation.restores.as_ref().and_then(|restores| restores.next_at(context.now)) {
             Some(at) => plan.wake_up_at(at),
-            None => undone.extend(undo(facts, generation, alteration)),
+            None => undone.extend(undo(context, generation, alteration)),
         }
     }
     // What nodes lost by it they are to have back first.
@@ -104,10 +104,10 @@ pub fn restore(facts: &Facts, plan: &mut Plan) {
 
 /// Whether pods may be about to go, or be gone, only because somebody changed a generation that is restored in a moment. What
 /// they hold or do not hold says nothing then.
-pub fn is_unsettled(facts: &Facts) -> bool {
+pub fn is_unsettled(context: &Context) -> bool {
     let unsettled =
-        |it: &Generation| pending(it).is_some() && !is_contested(it, facts.now) && rebuilt(facts, it).is_some();
-    facts.generations.iter().filter(|generation| !generation.deleting).any(unsettled)
+        |it: &Generation| pending(it).is_some() && !is_contested(it, context.now) && rebuilt(context, it).is_some();
+    context.generations.iter().filter(|generation| !generation.deleting).any(unsettled)
 }
 
 fn is_contested(generation: &Generation, now: Timestamp) -> bool {
@@ -120,10 +120,10 @@ fn pending(generation: &Generation) -> Option<&Alteration> {
     generation.altered.as_ref().filter(|alteration| left != Some(alteration.generation))
 }
 
-fn undo(facts: &Facts, generation: &Generation, alteration: &Alteration) -> Vec<Action> {
-    let restores = Restores::and_now(generation.restores.as_ref(), facts.now);
+fn undo(context: &Context, generation: &Generation, alteration: &Alteration) -> Vec<Action> {
+    let restores = Restores::and_now(generation.restores.as_ref(), context.now);
     let (name, uid) = (generation.name.clone(), generation.uid.clone());
-    match rebuilt(facts, generation) {
+    match rebuilt(context, generation) {
         Some(mut daemon_set) => {
             let annotations = daemon_set.metadata.annotations.get_or_insert_default();
             annotations.insert(labels::RESTORES.to_owned(), restores.to_text());
@@ -138,28 +138,28 @@ fn undo(facts: &Facts, generation: &Generation, alteration: &Alteration) -> Vec<
 
 /// The DaemonSet as it was made: only what an accepted form of the list that is kept asks for can be built again, and only by
 /// the version that built it.
-fn rebuilt(facts: &Facts, generation: &Generation) -> Option<DaemonSet> {
+fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
     let record = generation.record.as_ref().filter(|record| record.format == FORMAT)?;
-    let mut forms = iter::once(facts.list.config).chain(facts.kept.iter().copied());
+    let mut forms = iter::once(context.list.config).chain(context.kept.iter().copied());
     let mut daemon_set = forms.find_map(|config| {
-        let list = AcceptedList { config, ..facts.list };
+        let list = AcceptedList { config, ..context.list };
         let group = config.groups.iter().find(|group| group.name.as_str() == generation.group)?;
-        made_from(list, group, generation, record).then(|| daemon_set::build(list, group, record, facts.settings))
+        made_from(list, group, generation, record).then(|| daemon_set::build(list, group, record, context.settings))
     })?;
-    generation.reach.narrow(&mut daemon_set);
+    generation.node_scope.scope_down(&mut daemon_set);
     Some(daemon_set)
 }
 
 /// Until when a generation is kept that is needed nowhere: it was just restored, and its pods come back. Not where somebody
 /// keeps changing it, or where the list no longer asks for anything that it has.
-pub fn kept_until(facts: &Facts, generation: &Generation) -> Option<Timestamp> {
-    let listed = facts.list.config.groups.iter().flat_map(|group| &group.images);
+pub fn kept_until(context: &Context, generation: &Generation) -> Option<Timestamp> {
+    let listed = context.list.config.groups.iter().flat_map(|group| &group.images);
     let listed: BTreeSet<String> = listed.map(|image| image.reference.normal_form()).collect();
     let restores =
-        generation.restores.as_ref().filter(|restores| restores.left.is_none() && restores.at <= facts.now)?;
-    let until = restores.at.checked_add(RETURN).ok().filter(|until| facts.now < *until)?;
+        generation.restores.as_ref().filter(|restores| restores.left.is_none() && restores.at <= context.now)?;
+    let until = restores.at.checked_add(RETURN).ok().filter(|until| context.now < *until)?;
     let is_wanted = generation.images.values().any(|image| listed.contains(&normal_form(image)));
-    (is_wanted && !is_contested(generation, facts.now)).then_some(until)
+    (is_wanted && !is_contested(generation, context.now)).then_some(until)
 }
 
 /// Adds to the annotations of a patch of ours which `metadata.generation` it leaves, unless somebody else changed the spec

@@ -2,7 +2,7 @@
 //!
 //! It is needed on a node as long as its pod there holds an image that is still on the list and that no newer generation's
 //! pod holds there as firmly. A newer generation that goes itself does not count, and neither does a pod that goes because
-//! its generation was narrowed.
+//! its generation was scoped down.
 
 mod absent;
 
@@ -45,11 +45,11 @@ pub struct HoldingPod<'a> {
 
 /// What may end the need for a generation. Where there are several reasons for it, the greatest says what to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outlook {
+pub enum Blocker {
     /// Newer generations have tried the image in vain, or were not made for it.
     Stuck,
     /// No pod of a newer generation gets onto the node, or ahead there.
-    OutOfReach,
+    NodesUnavailable,
     /// No newer generation has a pod for the node, yet or ever: the newest may be of before an edit that adds the node.
     Unserved,
     /// A newer generation may bring the image.
@@ -62,7 +62,7 @@ pub struct Needed<'a> {
     /// The nodes, and the images in normal form that it is needed for there.
     pub nodes: BTreeMap<&'a str, BTreeSet<Rc<str>>>,
     /// What may end that; nothing where it is needed nowhere.
-    pub outlook: Option<Outlook>,
+    pub blocker: Option<Blocker>,
     /// On how many nodes it has a pod that is not about to go.
     pub runs_on: usize,
     /// Whether pods of it are missing, nobody knows on which nodes, and newer generations may not be there either.
@@ -75,9 +75,9 @@ impl<'a> Needed<'a> {
         self.nodes.is_empty() && !self.awaits_pods
     }
 
-    fn add(&mut self, node: &'a str, image: &Rc<str>, outlook: Outlook) {
+    fn add(&mut self, node: &'a str, image: &Rc<str>, blocker: Blocker) {
         self.nodes.entry(node).or_default().insert(Rc::clone(image));
-        self.outlook = self.outlook.max(Some(outlook));
+        self.blocker = self.blocker.max(Some(blocker));
     }
 
     /// The images that it is needed for anywhere.
@@ -107,7 +107,7 @@ impl<'a> Need<'a> {
                 continue;
             }
             let generation = known.get(&*pod.generation).copied();
-            if generation.is_some_and(|generation| !generation.reach.includes(node)) {
+            if generation.is_some_and(|generation| !generation.node_scope.includes(node)) {
                 continue;
             }
             let images = pod.images.iter().map(|image| (normal_forms.of(as_listed(image, generation)), &**image));
@@ -151,8 +151,8 @@ impl<'a> Need<'a> {
                     if wanting.is_empty() || held() {
                         continue;
                     }
-                    let outlook = self.outlook(node, pods, &newer, image, &wanting);
-                    needed.add(node, image, outlook);
+                    let blocker = self.blocker(node, pods, &newer, image, &wanting);
+                    needed.add(node, image, blocker);
                 }
             }
         }
@@ -224,19 +224,19 @@ impl<'a> Need<'a> {
         groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group)
     }
 
-    fn outlook(
+    fn blocker(
         &self,
         node: &str,
         pods: &[HoldingPod],
         newer: &HashSet<&str>,
         image: &Rc<str>,
         wanting: &[&Group],
-    ) -> Outlook {
+    ) -> Blocker {
         let in_vain = |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
         let made_for =
             |name: &&str| self.made_for.get(*name).is_none_or(|images| images.is_empty() || images.contains(image));
         if states(pods, newer, image).any(in_vain) || !newer.iter().any(made_for) {
-            return Outlook::Stuck;
+            return Blocker::Stuck;
         }
         let newer_pods = pods.iter().filter(|it| newer.contains(&*it.pod.generation));
         let mut newer_pods = newer_pods.filter(|it| it.images.iter().any(|(other, _)| other == image)).peekable();
@@ -245,10 +245,10 @@ impl<'a> Need<'a> {
             None => !pods.iter().any(|it| it.pod.node_is_lost),
         };
         let served = newer_pods.peek().is_some();
-        match can_come && !newer_pods.any(|it| it.pod.no_room.is_some()) {
-            true if served => Outlook::Moving,
-            true => Outlook::Unserved,
-            false => Outlook::OutOfReach,
+        match can_come && !newer_pods.any(|it| it.pod.no_capacity.is_some()) {
+            true if served => Blocker::Moving,
+            true => Blocker::Unserved,
+            false => Blocker::NodesUnavailable,
         }
     }
 }

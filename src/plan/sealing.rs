@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::generation::Generation;
+use super::generations::Generations;
 use super::pull_policies::PulledAlways;
 use super::restoring::note_generation;
 use super::retiring::{HoldingPod, Need, Needed};
-use super::rounds::Plan;
-use super::standing::Standing;
+use super::rollouts::Plan;
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, PodState};
 use crate::naming::labels;
 
@@ -36,13 +36,13 @@ pub fn may_be_stuck(pod: &CoveringPod) -> bool {
 }
 
 /// Plans it.
-pub fn plan(standing: &Standing, plan: &mut Plan) {
-    let Some(need) = &standing.need else { return };
-    let complete = standing.newest.iter().filter(|newest| newest.told.done);
+pub fn plan(generations: &Generations, plan: &mut Plan) {
+    let Some(need) = &generations.need else { return };
+    let complete = generations.newest.iter().filter(|newest| newest.reported.complete);
     for newest in complete {
         seal_or_replace(newest, need, |_, _| true, plan);
     }
-    for it in &standing.retiring {
+    for it in &generations.retiring {
         seal_or_replace(it.generation, need, |node, image| is_needed(&it.needed, node, image), plan);
     }
 }
@@ -179,7 +179,7 @@ impl Generation {
     /// containers were gone. A node that has just joined may have it as well: images are baked into machines.
     pub fn has_held(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
         let first = || self.created.and_then(|created| created.checked_add(FIRST_PODS).ok());
-        let until = self.told.latest_pod.or_else(first);
+        let until = self.reported.latest_pod.or_else(first);
         image.restarted || pod.created.zip(until).is_some_and(|(created, until)| created > until)
     }
 

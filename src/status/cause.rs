@@ -7,7 +7,7 @@ use crate::summary::node_state::NodeState;
 
 /// Why nodes are behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub struct Diagnosis {
     /// In a few words; empty where the state says all.
     pub what: String,
     /// What to do about it, where anybody can do anything.
@@ -132,22 +132,22 @@ const STARTING: [Rule; 6] = [
 ];
 
 /// Why an image is behind on nodes, from the word and the words of whoever knows.
-pub fn explain(state: NodeState, reason: &str, message: &str, reference: &str) -> Cause {
-    let said = Cause { what: innermost(message).to_owned(), remedy: None };
+pub fn explain(state: NodeState, reason: &str, message: &str, reference: &str) -> Diagnosis {
+    let said = Diagnosis { what: innermost(message).to_owned(), remedy: None };
     match state {
         NodeState::Failed => by_rule(&PULLING, reason, message, reference).unwrap_or(said),
         NodeState::CannotStart => by_rule(&STARTING, reason, message, reference)
-            .unwrap_or(Cause { remedy: Some("see the pod: kubectl describe pod"), ..said }),
-        NodeState::NoRoom => Cause { remedy: Some(room(reason, message)), ..said },
+            .unwrap_or(Diagnosis { remedy: Some("see the pod: kubectl describe pod"), ..said }),
+        NodeState::NoCapacity => Diagnosis { remedy: Some(room(reason, message)), ..said },
         NodeState::Displaced => displaced(reason, said),
         NodeState::Tainted => {
-            Cause { remedy: Some("add a toleration to the group, if its images belong there"), ..said }
+            Diagnosis { remedy: Some("add a toleration to the group, if its images belong there"), ..said }
         }
         _ => said,
     }
 }
 
-fn by_rule(rules: &[Rule], reason: &str, message: &str, reference: &str) -> Option<Cause> {
+fn by_rule(rules: &[Rule], reason: &str, message: &str, reference: &str) -> Option<Diagnosis> {
     let fits = |words: &[&str]| words.iter().any(|word| message.contains(word) || reason.contains(word));
     let (_, meaning, remedy) = rules.iter().find(|(words, ..)| fits(words))?;
     let host = || asked_host(message).unwrap_or_else(|| registry(reference));
@@ -156,7 +156,7 @@ fn by_rule(rules: &[Rule], reason: &str, message: &str, reference: &str) -> Opti
         From(what) => format!("{what} from {}", host()),
         Of(what) => format!("{} {what}", host()),
     };
-    Some(Cause { what, remedy: Some(remedy) })
+    Some(Diagnosis { what, remedy: Some(remedy) })
 }
 
 fn room(reason: &str, message: &str) -> &'static str {
@@ -171,7 +171,7 @@ fn room(reason: &str, message: &str) -> &'static str {
     }
 }
 
-fn displaced(reason: &str, said: Cause) -> Cause {
+fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
     let what = match reason {
         "Altered" => format!("the DaemonSet has no pod there and was changed by {}", said.what),
         _ => said.what,
@@ -182,7 +182,7 @@ fn displaced(reason: &str, said: Cause) -> Cause {
         "Missing" => "see kubectl describe daemonset: a quota or admission may refuse the pod",
         _ => "see the pod: kubectl describe pod",
     };
-    Cause { what, remedy: Some(remedy) }
+    Diagnosis { what, remedy: Some(remedy) }
 }
 
 /// The host of the last URL that the message names: with mirrors it is not the one of the reference.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runtimes_say_of_a_pull_is_told_in_a_few_words() {
+    fn what_runtimes_say_of_a_pull_is_reported_in_a_few_words() {
         for (message, expected) in [
             (
                 r#"Back-off pulling image "ghcr.io/acme/app:7": ErrImagePull: failed to pull and unpack image "ghcr.io/acme/app:7": failed to resolve reference "ghcr.io/acme/app:7": unexpected status from HEAD request to https://ghcr.io/v2/acme/app/manifests/7: 401 Unauthorized"#,
@@ -270,8 +270,8 @@ mod tests {
                 "error mounting \"/x\" to rootfs at \"/kube-prepull\": not a directory",
             ),
             (NodeState::CannotStart, "CrashLoopBackOff", "back-off 10s restarting"),
-            (NodeState::NoRoom, "Unschedulable", "Too many pods"),
-            (NodeState::NoRoom, "OutOfcpu", ""),
+            (NodeState::NoCapacity, "Unschedulable", "Too many pods"),
+            (NodeState::NoCapacity, "OutOfcpu", ""),
             (NodeState::Displaced, "Evicted", "The node was low on resource: ephemeral-storage. "),
             (NodeState::Displaced, "Altered", "kubectl-patch"),
             (NodeState::Displaced, "Missing", "the DaemonSet has no pod there"),
@@ -279,7 +279,7 @@ mod tests {
         ] {
             assert!(explain(state, reason, message, REFERENCE).remedy.is_some(), "{reason}");
         }
-        assert_eq!(explain(NodeState::Pulling, "", "", REFERENCE), Cause { what: String::new(), remedy: None });
+        assert_eq!(explain(NodeState::Pulling, "", "", REFERENCE), Diagnosis { what: String::new(), remedy: None });
     }
 
     proptest::proptest! {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ListFacts;
+use super::ListInput;
 use crate::plan::image_cache::{Cache, Phase};
 
 /// An ImageCache of a list. `docs/status.md` says what each key means.
@@ -27,7 +27,7 @@ pub struct ImageCache {
 }
 
 /// Those of a list that are not about to go, the newest first.
-pub fn of(list: &ListFacts) -> Vec<ImageCache> {
+pub fn of(list: &ListInput) -> Vec<ImageCache> {
     let mut live: Vec<&Cache> = list.image_caches.iter().filter(|cache| !cache.deleting).collect();
     live.sort_by_key(|cache| std::cmp::Reverse(cache.made.serial));
     let is_current = |cache: &Cache| list.ledger.as_ref().is_some_and(|ledger| ledger.is_current(cache));

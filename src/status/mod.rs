@@ -2,7 +2,7 @@
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`image_caches`]: the part of it about virtual nodes
-//! - [`moves`]: the part of it about rounds and refreshes
+//! - [`rollout`]: the part of it about rollouts and refreshes
 //! - [`cause`]: what kubelets and registries say, in a few words, and what to do about it
 //! - [`filter`]: a part of a report
 //! - [`table`]: the report for people
@@ -10,8 +10,8 @@
 pub mod cause;
 mod filter;
 pub mod image_caches;
-pub mod moves;
 pub mod report;
+pub mod rollout;
 mod table;
 
 pub use filter::Filter;
@@ -27,11 +27,11 @@ use crate::plan::image_cache::ledger::Ledger;
 
 /// All that a report is made from, but for the coverage.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub struct StatusInput {
     /// The namespace of the lists.
     pub namespace: String,
     /// The lists, by name.
-    pub lists: Vec<ListFacts>,
+    pub lists: Vec<ListInput>,
     /// The cluster's nodes; `None` where they may not be read.
     pub nodes: Option<Vec<Node>>,
     /// How large images are, as far as nodes say so.
@@ -42,7 +42,7 @@ pub struct Facts {
 
 /// A list and what was made of it.
 #[derive(Clone, Debug)]
-pub struct ListFacts {
+pub struct ListInput {
     /// The name of its ConfigMap.
     pub name: String,
     /// What the controller says about it.
@@ -72,7 +72,7 @@ pub enum ListState {
     /// It is not; what was accepted before is in force.
     Rejected,
     /// The controller has not looked at it since it was edited.
-    NotJudged,
+    NotValidated,
     /// There is no such ConfigMap any more.
     Missing,
 }

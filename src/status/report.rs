@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cause::{Cause, explain};
+use super::cause::{Diagnosis, explain};
 use super::image_caches::{self, ImageCache};
-use super::moves::{Refresh, Round};
-use super::{Facts, Filter, ListFacts, ListState};
+use super::rollout::{Refresh, Rollout};
+use super::{Filter, ListInput, ListState, StatusInput};
 use crate::coverage::{Coverage, CoveringPod};
 use crate::list::Config;
 use crate::naming::labels;
@@ -60,11 +60,11 @@ pub struct Group {
     pub name: String,
     pub generations: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub round: Option<Round>,
+    pub rollout: Option<Rollout>,
     pub refresh: Refresh,
     pub requests: Reserved,
     pub images: Vec<Image>,
-    pub thrashing: Vec<Thrashing>,
+    pub eviction_loops: Vec<NodeInEvictionLoop>,
     pub always_pulled: bool,
 }
 
@@ -77,11 +77,11 @@ pub struct Image {
     pub size_bytes: Option<u64>,
     pub digests: BTreeMap<String, BTreeMap<String, usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub round_at: Option<Timestamp>,
+    pub rollout_at: Option<Timestamp>,
     pub nodes: Nodes,
     pub behind: Vec<NodesBehind>,
-    pub kept: Vec<NodesBehind>,
-    pub aside: Vec<NodesAside>,
+    pub held_by_older: Vec<NodesBehind>,
+    pub not_counted: Vec<NotCounted>,
 }
 
 /// How many nodes there are, and how many of them are in which state.
@@ -112,7 +112,7 @@ pub struct NodesBehind {
 /// Nodes that do not count.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct NodesAside {
+pub struct NotCounted {
     pub state: NodeState,
     pub nodes: Vec<String>,
 }
@@ -120,7 +120,7 @@ pub struct NodesAside {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct Thrashing {
+pub struct NodeInEvictionLoop {
     pub node: String,
     pub generation: String,
     pub last_eviction: String,
@@ -128,26 +128,26 @@ pub struct Thrashing {
 
 impl Report {
     /// Sums everything up.
-    pub fn new(facts: &Facts, coverage: &Coverage) -> Self {
-        Self::of(&[(facts, coverage)], &Filter::default())
+    pub fn new(input: &StatusInput, coverage: &Coverage) -> Self {
+        Self::of(&[(input, coverage)], &Filter::default())
     }
 
     /// Sums up what the filter leaves of several namespaces.
-    pub fn of(namespaces: &[(&Facts, &Coverage)], filter: &Filter) -> Self {
+    pub fn of(namespaces: &[(&StatusInput, &Coverage)], filter: &Filter) -> Self {
         let lists =
-            || namespaces.iter().flat_map(|(facts, coverage)| facts.lists.iter().map(|it| (*facts, *coverage, it)));
+            || namespaces.iter().flat_map(|(input, coverage)| input.lists.iter().map(|it| (*input, *coverage, it)));
         let pods = lists().flat_map(|(_, coverage, list)| pods_of(coverage, &labels::list_value(&list.name), filter));
         let requests = Reserved::by(pods);
         let lists: Vec<List> =
-            lists().filter_map(|(facts, coverage, list)| List::new(facts, coverage, list, filter)).collect();
-        let first = namespaces.first().map(|(facts, _)| *facts);
+            lists().filter_map(|(input, coverage, list)| List::new(input, coverage, list, filter)).collect();
+        let first = namespaces.first().map(|(input, _)| *input);
         Self {
             version: VERSION,
             namespace: first
                 .filter(|_| namespaces.len() == 1)
-                .map_or_else(String::new, |facts| facts.namespace.clone()),
-            time: first.map(|facts| facts.now).unwrap_or_default(),
-            nodes_known: namespaces.iter().all(|(facts, _)| facts.nodes.is_some()),
+                .map_or_else(String::new, |input| input.namespace.clone()),
+            time: first.map(|input| input.now).unwrap_or_default(),
+            nodes_known: namespaces.iter().all(|(input, _)| input.nodes.is_some()),
             warm: lists.iter().all(|list| list.warm),
             requests,
             lists,
@@ -161,7 +161,7 @@ fn pods_of<'a>(coverage: &'a Coverage, label: &str, filter: &Filter) -> Vec<&'a 
 
 impl List {
     /// `None` where the filter leaves none of its images.
-    fn new(facts: &Facts, coverage: &Coverage, list: &ListFacts, filter: &Filter) -> Option<Self> {
+    fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
         let label = labels::list_value(&list.name);
         let groups: Vec<Group> = list.config.as_ref().map_or_else(Vec::new, |config| {
             let summary = Summary::new(Sources {
@@ -169,15 +169,15 @@ impl List {
                 config,
                 generations: &list.generations,
                 coverage,
-                nodes: facts.nodes.as_deref(),
-                now: facts.now,
+                nodes: input.nodes.as_deref(),
+                now: input.now,
             });
             let groups = summary.groups().map(|group| group.only_on(|node| filter.has_node(node)));
-            groups.filter_map(|group| Group::new(facts, list, config, &group, filter)).collect()
+            groups.filter_map(|group| Group::new(input, list, config, &group, filter)).collect()
         });
         let images_are_warm = groups.iter().flat_map(|group| &group.images).all(Image::is_warm);
         (filter.images.is_empty() || !groups.is_empty()).then(|| Self {
-            namespace: facts.namespace.clone(),
+            namespace: input.namespace.clone(),
             name: list.name.clone(),
             state: list.state,
             data_hash: list.data_hash.clone(),
@@ -192,51 +192,58 @@ impl List {
 
 impl Group {
     /// `None` where the filter leaves none of its images.
-    fn new(facts: &Facts, list: &ListFacts, config: &Config, group: &GroupSummary, filter: &Filter) -> Option<Self> {
+    fn new(
+        input: &StatusInput,
+        list: &ListInput,
+        config: &Config,
+        group: &GroupSummary,
+        filter: &Filter,
+    ) -> Option<Self> {
         let generations: Vec<&Generation> = group.generations().collect();
         let epochs: HashMap<&str, Timestamp> =
             list.generations.iter().filter_map(|it| Some((it.name.as_str(), it.record.as_ref()?.epoch))).collect();
         let images = group.images().filter(|image| filter.has_image(image.image));
-        let images: Vec<Image> = images.map(|image| Image::new(facts, &image, &epochs)).collect();
-        let thrashing = group.thrashing().into_iter().filter(|thrash| filter.has_node(thrash.node));
-        let thrashing = thrashing.map(|thrash| Thrashing {
-            node: thrash.node.to_owned(),
-            generation: thrash.generation.to_owned(),
-            last_eviction: thrash.last.to_string(),
+        let images: Vec<Image> = images.map(|image| Image::new(input, &image, &epochs)).collect();
+        let eviction_loops =
+            group.eviction_loops().into_iter().filter(|eviction_loop| filter.has_node(eviction_loop.node));
+        let eviction_loops = eviction_loops.map(|eviction_loop| NodeInEvictionLoop {
+            node: eviction_loop.node.to_owned(),
+            generation: eviction_loop.generation.to_owned(),
+            last_eviction: eviction_loop.last.to_string(),
         });
         let (request, newest) = (list.refresh_request.as_deref(), generations.first().copied());
         let on_nodes = group.pods().filter(|pod| pod.node.as_deref().is_some_and(|node| filter.has_node(node)));
         (!images.is_empty()).then(|| Self {
             name: group.group.name.to_string(),
             generations: generations.iter().map(|generation| generation.name.clone()).collect(),
-            round: Round::new(&generations, &images, facts.now),
-            refresh: Refresh::new(&config.refresh, group.group, newest, request, facts.now),
+            rollout: Rollout::new(&generations, &images, input.now),
+            refresh: Refresh::new(&config.refresh, group.group, newest, request, input.now),
             requests: Reserved::by(on_nodes),
             images,
-            thrashing: thrashing.collect(),
+            eviction_loops: eviction_loops.collect(),
             always_pulled: group.is_always_pulled(),
         })
     }
 }
 
 impl Image {
-    fn new(facts: &Facts, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>) -> Self {
+    fn new(input: &StatusInput, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>) -> Self {
         let (counts, held) = (image.counts(), image.digests());
         let reference = &image.image.reference;
         let digests = held.values().flat_map(|digests| digests.keys().copied());
         Self {
             name: image.image.name.to_string(),
             reference: reference.to_string(),
-            size_bytes: facts.sizes.of(digests, &reference.normal_form()),
+            size_bytes: input.sizes.of(digests, &reference.normal_form()),
             digests: held.iter().map(|(architecture, digests)| by_digest(*architecture, digests)).collect(),
             nodes: Nodes {
                 total: counts.total(),
                 by_state: NodeState::ALL.into_iter().map(|(state, name)| (name, counts.of(state))).collect(),
             },
-            round_at: image.held_since(|generation| epochs.get(generation).copied()),
+            rollout_at: image.held_since(|generation| epochs.get(generation).copied()),
             behind: image.behind().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
-            kept: image.kept().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
-            aside: aside(image),
+            held_by_older: image.kept().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
+            not_counted: not_counted(image),
         }
     }
 
@@ -246,12 +253,12 @@ impl Image {
     }
 }
 
-fn aside(image: &ImageSummary) -> Vec<NodesAside> {
+fn not_counted(image: &ImageSummary) -> Vec<NotCounted> {
     let mut nodes: BTreeMap<NodeState, Vec<String>> = BTreeMap::new();
     for it in image.nodes.iter().filter(|it| !it.state.counts()) {
         nodes.entry(it.state).or_default().push(it.node.to_owned());
     }
-    nodes.into_iter().map(|(state, nodes)| NodesAside { state, nodes }).collect()
+    nodes.into_iter().map(|(state, nodes)| NotCounted { state, nodes }).collect()
 }
 
 fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (String, BTreeMap<String, usize>) {
@@ -262,7 +269,7 @@ fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (St
 impl NodesBehind {
     fn new(behind: &Behind, reference: &str) -> Self {
         let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
-        let Cause { what, remedy } = explain(behind.state, reason, message, reference);
+        let Diagnosis { what, remedy } = explain(behind.state, reason, message, reference);
         Self {
             state: behind.state,
             reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),

@@ -3,21 +3,21 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Facts, Layout, ListFacts, ListState, Report, print};
+use super::{Layout, ListInput, ListState, Report, StatusInput, print};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::plan::Generation;
 use crate::plan::image_cache::Cache;
 use crate::plan::image_cache::ledger::{Entry, Ledger};
 use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
 
-fn facts(pods: &[Pod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
+fn input(pods: &[Pod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {
     facts_of(&pods.iter().map(Pod::as_sent).collect::<Vec<_>>(), nodes)
 }
 
-fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
+fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {
     let mut coverage = Coverage::default();
     pods.iter().for_each(|pod| coverage.apply(pod));
-    let list = ListFacts {
+    let list = ListInput {
         name: "tools".to_owned(),
         state: ListState::Accepted,
         problems: Vec::new(),
@@ -28,17 +28,17 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (Facts, Coverage) {
         image_caches: Vec::new(),
         ledger: None,
     };
-    let facts = Facts {
+    let input = StatusInput {
         namespace: "prepull".to_owned(),
         lists: vec![list],
         nodes,
         sizes: Sizes::default(),
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
     };
-    (facts, coverage)
+    (input, coverage)
 }
 
-/// The generations of [`facts`], made ten minutes apart.
+/// The generations of [`input`], made ten minutes apart.
 fn begun(mut generations: Vec<Generation>) -> Vec<Generation> {
     for (index, generation) in generations.iter_mut().enumerate() {
         let epoch = Timestamp::from_second(BEGUN + 600 * i64::try_from(index).expect("few")).expect("a time");
@@ -51,7 +51,7 @@ fn begun(mut generations: Vec<Generation>) -> Vec<Generation> {
 const BEGUN: i64 = 1_772_364_600;
 
 /// All pods of the newest generations, with requests as controllers write them.
-fn warm() -> (Facts, Coverage) {
+fn warm() -> (StatusInput, Coverage) {
     let nodes = ["n0", "n1", "n2"];
     let pods = nodes.iter().enumerate().flat_map(|(index, name)| {
         [2, 3].map(|generation| {
@@ -62,12 +62,12 @@ fn warm() -> (Facts, Coverage) {
     for container in pods.iter_mut().flat_map(|pod| &mut pod.spec.containers) {
         (container.resources.requests.cpu, container.resources.requests.memory) = ("1m".to_owned(), "1Mi".to_owned());
     }
-    let (mut facts, coverage) = facts_of(&pods, Some(nodes.map(node).to_vec()));
-    let list = &mut facts.lists[0];
+    let (mut input, coverage) = facts_of(&pods, Some(nodes.map(node).to_vec()));
+    let list = &mut input.lists[0];
     list.generations.retain(|generation| generation.revision() > 2);
-    list.generations[0].looks.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
-    facts.sizes.apply(&node_with_image("docker.io/library/a@sha256:3", 197_132_288));
-    (facts, coverage)
+    list.generations[0].tag_check_record.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    input.sizes.apply(&node_with_image("docker.io/library/a@sha256:3", 197_132_288));
+    (input, coverage)
 }
 
 fn node_with_image(name: &str, bytes: u64) -> SlimNode {
@@ -77,7 +77,7 @@ fn node_with_image(name: &str, bytes: u64) -> SlimNode {
 }
 
 /// Nothing can be pulled, nodes are away, and the last edit was rejected.
-fn broken() -> (Facts, Coverage) {
+fn broken() -> (StatusInput, Coverage) {
     const UNAUTHORIZED: &str = "Back-off pulling image \"a:1\": ErrImagePull: failed to pull and unpack image \"docker.io/library/a:1\": \
         failed to resolve reference \"docker.io/library/a:1\": unexpected status from HEAD request to \
         https://registry.example/v2/library/a/manifests/1: 401 Unauthorized";
@@ -94,35 +94,35 @@ fn broken() -> (Facts, Coverage) {
     let mut nodes = ["n0", "n1", "n2", "n3", "n4"].map(node).to_vec();
     nodes[3].ready = false;
     nodes[4].unschedulable = true;
-    let (mut facts, coverage) = facts_of(&pods.collect::<Vec<_>>(), Some(nodes));
-    let list = &mut facts.lists[0];
+    let (mut input, coverage) = facts_of(&pods.collect::<Vec<_>>(), Some(nodes));
+    let list = &mut input.lists[0];
     (list.state, list.problems) =
         (ListState::Rejected, vec!["images.yaml: images[0] (line 2): \"Bad\" is no reference".to_owned()]);
-    let looks = &mut list.generations[2].looks;
-    looks.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
-    looks.retry_at = Some("2026-03-01T12:12:00Z".parse().expect("a time"));
-    looks.failed.insert("a".to_owned(), "401 Unauthorized".to_owned());
-    (facts, coverage)
+    let record = &mut list.generations[2].tag_check_record;
+    record.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    record.retry_at = Some("2026-03-01T12:12:00Z".parse().expect("a time"));
+    record.failed.insert("a".to_owned(), "401 Unauthorized".to_owned());
+    (input, coverage)
 }
 
-pub(crate) fn report((facts, coverage): &(Facts, Coverage)) -> Report {
-    Report::new(facts, coverage)
+pub(crate) fn report((input, coverage): &(StatusInput, Coverage)) -> Report {
+    Report::new(input, coverage)
 }
 
-pub(crate) fn half_warm() -> (Facts, Coverage) {
+pub(crate) fn half_warm() -> (StatusInput, Coverage) {
     let pods = [
         Pod::new(1, 2, "n0").with([Fate::Held, Fate::Held]),
         Pod::new(2, 2, "n1").with([Fate::Held, Fate::Failed]),
-        Pod { life: Life::NoRoom, ..Pod::new(3, 2, "n2") },
+        Pod { life: Life::NoCapacity, ..Pod::new(3, 2, "n2") },
         Pod::new(4, 3, "n0").with([Fate::Held, Fate::Held]),
         Pod::new(5, 3, "n1").with([Fate::Crashed, Fate::Failed]),
         Pod::new(6, 3, "n2").with([Fate::Pulling, Fate::Pulling]),
     ];
-    let (mut facts, coverage) = facts(&pods, Some(["n0", "n1", "n2"].map(node).to_vec()));
-    facts.lists[0].image_caches = vec![image_cache(1, "Ready", "100%"), image_cache(2, "Creating", "40%")];
+    let (mut input, coverage) = input(&pods, Some(["n0", "n1", "n2"].map(node).to_vec()));
+    input.lists[0].image_caches = vec![image_cache(1, "Ready", "100%"), image_cache(2, "Creating", "40%")];
     let current = Entry { content: "2".to_owned(), serial: 2, ..Entry::default() };
-    facts.lists[0].ledger = Some(Ledger { serial: 2, entries: vec![current], ..Ledger::default() });
-    (facts, coverage)
+    input.lists[0].ledger = Some(Ledger { serial: 2, entries: vec![current], ..Ledger::default() });
+    (input, coverage)
 }
 
 fn image_cache(serial: u32, phase: &str, progress: &str) -> Cache {
@@ -175,8 +175,8 @@ fn a_cluster_that_is_broken() {
 
 #[test]
 fn no_line_is_wider_than_the_terminal() {
-    for (width, facts) in (40..120).flat_map(|width| [(width, warm()), (width, half_warm()), (width, broken())]) {
-        let printed = laid_out(&report(&facts), Layout { width: Some(width), bars: true, wide: false });
+    for (width, input) in (40..120).flat_map(|width| [(width, warm()), (width, half_warm()), (width, broken())]) {
+        let printed = laid_out(&report(&input), Layout { width: Some(width), bars: true, wide: false });
         // Words are not broken: a reference that is cut in two cannot be copied.
         let wider = printed.lines().find(|line| line.chars().count() > width && line.split_whitespace().count() > 2);
         assert_eq!(wider, None, "at {width} columns");
@@ -191,7 +191,7 @@ fn programs_see_the_same_as_numbers() {
     assert_eq!(image["reference"], "b:1");
     assert_eq!(image["nodes"]["total"], 3);
     let of = |state: &str| image["nodes"][state].clone();
-    assert_eq!([of("warm"), of("failed"), of("noRoom"), of("pulling")], [1, 1, 0, 1].map(Value::from));
+    assert_eq!([of("warm"), of("failed"), of("noCapacity"), of("pulling")], [1, 1, 0, 1].map(Value::from));
     assert_eq!(image["digests"], json!({"amd64": {"sha256:3": 1, "sha256:4": 1}}));
     let behind =
         json!({"state": "failed", "reason": "ErrImagePull", "message": "401", "cause": "401", "nodes": ["n1"]});
@@ -199,25 +199,25 @@ fn programs_see_the_same_as_numbers() {
 }
 
 #[test]
-fn programs_see_rounds_refreshes_and_what_is_reserved() {
-    let (mut facts, coverage) = half_warm();
-    let looks = &mut facts.lists[0].generations[2].looks;
-    looks.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
-    looks.failed.insert("b".to_owned(), "429 Too Many Requests".to_owned());
-    let report = serde_json::to_value(Report::new(&facts, &coverage)).expect("JSON");
+fn programs_see_rollouts_refreshes_and_what_is_reserved() {
+    let (mut input, coverage) = half_warm();
+    let record = &mut input.lists[0].generations[2].tag_check_record;
+    record.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    record.failed.insert("b".to_owned(), "429 Too Many Requests".to_owned());
+    let report = serde_json::to_value(Report::new(&input, &coverage)).expect("JSON");
     let group = &report["lists"][0]["groups"][0];
     assert_eq!(
-        group["round"],
+        group["rollout"],
         json!({
-            "generation": "p-3", "startedAt": "2026-03-01T11:50:00Z", "turnsEndAt": "2026-03-01T11:50:00Z", "spreadSeconds": 0,
-            "done": false,
+            "generation": "p-3", "startedAt": "2026-03-01T11:50:00Z", "startDelaysEndAt": "2026-03-01T11:50:00Z", "spreadSeconds": 0,
+            "complete": false,
         })
     );
     assert_eq!(
         group["refresh"],
         json!({
             "mode": "OnChange", "schedule": "every 1h", "due": false, "nextAt": "2026-03-01T12:50:00Z",
-            "lastLookAt": "2026-03-01T12:05:00Z", "lastSuccessAt": "2026-03-01T11:50:00Z", "outcome": "deferred",
+            "lastCheckAt": "2026-03-01T12:05:00Z", "lastSuccessAt": "2026-03-01T11:50:00Z", "outcome": "deferred",
             "deferred": [{"name": "b", "reference": "b:1", "reason": "429 Too Many Requests"}],
         })
     );
@@ -227,29 +227,29 @@ fn programs_see_rounds_refreshes_and_what_is_reserved() {
 }
 
 #[test]
-fn a_round_is_done_when_nothing_older_is_left_and_nothing_moves() {
+fn a_rollout_is_complete_when_nothing_older_is_left_and_nothing_moves() {
     let held = |uid| Pod::new(uid, 2, "n0").with([Fate::Held, Fate::Held]);
-    let done = |(mut facts, coverage): (Facts, Coverage)| {
-        facts.lists[0].generations.retain(|generation| generation.name == "p-3");
-        Report::new(&facts, &coverage).lists[0].groups[0].round.clone().expect("a round").done
+    let done = |(mut input, coverage): (StatusInput, Coverage)| {
+        input.lists[0].generations.retain(|generation| generation.name == "p-3");
+        Report::new(&input, &coverage).lists[0].groups[0].rollout.clone().expect("a rollout").complete
     };
-    assert!(done(facts(&[held(1)], Some(vec![node("n0")]))));
+    assert!(done(input(&[held(1)], Some(vec![node("n0")]))));
     let failed = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Failed]);
-    assert!(done(facts(&[failed], Some(vec![node("n0")]))), "what cannot be pulled keeps no round from being done");
+    assert!(done(input(&[failed], Some(vec![node("n0")]))), "what cannot be pulled keeps no rollout from being done");
     let pulling = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Pulling]);
-    assert!(!done(facts(&[pulling], Some(vec![node("n0")]))));
-    let report = report(&facts(&[held(1)], Some(vec![node("n0")])));
-    assert!(!report.lists[0].groups[0].round.as_ref().expect("a round").done, "an older one is left");
+    assert!(!done(input(&[pulling], Some(vec![node("n0")]))));
+    let report = report(&input(&[held(1)], Some(vec![node("n0")])));
+    assert!(!report.lists[0].groups[0].rollout.as_ref().expect("a rollout").complete, "an older one is left");
 }
 
 #[test]
 fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
     let held = |uid, generation| Pod::new(uid, generation, "n0").with([Fate::Held, Fate::Held]);
-    let mut facts = facts(&[held(1, 2), held(2, 3)], Some(vec![node("n0")]));
-    assert!(report(&facts).warm);
-    facts.0.lists[0].state = ListState::Rejected;
-    facts.0.lists[0].problems = vec!["images[0]: no such\u{1b}[31m thing".to_owned()];
-    let report = report(&facts);
+    let mut input = input(&[held(1, 2), held(2, 3)], Some(vec![node("n0")]));
+    assert!(report(&input).warm);
+    input.0.lists[0].state = ListState::Rejected;
+    input.0.lists[0].problems = vec!["images[0]: no such\u{1b}[31m thing".to_owned()];
+    let report = report(&input);
     assert!(!report.warm);
     let printed = printed(&report);
     assert!(printed.contains("rejected; what was accepted before is in force"), "{printed}");
@@ -258,7 +258,7 @@ fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
 
 #[test]
 fn without_nodes_it_says_so() {
-    let report = report(&facts(&[Pod::new(1, 2, "n0")], None));
+    let report = report(&input(&[Pod::new(1, 2, "n0")], None));
     assert!(!report.nodes_known);
     assert!(printed(&report).contains("Not allowed to list nodes"));
 }

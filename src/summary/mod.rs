@@ -9,11 +9,11 @@
 //! - [`image`], [`node_state`]: what is said of one image, and of one on one node
 //! - [`scheduler`]: what the scheduler says of that node
 //! - [`reserved`]: what pods reserve on nodes
-//! - [`arrivals`]: how long nodes that join take to be warm
+//! - [`node_warm_ups`]: how long nodes that join take to be warm
 
-pub mod arrivals;
 mod image;
 pub mod node_state;
+pub mod node_warm_ups;
 pub mod reserved;
 mod scheduler;
 
@@ -25,7 +25,7 @@ pub use image::{Behind, ImageSummary};
 use node_state::{Held, ImageOnNode, NodeState, Why};
 use scheduler::scheduler_cause;
 
-use crate::coverage::{Coverage, CoveredImage, CoveringPod, Hold, ImageState, Node, PodState, Thrash, digest};
+use crate::coverage::{Coverage, CoveredImage, CoveringPod, EvictionLoop, Hold, ImageState, Node, PodState, digest};
 use crate::list::Config;
 use crate::list::config::{Group, Image};
 use crate::plan::Generation;
@@ -251,20 +251,20 @@ impl<'a> GroupSummary<'_, 'a> {
     }
 
     /// The nodes on which its holders are evicted again and again for want of disk.
-    pub fn thrashing(&self) -> Vec<Thrash<'a>> {
+    pub fn eviction_loops(&self) -> Vec<EvictionLoop<'a>> {
         let names: HashSet<&str> = self.generations().map(|generation| generation.name.as_str()).collect();
         let Sources { coverage, now, .. } = self.summary.sources;
-        let seen = coverage.thrashing(now).filter(|thrash| names.contains(thrash.generation));
+        let seen = coverage.eviction_loops(now).filter(|eviction_loop| names.contains(eviction_loop.generation));
         // What a process saw that is gone since.
         let noted = self.newest.into_iter().flat_map(|newest| {
-            let evicted = newest.told.evicted(now);
-            evicted.map(|(node, last)| Thrash { node, generation: newest.name.as_str(), last })
+            let evicted = newest.reported.evicted(now);
+            evicted.map(|(node, last)| EvictionLoop { node, generation: newest.name.as_str(), last })
         });
-        let mut by_node: BTreeMap<&str, Thrash> = BTreeMap::new();
-        for thrash in noted.chain(seen) {
-            let known = by_node.entry(thrash.node).or_insert_with(|| thrash.clone());
-            if known.last <= thrash.last {
-                *known = thrash;
+        let mut by_node: BTreeMap<&str, EvictionLoop> = BTreeMap::new();
+        for eviction_loop in noted.chain(seen) {
+            let known = by_node.entry(eviction_loop.node).or_insert_with(|| eviction_loop.clone());
+            if known.last <= eviction_loop.last {
+                *known = eviction_loop;
             }
         }
         by_node.into_values().collect()
@@ -322,7 +322,7 @@ fn state<'a>(
     match belonging {
         Belonging::Cordoned => (NodeState::Cordoned, None),
         Belonging::Tainted => (NodeState::Tainted, None),
-        _ => place.in_the_newest(id, wanted).map_or_else(|| no_pod(wanted), |(pod, image)| told_by(pod, image)),
+        _ => place.in_the_newest(id, wanted).map_or_else(|| no_pod(wanted), |(pod, image)| reported_by(pod, image)),
     }
 }
 
@@ -344,7 +344,7 @@ impl<'a> Place<'a> {
         if self.held(id).any(|held| wanted.is_some_and(|wanted| held.generation == wanted.name)) {
             return None;
         }
-        match told_by(pod, image) {
+        match reported_by(pod, image) {
             (state @ (NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
             _ => None,
         }
@@ -362,13 +362,13 @@ fn no_pod(wanted: Option<&Generation>) -> (NodeState, Option<Why<'_>>) {
     }
 }
 
-fn told_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState, Option<Why<'a>>) {
+fn reported_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState, Option<Why<'a>>) {
     match &pod.state {
         PodState::Live => {}
         PodState::Unschedulable { message } => return unschedulable(message),
         // The kubelet's words for a pod that it has no room for: `OutOfpods`, `OutOfcpu`, …
         PodState::Ended { reason, message } if reason.starts_with("OutOf") => {
-            return (NodeState::NoRoom, Some(Why { reason, message }));
+            return (NodeState::NoCapacity, Some(Why { reason, message }));
         }
         PodState::Ended { reason, message } => return (NodeState::Displaced, Some(Why { reason, message })),
     }
@@ -383,7 +383,7 @@ fn told_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState, Opt
 
 fn unschedulable(message: &str) -> (NodeState, Option<Why<'_>>) {
     let cause = scheduler_cause(message);
-    let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoRoom };
+    let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoCapacity };
     (state, Some(Why { reason: "Unschedulable", message: cause }))
 }
 

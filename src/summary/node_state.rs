@@ -13,7 +13,7 @@ pub enum NodeState {
     /// It was pulled, but its container does not run, so the image is not held for sure.
     CannotStart,
     /// The node has no room for the pod.
-    NoRoom,
+    NoCapacity,
     /// The pod was evicted or has ended, or it is missing where it should be.
     Displaced,
     /// The node got a taint, after a pod came, that keeps another one away.
@@ -37,7 +37,7 @@ impl NodeState {
     pub const ALL: [(Self, &'static str); 11] = [
         (Self::Failed, "failed"),
         (Self::CannotStart, "cannotStart"),
-        (Self::NoRoom, "noRoom"),
+        (Self::NoCapacity, "noCapacity"),
         (Self::Displaced, "displaced"),
         (Self::Tainted, "tainted"),
         (Self::Pulling, "pulling"),
@@ -64,7 +64,7 @@ impl fmt::Display for NodeState {
         f.write_str(match self {
             Self::Failed => "cannot be pulled",
             Self::CannotStart => "pulled, but cannot start",
-            Self::NoRoom => "no room",
+            Self::NoCapacity => "no room",
             Self::Displaced => "displaced",
             Self::Tainted => "tainted",
             Self::Pulling => "pulling",

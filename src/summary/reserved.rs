@@ -52,7 +52,7 @@ mod tests {
             Pod::new(1, 0, "n0"),
             Pod::new(2, 2, "n0"),
             Pod::new(3, 2, "n1"),
-            Pod { life: Life::NoRoom, ..Pod::new(4, 2, "n2") },
+            Pod { life: Life::NoCapacity, ..Pod::new(4, 2, "n2") },
             Pod { life: Life::Evicted, ..Pod::new(5, 2, "n3") },
         ] {
             coverage.apply(&with_requests(pod));

@@ -50,7 +50,7 @@ fn an_image_is_warm_where_any_generation_of_any_group_holds_it_in_any_spelling()
 }
 
 #[test]
-fn what_an_older_generation_holds_and_the_newest_cannot_is_warm_and_told_with_the_reason() {
+fn what_an_older_generation_holds_and_the_newest_cannot_is_warm_and_reported_with_the_reason() {
     let kept = |newest: Fate| {
         let pods = [Pod::new(1, 0, "n").with([Fate::Held, Fate::Held]), Pod::new(2, 2, "n").with([newest, Fate::Held])];
         summed_up(&covering(&pods), Some(&[node("n")]), |summary| {
@@ -81,12 +81,12 @@ fn what_the_newest_pod_with_the_image_says_is_its_state() {
 }
 
 #[test]
-fn a_pod_that_is_missing_or_evicted_or_has_no_room_is_told_apart() {
+fn a_pod_that_is_missing_or_evicted_or_has_no_capacity_is_distinguished() {
     assert_eq!(only_state(&[], node("n")), NodeState::Displaced);
     let evicted = Pod { life: Life::Evicted, ..p3(Fate::Held) };
     assert_eq!(only_state(std::slice::from_ref(&evicted), node("n")), NodeState::Displaced);
-    let pending = Pod { uid: 9, life: Life::NoRoom, ..p3(Fate::Waiting) };
-    assert_eq!(only_state(&[evicted, pending.clone()], node("n")), NodeState::NoRoom);
+    let pending = Pod { uid: 9, life: Life::NoCapacity, ..p3(Fate::Waiting) };
+    assert_eq!(only_state(&[evicted, pending.clone()], node("n")), NodeState::NoCapacity);
     look(&[pending], Some(&[node("n")]), |image| {
         let why = image.nodes[0].why.expect("a reason");
         assert_eq!((why.reason, why.message), ("Unschedulable", "Too many pods"));
@@ -171,22 +171,22 @@ fn nodes_that_are_behind_are_grouped_by_reason_the_worst_first() {
 }
 
 #[test]
-fn a_holder_that_is_evicted_again_and_again_for_want_of_disk_is_told() {
+fn a_holder_that_is_evicted_again_and_again_for_want_of_disk_is_reported() {
     let evicted = |uid: usize| Pod { uid, life: Life::Evicted, ..p3(Fate::Held) };
     let mut coverage = covering(&[evicted(1), evicted(2)]);
-    let thrashing = |coverage: &Coverage| {
+    let eviction_loops = |coverage: &Coverage| {
         summed_up(coverage, None, |summary| {
             let found: Vec<Vec<String>> = summary
                 .groups()
-                .map(|group| group.thrashing().iter().map(|it| format!("{} {}", it.node, it.generation)).collect())
+                .map(|group| group.eviction_loops().iter().map(|it| format!("{} {}", it.node, it.generation)).collect())
                 .collect();
             found
         })
     };
-    assert_eq!(thrashing(&coverage), [vec![], Vec::<String>::new()]);
+    assert_eq!(eviction_loops(&coverage), [vec![], Vec::<String>::new()]);
     // The DaemonSet controller deletes evicted pods, and a new listing has none of them.
     coverage.delete(&evicted(1).as_sent());
     coverage.replace(Coverage::default());
     coverage.apply(&evicted(3).as_sent());
-    assert_eq!(thrashing(&coverage), [vec!["n p-3".to_owned()], vec![]]);
+    assert_eq!(eviction_loops(&coverage), [vec!["n p-3".to_owned()], vec![]]);
 }

@@ -11,7 +11,7 @@ use kube_prepull::list::{Config, ListData, parse};
 use kube_prepull::metrics::Metrics;
 use kube_prepull::metrics::exposition::Format;
 use kube_prepull::plan::Generation;
-use kube_prepull::status::{Facts, ListFacts, ListState, Report};
+use kube_prepull::status::{ListInput, ListState, Report, StatusInput};
 use kube_prepull::summary::{Sources, Summary};
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
@@ -43,25 +43,25 @@ fn main() {
     fill(&mut warm, "a", |_, _| Fate::Warm);
     sum_up(&warm);
     answer();
-    measure("a round half done, two generations", |coverage| {
+    measure("a rollout half done, two generations", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling });
     });
-    measure("an outage in a round, the same words everywhere", |coverage| {
+    measure("an outage in a rollout, the same words everywhere", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |_, _| Fate::Failed);
     });
-    measure("an outage in a round, an id in every message", |coverage| {
+    measure("an outage in a rollout, an id in every message", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |_, _| Fate::FailedWithId);
     });
-    measure("an outage in a round, all messages differ", |coverage| {
+    measure("an outage in a rollout, all messages differ", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |_, _| Fate::FailedWithNoise);
     });
     measure("warm, after 4 generations and outages", |coverage| {
-        for round in 0..4 {
-            let (old, new) = (format!("g{round}"), format!("g{}", round + 1));
+        for rollout in 0..4 {
+            let (old, new) = (format!("g{rollout}"), format!("g{}", rollout + 1));
             fill(coverage, &new, |_, _| Fate::FailedWithId);
             fill(coverage, &new, |_, _| Fate::Warm);
             (0..NODES).for_each(|node| coverage.delete(&pod(&old, node, |_, _| Fate::Warm)));
@@ -82,7 +82,7 @@ fn answer() {
     let mut coverage = Coverage::default();
     let fate = |_, image| if image == 0 { Fate::FailedWithId } else { Fate::Warm };
     (0..REPORTED).for_each(|node| coverage.apply(&pod("a", node, fate)));
-    let list = ListFacts {
+    let list = ListInput {
         name: "tools".to_owned(),
         state: ListState::Accepted,
         problems: Vec::new(),
@@ -93,11 +93,11 @@ fn answer() {
         image_caches: Vec::new(),
         ledger: None,
     };
-    let facts = Facts {
+    let facts = StatusInput {
         namespace: "n".to_owned(),
         lists: vec![list],
         nodes: Some((0..REPORTED).map(node).collect()),
-        ..Facts::default()
+        ..StatusInput::default()
     };
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -105,14 +105,14 @@ fn answer() {
     let report = Arc::new(Report::new(&facts, &coverage));
     let reported = started.elapsed();
     let text = Metrics::default().exposition(Format::OpenMetrics, true, Some(Arc::clone(&report)));
-    let told = started.elapsed() - reported;
+    let reported = started.elapsed() - reported;
     let json = serde_json::to_string_pretty(&*report).unwrap();
     println!(
-        "a report on {REPORTED} nodes × {IMAGES} images in {reported:.1?}, {} KB of metrics of it in {told:.1?}, {} KB of JSON in \
+        "a report on {REPORTED} nodes × {IMAGES} images in {reported:.1?}, {} KB of metrics of it in {reported:.1?}, {} KB of JSON in \
          {:.1?}, with {:.2} MB for the moment",
         text.len() / 1000,
         json.len() / 1000,
-        started.elapsed() - reported - told,
+        started.elapsed() - reported - reported,
         (MEMORY.peak_usage() - before) as f64 / 1e6
     );
 }

@@ -6,11 +6,11 @@
 
 mod audit;
 mod controller;
-mod looks;
 mod nodes;
 mod prometheus;
 mod proxy;
 mod real;
 mod serverless;
 mod simulated;
+mod tag_checks;
 mod trial;

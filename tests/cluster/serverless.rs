@@ -66,7 +66,7 @@ impl Serverless {
     }
 
     /// The notes of the list's Events with that reason.
-    pub async fn told(&self, reason: &str) -> Vec<String> {
+    pub async fn reported(&self, reason: &str) -> Vec<String> {
         self.trial.events(reason).await.into_iter().filter_map(|event| event.note).collect()
     }
 

@@ -134,22 +134,22 @@ impl Trial {
     }
 
     /// Waits for an Event with that reason, and returns its note. What the cluster holds may be there before what is told of it.
-    pub async fn told(&self, reason: &str) -> String {
-        self.told_within(SOON, reason).await
+    pub async fn reported(&self, reason: &str) -> String {
+        self.reported_within(SOON, reason).await
     }
 
     /// The same for what may take longer.
-    pub async fn told_within(&self, limit: Duration, reason: &str) -> String {
+    pub async fn reported_within(&self, limit: Duration, reason: &str) -> String {
         let event = within(limit, &format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
         event.note.unwrap()
     }
 
     /// Waits until a generation has a note, with these words, that something was told. A controller that ends before tells it again,
     /// or never that it is over.
-    pub async fn noted_as_told(&self, words: &str) {
+    pub async fn noted_as_reported(&self, words: &str) {
         eventually(&format!("{words} to be noted as told"), async || {
             let daemon_sets = self.daemon_sets().await;
-            let mut notes = daemon_sets.iter().filter_map(|it| it.annotations().get(labels::TOLD));
+            let mut notes = daemon_sets.iter().filter_map(|it| it.annotations().get(labels::CONDITIONS));
             notes.any(|note| note.contains(words)).then_some(())
         })
         .await;
@@ -170,13 +170,13 @@ impl Trial {
     }
 
     /// Waits until a list is said to be `accepted` or `rejected`, in its present form.
-    pub async fn judged(&self, name: &str, state: &str) -> ConfigMap {
+    pub async fn validated(&self, name: &str, state: &str) -> ConfigMap {
         eventually(&format!("{name} to be {state}"), async || {
             let list = self.list(name).await;
-            let hash = kube_prepull::plan::verdict::data_hash(&list.data.clone().unwrap_or_default());
-            let judged = list.labels().get("kube-prepull.io/state").is_some_and(|it| it == state)
+            let hash = kube_prepull::plan::validation_result::data_hash(&list.data.clone().unwrap_or_default());
+            let validated = list.labels().get("kube-prepull.io/state").is_some_and(|it| it == state)
                 && list.annotations().get("kube-prepull.io/data-hash") == Some(&hash);
-            judged.then_some(list)
+            validated.then_some(list)
         })
         .await
     }

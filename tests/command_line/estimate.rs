@@ -84,14 +84,14 @@ fn it_says_whose_prices_they_are() {
 }
 
 #[test]
-fn a_rejected_list_gets_the_verdict_of_validate() {
+fn a_rejected_list_gets_the_validation_result_of_validate() {
     let text = "images: [Nginx]\nimageCache: {enabled: true, size: 5}\n";
-    let told = bad(&["--pods", "1"], text, 1);
+    let reported = bad(&["--pods", "1"], text, 1);
     assert!(
-        told.contains("-:1: error[InvalidReference]") || told.contains("<stdin>:1: error[InvalidReference]"),
-        "{told}"
+        reported.contains("-:1: error[InvalidReference]") || reported.contains("<stdin>:1: error[InvalidReference]"),
+        "{reported}"
     );
-    assert!(told.contains("error[OutOfRange]") && told.contains("is rejected, 2 errors"), "{told}");
+    assert!(reported.contains("error[OutOfRange]") && reported.contains("is rejected, 2 errors"), "{reported}");
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn wrong_usage_says_what_is_wrong_and_where() {
         ("--build-minutes", "-1", "not between 0 and 10080"),
         ("--output", "xml", "table, json, yaml"),
     ] {
-        let told = bad(&["--pods", "1", &format!("{argument}={value}")], LIST, 2);
-        assert!(told.contains(argument) && told.contains(why), "{told}");
+        let reported = bad(&["--pods", "1", &format!("{argument}={value}")], LIST, 2);
+        assert!(reported.contains(argument) && reported.contains(why), "{reported}");
     }
     assert!(bad(&["--pods", "1", "--prices", "/nowhere/prices.yaml"], LIST, 2).contains("/nowhere/prices.yaml"));
     let two =
@@ -114,12 +114,12 @@ fn wrong_usage_says_what_is_wrong_and_where() {
 }
 
 #[test]
-fn a_bad_price_file_is_told_by_its_name_and_line() {
+fn a_bad_price_file_is_reported_by_its_name_and_line() {
     let bad_prices: PathBuf = std::env::temp_dir().join(format!("prices-{}.yaml", std::process::id()));
     let example = fs::read_to_string(checkout().join("config/prices.yaml")).unwrap();
     fs::write(&bad_prices, example.replace("0.0320", "free")).unwrap();
-    let told = bad(&["--pods", "1", "--prices", &bad_prices.display().to_string()], LIST, 2);
+    let reported = bad(&["--pods", "1", "--prices", &bad_prices.display().to_string()], LIST, 2);
     fs::remove_file(&bad_prices).unwrap();
-    assert!(told.contains(&format!("{}: \"free\" is no price", bad_prices.display())), "{told}");
-    assert!(told.contains("at line 8"), "{told}");
+    assert!(reported.contains(&format!("{}: \"free\" is no price", bad_prices.display())), "{reported}");
+    assert!(reported.contains("at line 8"), "{reported}");
 }

@@ -232,7 +232,7 @@ fn a_whole_images_yaml_can_be_given_as_yaml_or_as_text() {
 }
 
 #[test]
-fn a_list_is_labelled_and_one_without_images_is_told_what_to_do() {
+fn a_list_is_labelled_and_one_without_images_says_what_to_do() {
     let objects = Helm::offline("default").template("");
     assert_eq!(list_object(&objects)["metadata"]["labels"][IMAGE_LIST_LABEL], "true");
     let problems = parse(&list(&objects)).problems;

@@ -29,7 +29,7 @@ fn nothing_of_it_is_made_unless_it_is_asked_for() {
 }
 
 #[test]
-fn the_alerts_are_those_of_the_rules_file_and_send_their_readers_where_they_are_told_to() {
+fn the_alerts_are_those_of_the_rules_file_and_send_their_readers_to_the_configured_url() {
     let rules: Value = serde_yaml::from_str(&read("deploy/monitoring/rules.yaml")).unwrap();
     let helm = Helm::offline("default");
     let made = helm.template("prometheusRule: {enabled: true, labels: {release: monitoring}}");

@@ -200,8 +200,8 @@ fn the_list_is_accepted_with_every_default_and_with_every_parameter_changed() {
         namespace.clone_into(&mut list.namespace);
         let parsed = parse(&list);
         // The others of the ImageCache say nothing where it is not asked for.
-        let told = |name: &str| name == "KIP_IMAGE" || name.starts_with("IMAGE_CACHE_");
-        let expected = usize::from(parameter.is_some_and(|it| told(it)));
+        let reported = |name: &str| name == "KIP_IMAGE" || name.starts_with("IMAGE_CACHE_");
+        let expected = usize::from(parameter.is_some_and(|it| reported(it)));
         assert_eq!(parsed.problems.len(), expected, "{arguments:?}: {:?}", parsed.problems);
         assert!(parsed.config.is_some(), "{arguments:?}");
     }

@@ -35,7 +35,7 @@ fn a_list_that_the_release_manages_follows_the_values_and_their_history() {
 }
 
 #[test]
-fn an_upgrade_overwrites_no_edit_of_a_list_that_the_release_manages_unless_it_is_told_to() {
+fn an_upgrade_overwrites_no_edit_of_a_list_that_the_release_manages_unless_it_is_asked_to() {
     let it = Sequence::simulated("conflict");
     let values = "configMap: {images: web=nginx:1}";
     it.install(values);

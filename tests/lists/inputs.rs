@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use super::{documents, keys, list, schema, verdicts, yaml_list};
+use super::{documents, keys, list, schema, validation_results, yaml_list};
 
 /// Some hundred times what the slowest of these inputs takes in a debug build on a busy machine, and far below what a
 /// quadratic step would take on a whole ConfigMap.
@@ -143,14 +143,14 @@ fn tokens() -> impl Strategy<Value = String> {
 /// The texts of images.yaml that the documentation and the table of bad lists have. What is long in itself is not made
 /// longer: there are limits for that, with tests of their own.
 static YAML_TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let rejected = verdicts::rejected_yaml().into_iter().map(|(text, _)| text);
+    let rejected = validation_results::rejected_yaml().into_iter().map(|(text, _)| text);
     documents::accepted_yaml().into_iter().chain(rejected).filter(|text| text.len() < 300).collect()
 });
 
 /// The data of flat lists that the documentation and the table of bad lists have.
 static FLAT_DATA: LazyLock<Vec<BTreeMap<String, String>>> = LazyLock::new(|| {
     let lists = keys::flat_example_lists().into_iter().map(|list| list.data);
-    lists.chain(verdicts::flat_data()).collect()
+    lists.chain(validation_results::flat_data()).collect()
 });
 
 /// JSON with the words of the API in it.
@@ -309,7 +309,7 @@ fn group_in_full(group: &Group) -> Value {
 }
 
 fn cases(cases: u32) -> ProptestConfig {
-    // A failure prints its smallest input, which belongs into the table of verdicts; nothing is left behind on the disk.
+    // A failure prints its smallest input, which belongs into the table of validation results; nothing is left behind on the disk.
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 1000, ..ProptestConfig::default() }
 }
 

@@ -135,14 +135,14 @@ fn the_table_has_every_key_of_images_yaml() {
     ];
     let known: BTreeSet<String> =
         sorts.iter().flat_map(|(place, keys)| keys.iter().map(move |key| format!("{place}{key}"))).collect();
-    let told: BTreeSet<String> = yaml_rows().into_iter().map(|(path, _)| path).collect();
-    assert_eq!(told, known);
+    let reported: BTreeSet<String> = yaml_rows().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(reported, known);
 }
 
 #[test]
 fn the_table_has_every_flat_key() {
-    let told: BTreeSet<String> = flat_rows().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(told, flat::KEYS.iter().map(|key| (*key).to_owned()).collect());
+    let reported: BTreeSet<String> = flat_rows().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(reported, flat::KEYS.iter().map(|key| (*key).to_owned()).collect());
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod keys;
 mod large;
 mod schema;
 mod validate;
-mod verdicts;
+mod validation_results;
 
 use kube_prepull::list::ListData;
 

@@ -9,7 +9,7 @@ use kube_prepull::list::config::Architecture;
 use kube_prepull::list::{self, Code, yaml};
 use serde_json::Value;
 
-use super::{documents, verdicts, yaml_list};
+use super::{documents, validation_results, yaml_list};
 
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../config/images.schema.json")).expect("the schema is JSON")
@@ -42,7 +42,7 @@ fn the_properties_are_the_keys_of_the_parser() {
         ("image", &yaml::IMAGE_KEYS),
     ];
     for (name, keys) in sorts {
-        let told = match name {
+        let reported = match name {
             "image" => schema["$defs"]["image"]["oneOf"][1]["properties"]
                 .as_object()
                 .expect("properties")
@@ -51,7 +51,7 @@ fn the_properties_are_the_keys_of_the_parser() {
                 .collect(),
             _ => properties(&schema, name),
         };
-        assert_eq!(told, keys.iter().map(|key| (*key).to_owned()).collect(), "{name}");
+        assert_eq!(reported, keys.iter().map(|key| (*key).to_owned()).collect(), "{name}");
     }
     let architectures = &schema["$defs"]["group"]["properties"]["architectures"]["items"]["enum"];
     assert_eq!(*architectures, Value::from(Architecture::ALL.map(|(name, _)| name).to_vec()));
@@ -75,7 +75,7 @@ fn wrong_keys_and_types_are_invalid() {
     let seen_by_a_schema =
         [Code::UnknownKey, Code::MissingKey, Code::WrongType, Code::OutOfRange, Code::EmptyList, Code::InvalidQuantity];
     let mut seen = 0;
-    for (text, codes) in verdicts::rejected_yaml() {
+    for (text, codes) in validation_results::rejected_yaml() {
         let Ok(value) = serde_yaml::from_str::<Value>(&text) else { continue };
         // The range of an interval is beyond a schema.
         if !codes.iter().any(|code| seen_by_a_schema.contains(code)) || text.contains("every:") {

@@ -10,7 +10,7 @@ use kube::api::{DynamicObject, PostParams};
 use super::{Applier, Note, annotate};
 use crate::cluster::{Error, FIELD_MANAGER};
 use crate::naming::labels;
-use crate::plan::Outcome;
+use crate::plan::ActionOutcome;
 use crate::plan::alteration::changed_by;
 use crate::plan::restoring::{Restores, restored};
 
@@ -19,9 +19,14 @@ const TRIES: usize = 10;
 
 impl Applier {
     /// Restores exactly that DaemonSet; that it is gone already is as good.
-    pub(super) async fn restore(&self, wanted: &DaemonSet, uid: &str, restores: &Restores) -> Result<Outcome, Error> {
+    pub(super) async fn restore(
+        &self,
+        wanted: &DaemonSet,
+        uid: &str,
+        restores: &Restores,
+    ) -> Result<ActionOutcome, Error> {
         let outcome = self.try_to_restore(wanted, uid).await;
-        if matches!(outcome, Err(_) | Ok(Outcome::Overtaken { .. })) {
+        if matches!(outcome, Err(_) | Ok(ActionOutcome::Overtaken { .. })) {
             // What comes of it counts as a time too, so that the next one waits, and nothing else of the list does.
             let count = Note { key: labels::RESTORES, text: Some(&restores.to_text()) };
             let action = "note an attempt to restore the DaemonSet";
@@ -31,14 +36,14 @@ impl Applier {
         outcome
     }
 
-    async fn try_to_restore(&self, wanted: &DaemonSet, uid: &str) -> Result<Outcome, Error> {
+    async fn try_to_restore(&self, wanted: &DaemonSet, uid: &str) -> Result<ActionOutcome, Error> {
         let name = wanted.name_any();
         let failed = |error| Error::new(format!("restore the DaemonSet {name}"), error);
         let mut changed_by_others = Vec::new();
         for _ in 0..TRIES {
             let live = self.whole_daemon_sets.get_opt(&name).await.map_err(failed)?;
             let Some(live) = live.filter(|live| live.metadata.uid.as_deref() == Some(uid)) else {
-                return Ok(Outcome::Unchanged);
+                return Ok(ActionOutcome::Unchanged);
             };
             changed_by_others = changed_by(&live.metadata);
             let mut new = restored(&live, wanted);
@@ -52,11 +57,11 @@ impl Applier {
             let Some(written) = self.replace(&name, &new, false).await.map_err(failed)? else { continue };
             let as_expected = written.data["spec"] == expected.data["spec"];
             return Ok(match as_expected {
-                true => Outcome::Restored { changed_by: changed_by_others },
-                false => Outcome::Overruled { changed_by: changed_by_others },
+                true => ActionOutcome::Restored { changed_by: changed_by_others },
+                false => ActionOutcome::Overruled { changed_by: changed_by_others },
             });
         }
-        Ok(Outcome::Overtaken { changed_by: changed_by_others })
+        Ok(ActionOutcome::Overtaken { changed_by: changed_by_others })
     }
 
     /// `None` where it is another version by now.
@@ -69,10 +74,10 @@ impl Applier {
     }
 
     /// So that the next look at it sees that nobody else changed it since, also after a restart.
-    async fn note_unchanged(&self, new: &DynamicObject, uid: &str) -> Result<Outcome, Error> {
+    async fn note_unchanged(&self, new: &DynamicObject, uid: &str) -> Result<ActionOutcome, Error> {
         let noted = [labels::SPEC_GENERATION, labels::RESTORES];
         let notes = noted.map(|key| Note { key, text: new.annotations().get(key).map(String::as_str) });
         annotate(&self.daemon_sets, "annotate the DaemonSet", &new.name_any(), Some(uid), &notes).await?;
-        Ok(Outcome::Unchanged)
+        Ok(ActionOutcome::Unchanged)
     }
 }

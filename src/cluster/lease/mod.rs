@@ -29,8 +29,8 @@ use tracing::{debug, warn};
 pub use leadership::Leadership;
 use view::{Step, View, holder};
 
+use super::environment::{self, Installation};
 use super::readiness::Readiness;
-use super::surroundings::{self, Installation};
 use super::watch::Kind;
 use super::{Error, FIELD_MANAGER};
 
@@ -206,7 +206,7 @@ impl Election {
         }
         // Without its Deployment, a controller that is about to end would leave a Lease behind.
         let owner = match &self.deployment {
-            Some(name) => Some(surroundings::owner(&self.deployments, name).await?),
+            Some(name) => Some(environment::owner(&self.deployments, name).await?),
             None => None,
         };
         lease.metadata = ObjectMeta {

@@ -7,14 +7,14 @@ use kube::ResourceExt;
 use super::{Memory, Reconciler};
 use crate::cluster::Error;
 use crate::cluster::image_caches::Sight;
-use crate::cluster::picture::Picture;
+use crate::cluster::snapshot::Snapshot;
 use crate::list::Config;
+use crate::messages::{Message, image_caches as words};
 use crate::naming::labels;
-use crate::news::{News, image_caches as words};
 use crate::plan::AcceptedList;
 use crate::plan::history::{self, InForce, Ruling};
 use crate::plan::image_cache::ledger::Ledger;
-use crate::plan::image_cache::{self, Action, Cache, Ending, Facts, Known, Plan};
+use crate::plan::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionReason, CachePlan, Known};
 
 /// How soon there is another try after something went wrong.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -23,9 +23,9 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Default)]
 pub struct Serverless {
     /// It.
-    pub plan: Plan,
+    pub plan: CachePlan,
     /// What keeps it from being done.
-    pub trouble: Option<News>,
+    pub condition: Option<Message>,
     /// Whether what is kept of the list must stay, since it says that there may be ImageCaches.
     pub holds_history: bool,
 }
@@ -35,7 +35,7 @@ impl Reconciler {
     pub(super) fn serverless(
         &self,
         label: &str,
-        seen: &Picture,
+        seen: &Snapshot,
         ruling: &Ruling,
         config: Option<&Config>,
         now: Timestamp,
@@ -50,19 +50,19 @@ impl Reconciler {
         match &seen.image_caches {
             // Where there is no such resource, there is none of it.
             Sight::NoDefinition if !asked => Serverless::default(),
-            Sight::NoDefinition => Serverless { trouble: Some(words::no_definition()), ..Serverless::default() },
+            Sight::NoDefinition => Serverless { condition: Some(words::no_definition()), ..Serverless::default() },
             Sight::Forbidden(why) => {
-                let trouble = Some(words::forbidden(why));
-                Serverless { trouble, holds_history: gone, ..Serverless::default() }
+                let condition = Some(words::forbidden(why));
+                Serverless { condition, holds_history: gone, ..Serverless::default() }
             }
             Sight::NotYet => Serverless { holds_history: gone, ..Serverless::default() },
             Sight::Seen(caches) => {
                 let plan = match config {
                     // What is made of a list is kept with its accepted form, so that has to be there first.
-                    Some(_) if ruling.accepts() || history::newest(&seen.revisions).is_none() => Plan::default(),
+                    Some(_) if ruling.accepts() || history::newest(&seen.revisions).is_none() => CachePlan::default(),
                     Some(config) => self.planned(label, seen, config, caches, ledger, now),
-                    None if gone => image_cache::let_go(caches, None, Ending::ListGone),
-                    None => Plan::default(),
+                    None if gone => image_cache::release(caches, None, CacheDeletionReason::ListGone),
+                    None => CachePlan::default(),
                 };
                 Serverless { plan, ..Serverless::default() }
             }
@@ -72,17 +72,17 @@ impl Reconciler {
     fn planned(
         &self,
         label: &str,
-        seen: &Picture,
+        seen: &Snapshot,
         config: &Config,
         caches: &[Cache],
         ledger: Option<&Ledger>,
         now: Timestamp,
-    ) -> Plan {
+    ) -> CachePlan {
         let newest = history::newest(&seen.revisions);
         let annotations = seen.config_map.as_ref().map(|config_map| config_map.annotations());
         let nodes = self.observed.nodes();
         let known = Known::of(config, label, &seen.generations, &self.observed.coverage.lock(), nodes.as_deref());
-        let facts = Facts {
+        let facts = CacheContext {
             list: AcceptedList { namespace: &self.namespace, label, config },
             name: &seen.name,
             accepted_at: newest.and_then(|newest| newest.created),
@@ -96,9 +96,9 @@ impl Reconciler {
         };
         let mut plan = image_cache::plan(&facts);
         // Sizes are looked up only where they matter.
-        if plan.actions.iter().any(|action| matches!(action, Action::Create { .. })) {
+        if plan.actions.iter().any(|action| matches!(action, CacheAction::Create { .. })) {
             let sizes = image_cache::content::sizes(config, &self.observed.sizes());
-            plan = image_cache::plan(&Facts { sizes: Some(&sizes), ..facts });
+            plan = image_cache::plan(&CacheContext { sizes: Some(&sizes), ..facts });
         }
         plan
     }
@@ -106,30 +106,32 @@ impl Reconciler {
     /// Does it, step by step: each needs those before it. Says when to try again where something went wrong.
     pub(super) async fn carry_out_serverless(
         &self,
-        seen: &Picture,
+        seen: &Snapshot,
         list: &ObjectReference,
         serverless: &Serverless,
     ) -> Option<Timestamp> {
         for action in &serverless.plan.actions {
             let outcome = self.applier.apply_image_cache(action, &seen.revisions).await;
-            if let Err(error) = self.tell_failure(list, outcome).await {
+            if let Err(error) = self.report_failure(list, outcome).await {
                 return match error {
                     Error::NotLeading => None,
                     _ => Timestamp::now().checked_add(AGAIN).ok(),
                 };
             }
-            for news in words::done(action) {
-                self.teller.tell(list, news).await;
+            for message in words::done(action) {
+                self.recorder.record(list, message).await;
             }
         }
         None
     }
 
     /// What keeps it from being done is told when that begins, not at every look.
-    pub(super) async fn tell_trouble(&self, list: &ObjectReference, serverless: &Serverless, memory: &mut Memory) {
-        if let Some(news) = serverless.trouble.as_ref().filter(|news| memory.trouble.as_ref() != Some(news)) {
-            self.teller.tell(list, news.clone()).await;
+    pub(super) async fn report_trouble(&self, list: &ObjectReference, serverless: &Serverless, memory: &mut Memory) {
+        if let Some(message) =
+            serverless.condition.as_ref().filter(|message| memory.condition.as_ref() != Some(message))
+        {
+            self.recorder.record(list, message.clone()).await;
         }
-        memory.trouble.clone_from(&serverless.trouble);
+        memory.condition.clone_from(&serverless.condition);
     }
 }

@@ -18,8 +18,8 @@ impl Watches<'_> {
         let stream = reflector(writer, watcher(api, config));
         let mut known = Known::default();
         self.follow("DaemonSets", stream, move |event| {
-            let is_news = known.take_in(event);
-            of(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| is_news)
+            let is_new = known.take_in(event);
+            of(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| is_new)
         });
         store
     }
@@ -31,7 +31,7 @@ impl Watches<'_> {
 struct Known(HashMap<String, Generation>);
 
 impl Known {
-    /// Takes in what happened, and says whether that is news.
+    /// Takes in what happened, and says whether that is messages.
     fn take_in(&mut self, event: &Event<SlimDaemonSet>) -> bool {
         match event {
             Event::Init => self.0.clear(),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_become_ready_are_no_news_of_their_daemon_set() {
+    fn pods_that_become_ready_are_no_change_of_their_daemon_set() {
         let mut known = Known::default();
         assert!(known.take_in(&event(1, 3, 0)));
         assert!(!known.take_in(&event(1, 3, 1)));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_deleted_is_news_when_it_comes_again() {
+    fn one_that_was_deleted_is_new_when_it_comes_again() {
         let mut known = Known::default();
         let Event::Apply(daemon_set) = event(1, 3, 3) else { unreachable!() };
         known.take_in(&Event::Apply(daemon_set.clone()));

@@ -42,7 +42,7 @@ impl WatchHealth {
         }
         if kind == Kind::Forbidden && what == NODES {
             warn!(
-                "not allowed to watch nodes: rounds are not spread out, and nodes that are gone are known by their pods only; \
+                "not allowed to watch nodes: rollouts are not spread out, and nodes that are gone are known by their pods only; \
                  grant the controller's ClusterRole this right, or start it with --namespaced-only"
             );
             self.count_out();

@@ -32,7 +32,7 @@ impl Watches<'_> {
             }
         });
         self.follow(NODES, stream, move |event| {
-            let is_news = match event {
+            let is_new = match event {
                 // While everything is listed anew, the old picture stands until the new one is whole.
                 Event::Init => {
                     listing = Nodes::default();
@@ -49,7 +49,7 @@ impl Watches<'_> {
                 Event::Apply(node) => shared.apply(node),
                 Event::Delete(node) => shared.delete(&node.name_any()),
             };
-            is_news.then_some(Changed::Everything)
+            is_new.then_some(Changed::Everything)
         });
         nodes
     }

@@ -49,7 +49,7 @@ async fn watch(view: &View, screen: &mut Screen, first: Report) -> anyhow::Resul
             None => return screen.leave(),
             Some(Ok(report)) => screen.show(&report)?,
             // It may be there again the next time.
-            Some(Err(error)) => screen.trouble(&error)?,
+            Some(Err(error)) => screen.condition(&error)?,
         }
         pause = pause_after(begun.elapsed());
     }

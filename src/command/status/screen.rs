@@ -24,13 +24,13 @@ pub struct Screen {
     /// What was printed last.
     last: Option<Report>,
     /// What went wrong since.
-    trouble: Option<String>,
+    condition: Option<String>,
 }
 
 impl Screen {
     /// For reports of that form.
     pub fn new(format: StatusFormat) -> Self {
-        Self { format, is_terminal: io::stdout().is_terminal(), last: None, trouble: None }
+        Self { format, is_terminal: io::stdout().is_terminal(), last: None, condition: None }
     }
 
     /// Prints a report.
@@ -46,14 +46,14 @@ impl Screen {
     /// # Errors
     /// Where the output cannot be written.
     pub fn show(&mut self, report: &Report) -> anyhow::Result<()> {
-        let is_news = !self.last.as_ref().is_some_and(|last| is_same(last, report));
+        let is_new = !self.last.as_ref().is_some_and(|last| is_same(last, report));
         if self.redraws() {
             self.redraw(report)?;
-        } else if is_news {
+        } else if is_new {
             self.append(report)?;
         }
         self.last = Some(report.clone());
-        self.trouble = None;
+        self.condition = None;
         Ok(())
     }
 
@@ -61,11 +61,11 @@ impl Screen {
     ///
     /// # Errors
     /// Where the output cannot be written.
-    pub fn trouble(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
+    pub fn condition(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         let error = format!("{error:#}");
-        if self.trouble.as_ref() != Some(&error) {
+        if self.condition.as_ref() != Some(&error) {
             eprintln!("error: {error}; this is tried again");
-            self.trouble = Some(error);
+            self.condition = Some(error);
         }
         Ok(())
     }

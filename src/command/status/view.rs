@@ -4,10 +4,10 @@ use anyhow::{bail, ensure};
 use kube::Client;
 
 use crate::cluster::connect::{self, ClusterArguments};
-use crate::cluster::{Error, look};
+use crate::cluster::{Error, reader};
 use crate::command::arguments::{self, StatusArguments};
 use crate::coverage::Coverage;
-use crate::status::{Facts, Filter, Report};
+use crate::status::{Filter, Report, StatusInput};
 
 /// A part of a cluster.
 pub struct View {
@@ -41,12 +41,12 @@ impl View {
     pub async fn report(&self) -> anyhow::Result<Report> {
         let namespaces = match &self.namespace {
             Some(namespace) => vec![namespace.clone()],
-            None => look::namespaces_with_lists(&self.client).await.map_err(|error| self.in_words(&[error]))?,
+            None => reader::namespaces_with_lists(&self.client).await.map_err(|error| self.in_words(&[error]))?,
         };
-        let looks = look::look(&self.client, &namespaces, self.list.as_deref()).await;
+        let looks = reader::read(&self.client, &namespaces, self.list.as_deref()).await;
         let looks = looks.map_err(|errors| self.in_words(&errors))?;
         self.ensure_something_is_there(&looks)?;
-        let looks: Vec<(&Facts, &Coverage)> = looks.iter().map(|(facts, coverage)| (facts, coverage)).collect();
+        let looks: Vec<(&StatusInput, &Coverage)> = looks.iter().map(|(input, coverage)| (input, coverage)).collect();
         let report = Report::of(&looks, &self.filter);
         ensure!(
             self.filter.images.is_empty() || !report.lists.is_empty(),
@@ -57,8 +57,8 @@ impl View {
         Ok(report)
     }
 
-    fn ensure_something_is_there(&self, looks: &[(Facts, Coverage)]) -> anyhow::Result<()> {
-        if looks.iter().all(|(facts, _)| facts.lists.is_empty()) {
+    fn ensure_something_is_there(&self, looks: &[(StatusInput, Coverage)]) -> anyhow::Result<()> {
+        if looks.iter().all(|(input, _)| input.lists.is_empty()) {
             let which = self.list.as_ref().map(|list| format!(" {list}")).unwrap_or_default();
             let hint = match (&self.namespace, &self.list) {
                 (Some(_), None) => "; choose another with --namespace, or look at all with --all-namespaces",
@@ -66,7 +66,7 @@ impl View {
             };
             bail!("there is no image list{which}{}{hint}", self.place());
         }
-        let known = looks.iter().find_map(|(facts, _)| facts.nodes.as_ref());
+        let known = looks.iter().find_map(|(input, _)| input.nodes.as_ref());
         let unknown =
             self.filter.nodes.iter().find(|name| known.is_some_and(|it| it.iter().all(|node| node.name != **name)));
         match unknown {

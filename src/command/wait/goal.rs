@@ -88,7 +88,7 @@ impl Wanted {
 
 /// How far it is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
+pub struct Warmth {
     /// How many images there are.
     pub images: usize,
     /// How many of them are on as many nodes as they have to be.
@@ -98,7 +98,7 @@ pub struct Standing {
     /// On how many of these they are.
     pub warm: usize,
     /// When the last node's turn comes.
-    pub turns_end_at: Option<Timestamp>,
+    pub start_delays_end_at: Option<Timestamp>,
 }
 
 impl Goal {
@@ -106,27 +106,27 @@ impl Goal {
     ///
     /// # Errors
     /// Where an image that is waited for is not on the list.
-    pub fn standing(&self, list: &List, nodes_known: bool) -> Result<Standing, String> {
+    pub fn warmth(&self, list: &List, nodes_known: bool) -> Result<Warmth, String> {
         let images = || list.groups.iter().flat_map(|group| &group.images);
         if let Some(unknown) = self.images.iter().find(|wanted| images().all(|image| !wanted.is(image))) {
             let there: Vec<&str> = images().map(|image| image.reference.as_str()).collect();
             return Err(format!("{} is not on the list, which has {}", unknown.text, there.join(", ")));
         }
-        let mut standing = Standing::default();
+        let mut warmth = Warmth::default();
         for group in &list.groups {
-            let turns_end_at = group.round.as_ref().map(|round| round.turns_end_at);
+            let start_delays_end_at = group.rollout.as_ref().map(|rollout| rollout.start_delays_end_at);
             for (image, digest) in group.images.iter().filter_map(|image| Some((image, self.wants(image)?))) {
                 let (required, warm) = (self.share.of(image.nodes.total), held(image, digest));
                 // A generation that is not there yet has no pods, which is all that tells of nodes that may not be read.
                 let unknown = !nodes_known && image.nodes.total == 0;
-                standing.images += 1;
-                standing.required += required;
-                standing.warm += warm.min(required);
-                standing.reached += usize::from(warm >= required && !unknown);
-                standing.turns_end_at = standing.turns_end_at.max(turns_end_at);
+                warmth.images += 1;
+                warmth.required += required;
+                warmth.warm += warm.min(required);
+                warmth.reached += usize::from(warm >= required && !unknown);
+                warmth.start_delays_end_at = warmth.start_delays_end_at.max(start_delays_end_at);
             }
         }
-        Ok(standing)
+        Ok(warmth)
     }
 
     /// Whether the image is waited for, and with which digest.
@@ -178,7 +178,7 @@ fn held(image: &Image, digest: Option<&str>) -> usize {
     }
 }
 
-impl Standing {
+impl Warmth {
     /// Whether that is enough.
     pub fn is_reached(&self) -> bool {
         self.images > 0 && self.reached == self.images
@@ -186,7 +186,7 @@ impl Standing {
 
     /// How long it may still take, if it goes on as it did since the first look; `None` where nothing tells.
     pub fn time_left(&self, first: &Self, begun: Timestamp, now: Timestamp) -> Option<SignedDuration> {
-        let turns = self.turns_end_at.map(|end| end.duration_since(now)).filter(|left| left.is_positive());
+        let delays = self.start_delays_end_at.map(|end| end.duration_since(now)).filter(|left| left.is_positive());
         let came = self.warm.checked_sub(first.warm).filter(|came| *came > 0);
         let missing = i64::try_from(self.required.saturating_sub(self.warm)).ok()?;
         let pace = came.and_then(|came| {
@@ -194,12 +194,12 @@ impl Standing {
             let seconds = now.duration_since(begun).as_secs().checked_mul(missing)?;
             Some(SignedDuration::from_secs(seconds / came))
         });
-        // Until the last node's turn has come, the pace is that of the turns.
-        [turns, pace].into_iter().flatten().max().filter(|_| missing > 0)
+        // Until the last node's turn has come, the pace is that of the delays.
+        [delays, pace].into_iter().flatten().max().filter(|_| missing > 0)
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for Warmth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.images == 0 {
             return f.write_str("the controller makes what was accepted");
@@ -230,9 +230,9 @@ mod tests {
         }
     }
 
-    fn standing(images: &[&str], share: &str) -> Standing {
+    fn warmth(images: &[&str], share: &str) -> Warmth {
         let report = report(&half_warm());
-        goal(images, share).standing(&report.lists[0], true).expect("they are on the list")
+        goal(images, share).warmth(&report.lists[0], true).expect("they are on the list")
     }
 
     #[test]
@@ -250,19 +250,19 @@ mod tests {
     #[test]
     fn it_is_reached_when_each_image_is_on_enough_nodes() {
         // Of three nodes a is on two, and the others are on one.
-        let all = standing(&[], "100%");
+        let all = warmth(&[], "100%");
         assert_eq!((all.images, all.reached, all.warm, all.required), (4, 0, 5, 12));
-        assert!(standing(&[], "1").is_reached() && standing(&[], "33%").is_reached());
-        assert!(!standing(&[], "34%").is_reached());
-        assert!(standing(&["a:1"], "2").is_reached() && standing(&["a"], "66%").is_reached());
-        assert!(!standing(&["a:1", "b:1"], "2").is_reached(), "each of them");
+        assert!(warmth(&[], "1").is_reached() && warmth(&[], "33%").is_reached());
+        assert!(!warmth(&[], "34%").is_reached());
+        assert!(warmth(&["a:1"], "2").is_reached() && warmth(&["a"], "66%").is_reached());
+        assert!(!warmth(&["a:1", "b:1"], "2").is_reached(), "each of them");
     }
 
     #[test]
     fn an_image_is_known_in_any_spelling_and_by_the_name_of_its_container() {
-        assert_eq!(standing(&["docker.io/library/b:1"], "1").images, 2, "it is in both groups");
+        assert_eq!(warmth(&["docker.io/library/b:1"], "1").images, 2, "it is in both groups");
         let report = report(&half_warm());
-        let unknown = goal(&["d:1"], "1").standing(&report.lists[0], true).expect_err("it is not on the list");
+        let unknown = goal(&["d:1"], "1").warmth(&report.lists[0], true).expect_err("it is not on the list");
         assert_eq!(unknown, "d:1 is not on the list, which has a:1, b:1, c:1, docker.io/library/b:1");
         assert!("Bad".parse::<Wanted>().is_err());
     }
@@ -275,30 +275,29 @@ mod tests {
         let image = &mut report.lists[0].groups[0].images[0];
         image.digests = BTreeMap::from([("amd64".to_owned(), digests)]);
         let goal = goal(&[&format!("a:1@{digest}")], "2");
-        let standing = goal.standing(&report.lists[0], true).expect("it is on the list");
-        assert_eq!((standing.warm, standing.required, standing.is_reached()), (1, 2, false));
+        let warmth = goal.warmth(&report.lists[0], true).expect("it is on the list");
+        assert_eq!((warmth.warm, warmth.required, warmth.is_reached()), (1, 2, false));
         let told = goal.other_digests(&report);
         assert!(told.len() == 1 && told[0].starts_with(&format!("a:1: 1 of 3 nodes hold {digest}")), "{told:?}");
         assert_eq!(goal.lacking(&report).lists[0].groups[0].images.len(), 1);
     }
 
     #[test]
-    fn a_generation_whose_pods_are_all_that_tells_of_nodes_is_waited_for() {
+    fn a_generation_whose_pods_are_all_that_shows_nodes_is_waited_for() {
         let mut report = report(&half_warm());
         for group in &mut report.lists[0].groups {
             group.images.iter_mut().for_each(|image| image.nodes = Nodes { total: 0, by_state: BTreeMap::new() });
         }
-        let reached =
-            |nodes_known| goal(&[], "100%").standing(&report.lists[0], nodes_known).expect("all").is_reached();
+        let reached = |nodes_known| goal(&[], "100%").warmth(&report.lists[0], nodes_known).expect("all").is_reached();
         assert!(reached(true), "no node matches");
         assert!(!reached(false));
     }
 
     #[test]
-    fn the_time_left_is_by_the_pace_so_far_and_the_turns_of_the_nodes() {
+    fn the_time_left_is_by_the_pace_so_far_and_the_start_delays_of_the_nodes() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let standing = |warm| Standing { images: 1, required: 100, warm, turns_end_at: Some(at(30)), reached: 0 };
-        let left = |warm, now| standing(warm).time_left(&standing(10), at(0), at(now)).map(|left| left.as_secs());
+        let warmth = |warm| Warmth { images: 1, required: 100, warm, start_delays_end_at: Some(at(30)), reached: 0 };
+        let left = |warm, now| warmth(warm).time_left(&warmth(10), at(0), at(now)).map(|left| left.as_secs());
         assert_eq!(left(10, 5), Some(25), "nothing came yet, and the last turn is in 25 s");
         assert_eq!(left(20, 10), Some(80), "ten in ten seconds");
         assert_eq!(left(10, 40), None, "nothing tells");

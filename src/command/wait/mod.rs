@@ -9,7 +9,7 @@ mod progress;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use goal::{Goal, Standing};
+use goal::{Goal, Warmth};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Client, ResourceExt};
@@ -20,11 +20,11 @@ use super::arguments::WaitArguments;
 use super::source;
 use super::status::view::{connect, in_words};
 use super::status::{layout, pause_after};
-use crate::cluster::{Error, look, objects};
+use crate::cluster::{Error, objects, reader};
 use crate::list::ListData;
 use crate::list::manifest::Defaults;
 use crate::naming::labels;
-use crate::plan::verdict::data_hash;
+use crate::plan::validation_result::data_hash;
 use crate::status::{Filter, ListState, Report, print};
 
 /// The pause between two looks at the list alone.
@@ -117,12 +117,12 @@ impl Waiting {
     async fn until_accepted(&mut self) -> anyhow::Result<Option<Outcome>> {
         loop {
             let told = match self.read_list().await? {
-                Some(Ok(list)) => match self.verdict(list.as_ref())? {
-                    Verdict::Accepted => return Ok(None),
-                    Verdict::Rejected(problems) => return Ok(Some(self.rejected(&problems))),
-                    Verdict::Pending(why) => why,
+                Some(Ok(list)) => match self.list_state(list.as_ref())? {
+                    Validation::Accepted => return Ok(None),
+                    Validation::Rejected(problems) => return Ok(Some(self.rejected(&problems))),
+                    Validation::Pending(why) => why,
                 },
-                Some(Err(trouble)) => trouble,
+                Some(Err(condition)) => condition,
                 None => "the cluster does not answer".to_owned(),
             };
             self.progress.tell(&format!("{}: {told}", self.what()));
@@ -135,7 +135,7 @@ impl Waiting {
 
     /// The list, or what kept it from being read; `None` where the time ran out.
     async fn read_list(&self) -> anyhow::Result<Option<Result<Option<ConfigMap>, String>>> {
-        let Some(answer) = self.in_time(look::list(&self.client, &self.namespace, &self.name)).await else {
+        let Some(answer) = self.in_time(reader::list(&self.client, &self.namespace, &self.name)).await else {
             return Ok(None);
         };
         match answer {
@@ -146,10 +146,10 @@ impl Waiting {
     }
 
     /// What the controller says of the data that is waited for.
-    fn verdict(&mut self, list: Option<&ConfigMap>) -> anyhow::Result<Verdict> {
+    fn list_state(&mut self, list: Option<&ConfigMap>) -> anyhow::Result<Validation> {
         let Some(list) = list else {
             if self.from_file {
-                return Ok(Verdict::Pending("the list is not there yet".to_owned()));
+                return Ok(Validation::Pending("the list is not there yet".to_owned()));
             }
             bail!(
                 "there is no ConfigMap {} in the namespace {}; choose another with --namespace",
@@ -161,16 +161,16 @@ impl Waiting {
         let wanted = self.hash.get_or_insert_with(|| hash.clone());
         if *wanted != hash {
             if self.from_file {
-                return Ok(Verdict::Pending("its data is not that of the file yet".to_owned()));
+                return Ok(Validation::Pending("its data is not that of the file yet".to_owned()));
             }
             bail!("{}/{} was edited meanwhile, so what was waited for will never be", self.namespace, self.name);
         }
         Ok(match objects::state(list) {
-            ListState::Accepted => Verdict::Accepted,
+            ListState::Accepted => Validation::Accepted,
             ListState::Rejected => {
-                Verdict::Rejected(list.annotations().get(labels::PROBLEMS).cloned().unwrap_or_default())
+                Validation::Rejected(list.annotations().get(labels::PROBLEMS).cloned().unwrap_or_default())
             }
-            _ => Verdict::Pending("the controller has not looked at it yet".to_owned()),
+            _ => Validation::Pending("the controller has not looked at it yet".to_owned()),
         })
     }
 
@@ -182,34 +182,34 @@ impl Waiting {
 
     async fn until_warm(mut self, goal: Goal) -> anyhow::Result<Outcome> {
         let begun = Timestamp::now();
-        let (mut first, mut last): (Option<Standing>, Option<Report>) = (None, None);
+        let (mut first, mut last): (Option<Warmth>, Option<Report>) = (None, None);
         let mut settled = false;
         loop {
             let looked = Instant::now();
-            let mut trouble = None;
+            let mut condition = None;
             match self.report().await? {
                 None => {}
-                Some(Err(error)) => trouble = Some(error),
+                Some(Err(error)) => condition = Some(error),
                 Some(Ok(report)) => {
-                    let standing = match self.standing(&goal, &report).await? {
-                        Ok(standing) => standing,
+                    let warmth = match self.warmth(&goal, &report).await? {
+                        Ok(warmth) => warmth,
                         Err(outcome) => return Ok(outcome),
                     };
                     // Where nodes may not be read, pods tell of them, and these come one after the other.
-                    let is_enough = standing.is_reached() && (report.nodes_known || settled);
+                    let is_enough = warmth.is_reached() && (report.nodes_known || settled);
                     if is_enough {
-                        self.done(&format!("accepted and warm: {standing}"));
+                        self.done(&format!("accepted and warm: {warmth}"));
                         return Ok(Outcome::Good);
                     }
-                    settled = standing.is_reached();
-                    let first = first.get_or_insert_with(|| standing.clone());
-                    let left = standing.time_left(first, begun, report.time);
-                    self.progress.tell_with(&format!("{}: {standing}", self.what()), left);
+                    settled = warmth.is_reached();
+                    let first = first.get_or_insert_with(|| warmth.clone());
+                    let left = warmth.time_left(first, begun, report.time);
+                    self.progress.report_with(&format!("{}: {warmth}", self.what()), left);
                     last = Some(report);
                 }
             }
-            if let Some(trouble) = trouble {
-                self.progress.tell(&format!("{}: {trouble}", self.what()));
+            if let Some(condition) = condition {
+                self.progress.tell(&format!("{}: {condition}", self.what()));
             }
             if !self.pause(pause_after(looked.elapsed())).await {
                 return self.too_late(&goal, last.as_ref());
@@ -218,34 +218,34 @@ impl Waiting {
     }
 
     /// How far it is; or that it will never be.
-    async fn standing(&mut self, goal: &Goal, report: &Report) -> anyhow::Result<Result<Standing, Outcome>> {
+    async fn warmth(&mut self, goal: &Goal, report: &Report) -> anyhow::Result<Result<Warmth, Outcome>> {
         let list = report.lists.first();
         let in_force = list.is_some_and(|list| list.state == ListState::Accepted && list.data_hash == self.hash);
         if let (true, Some(list)) = (in_force, list) {
-            return Ok(match goal.standing(list, report.nodes_known) {
-                Ok(standing) => Ok(standing),
+            return Ok(match goal.warmth(list, report.nodes_known) {
+                Ok(warmth) => Ok(warmth),
                 Err(unknown) => Err(super::wrong_usage(&anyhow::anyhow!("{unknown}"))),
             });
         }
         // It was accepted a moment ago.
         match self.read_list().await? {
-            Some(Ok(found)) => match self.verdict(found.as_ref())? {
-                Verdict::Rejected(problems) => Ok(Err(self.rejected(&problems))),
-                _ => Ok(Ok(Standing::default())),
+            Some(Ok(found)) => match self.list_state(found.as_ref())? {
+                Validation::Rejected(problems) => Ok(Err(self.rejected(&problems))),
+                _ => Ok(Ok(Warmth::default())),
             },
-            _ => Ok(Ok(Standing::default())),
+            _ => Ok(Ok(Warmth::default())),
         }
     }
 
     /// A report on the list, or what kept it from being made; `None` where the time ran out.
     async fn report(&self) -> anyhow::Result<Option<Result<Report, String>>> {
         let namespaces = [self.namespace.clone()];
-        let Some(looks) = self.in_time(look::look(&self.client, &namespaces, Some(&self.name))).await else {
+        let Some(looks) = self.in_time(reader::read(&self.client, &namespaces, Some(&self.name))).await else {
             return Ok(None);
         };
         match looks {
             Ok(looks) => {
-                let looks: Vec<_> = looks.iter().map(|(facts, coverage)| (facts, coverage)).collect();
+                let looks: Vec<_> = looks.iter().map(|(input, coverage)| (input, coverage)).collect();
                 Ok(Some(Ok(Report::of(&looks, &Filter::default()))))
             }
             Err(errors) if errors.iter().any(|error| matches!(error, Error::Forbidden { .. })) => {
@@ -298,7 +298,7 @@ impl Waiting {
 }
 
 /// What the controller says of the data that is waited for.
-enum Verdict {
+enum Validation {
     Accepted,
     /// With its problems, a line each.
     Rejected(String),

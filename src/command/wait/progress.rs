@@ -26,11 +26,11 @@ impl Progress {
 
     /// Tells how far it is.
     pub fn tell(&mut self, what: &str) {
-        self.tell_with(what, None);
+        self.report_with(what, None);
     }
 
     /// The same, with the time that it may still take.
-    pub fn tell_with(&mut self, what: &str, left: Option<SignedDuration>) {
+    pub fn report_with(&mut self, what: &str, left: Option<SignedDuration>) {
         let left = left.map(|left| format!(", about {} left", words::span(left))).unwrap_or_default();
         if self.is_terminal {
             let waited = SignedDuration::from_secs(self.begun.elapsed().as_secs().try_into().unwrap_or(i64::MAX));

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use crate::{decimal, turn::Turn};
+use crate::{decimal, start_delay::StartDelay};
 
 /// The version of the arguments that this build knows, the second argument of every command.
 pub const VERSION: &str = "v1";
@@ -21,7 +21,7 @@ pub enum Command<'a> {
         /// Where the copy goes: the path of a file.
         destination: &'a CStr,
         /// What to wait for after that.
-        turn: Turn<'a>,
+        start_delay: StartDelay<'a>,
     },
     /// `hold`: stay until a signal comes.
     Hold,
@@ -87,7 +87,7 @@ pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a CStr>) -> Result<Comman
     let command = if installs {
         Command::Install {
             destination: file("DESTINATION", next())?,
-            turn: Turn {
+            start_delay: StartDelay {
                 epoch: seconds("EPOCH", next())?,
                 spread: seconds("SPREAD", next())?,
                 node_name: next().to_bytes(),
@@ -124,8 +124,8 @@ mod tests {
     const INSTALL: [&CStr; 6] = [c"install", c"v1", c"/kube-prepull/holder", c"1800000000", c"600", c"node-1"];
 
     fn install(node_name: &[u8]) -> Result<Command<'_>, Misuse<'_>> {
-        let turn = Turn { epoch: 1_800_000_000, spread: 600, node_name };
-        Ok(Command::Install { destination: c"/kube-prepull/holder", turn })
+        let start_delay = StartDelay { epoch: 1_800_000_000, spread: 600, node_name };
+        Ok(Command::Install { destination: c"/kube-prepull/holder", start_delay })
     }
 
     /// What is said about these arguments.

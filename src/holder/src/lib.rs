@@ -24,7 +24,7 @@
 //! `install` copies the running program to `DESTINATION`, a file's path in a folder that exists. It writes
 //! `DESTINATION.new` with mode 0755 and renames it, so a copy is whole or not there, one that is being run can be replaced,
 //! and installing twice is the same as installing once. (Two at once to one destination are not provided for: a pod has
-//! one init container.) Then it waits for the node's [turn]: until `EPOCH` + FNV-1a(`NODE_NAME`) mod `SPREAD`, for no
+//! one init container.) Then it waits for the node's [start_delay]: until `EPOCH` + FNV-1a(`NODE_NAME`) mod `SPREAD`, for no
 //! longer than `SPREAD`. `EPOCH` is in seconds since 1970-01-01 00:00 UTC and `SPREAD` in seconds, both whole and in decimal.
 //! The wall clock is read once, after the copy; from then on only the monotonic clock counts. Without `NODE_NAME`, or with an
 //! empty one, there is no wait.
@@ -45,5 +45,5 @@
 pub mod arguments;
 mod decimal;
 pub mod failure;
+pub mod start_delay;
 pub mod temporary;
-pub mod turn;

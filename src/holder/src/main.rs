@@ -11,7 +11,7 @@ use core::ffi::CStr;
 use holder::{
     arguments::{self, Command, Misuse, USAGE},
     failure::Failure,
-    turn::Turn,
+    start_delay::StartDelay,
 };
 use signals::Signals;
 
@@ -32,9 +32,9 @@ fn main<'a>(arguments: impl Iterator<Item = &'a CStr>) -> u8 {
 fn run(command: Command<'_>) -> Result<u8, Failure<'_>> {
     let signals = Signals::block()?;
     match command {
-        Command::Install { destination, turn } => {
+        Command::Install { destination, start_delay } => {
             install::install(destination)?;
-            wait_for(&turn, &signals)
+            wait_for(&start_delay, &signals)
         }
         Command::Hold => {
             signals.wait()?;
@@ -43,8 +43,8 @@ fn run(command: Command<'_>) -> Result<u8, Failure<'_>> {
     }
 }
 
-fn wait_for(turn: &Turn<'_>, signals: &Signals) -> Result<u8, Failure<'static>> {
-    let wait = turn.wait(system::seconds_since_1970());
+fn wait_for(start_delay: &StartDelay<'_>, signals: &Signals) -> Result<u8, Failure<'static>> {
+    let wait = start_delay.wait(system::seconds_since_1970());
     Ok(match signals.wait_at_most(wait)? {
         Some(signal) => SIGNALLED + signal,
         None => GOOD,

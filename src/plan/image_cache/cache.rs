@@ -82,7 +82,7 @@ impl Phase {
         }
     }
 
-    /// What is not one of ECI's words is no news.
+    /// What is not one of ECI's words is no messages.
     fn from_text(text: &str) -> Self {
         match text {
             "Creating" => Self::Creating,

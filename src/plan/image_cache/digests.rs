@@ -1,6 +1,6 @@
 //! Which digests an ImageCache is made for.
 //!
-//! While a round moves through the nodes, they say different things of a tag, and no two ImageCaches are to be paid for one
+//! While a rollout moves through the nodes, they say different things of a tag, and no two ImageCaches are to be paid for one
 //! move. So what an ImageCache was made for stands until the newest generation's pods say clearly that it is over.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -102,7 +102,7 @@ impl Known {
     }
 }
 
-/// Whether nodes hold something else now than what was known. Another architecture alone is no news, unless it is the only
+/// Whether nodes hold something else now than what was known. Another architecture alone is no messages, unless it is the only
 /// one that there still is.
 fn is_over(before: &BTreeMap<String, Digest>, now: &BTreeMap<String, BTreeMap<Digest, usize>>) -> bool {
     let seen = |architecture: &String| now.get(architecture).filter(|counts| !counts.is_empty());

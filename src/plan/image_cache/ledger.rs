@@ -50,15 +50,15 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Timestamp>,
     /// How much of that was told.
-    pub told: Told,
+    pub reported: ReportedStep,
     /// When that was told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub told_at: Option<Timestamp>,
+    pub reported_at: Option<Timestamp>,
 }
 
 /// How much was told of an ImageCache. A later one is never taken back, so a status that flaps tells nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Told {
+pub enum ReportedStep {
     /// Nothing.
     #[default]
     Nothing,
@@ -126,7 +126,7 @@ impl Entry {
             self.serial = newest.made.serial;
             self.attempts = newest.made.attempt;
             self.last = newest.created.or(Some(now));
-            (self.ready_at, self.lost_at, self.told, self.told_at) = (None, None, Told::Nothing, None);
+            (self.ready_at, self.lost_at, self.reported, self.reported_at) = (None, None, ReportedStep::Nothing, None);
         }
         match self.latest(caches).map(|cache| cache.phase) {
             Some(Phase::Ready) => {

@@ -7,7 +7,7 @@ use super::cache::{Cache, Made, Phase};
 use super::content::{self, Shard};
 use super::ledger::{Entry, Ledger};
 use super::object::{ImageCacheObject, Spec, resource};
-use super::{Action, Cause, Ending, Facts, Plan, delete, pace, turn};
+use super::{CacheAction, CacheCause, CacheContext, CacheDeletionReason, CachePlan, delete, pace, replacement};
 use crate::list::config::ImageCache;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
@@ -17,98 +17,105 @@ use crate::naming::labels;
 const MAX_NAME: usize = 200;
 
 /// Plans what is to be made of the current content.
-pub fn make(facts: &Facts, config: &ImageCache, ledger: &Ledger, plan: &mut Plan) {
-    let shards = content::shards(facts.list.namespace, facts.list.config, config);
+pub fn make(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
+    let shards = content::shards(context.list.namespace, context.list.config, config);
     let mut serial = ledger.serial;
     for (entry, shard) in ledger.entries.iter().zip(&shards) {
-        tell_slow(facts, entry, plan);
-        let Some((cause, at)) = due(facts, config, entry) else { continue };
+        report_slow(context, entry, plan);
+        let Some((cause, at)) = due(context, config, entry) else { continue };
         // A renewal is a layer of its own.
-        if cause == Cause::Renewal && !turn::is_alone(facts, ledger) {
+        if cause == CacheCause::Renewal && !replacement::is_alone(context, ledger) {
             continue;
         }
-        if facts.now < at {
+        if context.now < at {
             plan.wake_up_at(at);
             continue;
         }
-        let failed = entry.latest(facts.caches).filter(|cache| cache.phase == Phase::Failed);
-        plan.actions.extend(failed.map(|cache| delete(cache, Ending::Failed)));
+        let failed = entry.latest(context.caches).filter(|cache| cache.phase == Phase::Failed);
+        plan.actions.extend(failed.map(|cache| delete(cache, CacheDeletionReason::Failed)));
         serial = serial.saturating_add(1);
-        plan.actions.push(create(facts, config, entry, shard, serial, cause));
+        plan.actions.push(create(context, config, entry, shard, serial, cause));
     }
 }
 
 /// Tells of one that is built for very long. Who knows what it waits for is ECI.
-fn tell_slow(facts: &Facts, entry: &Entry, plan: &mut Plan) {
-    let Some(cache) = entry.latest(facts.caches).filter(|cache| cache.in_flight()) else { return };
+fn report_slow(context: &CacheContext, entry: &Entry, plan: &mut CachePlan) {
+    let Some(cache) = entry.latest(context.caches).filter(|cache| cache.in_flight()) else { return };
     let Some(created) = cache.created else { return };
-    let at = facts.after(created, pace::SLOW);
-    if facts.now < at {
+    let at = context.after(created, pace::SLOW);
+    if context.now < at {
         return plan.wake_up_at(at);
     }
     plan.waiting.push(format!("the ImageCache {} is still {} since {created:.0}", cache.name, cache.phase));
 }
 
 /// What is to be made next for a content, why, and when.
-pub fn due(facts: &Facts, config: &ImageCache, entry: &Entry) -> Option<(Cause, Timestamp)> {
-    let last = entry.last.unwrap_or(facts.now);
+pub fn due(context: &CacheContext, config: &ImageCache, entry: &Entry) -> Option<(CacheCause, Timestamp)> {
+    let last = entry.last.unwrap_or(context.now);
     // The first loss is made good at once.
-    let losses = entry.losses_by(facts.now).saturating_sub(1);
-    let latest = entry.latest(facts.caches);
+    let losses = entry.losses_by(context.now).saturating_sub(1);
+    let latest = entry.latest(context.caches);
     if latest.is_some_and(Cache::in_flight) {
         return None;
     }
     if let Some(ready) = latest.filter(|cache| cache.phase == Phase::Ready) {
         let renewal = pace::renewal_at(ready, config.retention_days)?;
-        return Some((Cause::Renewal, renewal.max(facts.after(last, pace::pause(losses)))));
+        return Some((CacheCause::Renewal, renewal.max(context.after(last, pace::pause(losses)))));
     }
     if entry.ready_at.is_some() {
-        return Some((Cause::Lost, facts.after(last, pace::pause(losses))));
+        return Some((CacheCause::Lost, context.after(last, pace::pause(losses))));
     }
     match entry.attempts {
-        0 => Some((Cause::Missing, facts.now)),
+        0 => Some((CacheCause::Missing, context.now)),
         pace::MAX_ATTEMPTS.. => None,
         attempts => {
-            let pause = pace::pause(attempts).max(share_of_what_is_left(facts, entry));
-            Some((Cause::Retry { attempt: attempts + 1 }, facts.after(last, pause)))
+            let pause = pace::pause(attempts).max(share_of_what_is_left(context, entry));
+            Some((CacheCause::Retry { attempt: attempts + 1 }, context.after(last, pause)))
         }
     }
 }
 
 /// While an older one of the same content is ready, tries are spread over the time that it has left.
-fn share_of_what_is_left(facts: &Facts, entry: &Entry) -> SignedDuration {
-    let older = facts.live().filter(|it| it.made.content == entry.content && it.phase == Phase::Ready);
+fn share_of_what_is_left(context: &CacheContext, entry: &Entry) -> SignedDuration {
+    let older = context.live().filter(|it| it.made.content == entry.content && it.phase == Phase::Ready);
     let end = older.filter_map(Cache::expires_at).max();
-    let left = end.map_or(SignedDuration::ZERO, |end| end.duration_since(entry.last.unwrap_or(facts.now)));
+    let left = end.map_or(SignedDuration::ZERO, |end| end.duration_since(entry.last.unwrap_or(context.now)));
     left.max(SignedDuration::ZERO) / i32::try_from(pace::MAX_ATTEMPTS).unwrap_or(i32::MAX)
 }
 
-fn create(facts: &Facts, config: &ImageCache, entry: &Entry, shard: &Shard, serial: u32, cause: Cause) -> Action {
+fn create(
+    context: &CacheContext,
+    config: &ImageCache,
+    entry: &Entry,
+    shard: &Shard,
+    serial: u32,
+    cause: CacheCause,
+) -> CacheAction {
     let made = Made {
         base: entry.base.clone(),
         content: entry.content.clone(),
         digests: entry.digests.clone(),
         serial,
         attempt: match cause {
-            Cause::Retry { attempt } => attempt,
-            Cause::Missing | Cause::Lost | Cause::Renewal => 1,
+            CacheCause::Retry { attempt } => attempt,
+            CacheCause::Missing | CacheCause::Lost | CacheCause::Renewal => 1,
         },
     };
     let spec = Spec {
         images: shard.images.clone(),
         image_pull_secrets: Some(shard.secrets.clone()).filter(|secrets| !secrets.is_empty()),
-        image_cache_size: Some(content::size(shard, facts.sizes)),
+        image_cache_size: Some(content::size(shard, context.sizes)),
         retention_days: config.retention_days,
     };
-    Action::Create { object: Box::new(build(facts, shard, &made, spec)), cause }
+    CacheAction::Create { object: Box::new(build(context, shard, &made, spec)), cause }
 }
 
-fn build(facts: &Facts, shard: &Shard, made: &Made, spec: Spec) -> ImageCacheObject {
-    let (namespace, list) = (facts.list.namespace, facts.name);
+fn build(context: &CacheContext, shard: &Shard, made: &Made, spec: Spec) -> ImageCacheObject {
+    let (namespace, list) = (context.list.namespace, context.name);
     let hash = short_hash(format!("{namespace}\n{list}\n{}\n{}", made.content, made.serial).as_bytes());
     let name = format!("{}-{hash}", shortened(&format!("{namespace}-{list}"), MAX_NAME));
     let labels = [
-        (labels::LIST, facts.list.label),
+        (labels::LIST, context.list.label),
         (labels::NAMESPACE, namespace),
         (labels::NAME, labels::PROGRAM),
         (labels::MANAGED_BY, labels::PROGRAM),

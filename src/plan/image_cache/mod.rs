@@ -8,10 +8,10 @@
 //! - [`object`], [`cache`]: the resource, and what is read of it
 //! - [`content`], [`digests`]: what the list asks for, and which digests it stands for
 //! - [`ledger`]: what is kept of what was made, on the list's newest accepted form
-//! - [`turn`]: when new content takes the place of what is there
+//! - [`replacement`]: when new content takes the place of what is there
 //! - [`making`]: what is made for the current content: the first, another try, a renewal
 //! - [`pace`]: how long to wait for what
-//! - [`telling`]: what is told of them
+//! - [`reporting`]: what is told of them
 //!
 //! At most two layers of ImageCaches exist: the last that was made for each current content, and what was there before it.
 //! The layer before goes when all of the current one is ready and `keepPreviousFor` has passed (or the current one is to be
@@ -25,8 +25,8 @@ pub mod ledger;
 mod making;
 pub mod object;
 pub mod pace;
-mod telling;
-mod turn;
+mod replacement;
+mod reporting;
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ use content::Shard;
 
 /// All that the plan is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct CacheContext<'a> {
     /// The list as accepted.
     pub list: AcceptedList<'a>,
     /// The list's name.
@@ -68,9 +68,9 @@ pub struct Facts<'a> {
 
 /// What to do.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub struct CachePlan {
     /// What to write, in this order: each needs those before it to be done.
-    pub actions: Vec<Action>,
+    pub actions: Vec<CacheAction>,
     /// What must wait or needs somebody, in words for the user.
     pub waiting: Vec<String>,
     /// When to look again, if nothing changes before.
@@ -79,20 +79,20 @@ pub struct Plan {
 
 /// One write to the cluster.
 #[derive(Clone, Debug)]
-pub enum Action {
+pub enum CacheAction {
     /// Keep what is known, before anything follows from it.
     Keep {
         /// It; `None` where there is nothing to keep any more.
         ledger: Option<Box<Ledger>>,
         /// What to tell once it is kept, so that nothing is told twice.
-        findings: Vec<Finding>,
+        findings: Vec<CacheFinding>,
     },
     /// Make one.
     Create {
         /// It.
         object: Box<ImageCacheObject>,
         /// Why.
-        cause: Cause,
+        cause: CacheCause,
     },
     /// Delete one.
     Delete {
@@ -101,13 +101,13 @@ pub enum Action {
         /// Its uid: another of that name is not meant.
         uid: String,
         /// Why.
-        ending: Ending,
+        ending: CacheDeletionReason,
     },
 }
 
 /// Why an ImageCache is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum CacheCause {
     /// There is none for what the list asks for.
     Missing,
     /// One for the same content failed.
@@ -123,7 +123,7 @@ pub enum Cause {
 
 /// Why an ImageCache goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum CacheDeletionReason {
     /// Another one is ready, and it was kept for as long as the list says.
     Replaced,
     /// It failed, and there is another try or other content.
@@ -138,7 +138,7 @@ pub enum Ending {
 
 /// Something that became of an ImageCache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum CacheFinding {
     /// It is being built.
     Progress {
         /// Its name.
@@ -175,48 +175,48 @@ pub enum Next {
     Nothing,
 }
 
-impl Plan {
+impl CachePlan {
     fn wake_up_at(&mut self, time: Timestamp) {
         self.wake_at = self.wake_at.into_iter().chain([time]).min();
     }
 }
 
 /// Decides what to do.
-pub fn plan(facts: &Facts) -> Plan {
-    let Some(config) = &facts.list.config.image_cache else {
-        return let_go(facts.caches, facts.ledger, Ending::TurnedOff);
+pub fn plan(context: &CacheContext) -> CachePlan {
+    let Some(config) = &context.list.config.image_cache else {
+        return release(context.caches, context.ledger, CacheDeletionReason::TurnedOff);
     };
-    let mut plan = Plan::default();
-    let mut ledger = facts.ledger.cloned().unwrap_or_default();
-    ledger.take_in(facts.caches, facts.now);
-    answer_request(facts, &mut ledger);
-    let (wanted, complete) = wanted(facts, config, &ledger, &mut plan);
-    let is_current = complete && turn::take(facts, config, wanted, &mut ledger, &mut plan);
-    let findings = telling::tell(facts, config, &mut ledger, is_current, &mut plan);
-    if facts.on_newest_form != Some(&ledger) {
-        plan.actions.push(Action::Keep { ledger: Some(Box::new(ledger.clone())), findings });
+    let mut plan = CachePlan::default();
+    let mut ledger = context.ledger.cloned().unwrap_or_default();
+    ledger.take_in(context.caches, context.now);
+    answer_request(context, &mut ledger);
+    let (wanted, complete) = wanted(context, config, &ledger, &mut plan);
+    let is_current = complete && replacement::take(context, config, wanted, &mut ledger, &mut plan);
+    let findings = reporting::report(context, config, &mut ledger, is_current, &mut plan);
+    if context.on_newest_form != Some(&ledger) {
+        plan.actions.push(CacheAction::Keep { ledger: Some(Box::new(ledger.clone())), findings });
     }
-    turn::end_previous(facts, config, &ledger, &mut plan);
+    replacement::end_previous(context, config, &ledger, &mut plan);
     if is_current {
-        making::make(facts, config, &ledger, &mut plan);
+        making::make(context, config, &ledger, &mut plan);
     }
     plan
 }
 
 /// Everything of a list that asks for no ImageCache any more.
-pub fn let_go(caches: &[Cache], ledger: Option<&Ledger>, ending: Ending) -> Plan {
+pub fn release(caches: &[Cache], ledger: Option<&Ledger>, ending: CacheDeletionReason) -> CachePlan {
     let live = caches.iter().filter(|cache| !cache.deleting);
-    let mut actions: Vec<Action> = live.map(|cache| delete(cache, ending)).collect();
+    let mut actions: Vec<CacheAction> = live.map(|cache| delete(cache, ending)).collect();
     // What is kept says that there may be some, so it goes when there are none.
     if ledger.is_some() && caches.is_empty() {
-        actions.push(Action::Keep { ledger: None, findings: Vec::new() });
+        actions.push(CacheAction::Keep { ledger: None, findings: Vec::new() });
     }
-    Plan { actions, ..Plan::default() }
+    CachePlan { actions, ..CachePlan::default() }
 }
 
 /// A request for a refresh brings new tries.
-fn answer_request(facts: &Facts, ledger: &mut Ledger) {
-    let request = facts.refresh_request.map(|request| short_hash(request.as_bytes()));
+fn answer_request(context: &CacheContext, ledger: &mut Ledger) {
+    let request = context.refresh_request.map(|request| short_hash(request.as_bytes()));
     if request.is_some() && request != ledger.request {
         let unready = ledger.entries.iter_mut().filter(|entry| entry.ready_at.is_none());
         unready.for_each(|entry| entry.attempts = 0);
@@ -225,19 +225,19 @@ fn answer_request(facts: &Facts, ledger: &mut Ledger) {
 }
 
 /// What the list asks for, and whether all that should be known for it is.
-fn wanted(facts: &Facts, config: &ImageCache, ledger: &Ledger, plan: &mut Plan) -> (Vec<Entry>, bool) {
-    let shards = content::shards(facts.list.namespace, facts.list.config, config);
+fn wanted(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) -> (Vec<Entry>, bool) {
+    let shards = content::shards(context.list.namespace, context.list.config, config);
     let mut complete = true;
     let wanted = shards.iter().map(|shard| {
         let base = shard.base();
-        let before = before(facts, ledger, &base);
+        let before = before(context, ledger, &base);
         let Some(before) = before else {
-            complete &= facts.knows_all_of(shard, plan);
-            return of_content(facts, base, facts.known.learnt(&Digests::new(), &shard.images));
+            complete &= context.knows_all_of(shard, plan);
+            return of_content(context, base, context.known.learnt(&Digests::new(), &shard.images));
         };
-        match facts.known.outdates(&before.digests, &shard.images) {
-            Some(digests) => of_content(facts, base, digests),
-            None => Entry { digests: facts.known.learnt(&before.digests, &shard.images), ..before },
+        match context.known.outdates(&before.digests, &shard.images) {
+            Some(digests) => of_content(context, base, digests),
+            None => Entry { digests: context.known.learnt(&before.digests, &shard.images), ..before },
         }
     });
     let wanted = wanted.collect();
@@ -245,36 +245,36 @@ fn wanted(facts: &Facts, config: &ImageCache, ledger: &Ledger, plan: &mut Plan) 
 }
 
 /// What was made before for the same images and settings: what is asked for now, or else what is still there.
-fn before(facts: &Facts, ledger: &Ledger, base: &str) -> Option<Entry> {
+fn before(context: &CacheContext, ledger: &Ledger, base: &str) -> Option<Entry> {
     if let Some(current) = ledger.entries.iter().find(|entry| entry.base == base) {
         return Some(current.clone());
     }
-    let left = facts.live().filter(|cache| cache.made.base == base && cache.phase != Phase::Failed);
+    let left = context.live().filter(|cache| cache.made.base == base && cache.phase != Phase::Failed);
     let left = left.max_by_key(|cache| cache.made.serial)?;
-    Some(with_what_is_there(facts, Entry::of(left)))
+    Some(with_what_is_there(context, Entry::of(left)))
 }
 
-fn of_content(facts: &Facts, base: String, digests: Digests) -> Entry {
-    let content = content_hash(facts, &base, &digests);
-    with_what_is_there(facts, Entry { base, content, digests, ..Entry::default() })
+fn of_content(context: &CacheContext, base: String, digests: Digests) -> Entry {
+    let content = content_hash(context, &base, &digests);
+    with_what_is_there(context, Entry { base, content, digests, ..Entry::default() })
 }
 
-fn with_what_is_there(facts: &Facts, mut entry: Entry) -> Entry {
-    entry.take_in(facts.caches, facts.now);
+fn with_what_is_there(context: &CacheContext, mut entry: Entry) -> Entry {
+    entry.take_in(context.caches, context.now);
     entry
 }
 
 /// Two lists never share one, even where they ask for the same: so the list is a part of it.
-fn content_hash(facts: &Facts, base: &str, digests: &Digests) -> String {
+fn content_hash(context: &CacheContext, base: &str, digests: &Digests) -> String {
     let digests = serde_json::to_string(digests).unwrap_or_else(|error| unreachable!("{error}"));
-    short_hash(format!("{}\n{}\n{base}\n{digests}", facts.list.namespace, facts.name).as_bytes())
+    short_hash(format!("{}\n{}\n{base}\n{digests}", context.list.namespace, context.name).as_bytes())
 }
 
-fn delete(cache: &Cache, ending: Ending) -> Action {
-    Action::Delete { name: cache.name.clone(), uid: cache.uid.clone(), ending }
+fn delete(cache: &Cache, ending: CacheDeletionReason) -> CacheAction {
+    CacheAction::Delete { name: cache.name.clone(), uid: cache.uid.clone(), ending }
 }
 
-impl Facts<'_> {
+impl CacheContext<'_> {
     /// The ImageCaches that are not about to go.
     fn live(&self) -> impl Iterator<Item = &Cache> {
         self.caches.iter().filter(|cache| !cache.deleting)
@@ -282,7 +282,7 @@ impl Facts<'_> {
 
     /// Whether nodes tell what the tags stand for, or had time to. An ImageCache is made from whatever the tag stands for
     /// then, and learns the digest later.
-    fn knows_all_of(&self, shard: &Shard, plan: &mut Plan) -> bool {
+    fn knows_all_of(&self, shard: &Shard, plan: &mut CachePlan) -> bool {
         let unknown: Vec<&String> = shard.tags().filter(|image| !self.known.tells_of(image)).collect();
         let Some(until) = self.accepted_at.and_then(|at| at.min(self.now).checked_add(pace::DIGESTS_WITHIN).ok())
         else {

@@ -14,7 +14,7 @@ impl<'a> Need<'a> {
     /// Adds to where a generation is needed the nodes on which a pod of it is missing. A generation whose rollout was never
     /// complete may have held nothing there.
     pub(super) fn add_absent(&self, generation: &Generation, newer: &[&Generation], needed: &mut Needed<'a>) {
-        if !generation.told.done || !self.lacks_pods(generation) {
+        if !generation.reported.complete || !self.lacks_pods(generation) {
             return;
         }
         let nodes: Vec<&'a str> = match &self.nodes {
@@ -37,8 +37,8 @@ impl<'a> Need<'a> {
                 self.groups_with(image).filter(|group| self.may_belong(group, generation, node)).collect();
             let held = || self.holds(node, pods, newer, image).any(|hold| hold != Hold::None);
             if !wanting.is_empty() && !held() {
-                let outlook = self.outlook(node, pods, newer, image, &wanting);
-                needed.add(node, image, outlook);
+                let blocker = self.blocker(node, pods, newer, image, &wanting);
+                needed.add(node, image, blocker);
             }
         }
     }
@@ -51,7 +51,7 @@ impl<'a> Need<'a> {
     }
 
     fn is_absent_on(&self, generation: &Generation, node: &str) -> bool {
-        generation.reach.includes(node) && self.on(node).all(|it| *it.pod.generation != *generation.name)
+        generation.node_scope.includes(node) && self.on(node).all(|it| *it.pod.generation != *generation.name)
     }
 
     /// Whether there should be more pods of a generation than there are. While the DaemonSet controller has not said anything

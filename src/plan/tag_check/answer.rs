@@ -13,7 +13,7 @@ use crate::naming::labels;
 /// How long a tag check may take. Its DaemonSet knows no deadline of its own.
 pub const DEADLINE: SignedDuration = SignedDuration::from_mins(10);
 /// How long a scheduler may say that there is no room, before another node is asked.
-const ROOM: SignedDuration = SignedDuration::from_secs(30);
+const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// A tag check as the plan sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ struct PodsAnswer {
     held: BTreeSet<String>,
     /// Why nothing more is to be expected of it.
     ended: Option<String>,
-    no_room: Option<String>,
+    no_capacity: Option<String>,
     /// Why the holder is not installed yet.
     hindered: Option<String>,
 }
@@ -51,7 +51,7 @@ pub enum Said {
     /// The tag stands for this.
     Is(Digest),
     /// It was pulled, but the node does not say what it is.
-    Untold,
+    Unreported,
     /// It could not be pulled.
     Failed(String),
 }
@@ -107,16 +107,16 @@ impl TagCheck {
             Ok(why) => why,
             Err(until) => return Progress::Underway(until),
         };
-        let told = |said| if said == Said::Nothing { Said::Failed(why.clone()) } else { said };
-        Progress::Done(said.into_iter().map(|(name, said)| (name, told(said))).collect())
+        let reported = |said| if said == Said::Nothing { Said::Failed(why.clone()) } else { said };
+        Progress::Done(said.into_iter().map(|(name, said)| (name, reported(said))).collect())
     }
 
     /// Why it says nothing more, or until when it may.
     fn end(&self, pod: &PodsAnswer, now: Timestamp) -> Result<String, Timestamp> {
         let after = |time| self.created.and_then(|created| created.checked_add(time).ok()).unwrap_or(now);
-        let (limit, why) = match (&pod.ended, &pod.no_room) {
+        let (limit, why) = match (&pod.ended, &pod.no_capacity) {
             (Some(ended), _) => (now, ended.clone()),
-            (None, Some(no_room)) => (after(ROOM), no_room.clone()),
+            (None, Some(no_capacity)) => (after(MARGIN), no_capacity.clone()),
             (None, None) => (after(DEADLINE), format!("no answer within {DEADLINE:#}")),
         };
         if now < limit {
@@ -141,7 +141,7 @@ impl PodsAnswer {
             images: images.collect(),
             held: held.map(|it| it.name.clone()).collect(),
             ended: status.has_ended().then(|| words(&status.reason, &status.message, "the pod ended")),
-            no_room: status.unschedulable().map(|message| words("no room", message, "")),
+            no_capacity: status.unschedulable().map(|message| words("no room", message, "")),
             hindered: waiting.map(|it| words(&it.reason, &it.message, "")),
         }
     }
@@ -160,7 +160,7 @@ fn said(status: &PodStatus, container: &str) -> Said {
         // The kubelet lost sight of the container before it could look at it.
         (ImageState::CannotStart { reason, .. }, None) if &*reason == "ContainerStatusUnknown" => Said::Nothing,
         (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, Some(digest)) => Said::Is(digest),
-        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, None) => Said::Untold,
+        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, None) => Said::Unreported,
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let ended =
             json!({"name": "one", "imageID": "sha256:1", "state": {"terminated": {"containerID": "c", "exitCode": 1}}});
         let refused = json!({"name": "two", "state": {"waiting": {"reason": "CreateContainerError"}}});
-        assert_eq!(done(&check(json!({"containerStatuses": [ended, refused]})), 1), [is("sha256:1"), Said::Untold]);
+        assert_eq!(done(&check(json!({"containerStatuses": [ended, refused]})), 1), [is("sha256:1"), Said::Unreported]);
     }
 
     #[test]
@@ -268,13 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_room_is_waited_for_a_moment_and_a_silent_one_until_the_deadline() {
+    fn a_node_without_capacity_is_waited_for_a_moment_and_a_silent_one_until_the_deadline() {
         let condition =
             json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"});
         let full = check(json!({"conditions": [condition]}));
         assert_eq!(progress(&full, 1), Progress::Underway(after(30)));
-        let no_room = Said::Failed("no room: full".to_owned());
-        assert_eq!(done(&full, 30), [no_room.clone(), no_room]);
+        let no_capacity = Said::Failed("no room: full".to_owned());
+        assert_eq!(done(&full, 30), [no_capacity.clone(), no_capacity]);
         let init = json!([{"name": "i", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}}]);
         let silent = check(json!({"initContainerStatuses": init}));
         assert_eq!(progress(&silent, 599), Progress::Underway(after(600)));

@@ -13,8 +13,8 @@ use crate::naming::hash::short_hash;
 use crate::naming::labels;
 use crate::plan::daemon_set::{AcceptedList, Settings, managed, spec, template, texts};
 use crate::plan::generation::{Generation, Record};
+use crate::plan::node_scope::NodeScope;
 use crate::plan::pull_policies::PulledAlways;
-use crate::plan::reach::Reach;
 
 /// Lets the cluster autoscaler remove the node under a pod
 /// (`k8s.io/autoscaler/cluster-autoscaler/FAQ.md`, "What types of pods can prevent CA from removing a node?").
@@ -29,7 +29,7 @@ pub fn build(
     list: AcceptedList,
     asked: &Group,
     newest: &Generation,
-    look: &str,
+    tag_check: &str,
     place: Place,
     pulled_always: PulledAlways,
     settings: &Settings,
@@ -39,7 +39,7 @@ pub fn build(
     let selector = texts([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),
-        (labels::TAG_CHECK, &hash(look, place)),
+        (labels::TAG_CHECK, &hash(tag_check, place)),
         (labels::TAG_CHECK_ARCHITECTURE, place.architecture),
     ]);
     let mut template = template(selector.clone(), asked, &record, settings);
@@ -49,7 +49,7 @@ pub fn build(
     pin(pod.affinity.get_or_insert_default(), place.node);
     Some(DaemonSet {
         metadata: ObjectMeta {
-            name: Some(name(newest, look, place)),
+            name: Some(name(newest, tag_check, place)),
             namespace: Some(list.namespace.to_owned()),
             labels: Some(managed(selector.clone())),
             annotations: Some(list.config.daemon_set_annotations.clone()).filter(|it| !it.is_empty()),
@@ -74,18 +74,18 @@ pub fn pod_of(daemon_set: &DaemonSet) -> Option<Pod> {
 
 /// The same look at the same node has the same name, so that it is never made twice. Another node is another name, so that
 /// what is left on a node that is lost stands in nobody's way.
-pub fn name(newest: &Generation, look: &str, place: Place) -> String {
-    format!("{}-{}", newest.name, hash(look, place))
+pub fn name(newest: &Generation, tag_check: &str, place: Place) -> String {
+    format!("{}-{}", newest.name, hash(tag_check, place))
 }
 
-fn hash(look: &str, place: Place) -> String {
-    short_hash(format!("{look}\n{}\n{}", place.architecture, place.node).as_bytes())
+fn hash(tag_check: &str, place: Place) -> String {
+    short_hash(format!("{tag_check}\n{}\n{}", place.architecture, place.node).as_bytes())
 }
 
 /// Through the scheduler, which knows what room there is; a node's name in the spec would go past it.
 fn pin(affinity: &mut Affinity, node: &str) {
     let required = affinity.node_affinity.get_or_insert_default();
     let required = required.required_during_scheduling_ignored_during_execution.get_or_insert_default();
-    let terms = Reach::Only([node.to_owned()].into()).terms(Some(&required.node_selector_terms));
+    let terms = NodeScope::Only([node.to_owned()].into()).terms(Some(&required.node_selector_terms));
     required.node_selector_terms = terms.unwrap_or_default();
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::digests::Digest;
 use crate::coverage::Hold;
 use crate::plan::generation::Generation;
-use crate::plan::rounds::Facts;
+use crate::plan::rollouts::Context;
 
 /// What the newest generation's own pods say.
 #[derive(Debug, Default)]
@@ -18,13 +18,13 @@ pub struct Holders<'a> {
 
 impl<'a> Holders<'a> {
     /// What the pods of that generation say now. A pod on a node that is gone says nothing.
-    pub fn of(facts: &Facts<'a>, newest: &Generation) -> Self {
-        let architectures: Option<HashMap<&str, &str>> = facts.nodes.map(|nodes| {
+    pub fn of(context: &Context<'a>, newest: &Generation) -> Self {
+        let architectures: Option<HashMap<&str, &str>> = context.nodes.map(|nodes| {
             let of_node = nodes.iter().map(|node| (node.name.as_str(), node.architecture().unwrap_or_default()));
             of_node.collect()
         });
         let mut holders = Self::default();
-        let pods = facts.coverage.pods_of(facts.list.label);
+        let pods = context.coverage.pods_of(context.list.label);
         for pod in pods.filter(|pod| *pod.generation == *newest.name && !pod.deleting) {
             let Some(node) = pod.node.as_deref() else { continue };
             let architecture = architectures.as_ref().map_or(Some(""), |known| known.get(node).copied());

@@ -1,4 +1,4 @@
-//! The mode OnChange: looks at what the tags are now, and whether a round follows.
+//! The mode OnChange: looks at what the tags are now, and whether a rollout follows.
 //!
 //! ```text
 //! due or asked for ─► a tag check per architecture ─► its imageIDs ─► all known: noted on the newest generation
@@ -11,18 +11,18 @@
 //! - [`record`]: what is kept, on the newest generation's DaemonSet
 //!
 //! - [`holders`]: what the generation's own pods hold
-//! - [`judgement`]: what follows
+//! - [`conclusion`]: what follows
 //! - [`renewal`]: bringing single nodes up to date
 //!
 //! What a node says a tag is depends on what it had before, so a node's answer is held against what its own pod of the
 //! generation says. Where those pods say different things, a node of each kind is asked: if the tag moved while they pulled
-//! it, or a node joined after it had moved, only the others can tell. What has begun a round begins no other.
+//! it, or a node joined after it had moved, only the others can tell. What has begun a rollout begins no other.
 
 mod answer;
+mod conclusion;
 mod daemon_set;
 mod digests;
 mod holders;
-mod judgement;
 mod places;
 mod record;
 mod renewal;
@@ -35,13 +35,13 @@ pub use daemon_set::pod_of;
 pub use digests::Digest;
 use holders::Holders;
 use jiff::SignedDuration;
-pub use record::Looks;
+pub use record::TagCheckRecord;
 pub use renewal::renew;
 
 use super::generation::Generation;
 use super::pull_policies::PulledAlways;
 use super::refresh::{NextRefresh, next_refresh, retry_at};
-use super::rounds::{Action, Facts, Plan, settles_at, wait_for};
+use super::rollouts::{Action, Context, Plan, settles_at, wait_for};
 use crate::list::config::{Group, Image};
 use crate::naming::hash::short_hash;
 use places::{Asked, Candidates, Place, Places};
@@ -49,39 +49,39 @@ use places::{Asked, Candidates, Place, Places};
 /// How soon to look again for a node that can take a tag check. Mostly a node's change says so before.
 const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// A round that a look begins.
+/// A rollout that a look begins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moved {
     /// The images whose tags stand for something else now, by the names of their containers.
     pub images: BTreeSet<String>,
     /// What the new generation is to know.
-    pub looks: Looks,
+    pub tag_check_record: TagCheckRecord,
     /// What to tell.
-    pub findings: Vec<super::rounds::Finding>,
+    pub findings: Vec<super::rollouts::Finding>,
 }
 
-/// Plans the looks at a group's tags, and says whether one found that a round is to begin. `blocked` says why none could.
-pub fn look(
-    facts: &Facts,
+/// Plans the looks at a group's tags, and says whether one found that a rollout is to begin. `blocked` says why none could.
+pub fn tag_check(
+    context: &Context,
     group: &Group,
     newest: &Generation,
     blocked: Option<String>,
     plan: &mut Plan,
 ) -> Option<Moved> {
-    let images = wanted(facts, group, newest, plan);
+    let images = wanted(context, group, newest, plan);
     if images.is_empty() {
         return None;
     }
-    if let Some(settled_at) = settles_at(facts) {
+    if let Some(settled_at) = settles_at(context) {
         plan.wake_up_at(settled_at);
         return None;
     }
-    let look = look_id(facts, newest, &images);
+    let tag_check = tag_check_id(context, newest, &images);
     let asked = Group { images, ..group.clone() };
-    let holders = Holders::of(facts, newest);
-    let places = places(facts, group, newest, &holders, &look, plan);
-    let answers = answers(facts, &asked, newest, &look, &places, blocked, plan)?;
-    judgement::judge(facts, &asked, newest, &holders, &answers, plan)
+    let holders = Holders::of(context, newest);
+    let places = places(context, group, newest, &holders, &tag_check, plan);
+    let answers = answers(context, &asked, newest, &tag_check, &places, blocked, plan)?;
+    conclusion::conclude(context, &asked, newest, &holders, &answers, plan)
 }
 
 /// What a tag check said, when that was all that it will.
@@ -91,26 +91,26 @@ struct Answer<'a> {
 }
 
 /// The images to look at now: none where no look is due.
-fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) -> Vec<Image> {
+fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Vec<Image> {
     let tags = || group.images.iter().filter(|image| image.may_move());
-    let (looks, schedule) = (&newest.looks, &facts.list.config.refresh.schedule);
+    let (tag_check_record, schedule) = (&newest.tag_check_record, &context.list.config.refresh.schedule);
     let all = || tags().cloned().collect();
     if tags().next().is_none() {
         return Vec::new();
     }
-    if facts.refresh_request.is_some_and(|request| !newest.answers(request)) {
+    if context.refresh_request.is_some_and(|request| !newest.answers(request)) {
         return all();
     }
-    let due = next_refresh(schedule, newest, facts.now);
-    match (retry_at(schedule, newest, facts.now), due) {
-        (Some(retry_at), _) if facts.now < retry_at => {
+    let due = next_refresh(schedule, newest, context.now);
+    match (retry_at(schedule, newest, context.now), due) {
+        (Some(retry_at), _) if context.now < retry_at => {
             plan.wake_up_at(retry_at);
             Vec::new()
         }
         (_, Some(NextRefresh::Due { .. })) => all(),
-        (_, _) if !looks.failed.is_empty() => {
+        (_, _) if !tag_check_record.failed.is_empty() => {
             // The others have been looked at, and will be again when the next refresh is due.
-            tags().filter(|image| looks.failed.contains_key(image.name.as_str())).cloned().collect()
+            tags().filter(|image| tag_check_record.failed.contains_key(image.name.as_str())).cloned().collect()
         }
         (_, due) => {
             wait_for(due, group, plan);
@@ -120,28 +120,29 @@ fn wanted(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) ->
 }
 
 /// Which look it is: the same until its answer is noted, whatever process asks.
-fn look_id(facts: &Facts, newest: &Generation, images: &[Image]) -> String {
-    let Looks { last, failures, retry_at, .. } = &newest.looks;
-    let request = facts.refresh_request.filter(|request| !newest.answers(request));
+fn tag_check_id(context: &Context, newest: &Generation, images: &[Image]) -> String {
+    let TagCheckRecord { last, failures, retry_at, .. } = &newest.tag_check_record;
+    let request = context.refresh_request.filter(|request| !newest.answers(request));
     let images: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     short_hash(format!("{}\n{last:?}\n{failures}\n{retry_at:?}\n{request:?}\n{images:?}", newest.name).as_bytes())
 }
 
 fn places<'a>(
-    facts: &Facts<'a>,
+    context: &Context<'a>,
     group: &Group,
     newest: &Generation,
     holders: &Holders,
-    look: &str,
+    tag_check: &str,
     plan: &mut Plan,
 ) -> Places<'a> {
-    let asked = |place: Place| match facts.tag_checks.iter().find(|it| it.name == daemon_set::name(newest, look, place))
-    {
-        None => Asked::No,
-        Some(check) if check.deleting => Asked::Going,
-        Some(_) => Asked::Yes,
-    };
-    let places = Candidates::of(facts, group, newest).choose(holders, look, asked);
+    let asked =
+        |place: Place| match context.tag_checks.iter().find(|it| it.name == daemon_set::name(newest, tag_check, place))
+        {
+            None => Asked::No,
+            Some(check) if check.deleting => Asked::Going,
+            Some(_) => Asked::Yes,
+        };
+    let places = Candidates::of(context, group, newest).choose(holders, tag_check, asked);
     let names: Vec<&str> = places.without.iter().copied().filter(|name| !name.is_empty()).collect();
     let of = if names.is_empty() { String::new() } else { format!(" of the architecture {}", names.join(", ")) };
     // Where the group has no node at all, there is nothing to look after.
@@ -151,7 +152,7 @@ fn places<'a>(
              neither cordoned nor tainted; what {} holds stays held, and this is tried again",
             group.name, newest.name
         ));
-        if let Ok(again) = facts.now.checked_add(NODES_AGAIN) {
+        if let Ok(again) = context.now.checked_add(NODES_AGAIN) {
             plan.wake_up_at(again);
         }
     }
@@ -160,25 +161,25 @@ fn places<'a>(
 
 /// The answers from all places, once there are any and all are complete. What is missing is asked for.
 fn answers<'a>(
-    facts: &Facts<'a>,
+    context: &Context<'a>,
     asked: &Group,
     newest: &Generation,
-    look: &str,
+    tag_check: &str,
     places: &Places<'a>,
     blocked: Option<String>,
     plan: &mut Plan,
 ) -> Option<Vec<Answer<'a>>> {
     let mut answers = Vec::new();
     for &place in &places.places {
-        let name = daemon_set::name(newest, look, place);
-        match facts.tag_checks.iter().find(|check| check.name == name) {
+        let name = daemon_set::name(newest, tag_check, place);
+        match context.tag_checks.iter().find(|check| check.name == name) {
             None if blocked.is_some() => {}
-            None => plan.actions.extend(ask(facts, asked, newest, look, place)),
+            None => plan.actions.extend(ask(context, asked, newest, tag_check, place)),
             // There is no other node, and its name is still taken.
             Some(check) if check.deleting => {}
             Some(check) => {
                 plan.tag_checks.insert(check.uid.clone());
-                match check.progress(&asked.images, facts.now) {
+                match check.progress(&asked.images, context.now) {
                     Progress::Underway(until) => plan.wake_up_at(until),
                     Progress::Done(images) => answers.push(Answer { place, images }),
                 }
@@ -192,14 +193,25 @@ fn answers<'a>(
     complete.then_some(answers)
 }
 
-fn ask(facts: &Facts, asked: &Group, newest: &Generation, look: &str, place: Place) -> Option<Action> {
-    let daemon_set =
-        daemon_set::build(facts.list, asked, newest, look, place, PulledAlways::all_of(asked), facts.settings)?;
+fn ask(context: &Context, asked: &Group, newest: &Generation, tag_check: &str, place: Place) -> Option<Action> {
+    let daemon_set = daemon_set::build(
+        context.list,
+        asked,
+        newest,
+        tag_check,
+        place,
+        PulledAlways::all_of(asked),
+        context.settings,
+    )?;
     Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
 }
 
-fn note(newest: &Generation, looks: Looks) -> Action {
-    Action::Note { daemon_set: newest.name.clone(), uid: newest.uid.clone(), looks: Box::new(looks) }
+fn note(newest: &Generation, tag_check_record: TagCheckRecord) -> Action {
+    Action::Note {
+        daemon_set: newest.name.clone(),
+        uid: newest.uid.clone(),
+        tag_check_record: Box::new(tag_check_record),
+    }
 }
 
 /// The tag checks that no look waits for: their answers are noted, their nodes cannot answer, or nobody asks any more.

@@ -7,7 +7,7 @@ use crate::coverage::PodState;
 use crate::list::config::Group;
 use crate::naming::hash::number;
 use crate::plan::generation::Generation;
-use crate::plan::rounds::Facts;
+use crate::plan::rollouts::Context;
 
 /// The most nodes of an architecture that are asked at a time.
 const MOST: usize = 3;
@@ -48,16 +48,16 @@ pub struct Candidates<'a>(BTreeMap<&'a str, BTreeMap<&'a str, bool>>);
 impl<'a> Candidates<'a> {
     /// The nodes that a group belongs on. Where the controller may not read nodes, those that the newest generation's pods are
     /// bound to: no tag check is made that waits for a node, since an autoscaler would buy one for it.
-    pub fn of(facts: &Facts<'a>, group: &Group, newest: &Generation) -> Self {
+    pub fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let mut candidates = Self::default();
-        if let Some(nodes) = facts.nodes {
+        if let Some(nodes) = context.nodes {
             for node in nodes.iter().filter(|node| node.takes(&group.placement)) {
                 let of_architecture = candidates.0.entry(node.architecture().unwrap_or_default()).or_default();
                 of_architecture.insert(&node.name, node.is_at_work());
             }
             return candidates;
         }
-        let pods = facts.coverage.pods_of(facts.list.label);
+        let pods = context.coverage.pods_of(context.list.label);
         for pod in pods.filter(|pod| *pod.generation == *newest.name) {
             // A pod without a node says that there is one to be looked after, or will be.
             let all = candidates.0.entry("").or_default();
@@ -77,17 +77,17 @@ impl<'a> Candidates<'a> {
     }
 
     /// Chooses a node of each architecture among those that can take a tag check now: one that holds images of the group already
-    /// if there is any, since that needs no more than manifests. `turn` is a text that differs from look to look, so that they
+    /// if there is any, since that needs no more than manifests. `salt` is a text that differs from look to look, so that they
     /// go around. Within a look a node that is asked stays chosen, whatever joins or becomes warm.
     ///
     /// Where nodes hold different digests for one image, a tag may have moved while they pulled it, and then only those that
     /// hold the older one can tell. So one node more is asked for each digest that the first does not hold.
-    pub fn choose(self, holders: &Holders, turn: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
+    pub fn choose(self, holders: &Holders, salt: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
         let mut chosen = Places::default();
         for (architecture, nodes) in self.0 {
             let able: Vec<&str> = nodes.into_iter().filter(|(_, able)| *able).map(|(name, _)| name).collect();
-            let in_turn = in_turn(&able, &format!("{turn}\n{architecture}"));
-            let in_order = in_order(&in_turn, holders, |node| asked(Place { architecture, node }));
+            let rotated = rotated(&able, &format!("{salt}\n{architecture}"));
+            let in_order = in_order(&rotated, holders, |node| asked(Place { architecture, node }));
             let different = different(&in_order, holders);
             if different.is_empty() {
                 chosen.without.push(architecture);
@@ -108,8 +108,8 @@ fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> As
 }
 
 /// The nodes from the one whose turn it is, once around.
-fn in_turn<'a>(nodes: &[&'a str], turn: &str) -> Vec<&'a str> {
-    let first = number(turn.as_bytes()).checked_rem(nodes.len() as u64).unwrap_or_default();
+fn rotated<'a>(nodes: &[&'a str], salt: &str) -> Vec<&'a str> {
+    let first = number(salt.as_bytes()).checked_rem(nodes.len() as u64).unwrap_or_default();
     let first = usize::try_from(first).unwrap_or_default();
     [&nodes[first..], &nodes[..first]].concat()
 }
@@ -137,20 +137,20 @@ mod tests {
 
     const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-    fn chosen<'a>(nodes: &[(&'a str, &'a str, bool)], turn: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
+    fn chosen<'a>(nodes: &[(&'a str, &'a str, bool)], salt: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
         let mut candidates = Candidates::default();
         for (name, architecture, able) in nodes {
             candidates.0.entry(architecture).or_default().insert(name, *able);
         }
-        candidates.choose(&Holders::default(), turn, asked)
+        candidates.choose(&Holders::default(), salt, asked)
     }
 
     #[test]
     fn each_architecture_has_one_and_they_go_around() {
         let nodes = [("a", "amd64", true), ("b", "amd64", true), ("c", "arm64", true), ("d", "amd64", true)];
         let mut seen = BTreeSet::new();
-        for turn in 0..50 {
-            let places = chosen(&nodes, &turn.to_string(), |_| Asked::No).places;
+        for salt in 0..50 {
+            let places = chosen(&nodes, &salt.to_string(), |_| Asked::No).places;
             assert_eq!(places.iter().map(|it| it.architecture).collect::<Vec<_>>(), ["amd64", "arm64"]);
             seen.extend(places.iter().map(|it| it.node));
         }
@@ -168,20 +168,20 @@ mod tests {
 
     #[test]
     fn a_node_that_is_asked_stays_chosen_whatever_joins() {
-        for turn in ["one", "two", "three"] {
+        for salt in ["one", "two", "three"] {
             let all = NAMES.map(|name| (name, "", true));
-            let first = chosen(&all[..2], turn, |_| Asked::No).places;
+            let first = chosen(&all[..2], salt, |_| Asked::No).places;
             let asked = |place: Place| if first == [place] { Asked::Yes } else { Asked::No };
-            assert_eq!(chosen(&all, turn, asked).places, first);
+            assert_eq!(chosen(&all, salt, asked).places, first);
         }
     }
 
     #[test]
     fn a_node_whose_tag_check_is_going_is_asked_only_where_there_is_no_other() {
         let going = |place: Place| if place.node == "a" { Asked::Going } else { Asked::No };
-        for turn in ["one", "two", "three"] {
-            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], turn, going).places[0].node, "b");
-            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], turn, going).places[0].node, "a");
+        for salt in ["one", "two", "three"] {
+            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], salt, going).places[0].node, "b");
+            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], salt, going).places[0].node, "a");
         }
     }
 }

@@ -19,8 +19,8 @@ const MOST_DOUBLINGS: u32 = 24;
 /// What is kept of the looks at a generation's tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Looks {
-    /// The digests that began this round, and before it those that no round brought: they begin no other, since nodes may
+pub struct TagCheckRecord {
+    /// The digests that began this rollout, and before it those that no rollout brought: they begin no other, since nodes may
     /// go on calling a tag what they called it before.
     pub tried: Digests,
     /// The digests that nodes still hold though others hold what the tags stand for.
@@ -52,7 +52,7 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-impl Looks {
+impl TagCheckRecord {
     /// Reads the annotation. One that cannot be read says nothing: what is lost is learnt again.
     pub fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
@@ -61,7 +61,9 @@ impl Looks {
     /// The annotation. Where it would be too long, first reasons and then older digests are left out.
     pub fn to_text(&self) -> String {
         // Texts, numbers and maps of texts are always JSON.
-        let text = |looks: &Self| serde_json::to_string(looks).unwrap_or_else(|error| unreachable!("{error}"));
+        let text = |tag_check_record: &Self| {
+            serde_json::to_string(tag_check_record).unwrap_or_else(|error| unreachable!("{error}"))
+        };
         let unexplained =
             Self { failed: self.failed.keys().map(|name| (name.clone(), String::new())).collect(), ..self.clone() };
         let fewer = [4, 2, 1].into_iter().map(|most| Self {
@@ -69,20 +71,23 @@ impl Looks {
             outdated: self.outdated.at_most(most),
             ..unexplained.clone()
         });
-        let mut forms = [self.clone(), unexplained.clone()].into_iter().chain(fewer).map(|looks| text(&looks));
+        let mut forms = [self.clone(), unexplained.clone()]
+            .into_iter()
+            .chain(fewer)
+            .map(|tag_check_record| text(&tag_check_record));
         forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
     }
 
     /// What is known of these images only.
     pub fn only_of(&self, images: impl Fn(&str) -> bool) -> Self {
-        let mut looks = self.clone();
-        looks.tried.retain(&images);
-        looks.outdated.retain(&images);
-        looks.failed.retain(|name, _| images(name));
-        if looks.failed.is_empty() {
-            (looks.failures, looks.retry_at) = (0, None);
+        let mut tag_check_record = self.clone();
+        tag_check_record.tried.retain(&images);
+        tag_check_record.outdated.retain(&images);
+        tag_check_record.failed.retain(|name, _| images(name));
+        if tag_check_record.failed.is_empty() {
+            (tag_check_record.failures, tag_check_record.retry_at) = (0, None);
         }
-        looks
+        tag_check_record
     }
 
     /// Whether this request was the last to be answered by a look.
@@ -91,17 +96,18 @@ impl Looks {
     }
 
     /// Takes in how a look went.
-    pub fn take_in(&mut self, look: Taken) {
-        self.looked = Some(look.at);
-        if look.any_told {
-            self.last = Some(look.at);
+    pub fn take_in(&mut self, tag_check: Taken) {
+        self.looked = Some(tag_check.at);
+        if tag_check.any_answered {
+            self.last = Some(tag_check.at);
         }
-        if let Some(request) = look.request {
+        if let Some(request) = tag_check.request {
             self.request = Some(short_hash(request.as_bytes()));
         }
-        self.failures = if look.failed.is_empty() { 0 } else { self.failures.saturating_add(1) };
-        self.retry_at = (!look.failed.is_empty()).then(|| next_try(self.failures, look.schedule, look.at, look.salt));
-        self.failed = look.failed;
+        self.failures = if tag_check.failed.is_empty() { 0 } else { self.failures.saturating_add(1) };
+        self.retry_at = (!tag_check.failed.is_empty())
+            .then(|| next_try(self.failures, tag_check.schedule, tag_check.at, tag_check.salt));
+        self.failed = tag_check.failed;
     }
 }
 
@@ -112,7 +118,7 @@ pub struct Taken<'a> {
     /// The request for a refresh at that time.
     pub request: Option<&'a str>,
     /// Whether it told of any image.
-    pub any_told: bool,
+    pub any_answered: bool,
     /// The images that it could not tell of, and why not.
     pub failed: BTreeMap<String, String>,
     /// When refreshes are due anyway.
@@ -144,26 +150,29 @@ mod tests {
 
     fn taken(failed: &[&str], seconds: i64) -> Taken<'static> {
         let failed: BTreeMap<_, _> = failed.iter().map(|name| ((*name).to_owned(), "401".to_owned())).collect();
-        Taken { at: at(seconds), request: None, any_told: failed.is_empty(), failed, schedule: &HOURLY, salt: "" }
+        Taken { at: at(seconds), request: None, any_answered: failed.is_empty(), failed, schedule: &HOURLY, salt: "" }
     }
 
     #[test]
     fn pauses_double_up_to_the_interval_and_a_success_ends_them() {
-        let (mut looks, mut now) = (Looks::default(), 0);
+        let (mut tag_check_record, mut now) = (TagCheckRecord::default(), 0);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            looks.take_in(taken(&["app"], now));
-            let next = looks.retry_at.expect("another try").as_second();
+            tag_check_record.take_in(taken(&["app"], now));
+            let next = tag_check_record.retry_at.expect("another try").as_second();
             pauses.push(next - now);
             now = next;
         }
         assert!((15..=25).contains(&pauses[0]), "{pauses:?}");
         assert!((30..=50).contains(&pauses[1]), "{pauses:?}");
         assert!(pauses.iter().all(|pause| *pause <= 3600) && pauses[39] == 3600, "{pauses:?}");
-        assert_eq!(looks.last, None);
-        looks.take_in(taken(&[], now));
-        assert_eq!((looks.failures, looks.retry_at, looks.last), (0, None, Some(at(now))));
-        assert!(looks.failed.is_empty());
+        assert_eq!(tag_check_record.last, None);
+        tag_check_record.take_in(taken(&[], now));
+        assert_eq!(
+            (tag_check_record.failures, tag_check_record.retry_at, tag_check_record.last),
+            (0, None, Some(at(now)))
+        );
+        assert!(tag_check_record.failed.is_empty());
     }
 
     #[test]
@@ -175,26 +184,31 @@ mod tests {
 
     #[test]
     fn it_is_read_back_from_its_text_and_nonsense_is_nothing() {
-        let mut looks = Looks { failures: 3, request: Some("x".to_owned()), last: Some(at(7)), ..Looks::default() };
-        looks.tried.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
-        looks.failed.insert("tools".to_owned(), "401".to_owned());
-        assert_eq!(Looks::from_text(&looks.to_text()), looks);
+        let mut tag_check_record = TagCheckRecord {
+            failures: 3,
+            request: Some("x".to_owned()),
+            last: Some(at(7)),
+            ..TagCheckRecord::default()
+        };
+        tag_check_record.tried.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
+        tag_check_record.failed.insert("tools".to_owned(), "401".to_owned());
+        assert_eq!(TagCheckRecord::from_text(&tag_check_record.to_text()), tag_check_record);
         for nonsense in ["", "{", "[]", r#"{"failures": -1}"#, r#"{"last": "yesterday"}"#] {
-            assert_eq!(Looks::from_text(nonsense), Looks::default(), "{nonsense}");
+            assert_eq!(TagCheckRecord::from_text(nonsense), TagCheckRecord::default(), "{nonsense}");
         }
     }
 
     #[test]
     fn it_never_outgrows_an_annotation() {
-        let mut looks = Looks::default();
+        let mut tag_check_record = TagCheckRecord::default();
         for (image, digest) in (0..1500).flat_map(|image| (0..8).map(move |digest| (image, digest))) {
             let digest = Digest::of_image_id(&format!("{image} {digest}")).expect("a digest");
-            looks.tried.add(&format!("image-{image}"), "amd64", digest);
+            tag_check_record.tried.add(&format!("image-{image}"), "amd64", digest);
         }
-        looks.failed.insert("tools".to_owned(), "401".to_owned());
-        let text = looks.to_text();
+        tag_check_record.failed.insert("tools".to_owned(), "401".to_owned());
+        let text = tag_check_record.to_text();
         assert!(text.len() <= MOST_BYTES, "{}", text.len());
-        let kept = Looks::from_text(&text);
+        let kept = TagCheckRecord::from_text(&text);
         let newest = Digest::of_image_id("1499 7").expect("a digest");
         assert_eq!(kept.tried.of("image-1499", "amd64").last(), Some(&newest));
         assert_eq!(kept.failed, BTreeMap::from([("tools".to_owned(), String::new())]), "what failed is known still");

@@ -14,13 +14,13 @@ use super::daemon_set;
 use super::digests::Digest;
 use super::holders::Holders;
 use super::places::{Candidates, Place};
-use super::{Looks, note};
+use super::{TagCheckRecord, note};
 use crate::coverage::{CoveringPod, Hold};
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
 use crate::plan::generation::Generation;
 use crate::plan::pull_policies::PulledAlways;
-use crate::plan::rounds::{Action, Facts, Plan};
+use crate::plan::rollouts::{Action, Context, Plan};
 
 /// One of so many nodes is brought up to date at a time, and one in any case.
 const OF: usize = 20;
@@ -30,15 +30,15 @@ const OF: usize = 20;
 pub const MOST_IN_VAIN: u32 = 3;
 
 /// Plans it for a group that begins no rollout.
-pub fn renew(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan) {
-    let known = !newest.looks.outdated.is_empty();
+pub fn renew(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) {
+    let known = !newest.tag_check_record.outdated.is_empty();
     // What is forgotten may still be under way on a node.
-    if !known && facts.tag_checks.is_empty() {
+    if !known && context.tag_checks.is_empty() {
         return;
     }
-    let renewal = Renewal::new(facts, group, newest);
+    let renewal = Renewal::new(context, group, newest);
     let mut most = (renewal.nodes.len() / OF).max(1);
-    let (mut is_over, mut gives_up, mut in_vain) = (true, false, newest.looks.renewals_in_vain);
+    let (mut is_over, mut gives_up, mut in_vain) = (true, false, newest.tag_check_record.renewals_in_vain);
     for node in &renewal.nodes {
         let step = renewal.step(node);
         is_over &= matches!(step, Step::Nothing | Step::End { .. });
@@ -53,13 +53,17 @@ pub fn renew(facts: &Facts, group: &Group, newest: &Generation, plan: &mut Plan)
     let noted = |action: &Action| matches!(action, Action::Note { daemon_set, .. } if *daemon_set == newest.name);
     if known && (is_over || gives_up) && !plan.actions.iter().any(noted) {
         // What is not brought up to date is found again by the next refresh.
-        let looks = Looks { outdated: Default::default(), renewals_in_vain: in_vain, ..newest.looks.clone() };
-        plan.actions.push(note(newest, looks));
+        let tag_check_record = TagCheckRecord {
+            outdated: Default::default(),
+            renewals_in_vain: in_vain,
+            ..newest.tag_check_record.clone()
+        };
+        plan.actions.push(note(newest, tag_check_record));
     }
 }
 
 struct Renewal<'f, 'a> {
-    facts: &'f Facts<'a>,
+    context: &'f Context<'a>,
     group: &'f Group,
     newest: &'f Generation,
     nodes: Vec<Node<'f, 'a>>,
@@ -94,24 +98,25 @@ enum Step {
 }
 
 impl<'f, 'a> Renewal<'f, 'a> {
-    fn new(facts: &'f Facts<'a>, group: &'f Group, newest: &'f Generation) -> Self {
-        let holders = Holders::of(facts, newest);
+    fn new(context: &'f Context<'a>, group: &'f Group, newest: &'f Generation) -> Self {
+        let holders = Holders::of(context, newest);
         let own =
-            facts.coverage.pods_of(facts.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
+            context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> = own.filter_map(|pod| Some((pod.node.as_deref()?, pod))).collect();
         let node = |place: Place<'a>| {
-            let name = daemon_set::name(newest, &look(newest), place);
+            let name = daemon_set::name(newest, &tag_check(newest), place);
             let held = holders.on(place.node).into_iter().flatten();
-            let is_old = |image: &str, digest| newest.looks.outdated.of(image, place.architecture).contains(digest);
+            let is_old =
+                |image: &str, digest| newest.tag_check_record.outdated.of(image, place.architecture).contains(digest);
             Node {
                 place,
                 pod: pods.get(place.node).copied(),
-                check: facts.tag_checks.iter().find(|check| check.name == name),
+                check: context.tag_checks.iter().find(|check| check.name == name),
                 outdated: held.filter(|(image, digest)| is_old(image, digest)).map(|(image, _)| *image).collect(),
             }
         };
-        let nodes = Candidates::of(facts, group, newest).able().map(node).collect();
-        Self { facts, group, newest, nodes }
+        let nodes = Candidates::of(context, group, newest).able().map(node).collect();
+        Self { context, group, newest, nodes }
     }
 
     fn step(&self, node: &Node) -> Step {
@@ -134,7 +139,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
 
     /// Whether the pod reports of all tags what the tag check does.
     fn agrees(&self, pod: &CoveringPod, check: &TagCheck) -> bool {
-        let Progress::Done(said) = check.progress(&self.group.images, self.facts.now) else { return true };
+        let Progress::Done(said) = check.progress(&self.group.images, self.context.now) else { return true };
         pod.images.iter().all(|image| {
             let own = Digest::of_image_id(&image.image_id);
             said.iter().all(|(name, said)| match said {
@@ -145,8 +150,8 @@ impl<'f, 'a> Renewal<'f, 'a> {
     }
 
     fn of_outdated(&self, node: &Node, pod: &CoveringPod, check: &TagCheck) -> Step {
-        let Progress::Done(said) = check.progress(&self.group.images, self.facts.now) else { return Step::Wait };
-        let outdated = &self.newest.looks.outdated;
+        let Progress::Done(said) = check.progress(&self.group.images, self.context.now) else { return Step::Wait };
+        let outdated = &self.newest.tag_check_record.outdated;
         let is_newer = |image: &str| {
             said.iter().any(|(name, said)| {
                 matches!(said, Said::Is(digest) if name == image && !outdated.of(image, node.place.architecture).contains(digest))
@@ -174,7 +179,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
             _ => {}
         }
         if let Some(Progress::Underway(until)) =
-            node.check.map(|check| check.progress(&self.group.images, self.facts.now))
+            node.check.map(|check| check.progress(&self.group.images, self.context.now))
         {
             plan.wake_up_at(until);
         }
@@ -182,14 +187,21 @@ impl<'f, 'a> Renewal<'f, 'a> {
 
     fn begin(&self, node: &Node) -> Option<Action> {
         let pulled_always = PulledAlways::of(node.outdated.iter().copied());
-        let (list, settings) = (self.facts.list, self.facts.settings);
-        let daemon_set =
-            daemon_set::build(list, self.group, self.newest, &look(self.newest), node.place, pulled_always, settings)?;
+        let (list, settings) = (self.context.list, self.context.settings);
+        let daemon_set = daemon_set::build(
+            list,
+            self.group,
+            self.newest,
+            &tag_check(self.newest),
+            node.place,
+            pulled_always,
+            settings,
+        )?;
         Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
     }
 }
 
 /// The same for a generation, whatever process asks.
-fn look(newest: &Generation) -> String {
+fn tag_check(newest: &Generation) -> String {
     short_hash(format!("{}\nrenewal", newest.name).as_bytes())
 }

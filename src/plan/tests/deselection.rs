@@ -8,7 +8,7 @@ use super::retiring::deleted;
 use super::simulation::{Simulation, State, node};
 use crate::naming::labels;
 use crate::plan::deselection::recount_patch;
-use crate::plan::narrowing::GRACE;
+use crate::plan::scoping_down::GRACE;
 use crate::plan::{Action, Plan};
 
 const EVERYWHERE: &str = "";
@@ -59,7 +59,7 @@ fn held(simulation: &Simulation) -> Vec<&str> {
 }
 
 #[test]
-fn edits_that_narrow_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
+fn edits_that_scope_down_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
     let mut simulation = settled(&group("a:1", EVERYWHERE));
     for (images, place, nodes) in [
         ("a:1, b:1", ZONE_A, vec!["n0", "n2", "n4", "n6"]),
@@ -105,7 +105,7 @@ fn a_node_that_was_tainted_before_the_group_moved_keeps_what_it_holds() {
     assert_eq!(held(&simulation), ["n0", "n4"]);
     assert_eq!(simulation.held_on("n0"), ["a:1"].into());
     assert_eq!(simulation.held_on("n4"), ["a:1", "b:5"].into());
-    assert_eq!(simulation.daemon_sets.len(), 2, "the one that is narrowed to n0, and the newest");
+    assert_eq!(simulation.daemon_sets.len(), 2, "the one that is scoped down to n0, and the newest");
 }
 
 #[test]

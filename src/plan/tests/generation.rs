@@ -153,13 +153,13 @@ fn the_content_is_that_of_the_group_as_the_user_wrote_it() {
     assert_ne!(of("[a:1]"), of("[docker.io/library/a:1]"), "the spelling is what stands in the pod");
 }
 
-/// It names DaemonSets in clusters: another value would begin a round of every list when the controller is upgraded.
+/// It names DaemonSets in clusters: another value would begin a rollout of every list when the controller is upgraded.
 #[test]
 fn the_content_hash_stays_the_same_from_version_to_version() {
     assert_eq!(content_hash(&group("[nginx:1.27]")), "pn8jpq26vw");
 }
 
-/// A new version of the controller alone begins no round: so this hash may change only together with a reason to pull all
+/// A new version of the controller alone begins no rollout: so this hash may change only together with a reason to pull all
 /// images on all nodes again.
 #[test]
 fn the_hash_of_a_groups_content_never_changes() {

@@ -13,8 +13,8 @@ use crate::coverage::Node;
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
 use crate::plan::restoring::{LONGEST_PAUSE, RETURN};
-use crate::plan::rounds::{MAX_GENERATIONS, MAX_OUT_OF_REACH};
-use crate::plan::{Action, Ending, Generation, Leaving, Plan};
+use crate::plan::rollouts::{MAX_GENERATIONS, MAX_UNAVAILABLE};
+use crate::plan::{Action, DeletionReason, Generation, Plan, ScopeDownReason};
 
 const IMAGES: [&str; 5] = ["a:1", "a:2", "docker.io/library/a:2", "b:1", "c:1"];
 const PLACES: [&str; 3] = ["", ", nodeSelector: {zone: a}", ", tolerations: [{key: gpu, operator: Exists}]"];
@@ -33,7 +33,7 @@ enum Event {
     NodeIsCordoned(usize),
     NodeIsAboutToGo(usize),
     /// It has room for so many pods of ours from now on.
-    NodeHasRoom(usize, usize),
+    NodeHasCapacity(usize, usize),
     PodsAreRefused(bool),
     PodIsDeleted(usize),
     /// It is deleted or evicted, and the DaemonSet controller creates another one.
@@ -91,7 +91,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::NodeIsBack),
         1 => any::<usize>().prop_map(Event::NodeIsCordoned),
         1 => any::<usize>().prop_map(Event::NodeIsAboutToGo),
-        2 => (any::<usize>(), 0usize..4).prop_map(|(node, room)| Event::NodeHasRoom(node, room)),
+        2 => (any::<usize>(), 0usize..4).prop_map(|(node, capacity)| Event::NodeHasCapacity(node, capacity)),
         1 => any::<bool>().prop_map(Event::PodsAreRefused),
         1 => any::<usize>().prop_map(Event::PodIsDeleted),
         2 => any::<usize>().prop_map(Event::PodIsReplaced),
@@ -150,9 +150,9 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
         Event::NodeIsBack(index) => with_nth(&mut simulation.nodes, *index, |node| node.ready = true),
         Event::NodeIsCordoned(index) => with_nth(&mut simulation.nodes, *index, |node| node.unschedulable = true),
         Event::NodeIsAboutToGo(index) => with_nth(&mut simulation.nodes, *index, |node| node.deleting = true),
-        Event::NodeHasRoom(index, room) => {
+        Event::NodeHasCapacity(index, capacity) => {
             if let Some(index) = nth(*index, simulation.nodes.len()) {
-                simulation.room.insert(simulation.nodes[index].name.clone(), *room);
+                simulation.capacity.insert(simulation.nodes[index].name.clone(), *capacity);
             }
         }
         Event::PodsAreRefused(refused) => simulation.pods_refused = *refused,
@@ -239,7 +239,7 @@ fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCas
 
 fn makes_room(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| match action {
-        Action::Narrow { name, leaving: Leaving::NoRoom { nodes }, .. } => {
+        Action::ScopeDown { name, leaving: ScopeDownReason::NoCapacity { nodes }, .. } => {
             *name == pod.daemon_set && nodes.contains_key(&pod.node)
         }
         _ => false,
@@ -273,7 +273,7 @@ fn few_stay(simulation: &Simulation) -> Result<(), TestCaseError> {
     for group in ["p", "q", "r"] {
         let of_group = |it: &&DaemonSet| it.metadata.labels.as_ref().is_some_and(|it| it[labels::GROUP] == group);
         let found = simulation.daemon_sets.iter().filter(of_group).count();
-        prop_assert!(found <= MAX_GENERATIONS + MAX_OUT_OF_REACH + IMAGES.len(), "{} of {}", found, group);
+        prop_assert!(found <= MAX_GENERATIONS + MAX_UNAVAILABLE + IMAGES.len(), "{} of {}", found, group);
     }
     Ok(())
 }
@@ -281,8 +281,8 @@ fn few_stay(simulation: &Simulation) -> Result<(), TestCaseError> {
 /// Whether a pod goes with the plan. The gap of `Recreate` is what the user asked for.
 fn goes(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| match action {
-        Action::Delete { name, ending: Ending::NeededNowhere, .. } => *name == pod.daemon_set,
-        Action::Narrow { name, reach, .. } => *name == pod.daemon_set && !reach.includes(&pod.node),
+        Action::Delete { name, ending: DeletionReason::NeededNowhere, .. } => *name == pod.daemon_set,
+        Action::ScopeDown { name, node_scope, .. } => *name == pod.daemon_set && !node_scope.includes(&pod.node),
         _ => false,
     }) || is_replaced(plan, pod)
 }
@@ -291,7 +291,7 @@ fn goes(plan: &Plan, pod: &Pod) -> bool {
 fn stays(simulation: &Simulation, pod: &Pod) -> bool {
     let daemon_set = simulation.daemon_sets.iter().find(|it| name(it) == pod.daemon_set);
     let generation = daemon_set.and_then(|it| Generation::from_metadata(&it.metadata));
-    !pod.deleting && generation.is_some_and(|generation| generation.reach.includes(&pod.node))
+    !pod.deleting && generation.is_some_and(|generation| generation.node_scope.includes(&pod.node))
 }
 
 /// Without the taints that the generation does not tolerate: they came after its pod, and say nothing about what the user
@@ -316,7 +316,7 @@ fn normal(image: &str) -> String {
 /// What the cluster must come to when nothing disturbs it any more.
 fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     simulation.unavailable.clear();
-    simulation.room.clear();
+    simulation.capacity.clear();
     simulation.pods_refused = false;
     simulation.nodes.retain(|node| !node.deleting);
     for node in &mut simulation.nodes {
@@ -405,10 +405,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn nothing_is_let_go_and_every_history_ends_well(first in list(), leftover in btree_set(0..IMAGES.len(), 0..3), events in vec(event(), 0..60)) {
+    fn nothing_is_let_go_and_every_history_ends_well(first in list(), adoption in btree_set(0..IMAGES.len(), 0..3), events in vec(event(), 0..60)) {
         let mut simulation = Simulation::new(&first, 4);
-        if !leftover.is_empty() {
-            simulation.leave_behind(&leftover.iter().map(|image| IMAGES[*image]).collect::<Vec<_>>());
+        if !adoption.is_empty() {
+            simulation.leave_behind(&adoption.iter().map(|image| IMAGES[*image]).collect::<Vec<_>>());
         }
         let mut causes = simulation.config.groups.len();
         let mut seconds = 0;

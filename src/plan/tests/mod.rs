@@ -1,27 +1,27 @@
 //! What the tests of the plan share: lists as users write them, and an installation.
 
+mod adoption;
 mod alteration;
+mod capacity;
+mod conditions;
 mod daemon_set;
 mod deselection;
 mod generation;
 mod histories;
 mod history;
-mod leftover;
-mod looks;
-mod narrowing;
 mod pull_policies;
 mod refresh;
 mod renewal;
 mod restoring;
 mod retiring;
-mod room;
-mod rounds;
+mod rollouts;
+mod scoping_down;
 mod sealing;
 mod simulation;
+mod start_delays;
 mod tag_check;
-mod told;
-mod troubles;
-mod turns;
+mod tag_check_histories;
+mod tag_check_reports;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;

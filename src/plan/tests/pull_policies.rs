@@ -107,7 +107,7 @@ fn nodes_that_cannot_try_keep_nothing_from_being_carried_over() {
     let mut simulation = Simulation::settled("[a:1]", 3);
     simulation.nodes[1].ready = false;
     simulation.nodes.push(Node { unschedulable: true, ..node(3) });
-    simulation.room.insert("n4".to_owned(), 0);
+    simulation.capacity.insert("n4".to_owned(), 0);
     simulation.nodes.push(node(4));
     simulation.place_pods();
     simulation.edit("[a:1, b:1]");

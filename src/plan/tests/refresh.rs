@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::at;
 use super::simulation::Simulation;
 use crate::plan::generation::Generation;
-use crate::plan::{Action, Cause, Ending, Plan};
+use crate::plan::{Action, DeletionReason, Plan, RolloutCause};
 
 const HOURLY: &str = "{images: [a:1], refresh: {every: 1h, mode: Always}}";
 
@@ -22,9 +22,9 @@ fn cron(pattern: &str) -> String {
     format!("{{images: [a:1], refresh: {{schedule: \"{pattern}\", timeZone: Europe/Berlin, mode: Always}}}}")
 }
 
-/// Whether the plan is to begin one round, because a refresh is due.
+/// Whether the plan is to begin one rollout, because a refresh is due.
 fn begins_a_refresh(plan: &Plan) -> bool {
-    matches!(plan.actions.as_slice(), [Action::Create { cause: Cause::Due, .. }])
+    matches!(plan.actions.as_slice(), [Action::Create { cause: RolloutCause::Due, .. }])
 }
 
 fn nothing_to_do(simulation: &Simulation) -> bool {
@@ -51,7 +51,7 @@ fn times(times: &[&str]) -> Vec<Timestamp> {
 }
 
 #[test]
-fn an_interval_counts_from_the_last_round_and_the_plan_wakes_up_for_it() {
+fn an_interval_counts_from_the_last_rollout_and_the_plan_wakes_up_for_it() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.act();
     simulation.place_pods();
@@ -66,7 +66,7 @@ fn an_interval_counts_from_the_last_round_and_the_plan_wakes_up_for_it() {
 }
 
 #[test]
-fn edits_and_requests_are_rounds_that_the_next_refresh_counts_from() {
+fn edits_and_requests_are_rollouts_that_the_next_refresh_counts_from() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.now = at("2026-03-01T12:40:00Z");
@@ -143,7 +143,7 @@ fn every_hour_means_every_hour_also_when_the_clocks_change() {
 }
 
 #[test]
-fn a_changed_schedule_counts_from_the_last_round_too() {
+fn a_changed_schedule_counts_from_the_last_rollout_too() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.now = at("2026-03-01T12:30:00Z");
@@ -169,7 +169,7 @@ fn no_refresh_is_due_before_the_last_node_had_its_turn() {
 }
 
 #[test]
-fn each_group_has_a_last_round_of_its_own() {
+fn each_group_has_a_last_rollout_of_its_own() {
     let list = |tag: u8| {
         format!(
             "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\"]}}], refresh: {{every: 1h, mode: Always}}}}"
@@ -228,7 +228,7 @@ fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_restored_
 
 const RECREATE: &str = "{images: [a:1, b:1], refresh: {every: 1h, mode: Recreate}}";
 
-fn endings(plan: &Plan) -> Vec<Ending> {
+fn endings(plan: &Plan) -> Vec<DeletionReason> {
     let ending = |action: &Action| match action {
         Action::Delete { ending, .. } => *ending,
         other => panic!("{other:?}"),
@@ -237,21 +237,21 @@ fn endings(plan: &Plan) -> Vec<Ending> {
 }
 
 #[test]
-fn recreate_deletes_first_and_makes_anew_when_nothing_is_left() {
+fn recreate_deletes_first_and_recreates_when_nothing_is_left() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
     simulation.settle();
     simulation.pass(hours(1));
-    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Due)]);
+    assert_eq!(endings(&simulation.act()), [DeletionReason::Recreated(RolloutCause::Due)]);
     assert!(simulation.daemon_sets.is_empty());
     let plan = simulation.act();
-    assert!(matches!(plan.actions.as_slice(), [Action::Create { cause: Cause::Missing, .. }]), "{plan:?}");
+    assert!(matches!(plan.actions.as_slice(), [Action::Create { cause: RolloutCause::Missing, .. }]), "{plan:?}");
     simulation.settle();
     assert_eq!(simulation.created, 2);
     assert_eq!(simulation.held_on("n0"), ["a:1", "b:1"].into());
 }
 
 #[test]
-fn recreate_survives_a_crash_between_deleting_and_making_anew() {
+fn recreate_survives_a_crash_between_deleting_and_recreating() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
     simulation.settle();
     simulation.pass(hours(1));
@@ -279,10 +279,18 @@ fn recreate_takes_all_generations_of_its_group_and_of_no_other() {
     simulation.act();
     assert_eq!(simulation.daemon_sets.len(), 3, "an edit is never a gap");
     simulation.now = at("2026-03-01T13:30:00Z");
-    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Due)], "only the default group is due");
+    assert_eq!(
+        endings(&simulation.act()),
+        [DeletionReason::Recreated(RolloutCause::Due)],
+        "only the default group is due"
+    );
     simulation.act();
     simulation.now = at("2026-03-01T14:00:00Z");
-    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Due); 2], "the old one and the new one");
+    assert_eq!(
+        endings(&simulation.act()),
+        [DeletionReason::Recreated(RolloutCause::Due); 2],
+        "the old one and the new one"
+    );
 }
 
 #[test]
@@ -290,21 +298,21 @@ fn a_request_does_what_the_mode_says_and_is_answered_once() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
     simulation.settle();
     simulation.request("one");
-    assert_eq!(endings(&simulation.act()), [Ending::MadeAnew(Cause::Requested)]);
+    assert_eq!(endings(&simulation.act()), [DeletionReason::Recreated(RolloutCause::Requested)]);
     simulation.restart_controller();
     simulation.settle();
     assert_eq!(simulation.created, 2);
 }
 
 #[test]
-fn a_clock_that_was_far_ahead_for_a_while_costs_one_round() {
+fn a_clock_that_was_far_ahead_for_a_while_costs_one_rollout() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.jump(hours(40_000));
     assert!(begins_a_refresh(&simulation.act()), "it looks as if nobody had been there for years");
     simulation.settle();
     simulation.jump(hours(-40_000));
-    assert!(nothing_to_do(&simulation), "the API server's clock dates the round to just now");
+    assert!(nothing_to_do(&simulation), "the API server's clock dates the rollout to just now");
     simulation.pass(minutes(61));
     assert!(begins_a_refresh(&simulation.act()), "and so the next one comes in time");
     simulation.settle();
@@ -312,7 +320,7 @@ fn a_clock_that_was_far_ahead_for_a_while_costs_one_round() {
 }
 
 #[test]
-fn a_clock_that_was_behind_for_a_while_costs_no_round() {
+fn a_clock_that_was_behind_for_a_while_costs_no_rollout() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.jump(hours(-40_000));
@@ -325,7 +333,7 @@ fn a_clock_that_was_behind_for_a_while_costs_no_round() {
 }
 
 #[test]
-fn clocks_that_differ_by_seconds_make_no_second_round_for_one_tick() {
+fn clocks_that_differ_by_seconds_make_no_second_rollout_for_one_tick() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &cron("0 3 * * *"), 1);
     simulation.settle();
     // The controller's clock is half a minute ahead when the tick comes, and another controller takes over.
@@ -341,7 +349,7 @@ fn clocks_that_differ_by_seconds_make_no_second_round_for_one_tick() {
 }
 
 #[test]
-fn a_round_that_both_clocks_date_in_the_future_is_told_with_the_remedy() {
+fn a_rollout_that_both_clocks_date_in_the_future_is_reported_with_the_remedy() {
     let mut simulation = Simulation::at("2030-01-01T00:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.now = at("2026-01-01T00:00:00Z");
@@ -368,7 +376,7 @@ proptest! {
 
     /// The controller's clock jumps as it likes; the API server's runs true.
     #[test]
-    fn each_jump_of_the_clock_costs_one_round_at_most_and_refreshes_go_on_after_it(
+    fn each_jump_of_the_clock_costs_one_rollout_at_most_and_refreshes_go_on_after_it(
         jumps in prop::collection::vec((-50_000i64..50_000, 0i64..130), 0..10),
     ) {
         let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 1);
@@ -385,8 +393,8 @@ proptest! {
                 simulation.pull();
             }
         }
-        let rounds = simulation.created - 1;
-        prop_assert!(rounds <= real / 60 + jumps.len(), "{rounds} rounds in {real} minutes with {} jumps", jumps.len());
+        let rollouts = simulation.created - 1;
+        prop_assert!(rollouts <= real / 60 + jumps.len(), "{rollouts} rollouts in {real} minutes with {} jumps", jumps.len());
 
         simulation.jump(simulation.server_ahead);
         let before = simulation.created;

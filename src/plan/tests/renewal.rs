@@ -44,14 +44,14 @@ fn a_refresh_brings_the_old_node_up_to_date_at_its_own_cost_and_without_a_gap() 
     let before = held_on(&simulation, "n3");
     let created = simulation.created;
     simulation.request("now");
-    let mut told = 0;
+    let mut reported = 0;
     for _ in 0..60 {
         let plan = simulation.step();
-        told += plan.actions.iter().filter(|it| matches!(it, Action::Tell(Finding::Outdated(_)))).count();
+        reported += plan.actions.iter().filter(|it| matches!(it, Action::Tell(Finding::Outdated(_)))).count();
         assert_eq!(held_on(&simulation, "n3"), before);
     }
     assert_eq!(contents_of_a(&simulation), [digest(1)].into());
-    assert_eq!((simulation.created, told), (created, 1), "no rollout");
+    assert_eq!((simulation.created, reported), (created, 1), "no rollout");
     assert!(simulation.tag_checks.is_empty());
     // One node of each kind for the refresh, and the old node.
     assert!(simulation.asked["a:1"] <= 3 && simulation.asked["b:1"] <= 2, "{:?}", simulation.asked);

@@ -11,11 +11,11 @@ use super::owner;
 use super::simulation::{Simulation, alter, name};
 use crate::naming::labels;
 use crate::plan::generation::FORMAT;
-use crate::plan::narrowing::GRACE;
+use crate::plan::node_scope::scope_patch;
 use crate::plan::pull_policies::PulledAlways;
-use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::{LONGEST_PAUSE, RETURN, Restores, restored, strategy_patch};
-use crate::plan::{Action, Finding, Generation, Plan, Reach};
+use crate::plan::scoping_down::GRACE;
+use crate::plan::{Action, Finding, Generation, NodeScope, Plan};
 
 fn second() -> SignedDuration {
     SignedDuration::from_secs(1)
@@ -173,33 +173,33 @@ fn what_pods_of_a_changed_generation_hold_lets_no_other_go() {
 }
 
 #[test]
-fn a_generation_that_was_narrowed_is_restored_to_where_it_stays() {
+fn a_generation_that_was_scoped_down_is_restored_to_where_it_stays() {
     let (mut simulation, _) = with_a_retiring_one();
     simulation.pass(GRACE);
     simulation.settle();
-    let narrowed = simulation.daemon_sets[0].clone();
-    assert_eq!(read(&narrowed).reach, Reach::Only(["n0".to_owned()].into()));
+    let scoped_down = simulation.daemon_sets[0].clone();
+    assert_eq!(read(&scoped_down).node_scope, NodeScope::Only(["n0".to_owned()].into()));
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     assert_eq!(restores(&simulation.act()).len(), 1);
-    assert_eq!(simulation.daemon_sets[0].spec, narrowed.spec);
-    assert_eq!(read(&simulation.daemon_sets[0]).reach, read(&narrowed).reach);
+    assert_eq!(simulation.daemon_sets[0].spec, scoped_down.spec);
+    assert_eq!(read(&simulation.daemon_sets[0]).node_scope, read(&scoped_down).node_scope);
 }
 
 #[test]
-fn narrowing_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
+fn scoping_down_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
     let (mut simulation, _) = with_a_retiring_one();
     simulation.pass(GRACE);
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     let plan = simulation.act();
     assert!(matches!(plan.actions.as_slice(), [Action::Restore { .. }]), "{plan:?}");
-    assert!(matches!(simulation.act().actions.as_slice(), [Action::Narrow { .. }]));
+    assert!(matches!(simulation.act().actions.as_slice(), [Action::ScopeDown { .. }]));
     assert_eq!(read(&simulation.daemon_sets[0]).altered, None);
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
-    let again = Action::Narrow {
+    let again = Action::ScopeDown {
         name: simulation.names()[0].clone(),
         uid: String::new(),
-        reach: Reach::Only(BTreeSet::new()),
-        leaving: crate::plan::Leaving::NeededOnFew,
+        node_scope: NodeScope::Only(BTreeSet::new()),
+        leaving: crate::plan::ScopeDownReason::NeededOnFew,
     };
     simulation.apply(&again);
     assert!(read(&simulation.daemon_sets[0]).altered.is_some());
@@ -256,11 +256,11 @@ fn what_nothing_describes_any_more_is_left_but_for_its_strategy_and_reported_onc
         assert_eq!(left.update_strategy.and_then(|it| it.type_).as_deref(), Some("OnDelete"));
         assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "what is altered is not passed off as ours");
         assert!(simulation.plan().actions.is_empty());
-        let reach = Reach::Only(["n0".to_owned()].into());
-        let patch = narrowing_patch(&simulation.daemon_sets[0], &reach);
+        let node_scope = NodeScope::Only(["n0".to_owned()].into());
+        let patch = scope_patch(&simulation.daemon_sets[0], &node_scope);
         let generation = simulation.daemon_sets[0].metadata.generation.expect("a generation") + 1;
         let noted = patch["metadata"]["annotations"][labels::RESTORES].as_str().and_then(Restores::from_text);
-        assert_eq!(noted.and_then(|it| it.left), Some(generation), "narrowed, it is left as well");
+        assert_eq!(noted.and_then(|it| it.left), Some(generation), "scoped down, it is left as well");
         simulation.pass(second());
         alter(&mut simulation.daemon_sets[0], "kubectl-patch");
         assert_eq!(simulation.act().actions.len(), 2, "another change is another matter");
@@ -273,7 +273,7 @@ fn what_others_have_in_the_metadata_stays_and_ours_is_set() {
     let wanted = simulation.daemon_sets[0].clone();
     let live = simulation.stored(&name(&wanted));
     live.metadata.labels = from_value(json!({"team": "a", labels::GROUP: "other"})).expect("labels");
-    live.metadata.annotations = from_value(json!({"note": "theirs", labels::LOOKS: "{}"})).expect("annotations");
+    live.metadata.annotations = from_value(json!({"note": "theirs", labels::TAG_CHECKS: "{}"})).expect("annotations");
     live.metadata.finalizers = Some(vec!["theirs.test/finalizer".to_owned()]);
     let theirs = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "t"},
         {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old", "uid": owner().uid}]);
@@ -286,7 +286,7 @@ fn what_others_have_in_the_metadata_stays_and_ours_is_set() {
     let (labels, annotations) =
         (restored.metadata.labels.expect("labels"), restored.metadata.annotations.expect("some"));
     assert_eq!((labels["team"].as_str(), labels[labels::GROUP].as_str()), ("a", "default"));
-    assert_eq!((annotations["note"].as_str(), annotations[labels::LOOKS].as_str()), ("theirs", "{}"));
+    assert_eq!((annotations["note"].as_str(), annotations[labels::TAG_CHECKS].as_str()), ("theirs", "{}"));
     assert_eq!(annotations[labels::CONTENT], wanted.metadata.annotations.expect("annotations")[labels::CONTENT]);
     assert_eq!(restored.metadata.finalizers, live.metadata.finalizers);
     let owners = restored.metadata.owner_references.expect("owners");
@@ -315,7 +315,7 @@ fn a_group_whose_daemon_set_was_changed_is_not_said_to_be_refused_pods() {
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     simulation.place_pods();
     let refused = |plan: &Plan| {
-        let findings = plan.tellings.iter().flat_map(|telling| &telling.findings);
+        let findings = plan.condition_reports.iter().flat_map(|condition_report| &condition_report.findings);
         findings.filter(|finding| matches!(finding, Finding::Refused { .. })).count()
     };
     assert_eq!(refused(&simulation.act()), 0);

@@ -6,9 +6,9 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Taint;
 
 use super::simulation::{Simulation, State};
-use crate::plan::{Action, Ending};
+use crate::plan::{Action, DeletionReason};
 
-/// A settled list with a round under way in which no pod has come yet, and the names of the old and new generation.
+/// A settled list with a rollout under way in which no pod has come yet, and the names of the old and new generation.
 fn edited(from: &str, to: &str) -> (Simulation, String, String) {
     let mut simulation = Simulation::settled(from, 2);
     simulation.edit(to);
@@ -46,7 +46,7 @@ fn it_is_deleted_by_its_uid() {
     let (mut simulation, old, _) = edited("[a:1]", "[a:2]");
     simulation.daemon_sets[0].metadata.uid = Some("the one that was seen".to_owned());
     let uid = "the one that was seen".to_owned();
-    assert_eq!(simulation.plan().actions, [Action::Delete { name: old, uid, ending: Ending::NeededNowhere }]);
+    assert_eq!(simulation.plan().actions, [Action::Delete { name: old, uid, ending: DeletionReason::NeededNowhere }]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn two_that_go_do_not_stand_in_for_each_other() {
     let mut simulation = Simulation::settled(&format!("groups: [{p}, {tolerating}]"), 2);
     taint_all(&mut simulation);
     // The pods of p are older than the taint, and no new one can come; r, which tolerates it, leaves the list.
-    simulation.request_round("one");
+    simulation.request_rollout("one");
     simulation.act();
     simulation.place_pods();
     simulation.edit(&format!("groups: [{p}]"));

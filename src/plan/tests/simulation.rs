@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{is_looked_at, narrow, recount, reset_strategy, restore, seal, status, stays_on};
+use daemon_sets::{is_looked_at, recount, reset_strategy, restore, scope_down, seal, status, stays_on};
 use pods::Registry;
 pub use pods::{Checking, Container, Pod, State};
 
@@ -20,10 +20,10 @@ use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
+use crate::plan::adoption::adoption_patch;
 use crate::plan::history::KEPT;
-use crate::plan::leftover::adoption_patch;
 use crate::plan::tag_check::TagCheck;
-use crate::plan::{Action, Facts, Generation, Plan, Settings, plan};
+use crate::plan::{Action, Context, Generation, Plan, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ pub struct Simulation {
     /// Whether the admission plugin AlwaysPullImages is on.
     pub always_pulls: bool,
     /// How many pods of ours have room on a node; nodes that are not named have room for any.
-    pub room: BTreeMap<String, usize>,
+    pub capacity: BTreeMap<String, usize>,
     /// Pods that the kubelet evicted for want of disk, and that are gone: the DaemonSet, the node and when.
     pub evicted: Vec<(String, String, Timestamp)>,
     /// Whether a quota or admission refuses new pods.
@@ -100,7 +100,7 @@ impl Simulation {
             disks: BTreeMap::new(),
             asked: BTreeMap::new(),
             always_pulls: false,
-            room: BTreeMap::new(),
+            capacity: BTreeMap::new(),
             evicted: Vec::new(),
             pods_refused: false,
             mirrored: false,
@@ -151,8 +151,8 @@ impl Simulation {
         self.request = Some(value.to_owned());
     }
 
-    /// Asks for a refresh of a list whose mode begins a round for it.
-    pub fn request_round(&mut self, value: &str) {
+    /// Asks for a refresh of a list whose mode begins a rollout for it.
+    pub fn request_rollout(&mut self, value: &str) {
         self.config.refresh.mode = RefreshMode::Always;
         self.request(value);
     }
@@ -180,9 +180,9 @@ impl Simulation {
 
     /// What the plan is now, with nothing done about it.
     pub fn plan(&self) -> Plan {
-        let (mut coverage, mut leftovers) = (Coverage::default(), Coverage::default());
+        let (mut coverage, mut adoptable) = (Coverage::default(), Coverage::default());
         for pod in &self.pods {
-            let of = if pod.leftover { &mut leftovers } else { &mut coverage };
+            let of = if pod.adoption { &mut adoptable } else { &mut coverage };
             of.apply(&pod.as_watched(self.now));
         }
         for (index, (daemon_set, node, time)) in self.evicted.iter().enumerate() {
@@ -201,7 +201,7 @@ impl Simulation {
         let generations: Vec<Generation> = self.daemon_sets.iter().filter_map(generation).collect();
         let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).chain(&of_checks);
         let tag_checks: Vec<_> = metadata.filter_map(|it| TagCheck::from_metadata(it, &check_pods)).collect();
-        plan(&Facts {
+        plan(&Context {
             list: named(&self.config),
             kept: &self.kept.iter().collect::<Vec<_>>(),
             edited_at: self.edited_at,
@@ -209,7 +209,7 @@ impl Simulation {
             generations: &generations,
             tag_checks: &tag_checks,
             coverage: &coverage,
-            leftovers: &leftovers,
+            adoptable: &adoptable,
             nodes: self.may_read_nodes.then_some(&self.nodes),
             settings: &Settings { holder_image: self.holder_image.clone(), ..settings() },
             now: self.now,
@@ -220,8 +220,8 @@ impl Simulation {
     pub fn act(&mut self) -> Plan {
         let plan = self.plan();
         plan.actions.iter().for_each(|action| self.apply(action));
-        for telling in &plan.tellings {
-            self.annotate(&telling.daemon_set, labels::TOLD, telling.told.to_text());
+        for condition_report in &plan.condition_reports {
+            self.annotate(&condition_report.daemon_set, labels::CONDITIONS, condition_report.reported.to_text());
         }
         plan
     }
@@ -235,7 +235,7 @@ impl Simulation {
             }
             Action::ResetStrategy { name, restores, .. } => reset_strategy(self.stored(name), restores),
             Action::Adopt { .. } => unreachable!("the plan of a list adopts nothing"),
-            Action::Narrow { name, reach, .. } => narrow(self.stored(name), reach),
+            Action::ScopeDown { name, node_scope, .. } => scope_down(self.stored(name), node_scope),
             Action::Seal { name, images, pulled_always, .. } => seal(self.stored(name), images, pulled_always),
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Recount { name, selections, .. } => recount(self.stored(name), selections),
@@ -246,8 +246,8 @@ impl Simulation {
                 check.expect("what is ended is there").deleting = true;
                 self.run_checks();
             }
-            Action::Note { daemon_set, looks, .. } => {
-                self.annotate(daemon_set, labels::LOOKS, looks.to_text());
+            Action::Note { daemon_set, tag_check_record, .. } => {
+                self.annotate(daemon_set, labels::TAG_CHECKS, tag_check_record.to_text());
             }
             Action::Tell(_) => {}
         }
@@ -353,10 +353,10 @@ impl Simulation {
     /// The scheduler.
     fn schedule(&mut self) {
         for node in &self.nodes {
-            let room = self.room.get(&node.name).copied().unwrap_or(usize::MAX);
+            let capacity = self.capacity.get(&node.name).copied().unwrap_or(usize::MAX);
             let (bound, waiting): (Vec<_>, Vec<_>) =
                 self.pods.iter_mut().filter(|pod| pod.node == node.name).partition(|pod| pod.bound);
-            waiting.into_iter().take(room.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
+            waiting.into_iter().take(capacity.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The mode OnChange: what begins a round and what does not.
+//! The mode OnChange: what begins a rollout and what does not.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::accepted;
 use super::simulation::{Simulation, alter, node};
 use crate::coverage::Node;
 use crate::plan::generation::Generation;
-use crate::plan::{Action, Cause, Finding, Plan};
+use crate::plan::{Action, Finding, Plan, RolloutCause};
 
 pub const HOURLY: &str = "{images: [a:1, b:1], refresh: {every: 1h}}";
 
@@ -24,7 +24,7 @@ pub fn arrived(list: &str, tags: &[(&str, u8)]) -> Simulation {
     moved(&mut simulation, tags);
     simulation.settle();
     simulation.pass(SignedDuration::from_mins(10));
-    drop(looked(&mut simulation));
+    drop(checked(&mut simulation));
     simulation.pass(SignedDuration::from_mins(50));
     simulation
 }
@@ -33,12 +33,12 @@ pub fn moved(simulation: &mut Simulation, tags: &[(&str, u8)]) {
     simulation.tags.extend(tags.iter().map(|(tag, number)| ((*tag).to_owned(), digest(*number))));
 }
 
-/// Ten seconds of everything: time enough for a look and the round that it begins. Returns what was done.
-pub fn looked(simulation: &mut Simulation) -> Vec<Action> {
+/// Ten seconds of everything: time enough for a look and the rollout that it begins. Returns what was done.
+pub fn checked(simulation: &mut Simulation) -> Vec<Action> {
     (0..10).flat_map(|_| simulation.step().actions).collect()
 }
 
-pub fn causes(actions: &[Action]) -> Vec<Cause> {
+pub fn causes(actions: &[Action]) -> Vec<RolloutCause> {
     let cause = |action: &Action| match action {
         Action::Create { cause, .. } => Some(*cause),
         _ => None,
@@ -95,23 +95,23 @@ pub fn hours(simulation: &mut Simulation, hours: i64) -> Vec<Action> {
 fn a_refresh_that_finds_nothing_new_costs_one_tag_check_and_changes_nothing_on_any_node() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     let before = simulation.daemon_sets.clone();
-    let actions = looked(&mut simulation);
+    let actions = checked(&mut simulation);
     let kinds: Vec<_> = actions.iter().map(|action| format!("{action:?}")[..4].to_owned()).collect();
     assert_eq!(kinds, ["Chec", "Note", "EndT"]);
     assert_eq!(simulation.names().len(), before.len());
     assert_eq!(simulation.daemon_sets[0].spec, before[0].spec);
     assert_eq!(simulation.tag_checks.len(), 0);
     let next = simulation.plan().wake_at.expect("the next refresh");
-    let looked_at = newest(&simulation).looks.last.expect("a look");
+    let looked_at = newest(&simulation).tag_check_record.last.expect("a look");
     assert_eq!(next.duration_since(looked_at), SignedDuration::from_hours(1), "it counts from the look");
 }
 
 #[test]
-fn tags_that_moved_begin_one_round_together_and_none_at_later_ticks() {
+fn tags_that_moved_begin_one_rollout_together_and_none_at_later_ticks() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     moved(&mut simulation, &[("a:1", 11), ("b:1", 12)]);
-    let actions = looked(&mut simulation);
-    assert_eq!(causes(&actions), [Cause::Moved { images: 2 }]);
+    let actions = checked(&mut simulation);
+    assert_eq!(causes(&actions), [RolloutCause::Moved { images: 2 }]);
     let [Finding::Moved(note)] = findings(&actions)[..] else { panic!("{actions:?}") };
     assert_eq!(
         note,
@@ -121,30 +121,30 @@ fn tags_that_moved_begin_one_round_together_and_none_at_later_ticks() {
     assert_eq!(causes(&hours(&mut simulation, 10)), []);
     assert!((10..=12).contains(&simulation.tag_checks_made), "{} tag checks", simulation.tag_checks_made);
     moved(&mut simulation, &[("a:1", 1)]);
-    assert_eq!(causes(&hours(&mut simulation, 3)), [Cause::Moved { images: 1 }], "and back again is a move too");
+    assert_eq!(causes(&hours(&mut simulation, 3)), [RolloutCause::Moved { images: 1 }], "and back again is a move too");
 }
 
 #[test]
 fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
-    looked(&mut simulation);
+    checked(&mut simulation);
     simulation.request("one");
     assert_eq!(checks(&simulation.plan()).len(), 1);
-    looked(&mut simulation);
+    checked(&mut simulation);
     let before = simulation.tag_checks_made;
     simulation.restart_controller();
-    looked(&mut simulation);
+    checked(&mut simulation);
     assert_eq!(simulation.tag_checks_made, before);
     moved(&mut simulation, &[("a:1", 2)]);
     simulation.request("two");
-    assert_eq!(causes(&looked(&mut simulation)), [Cause::Moved { images: 1 }]);
+    assert_eq!(causes(&checked(&mut simulation)), [RolloutCause::Moved { images: 1 }]);
     assert_eq!(simulation.tag_checks_made, before + 1);
     simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 1h, mode: Always}}");
-    assert_eq!(causes(&looked(&mut simulation)), [], "another mode does not answer it again");
+    assert_eq!(causes(&checked(&mut simulation)), [], "another mode does not answer it again");
 }
 
 #[test]
-fn a_registry_that_fails_touches_nothing_is_told_once_and_tried_less_and_less_often() {
+fn a_registry_that_fails_touches_nothing_is_reported_once_and_tried_less_and_less_often() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
     let before = simulation.tag_checks_made;
@@ -156,12 +156,12 @@ fn a_registry_that_fails_touches_nothing_is_told_once_and_tried_less_and_less_of
     assert!(note.contains("a:1 on n") && note.ends_with(": ImagePullBackOff"), "{note}");
     let tries = simulation.tag_checks_made - before;
     assert!((12..25).contains(&tries), "{tries} tries in ten hours");
-    assert_eq!(newest(&simulation).looks.failures, u32::try_from(tries).expect("few"));
+    assert_eq!(newest(&simulation).tag_check_record.failures, u32::try_from(tries).expect("few"));
     simulation.unavailable.clear();
     let actions = hours(&mut simulation, 2);
     assert_eq!(causes(&actions), [], "the registry is back and has nothing new");
     assert!(matches!(findings(&actions)[..], [Finding::Recovered(_)]), "{:?}", findings(&actions));
-    assert_eq!(newest(&simulation).looks.failures, 0);
+    assert_eq!(newest(&simulation).tag_check_record.failures, 0);
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_t
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     moved(&mut simulation, &[("a:1", 11)]);
     simulation.unavailable.insert("b:1".to_owned());
-    let actions = looked(&mut simulation);
-    assert_eq!(causes(&actions), [Cause::Moved { images: 1 }]);
+    let actions = checked(&mut simulation);
+    assert_eq!(causes(&actions), [RolloutCause::Moved { images: 1 }]);
     assert!(matches!(findings(&actions)[..], [Finding::Moved(_), Finding::Deferred(_)]));
     simulation.pass(SignedDuration::from_secs(30));
     let plan = simulation.plan();
@@ -209,11 +209,11 @@ fn each_architecture_is_asked_and_compared_for_itself() {
     assert_eq!(causes(&hours(&mut simulation, 3)), []);
     moved(&mut simulation, &[("a:1", 2)]);
     let actions = hours(&mut simulation, 2);
-    assert_eq!(causes(&actions), [Cause::Moved { images: 1 }], "known on arm64, new on amd64");
+    assert_eq!(causes(&actions), [RolloutCause::Moved { images: 1 }], "known on arm64, new on amd64");
 }
 
 #[test]
-fn nodes_that_call_a_tag_something_else_begin_no_rounds() {
+fn nodes_that_call_a_tag_something_else_begin_no_rollouts() {
     let mut simulation = Simulation::new(HOURLY, 4);
     moved(&mut simulation, &[("a:1", 1)]);
     for (node, id) in [("n1", "0123abcd"), ("n2", "docker-pullable://x@sha256:1"), ("n3", "")] {
@@ -226,26 +226,26 @@ fn nodes_that_call_a_tag_something_else_begin_no_rounds() {
 #[test]
 fn a_node_that_got_the_new_image_by_joining_late_hides_no_move_from_the_others() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
-    looked(&mut simulation);
+    checked(&mut simulation);
     moved(&mut simulation, &[("a:1", 2)]);
     simulation.nodes.push(node(2));
     simulation.place_pods();
-    looked(&mut simulation);
+    checked(&mut simulation);
     assert_eq!(causes(&hours(&mut simulation, 3)), [], "the others are brought up to date without a rollout");
     assert!(simulation.pods.iter().all(|pod| pod.containers[0].image_id == digest(2)));
 }
 
 #[test]
-fn a_tag_that_moves_during_its_round_reaches_the_nodes_that_pulled_before() {
+fn a_tag_that_moves_during_its_rollout_reaches_the_nodes_that_pulled_before() {
     for request in ["one", "two", "three", "four"] {
         let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
-        looked(&mut simulation);
+        checked(&mut simulation);
         moved(&mut simulation, &[("a:1", 2)]);
         simulation.pods.retain(|pod| pod.node != "n1");
         simulation.place_pods();
-        looked(&mut simulation);
+        checked(&mut simulation);
         simulation.request(request);
-        assert_eq!(causes(&looked(&mut simulation)), []);
+        assert_eq!(causes(&checked(&mut simulation)), []);
         assert_eq!(causes(&hours(&mut simulation, 4)), []);
         assert!(simulation.pods.iter().all(|pod| pod.containers[0].image_id == digest(2)));
     }
@@ -259,7 +259,7 @@ fn a_tag_check_that_nobody_waits_for_any_more_goes() {
     simulation.edit("{images: [a:2, b:1], refresh: {every: 1h}}");
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
-    assert_eq!(simulation.tag_checks.len(), 0, "an edit begins a round of its own");
+    assert_eq!(simulation.tag_checks.len(), 0, "an edit begins a rollout of its own");
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
     simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 5h}}");
@@ -304,13 +304,17 @@ fn a_tag_check_that_is_stuck_on_a_lost_node_blocks_no_refresh() {
     simulation.nodes.iter_mut().filter(|node| node.name == lost).for_each(|node| node.ready = false);
     simulation.act();
     assert_ne!(asked(&simulation), lost);
-    let looks = newest(&simulation).looks;
-    assert_eq!(causes(&looked(&mut simulation)), []);
-    assert!(newest(&simulation).looks.last > looks.last, "the other node has answered");
+    let tag_check_record = newest(&simulation).tag_check_record;
+    assert_eq!(causes(&checked(&mut simulation)), []);
+    assert!(newest(&simulation).tag_check_record.last > tag_check_record.last, "the other node has answered");
     let stuck: Vec<_> = simulation.tag_checks.iter().map(|check| (check.node.clone(), check.deleting)).collect();
     assert_eq!(stuck, [(lost, true)], "the pod there cannot go");
     moved(&mut simulation, &[("a:1", 11)]);
-    assert_eq!(causes(&hours(&mut simulation, 2)), [Cause::Moved { images: 1 }], "nor does it block a later one");
+    assert_eq!(
+        causes(&hours(&mut simulation, 2)),
+        [RolloutCause::Moved { images: 1 }],
+        "nor does it block a later one"
+    );
 }
 
 #[test]
@@ -351,7 +355,7 @@ fn a_node_that_never_answers_counts_as_a_failure_after_the_deadline() {
 }
 
 #[test]
-fn looks_go_around_the_nodes() {
+fn tag_checks_go_around_the_nodes() {
     let mut simulation = Simulation::new(HOURLY, 4);
     simulation.settle();
     let mut seen = BTreeSet::new();
@@ -359,7 +363,7 @@ fn looks_go_around_the_nodes() {
         simulation.pass(SignedDuration::from_hours(1));
         simulation.act();
         seen.extend(simulation.tag_checks.iter().map(|check| check.node.clone()));
-        looked(&mut simulation);
+        checked(&mut simulation);
     }
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
@@ -376,13 +380,13 @@ fn without_the_right_to_read_nodes_one_is_asked_that_holds_the_images() {
     simulation.pass(SignedDuration::from_hours(1));
     simulation.act();
     assert_ne!(asked(&simulation), "n2", "it holds nothing yet");
-    assert_eq!(causes(&looked(&mut simulation)), []);
+    assert_eq!(causes(&checked(&mut simulation)), []);
     moved(&mut simulation, &[("a:1", 2)]);
-    assert_eq!(causes(&hours(&mut simulation, 2)), [Cause::Moved { images: 1 }]);
+    assert_eq!(causes(&hours(&mut simulation, 2)), [RolloutCause::Moved { images: 1 }]);
 }
 
 #[test]
-fn no_look_begins_while_three_generations_move() {
+fn no_tag_check_begins_while_three_generations_move() {
     let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h}}}}");
     let mut simulation = Simulation::settled(&list("a:1, b:1"), 2);
     for images in ["a:2, b:1", "a:2, b:1, c:1"] {
@@ -402,12 +406,12 @@ fn no_look_begins_while_three_generations_move() {
 #[test]
 fn a_restore_keeps_what_is_known() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
-    looked(&mut simulation);
-    let known = newest(&simulation).looks;
+    checked(&mut simulation);
+    let known = newest(&simulation).tag_check_record;
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     let plan = simulation.act();
     assert!(matches!(plan.actions.as_slice(), [Action::Restore { .. }]), "{plan:?}");
-    assert_eq!(newest(&simulation).looks, known);
+    assert_eq!(newest(&simulation).tag_check_record, known);
 }
 
 #[test]
@@ -419,13 +423,13 @@ fn without_the_right_to_read_nodes_no_tag_check_waits_for_a_node() {
     let plan = simulation.plan();
     assert_eq!((plan.actions, plan.waiting), (Vec::new(), Vec::new()), "there is nothing to look after");
     simulation.nodes.push(node(0));
-    simulation.room.insert("n0".to_owned(), 0);
+    simulation.capacity.insert("n0".to_owned(), 0);
     simulation.place_pods();
     let plan = simulation.plan();
     assert_eq!(checks(&plan).len(), 0);
     let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
     assert!(note.starts_with("group default: no node can take the tag check that a refresh needs"), "{note}");
-    simulation.room.clear();
+    simulation.capacity.clear();
     simulation.place_pods();
     assert_eq!(checks(&simulation.plan()).len(), 1);
 }

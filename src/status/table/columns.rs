@@ -65,38 +65,38 @@ pub fn print(rows: &[Vec<Cell>], indent: usize, width: Option<usize>, output: &m
 
 /// Prints a cell into what is left of the line, and says how much that took.
 fn print_cell(cell: &Cell, width: usize, last: bool, left: usize, output: &mut impl Write) -> io::Result<usize> {
-    let room = width.min(left);
-    let text = without_middle(&cell.text, room);
-    let padding = room - display_width(&text);
+    let width = width.min(left);
+    let text = without_middle(&cell.text, width);
+    let padding = width - display_width(&text);
     let (before, after) = match (cell.right, last) {
         (true, _) => (padding, 0),
         (false, true) => (0, 0),
         (false, false) => (0, padding),
     };
     let style = cell.style;
-    let gap = if last { 0 } else { GAP.min(left - room) };
+    let gap = if last { 0 } else { GAP.min(left - width) };
     write!(output, "{:before$}{style}{text}{style:#}{:after$}{:gap$}", "", "", "")?;
-    Ok(room + gap)
+    Ok(width + gap)
 }
 
 /// The text, without its middle where it has no room: both ends of a reference tell more.
-fn without_middle(text: &str, room: usize) -> String {
-    if display_width(text) <= room {
+fn without_middle(text: &str, width: usize) -> String {
+    if display_width(text) <= width {
         return text.to_owned();
     }
-    let Some(kept) = room.checked_sub(1) else { return String::new() };
+    let Some(kept) = width.checked_sub(1) else { return String::new() };
     let end: Vec<char> = fitting(text.chars().rev(), kept - kept / 2);
     let begin = fitting(text.chars(), kept / 2);
     begin.into_iter().chain(['…']).chain(end.into_iter().rev()).collect()
 }
 
-fn fitting(characters: impl Iterator<Item = char>, room: usize) -> Vec<char> {
+fn fitting(characters: impl Iterator<Item = char>, width: usize) -> Vec<char> {
     let mut taken = 0;
     let wide = |c: char| display_width(c.encode_utf8(&mut [0; 4]));
     characters
         .take_while(|c| {
             taken += wide(*c);
-            taken <= room
+            taken <= width
         })
         .collect()
 }

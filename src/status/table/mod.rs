@@ -20,10 +20,10 @@ use textwrap::Options;
 use words::{age, bytes, names, number, printable, requests, short_digest};
 
 use super::ListState;
-use super::moves::{Refresh, Round};
 use super::report::{Group, Image, List, Report};
+use super::rollout::{Refresh, Rollout};
 use crate::plan::image_cache::Phase;
-use crate::plan::refresh::Outcome;
+use crate::plan::refresh::RefreshOutcome;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BEHIND: Style = AnsiColor::Yellow.on_default();
@@ -81,7 +81,7 @@ impl<O: Write> Table<'_, O> {
         let (style, state) = match list.state {
             ListState::Accepted => (GOOD, "accepted"),
             ListState::Rejected => (BAD, "rejected; what was accepted before is in force"),
-            ListState::NotJudged => (BEHIND, "edited, and the controller has not looked at it yet"),
+            ListState::NotValidated => (BEHIND, "edited, and the controller has not looked at it yet"),
             ListState::Missing => (BAD, "missing; what was made of it goes ten minutes after"),
         };
         let name = format!("{}/{}", list.namespace, list.name);
@@ -116,10 +116,10 @@ impl<O: Write> Table<'_, O> {
 
     fn print_group(&mut self, group: &Group) -> io::Result<()> {
         writeln!(self.output)?;
-        let round = round(group, self.now);
+        let rollout = rollout(group, self.now);
         let style = if group.images.iter().all(Image::is_warm) { GOOD } else { BEHIND };
         let heading = format!("group {}", group.name);
-        let lines = textwrap::wrap(&round, self.options("", INDENT).initial_indent(&" ".repeat(heading.len() + 2)));
+        let lines = textwrap::wrap(&rollout, self.options("", INDENT).initial_indent(&" ".repeat(heading.len() + 2)));
         for (index, line) in lines.iter().enumerate() {
             match index {
                 0 => writeln!(self.output, "{style}{heading}{style:#}: {}", line.trim_start())?,
@@ -130,11 +130,11 @@ impl<O: Write> Table<'_, O> {
             std::iter::once(self.headings()).chain(group.images.iter().map(|image| self.row(image))).collect();
         columns::print(&rows, INDENT.len(), self.layout.width, self.output)?;
         self.print_behind(group)?;
-        self.print_aside(group)?;
-        for thrash in &group.thrashing {
+        self.print_not_counted(group)?;
+        for eviction_loop in &group.eviction_loops {
             let why =
                 ": its holder is evicted again and again for want of disk; give the node more, or shorten the list";
-            self.wrapped(BAD, &thrash.node, why)?;
+            self.wrapped(BAD, &eviction_loop.node, why)?;
         }
         if group.always_pulled {
             let why = ": it makes every pod pull always (AlwaysPullImages), so a pod that restarts while the registry is away holds \
@@ -177,7 +177,7 @@ impl<O: Write> Table<'_, O> {
             row.extend(["pulling", "waiting", "failed"].map(|state| Cell::right(of(state).to_string())));
         }
         let or_none = |text: Option<String>| Cell::right(text.unwrap_or_else(|| "-".to_owned()));
-        row.push(or_none(image.round_at.map(|at| age(at, self.now))));
+        row.push(or_none(image.rollout_at.map(|at| age(at, self.now))));
         row.push(or_none(image.size_bytes.map(bytes)));
         row.push(Cell::left(match image.nodes.total {
             0 => "no node".to_owned(),
@@ -191,7 +191,7 @@ impl<O: Write> Table<'_, O> {
             self.print_line(&line, "")?;
         }
         // What was pulled before is there, so these are warm, but not as fresh as they should be.
-        for line in behind::lines(group, |image| &image.kept) {
+        for line in behind::lines(group, |image| &image.held_by_older) {
             self.print_line(&line, "what an older DaemonSet holds stays held, since the newest one cannot: ")?;
         }
         Ok(())
@@ -210,12 +210,12 @@ impl<O: Write> Table<'_, O> {
     }
 
     /// Nodes that do not count, so that nobody looks for them in vain.
-    fn print_aside(&mut self, group: &Group) -> io::Result<()> {
-        let mut nodes: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
-        for aside in group.images.iter().flat_map(|image| &image.aside) {
-            nodes.entry(aside.state).or_default().extend(aside.nodes.iter().map(String::as_str));
+    fn print_not_counted(&mut self, group: &Group) -> io::Result<()> {
+        let mut by_state: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        for nodes in group.images.iter().flat_map(|image| &image.not_counted) {
+            by_state.entry(nodes.state).or_default().extend(nodes.nodes.iter().map(String::as_str));
         }
-        for (state, nodes) in nodes {
+        for (state, nodes) in by_state {
             let nodes: Vec<&str> = nodes.into_iter().collect();
             let text = format!(": {state}, so not counted: {}", names(&nodes, self.layout.wide));
             self.wrapped(QUIET, &number(nodes.len(), "node"), &text)?;
@@ -286,23 +286,23 @@ impl<O: Write> Table<'_, O> {
     }
 }
 
-fn round(group: &Group, now: Timestamp) -> String {
-    let begun = |round: &Round| {
-        let how = match round {
-            Round { done: true, .. } => "done".to_owned(),
-            Round { turns_end_at, .. } if *turns_end_at > now => {
-                format!("the last node's turn comes in {}", words::span(turns_end_at.duration_since(now)))
+fn rollout(group: &Group, now: Timestamp) -> String {
+    let begun = |rollout: &Rollout| {
+        let how = match rollout {
+            Rollout { complete: true, .. } => "complete".to_owned(),
+            Rollout { start_delays_end_at, .. } if *start_delays_end_at > now => {
+                format!("the last node's turn comes in {}", words::span(start_delays_end_at.duration_since(now)))
             }
-            Round { .. } => "under way".to_owned(),
+            Rollout { .. } => "under way".to_owned(),
         };
-        format!("began {} ago, {how}", age(round.started_at, now))
+        format!("began {} ago, {how}", age(rollout.started_at, now))
     };
-    match (group.generations.as_slice(), &group.round) {
+    match (group.generations.as_slice(), &group.rollout) {
         ([], _) => "no generation yet".to_owned(),
-        ([newest, older @ ..], round) => {
-            let begun = round.as_ref().map_or_else(String::new, |round| format!(" {}", begun(round)));
+        ([newest, older @ ..], rollout) => {
+            let begun = rollout.as_ref().map_or_else(String::new, |rollout| format!(" {}", begun(rollout)));
             let older = if older.is_empty() { String::new() } else { format!("; before it {}", older.join(", ")) };
-            format!("round {newest}{begun}{older}")
+            format!("rollout {newest}{begun}{older}")
         }
     }
 }
@@ -311,17 +311,17 @@ fn refresh_in_words(refresh: &Refresh, now: Timestamp) -> String {
     let next = match (refresh.due, refresh.next_at) {
         (true, _) => "due now".to_owned(),
         (false, Some(at)) => format!("next in {}", words::span(at.duration_since(now))),
-        (false, None) if refresh.last_look_at.is_some() => "never needed, since all images are pinned".to_owned(),
+        (false, None) if refresh.last_check_at.is_some() => "never needed, since all images are pinned".to_owned(),
         (false, None) => "not begun".to_owned(),
     };
     let found = match refresh.outcome {
         None => "",
-        Some(Outcome::Round) => ": the round pulled all tags anew",
-        Some(Outcome::Moved) => ": a tag had moved, so this round began",
-        Some(Outcome::Unchanged) => ": no tag had moved",
-        Some(Outcome::Deferred) => ": some images could not be looked at, and stay as they are",
+        Some(RefreshOutcome::Rollout) => ": the rollout pulled all tags anew",
+        Some(RefreshOutcome::Moved) => ": a tag had moved, so this rollout began",
+        Some(RefreshOutcome::Unchanged) => ": no tag had moved",
+        Some(RefreshOutcome::Deferred) => ": some images could not be looked at, and stay as they are",
     };
-    let last = refresh.last_look_at.map(|at| format!("; last {} ago{found}", age(at, now))).unwrap_or_default();
+    let last = refresh.last_check_at.map(|at| format!("; last {} ago{found}", age(at, now))).unwrap_or_default();
     format!("{} ({:?}), {next}{last}", refresh.schedule, refresh.mode)
 }
 

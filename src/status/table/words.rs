@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_their_largest_unit() {
+    fn times_are_reported_in_their_largest_unit() {
         let told =
             [-5, 0, 119, 120, 7_199, 7_200, 172_799, 172_800, 31_536_000].map(|it| span(SignedDuration::from_secs(it)));
         assert_eq!(told, ["0s", "0s", "119s", "2m", "119m", "2h", "47h", "2d", "365d"]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_as_they_are_written() {
+    fn requests_are_reported_as_they_are_written() {
         assert_eq!(requests(Requests { cpu_millis: 3, memory_bytes: 3 << 20 }), "3m CPU and 3Mi memory");
         assert_eq!(requests(Requests { cpu_millis: 2_000, memory_bytes: 0 }), "2 CPU and 0 memory");
     }

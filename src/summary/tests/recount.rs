@@ -1,4 +1,4 @@
-//! Over random histories the summary equals a recount of the cluster by hand, in whatever order its news arrives.
+//! Over random histories the summary equals a recount of the cluster by hand, in whatever order its messages arrives.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ enum Change {
 fn change() -> impl Strategy<Value = Change> {
     let fate =
         prop::sample::select(vec![Fate::Waiting, Fate::Pulling, Fate::Held, Fate::Held, Fate::Failed, Fate::Crashed]);
-    let life = prop::sample::select(vec![Life::Live, Life::NoRoom, Life::Evicted]);
+    let life = prop::sample::select(vec![Life::Live, Life::NoCapacity, Life::Evicted]);
     prop_oneof![
         6 => (0..GENERATIONS.len(), 0..NODES.len()).prop_map(|(generation, node)| Change::PodComes(generation, node)),
         1 => any::<Index>().prop_map(Change::PodGoes),
@@ -42,15 +42,15 @@ fn change() -> impl Strategy<Value = Change> {
 
 /// What the API server tells.
 #[derive(Clone)]
-enum News {
+enum WatchEvent {
     Apply(Box<SlimPod>),
     Delete(Box<SlimPod>),
 }
 
-fn take_in(coverage: &mut Coverage, news: &News) {
-    match news {
-        News::Apply(pod) => coverage.apply(pod),
-        News::Delete(pod) => coverage.delete(pod),
+fn take_in(coverage: &mut Coverage, event: &WatchEvent) {
+    match event {
+        WatchEvent::Apply(pod) => coverage.apply(pod),
+        WatchEvent::Delete(pod) => coverage.delete(pod),
     }
 }
 
@@ -64,18 +64,18 @@ struct World {
 }
 
 impl World {
-    fn change(&mut self, change: &Change) -> Option<News> {
+    fn change(&mut self, change: &Change) -> Option<WatchEvent> {
         self.version += 1;
         match change {
             Change::PodComes(generation, node) => {
                 self.uids += 1;
                 let pod = Pod { version: self.version, ..Pod::new(self.uids, *generation, NODES[*node]) };
                 self.pods.push(pod.clone());
-                return Some(News::Apply(Box::new(pod.as_sent())));
+                return Some(WatchEvent::Apply(Box::new(pod.as_sent())));
             }
             Change::PodGoes(index) if !self.pods.is_empty() => {
                 let pod = self.pods.remove(index.index(self.pods.len()));
-                return Some(News::Delete(Box::new(pod.as_sent())));
+                return Some(WatchEvent::Delete(Box::new(pod.as_sent())));
             }
             Change::PodIsDeleting(index) => return self.change_pod(*index, |pod| pod.deleting = true),
             Change::PodLives(index, life) => return self.change_pod(*index, |pod| pod.life = *life),
@@ -95,7 +95,7 @@ impl World {
         None
     }
 
-    fn change_pod(&mut self, index: Index, change: impl FnOnce(&mut Pod)) -> Option<News> {
+    fn change_pod(&mut self, index: Index, change: impl FnOnce(&mut Pod)) -> Option<WatchEvent> {
         if self.pods.is_empty() {
             return None;
         }
@@ -103,7 +103,7 @@ impl World {
         let pod = &mut self.pods[index];
         pod.version = self.version;
         change(pod);
-        Some(News::Apply(Box::new(pod.as_sent())))
+        Some(WatchEvent::Apply(Box::new(pod.as_sent())))
     }
 
     /// What the state of an image of the group with that newest generation is on a node, straight from the rules.
@@ -137,12 +137,12 @@ impl World {
         // Both newest generations have all images of their groups, so a pod of them, or of a later one, is there or missing.
         let told = here.iter().filter(|pod| pod.generation >= newest && fate(pod).is_some());
         let best = told.min_by_key(|pod| {
-            let life = [Life::Live, Life::NoRoom, Life::Evicted].iter().position(|life| *life == pod.life);
+            let life = [Life::Live, Life::NoCapacity, Life::Evicted].iter().position(|life| *life == pod.life);
             (std::cmp::Reverse(pod.generation), life)
         });
         Some(match best.map(|pod| (pod.life, fate(pod), pod)) {
             None => NodeState::Displaced,
-            Some((Life::NoRoom, ..)) => NodeState::NoRoom,
+            Some((Life::NoCapacity, ..)) => NodeState::NoCapacity,
             Some((Life::Evicted, ..)) => NodeState::Displaced,
             Some((Life::Live, Some(Fate::Failed), _)) => NodeState::Failed,
             Some((Life::Live, Some(Fate::Crashed), _)) => NodeState::CannotStart,
@@ -182,14 +182,14 @@ impl World {
 
 proptest! {
     #[test]
-    fn at_every_step_the_summary_equals_a_recount_though_old_news_is_told_again(
+    fn at_every_step_the_summary_equals_a_recount_though_old_events_are_seen_again(
         changes in vec((change(), any::<Index>()), 1..40),
     ) {
-        let (mut world, mut coverage, mut told) = (World::default(), Coverage::default(), Vec::<News>::new());
+        let (mut world, mut coverage, mut told) = (World::default(), Coverage::default(), Vec::<WatchEvent>::new());
         for (change, again) in &changes {
-            let news = world.change(change);
-            news.iter().for_each(|news| take_in(&mut coverage, news));
-            told.extend(news);
+            let messages = world.change(change);
+            messages.iter().for_each(|messages| take_in(&mut coverage, messages));
+            told.extend(messages);
             if !told.is_empty() {
                 take_in(&mut coverage, &told[again.index(told.len())]);
             }
@@ -200,13 +200,13 @@ proptest! {
     }
 
     #[test]
-    fn in_the_end_it_does_not_matter_in_which_order_the_news_came(changes in vec((change(), any::<u32>()), 1..40)) {
+    fn in_the_end_it_does_not_matter_in_which_order_the_events_came(changes in vec((change(), any::<u32>()), 1..40)) {
         let mut world = World::default();
         let told = changes.iter().filter_map(|(change, order)| Some((order, world.change(change)?)));
         let mut told: Vec<_> = told.collect();
         told.sort_by_key(|(order, _)| **order);
         let mut coverage = Coverage::default();
-        told.iter().for_each(|(_, news)| take_in(&mut coverage, news));
+        told.iter().for_each(|(_, messages)| take_in(&mut coverage, messages));
         if world.is_possible() {
             world.check(&coverage);
         }

@@ -44,7 +44,7 @@ pub enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Live,
-    NoRoom,
+    NoCapacity,
     Evicted,
 }
 
@@ -85,7 +85,7 @@ impl Pod {
 
     /// As the API server sends it.
     pub fn as_sent(&self) -> SlimPod {
-        let turn_has_come = !self.fates.contains(&Fate::Waiting);
+        let start_delay_is_over = !self.fates.contains(&Fate::Waiting);
         let containers = self.images().iter().map(|(name, image)| json!({"name": name, "image": image}));
         let statuses = self.images().iter().zip(self.fates).map(|((name, image), fate)| match fate {
             Fate::Waiting | Fate::Pulling => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
@@ -96,7 +96,7 @@ impl Pod {
             Fate::Failed => json!({"name": name, "state": {"waiting": {"reason": "ErrImagePull", "message": "401"}}}),
             Fate::Crashed => json!({"name": name, "state": {"waiting": {"reason": "CreateContainerError"}}}),
         });
-        let init = if turn_has_come { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
+        let init = if start_delay_is_over { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
         let mut status = json!({
             "phase": "Running",
             "initContainerStatuses": [{"name": "install-holder", "state": init}],
@@ -110,7 +110,7 @@ impl Pod {
         });
         match self.life {
             Life::Live => {}
-            Life::NoRoom => {
+            Life::NoCapacity => {
                 spec["nodeName"] = json!(null);
                 let message =
                     "0/3 nodes are available: 1 Too many pods, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].";
@@ -172,9 +172,9 @@ pub fn generations() -> Vec<Generation> {
         deleting: false,
         altered: None,
         restores: None,
-        looks: Default::default(),
-        told: Default::default(),
-        reach: crate::plan::Reach::Everywhere,
+        tag_check_record: Default::default(),
+        reported: Default::default(),
+        node_scope: crate::plan::NodeScope::Everywhere,
         placement: None,
         counted_for: Default::default(),
         scheduled: None,

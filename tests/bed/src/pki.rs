@@ -1,4 +1,4 @@
-//! The certificates of a cluster of real nodes: one authority, made anew at every start and thrown away at the end.
+//! The certificates of a cluster of real nodes: one authority, recreated at every start and thrown away at the end.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};

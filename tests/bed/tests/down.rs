@@ -112,7 +112,7 @@ struct Host {
 }
 
 impl Host {
-    fn look() -> Self {
+    fn observe() -> Self {
         let names = |folder: &str| {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -172,18 +172,18 @@ fn require_root() {
 fn real_nodes_leave_nothing() {
     require_root();
     let place = Place::new("leaves-nothing");
-    let host = Host::look();
+    let host = Host::observe();
     assert!(place.start(&["node", "--count", "2"]).wait().unwrap().success(), "{}", place.log());
 
     let namespaces = Namespaces::of(&place, Kind::Real);
     assert!(namespaces.names.len() >= 9, "three machines with three namespaces each: {:?}", namespaces.names);
     assert!(!place.cgroups().is_empty());
-    assert_eq!(Host::look(), host, "while the nodes run");
+    assert_eq!(Host::observe(), host, "while the nodes run");
     assert_eq!(place.traces(&namespaces).iter().filter(|trace| trace.contains("/log")).count(), 0);
 
     assert!(place.down().status.success());
     assert_eq!(place.traces(&namespaces), Vec::<String>::new());
-    assert_eq!(Host::look(), host, "after they have ended");
+    assert_eq!(Host::observe(), host, "after they have ended");
     assert!(place.down().status.success(), "it can be said twice");
 }
 
@@ -191,14 +191,14 @@ fn real_nodes_leave_nothing() {
 fn a_start_that_is_killed_leaves_nothing_after_down() {
     require_root();
     let place = Place::new("killed");
-    let host = Host::look();
+    let host = Host::observe();
     for service in ["hub/init", "hub/kube-apiserver", "node1/containerd", "node1/kubelet"] {
         place.kill_at(Kind::Real, &["node"], service);
         let namespaces = Namespaces::of(&place, Kind::Real);
         assert!(!namespaces.names.is_empty(), "{service}");
         assert!(place.down().status.success());
         assert_eq!(place.traces(&namespaces), Vec::<String>::new(), "{service}");
-        assert_eq!(Host::look(), host, "{service}");
+        assert_eq!(Host::observe(), host, "{service}");
     }
 }
 

@@ -186,7 +186,7 @@ fn a_container_keeps_its_digest_when_the_tag_moves() {
 }
 
 #[test]
-fn a_record_tells_which_containers_start_and_end() {
+fn a_record_reports_which_containers_start_and_end() {
     let trial = Trial::begin("record", Real::running().unwrap());
     trial.push_holder();
     let node = trial.real.node("node1").unwrap();

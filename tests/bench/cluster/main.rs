@@ -11,9 +11,9 @@ mod audit;
 #[path = "../../cluster/controller.rs"]
 mod controller;
 mod former;
-#[path = "../../cluster/looks.rs"]
-mod looks;
 mod meter;
+#[path = "../../cluster/tag_checks.rs"]
+mod tag_checks;
 #[path = "../../cluster/trial.rs"]
 mod trial;
 
@@ -61,10 +61,10 @@ async fn measure(cluster: &Simulated) -> bool {
     meter.phase("a list, until it is warm everywhere", &controller).await;
     write_list(&trial, IMAGES + 1).await;
     all_warm(&trial, IMAGES + 1).await;
-    meter.phase("an edit, until its round is over", &controller).await;
-    looks::request(&trial, "now").await;
-    let answered = looks::answered(&trial, "now").await;
-    assert_eq!(looks::number(&answered), 2, "nothing has moved");
+    meter.phase("an edit, until its rollout is over", &controller).await;
+    tag_checks::request(&trial, "now").await;
+    let answered = tag_checks::answered(&trial, "now").await;
+    assert_eq!(tag_checks::number(&answered), 2, "nothing has moved");
     meter.phase("a refresh that finds nothing", &controller).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     meter.phase("a minute in which nothing happens", &controller).await;

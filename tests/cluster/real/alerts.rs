@@ -7,8 +7,8 @@ use test_bed::real::Fault;
 
 use super::{RealTrial, content};
 use crate::controller::{Controller, free_address};
-use crate::looks::request;
 use crate::prometheus::Monitoring;
+use crate::tag_checks::request;
 use crate::trial::eventually;
 
 const IN_LIST: [(&str, &str); 1] = [("list", "tools")];
@@ -165,8 +165,8 @@ async fn a_refresh_that_no_node_can_make_alerts_when_it_is_overdue_until_one_can
     let cordoned = Cordoned::all(&real);
     monitoring.fires("KubePrepullRefreshOverdue", &IN_LIST).await;
     let why = async || {
-        let told = real.trial.events("Waiting").await.into_iter().filter_map(|event| event.note);
-        told.into_iter().find(|note| note.contains("can take the tag check"))
+        let reported = real.trial.events("Waiting").await.into_iter().filter_map(|event| event.note);
+        reported.into_iter().find(|note| note.contains("can take the tag check"))
     };
     eventually("the Event that says why", why).await;
     drop(cordoned);

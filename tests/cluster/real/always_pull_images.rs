@@ -103,8 +103,8 @@ async fn a_pod_that_is_deleted_in_an_outage_is_replaced_once_and_holds_all_when_
     let (one, two) = (outage.push("one:1", "one"), outage.push("two:1", "two"));
     outage.list(&["one:1", "two:1"], "").await;
     outage.await_held(&[&one, &two]).await;
-    outage.real.trial.noted_as_told("done").await;
-    let reported = outage.real.trial.told("AlwaysPulled").await;
+    outage.real.trial.noted_as_reported("complete").await;
+    let reported = outage.real.trial.reported("AlwaysPullEnforced").await;
     assert!(reported.contains("AlwaysPullImages"), "{reported}");
     let other = vec![outage.real.nodes[1].clone()];
     let watch = Watch::begin(other, &outage.real.trial.namespace, &[&[one.as_str()], &[two.as_str()]]);
@@ -140,7 +140,7 @@ async fn a_retiring_generation_is_kept_though_its_pod_cannot_even_begin() {
     let one = outage.push("one:1", "one");
     outage.list(&["one:1"], "").await;
     outage.await_held(&[&one]).await;
-    outage.real.trial.noted_as_told("done").await;
+    outage.real.trial.noted_as_reported("complete").await;
     let other = vec![outage.real.nodes[1].clone()];
     let watch = Watch::begin(other, &outage.real.trial.namespace, &[&[one.as_str()]]);
     let log = AuditLog::of(outage.real.bed.audit_log());

@@ -52,7 +52,7 @@ fn counts(outage: &Outage, report: &Value) -> bool {
 }
 
 /// Waits for an Event that says all of these words, and returns its note.
-async fn told(outage: &Outage, reason: &str, words: &[&str]) -> String {
+async fn reported(outage: &Outage, reason: &str, words: &[&str]) -> String {
     within(HEALING, &format!("{reason} with {words:?}"), async || {
         let notes = outage.real.trial.events(reason).await.into_iter().filter_map(|event| event.note);
         notes.into_iter().find(|note| words.iter().all(|words| note.contains(words)))
@@ -110,7 +110,7 @@ async fn agree(outage: &Outage, image: &str, said: &Value) {
         kubelets.iter().all(|(reason, message)| PULL.contains(&reason.as_str()) && message.contains(&cause)),
         "{cause}: {kubelets:?}"
     );
-    told(outage, "ImageFailing", &[image, "cannot be pulled on node1, node2", &cause]).await;
+    reported(outage, "ImageFailing", &[image, "cannot be pulled on node1, node2", &cause]).await;
     for node in &outage.real.nodes {
         let images = node.images().unwrap();
         assert!(
@@ -123,7 +123,7 @@ async fn agree(outage: &Outage, image: &str, said: &Value) {
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn whatever_cannot_be_pulled_or_started_is_told_everywhere_as_kubelet_and_containerd_have_it() {
+async fn whatever_cannot_be_pulled_or_started_is_reported_everywhere_as_kubelet_and_containerd_have_it() {
     let outage = Outage::begin("classes").await;
     let (real, registry) = (&outage.real, outage.real.bed.registry().unwrap());
     // Kubelets report their largest images only, and other tests have some too.
@@ -160,7 +160,7 @@ async fn whatever_cannot_be_pulled_or_started_is_told_everywhere_as_kubelet_and_
     }
     let stuck = behind(&outage, "/stubborn:1", "cannotStart", "the holder cannot be mounted").await;
     let cause = end_of(stuck["message"].as_str().unwrap());
-    told(&outage, "ImageFailing", &["/stubborn:1", "was pulled, but does not start on node1, node2", &cause]).await;
+    reported(&outage, "ImageFailing", &["/stubborn:1", "was pulled, but does not start on node1, node2", &cause]).await;
     let warm = within(HEALING, "the kubelets' size of an image", async || {
         let size = size_by_kubelets(&outage, "/good:1").await?;
         said(real, "/good:1").filter(|it| it["sizeBytes"] == size)
@@ -188,17 +188,17 @@ async fn evict(outage: &Outage, node: &Node) {
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told() {
+async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_reported() {
     let outage = Outage::on(RealTrial::begin_alone("awaynodes").await).await;
     let one = outage.push("one:1", "one");
     outage.list(&["one:1"], "").await;
     outage.await_held(&[&one]).await;
     let real = &outage.real;
     let (node, name) = (&real.nodes[1], real.nodes[1].name());
-    let aside = |state: &str| {
+    let nodes = |state: &str| {
         let said = said(real, "/one:1")?;
-        let aside = said["aside"].as_array()?.iter().find(|it| it["state"] == state)?.clone();
-        (aside["nodes"] == json!([name])).then_some(said)
+        let nodes = said["notCounted"].as_array()?.iter().find(|it| it["state"] == state)?.clone();
+        (nodes["nodes"] == json!([name])).then_some(said)
     };
 
     the_controller_says_the_same(&outage).await;
@@ -222,11 +222,11 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
     assert!(["displaced", "waiting", "pulling"].contains(&evicted["state"].as_str().unwrap()), "{evicted}");
     outage.await_held(&[&one]).await;
     the_controller_says_the_same(&outage).await;
-    assert_eq!(real.trial.events("HolderEvicted").await.len(), 0, "it is told of many for want of disk");
+    assert_eq!(real.trial.events("EvictionLoop").await.len(), 0, "it is told of many for want of disk");
 
     real.bed.kubectl(["cordon", name]).unwrap();
     let cordoned = eventually("a cordoned node that is warm to count", async || {
-        said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2 && it["aside"] == json!([]))
+        said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2 && it["notCounted"] == json!([]))
     })
     .await;
     assert_eq!(cordoned["nodes"]["total"], 2);
@@ -238,15 +238,15 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_told()
         said(real, "/two:1").filter(|it| it["nodes"]["cordoned"] == 1 && it["nodes"]["total"] == 1)
     })
     .await;
-    told(&outage, "ImageFailing", &["/two:1", "cannot be pulled on node1: "]).await;
+    reported(&outage, "ImageFailing", &["/two:1", "cannot be pulled on node1: "]).await;
     the_controller_says_the_same(&outage).await;
     real.bed.kubectl(["uncordon", name]).unwrap();
     outage.faulty.set(Fault::None);
     outage.await_held(&[&one, &two]).await;
-    told(&outage, "ImageHealed", &["/two:1"]).await;
+    reported(&outage, "ImageRecovered", &["/two:1"]).await;
 
     let stopped = StoppedKubelet::of(node);
-    let away = within(HEALING, "the node to be not ready", async || aside("notReady")).await;
+    let away = within(HEALING, "the node to be not ready", async || nodes("notReady")).await;
     assert_eq!((&away["nodes"]["total"], &away["nodes"]["warm"]), (&json!(1), &json!(1)));
     assert!(real.held_on(name).contains(&one.to_string()), "its containers run on");
     the_controller_says_the_same(&outage).await;

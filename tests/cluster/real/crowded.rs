@@ -72,8 +72,8 @@ async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses
     .await;
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
-    let told = outage.real.trial.told_within(HEALING, "MakingRoom").await;
-    assert!(told.contains("no room for both on node2 (it runs as many pods as it may)"), "{told}");
+    let reported = outage.real.trial.reported_within(HEALING, "NoCapacity").await;
+    assert!(reported.contains("no room for both on node2 (it runs as many pods as it may)"), "{reported}");
     outage.settled("2").await;
     outage.await_held(&[&new]).await;
     assert_eq!(running(&outage).await, Some(other), "the pod that was there before runs on");

@@ -12,8 +12,8 @@ use test_bed::{Image, Layer};
 
 use super::RealTrial;
 use crate::controller::{Controller, free_address};
-use crate::looks::request;
 use crate::prometheus::Monitoring;
+use crate::tag_checks::request;
 use crate::trial::eventually;
 
 const DASHBOARD: &str = include_str!("../../../deploy/helm/monitoring/dashboard.json");
@@ -71,18 +71,18 @@ async fn the_dashboard_shows_what_happens_in_a_real_run() {
     request(&real.trial, "while the registry is away").await;
     seen(&monitoring, "KubePrepullRefreshDeferred").await;
 
-    let picture = draw(&real, &monitoring, from);
-    let unexpected: Vec<_> = picture.empty.iter().filter(|title| !EMPTY.contains(&title.as_str())).collect();
+    let snapshot = draw(&real, &monitoring, from);
+    let unexpected: Vec<_> = snapshot.empty.iter().filter(|title| !EMPTY.contains(&title.as_str())).collect();
     assert!(unexpected.is_empty(), "panels that show nothing: {unexpected:?}");
     if std::env::var_os("UPDATE_PICTURES").is_some() {
-        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(PICTURE), picture.svg).unwrap();
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(PICTURE), snapshot.svg).unwrap();
     }
     faulty.set(Fault::None);
     push("jax:1", 6);
     eventually("everything to be well again", async || monitoring.firing().is_empty().then_some(())).await;
 }
 
-fn draw(real: &RealTrial, monitoring: &Monitoring, from: Timestamp) -> pictures::Picture {
+fn draw(real: &RealTrial, monitoring: &Monitoring, from: Timestamp) -> pictures::Snapshot {
     let variables = [("namespace", real.trial.namespace.as_str()), ("list", ".*"), ("__rate_interval", "6s")];
     let view = View {
         prometheus: &monitoring.0,

@@ -42,7 +42,7 @@ impl Outage {
         self.real.push(image, &content(&format!("{text} in {}", self.real.trial.namespace)))
     }
 
-    /// A list of these images, whose refreshes always begin a round. What follows the images may say more.
+    /// A list of these images, whose refreshes always begin a rollout. What follows the images may say more.
     pub async fn list(&self, images: &[&str], more: &str) {
         let images: Vec<_> = images.iter().map(|image| self.real.reference_at(self.faulty.name(), image)).collect();
         let list = format!("images: {}\nrefresh: {{every: 24h, mode: Always}}\n{more}", json!(images));
@@ -352,8 +352,8 @@ async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_e
     // Somebody else's image is held there too.
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
-    let told = outage.real.trial.told_within(HEALING, "MakingRoom").await;
-    assert!(told.contains("no room for both on node2"), "{told}");
+    let reported = outage.real.trial.reported_within(HEALING, "NoCapacity").await;
+    assert!(reported.contains("no room for both on node2"), "{reported}");
     outage.settled("2").await;
     outage.await_held(&[&new]).await;
     let after: Pod = outage.real.trial.api().get("other").await.unwrap();
@@ -373,7 +373,7 @@ async fn the_mode_recreate_loses_images_in_an_outage() {
     let images = json!([outage.real.reference_at(outage.faulty.name(), "one:1")]);
     let list = format!("images: {images}\nrefresh: {{every: 24h, mode: Recreate}}\n");
     outage.real.trial.write_list("tools", &list).await;
-    outage.real.trial.judged("tools", "accepted").await;
+    outage.real.trial.validated("tools", "accepted").await;
     let watch = outage.real.watch(&[&[one.as_str()]]);
     outage.faulty.set(Fault::Closed);
     outage.refresh("recreate").await;

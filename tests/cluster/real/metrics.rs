@@ -46,8 +46,8 @@ async fn images_that_are_held_and_a_tag_that_is_missing_are_counted_as_container
         |digest: &str| real.nodes.iter().filter(|it| real.held_on(it.name()).iter().any(|it| it == digest)).count();
     eventually("one image to be held, the other to fail, and both to be told", async || {
         let (held, failing) = (holding(there.as_str()), pods_that_cannot_pull(&real).await);
-        let told = (count(0, "warm"), count(1, "failed"));
-        (held == nodes && failing == nodes && told == (Some(held as f64), Some(failing as f64))).then_some(())
+        let reported = (count(0, "warm"), count(1, "failed"));
+        (held == nodes && failing == nodes && reported == (Some(held as f64), Some(failing as f64))).then_some(())
     })
     .await;
     assert_eq!(pull_failures(&controller), nodes as f64, "once for each pod, however often its kubelet tries");

@@ -5,15 +5,15 @@ mod always_pull_images;
 mod classes;
 mod crowded;
 mod dashboard;
+mod eviction_loop;
 mod faults;
 mod metrics;
 mod pictures;
 mod requests;
-mod rounds;
+mod rollouts;
 mod sealing;
 mod secrets;
 mod tag_checks;
-mod thrash;
 mod wait;
 
 use std::collections::BTreeSet;

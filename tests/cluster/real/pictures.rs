@@ -24,7 +24,7 @@ fn on_terminal(real: &RealTrial, columns: u32) -> String {
 }
 
 /// Waits until the table says all of this, and draws it.
-async fn picture(real: &RealTrial, name: &str, words: &[&str]) {
+async fn snapshot(real: &RealTrial, name: &str, words: &[&str]) {
     let said = within(super::faults::HEALING, &format!("{words:?}"), async || {
         let said = on_terminal(real, 110);
         words.iter().all(|word| said.contains(word)).then_some(said)
@@ -49,7 +49,7 @@ async fn a_terminal_shows_what_is_warm_half_warm_and_broken() {
     let images = |names: &[&str]| json!(names.iter().map(|name| real.reference(name)).collect::<Vec<_>>()).to_string();
     let list = format!("images: {}\nrefresh: {{every: 6h}}\n", images(&["tools:1", "app:7"]));
     real.trial.write_list("tools", &list).await;
-    picture(real, "warm", &["2/2", "50Mi", "done"]).await;
+    snapshot(real, "warm", &["2/2", "50Mi", "complete"]).await;
 
     // A taint keeps the next generation off one of the nodes.
     let taint = format!("test.kube-prepull.io/{}=x:NoSchedule", real.trial.namespace);
@@ -57,7 +57,7 @@ async fn a_terminal_shows_what_is_warm_half_warm_and_broken() {
     real.push("app:8", &content("the next one"));
     let list = format!("images: {}\nrefresh: {{every: 6h}}\n", images(&["tools:1", "app:8"]));
     real.trial.write_list("tools", &list).await;
-    picture(real, "half-warm", &["1/2", ": tainted", "; before it"]).await;
+    snapshot(real, "half-warm", &["1/2", ": tainted", "; before it"]).await;
     real.bed.kubectl(["taint", "node", "node2", &format!("{taint}-")]).unwrap();
 
     real.push("private:1", &content("private"));
@@ -71,8 +71,8 @@ async fn a_terminal_shows_what_is_warm_half_warm_and_broken() {
         real.reference("foreign:1"),
     ]);
     real.trial.write_list("tools", &format!("images: {images}\nrefresh: {{every: 6h}}\n")).await;
-    real.trial.judged("tools", "accepted").await;
+    real.trial.validated("tools", "accepted").await;
     eventually("the pulls to fail", async || on_terminal(real, 110).contains("401 from").then_some(())).await;
     real.trial.write_list("tools", "images: [Bad]").await;
-    picture(real, "broken", &["rejected", "401 from", "no such image or tag", "architecture"]).await;
+    snapshot(real, "broken", &["rejected", "401 from", "no such image or tag", "architecture"]).await;
 }

@@ -6,7 +6,7 @@ use test_bed::real::Fault;
 
 use super::faults::Outage;
 use super::{RealTrial, content};
-use crate::looks::{answered, number, request};
+use crate::tag_checks::{answered, number, request};
 use crate::trial::eventually;
 
 impl RealTrial {
@@ -32,7 +32,7 @@ impl RealTrial {
     async fn settled_with(&self, images: &[&str]) {
         let references: Vec<_> = images.iter().map(|image| self.reference(&format!("{image}:1"))).collect();
         self.trial.settled_on(&references.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        self.trial.noted_as_told("done").await;
+        self.trial.noted_as_reported("complete").await;
     }
 }
 
@@ -107,7 +107,7 @@ async fn an_edit_comes_into_force_while_the_registry_of_all_other_images_is_down
     let mut digests: Vec<Digest> = here.iter().map(|image| outage.push(image, image)).collect();
     outage.list(&here, "").await;
     outage.await_held(&digests.iter().collect::<Vec<_>>()).await;
-    outage.real.trial.noted_as_told("done").await;
+    outage.real.trial.noted_as_reported("complete").await;
     let watch =
         outage.real.watch(&digests.iter().map(Digest::as_str).collect::<Vec<_>>().chunks(1).collect::<Vec<_>>());
     outage.faulty.set(Fault::Closed);
@@ -127,11 +127,11 @@ async fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leave
     let old = outage.push("app:1", "old");
     outage.list(&["app:1"], "").await;
     outage.await_held(&[&old]).await;
-    outage.real.trial.noted_as_told("done").await;
+    outage.real.trial.noted_as_reported("complete").await;
     let (new, added) = (outage.push("app:1", "new"), outage.push("added:1", "added"));
     let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
     outage.list(&["app:1"], "pullRate: 3\n").await;
-    outage.real.trial.judged("tools", "accepted").await;
+    outage.real.trial.validated("tools", "accepted").await;
     outage.refresh("now").await;
     eventually("the first node to have the new image", async || {
         outage.real.held_on("node1").contains(&new.to_string()).then_some(())

@@ -36,7 +36,7 @@ impl Held {
         let held = Self { outage, digests };
         held.outage.list(&["zeta:1", &format!("mid@{}", held.digests[1]), "alpha:1"], "").await;
         held.outage.await_held(&held.all()).await;
-        held.outage.real.trial.noted_as_told("done").await;
+        held.outage.real.trial.noted_as_reported("complete").await;
         held
     }
 
@@ -102,8 +102,8 @@ async fn is_held_again_after(real: RealTrial, loss: Loss, happens: impl AsyncFnO
 
 /// The sealed DaemonSet: nothing is pulled with `Always` any more, and the containers are in the order of the list.
 async fn assert_sealed(held: &Held) {
-    let told = held.outage.real.trial.told("Sealed").await;
-    assert!(told.contains("2 images from the nodes' disks: alpha, zeta"), "{told}");
+    let reported = held.outage.real.trial.reported("Sealed").await;
+    assert!(reported.contains("2 images from the nodes' disks: alpha, zeta"), "{reported}");
     let [daemon_set] = &held.outage.generations().await[..] else { panic!("one generation") };
     assert_eq!(containers(daemon_set), [("zeta", "IfNotPresent"), ("mid", "IfNotPresent"), ("alpha", "IfNotPresent")]);
 }
@@ -279,7 +279,7 @@ async fn joins_with_old_content(name: &str, meanwhile: Fault) -> (bool, bool) {
     let selector = json!({NodeLabel::key(&outage): "in"});
     let list = format!("groups: [{{name: some, nodeSelector: {selector}, images: [\"{image}\"]}}]\n");
     outage.real.trial.write_list("tools", &list).await;
-    outage.real.trial.noted_as_told("done").await;
+    outage.real.trial.noted_as_reported("complete").await;
     assert_eq!(outage.real.held_on(present.name()), [new.as_str()]);
     assert_eq!(outage.real.held_on(late.name()), [""; 0]);
     let watch = Watch::begin(vec![present.clone()], &outage.real.trial.namespace, &[&[new.as_str()]]);
@@ -325,7 +325,7 @@ async fn a_late_node_with_older_content_is_brought_up_to_date_by_a_refresh_witho
             .write_list("tools", &json!({"refresh": {"every": "24h"}, "groups": [group]}).to_string())
             .await;
         outage.settled(&images.len().to_string()).await;
-        outage.real.trial.noted_as_told("done").await;
+        outage.real.trial.noted_as_reported("complete").await;
     }
     let _second = NodeLabel::set(&outage, "node2");
     let holds = |wanted: &[&str]| {
@@ -350,7 +350,7 @@ async fn a_late_node_with_older_content_is_brought_up_to_date_by_a_refresh_witho
     let generations = outage.generations().await;
     assert_eq!(generations.len(), 1);
     assert_eq!(generations[0].annotations()["kube-prepull.io/revision"], "2");
-    outage.real.trial.told("NodesOutdated").await;
+    outage.real.trial.reported("NodesOutdated").await;
 }
 
 /// A deleted tag is held by an older generation alone. One of its pods is deleted.
@@ -361,7 +361,7 @@ async fn a_retiring_generation_holds_a_deleted_tag_again_where_its_pod_is_delete
     let (kept, lost) = (outage.push("kept:1", "kept"), outage.push("lost:1", "lost"));
     outage.list(&["kept:1", "lost:1"], "").await;
     outage.await_held(&[&kept, &lost]).await;
-    outage.real.trial.noted_as_told("done").await;
+    outage.real.trial.noted_as_reported("complete").await;
     outage.real.bed.registry().unwrap().delete_tag(&outage.real.reference("lost:1")).unwrap();
     let oldest = outage.generations().await.remove(0);
     outage.refresh("two").await;
@@ -381,6 +381,6 @@ async fn a_retiring_generation_holds_a_deleted_tag_again_where_its_pod_is_delete
     within(HEALING, "the retiring generation to hold the image again", holds).await;
     let uids: Vec<_> = outage.generations().await.into_iter().map(|it| it.uid()).collect();
     assert!(uids.len() == 2 && uids.contains(&oldest.uid()), "it is not deleted: {uids:?}");
-    assert!(outage.real.trial.told("Sealed").await.contains(&oldest.name_any()));
+    assert!(outage.real.trial.reported("Sealed").await.contains(&oldest.name_any()));
     watch.assert_no_gap();
 }

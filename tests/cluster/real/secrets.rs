@@ -58,20 +58,20 @@ async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is
     change_password(&outage, "wrong").await;
     outage.refresh("wrong").await;
     outage.failing("2").await;
-    let told = outage.real.trial.told_within(HEALING, "ImageFailing").await;
+    let reported = outage.real.trial.reported_within(HEALING, "ImageFailing").await;
     let image = outage.real.reference_at(outage.faulty.name(), "one:1");
-    assert!(told.starts_with("group private: 1 of 1 images cannot be held: "), "{told}");
-    assert!(told.contains(&format!("{image} cannot be pulled on node")) && told.contains("401"), "{told}");
-    assert!(told.contains("what nodes hold from before stays held"), "{told}");
+    assert!(reported.starts_with("group private: 1 of 1 images cannot be held: "), "{reported}");
+    assert!(reported.contains(&format!("{image} cannot be pulled on node")) && reported.contains("401"), "{reported}");
+    assert!(reported.contains("what nodes hold from before stays held"), "{reported}");
     let status = outage.real.trial.status();
     assert_eq!(status["warm"], true, "it is held: {status:#}");
-    let kept = &status["lists"][0]["groups"][0]["images"][0]["kept"][0];
+    let kept = &status["lists"][0]["groups"][0]["images"][0]["heldByOlder"][0];
     assert_eq!(kept["state"], "failed", "{status:#}");
     assert!(kept["message"].as_str().unwrap().contains("401"), "{kept:#}");
     change_password(&outage, "right").await;
     outage.settled("2").await;
     watch.assert_no_gap();
-    assert!(outage.real.trial.told_within(HEALING, "ImageHealed").await.ends_with(&image));
+    assert!(outage.real.trial.reported_within(HEALING, "ImageRecovered").await.ends_with(&image));
     // Two nodes fail one after the other: that is told at most twice.
     assert!(outage.real.trial.events("ImageFailing").await.len() <= 2);
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use test_bed::{Digest, Image, Layer};
 
 use super::{RealTrial, content};
-use crate::looks::{answered, looks, number, request};
+use crate::tag_checks::{answered, number, request, tag_check_record};
 use crate::trial::eventually;
 
 impl RealTrial {
@@ -41,7 +41,7 @@ impl RealTrial {
 }
 
 #[tokio::test]
-async fn a_moved_tag_arrives_on_all_nodes_in_one_round_and_later_refreshes_begin_none() {
+async fn a_moved_tag_arrives_on_all_nodes_in_one_rollout_and_later_refreshes_begin_none() {
     let real = RealTrial::begin("onchange").await;
     let (old, other) = (real.push("app:1", &content("old")), real.push("other:1", &content("other")));
     let _controller = real.controller().await;
@@ -51,10 +51,10 @@ async fn a_moved_tag_arrives_on_all_nodes_in_one_round_and_later_refreshes_begin
     let found = real.refreshed("one").await;
     assert_eq!(number(&found), 2);
     real.only_held_everywhere(&[new.as_str(), other.as_str()]).await;
-    let told = real.trial.told("TagsMoved").await;
+    let reported = real.trial.reported("TagsMoved").await;
     let short = |digest: &Digest| digest.as_str()["sha256:".len()..][..12].to_owned();
-    assert!(told.contains(&format!("app:1 is {} now and was {}", short(&new), short(&old))), "{told}");
-    assert!(!told.contains("other:1"), "{told}");
+    assert!(reported.contains(&format!("app:1 is {} now and was {}", short(&new), short(&old))), "{reported}");
+    assert!(!reported.contains("other:1"), "{reported}");
     for again in ["two", "three"] {
         assert_eq!(number(&real.refreshed(again).await), 2, "{again}");
     }
@@ -124,9 +124,12 @@ async fn a_refresh_while_the_registry_is_down_touches_nothing_and_is_made_up_whe
     let failed = real.refreshed("one").await;
     registry.start().unwrap();
     real.all_held(&[&digests[0], &digests[1]]);
-    assert_eq!((number(&failed), looks(&failed).failures), (1, 1));
-    let told = real.trial.told("RefreshDeferred").await;
-    assert!(told.contains("2 of 2 images could not be looked at") && told.contains("app:1 on node"), "{told}");
+    assert_eq!((number(&failed), tag_check_record(&failed).failures), (1, 1));
+    let reported = real.trial.reported("RefreshDeferred").await;
+    assert!(
+        reported.contains("2 of 2 images could not be looked at") && reported.contains("app:1 on node"),
+        "{reported}"
+    );
     let healed = eventually("the look to succeed by itself", async || {
         real.all_held(&[&digests[0], &digests[1]]);
         real.trial.events("RefreshRecovered").await.pop()
@@ -134,7 +137,7 @@ async fn a_refresh_while_the_registry_is_down_touches_nothing_and_is_made_up_whe
     healed.await;
     let found = real.trial.daemon_sets().await;
     assert_eq!(found.len(), 1);
-    assert_eq!((number(&found[0]), looks(&found[0]).failures), (1, 0));
+    assert_eq!((number(&found[0]), tag_check_record(&found[0]).failures), (1, 0));
     assert_eq!(real.trial.events("RefreshDeferred").await.len(), 1, "told once");
 }
 
@@ -148,8 +151,8 @@ async fn a_tag_that_moves_to_an_image_of_another_architecture_only_changes_nothi
     let foreign = content("foreign").architecture("riscv64");
     real.bed.registry().unwrap().push_index(&real.reference("app:1"), &[foreign]).unwrap();
     assert_eq!(number(&real.refreshed("one").await), 1);
-    let told = real.trial.told("RefreshDeferred").await;
-    assert!(told.contains("1 of 2 images"), "{told}");
+    let reported = real.trial.reported("RefreshDeferred").await;
+    assert!(reported.contains("1 of 2 images"), "{reported}");
     let new = real.push("other:1", &content("new"));
     assert_eq!(number(&real.refreshed("two").await), 2, "the other one has moved");
     eventually("the new one to be held beside the old app", async || {
@@ -162,7 +165,7 @@ async fn a_tag_that_moves_to_an_image_of_another_architecture_only_changes_nothi
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn a_tag_that_moves_through_indexes_over_one_manifest_costs_one_round_for_each_move_at_most() {
+async fn a_tag_that_moves_through_indexes_over_one_manifest_costs_one_rollout_for_each_move_at_most() {
     let real = RealTrial::begin("indexes").await;
     let same = content("the same for this architecture");
     real.push("known:1", &same);
@@ -178,16 +181,16 @@ async fn a_tag_that_moves_through_indexes_over_one_manifest_costs_one_round_for_
         real.nodes.iter().all(|node| real.held_on(node.name()).len() == 2).then_some(())
     })
     .await;
-    let mut rounds = number(&real.refreshed("before").await);
-    assert_eq!(rounds, 1);
+    let mut rollouts = number(&real.refreshed("before").await);
+    assert_eq!(rollouts, 1);
     for move_ in 2..=4 {
         index(move_);
         let after = number(&real.refreshed(&format!("move {move_}")).await);
-        assert!(after <= rounds + 1, "move {move_} began {} rounds", after - rounds);
+        assert!(after <= rollouts + 1, "move {move_} began {} rollouts", after - rollouts);
         for tick in 1..=3 {
             let later = number(&real.refreshed(&format!("move {move_}, tick {tick}")).await);
-            assert!(later <= rounds + 1, "tick {tick} after move {move_}: {} rounds", later - rounds);
+            assert!(later <= rollouts + 1, "tick {tick} after move {move_}: {} rollouts", later - rollouts);
         }
-        rounds = after;
+        rollouts = after;
     }
 }

@@ -14,7 +14,7 @@ async fn wait(real: &RealTrial, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn it_ends_when_all_nodes_hold_the_wanted_digest_and_tells_what_they_hold_otherwise() {
+async fn it_ends_when_all_nodes_hold_the_wanted_digest_and_reports_what_they_hold_otherwise() {
     let real = RealTrial::begin("wait").await;
     let _controller = real.controller().await;
     let (old, app) = (real.push("app:1", &content("before")), real.reference("app:1"));
@@ -29,9 +29,9 @@ async fn it_ends_when_all_nodes_hold_the_wanted_digest_and_tells_what_they_hold_
     let new = real.push("app:1", &content("after"));
     let wanted = format!("{app}@{}", new.as_str());
     let (code, said) = wait(&real, &["--image", &wanted, "--timeout", "5s"]).await;
-    let told =
+    let reported =
         format!("{app}: 0 of {} nodes hold {}; what is held is {}", real.nodes.len(), new.as_str(), old.as_str());
-    assert!(code == Some(1) && said.contains(&told), "{said}");
+    assert!(code == Some(1) && said.contains(&reported), "{said}");
     real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
     let (code, said) = wait(&real, &["--image", &wanted]).await;
     assert_eq!(code, Some(0), "{said}");

@@ -3,9 +3,9 @@
 use kube::ResourceExt;
 use serde_json::json;
 
+use super::conditions::{as_limited, rights};
 use super::image_caches::LIST;
 use super::trial;
-use super::trouble::{as_limited, rights};
 use crate::controller::{Controller, free_address};
 use crate::prometheus::Monitoring;
 use crate::serverless::Serverless;

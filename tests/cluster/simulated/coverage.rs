@@ -1,4 +1,4 @@
-//! Coverage while nodes come, go, and change in the middle of rounds, against a recount of what the API server has.
+//! Coverage while nodes come, go, and change in the middle of rollouts, against a recount of what the API server has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+use super::conditions::{as_limited, grant, rights};
 use super::trial;
-use super::trouble::{as_limited, grant, rights};
 use crate::controller::Controller;
 use crate::nodes::{Nodes, is_ready, simulated};
 use crate::trial::{Trial, eventually, images};
@@ -188,7 +188,7 @@ fn reported_image(image: &Value) -> Recount {
         warm: count("warm"),
         tainted: nodes(&["tainted"]),
         missing: nodes(&["displaced"]),
-        on_its_way: nodes(&["waiting", "pulling", "noRoom"]),
+        on_its_way: nodes(&["waiting", "pulling", "noCapacity"]),
         aside: count("notReady") + count("cordoned") + count("deleting"),
     }
 }
@@ -216,18 +216,18 @@ pub async fn all_warm(pool: &Pool<'_>, images: &[&str], nodes: usize) {
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() {
+async fn while_200_nodes_come_go_and_change_in_waves_status_equals_a_recount() {
     let trial = trial("coverage").await;
     let pool = Pool::of(&trial);
     pool.add(0..150).await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", &pool.list(&["nginx:1.27", "redis:7"])).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     all_warm(&pool, &["nginx:1.27", "redis:7"], 150).await;
 
     let images = ["nginx:1.28", "redis:7"];
     trial.write_list("tools", &pool.list(&images)).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     agree(&pool, &images).await;
     pool.add(150..200).await;
     agree(&pool, &images).await;
@@ -238,7 +238,7 @@ async fn while_200_nodes_come_go_and_change_in_rounds_status_equals_a_recount() 
     pool.remove(40..60).await;
     agree(&pool, &images).await;
     trial.write_list("tools", &pool.list(&["nginx:1.29", "redis:7"])).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let images = ["nginx:1.29", "redis:7"];
     pool.taint(0..20, false).await;
     agree(&pool, &images).await;
@@ -274,16 +274,16 @@ async fn without_the_right_to_read_nodes_status_goes_by_pods_and_other_rights_ar
     // Rights go while it asks for one thing after the other.
     eventually("the rights to be gone, and that to be told", async || {
         let output = status_through(&trial, &proxy.kubeconfig, &[]).await;
-        let told = String::from_utf8(output.stderr).unwrap();
+        let reported = String::from_utf8(output.stderr).unwrap();
         let words =
             ["cannot list resource \"pods\"", "cannot list resource \"configmaps\"", "grant this user the right"];
-        (output.status.code() == Some(1) && words.iter().all(|words| told.contains(words))).then_some(())
+        (output.status.code() == Some(1) && words.iter().all(|words| reported.contains(words))).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_there_is_told() {
+async fn a_list_that_is_not_there_is_reported() {
     let trial = trial("statusnone").await;
     let output = status(&trial, &["--list", "nothing"]).await;
     assert_eq!(output.status.code(), Some(1));

@@ -10,8 +10,8 @@ use kube::ResourceExt;
 
 use super::trial;
 use crate::controller::Controller;
-use crate::looks::tag_checks;
 use crate::proxy::Proxy;
+use crate::tag_checks::tag_checks;
 use crate::trial::{Trial, eventually, images};
 
 /// How many are interrupted side by side.
@@ -34,17 +34,17 @@ async fn state(trial: &Trial) -> BTreeSet<String> {
 
 async fn settled(trial: &Trial, image: &str) {
     trial.settled_on(&[image]).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
 }
 
 /// What a controller is interrupted in.
 #[derive(Clone, Copy, Debug)]
 enum Doing {
-    /// An edit that begins a round.
+    /// An edit that begins a rollout.
     Edit,
-    /// A refresh that begins a round.
-    Round,
-    /// A refresh that looks at the tags, and finds nothing new.
+    /// A refresh that begins a rollout.
+    Rollout,
+    /// A refresh that tag checks, and finds nothing new.
     Look,
 }
 
@@ -57,7 +57,7 @@ impl Doing {
     async fn begin(self, trial: &Trial) {
         match self {
             Self::Edit => trial.write_list("tools", &self.list("nginx:1.28")).await,
-            Self::Round | Self::Look => {
+            Self::Rollout | Self::Look => {
                 trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
             }
         }
@@ -69,10 +69,11 @@ impl Doing {
         let [daemon_set] = found.as_slice() else { return false };
         match self {
             Self::Edit => images(daemon_set) == ["nginx:1.28"],
-            Self::Round => daemon_set.annotations()["kube-prepull.io/revision"] == "2",
+            Self::Rollout => daemon_set.annotations()["kube-prepull.io/revision"] == "2",
             Self::Look => {
-                let looks = daemon_set.annotations().get("kube-prepull.io/looks");
-                looks.is_some_and(|looks| looks.contains("\"request\"")) && tag_checks(trial).await.is_empty()
+                let tag_check_record = daemon_set.annotations().get("kube-prepull.io/tag-checks");
+                tag_check_record.is_some_and(|tag_check_record| tag_check_record.contains("\"request\""))
+                    && tag_checks(trial).await.is_empty()
             }
         }
     }
@@ -100,7 +101,7 @@ async fn killed_before(doing: Doing, request: usize) -> (BTreeSet<String>, usize
         controller = Some(Controller::start_through(&trial, &proxy.kubeconfig).await);
     }
     eventually("it to be done", async || doing.is_done(&trial).await.then_some(())).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let requests = proxy.requests();
     drop(controller);
     (state(&trial).await, requests)
@@ -125,12 +126,12 @@ async fn an_edit_whose_controller_is_killed_before_any_request_is_finished_by_th
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn a_round_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
-    leaves_nothing_unfinished(Doing::Round).await;
+async fn a_rollout_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
+    leaves_nothing_unfinished(Doing::Rollout).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn a_look_at_the_tags_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
+async fn a_tag_check_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
     leaves_nothing_unfinished(Doing::Look).await;
 }

@@ -11,7 +11,7 @@ async fn an_accepted_list_is_held_on_every_node_and_an_edit_takes_its_place() {
     let trial = trial("edit").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let first = trial.settled_on(&["nginx:1.27", "redis:7"]).await;
     trial.write_list("tools", "images: [nginx:1.28, redis:7]").await;
     let second = trial.settled_on(&["nginx:1.28", "redis:7"]).await;
@@ -30,22 +30,22 @@ async fn a_rejected_edit_changes_nothing_and_says_what_to_do() {
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let before = trial.settled_on(&["nginx:1.27"]).await;
     trial.write_list("tools", "images: [Nginx:1.28]\nimage: redis").await;
-    let list = trial.judged("tools", "rejected").await;
+    let list = trial.validated("tools", "rejected").await;
     let problems = &list.metadata.annotations.unwrap()["kube-prepull.io/problems"];
     assert!(problems.contains("did you mean \"images\"?"), "{problems}");
     assert!(problems.contains("write the repository in lower case"), "{problems}");
-    let told = eventually("the Event", async || trial.events("ListRejected").await.pop()).await;
-    assert!(told.note.unwrap().contains("write the repository in lower case"));
-    assert_eq!(told.type_.as_deref(), Some("Warning"));
+    let reported = eventually("the Event", async || trial.events("ListRejected").await.pop()).await;
+    assert!(reported.note.unwrap().contains("write the repository in lower case"));
+    assert_eq!(reported.type_.as_deref(), Some("Warning"));
     let after = trial.daemon_sets().await;
     assert_eq!(after.len(), 1);
     assert_eq!(after[0].metadata.uid, before.metadata.uid);
     assert_eq!(after[0].metadata.generation, before.metadata.generation);
     trial.write_list("tools", "# as before\nimages: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     eventually("the edit to be told", async || {
-        let told = trial.events("ListAccepted").await.into_iter().filter_map(|event| event.note);
-        told.into_iter().find(|note| note.ends_with("it asks for the same as before"))
+        let reported = trial.events("ListAccepted").await.into_iter().filter_map(|event| event.note);
+        reported.into_iter().find(|note| note.ends_with("it asks for the same as before"))
     })
     .await;
 }
@@ -88,7 +88,7 @@ async fn a_group_that_leaves_the_list_goes_and_the_others_stay() {
     assert_eq!(left.metadata.uid, default.metadata.uid, "the group that stays must not notice");
 }
 
-/// A busy machine may bring the second one to the controller after more than a second, and each begins a round then: so three pairs
+/// A busy machine may bring the second one to the controller after more than a second, and each begins a rollout then: so three pairs
 /// have their chance. The tests of the plan are exact.
 #[tokio::test]
 async fn two_edits_within_a_second_make_one_generation() {
@@ -96,17 +96,17 @@ async fn two_edits_within_a_second_make_one_generation() {
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.26]").await;
     trial.settled_on(&["nginx:1.26"]).await;
-    let rounds = async || trial.events("RoundStarted").await.len();
+    let rollouts = async || trial.events("RolloutStarted").await.len();
     for (first, second) in [("nginx:1.27", "nginx:1.28"), ("nginx:2.27", "nginx:2.28"), ("nginx:3.27", "nginx:3.28")] {
-        let before = rounds().await;
+        let before = rollouts().await;
         trial.write_list("tools", &format!("images: ['{first}']")).await;
         trial.write_list("tools", &format!("images: ['{second}']")).await;
         trial.settled_on(&[second]).await;
-        if rounds().await - before == 1 {
+        if rollouts().await - before == 1 {
             return;
         }
     }
-    panic!("each of them began a round, three times\n{}", controller.log());
+    panic!("each of them began a rollout, three times\n{}", controller.log());
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
     trial.write_list("tools", "images: [nginx:1.27]\n").await;
     let before = trial.settled_on(&["nginx:1.27"]).await;
     trial.write_list("tools", "# a comment\npullRate: 100\nrefresh: {every: 3h}\nimages:\n- nginx:1.27\n").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     // A further edit that does begin something shows that the one before was looked at and left alone.
     trial.write_list("tools", "images: [nginx:1.27]\ngroups: [{name: more, images: [redis]}]\n").await;
     let found = eventually("the second group", async || {
@@ -125,30 +125,30 @@ async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
     })
     .await;
     assert!(found.iter().any(|daemon_set| daemon_set.metadata.uid == before.metadata.uid));
-    // The round of the second group is told once its DaemonSet is there.
-    let rounds = eventually("the news of the second round", async || {
-        Some(trial.events("RoundStarted").await.len()).filter(|rounds| *rounds > 1)
+    // The rollout of the second group is told once its DaemonSet is there.
+    let rollouts = eventually("the messages of the second rollout", async || {
+        Some(trial.events("RolloutStarted").await.len()).filter(|rollouts| *rollouts > 1)
     })
     .await;
-    assert_eq!(rounds, 2);
+    assert_eq!(rollouts, 2);
 }
 
 /// Tools that apply a whole ConfigMap again and again own what they apply, and nothing else.
 #[tokio::test]
-async fn a_verdict_is_written_once_and_stands_beside_what_other_tools_write() {
+async fn a_validation_result_is_written_once_and_stands_beside_what_other_tools_write() {
     let trial = trial("gitops").await;
     let log = AuditLog::open();
     let _controller = Controller::start(&trial).await;
     for _ in 0..5 {
         trial.write_list("tools", "images: [nginx:1.27]").await;
-        trial.judged("tools", "accepted").await;
+        trial.validated("tools", "accepted").await;
     }
     trial.annotate_list("tools", "example.com/owner", "platform").await;
     trial.settled_on(&["nginx:1.27"]).await;
-    // A verdict on another list comes after whatever the controller would do about this one.
+    // A validation result on another list comes after whatever the controller would do about this one.
     trial.write_list("other", "images: [Bad]").await;
-    trial.judged("other", "rejected").await;
-    let list = trial.judged("tools", "accepted").await;
+    trial.validated("other", "rejected").await;
+    let list = trial.validated("tools", "accepted").await;
     assert_eq!(list.annotations()["example.com/owner"], "platform");
     let managers: Vec<_> = list.managed_fields().iter().filter_map(|fields| fields.manager.as_deref()).collect();
     assert!(managers.contains(&"kube-prepull") && managers.contains(&"user"), "{managers:?}");

@@ -43,15 +43,15 @@ async fn becomes_ready(serverless: &Serverless, controller: &Controller) {
     serverless.only(Phase::Ready).await;
 }
 
-async fn told(serverless: &Serverless, reason: &str, words: &str) {
+async fn reported(serverless: &Serverless, reason: &str, words: &str) {
     eventually(&format!("{reason} with {words:?}"), async || {
-        serverless.told(reason).await.iter().any(|note| note.contains(words)).then_some(())
+        serverless.reported(reason).await.iter().any(|note| note.contains(words)).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_that_fails_is_told_in_eci_s_words_and_tried_again_three_times_while_the_last_ready_one_stays() {
+async fn one_that_fails_is_reported_in_eci_s_words_and_tried_again_three_times_while_the_last_ready_one_stays() {
     let (serverless, controller) = ready("ic-fails", "").await;
     let before = serverless.only(Phase::Ready).await.name_any();
     serverless.faults.set(Some(Fault::FailsAt(40)));
@@ -64,7 +64,7 @@ async fn one_that_fails_is_told_in_eci_s_words_and_tried_again_three_times_while
         (attempts(&serverless).await == 4).then_some(())
     })
     .await;
-    told(&serverless, "ImageCacheFailed", "simulated fault").await;
+    reported(&serverless, "ImageCacheFailed", "simulated fault").await;
     for _ in 0..3 {
         serverless.pass(HOUR * 6, &controller).await;
         let names: Vec<_> = serverless.all().await.iter().map(ResourceExt::name_any).collect();
@@ -82,7 +82,7 @@ async fn attempts(serverless: &Serverless) -> u64 {
 }
 
 #[tokio::test]
-async fn one_that_stays_pending_is_told_to_be_slow_and_waited_for() {
+async fn one_that_stays_pending_is_reported_as_slow_and_waited_for() {
     let (serverless, controller) = begin("ic-pending").await;
     serverless.faults.set(Some(Fault::StaysPending));
     serverless.trial.write_list("tools", &list(1, "")).await;
@@ -119,13 +119,13 @@ async fn one_that_says_to_expire_early_is_renewed_before_that() {
 }
 
 #[tokio::test]
-async fn one_that_is_too_small_is_told_with_its_size() {
+async fn one_that_is_too_small_is_reported_with_its_size() {
     let (serverless, controller) = begin("ic-small").await;
     serverless.faults.set(Some(Fault::SizeTooSmall));
     serverless.trial.write_list("tools", &list(1, "")).await;
     serverless.only(Phase::Creating).await;
     serverless.pass(MINUTE * 10, &controller).await;
-    told(&serverless, "ImageCacheFailed", "no space left in 20 GiB").await;
+    reported(&serverless, "ImageCacheFailed", "no space left in 20 GiB").await;
     serverless.faults.set(None);
     serverless.trial.write_list("tools", &list(1, "").replace("size: 20", "size: 40")).await;
     let larger = async |phase| {
@@ -141,11 +141,11 @@ async fn one_that_is_too_small_is_told_with_its_size() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_told_by_its_name_and_a_refresh_tries_again_when_it_is_there() {
+async fn a_missing_secret_is_reported_by_its_name_and_a_refresh_tries_again_when_it_is_there() {
     let (serverless, controller) = begin("ic-secret").await;
     serverless.trial.write_list("tools", &list(1, ", imagePullSecrets: [registry]")).await;
     let secret = format!("{}:registry", serverless.trial.namespace);
-    told(&serverless, "ImageCacheFailed", &format!("image pull secret {secret} not found")).await;
+    reported(&serverless, "ImageCacheFailed", &format!("image pull secret {secret} not found")).await;
     assert_eq!(serverless.all().await[0].spec.image_pull_secrets, [secret]);
     serverless.trial.create::<Secret>(json!({"metadata": {"name": "registry"}})).await;
     serverless.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
@@ -174,10 +174,10 @@ async fn one_that_is_deleted_behind_its_back_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_status_that_flaps_makes_nothing_and_is_told_once() {
+async fn a_status_that_flaps_makes_nothing_and_is_reported_once() {
     let (serverless, controller) = ready("ic-flaps", "").await;
     let only = serverless.only(Phase::Ready).await;
-    told(&serverless, "ImageCacheReady", &only.name_any()).await;
+    reported(&serverless, "ImageCacheReady", &only.name_any()).await;
     serverless.faults.set(Some(Fault::Flaps(HOUR)));
     for _ in 0..3 {
         serverless.pass(HOUR, &controller).await;
@@ -186,6 +186,6 @@ async fn a_status_that_flaps_makes_nothing_and_is_told_once() {
         let found = serverless.only(Phase::Ready).await;
         assert_eq!(found.metadata.uid, only.metadata.uid);
     }
-    assert_eq!(serverless.told("ImageCacheReady").await.len(), 1);
-    assert_eq!(serverless.told("ImageCacheCreated").await.len(), 1);
+    assert_eq!(serverless.reported("ImageCacheReady").await.len(), 1);
+    assert_eq!(serverless.reported("ImageCacheCreated").await.len(), 1);
 }

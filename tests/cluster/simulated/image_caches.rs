@@ -13,8 +13,8 @@ use kube_prepull::naming::labels;
 use kube_prepull::plan::image_cache::object::DEFINITION;
 use serde_json::json;
 
+use super::conditions::{as_limited, rights};
 use super::trial;
-use super::trouble::{as_limited, rights};
 use crate::audit::AuditLog;
 use crate::controller::Controller;
 use crate::nodes::{NODES_OF, Nodes, simulated, virtual_node};
@@ -63,7 +63,7 @@ pub(super) async fn one_ready(name: &str) -> (Serverless, Controller, ImageCache
     it.trial.write_list("tools", LIST).await;
     let cache = it.number(1).await.remove(0);
     it.becomes_ready(&cache).await;
-    it.trial.told("ImageCacheReady").await;
+    it.trial.reported("ImageCacheReady").await;
     (it, controller, cache)
 }
 
@@ -77,13 +77,13 @@ async fn a_list_becomes_an_image_cache_and_an_edit_takes_its_place_when_it_is_re
     assert!(first.name_any().starts_with(&format!("{}-tools-", it.trial.namespace)));
     assert_eq!(first.spec.image_cache_size, Some(20));
     it.becomes(&first, json!({"phase": "Creating", "progress": "30%"})).await;
-    assert!(it.trial.told("ImageCacheProgress").await.contains("30%"));
+    assert!(it.trial.reported("ImageCacheProgress").await.contains("30%"));
     it.becomes_ready(&first).await;
-    let told = it.trial.told("ImageCacheReady").await;
+    let reported = it.trial.reported("ImageCacheReady").await;
     for annotation in
         ["eci-auto-imc: \"true\"", "eci-imc-id: imc-", "eci-image-cache: \"true\"", "eci-image-snapshot-id"]
     {
-        assert!(told.contains(annotation), "{told}");
+        assert!(reported.contains(annotation), "{reported}");
     }
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
     let second = it.number(2).await.remove(1);
@@ -143,7 +143,7 @@ async fn without_the_resource_nodes_are_kept_warm_and_it_is_found_when_it_appear
     let controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", LIST).await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    assert!(it.trial.told("ImageCacheUnavailable").await.contains(DEFINITION));
+    assert!(it.trial.reported("ImageCacheUnavailable").await.contains(DEFINITION));
     assert_eq!(controller.get("/readyz").unwrap().0, 200);
     proxy.know_nothing_of(None);
     it.number(1).await;
@@ -160,8 +160,11 @@ async fn a_missing_right_to_them_is_named_and_keeps_nothing_from_the_nodes() {
     let _controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", LIST).await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    let told = it.trial.told("MissingRight").await;
-    assert!(told.contains("imagecaches") && told.contains("verbs: [list, watch, create, delete]"), "{told}");
+    let reported = it.trial.reported("MissingRight").await;
+    assert!(
+        reported.contains("imagecaches") && reported.contains("verbs: [list, watch, create, delete]"),
+        "{reported}"
+    );
     assert_eq!(it.all().await.len(), 0);
     let role = format!("image-caches-{}", it.trial.namespace);
     let rule = json!({"apiGroups": ["eci.alibabacloud.com"], "resources": ["imagecaches"], "verbs": ["list", "watch", "create", "delete"]});
@@ -243,14 +246,14 @@ async fn forms_whose_ledgers_are_equal_in_number_and_time_lead_to_no_writes_with
     // The forms are listed by name, so this one comes before the others.
     let first = it.trial.revisions().await.into_iter().min_by_key(ResourceExt::name_any).unwrap();
     it.trial.write_data("tools", first.data.unwrap().0["data"].clone()).await;
-    it.trial.judged("tools", "accepted").await;
+    it.trial.validated("tools", "accepted").await;
     it.becomes_ready(&cache).await;
-    it.trial.told("ImageCacheReady").await;
+    it.trial.reported("ImageCacheReady").await;
     let log = AuditLog::open();
     let from = log.length();
     for tag in 1..4 {
         it.trial.write_list("other", &format!("images: [redis:{tag}]")).await;
-        it.trial.judged("other", "accepted").await;
+        it.trial.validated("other", "accepted").await;
     }
     let mut writes = log.requests(from, &it.trial.namespace);
     writes.retain(|request| request.is_write() && request.uri.contains("/controllerrevisions/tools-"));
@@ -265,7 +268,7 @@ async fn killed_before(request: usize) -> (Vec<String>, usize) {
     let mut controller = Controller::start_through(&it.trial, &proxy.kubeconfig).await;
     it.trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
     it.trial.settled_on(&["nginx:1.27", "redis:7"]).await;
-    it.trial.judged("tools", "accepted").await;
+    it.trial.validated("tools", "accepted").await;
     proxy.kill_before(request, controller.id());
     it.trial.write_list("tools", LIST).await;
     eventually("it to be done or the controller to be killed", async || {

@@ -1,11 +1,11 @@
-//! Refreshes where runtimes say in every possible form what a tag stands for: none of them leads to endless rounds.
+//! Refreshes where runtimes say in every possible form what a tag stands for: none of them leads to endless rollouts.
 
 use kube_prepull::naming::labels;
 
 use super::kubelets::{Kubelets, Pull};
 use super::trial;
 use crate::controller::Controller;
-use crate::looks::{answered, number, request};
+use crate::tag_checks::{answered, number, request};
 use crate::trial::{Trial, eventually};
 
 const TICKS: usize = 10;
@@ -42,8 +42,8 @@ async fn after_refreshes(trial: &Trial) -> Vec<u32> {
         let value = format!("tick {tick}");
         request(trial, &value).await;
         numbers.push(number(&answered(trial, &value).await));
-        // A round is over before the next refresh.
-        eventually("the round to be done", async || (trial.daemon_sets().await.len() == 1).then_some(())).await;
+        // A rollout is over before the next refresh.
+        eventually("the rollout to be done", async || (trial.daemon_sets().await.len() == 1).then_some(())).await;
     }
     numbers
 }
@@ -71,7 +71,7 @@ fn in_its_own_way(pull: &Pull) -> Option<String> {
 }
 
 #[tokio::test]
-async fn image_ids_of_every_form_begin_no_round_over_ten_refreshes() {
+async fn image_ids_of_every_form_begin_no_rollout_over_ten_refreshes() {
     let trial = trial("imageids").await;
     let kubelets = Kubelets::start(&trial, &["amd64", "amd64", "arm64"], in_its_own_way).await;
     let _controller = Controller::start(&trial).await;
@@ -82,7 +82,7 @@ async fn image_ids_of_every_form_begin_no_round_over_ten_refreshes() {
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn image_ids_that_change_at_each_pull_without_a_reason_cost_a_few_rounds_and_not_one_at_every_refresh() {
+async fn image_ids_that_change_at_each_pull_without_a_reason_cost_a_few_rollouts_and_not_one_at_every_refresh() {
     let trial = trial("restless").await;
     let restless = |pull: &Pull| match pull.image.starts_with("restless") {
         true => Some(format!("restless@sha256:{}", hex(pull.number))),
@@ -97,7 +97,7 @@ async fn image_ids_that_change_at_each_pull_without_a_reason_cost_a_few_rounds_a
 }
 
 #[tokio::test]
-async fn a_tag_that_does_move_is_one_round_among_refreshes_that_find_nothing() {
+async fn a_tag_that_does_move_is_one_rollout_among_refreshes_that_find_nothing() {
     let trial = trial("moves").await;
     let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let now = std::sync::Arc::clone(&moved);
@@ -112,11 +112,11 @@ async fn a_tag_that_does_move_is_one_round_among_refreshes_that_find_nothing() {
     assert_eq!(number(&answered(&trial, "before").await), 1);
     moved.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(after_refreshes(&trial).await, [2; TICKS]);
-    let told = trial.events("TagsMoved").await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    let note = told[0].note.clone().unwrap();
+    let reported = trial.events("TagsMoved").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    let note = reported[0].note.clone().unwrap();
     let digest = |moved: bool| hex(("moving:1", moved))[..12].to_owned();
     assert!(note.contains(&format!("moving:1 is {} now and was {}", digest(true), digest(false))), "{note}");
     let kept = trial.daemon_sets().await.pop().unwrap();
-    assert!(kept.metadata.annotations.unwrap().contains_key(labels::LOOKS));
+    assert!(kept.metadata.annotations.unwrap().contains_key(labels::TAG_CHECKS));
 }

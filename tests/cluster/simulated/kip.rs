@@ -29,7 +29,7 @@ async fn leave_behind(trial: &Trial, images: &[&str]) -> DaemonSet {
         }}))
         .await;
     eventually("the leftover's pods to run", async || {
-        let found = leftover(trial).await.unwrap();
+        let found = adoption(trial).await.unwrap();
         let status = found.status.clone().unwrap_or_default();
         let ready = status.number_ready;
         (ready > 0 && ready == status.desired_number_scheduled).then_some(found)
@@ -37,7 +37,7 @@ async fn leave_behind(trial: &Trial, images: &[&str]) -> DaemonSet {
     .await
 }
 
-async fn leftover(trial: &Trial) -> Option<DaemonSet> {
+async fn adoption(trial: &Trial) -> Option<DaemonSet> {
     trial.api().get_opt(KIP).await.unwrap()
 }
 
@@ -52,7 +52,7 @@ async fn pods_of(trial: &Trial, daemon_set: &str) -> Vec<String> {
 
 async fn adopted(trial: &Trial) -> DaemonSet {
     eventually("the leftover to be taken over", async || {
-        let found = leftover(trial).await.unwrap();
+        let found = adoption(trial).await.unwrap();
         let strategy = found.spec.as_ref().unwrap().update_strategy.clone().unwrap_or_default().type_;
         (strategy.as_deref() == Some("OnDelete")).then_some(found)
     })
@@ -60,20 +60,23 @@ async fn adopted(trial: &Trial) -> DaemonSet {
 }
 
 #[tokio::test]
-async fn a_leftover_of_kip_goes_when_the_list_holds_its_images() {
+async fn an_adopted_daemon_set_of_kip_goes_when_the_list_holds_its_images() {
     let trial = trial("kip").await;
     leave_behind(&trial, &["nginx:1.27", "redis:7"]).await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, busybox:1]").await;
     trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
-    let told = trial.told("LeftoverAdopted").await;
-    assert!(told.contains("the DaemonSet kubernetes-image-puller of kubernetes-image-puller was taken over"), "{told}");
-    let done = trial.told("GenerationDeleted").await;
+    let reported = trial.reported("DaemonSetAdopted").await;
+    assert!(
+        reported.contains("the DaemonSet kubernetes-image-puller of kubernetes-image-puller was taken over"),
+        "{reported}"
+    );
+    let done = trial.reported("GenerationDeleted").await;
     assert!(done.contains(KIP), "{done}");
 }
 
 #[tokio::test]
-async fn a_leftover_of_kip_stays_while_the_list_cannot_hold_its_images() {
+async fn an_adopted_daemon_set_of_kip_stays_while_the_list_cannot_hold_its_images() {
     let trial = trial("kip-stays").await;
     let before = leave_behind(&trial, &["nginx:1.27"]).await;
     let pods = pods_of(&trial, KIP).await;
@@ -91,36 +94,36 @@ async fn a_leftover_of_kip_stays_while_the_list_cannot_hold_its_images() {
     .await;
     // An edit that is accepted after that shows that the leftover was looked at and left where it is.
     trial.write_list("tools", &format!("{}pullRate: 7\n", group("\"5000\""))).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     assert_eq!(pods_of(&trial, KIP).await, pods, "the same pods");
-    assert_eq!(leftover(&trial).await.unwrap().metadata.generation, after.metadata.generation, "written once");
+    assert_eq!(adoption(&trial).await.unwrap().metadata.generation, after.metadata.generation, "written once");
     assert_eq!(trial.daemon_sets().await.len(), 2, "beside {}", new.name_any());
     trial.write_list("tools", &group("1m")).await;
     trial.settled_on(&["nginx:1.27"]).await;
-    assert!(leftover(&trial).await.is_none_or(|it| it.metadata.deletion_timestamp.is_some()));
+    assert!(adoption(&trial).await.is_none_or(|it| it.metadata.deletion_timestamp.is_some()));
 }
 
 #[tokio::test]
-async fn a_leftover_of_kip_whose_images_nobody_wants_is_left_alone_and_that_is_told_once() {
+async fn an_adopted_daemon_set_of_kip_whose_images_nobody_wants_is_left_alone_and_that_is_reported_once() {
     let trial = trial("kip-alone").await;
     let before = leave_behind(&trial, &["nginx:1.27"]).await;
     // It is told of the first list by name, of those that there are.
     trial.write_list("tools", "images: [redis:7]").await;
     trial.write_list("more", "images: [busybox:1]").await;
     let _controller = Controller::start(&trial).await;
-    let told = async || {
-        let mut told = trial.events("Waiting").await;
-        told.retain(|event| event.note.as_deref().unwrap_or_default().contains("so it is left alone"));
-        told
+    let reported = async || {
+        let mut reported = trial.events("Waiting").await;
+        reported.retain(|event| event.note.as_deref().unwrap_or_default().contains("so it is left alone"));
+        reported
     };
-    eventually("the Event", async || told().await.pop()).await;
+    eventually("the Event", async || reported().await.pop()).await;
     for list in ["tools", "more"] {
-        trial.judged(list, "accepted").await;
+        trial.validated(list, "accepted").await;
     }
     eventually("both lists' own", async || (trial.daemon_sets().await.len() == 3).then_some(())).await;
-    let after = leftover(&trial).await.unwrap();
+    let after = adoption(&trial).await.unwrap();
     assert_eq!((after.metadata.uid, after.metadata.generation), (before.metadata.uid, before.metadata.generation));
-    let told = told().await;
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert_eq!(told[0].regarding.as_ref().unwrap().name.as_deref(), Some("more"));
+    let reported = reported().await;
+    assert_eq!(reported.len(), 1, "{reported:#?}");
+    assert_eq!(reported[0].regarding.as_ref().unwrap().name.as_deref(), Some("more"));
 }

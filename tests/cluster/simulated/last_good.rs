@@ -40,34 +40,34 @@ async fn nothing_left(trial: &Trial) {
 }
 
 #[tokio::test]
-async fn while_a_bad_edit_stands_a_deleted_daemon_set_is_made_anew_also_after_a_restart() {
+async fn while_a_bad_edit_stands_a_deleted_daemon_set_is_recreated_also_after_a_restart() {
     let trial = trial("standing").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
     trial.write_list("tools", "images: [Bad]").await;
-    trial.judged("tools", "rejected").await;
+    trial.validated("tools", "rejected").await;
     controller.kill();
     let before = trial.settled_on(&["nginx:1.27"]).await;
     trial.api::<DaemonSet>().delete(&before.name_any(), &DeleteParams::default()).await.unwrap();
     let _controller = Controller::start(&trial).await;
     let after = trial.settled_on(&["nginx:1.27"]).await;
     assert_ne!(before.metadata.uid, after.metadata.uid);
-    trial.judged("tools", "rejected").await;
+    trial.validated("tools", "rejected").await;
 }
 
 #[tokio::test]
-async fn a_list_that_is_deleted_and_made_anew_loses_nothing() {
+async fn a_list_that_is_deleted_and_recreated_loses_nothing() {
     let trial = trial("anew").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let before = trial.settled_on(&["nginx:1.27"]).await;
     delete_list(&trial, "tools").await;
     noted(&trial).await;
-    let told = trial.told("ListMissing").await;
-    assert!(told.contains("its images stay held until"));
+    let reported = trial.reported("ListMissing").await;
+    assert!(reported.contains("its images stay held until"));
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     eventually("the note to go", async || {
         let noted = |revision: &ControllerRevision| revision.annotations().contains_key(MISSING_SINCE);
         (!trial.revisions().await.iter().any(noted)).then_some(())
@@ -85,14 +85,15 @@ async fn a_list_that_stays_away_is_cleaned_up() {
     eventually("two groups", async || (trial.daemon_sets().await.len() == 2).then_some(())).await;
     delete_list(&trial, "tools").await;
     long_ago(&trial, 9).await;
-    // Another list is judged after that change was seen: nine minutes are not enough.
+    // Another list is validated after that change was seen: nine minutes are not enough.
     trial.write_list("other", "images: [Bad]").await;
-    trial.judged("other", "rejected").await;
+    trial.validated("other", "rejected").await;
     assert_eq!(trial.daemon_sets().await.len(), 2);
     long_ago(&trial, 10).await;
     nothing_left(&trial).await;
-    let told = eventually("the Events", async || Some(trial.events("ListCleanedUp").await).filter(|it| it.len() == 2));
-    told.await;
+    let reported =
+        eventually("the Events", async || Some(trial.events("ListCleanedUp").await).filter(|it| it.len() == 2));
+    reported.await;
 }
 
 #[tokio::test]
@@ -130,7 +131,7 @@ async fn only_a_few_accepted_forms_are_kept() {
     let _controller = Controller::start(&trial).await;
     for minor in 20..26 {
         trial.write_list("tools", &format!("images: [\"nginx:1.{minor}\"]")).await;
-        trial.judged("tools", "accepted").await;
+        trial.validated("tools", "accepted").await;
     }
     eventually("three of them to be left", async || {
         let mut kept = trial.revisions().await;
@@ -148,12 +149,12 @@ async fn of_two_lists_that_claim_one_name_the_first_keeps_it_until_it_goes() {
     trial.write_data("first", json!({"IMAGES": "a=nginx:1.27", "DAEMONSET_NAME": "puller"})).await;
     let before = trial.settled_on(&["nginx:1.27"]).await;
     trial.write_data("second", json!({"IMAGES": "a=redis:7", "DAEMONSET_NAME": "puller"})).await;
-    let second = trial.judged("second", "rejected").await;
+    let second = trial.validated("second", "rejected").await;
     let problems = &second.annotations()["kube-prepull.io/problems"];
     assert!(problems.contains("a name that the list \"first\" has; set another DAEMONSET_NAME"), "{problems}");
     assert_eq!(trial.settled_on(&["nginx:1.27"]).await.metadata.uid, before.metadata.uid);
     delete_list(&trial, "first").await;
     long_ago(&trial, 11).await;
-    trial.judged("second", "accepted").await;
+    trial.validated("second", "accepted").await;
     trial.settled_on(&["redis:7"]).await;
 }

@@ -31,7 +31,7 @@ async fn two(trial: &Trial) -> (Controller, Controller) {
     let second = Controller::start_with(trial, &ELECTS).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     (first, second)
 }
 
@@ -88,6 +88,6 @@ async fn a_leader_that_was_paused_does_nothing_when_it_wakes_up() {
     trial.write_list("tools", "images: [nginx:1.29]").await;
     let after = trial.settled_on(&["nginx:1.29"]).await;
     assert_eq!(applied(&trial, std::slice::from_ref(&after)), [1]);
-    assert_eq!(after.annotations()["kube-prepull.io/revision"], "3", "a round for each edit, and no more");
+    assert_eq!(after.annotations()["kube-prepull.io/revision"], "3", "a rollout for each edit, and no more");
     assert_eq!(leader(&trial).await, Some(second.id()));
 }

@@ -104,18 +104,18 @@ async fn metrics_and_status_say_what_the_command_says_and_what_pods_there_are() 
     let trial = trial("metrics").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let warm = eventually("all to be warm, by all who can tell", async || {
         let (report, samples) = agreement(&trial, &controller).await;
-        let told: Samples = samples
+        let reported: Samples = samples
             .into_iter()
             .filter(|(series, _)| {
                 recount(&report).contains_key(series) || series.starts_with("kube_prepull_image_nodes")
             })
             .collect();
-        assert_eq!(told, recount(&report));
+        assert_eq!(reported, recount(&report));
         let warm = nodes_with_all_images(&trial.pods().await);
-        (report["warm"] == true && value(&told, r#"list_images_warm{list="tools"}"#) == Some(2.0 * warm as f64))
+        (report["warm"] == true && value(&reported, r#"list_images_warm{list="tools"}"#) == Some(2.0 * warm as f64))
             .then_some(warm)
     })
     .await;
@@ -127,16 +127,16 @@ async fn edits_are_counted_and_an_image_that_leaves_the_list_takes_its_series_al
     let trial = trial("counters").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let redis = |samples: &Samples| samples.keys().any(|series| series.contains("image=\"redis:7\""));
     eventually("the image's series", async || redis(&scrape(&controller)).then_some(())).await;
 
     trial.write_list("tools", "images: [Bad]").await;
-    trial.judged("tools", "rejected").await;
+    trial.validated("tools", "rejected").await;
     let rejected = eventually("the list to be told as rejected, once", async || {
         let samples = scrape(&controller);
-        let told = [r#"list_accepted{list="tools"}"#, r#"list_rejections_total{list="tools"}"#];
-        (told.map(|series| value(&samples, series)) == [Some(0.0), Some(1.0)]).then_some(samples)
+        let reported = [r#"list_accepted{list="tools"}"#, r#"list_rejections_total{list="tools"}"#];
+        (reported.map(|series| value(&samples, series)) == [Some(0.0), Some(1.0)]).then_some(samples)
     })
     .await;
     assert!(redis(&rejected), "what was accepted before is in force");
@@ -148,9 +148,9 @@ async fn edits_are_counted_and_an_image_that_leaves_the_list_takes_its_series_al
     })
     .await;
     assert_eq!(value(&after, r#"list_accepted{list="tools"}"#), Some(1.0));
-    for (cause, rounds) in [("missing", 1.0), ("edited", 1.0), ("due", 0.0)] {
+    for (cause, rollouts) in [("missing", 1.0), ("edited", 1.0), ("due", 0.0)] {
         let series = format!("rounds_started_total{{list=\"tools\",cause=\"{cause}\"}}");
-        assert_eq!(value(&after, &series), Some(rounds), "{cause}");
+        assert_eq!(value(&after, &series), Some(rollouts), "{cause}");
     }
     for series in [
         r#"api_requests_total{verb="watch",code="200"}"#,
@@ -167,7 +167,7 @@ async fn a_scraper_gets_the_format_that_it_wants_and_others_hear_what_there_is()
     let trial = trial("scraper").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let (content_type, openmetrics) = controller.accepting("/metrics", OPENMETRICS);
     assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(openmetrics.ends_with("\n# EOF\n"), "{openmetrics}");
@@ -193,7 +193,7 @@ async fn asking_for_metrics_and_status_asks_the_api_server_nothing() {
     let trial = trial("asking").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let requests = |samples: &Samples| -> f64 {
         // A watch begins anew after some minutes, whether or not somebody asks.
         let of_interest = |series: &str| series.contains("_api_requests_total{") && !series.contains("\"watch\"");
@@ -219,7 +219,7 @@ async fn a_node_that_joins_is_measured_once_it_holds_all_of_its_images() {
     let controller = Controller::start(&trial).await;
     let images = ["nginx:1.27", "redis:7"];
     trial.write_list("tools", &pool.list(&images)).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     all_warm(&pool, &images, 2).await;
     let measured = |samples: &Samples| value(samples, "node_warm_duration_seconds_count");
     assert_eq!(measured(&scrape(&controller)), Some(0.0), "these were there before");
@@ -238,7 +238,7 @@ async fn promtool_finds_nothing_wrong_with_them() {
     let trial = trial("promtool").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let text = eventually("metrics of the list", async || {
         let (_, text) = controller.get("/metrics")?;
         text.contains("kube_prepull_image_nodes{list=\"tools\"").then_some(text)
@@ -255,12 +255,12 @@ async fn promtool_finds_nothing_wrong_with_them() {
 }
 
 #[tokio::test]
-async fn a_follower_tells_of_lists_too_and_says_that_it_does_not_lead() {
+async fn a_follower_reports_lists_too_and_says_that_it_does_not_lead() {
     let trial = trial("followed").await;
     let elects = ["--leader-elect=true"];
     let leader = Controller::start_with(&trial, &elects).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let follower = Controller::start_with(&trial, &elects).await;
     agreement(&trial, &follower).await;
     let leads = |controller: &Controller| value(&scrape(controller), "leader");

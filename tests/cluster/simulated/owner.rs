@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::json;
 
+use super::conditions::{as_limited, rights};
 use super::trial;
-use super::trouble::{as_limited, rights};
 use crate::controller::Controller;
 use crate::trial::eventually;
 

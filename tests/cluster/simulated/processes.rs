@@ -8,21 +8,21 @@ use crate::controller::Controller;
 use crate::trial::{Trial, eventually};
 
 /// The specs of everything in the trial, and the identity of its pods.
-async fn picture(trial: &Trial) -> BTreeMap<String, String> {
+async fn snapshot(trial: &Trial) -> BTreeMap<String, String> {
     let daemon_sets = trial.daemon_sets().await.into_iter();
-    let mut picture: BTreeMap<_, _> =
+    let mut snapshot: BTreeMap<_, _> =
         daemon_sets.map(|it| (it.uid().unwrap(), format!("{:?} {:?}", it.metadata.annotations, it.spec))).collect();
-    picture.extend(
+    snapshot.extend(
         trial.pods().await.into_iter().map(|it| (it.uid().unwrap(), format!("{:?}", it.metadata.deletion_timestamp))),
     );
     let list = trial.list("tools").await;
-    picture.insert(list.uid().unwrap(), list.resource_version().unwrap());
-    picture
+    snapshot.insert(list.uid().unwrap(), list.resource_version().unwrap());
+    snapshot
 }
 
 async fn running(trial: &Trial) -> BTreeMap<String, String> {
     trial.settled_on(&["nginx:1.27"]).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let nodes = 5;
     eventually("a running pod on every node", async || {
         let pods = trial.pods().await;
@@ -31,8 +31,8 @@ async fn running(trial: &Trial) -> BTreeMap<String, String> {
         (running.count() >= nodes).then_some(())
     })
     .await;
-    trial.noted_as_told("done").await;
-    picture(trial).await
+    trial.noted_as_reported("complete").await;
+    snapshot(trial).await
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn stopping_takes_less_than_a_second_and_changes_nothing() {
     let (status, took) = controller.stop();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(before, picture(&trial).await);
+    assert_eq!(before, snapshot(&trial).await);
 }
 
 #[tokio::test]
@@ -54,16 +54,16 @@ async fn being_killed_and_started_again_changes_nothing() {
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let before = running(&trial).await;
     controller.kill();
-    assert_eq!(before, picture(&trial).await);
+    assert_eq!(before, snapshot(&trial).await);
     let _controller = Controller::start(&trial).await;
-    // That another list is judged shows that the new process has looked at everything.
+    // That another list is validated shows that the new process has looked at everything.
     trial.write_list("other", "images: [Bad]").await;
-    trial.judged("other", "rejected").await;
-    assert_eq!(before, picture(&trial).await);
+    trial.validated("other", "rejected").await;
+    assert_eq!(before, snapshot(&trial).await);
 }
 
 #[tokio::test]
-async fn another_version_of_the_controller_alone_begins_no_round() {
+async fn another_version_of_the_controller_alone_begins_no_rollout() {
     let trial = trial("upgrade").await;
     let controller = Controller::start_with(&trial, &["--holder-image", "registry.test/kube-prepull:1"]).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
@@ -71,8 +71,8 @@ async fn another_version_of_the_controller_alone_begins_no_round() {
     controller.kill();
     let _controller = Controller::start_with(&trial, &["--holder-image", "registry.test/kube-prepull:2"]).await;
     trial.write_list("other", "images: [Bad]").await;
-    trial.judged("other", "rejected").await;
-    assert_eq!(before, picture(&trial).await);
+    trial.validated("other", "rejected").await;
+    assert_eq!(before, snapshot(&trial).await);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn probes_are_answered_and_other_paths_say_what_there_is() {
 }
 
 #[tokio::test]
-async fn lists_without_the_label_are_looked_after_where_they_are_named() {
+async fn lists_without_the_label_are_kept_where_they_are_named() {
     let trial = trial("named").await;
     let controller = Controller::start_with(&trial, &["--config-map", "plain"]).await;
     let plain: k8s_openapi::api::core::v1::ConfigMap = serde_json::from_value(serde_json::json!({

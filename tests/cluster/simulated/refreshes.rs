@@ -2,11 +2,11 @@ use std::process::Command;
 
 use super::trial;
 use crate::controller::Controller;
-use crate::looks::number;
+use crate::tag_checks::number;
 use crate::trial::{Trial, eventually};
 
 #[tokio::test]
-async fn in_the_mode_always_a_new_value_of_the_annotation_begins_a_round_and_the_same_value_does_not() {
+async fn in_the_mode_always_a_new_value_of_the_annotation_begins_a_rollout_and_the_same_value_does_not() {
     let trial = trial("annotation").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {mode: Always}\n").await;
@@ -20,10 +20,10 @@ async fn in_the_mode_always_a_new_value_of_the_annotation_begins_a_round_and_the
     controller.kill();
     let _controller = Controller::start(&trial).await;
     trial.write_list("other", "images: [Bad]").await;
-    trial.judged("other", "rejected").await;
+    trial.validated("other", "rejected").await;
     let found = trial.daemon_sets().await;
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].metadata.uid, second.metadata.uid, "a restart begins no round");
+    assert_eq!(found[0].metadata.uid, second.metadata.uid, "a restart begins no rollout");
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn in_the_mode_recreate_the_daemon_set_goes_before_another_comes() {
     trial.write_list("tools", "images: [nginx:1.27]\nrefresh: {every: 24h, mode: Recreate}\n").await;
     assert_eq!(number(&trial.settled_on(&["nginx:1.27"]).await), 1);
     trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
-    trial.told("Recreating").await;
+    trial.reported("Recreating").await;
     trial.settled_on(&["nginx:1.27"]).await;
 }
 

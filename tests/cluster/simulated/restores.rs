@@ -132,7 +132,7 @@ async fn every_field_that_an_apply_of_another_manager_changes_is_restored() {
 }
 
 #[tokio::test]
-async fn a_deleted_daemon_set_is_made_anew() {
+async fn a_deleted_daemon_set_is_recreated() {
     let trial = trial("deleted").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
@@ -186,11 +186,11 @@ async fn a_restore_is_remembered_over_a_restart() {
     let before = trial.settled_on(&["nginx:1.27"]).await;
     alter(&trial, &before.name_any(), Way::Patch("kubectl-patch"), &no_node()).await;
     let before = restored(&trial, &before).await;
-    trial.told("DaemonSetRestored").await;
+    trial.reported("DaemonSetRestored").await;
     controller.kill();
     let controller = Controller::start(&trial).await;
     trial.write_list("other", "images: [redis:7]").await;
-    trial.judged("other", "accepted").await;
+    trial.validated("other", "accepted").await;
     let after = trial.api::<DaemonSet>().get(&before.name_any()).await.unwrap();
     assert_eq!(before.metadata.generation, after.metadata.generation, "{}", controller.log());
     assert_eq!(trial.events("DaemonSetRestored").await.len(), 1);

@@ -35,13 +35,13 @@ async fn the_report_is_for_people_and_for_programs_and_of_all_or_of_a_part() {
     let trial = trial("statusforms").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", TWO_GROUPS).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     all_warm(&trial).await;
 
     let table = text(&status(&trial, &[]).stdout);
     assert!(!table.contains('\u{1b}') && !table.contains('█'), "colours and bars are for terminals: {table}");
     for words in
-        ["accepted", "nginx:1.27", "group gpu: round tools-gpu-", "refresh: every 1h (OnChange), next in ", "no node"]
+        ["accepted", "nginx:1.27", "group gpu: rollout tools-gpu-", "refresh: every 1h (OnChange), next in ", "no node"]
     {
         assert!(table.contains(words), "{words} is missing: {table}");
     }
@@ -74,13 +74,13 @@ async fn test_node(trial: &Trial) -> String {
 }
 
 #[tokio::test]
-async fn all_namespaces_are_told_apart() {
+async fn all_namespaces_are_distinguished() {
     let (one, other) = (trial("statusone").await, trial("statusother").await);
     for trial in [&one, &other] {
         trial.write_list("tools", "images: [nginx:1.27]").await;
     }
     let _controller = Controller::start(&one).await;
-    one.judged("tools", "accepted").await;
+    one.validated("tools", "accepted").await;
     all_warm(&one).await;
     let output = command(&one, &["-A", "-o", "json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -89,16 +89,16 @@ async fn all_namespaces_are_told_apart() {
         let mut lists = lists.filter(|list| list["namespace"] == trial.namespace.as_str());
         (lists.next().unwrap()["state"].clone(), lists.count())
     };
-    assert_eq!((of(&one), of(&other)), (("accepted".into(), 0), ("notJudged".into(), 0)));
+    assert_eq!((of(&one), of(&other)), (("accepted".into(), 0), ("notValidated".into(), 0)));
     assert_eq!(report["namespace"], "");
 }
 
 #[tokio::test]
-async fn watching_tells_what_changes_until_it_is_interrupted() {
+async fn watching_reports_what_changes_until_it_is_interrupted() {
     let trial = trial("statuswatch").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     all_warm(&trial).await;
     let mut watching = command(&trial, &["--namespace", &trial.namespace, "--watch", "-o", "json"]);
     let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::trial;
 use crate::audit::AuditLog;
 use crate::controller::Controller;
-use crate::looks::{answered, looks, request, tag_checks};
 use crate::nodes::{Nodes, simulated, unattended};
+use crate::tag_checks::{answered, request, tag_check_record, tag_checks};
 use crate::trial::{Trial, eventually};
 
 const LIST: &str = "images: [nginx:1.27, busybox:1]";
@@ -38,7 +38,7 @@ async fn hold_back_pods(trial: &Trial, hold_back: bool) {
 }
 
 #[tokio::test]
-async fn a_refresh_is_one_tag_check_that_is_noted_and_goes_and_no_round() {
+async fn a_refresh_is_one_tag_check_that_is_noted_and_goes_and_no_rollout() {
     let trial = trial("tagcheck").await;
     let log = AuditLog::open();
     let _controller = Controller::start(&trial).await;
@@ -117,20 +117,20 @@ async fn a_tag_check_that_another_controller_left_behind_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_tag_check_that_cannot_be_made_is_told_and_made_as_soon_as_it_can() {
+async fn a_tag_check_that_cannot_be_made_is_reported_and_made_as_soon_as_it_can() {
     let trial = trial("checkquota").await;
     let _controller = Controller::start(&trial).await;
     settled(&trial).await;
     hold_back_pods(&trial, true).await;
     request(&trial, "one").await;
-    let told = eventually("the Event", async || {
+    let reported = eventually("the Event", async || {
         trial
             .events("Refused")
             .await
             .into_iter()
             .find(|it| it.note.as_ref().is_some_and(|it| it.contains("the tag check")))
     });
-    assert!(told.await.note.unwrap().contains("exceeded quota"));
+    assert!(reported.await.note.unwrap().contains("exceeded quota"));
     hold_back_pods(&trial, false).await;
     answered(&trial, "one").await;
 }
@@ -146,8 +146,8 @@ async fn where_no_node_can_take_the_tag_check_an_event_says_so_and_it_follows_wh
     trial.write_list("tools", &format!("groups: [{{name: g, images: [nginx:1.27], {}}}]", nodes.placement())).await;
     trial.settled_on(&["nginx:1.27"]).await;
     request(&trial, "one").await;
-    let told = trial.told("Waiting").await;
-    assert!(told.starts_with("group g: no node of the architecture amd64 can take the tag check"), "{told}");
+    let reported = trial.reported("Waiting").await;
+    assert!(reported.starts_with("group g: no node of the architecture amd64 can take the tag check"), "{reported}");
     nodes.patch("cordoned", &json!({"spec": {"unschedulable": false}})).await;
     answered(&trial, "one").await;
 }
@@ -253,7 +253,7 @@ async fn without_the_right_to_read_nodes_none_is_made_for_a_group_that_has_no_no
     request(&trial, "one").await;
     eventually("the group with nodes to be looked at", async || {
         let found = trial.daemon_sets().await;
-        found.iter().any(|it| it.labels()[labels::GROUP] == "here" && looks(it).answer("one")).then_some(())
+        found.iter().any(|it| it.labels()[labels::GROUP] == "here" && tag_check_record(it).answer("one")).then_some(())
     })
     .await;
     assert_eq!(made(&log, &trial), 1, "on the warm node: the other one never answers");

@@ -8,8 +8,8 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
+use super::conditions::{as_limited, rights};
 use super::trial;
-use super::trouble::{as_limited, rights};
 use crate::controller::Controller;
 use crate::nodes::{Nodes, simulated};
 use crate::trial::{Trial, clean_up, eventually, images};
@@ -87,7 +87,7 @@ async fn five(trial: &Trial) -> Nodes<'_> {
 }
 
 #[tokio::test]
-async fn edits_that_narrow_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
+async fn edits_that_scope_down_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
     let trial = trial("narrower").await;
     let nodes = five(&trial).await;
     let _controller = Controller::start_with(&trial, &["--namespaced-only"]).await;

@@ -130,7 +130,7 @@ async fn the_images_and_nodes_that_are_asked_for_are_enough() {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_told_apart() {
+async fn wrong_usage_is_distinguished() {
     let trial = trial("waitusage").await;
     for (arguments, words) in [
         (&[][..], "name the list"),

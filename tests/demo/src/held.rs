@@ -71,7 +71,7 @@ pub fn arrival<'s>(samples: &'s [Sample], digest: &str) -> Option<&'s Sample> {
 }
 
 /// Images that must never be without a holder: each is a set of digests, one of which has to be held at any time.
-pub fn unheld<'s>(samples: &'s [Sample], images: &[Vec<&str>]) -> Option<&'s Sample> {
+pub fn not_held<'s>(samples: &'s [Sample], images: &[Vec<&str>]) -> Option<&'s Sample> {
     samples.iter().find(|sample| images.iter().any(|digests| !sample.holds_any(digests)))
 }
 
@@ -111,10 +111,10 @@ mod tests {
     #[test]
     fn a_gap_is_found_and_an_overlap_is_none() {
         let handover = [&[("g-1", "old")][..], &[("g-1", "old"), ("h-1", "new")], &[("h-1", "new")]];
-        assert!(unheld(&samples(&handover), &[vec!["old", "new"]]).is_none());
+        assert!(not_held(&samples(&handover), &[vec!["old", "new"]]).is_none());
         let gap = [&[("g-1", "old")][..], &[], &[("h-1", "new")]];
-        assert!(unheld(&samples(&gap), &[vec!["old", "new"]]).is_some());
-        assert!(unheld(&samples(&handover), &[vec!["old", "new"], vec!["other"]]).is_some());
+        assert!(not_held(&samples(&gap), &[vec!["old", "new"]]).is_some());
+        assert!(not_held(&samples(&handover), &[vec!["old", "new"], vec!["other"]]).is_some());
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
     let list = an_edit_makes_a_generation(screen, &cluster, list)?;
     let eci = serverless::becomes_an_image_cache(screen, &cluster)?;
     mistakes_change_nothing(screen, &cluster, &list)?;
-    a_deleted_daemon_set_is_made_anew(screen, &cluster)?;
+    a_deleted_daemon_set_is_recreated(screen, &cluster)?;
     the_controller_stops(screen, &cluster, controller)?;
     screen.shown("All of it happened.");
     if keep {
@@ -80,7 +80,7 @@ fn an_edit_makes_a_generation(screen: &Screen, cluster: &Cluster, old: String) -
     let new = list::with_extra(&old)?;
     cluster.edit(screen, &old, &new)?;
     await_generation(screen, cluster, &first)?;
-    cluster.show_event(screen, "RoundStarted")?;
+    cluster.show_event(screen, "RolloutStarted")?;
     cluster.show(screen, &["get", "daemonsets"])?;
     Ok(new)
 }
@@ -101,7 +101,7 @@ fn mistakes_change_nothing(screen: &Screen, cluster: &Cluster, good: &str) -> Re
     cluster.await_state(screen, "accepted")
 }
 
-fn a_deleted_daemon_set_is_made_anew(screen: &Screen, cluster: &Cluster) -> Result<()> {
+fn a_deleted_daemon_set_is_recreated(screen: &Screen, cluster: &Cluster) -> Result<()> {
     screen.step("Somebody deletes the DaemonSet", "The controller makes it anew at once.");
     let before = cluster.generations()?;
     let name = before.split_whitespace().next().context("there is no DaemonSet")?;

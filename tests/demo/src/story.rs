@@ -16,14 +16,14 @@ pub fn tell(
     play: impl FnOnce(&Screen, &mut Started) -> Result<()>,
 ) -> Result<()> {
     let mut started = Started::default();
-    let told = play(screen, &mut started).map_err(|error| broken_off(screen, kind, &error));
+    let reported = play(screen, &mut started).map_err(|error| broken_off(screen, kind, &error));
     if keep {
         started.keep();
-        return told;
+        return reported;
     }
     screen.note("Cleaning up.");
     let ended = end(kind, started);
-    told.and(ended)
+    reported.and(ended)
 }
 
 /// A cluster that was there before stays, without what the demo has added.

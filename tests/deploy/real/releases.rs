@@ -98,7 +98,7 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
         install.held(&digests.collect::<Vec<_>>());
     }
     install.change_and_see_it_restored();
-    // The same news is told once a minute, and then counted on the Event that is there.
+    // The same messages is told once a minute, and then counted on the Event that is there.
     install.it.eventually("a minute to be over", || rejected.elapsed() > Duration::from_secs(61));
     install.reject_a_list();
     install.it.eventually("the second rejection to be counted", || install.rejections().contains("count:2"));

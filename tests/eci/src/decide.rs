@@ -42,7 +42,7 @@ pub struct Decision {
     /// At once.
     pub act: Option<Act>,
     /// When to look again, if nothing happens before.
-    pub look_again: Option<Timestamp>,
+    pub check_again: Option<Timestamp>,
 }
 
 /// What the service does.
@@ -68,14 +68,14 @@ pub fn decide(cache: &ImageCache, circumstances: &Circumstances<'_>) -> Decision
         return report(taken_on, now, now.checked_add(circumstances.behaviour.pending).ok());
     };
     if status.expire_date_time.as_ref().is_some_and(|Time(expires)| *expires <= now) {
-        return Decision { act: Some(Act::Delete), look_again: None };
+        return Decision { act: Some(Act::Delete), check_again: None };
     }
     match status.phase {
         None | Some(Phase::Pending) => pending(cache, status, start, circumstances),
         Some(Phase::Creating) if status.progress.as_deref() == Some(DONE) => flapping(status, circumstances),
         Some(Phase::Creating) => creating(cache, status, start, circumstances),
         Some(Phase::Ready) => ready(status, circumstances),
-        Some(Phase::Failed) => Decision { act: None, look_again: expires(&status) },
+        Some(Phase::Failed) => Decision { act: None, check_again: expires(&status) },
     }
 }
 
@@ -86,7 +86,7 @@ fn pending(cache: &ImageCache, status: Status, start: Timestamp, circumstances: 
         return Decision::default();
     }
     if now < begins {
-        return Decision { act: None, look_again: Some(begins) };
+        return Decision { act: None, check_again: Some(begins) };
     }
     let missing = missing_secrets.first().map(String::as_str);
     let missing = missing.or_else(|| (fault == Some(Fault::SecretMissing)).then_some("simulated:missing"));
@@ -130,21 +130,21 @@ fn creating(cache: &ImageCache, mut status: Status, start: Timestamp, circumstan
     }
     let too_large = pull(cache, &mut status, come_to, circumstances);
     status.progress = percent(come_to);
-    if let Some(image) = too_large.filter(|_| no_room_at(cache, circumstances) < tried(cache, come_to)) {
+    if let Some(image) = too_large.filter(|_| no_capacity_at(cache, circumstances) < tried(cache, come_to)) {
         let size = cache.spec.size();
         return fail(status, &image, format!("Failed to pull image {image}: no space left in {size} GiB"), now);
     }
     if come_to < 100 {
         let changed = cache.status.as_ref().is_none_or(|before| before.progress != status.progress);
         let next = Some(step_begins(start, steps + 1, behaviour));
-        return if changed { report(status, now, next) } else { Decision { act: None, look_again: next } };
+        return if changed { report(status, now, next) } else { Decision { act: None, check_again: next } };
     }
     status.phase = Some(Phase::Ready);
     let days = cache.spec.retention_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
     status.expire_date_time = days.and_then(|days| now.checked_add(days).ok()).map(Time);
-    let look_again = expires(&status);
+    let check_again = expires(&status);
     // Whatever goes wrong with one that is ready is found at the next look, which the new status leads to.
-    report(status, now, look_again)
+    report(status, now, check_again)
 }
 
 /// How many of the images have been tried at that progress.
@@ -154,7 +154,7 @@ fn tried(cache: &ImageCache, come_to: i64) -> usize {
 }
 
 /// The first image for which there is no room, by its place among the images.
-fn no_room_at(cache: &ImageCache, circumstances: &Circumstances<'_>) -> usize {
+fn no_capacity_at(cache: &ImageCache, circumstances: &Circumstances<'_>) -> usize {
     let available = u64::from(cache.spec.size()) * MIB_PER_GIB;
     let of_each = match circumstances.fault {
         Some(Fault::SizeTooSmall) => available,
@@ -165,9 +165,9 @@ fn no_room_at(cache: &ImageCache, circumstances: &Circumstances<'_>) -> usize {
 
 /// Tells of the images that are pulled at that progress, and names the next one.
 fn pull(cache: &ImageCache, status: &mut Status, come_to: i64, circumstances: &Circumstances<'_>) -> Option<String> {
-    let pulled = tried(cache, come_to).min(no_room_at(cache, circumstances));
-    let told = status.events.len();
-    for image in cache.spec.images.iter().take(pulled).skip(told) {
+    let pulled = tried(cache, come_to).min(no_capacity_at(cache, circumstances));
+    let reported = status.events.len();
+    for image in cache.spec.images.iter().take(pulled).skip(reported) {
         let message = format!("Success pull image {image}");
         status.events.push(event(image, "Normal", message, &Time(circumstances.now)));
     }
@@ -178,21 +178,21 @@ fn ready(mut status: Status, circumstances: &Circumstances<'_>) -> Decision {
     let Circumstances { now, fault, .. } = *circumstances;
     let since = status.last_updated_time.as_ref().map_or(now, |Time(since)| *since);
     match fault {
-        Some(Fault::IsDeleted) => Decision { act: Some(Act::Delete), look_again: None },
+        Some(Fault::IsDeleted) => Decision { act: Some(Act::Delete), check_again: None },
         Some(Fault::ExpiresEarly(after)) => {
             let early = since + after;
             if expires(&status).is_some_and(|expires| expires <= early) {
-                return Decision { act: None, look_again: expires(&status) };
+                return Decision { act: None, check_again: expires(&status) };
             }
             // Its time as Ready goes on, so the last update stays what it was.
             status.expire_date_time = Some(Time(early));
-            Decision { act: Some(Act::Report(Box::new(status))), look_again: Some(early) }
+            Decision { act: Some(Act::Report(Box::new(status))), check_again: Some(early) }
         }
         Some(Fault::Flaps(every)) if since + every <= now => {
             report(Status { phase: Some(Phase::Creating), ..status }, now, now.checked_add(every).ok())
         }
-        Some(Fault::Flaps(every)) => Decision { act: None, look_again: Some(since + every) },
-        _ => Decision { act: None, look_again: expires(&status) },
+        Some(Fault::Flaps(every)) => Decision { act: None, check_again: Some(since + every) },
+        _ => Decision { act: None, check_again: expires(&status) },
     }
 }
 
@@ -201,7 +201,7 @@ fn flapping(status: Status, circumstances: &Circumstances<'_>) -> Decision {
     let now = circumstances.now;
     let since = status.last_updated_time.as_ref().map_or(now, |Time(since)| *since);
     match circumstances.fault {
-        Some(Fault::Flaps(every)) if now < since + every => Decision { act: None, look_again: Some(since + every) },
+        Some(Fault::Flaps(every)) if now < since + every => Decision { act: None, check_again: Some(since + every) },
         _ => report(Status { phase: Some(Phase::Ready), ..status }, now, None),
     }
 }
@@ -214,9 +214,9 @@ fn fail(mut status: Status, about: &str, message: String, now: Timestamp) -> Dec
     report(status, now, Some(expires))
 }
 
-fn report(mut status: Status, now: Timestamp, look_again: Option<Timestamp>) -> Decision {
+fn report(mut status: Status, now: Timestamp, check_again: Option<Timestamp>) -> Decision {
     status.last_updated_time = Some(Time(now));
-    Decision { act: Some(Act::Report(Box::new(status))), look_again }
+    Decision { act: Some(Act::Report(Box::new(status))), check_again }
 }
 
 fn step_begins(start: Timestamp, step: i64, behaviour: Behaviour) -> Timestamp {

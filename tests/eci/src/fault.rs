@@ -51,8 +51,8 @@ impl Faults {
         self.switches(|switches| switches.of_one.get(image_cache).copied().unwrap_or(switches.of_all))
     }
 
-    fn switches<T>(&self, look: impl FnOnce(&mut Switches) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn switches<T>(&self, observe: impl FnOnce(&mut Switches) -> T) -> T {
+        observe(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -96,14 +96,14 @@ impl Actor {
         let decision = decide(cache, &circumstances);
         match decision.act {
             Some(Act::Report(status)) => {
-                // The version goes along, so that nothing is written on old news.
+                // The version goes along, so that nothing is written on old messages.
                 let reported = ImageCache { status: Some(*status), ..cache.clone() };
                 self.image_caches.replace_status(&name, &PostParams::default(), &reported).await.map(drop)?;
             }
             Some(Act::Delete) => self.delete(cache).await?,
             None => {}
         }
-        let wait = decision.look_again.and_then(|time| clock.wait_for(time));
+        let wait = decision.check_again.and_then(|time| clock.wait_for(time));
         Ok(wait.map_or_else(Action::await_change, Action::requeue))
     }
 

@@ -31,7 +31,7 @@ const GAP: f64 = 6.0;
 
 /// A dashboard, drawn.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct Snapshot {
     /// The SVG.
     pub svg: String,
     /// The titles of panels to whose queries Prometheus has no answer.
@@ -42,20 +42,20 @@ pub struct Picture {
 ///
 /// # Errors
 /// For JSON that is no dashboard, for a panel of an unknown kind, and where Prometheus does not answer.
-pub fn draw(dashboard: &Value, view: &View) -> Result<Picture> {
+pub fn draw(dashboard: &Value, view: &View) -> Result<Snapshot> {
     let panels: Vec<Panel> = serde_json::from_value(dashboard["panels"].clone()).context("no panels")?;
     let bottom = panels.iter().map(|panel| panel.grid_pos.y + panel.grid_pos.h).max().unwrap_or_default();
     let (width, height) = (24.0 * COLUMN + GAP, f64::from(bottom) * LINE + GAP);
-    let mut picture = Picture { svg: svg::head(width, height), empty: Vec::new() };
-    svg::rectangle(&mut picture.svg, Area { x: 0.0, y: 0.0, width, height }, BACKGROUND);
+    let mut snapshot = Snapshot { svg: svg::head(width, height), empty: Vec::new() };
+    svg::rectangle(&mut snapshot.svg, Area { x: 0.0, y: 0.0, width, height }, BACKGROUND);
     for panel in &panels {
-        draw_panel(panel, view, &mut picture).with_context(|| format!("the panel {}", panel.title))?;
+        draw_panel(panel, view, &mut snapshot).with_context(|| format!("the panel {}", panel.title))?;
     }
-    picture.svg.push_str("</svg>\n");
-    Ok(picture)
+    snapshot.svg.push_str("</svg>\n");
+    Ok(snapshot)
 }
 
-fn draw_panel(panel: &Panel, view: &View, picture: &mut Picture) -> Result<()> {
+fn draw_panel(panel: &Panel, view: &View, snapshot: &mut Snapshot) -> Result<()> {
     let place = &panel.grid_pos;
     let area = Area {
         x: f64::from(place.x) * COLUMN + GAP,
@@ -64,21 +64,21 @@ fn draw_panel(panel: &Panel, view: &View, picture: &mut Picture) -> Result<()> {
         height: f64::from(place.h) * LINE - GAP,
     };
     if panel.kind == "row" {
-        svg::text(&mut picture.svg, area.x, area.y + 16.0, TEXT, 13, &panel.title);
+        svg::text(&mut snapshot.svg, area.x, area.y + 16.0, TEXT, 13, &panel.title);
         return Ok(());
     }
-    svg::rectangle(&mut picture.svg, area, PANEL);
-    svg::text(&mut picture.svg, area.x + 10.0, area.y + 19.0, TEXT, 12, &panel.title);
+    svg::rectangle(&mut snapshot.svg, area, PANEL);
+    svg::text(&mut snapshot.svg, area.x + 10.0, area.y + 19.0, TEXT, 12, &panel.title);
     let inside = Area { x: area.x + 10.0, y: area.y + 30.0, width: area.width - 20.0, height: area.height - 38.0 };
     let is_drawn = match panel.kind.as_str() {
-        "stat" => stat::draw(panel, view, inside, &mut picture.svg)?,
-        "timeseries" => graph::draw(panel, view, inside, &mut picture.svg)?,
-        "table" => table::draw(panel, view, inside, &mut picture.svg)?,
+        "stat" => stat::draw(panel, view, inside, &mut snapshot.svg)?,
+        "timeseries" => graph::draw(panel, view, inside, &mut snapshot.svg)?,
+        "table" => table::draw(panel, view, inside, &mut snapshot.svg)?,
         other => anyhow::bail!("{other} is not a kind of panel that can be drawn"),
     };
     if !is_drawn {
-        svg::text(&mut picture.svg, inside.x, inside.y + inside.height / 2.0, MUTED, 12, "No data");
-        picture.empty.push(panel.title.clone());
+        svg::text(&mut snapshot.svg, inside.x, inside.y + inside.height / 2.0, MUTED, 12, "No data");
+        snapshot.empty.push(panel.title.clone());
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 on_every_architecture![
-    it_ends_well_when_it_is_told_to,
+    it_ends_well_when_it_is_asked_to,
     it_ends_well_as_process_1_too,
     being_stopped_and_continued_does_not_end_it,
 ];
@@ -24,7 +24,7 @@ fn holding(holder: &Holder) -> Process {
     process
 }
 
-fn it_ends_well_when_it_is_told_to(holder: &Holder) {
+fn it_ends_well_when_it_is_asked_to(holder: &Holder) {
     for signal in ENDING {
         let process = holding(holder);
         send(signal, process.id());

@@ -7,4 +7,4 @@ mod arguments;
 mod hold;
 mod install;
 mod process;
-mod turn;
+mod start_delay;

@@ -10,7 +10,9 @@ use crate::list::{self, Config, ListData};
 use crate::plan::AcceptedList;
 use crate::plan::image_cache::ledger::Ledger;
 use crate::plan::image_cache::object::{ImageCacheObject, Status};
-use crate::plan::image_cache::{Action, Cache, Cause, Facts, Finding, Known, Phase, Plan, plan};
+use crate::plan::image_cache::{
+    Cache, CacheAction, CacheCause, CacheContext, CacheFinding, CachePlan, Known, Phase, plan,
+};
 use crate::plan::tag_check::Digest;
 
 /// The list `tools` in the namespace `prepull`, and what is made of it.
@@ -25,8 +27,8 @@ pub struct Eci {
     pub sizes: Option<BTreeMap<String, u64>>,
     pub objects: Vec<ImageCacheObject>,
     pub ledger: Option<Ledger>,
-    pub causes: Vec<Cause>,
-    pub findings: Vec<Finding>,
+    pub causes: Vec<CacheCause>,
+    pub findings: Vec<CacheFinding>,
     next_uid: u32,
 }
 
@@ -79,13 +81,13 @@ impl Eci {
         self.caches().into_iter().filter(|cache| cache.phase == phase).collect()
     }
 
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self) -> CachePlan {
         self.plan_from(self.ledger.as_ref(), self.ledger.as_ref())
     }
 
     /// Plans with a ledger that may not be on the newest accepted form.
-    pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_form: Option<&Ledger>) -> Plan {
-        plan(&Facts {
+    pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_form: Option<&Ledger>) -> CachePlan {
+        plan(&CacheContext {
             list: AcceptedList { namespace: "prepull", label: "tools", config: &self.config },
             name: "tools",
             accepted_at: Some(self.accepted_at),
@@ -100,7 +102,7 @@ impl Eci {
     }
 
     /// Plans and carries out until nothing is left to do.
-    pub fn settle(&mut self) -> Plan {
+    pub fn settle(&mut self) -> CachePlan {
         for _ in 0..20 {
             let plan = self.plan();
             if plan.actions.is_empty() {
@@ -111,15 +113,15 @@ impl Eci {
         panic!("there is always something left to do: {:#?}", self.plan().actions);
     }
 
-    pub fn carry_out(&mut self, action: &Action) {
+    pub fn carry_out(&mut self, action: &CacheAction) {
         match action {
-            Action::Keep { ledger, findings } => {
+            CacheAction::Keep { ledger, findings } => {
                 self.ledger = ledger
                     .as_ref()
                     .map(|ledger| Ledger::from_text(&ledger.to_text()).expect("a ledger that can be read back"));
                 self.findings.extend(findings.iter().cloned());
             }
-            Action::Create { object, cause } => {
+            CacheAction::Create { object, cause } => {
                 if self.objects.iter().any(|known| known.name_any() == object.name_any()) {
                     return;
                 }
@@ -130,7 +132,7 @@ impl Eci {
                 self.objects.push(object);
                 self.causes.push(*cause);
             }
-            Action::Delete { uid, .. } => self.objects.retain(|object| object.metadata.uid.as_ref() != Some(uid)),
+            CacheAction::Delete { uid, .. } => self.objects.retain(|object| object.metadata.uid.as_ref() != Some(uid)),
         }
     }
 

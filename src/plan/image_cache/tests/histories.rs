@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::eci::{Eci, config, known};
-use crate::plan::image_cache::{Action, Cache, Phase};
+use crate::plan::image_cache::{Cache, CacheAction, Phase};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Watcher {
     }
 }
 
-fn check(eci: &Eci, action: &Action, watcher: &mut Watcher, before: bool) -> Result<(), TestCaseError> {
+fn check(eci: &Eci, action: &CacheAction, watcher: &mut Watcher, before: bool) -> Result<(), TestCaseError> {
     let caches = eci.caches();
     prop_assert!(!before || watcher.is_covered(&caches), "{action:?} took the last ready one");
     // Two layers of at most two portions each.
@@ -88,7 +88,7 @@ fn check(eci: &Eci, action: &Action, watcher: &mut Watcher, before: bool) -> Res
         *of_content.entry(&cache.made.content).or_default() += 1;
     }
     prop_assert!(of_content.values().all(|count| *count <= 2), "{of_content:?}");
-    if let Action::Create { object, .. } = action {
+    if let CacheAction::Create { object, .. } = action {
         let cache = eci.caches().into_iter().find(|cache| Some(&cache.name) == object.metadata.name.as_ref());
         let attempt = cache.map_or(1, |cache| cache.made.attempt);
         prop_assert!((1..=4).contains(&attempt), "try {attempt}");
@@ -146,7 +146,7 @@ proptest! {
                 Step::Set { .. } | Step::Lose(_) => {}
             }
         }
-        let renewals = eci.causes.iter().filter(|cause| matches!(cause, super::super::Cause::Renewal)).count();
+        let renewals = eci.causes.iter().filter(|cause| matches!(cause, super::super::CacheCause::Renewal)).count();
         prop_assert!(
             eci.causes.len() <= changes + failures + losses + renewals,
             "{:?} for {changes} changes, {failures} failures, {losses} losses", eci.causes

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::eci::{Eci, config, known};
 use crate::list::ListData;
 use crate::plan::history::{self, Revision, Write, Written};
-use crate::plan::image_cache::ledger::{Entry, Ledger, Told};
-use crate::plan::image_cache::{Action, Finding};
+use crate::plan::image_cache::ledger::{Entry, Ledger, ReportedStep};
+use crate::plan::image_cache::{CacheAction, CacheFinding};
 
 /// More writes than any state needs until nothing is left to do.
 const MANY: usize = 12;
@@ -87,9 +87,9 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, action: &Action) {
+    fn carry_out(&mut self, action: &CacheAction) {
         self.eci.carry_out(action);
-        if let Action::Keep { ledger, .. } = action {
+        if let CacheAction::Keep { ledger, .. } = action {
             let newest = history::newest(&self.revisions).expect("an accepted form").name.clone();
             let newest = self.revisions.iter_mut().find(|revision| revision.name == newest);
             newest.expect("the newest").image_caches = ledger.as_deref().cloned();
@@ -131,7 +131,7 @@ fn an_edit_while_an_image_cache_is_built_leads_to_no_writes_without_end() {
         world.eci.set_all("Ready");
         world.settle(listed);
         assert_eq!(world.look(), 0);
-        assert!(matches!(world.eci.findings[..], [Finding::Ready { .. }]), "told once: {:?}", world.eci.findings);
+        assert!(matches!(world.eci.findings[..], [CacheFinding::Ready { .. }]), "told once: {:?}", world.eci.findings);
         let ledger = history::newest_ledger(&world.revisions).cloned();
         world.edit(0);
         assert_eq!(world.settle(listed), 1, "the form and its ledger are one write");
@@ -160,14 +160,19 @@ fn times() -> impl Strategy<Value = Option<Timestamp>> {
 
 /// Ledgers that are mostly equal in number and time and differ in the rest.
 fn ledger() -> impl Strategy<Value = Ledger> {
-    let told = prop_oneof![Just(Told::Nothing), Just(Told::Half), Just(Told::Ready), Just(Told::Failed)];
-    let entry = (0..3_u8, 0..3_u32, 0..6_u32, 0..4_u32, [times(), times(), times()], told);
+    let reported = prop_oneof![
+        Just(ReportedStep::Nothing),
+        Just(ReportedStep::Half),
+        Just(ReportedStep::Ready),
+        Just(ReportedStep::Failed)
+    ];
+    let entry = (0..3_u8, 0..3_u32, 0..6_u32, 0..4_u32, [times(), times(), times()], reported);
     let ledger = (prop::option::of(entry), 0..3_u32, times(), prop::option::of("[ab]"));
     ledger.prop_map(|(entry, serial, since, request)| {
         let mut world = World::new();
         world.settle(Listed::OldestFirst);
         let mut known = history::newest_ledger(&world.revisions).expect("a ledger").entries.clone();
-        let Some((content, serial_of_entry, attempts, losses, [last, ready_at, lost_at], told)) = entry else {
+        let Some((content, serial_of_entry, attempts, losses, [last, ready_at, lost_at], reported)) = entry else {
             return Ledger { since, serial, entries: Vec::new(), request };
         };
         known.truncate(usize::from(content.min(1)));
@@ -181,7 +186,7 @@ fn ledger() -> impl Strategy<Value = Ledger> {
             last,
             ready_at,
             lost_at,
-            told,
+            reported,
             ..entry
         });
         Ledger { since, serial, entries: entries.collect(), request }

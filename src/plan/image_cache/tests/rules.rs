@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use super::eci::{Eci, config, known};
-use crate::plan::image_cache::{Action, Cause, Finding, Next, Phase};
+use crate::plan::image_cache::{CacheAction, CacheCause, CacheFinding, Next, Phase};
 
 const LIST: &str = "images: [a:1, b:1]\nimageCache: {enabled: true}\n";
 
@@ -86,7 +86,7 @@ fn digests_are_waited_for_only_so_long_and_learnt_later_without_another_one() {
 fn a_moved_tag_makes_a_new_one_once_and_the_old_one_stays_for_its_time() {
     let mut eci = ready();
     for moved in 1..=9 {
-        // The round moves through the nodes.
+        // The rollout moves through the nodes.
         eci.known = known(&[("a:1", "sha256:a2", moved), ("b:1", "sha256:b1", moved)]);
         eci.settle();
     }
@@ -165,7 +165,7 @@ fn what_failed_is_tried_three_times_more_and_the_last_ready_one_stays() {
         .findings
         .iter()
         .filter_map(|finding| match finding {
-            Finding::Failed { next, .. } => Some(next),
+            CacheFinding::Failed { next, .. } => Some(next),
             _ => None,
         })
         .collect();
@@ -182,7 +182,7 @@ fn what_failed_is_tried_three_times_more_and_the_last_ready_one_stays() {
     eci.accepted_at = eci.now;
     eci.pass(minutes(200));
     eci.settle();
-    assert_eq!(eci.causes.last(), Some(&Cause::Missing));
+    assert_eq!(eci.causes.last(), Some(&CacheCause::Missing));
 }
 
 #[test]
@@ -229,18 +229,18 @@ fn it_is_renewed_long_before_it_expires() {
         }
         eci.settle();
         assert_eq!(eci.causes.len(), renewal + 2);
-        assert_eq!(eci.causes.last(), Some(&Cause::Renewal));
+        assert_eq!(eci.causes.last(), Some(&CacheCause::Renewal));
     }
 }
 
 #[test]
-fn one_that_is_deleted_behind_our_back_is_made_anew_and_ever_more_slowly_if_that_goes_on() {
+fn one_that_is_deleted_behind_our_back_is_recreated_and_ever_more_slowly_if_that_goes_on() {
     let mut eci = ready();
     let began = eci.now;
     for lost in 1..=6 {
         eci.objects.clear();
         let plan = eci.plan();
-        if !plan.actions.iter().any(|action| matches!(action, Action::Create { .. })) {
+        if !plan.actions.iter().any(|action| matches!(action, CacheAction::Create { .. })) {
             eci.settle();
             eci.now = eci.plan().wake_at.expect("another try");
         }
@@ -273,7 +273,7 @@ fn going_back_takes_what_is_still_there() {
 }
 
 #[test]
-fn each_step_is_told_once_whatever_the_status_does() {
+fn each_step_is_reported_once_whatever_the_status_does() {
     let mut eci = Eci::new(LIST);
     eci.known = known(&[("a:1", "x", 1), ("b:1", "y", 1)]);
     eci.settle();
@@ -283,9 +283,9 @@ fn each_step_is_told_once_whatever_the_status_does() {
     }
     eci.set(0, "Ready", 100);
     eci.settle();
-    let told: Vec<String> = eci.findings.iter().map(|finding| format!("{finding:?}")).collect();
-    assert_eq!(told.len(), 2, "a half comes too soon after a quarter: {told:?}");
-    assert!(told[0].contains("30") && told[1].contains("Ready"), "{told:?}");
+    let reported: Vec<String> = eci.findings.iter().map(|finding| format!("{finding:?}")).collect();
+    assert_eq!(reported.len(), 2, "a half comes too soon after a quarter: {reported:?}");
+    assert!(reported[0].contains("30") && reported[1].contains("Ready"), "{reported:?}");
 }
 
 #[test]
@@ -293,8 +293,8 @@ fn lists_with_equal_content_share_nothing() {
     let eci = ready();
     let mut other = ready();
     other.objects.clear();
-    let facts = |namespace, name| {
-        let plan = super::super::plan(&super::super::Facts {
+    let context = |namespace, name| {
+        let plan = super::super::plan(&super::super::CacheContext {
             list: crate::plan::AcceptedList { namespace, label: name, config: &eci.config },
             name,
             accepted_at: None,
@@ -307,12 +307,12 @@ fn lists_with_equal_content_share_nothing() {
             now: eci.now,
         });
         let created = plan.actions.into_iter().find_map(|action| match action {
-            Action::Create { object, .. } => Some(object.name_any()),
+            CacheAction::Create { object, .. } => Some(object.name_any()),
             _ => None,
         });
         created.expect("an ImageCache")
     };
-    let names = [facts("a", "b-c"), facts("a-b", "c"), facts("a", "b-d")];
+    let names = [context("a", "b-c"), context("a-b", "c"), context("a", "b-d")];
     assert_ne!(names[0], names[1]);
     assert!(names[0].starts_with("a-b-c-") && names[1].starts_with("a-b-c-") && names[2].starts_with("a-b-d-"));
 }

@@ -13,11 +13,11 @@ use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::naming::labels;
 use crate::plan::deselection::recount_patch;
+use crate::plan::node_scope::scope_patch;
 use crate::plan::pull_policies::PulledAlways;
-use crate::plan::reach::narrowing_patch;
 use crate::plan::restoring::{Restores, restored, strategy_patch};
 use crate::plan::sealing::sealing_patch;
-use crate::plan::{Generation, Reach, SlimDaemonSet, scheduled};
+use crate::plan::{Generation, NodeScope, SlimDaemonSet, scheduled};
 
 /// As kubernetes-image-puller makes it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
@@ -25,7 +25,7 @@ pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
         .iter()
         .enumerate()
         .map(|(index, image)| json!({"name": format!("c{index}"), "image": image, "imagePullPolicy": "Always"}));
-    let labels: BTreeMap<&str, &str> = labels::LEFTOVER_PODS.into();
+    let labels: BTreeMap<&str, &str> = labels::ADOPTABLE_PODS.into();
     from_value(json!({
         "metadata": {"name": name, "uid": "kip"},
         "spec": {
@@ -36,7 +36,7 @@ pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
     .expect("a DaemonSet")
 }
 
-pub(super) fn is_leftover(daemon_set: &DaemonSet) -> bool {
+pub(super) fn is_adoptable(daemon_set: &DaemonSet) -> bool {
     let matched = daemon_set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
     matched.is_some_and(|labels| labels.contains_key("test"))
 }
@@ -110,8 +110,8 @@ fn annotate(daemon_set: &mut DaemonSet, patch: &Value) {
 }
 
 /// What the API server makes of the patch.
-pub(super) fn narrow(daemon_set: &mut DaemonSet, reach: &Reach) {
-    let patch = narrowing_patch(daemon_set, reach);
+pub(super) fn scope_down(daemon_set: &mut DaemonSet, node_scope: &NodeScope) {
+    let patch = scope_patch(daemon_set, node_scope);
     annotate(daemon_set, &patch);
     let spec = daemon_set.spec.as_mut().expect("a spec");
     let strategy = from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::ObjectMeta;
 use serde_json::json;
 
-use super::daemon_sets::{is_leftover, name, template};
+use super::daemon_sets::{is_adoptable, name, template};
 use crate::coverage::SlimPod;
 use crate::naming::labels;
 use crate::plan::tag_check::pod_of;
@@ -30,7 +30,7 @@ pub struct Pod {
     /// What its template said of pull policies.
     pub(super) pull_policies: Option<String>,
     /// Whether it is kubernetes-image-puller's.
-    pub(super) leftover: bool,
+    pub(super) adoption: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -185,7 +185,7 @@ impl Pod {
             mirrored: false,
             always_pulls: false,
             pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES).cloned()),
-            leftover: is_leftover(daemon_set),
+            adoption: is_adoptable(daemon_set),
         }
     }
 
@@ -201,8 +201,8 @@ impl Pod {
         };
         let containers = self.containers.iter().map(container);
         let statuses = self.containers.iter().map(Container::status);
-        let labels = match self.leftover {
-            true => labels::LEFTOVER_PODS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        let labels = match self.adoption {
+            true => labels::ADOPTABLE_PODS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             false => BTreeMap::from([(labels::LIST.to_owned(), "tools".to_owned())]),
         };
         let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);

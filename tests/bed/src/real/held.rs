@@ -12,12 +12,12 @@ use super::Node;
 #[derive(Debug)]
 pub struct Watch {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Looks>>,
+    thread: JoinHandle<Result<TagCheckRecord>>,
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub struct Looks {
+pub struct TagCheckRecord {
     /// How often a node was looked at.
     pub count: usize,
     /// The node and the digests of which none was held there.
@@ -33,11 +33,11 @@ impl Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let (namespace, stopped) = (namespace.to_owned(), Arc::clone(&stop));
         let thread = thread::spawn(move || {
-            let mut looks = Looks::default();
+            let mut tag_check_record = TagCheckRecord::default();
             while !stopped.load(Ordering::Relaxed) {
-                nodes.iter().try_for_each(|node| look(node, &namespace, &wanted, &mut looks))?;
+                nodes.iter().try_for_each(|node| observe(node, &namespace, &wanted, &mut tag_check_record))?;
             }
-            Ok(looks)
+            Ok(tag_check_record)
         });
         Self { stop, thread }
     }
@@ -47,10 +47,10 @@ impl Watch {
     /// # Panics
     /// If a node could not be looked at.
     #[must_use]
-    pub fn end(self) -> Looks {
+    pub fn end(self) -> TagCheckRecord {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.join() {
-            Ok(Ok(looks)) => looks,
+            Ok(Ok(tag_check_record)) => tag_check_record,
             Ok(Err(error)) => panic!("{error:#}"),
             Err(panic) => std::panic::resume_unwind(panic),
         }
@@ -61,19 +61,19 @@ impl Watch {
     /// # Panics
     /// If an image was not held at some time.
     pub fn assert_no_gap(self) {
-        let looks = self.end();
+        let tag_check_record = self.end();
         // A look takes a second or more where other tests keep the machine busy.
-        assert!(looks.count >= 4, "too few looks say nothing: {looks:?}");
-        assert!(looks.gaps.is_empty(), "{looks:#?}");
+        assert!(tag_check_record.count >= 4, "too few looks say nothing: {tag_check_record:?}");
+        assert!(tag_check_record.gaps.is_empty(), "{tag_check_record:#?}");
     }
 }
 
-fn look(node: &Node, namespace: &str, wanted: &[Vec<String>], looks: &mut Looks) -> Result<()> {
+fn observe(node: &Node, namespace: &str, wanted: &[Vec<String>], tag_check_record: &mut TagCheckRecord) -> Result<()> {
     let containers = node.containers()?.into_iter();
     let ours = containers.filter(|container| container.namespace == namespace && container.running);
     let held: Vec<String> = ours.filter_map(|container| container.digest).collect();
-    looks.count += 1;
+    tag_check_record.count += 1;
     let gaps = wanted.iter().filter(|digests| !digests.iter().any(|digest| held.contains(digest)));
-    looks.gaps.extend(gaps.map(|digests| format!("{}: {digests:?}", node.name())));
+    tag_check_record.gaps.extend(gaps.map(|digests| format!("{}: {digests:?}", node.name())));
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::state::{Facts, Kind, Lock, State};
 use layout::{HOLDER, HUB, Layout, NodeId};
 
 pub use faulty_registry::{Fault, FaultyRegistry};
-pub use held::{Looks, Watch};
+pub use held::{TagCheckRecord, Watch};
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
 pub use power_cut::Remains;

@@ -47,16 +47,16 @@ async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_daemon_set_of_somebody_elses_with_a_wanted_name_is_told_and_left_alone() {
+async fn a_daemon_set_of_somebody_elses_with_a_wanted_name_is_reported_and_left_alone() {
     let trial = trial("foreign").await;
     let _controller = Controller::start(&trial).await;
     let list = "images: [nginx:1.27]";
     let taken = take_names(&trial, list, 40).await;
     trial.write_list("tools", list).await;
-    let told = eventually("the Event", async || trial.events("ForeignDaemonSet").await.pop()).await;
-    let name = told.related.unwrap().name.unwrap();
+    let reported = eventually("the Event", async || trial.events("ForeignDaemonSet").await.pop()).await;
+    let name = reported.related.unwrap().name.unwrap();
     assert!(taken.contains(&name));
-    let note = told.note.unwrap();
+    let note = reported.note.unwrap();
     assert!(
         note.contains(&format!("the DaemonSet {name} exists and is not kube-prepull's; delete or rename it")),
         "{note}"

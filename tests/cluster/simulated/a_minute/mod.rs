@@ -15,8 +15,8 @@ use kube_prepull::naming::labels;
 use super::trial;
 use crate::audit::{AuditLog, Request};
 use crate::controller::Controller;
-use crate::looks::number;
 use crate::proxy::Proxy;
+use crate::tag_checks::number;
 use crate::trial::{Trial, eventually};
 
 /// The number of the one generation there is, once it is at least `least`.
@@ -60,8 +60,8 @@ async fn a_refresh_that_was_missed_is_made_up_once() {
     let _controller = Controller::start(&trial).await;
     assert_eq!(generation(&trial, 2).await, 2);
     trial.write_list("other", "images: [Bad]").await;
-    trial.judged("other", "rejected").await;
-    assert_eq!(generation(&trial, 2).await, 2, "one missed tick is one round");
+    trial.validated("other", "rejected").await;
+    assert_eq!(generation(&trial, 2).await, 2, "one missed tick is one rollout");
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_list_that_gets_no_answer_keeps_no_other_waiting() {
     proxy.be_silent_about("/daemonsets/stuck-");
     let _controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
     trial.write_list("stuck", "images: [nginx:1.27]").await;
-    trial.judged("stuck", "accepted").await;
+    trial.validated("stuck", "accepted").await;
     trial.write_list("tools", "images: [nginx:1.28]").await;
     trial.settled_on(&["nginx:1.28"]).await;
     proxy.be_silent_about("nothing any more");
@@ -88,14 +88,14 @@ async fn a_minute_at_steady_state_holds_no_write() {
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
-    trial.judged("tools", "accepted").await;
+    trial.validated("tools", "accepted").await;
     let before = log.requests(0, &trial.namespace);
     assert!(
         before.iter().any(|request| request.verb == "patch"),
         "the log must show the writes that there were: {before:#?}"
     );
 
-    trial.noted_as_told("done").await;
+    trial.noted_as_reported("complete").await;
     let from = eventually("the last write to be logged", async || {
         let from = log.length();
         tokio::time::sleep(Duration::from_secs(2)).await;

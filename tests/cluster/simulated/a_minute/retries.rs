@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+use super::super::conditions::Refusal;
+use super::super::events::note;
 use super::super::image_caches::{LIST, one_ready};
 use super::super::kubelets::Kubelets;
-use super::super::news::note;
-use super::super::trouble::Refusal;
 use super::trial;
 use crate::controller::Controller;
-use crate::looks::request;
+use crate::tag_checks::request;
 use crate::trial::eventually;
 
 #[tokio::test]
-async fn images_that_cannot_be_pulled_are_told_when_they_begin_to_fail_and_when_they_are_held() {
+async fn images_that_cannot_be_pulled_are_reported_when_they_begin_to_fail_and_when_they_are_held() {
     let trial = trial("failing").await;
     let broken = Arc::new(AtomicBool::new(true));
     let registry = Arc::clone(&broken);
@@ -29,14 +29,14 @@ async fn images_that_cannot_be_pulled_are_told_when_they_begin_to_fail_and_when_
     let controller = Controller::start(&trial).await;
     let images = "images: [broken:1, fine:1]";
     trial.write_list("tools", &format!("groups: [{{name: g, {images}, {}}}]", kubelets.placement())).await;
-    let told = note(&trial, "ImageFailing").await;
-    assert!(told.starts_with("group g: 1 of 2 images cannot be held: broken:1 cannot be pulled on "), "{told}");
-    assert!(told.contains("ErrImagePull: manifest unknown"), "{told}");
-    trial.noted_as_told("failing").await;
+    let reported = note(&trial, "ImageFailing").await;
+    assert!(reported.starts_with("group g: 1 of 2 images cannot be held: broken:1 cannot be pulled on "), "{reported}");
+    assert!(reported.contains("ErrImagePull: manifest unknown"), "{reported}");
+    trial.noted_as_reported("failing").await;
     controller.kill();
     broken.store(false, Ordering::Relaxed);
     let _controller = Controller::start(&trial).await;
-    let healed = note(&trial, "ImageHealed").await;
+    let healed = note(&trial, "ImageRecovered").await;
     assert!(healed.ends_with(": broken:1"), "the next controller tells what the one before did not see: {healed}");
     assert!(trial.events("ImageFailing").await.len() <= 2, "one node at first, perhaps, and then both");
     broken.store(true, Ordering::Relaxed);
@@ -79,14 +79,14 @@ async fn an_edit_that_corrects_what_is_refused_does_not_wait_for_the_next_try() 
 }
 
 #[tokio::test]
-async fn a_failure_is_told_with_its_reason_and_the_last_ready_one_stays() {
+async fn a_failure_is_reported_with_its_reason_and_the_last_ready_one_stays() {
     let (it, _controller, first) = one_ready("cachefail").await;
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
     let second = it.number(2).await.remove(1);
     let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
     it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
-    let told = it.trial.told("ImageCacheFailed").await;
-    assert!(told.contains("PullFailed: no such manifest") && told.contains("tried again at"), "{told}");
+    let reported = it.trial.reported("ImageCacheFailed").await;
+    assert!(reported.contains("PullFailed: no such manifest") && reported.contains("tried again at"), "{reported}");
     let third = eventually("another try", async || {
         let all = it.all().await;
         all.iter().find(|cache| ![first.name_any(), second.name_any()].contains(&cache.name_any())).cloned()

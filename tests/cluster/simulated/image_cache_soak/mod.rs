@@ -31,7 +31,7 @@ enum Step {
     /// The list is edited: to one of a few contents.
     Edit(u8),
     /// From now on builds go wrong, or do not any more.
-    Trouble(Option<Fault>),
+    Condition(Option<Fault>),
     /// Something happens to one of those that are ready.
     Attack(usize, Attack),
     /// The controller is killed, and another one started.
@@ -50,7 +50,7 @@ enum Attack {
 
 /// What happens, with or without attacks.
 fn step(attacks: u32) -> impl Strategy<Value = Step> {
-    let trouble = prop_oneof![
+    let condition = prop_oneof![
         Just(None),
         Just(Some(Fault::FailsAt(40))),
         Just(Some(Fault::StaysPending)),
@@ -61,7 +61,7 @@ fn step(attacks: u32) -> impl Strategy<Value = Step> {
     let pass = prop_oneof![1 => 2..15_i64, 4 => 30..60_i64];
     prop_oneof![
         1 => (0..4_u8).prop_map(Step::Edit),
-        4 => trouble.prop_map(Step::Trouble),
+        4 => condition.prop_map(Step::Condition),
         attacks => (any::<usize>(), attack).prop_map(|(which, attack)| Step::Attack(which, attack)),
         2 => Just(Step::Restart),
         20 => pass.prop_map(Step::Pass),
@@ -85,7 +85,7 @@ struct Soak {
 
 /// For how long builds have been going wrong, or have not.
 enum Weather {
-    Trouble(SignedDuration),
+    Condition(SignedDuration),
     Calm(SignedDuration),
 }
 
@@ -110,27 +110,27 @@ impl Soak {
         let images = serde_json::to_string(&images(content)).unwrap();
         let list = format!("images: {images}\nimageCache: {{enabled: true, size: 40, retentionDays: 1}}\n");
         self.serverless.trial.write_list("tools", &list).await;
-        self.serverless.trial.judged("tools", "accepted").await;
+        self.serverless.trial.validated("tools", "accepted").await;
     }
 
     /// Trouble only comes when it was calm for long enough.
-    fn trouble(&mut self, fault: Option<Fault>) {
+    fn condition(&mut self, fault: Option<Fault>) {
         match (&self.weather, fault) {
             (Weather::Calm(calm), Some(_)) if *calm >= LEAST_CALM => {
-                self.weather = Weather::Trouble(SignedDuration::ZERO)
+                self.weather = Weather::Condition(SignedDuration::ZERO)
             }
-            (Weather::Trouble(_), None) => self.weather = Weather::Calm(SignedDuration::ZERO),
+            (Weather::Condition(_), None) => self.weather = Weather::Calm(SignedDuration::ZERO),
             _ => return,
         }
         self.serverless.faults.set(fault);
     }
 
     async fn pass(&mut self, time: SignedDuration) {
-        if matches!(self.weather, Weather::Trouble(lasts) if lasts > LONGEST_TROUBLE) {
-            self.trouble(None);
+        if matches!(self.weather, Weather::Condition(lasts) if lasts > LONGEST_TROUBLE) {
+            self.condition(None);
         }
         match &mut self.weather {
-            Weather::Trouble(lasts) | Weather::Calm(lasts) => *lasts += time,
+            Weather::Condition(lasts) | Weather::Calm(lasts) => *lasts += time,
         }
         self.serverless.pass(time, self.controller()).await;
     }
@@ -160,7 +160,7 @@ impl Soak {
     async fn take(&mut self, step: &Step) {
         match step {
             Step::Edit(content) => self.edit(*content).await,
-            Step::Trouble(fault) => self.trouble(*fault),
+            Step::Condition(fault) => self.condition(*fault),
             Step::Attack(which, attack) => self.attack(*which, *attack).await,
             Step::Restart => self.restart().await,
             Step::Pass(minutes) => self.pass(MINUTE * i32::try_from(*minutes).unwrap()).await,
@@ -170,7 +170,7 @@ impl Soak {
 
     /// With nothing going wrong any more, all that the list asks for is ready, and nothing else is there.
     async fn heals(&mut self) {
-        self.trouble(None);
+        self.condition(None);
         self.serverless.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "at the end").await;
         let wanted = images(self.content);
         for _ in 0..40 {

@@ -51,12 +51,15 @@ async fn somebody_who_never_stops_is_named_costs_few_writes_and_holds_nothing_el
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "groups: [{name: a, images: [nginx:1.27]}]").await;
     let before = trial.settled_on(&["nginx:1.27"]).await;
-    trial.noted_as_told("done").await;
+    trial.noted_as_reported("complete").await;
     let (log, started) = (AuditLog::open(), Instant::now());
     let from = log.length();
     let operator = Operator::start(&trial, &before.name_any());
-    let told = trial.told("DaemonSetContested").await;
-    assert!(told.starts_with(&format!("their-operator keeps changing the DaemonSet {}.", before.name_any())), "{told}");
+    let reported = trial.reported("DaemonSetContested").await;
+    assert!(
+        reported.starts_with(&format!("their-operator keeps changing the DaemonSet {}.", before.name_any())),
+        "{reported}"
+    );
     // The pause is longer than this takes: what else there is to do of the list does not wait for it.
     trial.write_list("tools", "groups: [{name: a, images: [nginx:1.27]}, {name: b, images: [redis:7]}]").await;
     let edited = Instant::now();
@@ -98,14 +101,14 @@ async fn what_admission_adds_is_no_change_and_what_somebody_changes_is_restored_
     assert!(is_mutated(&spec(&mutated)));
     alter(&trial, &name, Way::Patch("kubectl-edit"), &no_node()).await;
     let after = restored(&trial, &mutated).await;
-    let told = trial.told("DaemonSetRestored").await;
-    assert!(told.contains("was changed by kubectl-edit"), "{told}");
+    let reported = trial.reported("DaemonSetRestored").await;
+    assert!(reported.contains("was changed by kubectl-edit"), "{reported}");
     assert_eq!(trial.events("DaemonSetRestored").await.len(), 1, "what admission adds is nobody's change");
     let (log, generation) = (AuditLog::open(), after.metadata.generation);
     let from = log.length();
     for hours in 2..5 {
         trial.write_list("tools", &format!("images: [nginx:1.27]\nrefresh: {{every: {hours}h}}\n")).await;
-        trial.judged("tools", "accepted").await;
+        trial.validated("tools", "accepted").await;
     }
     let at_rest = trial.api::<DaemonSet>().get(&name).await.unwrap();
     assert_eq!(at_rest.metadata.generation, generation);
@@ -168,8 +171,8 @@ async fn a_generation_that_retires_is_restored_too() {
         "tolerations": [{"operator": "Exists"}], "containers": [{"name": "nginx", "image": "evil:1"}]}}}});
     alter(&trial, &old.name_any(), Way::Patch("kubectl-patch"), &patch).await;
     restored(&trial, &old).await;
-    let told = trial.told("DaemonSetRestored").await;
-    assert!(told.contains(&old.name_any()), "{told}");
+    let reported = trial.reported("DaemonSetRestored").await;
+    assert!(reported.contains(&old.name_any()), "{reported}");
 }
 
 #[tokio::test]
@@ -190,8 +193,8 @@ async fn a_generation_that_nothing_describes_any_more_replaces_no_pod_and_is_rep
     .await;
     let patch = json!({"spec": {"updateStrategy": {"type": "RollingUpdate"}, "minReadySeconds": 5}});
     alter(&trial, &old.name_any(), Way::Patch("kubectl-patch"), &patch).await;
-    let told = trial.told("DaemonSetNotRestored").await;
-    assert!(told.contains("was changed by kubectl-patch and cannot be restored"), "{told}");
+    let reported = trial.reported("DaemonSetNotRestored").await;
+    assert!(reported.contains("was changed by kubectl-patch and cannot be restored"), "{reported}");
     let after = eventually("the strategy to be set back", async || {
         let found = trial.api::<DaemonSet>().get(&old.name_any()).await.unwrap();
         (spec(&found)["updateStrategy"]["type"] == "OnDelete").then_some(found)

@@ -47,7 +47,7 @@ impl Story<'_> {
         self.show_arrivals(begin, &[EXTRA])?;
         // The three are held all the while; the fourth from now on too.
         let extra = std::mem::replace(&mut self.wanted, before);
-        let samples = self.never_unheld(begin)?;
+        let samples = self.never_released(begin)?;
         self.wanted.extend(extra);
         self.complete = self.await_one_generation(begin)?;
         let again = self.registry.blob_requests(TOOLS, self.node.address())? - layers;

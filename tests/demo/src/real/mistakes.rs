@@ -32,7 +32,7 @@ impl Story<'_> {
         self.cluster.await_state(screen, "accepted")?;
         let after = self.await_sample("a look into containerd", Instant::now(), |_| true)?.held;
         ensure!(after == before, "containers have changed: {before:#?} before, and now {after:#?}");
-        self.never_unheld(begin)?;
+        self.never_released(begin)?;
         screen.shown(
             "Accepted, and still the same containers: an edit that changes nothing for the nodes begins nothing.",
         );

@@ -156,7 +156,7 @@ impl<'s> Story<'s> {
         self.wait(what, || Ok(self.watch.since(begin)?.into_iter().find(|sample| is_it(sample))))
     }
 
-    /// Waits until the round is over on every node, also where the cluster has more than the one that is looked at.
+    /// Waits until the rollout is over on every node, also where the cluster has more than the one that is looked at.
     fn await_one_daemon_set(&self) -> Result<()> {
         self.wait("the older generation to go", || Ok((self.cluster.generations()?.lines().count() == 1).then_some(())))
     }
@@ -166,11 +166,11 @@ impl<'s> Story<'s> {
         self.wanted.iter().map(|digests| digests.iter().map(Digest::as_str).collect()).collect()
     }
 
-    /// Makes sure that no image of the list was unheld since `begin`, and says how often containerd was asked.
-    fn never_unheld(&self, begin: Instant) -> Result<usize> {
+    /// Makes sure that no image of the list was not held since `begin`, and says how often containerd was asked.
+    fn never_released(&self, begin: Instant) -> Result<usize> {
         let samples = self.watch.since(begin)?;
         ensure!(!samples.is_empty(), "containerd was not looked into");
-        if let Some(gap) = held::unheld(&samples, &self.digests()) {
+        if let Some(gap) = held::not_held(&samples, &self.digests()) {
             let after = text::seconds(gap.at.duration_since(begin));
             anyhow::bail!("after {after} an image of the list was not held on the node: {:#?}", gap.held);
         }
@@ -184,7 +184,7 @@ impl<'s> Story<'s> {
     }
 
     fn conclude(mut self, keep: bool) -> Result<()> {
-        let samples = self.never_unheld(self.complete)?;
+        let samples = self.never_released(self.complete)?;
         self.screen.shown(&format!(
             "All of it happened. Since the last of the four images had arrived, containerd was asked {samples} times, and \
              every image was held every time."

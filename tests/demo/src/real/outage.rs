@@ -51,7 +51,7 @@ impl Story<'_> {
         self.cluster.show(screen, &["get", "pods"])?;
         let old = self.await_sample("a look into containerd", Instant::now(), |_| true)?;
         ensure!(old.generations().len() == 1, "more than the old generation holds images: {:#?}", old.held);
-        let samples = self.never_unheld(begin)?;
+        let samples = self.never_released(begin)?;
         screen.shown(&format!(
             "The new pod cannot pull. The old one holds all {} images: so it was in each of {samples} looks into containerd.",
             self.wanted.len()
@@ -62,10 +62,10 @@ impl Story<'_> {
         screen.output("(the registry is back; the kubelet tries again by itself, but pauses before each try)");
         let new = self.await_healed(back, old.generations()[0])?;
         self.await_one_daemon_set()?;
-        let samples = self.never_unheld(begin)?;
+        let samples = self.never_released(begin)?;
         screen.shown(&format!(
             "Healed after {} without anybody's help: a new generation holds all images, and the old one is gone. Not one \
-             of {samples} looks found an image unheld.",
+             of {samples} looks found an image not held.",
             text::seconds(new.duration_since(back))
         ));
         Ok(())

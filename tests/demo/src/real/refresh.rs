@@ -19,7 +19,7 @@ impl Story<'_> {
         screen.step(
             "A tag moves, and a refresh follows it",
             "A node does not notice that a tag stands for another image now. Asked for a refresh, the controller makes a \
-             generation that looks at the tags again. The old one keeps the old image until the new one holds the new: a \
+             generation that tag checks again. The old one keeps the old image until the new one holds the new: a \
              pod that starts in between finds one of them, and never an empty node.",
         );
         let (record, begin) = (self.node.record_tasks()?, Instant::now());
@@ -38,7 +38,7 @@ impl Story<'_> {
         let new_holder = after.holder_of(new.as_str()).context("the app is not held")?;
         self.show_handover(&record, asked, old_holder, new_holder)?;
         self.await_one_daemon_set()?;
-        let samples = self.never_unheld(begin)?;
+        let samples = self.never_released(begin)?;
         screen.shown(&format!("The app was held all the while: in each of {samples} looks into containerd."));
         Ok(())
     }

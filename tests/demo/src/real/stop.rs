@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 
 /// How often containerd is asked before it is said that nothing happens.
-const LOOKS: usize = 30;
+const TAG_CHECKS: usize = 30;
 
 impl Story<'_> {
     pub(super) fn the_controller_stops(&mut self) -> Result<()> {
@@ -23,8 +23,8 @@ impl Story<'_> {
         screen.output("(SIGTERM to the controller, as Kubernetes sends it)");
         let took = controller.stop()?;
         let begin = Instant::now();
-        let looks = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= LOOKS));
-        let samples = self.wait("looks into containerd", looks)?;
+        let tag_check_record = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= TAG_CHECKS));
+        let samples = self.wait("looks into containerd", tag_check_record)?;
         let changed = samples.iter().find(|sample| sample.held != before);
         ensure!(changed.is_none(), "containers have changed: {before:#?} before, and now {changed:#?}");
         ensure!(self.cluster.generations()? == generations, "DaemonSets have changed");

@@ -44,7 +44,7 @@ impl World {
             };
             let decision = decide(cache, &circumstances);
             match decision.act {
-                None => return decision.look_again,
+                None => return decision.check_again,
                 Some(Act::Report(status)) => cache.status = Some(*status),
                 Some(Act::Delete) => self.cache = None,
             }
@@ -70,9 +70,9 @@ impl World {
     }
 
     /// Looks exactly when it said it would, and keeps what was shown.
-    fn history(&mut self, looks: usize) -> Vec<String> {
+    fn history(&mut self, tag_check_record: usize) -> Vec<String> {
         let mut shown = Vec::new();
-        for _ in 0..looks {
+        for _ in 0..tag_check_record {
             let next = self.settle();
             let Some(status) = self.cache.as_ref().and_then(|cache| cache.status.as_ref()) else { break };
             shown.push(format!("{:?} {}", status.phase.expect("a phase"), status.progress.clone().unwrap_or_default()));
@@ -222,7 +222,7 @@ fn one_that_is_deleted_goes_once_it_is_ready() {
 }
 
 #[test]
-fn one_that_flaps_is_not_ready_by_turns_until_the_switch_is_turned_off() {
+fn one_that_flaps_is_not_ready_now_and_then_until_the_switch_is_turned_off() {
     let mut world = ready();
     world.fault = Some(Fault::Flaps(MINUTE));
     let mut seen = Vec::new();

@@ -1,0 +1,65 @@
+//! Measures how long nodes that join take to be warm.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
+
+use super::overview::Overview;
+use crate::coverage::Node;
+use crate::metrics::Metrics;
+use crate::naming::labels::list_value;
+use crate::summary::node_state::NodeState;
+use crate::summary::{Sources, Summary};
+
+/// How exactly it is measured.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Measures for ever. Only the leader tells what it measured, so that a node is told once.
+pub async fn measure(overview: Overview, metrics: Metrics) {
+    loop {
+        sleep(PAUSE).await;
+        let took = overview.node_warm_ups(Timestamp::now());
+        if overview.leads() {
+            took.into_iter().for_each(|took| metrics.node_is_warm(took.unsigned_abs()));
+        }
+    }
+}
+
+impl Overview {
+    /// How long each took of the nodes that joined and have become warm.
+    fn node_warm_ups(&self, now: Timestamp) -> Vec<SignedDuration> {
+        let Some(nodes) = self.observed.nodes.as_ref().filter(|_| self.readiness.sees_everything()) else {
+            return Vec::new();
+        };
+        let arrived = nodes.arrived();
+        if arrived.is_empty() {
+            return Vec::new();
+        }
+        let states = self.states(&arrived, now);
+        nodes.settle(states.iter().map(|(node, state)| (node.as_str(), *state)), now)
+    }
+
+    /// What became of every image that belongs on those nodes, of all lists.
+    fn states(&self, nodes: &[Node], now: Timestamp) -> Vec<(String, NodeState)> {
+        let lists = self.lists();
+        let coverage = self.observed.coverage.lock();
+        let mut states = Vec::new();
+        for list in &lists {
+            let (label, Some(config)) = (list_value(&list.name), &list.config) else { continue };
+            let summary = Summary::new(Sources {
+                list: &label,
+                config,
+                generations: &list.generations,
+                coverage: &coverage,
+                nodes: Some(nodes),
+                now,
+            });
+            for group in summary.groups() {
+                let images = group.images().flat_map(|image| image.nodes);
+                states.extend(images.map(|node| (node.node.to_owned(), node.state)));
+            }
+        }
+        states
+    }
+}

@@ -1,0 +1,209 @@
+//! One look at everything of a namespace, for commands that look once.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::{ConfigMap, Node as FullNode};
+use kube::api::{ApiResource, ListParams, ObjectList};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::Error;
+use super::image_caches::selector;
+use super::objects::Objects;
+use super::watch::{daemon_set_resource, pod_resource};
+use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::list::IMAGE_LIST_LABEL;
+use crate::naming::labels;
+use crate::plan::SlimDaemonSet;
+use crate::plan::history::Revision;
+use crate::plan::image_cache::object::resource;
+use crate::plan::image_cache::{Cache, ImageCacheObject};
+use crate::status::{ListInput, StatusInput};
+
+/// Objects per answer: so the API server never has to put thousands of pods into one.
+const PAGE: u32 = 500;
+
+/// Reads everything that a report on these namespaces is made from; `only` is the name of the one list that is wanted. Nodes
+/// that may not be read are left out.
+///
+/// # Errors
+/// All that could not be read, so that rights can be granted at once.
+pub async fn read(
+    client: &Client,
+    namespaces: &[String],
+    only: Option<&str>,
+) -> Result<Vec<(StatusInput, Coverage)>, Vec<Error>> {
+    let tag_check_record = join_all(namespaces.iter().map(|namespace| read_namespace(client, namespace, only)));
+    let (nodes, tag_check_record) = futures::join!(nodes(client), tag_check_record);
+    let mut errors = Vec::new();
+    let (nodes, sizes) = good(nodes, &mut errors);
+    let mut found = Vec::new();
+    for (namespace, look) in namespaces.iter().zip(tag_check_record) {
+        match look {
+            Ok((lists, coverage)) => {
+                let namespace = namespace.clone();
+                let (nodes, sizes, now) = (nodes.clone(), sizes.clone(), Timestamp::now());
+                found.push((StatusInput { namespace, lists, nodes, sizes, now }, coverage));
+            }
+            Err(more) => errors.extend(more),
+        }
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+/// The namespaces in which there are lists, or something is left of one.
+///
+/// # Errors
+/// Where they may not be listed in all namespaces.
+pub async fn namespaces_with_lists(client: &Client) -> Result<Vec<String>, Error> {
+    let lists = ListParams::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
+    let revisions = ListParams::default().labels(labels::REVISIONS_OF_LISTS);
+    let (lists, revisions) = futures::try_join!(
+        all(Api::<PartialObjectMeta<ConfigMap>>::all(client.clone()), "ConfigMaps", lists),
+        all(Api::<PartialObjectMeta<ControllerRevision>>::all(client.clone()), "ControllerRevisions", revisions),
+    )?;
+    let names = lists.iter().map(ResourceExt::namespace).chain(revisions.iter().map(ResourceExt::namespace));
+    Ok(names.flatten().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// A list's ConfigMap as it is now; `None` where there is none.
+///
+/// # Errors
+/// Where it may not be read, or the cluster does not answer.
+pub async fn list(client: &Client, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Error> {
+    let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    api.get_opt(name).await.map_err(|error| Error::new(format!("get the ConfigMap {name}"), error))
+}
+
+async fn read_namespace(
+    client: &Client,
+    namespace: &str,
+    only: Option<&str>,
+) -> Result<(Vec<ListInput>, Coverage), Vec<Error>> {
+    // What belongs to one list has its name on it.
+    let (of_lists, of_revisions) = match only.map(labels::list_value) {
+        None => (labels::LIST.to_owned(), labels::REVISIONS_OF_LISTS.to_owned()),
+        Some(list) => {
+            (format!("{}={list}", labels::LIST), format!("{}={list},{}", labels::LIST, labels::REVISIONS_OF_LISTS))
+        }
+    };
+    let (of_lists, of_revisions) =
+        (ListParams::default().labels(&of_lists), ListParams::default().labels(&of_revisions));
+    let (config_maps, daemon_sets, pods) = futures::join!(
+        config_maps(client, namespace, only, of_revisions),
+        all(
+            Api::<SlimDaemonSet>::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
+            "DaemonSets",
+            of_lists.clone()
+        ),
+        all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &pod_resource()), "pods", of_lists),
+    );
+    let mut errors = Vec::new();
+    let (config_maps, revisions) = config_maps.unwrap_or_else(|more| {
+        errors.extend(more);
+        Default::default()
+    });
+    let (daemon_sets, pods) = (good(daemon_sets, &mut errors), good(pods, &mut errors));
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut coverage = Coverage::default();
+    pods.iter().for_each(|pod| coverage.apply(pod));
+    // Most clusters have none, and most users of those that do no right to them.
+    let image_caches = match revisions.iter().any(|revision| revision.image_caches.is_some()) {
+        true => image_caches(client, namespace).await,
+        false => Vec::new(),
+    };
+    let objects = Objects {
+        config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
+        revisions,
+        daemon_sets: daemon_sets.iter().collect(),
+        image_caches,
+    };
+    let mut lists = objects.lists(is_labelled);
+    lists.retain(|list| only.is_none_or(|only| list.name == only));
+    Ok((lists, coverage))
+}
+
+/// The ImageCaches of a namespace's lists; what may not be read is left out, as nodes are.
+async fn image_caches(client: &Client, namespace: &str) -> Vec<Cache> {
+    let api = Api::<ImageCacheObject>::all_with(client.clone(), &resource());
+    let found = all(api, "ImageCaches", ListParams::default().labels(&selector(namespace))).await;
+    found.unwrap_or_default().iter().filter_map(Cache::from_object).collect()
+}
+
+/// The ConfigMaps that are lists, and the accepted forms of lists. A list that only the controller was told of has no label, but
+/// its accepted forms name it. Other ConfigMaps of the namespace may be large, so nobody reads them.
+async fn config_maps(
+    client: &Client,
+    namespace: &str,
+    only: Option<&str>,
+    of_revisions: ListParams,
+) -> Result<(Vec<ConfigMap>, Vec<Revision>), Vec<Error>> {
+    let labelled = ListParams::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
+    let labelled = match only {
+        None => labelled,
+        Some(name) => labelled.fields(&format!("metadata.name={name}")),
+    };
+    let (lists, revisions) = futures::join!(
+        all(Api::<ConfigMap>::namespaced(client.clone(), namespace), "ConfigMaps", labelled),
+        all(Api::<ControllerRevision>::namespaced(client.clone(), namespace), "ControllerRevisions", of_revisions),
+    );
+    let mut errors = Vec::new();
+    let (mut lists, revisions) = (good(lists, &mut errors), good(revisions, &mut errors));
+    let revisions: Vec<Revision> = revisions.iter().filter_map(Revision::from_object).collect();
+    let known: BTreeSet<String> = lists.iter().map(ResourceExt::name_any).collect();
+    let kept: BTreeSet<&str> = revisions.iter().map(|revision| revision.list.name.as_str()).collect();
+    let unlabelled = kept.into_iter().filter(|name| !known.contains(*name));
+    match try_join_all(unlabelled.map(|name| list(client, namespace, name))).await {
+        Ok(found) => lists.extend(found.into_iter().flatten()),
+        Err(error) => errors.push(error),
+    }
+    if errors.is_empty() { Ok((lists, revisions)) } else { Err(errors) }
+}
+
+/// The nodes and the sizes of images on them; nothing of either where nodes may not be read.
+async fn nodes(client: &Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
+    let resource = ApiResource::erase::<FullNode>(&());
+    let nodes = match all(Api::<SlimNode>::all_with(client.clone(), &resource), "nodes", ListParams::default()).await {
+        Err(Error::Forbidden { .. }) => return Ok(Default::default()),
+        nodes => nodes?,
+    };
+    let mut sizes = Sizes::default();
+    nodes.iter().for_each(|node| sizes.apply(node));
+    Ok((Some(nodes.iter().map(Node::from).collect()), sizes))
+}
+
+fn is_labelled(list: &ConfigMap) -> bool {
+    list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true")
+}
+
+/// All objects of a kind, in several answers where they are many.
+pub(super) async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let mut found = Vec::new();
+    let mut parameters = parameters.limit(PAGE);
+    loop {
+        let page: ObjectList<K> =
+            api.list(&parameters).await.map_err(|error| Error::new(format!("list {what}"), error))?;
+        found.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
+fn good<T: Default>(result: Result<T, Error>, errors: &mut Vec<Error>) -> T {
+    result.unwrap_or_else(|error| {
+        errors.push(error);
+        T::default()
+    })
+}

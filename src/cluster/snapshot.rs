@@ -1,0 +1,189 @@
+//! One list as it is at one time: from the watches, or asked for anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+
+use super::Error;
+use super::image_caches::{Sight, selector};
+use super::observed::Observed;
+use super::reader::all;
+use super::watch::{daemon_set_resource, pod_resource};
+use crate::coverage::SlimPod;
+use crate::list::{IMAGE_LIST_LABEL, ListData};
+use crate::naming::labels;
+use crate::plan::adoption::Adoptable;
+use crate::plan::history::{self, Revision};
+use crate::plan::image_cache::object::resource;
+use crate::plan::image_cache::{Cache, ImageCacheObject};
+use crate::plan::tag_check::TagCheck;
+use crate::plan::{Generation, SlimDaemonSet};
+
+/// A list with everything that is kept or was made of it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The name of its ConfigMap.
+    pub name: String,
+    /// Its ConfigMap; `None` where there is none, or where it is no list any more.
+    pub config_map: Option<Arc<ConfigMap>>,
+    /// Its accepted forms.
+    pub revisions: Vec<Revision>,
+    /// Its generations.
+    pub generations: Vec<Generation>,
+    /// Its tag checks.
+    pub tag_checks: Vec<TagCheck>,
+    /// What is in force of each other list.
+    pub others: Vec<Revision>,
+    /// DaemonSets of kubernetes-image-puller that no list has adopted.
+    pub adoptable: Vec<Adoptable>,
+    /// Its ImageCaches.
+    pub image_caches: Sight<Vec<Cache>>,
+}
+
+impl Snapshot {
+    /// As the watches have seen the list with that label; they may be a moment behind.
+    pub fn observed(observed: &Observed, label: &str) -> Self {
+        let (config_map, (revisions, others)) = (observed.list(label), split(observed.revisions(), label));
+        let written = config_map.as_ref().map(|config_map| config_map.name_any());
+        let kept = || history::newest(&revisions).map(|revision| revision.list.name.clone());
+        Self {
+            // Only a name too long for a label differs from it.
+            name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
+            config_map,
+            generations: observed.generations(label),
+            tag_checks: observed.tag_checks(label),
+            adoptable: observed.adoptable(),
+            image_caches: observed.image_caches.of(label),
+            revisions,
+            others,
+        }
+    }
+
+    /// The list's data.
+    pub fn data(&self) -> Option<ListData> {
+        let config_map = self.config_map.as_ref()?;
+        Some(ListData {
+            namespace: config_map.namespace().unwrap_or_default(),
+            name: config_map.name_any(),
+            data: config_map.data.clone().unwrap_or_default(),
+        })
+    }
+
+    /// Whether there is anything of it at all.
+    pub fn is_empty(&self) -> bool {
+        let others = self.generations.is_empty() && self.tag_checks.is_empty() && !self.has_image_caches(|_| true);
+        self.config_map.is_none() && self.revisions.is_empty() && others
+    }
+
+    /// Whether something is there that was made of it, and is not about to go.
+    pub fn is_left_behind(&self) -> bool {
+        self.generations.iter().any(|generation| !generation.deleting) || self.has_image_caches(|cache| !cache.deleting)
+    }
+
+    fn has_image_caches(&self, which: impl Fn(&Cache) -> bool) -> bool {
+        matches!(&self.image_caches, Sight::Seen(caches) if caches.iter().any(which))
+    }
+}
+
+/// Asks the API server, so that nothing is done twice or on old messages.
+#[derive(Clone)]
+pub struct Reader {
+    config_maps: Api<ConfigMap>,
+    revisions: Api<ControllerRevision>,
+    daemon_sets: Api<SlimDaemonSet>,
+    pods: Api<SlimPod>,
+    image_caches: Api<ImageCacheObject>,
+    namespace: String,
+    named: Vec<String>,
+}
+
+impl Reader {
+    /// Reads in a namespace; `named` are the lists that need no label.
+    pub fn new(client: &Client, namespace: &str, named: &[String]) -> Self {
+        Self {
+            config_maps: Api::namespaced(client.clone(), namespace),
+            revisions: Api::namespaced(client.clone(), namespace),
+            daemon_sets: Api::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
+            pods: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
+            image_caches: Api::all_with(client.clone(), &resource()),
+            namespace: namespace.to_owned(),
+            named: named.to_vec(),
+        }
+    }
+
+    /// The list as it is now, and which of the leftovers still are there.
+    ///
+    /// # Errors
+    /// What the API server or the way to it said.
+    pub async fn look(&self, label: &str, seen: &Snapshot) -> Result<Snapshot, Error> {
+        let name = seen.name.as_str();
+        let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
+        let config_map = self.config_maps.get_opt(name).await;
+        let config_map = config_map.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))?;
+        let revisions = self.revisions.list(&ListParams::default().labels(labels::REVISIONS_OF_LISTS)).await;
+        let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
+        let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
+        let daemon_sets = all(self.daemon_sets.clone(), "the DaemonSets", of_list.clone()).await?;
+        let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::TAG_CHECK));
+        let pods = self.pods.list(&of_tag_checks).await;
+        let pods = pods.map_err(|error| Error::new("list the pods of tag checks", error))?;
+        Ok(Snapshot {
+            image_caches: self.image_caches_of(label, &seen.image_caches).await?,
+            adoptable: self.left_of(&seen.adoptable).await?,
+            name: name.to_owned(),
+            config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
+            revisions,
+            others,
+            tag_checks: tag_checks(&daemon_sets, &pods.items),
+            generations: daemon_sets.iter().filter_map(Generation::from_daemon_set).collect(),
+        })
+    }
+
+    /// Where none could be seen a moment ago, none is asked for: the rest must not fail by it.
+    async fn image_caches_of(&self, label: &str, seen: &Sight<Vec<Cache>>) -> Result<Sight<Vec<Cache>>, Error> {
+        if !matches!(seen, Sight::Seen(_)) {
+            return Ok(seen.clone());
+        }
+        let of_list = format!("{},{}={label}", selector(&self.namespace), labels::LIST);
+        match self.image_caches.list(&ListParams::default().labels(&of_list)).await {
+            Ok(found) => Ok(Sight::Seen(found.items.iter().filter_map(Cache::from_object).collect())),
+            // The watch is about to tell why.
+            Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => Ok(Sight::NotYet),
+            Err(error) => Err(Error::new("list the ImageCaches", error)),
+        }
+    }
+
+    async fn left_of(&self, adoptable: &[Adoptable]) -> Result<Vec<Adoptable>, Error> {
+        if adoptable.is_empty() {
+            return Ok(Vec::new());
+        }
+        let others = self.daemon_sets.list_metadata(&ListParams::default().labels(labels::OF_NO_LIST)).await;
+        let others = others.map_err(|error| Error::new("list the DaemonSets of no list", error))?;
+        let there = |it: &&Adoptable| others.items.iter().any(|other| other.metadata.uid.as_ref() == Some(&it.uid));
+        Ok(adoptable.iter().filter(there).cloned().collect())
+    }
+
+    fn is_list(&self, config_map: &ConfigMap) -> bool {
+        let labelled = config_map.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true");
+        labelled || self.named.contains(&config_map.name_any())
+    }
+}
+
+fn tag_checks(daemon_sets: &[SlimDaemonSet], pods: &[SlimPod]) -> Vec<TagCheck> {
+    daemon_sets.iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods)).collect()
+}
+
+/// The accepted forms of the list with that label, and the newest of each other one.
+fn split(revisions: impl IntoIterator<Item = Revision>, label: &str) -> (Vec<Revision>, Vec<Revision>) {
+    let (own, others): (Vec<_>, Vec<_>) =
+        revisions.into_iter().partition(|revision| labels::list_value(&revision.list.name) == label);
+    let mut by_list: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
+    for revision in others {
+        by_list.entry(revision.list.name.clone()).or_default().push(revision);
+    }
+    (own, by_list.values().filter_map(|revisions| history::newest(revisions).cloned()).collect())
+}

@@ -1,0 +1,127 @@
+//! Every reason for which the user is told something.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($reason:ident: $type:ident, $action:literal;)*) => {
+        /// Why something is told: the `reason` of an Event. `docs/events.md` says of each what it means and what to do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)] // The documentation for users says it.
+        pub enum Reason {
+            $($reason),*
+        }
+
+        impl Reason {
+            /// All of them, in the order of `docs/events.md`.
+            pub const ALL: &[Self] = &[$(Self::$reason),*];
+
+            /// The word for it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$reason => stringify!($reason)),*
+                }
+            }
+
+            /// Whether somebody should look (`Warning`) or things go as they should (`Normal`).
+            pub fn type_(self) -> Type {
+                match self {
+                    $(Self::$reason => Type::$type),*
+                }
+            }
+
+            /// What the controller was at: the `action` of an Event.
+            pub fn action(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $action),*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    ListAccepted: Normal, "Parse";
+    ListRejected: Warning, "Parse";
+    ListMissing: Warning, "Watch";
+    ListFound: Normal, "Watch";
+    ListCleanedUp: Normal, "Delete";
+    RolloutStarted: Normal, "Create";
+    RolloutComplete: Normal, "Plan";
+    GenerationDeleted: Normal, "Delete";
+    Recreating: Normal, "Delete";
+    ScopedDown: Normal, "Narrow";
+    NoCapacity: Warning, "Narrow";
+    Sealed: Normal, "Seal";
+    Waiting: Normal, "Plan";
+    TagsMoved: Normal, "CheckTags";
+    NodesOutdated: Normal, "CheckTags";
+    RefreshDeferred: Warning, "CheckTags";
+    RefreshRecovered: Normal, "CheckTags";
+    ImageFailing: Warning, "Observe";
+    ImageRecovered: Normal, "Observe";
+    EvictionLoop: Warning, "Observe";
+    AlwaysPullEnforced: Warning, "Observe";
+    NoNodes: Warning, "Observe";
+    PodsRefused: Warning, "Observe";
+    DaemonSetRestored: Warning, "Restore";
+    DaemonSetContested: Warning, "Restore";
+    DaemonSetNotRestored: Warning, "Restore";
+    DaemonSetAdopted: Normal, "Adopt";
+    ImageCacheCreated: Normal, "Create";
+    ImageCacheProgress: Normal, "Watch";
+    ImageCacheReady: Normal, "Watch";
+    ImageCacheFailed: Warning, "Watch";
+    ImageCacheDeleted: Normal, "Delete";
+    ImageCacheUnavailable: Warning, "Watch";
+    ForeignDaemonSet: Warning, "Apply";
+    MissingRight: Warning, "Apply";
+    Refused: Warning, "Apply";
+    Unreachable: Warning, "Apply";
+    TimedOut: Warning, "Apply";
+}
+
+/// The `type` of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Things go as they should.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Warning { "Warning" } else { "Normal" })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows `| `Reason` | Normal | … |` of the page.
+    fn documented() -> Vec<(String, String)> {
+        let page = include_str!("../../docs/events.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let row = |row: &str| {
+            let mut cells = row.split('|').map(str::trim);
+            let reason = cells.next()?.trim_end_matches('`').to_owned();
+            let type_ = cells.next()?.to_owned();
+            assert!(cells.clone().take(2).all(|text| !text.is_empty()), "{reason} says what it means and what to do");
+            Some((reason, type_))
+        };
+        rows.filter_map(row).collect()
+    }
+
+    #[test]
+    fn every_reason_is_documented_with_its_type() {
+        let told: Vec<_> = Reason::ALL.iter().map(|reason| (reason.to_string(), reason.type_().to_string())).collect();
+        assert_eq!(documented(), told);
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether a list was accepted, in words.
+
+use super::changes::changes;
+use super::{Message, Reason};
+use crate::list::{Config, Parsed};
+use crate::naming::labels;
+
+/// A list was accepted, and what has changed since `before` was; or it was rejected. Of the problems it has the first three;
+/// the rest stands on the list.
+pub fn validation_result(parsed: &Parsed, before: Option<&Config>) -> Message {
+    let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
+    let rest = match parsed.problems.len() {
+        0..=3 => String::new(),
+        count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
+    };
+    // On one line, since `kubectl get events` shows no more of a note.
+    let problems = format!("{}{rest}", first.join(" | "));
+    let Some(config) = &parsed.config else {
+        return Message::new(
+            Reason::ListRejected,
+            format!("this edit is rejected, and nothing was changed: {problems}"),
+        );
+    };
+    let problems = Some(problems).filter(|problems| !problems.is_empty());
+    let sentences: Vec<String> = [summary(config)].into_iter().chain(changed(before, config)).chain(problems).collect();
+    Message::new(Reason::ListAccepted, sentences.join("; "))
+}
+
+fn summary(config: &Config) -> String {
+    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let images: usize = config.groups.iter().map(|group| group.images.len()).sum();
+    format!("accepted: {} in {}", count(images, "image"), count(config.groups.len(), "group"))
+}
+
+fn changed(before: Option<&Config>, config: &Config) -> Option<String> {
+    let changes = changes(before?, config);
+    Some(if changes.is_empty() { "it asks for the same as before".to_owned() } else { changes.join("; ") })
+}

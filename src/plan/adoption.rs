@@ -1,0 +1,121 @@
+//! What kubernetes-image-puller left behind: a DaemonSet that becomes the oldest generation of a list, and retires.
+//!
+//! It is known by the labels of its pods, which its selector has too; the DaemonSet itself has none
+//! (`utils/clusterutils.go` of che-incubator/kubernetes-image-puller). From when it is adopted on it bears ours, so that it
+//! is seen, needed and deleted like any other generation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::core::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::generation::{images_to_text, placement_hash};
+use super::retiring::normal_form;
+use super::rollouts::Action;
+use crate::coverage::{Coverage, NO_LIST};
+use crate::list::Config;
+use crate::list::config::Placement;
+use crate::naming::labels;
+
+/// A DaemonSet of kubernetes-image-puller that no list has adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoptable {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// What its pods hold or pull, in normal form.
+    pub images: BTreeSet<String>,
+}
+
+/// The leftovers among DaemonSets that belong to no list; `pods` are those with a leftover's labels.
+pub fn find<'a>(daemon_sets: impl Iterator<Item = &'a ObjectMeta>, pods: &Coverage) -> Vec<Adoptable> {
+    let mut images: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for pod in pods.pods_of(NO_LIST) {
+        let held = pod.images.iter().map(|image| normal_form(&image.reference));
+        images.entry(&pod.generation).or_default().extend(held);
+    }
+    let live = daemon_sets.filter(|metadata| metadata.deletion_timestamp.is_none());
+    let adoption = |metadata: &ObjectMeta| {
+        let (name, uid) = (metadata.name.clone()?, metadata.uid.clone()?);
+        let images = images.get(name.as_str())?.clone();
+        Some(Adoptable { name, uid, images })
+    };
+    live.filter_map(adoption).collect()
+}
+
+/// What the list `own` does about leftovers, and what it says about those that nobody wants; `lists` are all that are in
+/// force, with their names.
+///
+/// A leftover belongs to the list whose `DAEMONSET_NAME` it bears, otherwise to the first by name that wants any of its
+/// images. The first list of all speaks of those that are left.
+pub fn adopt(
+    own: &str,
+    lists: &[(&str, &Config)],
+    adoptable: &[Adoptable],
+    owner: Option<&OwnerReference>,
+) -> (Vec<Action>, Vec<String>) {
+    let speaks = lists.iter().map(|(name, _)| *name).min() == Some(own);
+    let (mut actions, mut notes) = (Vec::new(), Vec::new());
+    for adoption in adoptable {
+        match heir(adoption, lists) {
+            Some(heir) if heir == own => actions.push(Action::Adopt {
+                name: adoption.name.clone(),
+                uid: adoption.uid.clone(),
+                list: labels::list_value(own),
+                owner: owner.cloned(),
+            }),
+            None if speaks => notes.push(format!(
+                "the DaemonSet {} looks like one that kubernetes-image-puller left behind, but no list wants any of its \
+                 images, so it is left alone; delete it if nobody needs it",
+                adoption.name
+            )),
+            _ => {}
+        }
+    }
+    (actions, notes)
+}
+
+fn heir<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Option<&'a str> {
+    let first =
+        |fits: &dyn Fn(&Config) -> bool| lists.iter().filter(|(_, config)| fits(config)).map(|(name, _)| *name).min();
+    let wants = |config: &Config| {
+        let images = config.groups.iter().flat_map(|group| &group.images);
+        images.into_iter().any(|image| adoption.images.contains(&image.reference.normal_form()))
+    };
+    first(&|config| config.name.as_str() == adoption.name).or_else(|| first(&wants))
+}
+
+/// The merge patch that makes a DaemonSet a generation of a list, as it is now. From then on nothing replaces its pods but
+/// their own end, and it does not go with kubernetes-image-puller's Deployment. What its containers hold is noted from its
+/// template: admission may have rewritten it in the pods.
+pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
+    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod.into_iter().flat_map(|pod| &pod.containers);
+    let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
+    let placement = pod.map(|pod| Placement {
+        node_selector: pod.node_selector.clone().unwrap_or_default(),
+        affinity: pod.affinity.clone(),
+        tolerations: pod.tolerations.clone().unwrap_or_default(),
+        ..Placement::default()
+    });
+    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
+    // The API server counts a generation more for each write that changes the spec.
+    let generation = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
+    json!({
+        "metadata": {
+            "uid": live.metadata.uid,
+            "resourceVersion": live.metadata.resource_version,
+            "labels": {labels::LIST: list, labels::GROUP: "", labels::MANAGED_BY: labels::PROGRAM},
+            "annotations": {
+                labels::IMAGES: images_to_text(images),
+                labels::PLACEMENT: placement_hash(&placement.unwrap_or_default()),
+                labels::SPEC_GENERATION: generation.to_string(),
+            },
+            "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
+        },
+        "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},
+    })
+}

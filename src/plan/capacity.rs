@@ -1,0 +1,254 @@
+//! Nodes that have no room for a new pod beside the old one, and DaemonSets whose pods are refused.
+//!
+//! Only the first is a reason for the old generation to leave before the new one is there, and only on single nodes: what
+//! the new generation has shown elsewhere that it can pull, it will pull there too. Where pods are refused altogether,
+//! nothing would come in place of what leaves.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::generation::Generation;
+use super::generations::Generations;
+use super::node_scope::NodeScope;
+use super::retiring::{HoldingPod, Need, Needed};
+use super::rollouts::Context;
+use crate::coverage::{Hold, ImageState, NoCapacity, Node, Shortage};
+use crate::list::config::Group;
+
+/// How long a new pod has waited for room before the old one leaves. Whatever else ran on the node may end meanwhile, and
+/// an autoscaler may bring another node.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
+
+/// The same for a pod whose sandbox is not made. That may also be a network that does not work, which the old pod would not
+/// mend by leaving; such a network is usually mended, or its node not ready, by then.
+pub const ADDRESS_GRACE: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a DaemonSet may be without a pod on a node before it is said. The DaemonSet controller makes a thousand pods in
+/// half a minute.
+pub const REFUSED_GRACE: SignedDuration = SignedDuration::from_mins(2);
+
+/// The old generation leaves one node of so many at a time, and one in any case.
+const OF: usize = 20;
+
+/// What there is to do and to say.
+#[derive(Default)]
+pub struct Capacity<'a> {
+    /// Retiring generations and the nodes that they leave now.
+    pub leaving: Vec<(&'a Generation, BTreeMap<String, Shortage>)>,
+    /// What waits for room, in words for the user. They name one node only: the others come and go.
+    pub notes: Vec<String>,
+    /// When to look again, if nothing changes before.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Looks for nodes without room.
+pub fn look<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacity<'a> {
+    let mut capacity = Capacity::default();
+    let Some(need) = generations.need.as_ref().filter(|_| !generations.retiring.is_empty()) else { return capacity };
+    let crowded = Crowded::new(need, &generations.newest, context.now);
+    capacity.wake_at = capacity.wake_at.into_iter().chain(crowded.wake_at).min();
+    let mut freed = being_freed(need, generations);
+    // The oldest leaves first.
+    for it in generations.retiring.iter().rev().filter(|it| it.needed.blocker.is_some()) {
+        let leaving = crowded.left_by(it.generation, &it.needed, &freed);
+        if !leaving.is_empty() {
+            freed.extend(leaving.keys().copied());
+            let nodes = leaving.into_iter().map(|(node, shortage)| (node.to_owned(), shortage));
+            capacity.leaving.push((it.generation, nodes.collect()));
+        }
+    }
+    capacity.notes.extend(generations.newest.iter().filter_map(|newest| crowded.note(newest, generations, &freed)));
+    capacity
+}
+
+/// The nodes that pods are about to leave anyway, because their generation goes.
+fn being_freed<'a>(need: &Need<'a>, generations: &Generations) -> BTreeSet<&'a str> {
+    let older = generations.retiring.iter().filter(|it| it.needed.blocker.is_some()).map(|it| it.generation);
+    let staying: HashSet<&str> = generations.newest.iter().copied().chain(older).map(|it| it.name.as_str()).collect();
+    let going = need.pods().filter(|(_, it)| it.pod.node.is_some() && !staying.contains(&*it.pod.generation));
+    going.map(|(node, _)| node).collect()
+}
+
+/// The most nodes that a generation leaves for want of room: each takes a requirement of its own in its DaemonSet.
+const MOST: usize = 1000;
+
+/// The nodes that have had no room for a newest generation's pod for long enough.
+struct Crowded<'n, 'a> {
+    need: &'n Need<'a>,
+    pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
+    /// The newest generations.
+    newest: &'n [&'a Generation],
+    /// When the next pod will have waited for long enough.
+    wake_at: Option<Timestamp>,
+}
+
+impl<'n, 'a> Crowded<'n, 'a> {
+    /// Looks for them.
+    fn new(need: &'n Need<'a>, newest: &'n [&'a Generation], now: Timestamp) -> Self {
+        let names = names(newest);
+        let mut pods: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        let mut wake_at: Option<Timestamp> = None;
+        for (node, pod) in need.pods().filter(|(_, pod)| names.contains(&*pod.pod.generation)) {
+            let Some(no_capacity) = pod.pod.no_capacity.as_ref().filter(|_| pod.holds_nothing()) else { continue };
+            match leaves_at(no_capacity) {
+                Some(at) if at <= now => pods.entry(node).or_default().push((pod, no_capacity.shortage)),
+                at => wake_at = wake_at.into_iter().chain(at).min(),
+            }
+        }
+        Self { need, pods, newest, wake_at }
+    }
+
+    /// That what a node has stays, since there is no room and the old generation does not leave.
+    fn note(&self, newest: &Generation, generations: &Generations, freed: &BTreeSet<&str>) -> Option<String> {
+        let needed = |node: &str| generations.retiring.iter().any(|it| it.needed.nodes.contains_key(node));
+        let (node, shortage) = self.pods.iter().filter(|(node, _)| needed(node) && !freed.contains(**node)).find_map(
+            |(node, waiting)| {
+                let (_, shortage) = waiting.iter().find(|(it, _)| *it.pod.generation == *newest.name)?;
+                Some((node, shortage))
+            },
+        )?;
+        Some(format!(
+            "group {}: some nodes have no room for a pod of the DaemonSet {} beside the old one, such as {node} ({shortage}); \
+             the old one leaves a few of them at a time, once other nodes show that the images can be pulled",
+            newest.group, newest.name
+        ))
+    }
+
+    /// The nodes that a retiring generation leaves now, and what there is too little of. Those in `freed` are being left
+    /// already by another one.
+    fn left_by(&self, generation: &Generation, needed: &Needed, freed: &BTreeSet<&str>) -> BTreeMap<&'a str, Shortage> {
+        let of_generation = |pod: &&HoldingPod| *pod.pod.generation == *generation.name;
+        let mut leaving = BTreeMap::new();
+        let left = match &generation.node_scope {
+            NodeScope::Without(nodes) => nodes.len(),
+            NodeScope::Everywhere | NodeScope::Only(_) => 0,
+        };
+        let few = (needed.runs_on / OF).max(1).min(MOST.saturating_sub(left));
+        let mut few = few.saturating_sub(self.bare(generation, needed));
+        for (node, waiting) in self.pods.iter().filter(|(node, _)| !freed.contains(**node)) {
+            let (Some((_, shortage)), true) = (waiting.first(), self.need.on(node).any(|it| of_generation(&it))) else {
+                continue;
+            };
+            match needed.nodes.get(node) {
+                // It takes up room, and nobody needs it there.
+                None => drop(leaving.insert(*node, *shortage)),
+                Some(images) if few > 0 && self.may_leave(node, images) => {
+                    few -= 1;
+                    leaving.insert(*node, *shortage);
+                }
+                Some(_) => {}
+            }
+        }
+        leaving
+    }
+
+    /// Whether one of the pods that wait there brings all of the images, as it did elsewhere and fails to do nowhere.
+    fn may_leave(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
+        let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
+        let brings = |waiting: &HoldingPod, image: &Rc<str>| {
+            let states = || {
+                let siblings = self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
+                siblings
+                    .flat_map(|(_, it)| &it.images)
+                    .filter(|(other, _)| other == image)
+                    .map(|(_, image)| &image.state)
+            };
+            states().any(|state| *state == ImageState::Held) && states().all(|state| !is_in_vain(state))
+        };
+        let waiting = self.pods.get(node).into_iter().flatten();
+        usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| brings(waiting, image)))
+    }
+
+    /// On how many nodes what follows that generation has a pod and nothing of ours holds anything: nodes that were left and
+    /// have not got what they were left for, and new ones.
+    fn bare(&self, generation: &Generation, needed: &Needed) -> usize {
+        let successors = self.successors(generation, needed);
+        let nodes: HashSet<&str> = self
+            .need
+            .pods()
+            .filter(|(_, pod)| successors.contains(&*pod.pod.generation))
+            .map(|(node, _)| node)
+            .collect();
+        let bare = |node: &&&str| {
+            self.need.node(node).is_none_or(|it| it.ready && !it.deleting)
+                && self.need.on(node).all(HoldingPod::holds_nothing)
+        };
+        nodes.iter().filter(bare).count()
+    }
+
+    /// What a generation makes room for: the newest of its group, or, if that group has left the list, those made for images
+    /// that the generation is still needed for. Whether another group can be served says nothing about this one.
+    fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
+        let own = self.newest.iter().copied().find(|newest| newest.group == generation.group);
+        let heirs = || self.newest.iter().copied().filter(|newest| self.need.is_made_for_any(newest, needed)).collect();
+        names(&own.map_or_else(heirs, |own| vec![own]))
+    }
+}
+
+fn names<'a>(generations: &[&'a Generation]) -> HashSet<&'a str> {
+    generations.iter().map(|generation| generation.name.as_str()).collect()
+}
+
+/// Nodes that a DaemonSet's pods are missing on, though nothing keeps them away: something refuses the pods.
+#[derive(Debug, Default)]
+pub struct RefusedOn<'a> {
+    /// The nodes; none while it is too early to say.
+    pub nodes: BTreeSet<&'a str>,
+    /// When to look again.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Looks for them.
+pub fn refused_on<'a>(
+    newest: &Generation,
+    group: &Group,
+    context: &Context<'a>,
+    generations: &Generations<'a>,
+) -> RefusedOn<'a> {
+    // As somebody else changed it, it may not belong on any of them.
+    if newest.altered.is_some() {
+        return RefusedOn::default();
+    }
+    let pods = context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
+    let there: HashSet<&str> = pods.filter_map(|pod| pod.target.as_deref()).collect();
+    let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
+    let needed = generations.retiring.iter().flat_map(|it| it.needed.nodes.keys().copied());
+    let expected: Vec<&str> = match context.nodes {
+        // A node that has just joined has no pod yet; where an older generation is, it has not just joined.
+        Some(nodes) => {
+            let needed: HashSet<&str> = needed.collect();
+            let old = |node: &&Node| there.is_empty() || needed.contains(node.name.as_str());
+            nodes.iter().filter(old).filter(|node| takes(node)).map(|node| node.name.as_str()).collect()
+        }
+        // A taint may keep the pods away from some nodes, but hardly from all.
+        None if there.is_empty() => needed.collect(),
+        None => Vec::new(),
+    };
+    let nodes: BTreeSet<&str> = expected.into_iter().filter(|node| !there.contains(node)).collect();
+    let restored_at = newest.restores.as_ref().map(|restores| restores.at).filter(|at| *at <= context.now);
+    let said_at = newest.created.max(restored_at).and_then(|since| since.checked_add(REFUSED_GRACE).ok());
+    match said_at.filter(|_| !nodes.is_empty()) {
+        Some(at) if at <= context.now => RefusedOn { nodes, wake_at: None },
+        wake_at => RefusedOn { nodes: BTreeSet::new(), wake_at },
+    }
+}
+
+fn leaves_at(no_capacity: &NoCapacity) -> Option<Timestamp> {
+    let grace = match no_capacity.shortage {
+        Shortage::Pods | Shortage::Resources => GRACE,
+        Shortage::Addresses => ADDRESS_GRACE,
+    };
+    no_capacity.since?.checked_add(grace).ok()
+}
+
+fn is_in_vain(state: &ImageState) -> bool {
+    matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. })
+}
+
+impl HoldingPod<'_> {
+    fn holds_nothing(&self) -> bool {
+        self.images.iter().all(|(_, image)| image.state.hold() == Hold::None)
+    }
+}

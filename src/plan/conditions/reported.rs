@@ -1,0 +1,206 @@
+//! What has been told of a trouble while it lasts, and what is messages of it. A spell begins when a trouble is seen first and ends
+//! when it is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The same trouble of a group is told at most once in this time.
+pub const PAUSE: SignedDuration = SignedDuration::from_mins(1);
+/// The most things that a spell is kept of; what is beyond is only counted by whoever looks.
+const MOST: usize = 50;
+/// So many nodes are remembered by name, to see on them that the trouble is over.
+pub const REMEMBERED: usize = 3;
+
+/// How far a trouble with one thing, such as an image, goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Extent {
+    /// On how many nodes it was told.
+    pub nodes: usize,
+    /// Some of these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub some: BTreeSet<String>,
+    /// It lasts until then, whatever is seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What has been told of a trouble.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedCondition {
+    /// When it was told last.
+    pub at: Timestamp,
+    /// Of what.
+    pub of: BTreeMap<String, Extent>,
+}
+
+/// What there is to tell and to keep.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Of what it has begun, or come to at least twice as many nodes.
+    pub begun: BTreeSet<String>,
+    /// Of what it is over.
+    pub over: BTreeSet<String>,
+    /// What is to be kept from then on, if that is something else.
+    pub reported: Option<ReportedCondition>,
+    /// When there will be something to tell, if nothing changes before.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Compares what is `seen` now with what has been `reported`. `lasts` says of something that is not seen whether that means
+/// little: the pod that would show it has just been recreated, say.
+pub fn change(
+    reported: Option<&ReportedCondition>,
+    mut seen: BTreeMap<String, Extent>,
+    lasts: impl Fn(&str, &Extent) -> bool,
+    now: Timestamp,
+) -> Change {
+    let expired = |extent: &Extent| extent.until.is_some_and(|until| until <= now);
+    let mut known = reported.map(|reported| reported.of.clone()).unwrap_or_default();
+    let lapsed = known.extract_if(.., |_, extent| expired(extent)).count() > 0;
+    let mut space = MOST.saturating_sub(known.len());
+    seen.retain(|name, _| known.contains_key(name) || space.checked_sub(1).map(|less| space = less).is_some());
+    let is_new = |(name, extent): &(&String, &Extent)| {
+        known.get(*name).is_none_or(|known| known.nodes < extent.nodes && 2 * known.nodes <= extent.nodes)
+    };
+    let begun: BTreeSet<String> = seen.iter().filter(is_new).map(|(name, _)| name.clone()).collect();
+    let unseen = known.iter().filter(|(name, _)| !seen.contains_key(*name));
+    let over: BTreeSet<String> =
+        unseen.filter(|(name, extent)| !lasts(name, extent)).map(|(name, _)| name.clone()).collect();
+    let prolonged = prolong(&mut known, &seen, now);
+    let last = reported.map(|reported| reported.at).filter(|at| *at <= now);
+    if begun.is_empty() && over.is_empty() {
+        let reported = (prolonged || lapsed).then(|| ReportedCondition { at: last.unwrap_or(now), of: known });
+        return Change { reported, ..Change::default() };
+    }
+    if let Some(again) = last.and_then(|last| last.checked_add(PAUSE).ok()).filter(|again| now < *again) {
+        return Change { wake_at: Some(again), ..Change::default() };
+    }
+    known.retain(|name, _| !over.contains(name));
+    known.extend(seen.into_iter().filter(|(name, _)| begun.contains(name)));
+    Change { begun, over, reported: Some(ReportedCondition { at: now, of: known }), wake_at: None }
+}
+
+/// What lasts until a time, and is seen to last longer, is kept for longer. Not at each sight, so that it costs few writes.
+fn prolong(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, Extent>, now: Timestamp) -> bool {
+    let mut prolonged = false;
+    for (name, extent) in known {
+        let Some((until, longer)) = extent.until.zip(seen.get(name).and_then(|seen| seen.until)) else { continue };
+        // Half of what is left is over.
+        if until.duration_since(now) < longer.duration_since(now) / 2 {
+            extent.until = Some(longer);
+            prolonged = true;
+        }
+    }
+    prolonged
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).expect("a time")
+    }
+
+    fn seen(of: &[(&str, usize)]) -> BTreeMap<String, Extent> {
+        of.iter().map(|(name, nodes)| ((*name).to_owned(), Extent { nodes: *nodes, ..Extent::default() })).collect()
+    }
+
+    /// What is told at that time, as `+image` and `-image`.
+    fn report(reported: &mut Option<ReportedCondition>, of: &[(&str, usize)], lasts: bool, at: i64) -> Vec<String> {
+        let change = change(reported.as_ref(), seen(of), |_, _| lasts, second(at));
+        *reported = change.reported.or(reported.take());
+        let begun = change.begun.iter().map(|name| format!("+{name}"));
+        begun.chain(change.over.iter().map(|name| format!("-{name}"))).collect()
+    }
+
+    #[test]
+    fn it_is_reported_when_it_begins_when_it_doubles_and_when_it_is_over() {
+        let mut reported = None;
+        assert_eq!(report(&mut reported, &[("a", 1)], false, 0), ["+a"]);
+        assert_eq!(report(&mut reported, &[("a", 1)], false, 100), [""; 0]);
+        assert_eq!(report(&mut reported, &[("a", 2)], false, 200), ["+a"]);
+        assert_eq!(report(&mut reported, &[("a", 3)], false, 300), [""; 0]);
+        assert_eq!(report(&mut reported, &[("a", 4), ("b", 1)], false, 400), ["+a", "+b"]);
+        assert_eq!(report(&mut reported, &[("b", 1)], true, 500), [""; 0], "it is not seen, and may last");
+        assert_eq!(report(&mut reported, &[("b", 1)], false, 600), ["-a"]);
+        assert_eq!(report(&mut reported, &[("a", 1)], false, 700), ["+a", "-b"], "another spell");
+    }
+
+    #[test]
+    fn what_comes_within_a_minute_is_reported_together_after_it() {
+        let mut reported = None;
+        assert_eq!(report(&mut reported, &[("a", 1)], false, 0), ["+a"]);
+        assert_eq!(report(&mut reported, &[("a", 1), ("b", 1)], false, 5), [""; 0]);
+        let change = change(reported.as_ref(), seen(&[("a", 1), ("b", 1)]), |_, _| false, second(5));
+        assert_eq!(change.wake_at, Some(second(60)));
+        assert_eq!(report(&mut reported, &[("a", 2), ("b", 1), ("c", 1)], false, 60), ["+a", "+b", "+c"]);
+    }
+
+    #[test]
+    fn a_condition_without_nodes_is_reported_once() {
+        let mut reported = None;
+        assert_eq!(report(&mut reported, &[("", 0)], false, 0), ["+"]);
+        assert_eq!(report(&mut reported, &[("", 0)], false, 1000), [""; 0]);
+    }
+
+    #[test]
+    fn what_lasts_until_a_time_is_not_reported_again_before_and_is_prolonged_with_few_writes() {
+        let until = |minutes: i64| {
+            let extent = Extent { nodes: 1, until: Some(second(60 * minutes)), ..Extent::default() };
+            BTreeMap::from([("n".to_owned(), extent)])
+        };
+        let at = |reported: &Option<ReportedCondition>, seen, minute: i64| {
+            change(reported.as_ref(), seen, |_, extent| extent.until > Some(second(60 * minute)), second(60 * minute))
+        };
+        let first = at(&None, until(60), 0);
+        assert_eq!(first.begun, ["n".to_owned()].into());
+        let again = at(&first.reported, until(70), 10);
+        assert_eq!(again, Change::default(), "no write");
+        let later = at(&first.reported, until(110), 50);
+        assert!(later.begun.is_empty() && later.reported.is_some(), "{later:?}");
+        assert_eq!(
+            at(&later.reported, BTreeMap::new(), 100),
+            Change::default(),
+            "a new controller has seen none of it"
+        );
+        assert_eq!(at(&later.reported, until(200), 140).begun, ["n".to_owned()].into(), "another spell");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_reported_twice_per_condition_nor_twice_a_minute_and_nothing_is_left_out(
+            history in prop::collection::vec((1_i64..50, prop::collection::btree_map("[a-c]", 1_usize..20, 0..4)), 1..40)
+        ) {
+            let (mut reported, mut now, mut last, mut generations) = (None::<ReportedCondition>, 0, i64::MIN, BTreeMap::new());
+            for (pause, seen) in history {
+                now += pause;
+                let seen: BTreeMap<String, Extent> =
+                    seen.into_iter().map(|(name, nodes)| (name, Extent { nodes, ..Extent::default() })).collect();
+                // A restart forgets nothing: all that is known is what is written.
+                let text = serde_json::to_string(&reported).expect("JSON");
+                reported = serde_json::from_str(&text).expect("the same");
+                let change = change(reported.as_ref(), seen.clone(), |_, _| false, second(now));
+                if change.begun.is_empty() && change.over.is_empty() {
+                    continue;
+                }
+                prop_assert!(now >= last.saturating_add(60));
+                last = now;
+                for name in &change.over {
+                    prop_assert!(generations.remove(name).is_some(), "{name} was told before");
+                }
+                for name in &change.begun {
+                    let before = generations.insert(name.clone(), seen[name].nodes);
+                    prop_assert!(before.is_none_or(|before| 2 * before <= seen[name].nodes), "{name}");
+                }
+                reported = change.reported;
+                prop_assert_eq!(generations.keys().collect::<Vec<_>>(), seen.keys().collect::<Vec<_>>());
+            }
+        }
+    }
+}

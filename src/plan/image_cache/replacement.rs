@@ -1,0 +1,132 @@
+//! When new content takes the place of what is there, and when that goes.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::cache::{Cache, Phase};
+use super::ledger::{Entry, Ledger};
+use super::{CacheContext, CacheDeletionReason, CachePlan, delete, pace};
+use crate::list::config::ImageCache;
+
+/// Makes `wanted` the current content if it is its turn, and says whether it is current then.
+pub fn take(
+    context: &CacheContext,
+    config: &ImageCache,
+    wanted: Vec<Entry>,
+    ledger: &mut Ledger,
+    plan: &mut CachePlan,
+) -> bool {
+    if contents(&wanted) == contents(&ledger.entries) {
+        ledger.entries = wanted;
+        return true;
+    }
+    if !(is_there(context, &wanted) || may_begin(context, config, &wanted, ledger, plan)) {
+        plan.waiting.push("the newest content waits until the ImageCache before it has taken its place".to_owned());
+        return false;
+    }
+    // Before the content is the current one: a status may flap, and then these would count again.
+    let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
+    let failed = context.live().filter(|cache| cache.phase == Phase::Failed && !is_wanted(cache));
+    plan.actions.extend(failed.map(|cache| delete(cache, CacheDeletionReason::Failed)));
+    ledger.entries = wanted;
+    ledger.since = Some(context.now);
+    true
+}
+
+fn contents(entries: &[Entry]) -> BTreeSet<&str> {
+    entries.iter().map(|entry| entry.content.as_str()).collect()
+}
+
+/// Whether the content is there already, so that going back to it makes nothing.
+fn is_there(context: &CacheContext, wanted: &[Entry]) -> bool {
+    let ready = |entry: &Entry| entry.latest(context.caches).is_some_and(|cache| cache.phase == Phase::Ready);
+    !wanted.is_empty() && wanted.iter().all(ready)
+}
+
+/// Whether there is room for another layer: nothing is there but the current one, or the current one came to nothing.
+fn may_begin(
+    context: &CacheContext,
+    config: &ImageCache,
+    wanted: &[Entry],
+    ledger: &Ledger,
+    plan: &mut CachePlan,
+) -> bool {
+    let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
+    let standing = || context.live().filter(|cache| !is_wanted(cache) && cache.phase != Phase::Failed);
+    if standing().all(|cache| ledger.is_current(cache)) {
+        return true;
+    }
+    if is_ready(context, ledger) {
+        // What is before it goes first.
+        previous_goes_at(context, config, ledger).into_iter().for_each(|at| plan.wake_up_at(at));
+        return false;
+    }
+    let current = || standing().filter(|cache| ledger.is_current(cache));
+    let stuck_at = |cache: &Cache| context.after(cache.created.unwrap_or(context.now), pace::STUCK);
+    if let Some(at) = current().filter(|cache| cache.in_flight()).map(stuck_at).max().filter(|at| context.now < *at) {
+        plan.wake_up_at(at);
+        return false;
+    }
+    // What never was all there goes. What still is, while its renewal came to nothing, is what was there before.
+    let is_covered = is_covered(context, ledger);
+    let goes = current().filter(|cache| !is_covered || cache.phase != Phase::Ready);
+    plan.actions.extend(goes.map(|cache| delete(cache, CacheDeletionReason::Abandoned)));
+    true
+}
+
+/// Whether there is room for a renewal: what was there before is gone, or goes now.
+pub fn is_alone(context: &CacheContext, ledger: &Ledger) -> bool {
+    is_ready(context, ledger) || context.live().all(|cache| ledger.is_current(cache) || cache.phase == Phase::Failed)
+}
+
+/// Whether all of the current content is ready now.
+pub fn is_ready(context: &CacheContext, ledger: &Ledger) -> bool {
+    let ready = |entry: &Entry| entry.latest(context.caches).is_some_and(|cache| cache.phase == Phase::Ready);
+    !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
+}
+
+/// Whether all of the current content is ready, be it in ImageCaches that are about to be renewed.
+fn is_covered(context: &CacheContext, ledger: &Ledger) -> bool {
+    let ready =
+        |entry: &Entry| context.live().any(|cache| cache.made.content == entry.content && cache.phase == Phase::Ready);
+    !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
+}
+
+/// When what was there before may go: after the time that the list says, or when the current one is to be renewed, which is
+/// a layer of its own.
+fn previous_goes_at(context: &CacheContext, config: &ImageCache, ledger: &Ledger) -> Option<Timestamp> {
+    let ready_at = ledger.entries.iter().map(|entry| entry.ready_at);
+    let begun = ready_at.chain([ledger.since]).flatten().max()?;
+    let kept_until = context.after(begun, config.keep_previous_for);
+    let current = ledger.entries.iter().filter_map(|entry| entry.latest(context.caches));
+    let renewal = current.filter_map(|cache| pace::renewal_at(cache, config.retention_days)).min();
+    Some(renewal.map_or(kept_until, |renewal| renewal.min(kept_until)))
+}
+
+/// Deletes what was there before the current content, as soon as it may go.
+pub fn end_previous(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
+    let being_deleted: BTreeSet<String> = plan.actions.iter().filter_map(deleted).collect();
+    let previous = context.live().filter(|it| !ledger.is_current(it) && !being_deleted.contains(&it.uid));
+    let goes_at = if is_ready(context, ledger) { previous_goes_at(context, config, ledger) } else { None };
+    let mut deletions = Vec::new();
+    for cache in previous {
+        match (cache.phase, goes_at) {
+            (Phase::Failed, _) => deletions.push(delete(cache, CacheDeletionReason::Failed)),
+            (Phase::Ready, Some(at)) if context.now < at => plan.wake_up_at(at),
+            (Phase::Ready, Some(_)) => deletions.push(delete(cache, CacheDeletionReason::Replaced)),
+            (Phase::Pending | Phase::Creating, Some(_)) => {
+                deletions.push(delete(cache, CacheDeletionReason::Abandoned))
+            }
+            (_, None) => {}
+        }
+    }
+    plan.actions.extend(deletions);
+}
+
+fn deleted(action: &super::CacheAction) -> Option<String> {
+    match action {
+        super::CacheAction::Delete { uid, .. } => Some(uid.clone()),
+        _ => None,
+    }
+}

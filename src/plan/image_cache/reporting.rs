@@ -1,0 +1,78 @@
+//! What is told of ImageCaches: each step once.
+
+use jiff::SignedDuration;
+
+use super::cache::{Cache, Phase};
+use super::ledger::{Entry, Ledger, ReportedStep};
+use super::{CacheContext, CacheFinding, CachePlan, Next, making};
+use crate::list::config::ImageCache;
+
+/// The least time between two steps of progress that are told.
+const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Notes in the ledger what is told of the current ImageCaches from now on, and returns what that is.
+pub fn report(
+    context: &CacheContext,
+    config: &ImageCache,
+    ledger: &mut Ledger,
+    is_current: bool,
+    plan: &mut CachePlan,
+) -> Vec<CacheFinding> {
+    let mut findings = Vec::new();
+    for entry in &mut ledger.entries {
+        let Some(cache) = entry.latest(context.caches) else { continue };
+        let step = step(cache);
+        if step <= entry.reported {
+            continue;
+        }
+        if let Some(again) = too_soon(context, entry, step) {
+            plan.wake_up_at(again);
+            continue;
+        }
+        let finding = finding(context, config, entry, cache, is_current);
+        (entry.reported, entry.reported_at) = (step, Some(context.now));
+        findings.push(finding);
+    }
+    findings
+}
+
+fn step(cache: &Cache) -> ReportedStep {
+    match (cache.phase, cache.progress.unwrap_or_default()) {
+        (Phase::Failed, _) => ReportedStep::Failed,
+        (Phase::Ready, _) => ReportedStep::Ready,
+        (_, 75..) => ReportedStep::MostOfIt,
+        (_, 50..) => ReportedStep::Half,
+        (_, 25..) => ReportedStep::Quarter,
+        _ => ReportedStep::Nothing,
+    }
+}
+
+fn too_soon(context: &CacheContext, entry: &Entry, step: ReportedStep) -> Option<jiff::Timestamp> {
+    let again = context.after(entry.reported_at.filter(|_| step < ReportedStep::Ready)?, LEAST_PAUSE);
+    (context.now < again).then_some(again)
+}
+
+fn finding(
+    context: &CacheContext,
+    config: &ImageCache,
+    entry: &Entry,
+    cache: &Cache,
+    is_current: bool,
+) -> CacheFinding {
+    let name = cache.name.clone();
+    match cache.phase {
+        Phase::Ready => CacheFinding::Ready { name, id: cache.id.clone() },
+        Phase::Pending | Phase::Creating => {
+            CacheFinding::Progress { name, percent: cache.progress.unwrap_or_default() }
+        }
+        Phase::Failed => CacheFinding::Failed {
+            name,
+            reason: cache.message.clone().unwrap_or_else(|| "ECI says no reason".to_owned()),
+            next: match making::due(context, config, entry) {
+                _ if !is_current => Next::Nothing,
+                Some((_, at)) => Next::Retry(at),
+                None => Next::GivenUp,
+            },
+        },
+    }
+}

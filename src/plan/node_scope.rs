@@ -1,0 +1,181 @@
+//! Which of the nodes that its DaemonSet matches a generation is still on.
+//!
+//! A retiring generation that is needed on few nodes only is scoped down to them by name, in its DaemonSet's node affinity. It
+//! only ever shrinks, so what is added to the terms never has to be told apart from what stood there before.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
+use serde_json::{Value, json};
+
+use super::restoring::note_generation;
+use crate::naming::labels;
+
+/// The one field of a node that `matchFields` knows.
+const NAME: &str = "metadata.name";
+
+/// The nodes that a generation is still on, as far as its DaemonSet matches them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NodeScope {
+    /// It never was scoped down.
+    #[default]
+    Everywhere,
+    /// On these only.
+    Only(BTreeSet<String>),
+    /// On all but these.
+    Without(BTreeSet<String>),
+}
+
+impl NodeScope {
+    /// Whether it is still on that node.
+    pub fn includes(&self, node: &str) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Only(nodes) => nodes.contains(node),
+            Self::Without(nodes) => !nodes.contains(node),
+        }
+    }
+
+    /// The same without these nodes.
+    pub fn without(&self, leaving: &BTreeSet<String>) -> Self {
+        match self {
+            Self::Everywhere => Self::Without(leaving.clone()),
+            Self::Only(nodes) => Self::Only(nodes - leaving),
+            Self::Without(nodes) => Self::Without(nodes | leaving),
+        }
+    }
+
+    /// The text of the annotation [`labels::NODE_SCOPE`]: `only` or `without` and the nodes. No name of a node holds a space.
+    pub fn to_text(&self) -> Option<String> {
+        let (word, nodes) = match self {
+            Self::Everywhere => return None,
+            Self::Only(nodes) => ("only", nodes),
+            Self::Without(nodes) => ("without", nodes),
+        };
+        Some(std::iter::once(word).chain(nodes.iter().map(String::as_str)).collect::<Vec<_>>().join(" "))
+    }
+
+    /// What the annotation says. One that says nothing is as good as none.
+    pub fn from_text(text: &str) -> Self {
+        let mut words = text.split_whitespace();
+        let word = words.next();
+        let nodes = words.map(str::to_owned).collect();
+        match word {
+            Some("only") => Self::Only(nodes),
+            Some("without") => Self::Without(nodes),
+            _ => Self::Everywhere,
+        }
+    }
+
+    /// The required terms that let in what these terms let in and this reach includes. `None` stands for no terms, which let
+    /// in everything. Terms are ORed, and a requirement of `matchFields` takes one value.
+    pub fn terms(&self, own: Option<&[NodeSelectorTerm]>) -> Option<Vec<NodeSelectorTerm>> {
+        let anything = [NodeSelectorTerm::default()];
+        // An empty term selects nothing, and would select something if a name were put into it.
+        let terms = own.map_or(anything.to_vec(), |own| own.iter().filter(|term| !is_empty(term)).cloned().collect());
+        let terms: Vec<NodeSelectorTerm> = match self {
+            Self::Everywhere => return own.map(<[_]>::to_vec),
+            Self::Without(nodes) if nodes.is_empty() => return own.map(<[_]>::to_vec),
+            Self::Only(nodes) => {
+                nodes.iter().flat_map(|node| terms.iter().filter_map(move |term| with(term, "In", node))).collect()
+            }
+            Self::Without(nodes) => {
+                let without = |term| nodes.iter().try_fold(term, |term, node| with(&term, "NotIn", node));
+                terms.into_iter().filter_map(without).collect()
+            }
+        };
+        // Kubernetes wants at least one term; an empty one selects nothing.
+        Some(if terms.is_empty() { anything.to_vec() } else { terms })
+    }
+
+    /// Narrows a DaemonSet that was built for everywhere.
+    pub fn scope_down(&self, daemon_set: &mut DaemonSet) {
+        let Some(text) = self.to_text() else { return };
+        daemon_set.metadata.annotations.get_or_insert_default().insert(labels::NODE_SCOPE.to_owned(), text);
+        let Some(pod) = daemon_set.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
+        let node_affinity = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+        let required = &mut node_affinity.required_during_scheduling_ignored_during_execution;
+        let own = required.as_ref().map(|required| required.node_selector_terms.as_slice());
+        *required = self.terms(own).map(|node_selector_terms| NodeSelector { node_selector_terms });
+    }
+}
+
+fn is_empty(term: &NodeSelectorTerm) -> bool {
+    term.match_expressions.as_deref().unwrap_or_default().is_empty()
+        && term.match_fields.as_deref().unwrap_or_default().is_empty()
+}
+
+/// The term with a requirement on the node's name more; `None` if no node could meet that.
+fn with(term: &NodeSelectorTerm, operator: &str, node: &str) -> Option<NodeSelectorTerm> {
+    let mut fields = term.match_fields.clone().unwrap_or_default();
+    let named = |operator: &str, name: &str| {
+        let is_it = |it: &&NodeSelectorRequirement| it.key == NAME && it.operator == operator;
+        fields.iter().filter(is_it).any(|it| it.values.iter().flatten().any(|value| value == name))
+    };
+    let pinned = fields.iter().any(|it| it.key == NAME && it.operator == "In");
+    let opposite = if operator == "In" { "NotIn" } else { "In" };
+    if named(opposite, node) || (operator == "In" && pinned && !named("In", node)) {
+        return None;
+    }
+    // One that is pinned to another node need not be told to leave this one out.
+    if !pinned && !named(operator, node) {
+        fields.push(NodeSelectorRequirement {
+            key: NAME.to_owned(),
+            operator: operator.to_owned(),
+            values: Some(vec![node.to_owned()]),
+        });
+    }
+    Some(NodeSelectorTerm { match_fields: Some(fields), ..term.clone() })
+}
+
+impl fmt::Display for NodeScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere => f.write_str("everywhere"),
+            Self::Only(nodes) => write!(f, "only on {}", some_of(nodes)),
+            Self::Without(nodes) => write!(f, "not on {}", some_of(nodes)),
+        }
+    }
+}
+
+/// The first few of them, in words.
+pub fn some_of<T: AsRef<str>>(nodes: &BTreeSet<T>) -> String {
+    const SHOWN: usize = 3;
+    let shown = nodes.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match nodes.len().saturating_sub(SHOWN) {
+        0 if nodes.is_empty() => "no node".to_owned(),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The merge patch that scopes down a DaemonSet as it is now. It holds only for this version of it. Whatever its update
+/// strategy has become, a change of its template must replace no pod.
+pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
+    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let node_affinity = pod.and_then(|pod| pod.affinity.as_ref()?.node_affinity.as_ref());
+    let required = node_affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
+    let own = required.map(|required| required.node_selector_terms.as_slice());
+    let terms = node_scope.terms(own);
+    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
+    let changes = own != terms.as_deref() || strategy != Some("OnDelete");
+    // The API server counts a generation more for each write that changes the spec.
+    let generation = live.metadata.generation.unwrap_or(1) + i64::from(changes);
+    let mut annotations = json!({labels::NODE_SCOPE: node_scope.to_text()});
+    note_generation(&live.metadata, generation, &mut annotations);
+    json!({
+        "metadata": {
+            "uid": live.metadata.uid,
+            "resourceVersion": live.metadata.resource_version,
+            "annotations": annotations,
+        },
+        "spec": {
+            "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},
+            "template": {"spec": {"affinity": {"nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": terms.map(|terms| json!({"nodeSelectorTerms": terms})),
+            }}}},
+        },
+    })
+}

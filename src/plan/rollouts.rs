@@ -1,0 +1,339 @@
+//! Which generations there should be.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::DaemonSet;
+
+pub use super::action::{Action, DeletionReason, Finding, RolloutCause, ScopeDownReason};
+use super::capacity;
+use super::conditions::{self, ConditionReport, ReportedConditions};
+use super::daemon_set::{self, AcceptedList, Settings};
+use super::generation::{FORMAT, Generation, Record, content_hash};
+use super::generations::Generations;
+use super::node_scope::{NodeScope, some_of};
+use super::pull_policies::{self, PulledAlways, Resolve};
+use super::refresh::{NextRefresh, next_refresh, resolved_at};
+use super::restoring;
+use super::scoping_down;
+use super::sealing;
+use super::tag_check::{self, Moved, TagCheck, TagCheckRecord};
+use crate::coverage::{Coverage, Node};
+use crate::list::Config;
+use crate::list::config::{Group, RefreshMode};
+use crate::naming::labels;
+
+/// The most generations of a group that exist at a time. While there are so many, a further change waits.
+pub const MAX_GENERATIONS: usize = 3;
+
+/// The most generations of a group that stay besides these for a few nodes that nothing newer gets onto or ahead on: nodes
+/// that are not ready or were tainted since. Each of them was scoped down to such nodes, so it costs next to nothing; and that
+/// there are more takes nodes that fell out in as many different rollouts.
+pub const MAX_UNAVAILABLE: usize = 5;
+
+/// How long an edit must have stood before it begins a rollout, so that two edits in a row begin one.
+pub const SETTLING: SignedDuration = SignedDuration::from_secs(1);
+
+/// All that the plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The list as accepted.
+    pub list: AcceptedList<'a>,
+    /// Accepted forms of the list that are kept, for generations that were made of an earlier one.
+    pub kept: &'a [&'a Config],
+    /// When the list was last edited.
+    pub edited_at: Option<Timestamp>,
+    /// The value of the annotation that asks for a refresh.
+    pub refresh_request: Option<&'a str>,
+    /// The list's DaemonSets.
+    pub generations: &'a [Generation],
+    /// The list's tag checks.
+    pub tag_checks: &'a [TagCheck],
+    /// Who has what.
+    pub coverage: &'a Coverage,
+    /// What pods of kubernetes-image-puller have; those of DaemonSets that are not among the generations do not count.
+    pub adoptable: &'a Coverage,
+    /// The cluster's nodes; `None` where the controller may not read them.
+    pub nodes: Option<&'a [Node]>,
+    /// What the cluster and the installation are like.
+    pub settings: &'a Settings,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What to write, in this order: what is needed nowhere goes first, so that it makes capacity.
+    pub actions: Vec<Action>,
+    /// What must wait, in words for the user.
+    pub waiting: Vec<String>,
+    /// What there is to tell of groups, after all of that.
+    pub condition_reports: Vec<ConditionReport>,
+    /// When to look again, if nothing changes before.
+    pub wake_at: Option<Timestamp>,
+    /// The uids of the tag checks that are waited for; all others are to go.
+    pub tag_checks: BTreeSet<String>,
+}
+
+impl Plan {
+    /// Looks again at that time, or before.
+    pub(super) fn wake_up_at(&mut self, time: Timestamp) {
+        self.wake_at = self.wake_at.into_iter().chain([time]).min();
+    }
+}
+
+/// Decides what to do.
+pub fn plan(context: &Context) -> Plan {
+    let mut plan = Plan::default();
+    let generations = Generations::of(context);
+    if !restoring::is_unsettled(context) {
+        plan_deletion(context, &generations, &mut plan);
+        sealing::plan(&generations, &mut plan);
+        plan.actions.extend(generations.recounts());
+        plan_scoping_down(context, &generations, &mut plan);
+        plan_capacity(context, &generations, &mut plan);
+    }
+    for group in &context.list.config.groups {
+        plan_group(context, group, &generations, &mut plan);
+    }
+    restoring::restore(context, &mut plan);
+    plan.actions.extend(tag_check::left_over(context.tag_checks, &plan.tag_checks));
+    plan
+}
+
+fn plan_deletion(context: &Context, generations: &Generations, plan: &mut Plan) {
+    for it in generations.retiring.iter().filter(|it| it.needed.is_nowhere()) {
+        match restoring::kept_until(context, it.generation) {
+            Some(until) => plan.wake_up_at(until),
+            None => plan.actions.push(delete(it.generation, DeletionReason::NeededNowhere)),
+        }
+    }
+}
+
+fn plan_scoping_down(context: &Context, generations: &Generations, plan: &mut Plan) {
+    let scoped_down =
+        generations.retiring.iter().filter_map(|it| Some((it, scoping_down::scoped_down(it.generation, &it.needed)?)));
+    let scoped_down: Vec<Action> = scoped_down
+        .map(|(it, node_scope)| scope_down(it.generation, node_scope, ScopeDownReason::NeededOnFew))
+        .collect();
+    match scoping_down::begins_at(&generations.newest, context.now) {
+        Some(at) if !scoped_down.is_empty() => plan.wake_up_at(at),
+        _ => plan.actions.extend(scoped_down),
+    }
+}
+
+fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) {
+    let crowded = capacity::look(context, generations);
+    let being_scoped_down = |plan: &Plan, generation: &Generation| {
+        plan.actions.iter().any(|action| matches!(action, Action::ScopeDown { name, .. } if *name == generation.name))
+    };
+    for (generation, nodes) in crowded.leaving {
+        if !being_scoped_down(plan, generation) {
+            let node_scope = generation.node_scope.without(&nodes.keys().cloned().collect());
+            plan.actions.push(scope_down(generation, node_scope, ScopeDownReason::NoCapacity { nodes }));
+        }
+    }
+    plan.waiting.extend(crowded.notes);
+    crowded.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
+}
+
+fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) {
+    let newest = generations.newest_of(group);
+    let mut moved = None;
+    let cause = match newest {
+        None => Some(RolloutCause::Missing),
+        Some(newest) => outdated(context, group, newest).or_else(|| match context.list.config.refresh.mode {
+            RefreshMode::OnChange => {
+                moved = tag_check::tag_check(context, group, newest, blocked(group, "refresh", generations), plan);
+                moved.as_ref().map(|moved| RolloutCause::Moved { images: moved.images.len() })
+            }
+            RefreshMode::Always | RefreshMode::Recreate => {
+                requested(context, newest).or_else(|| due(context, group, newest, plan))
+            }
+        }),
+    };
+    let begun = cause.is_some_and(|cause| begin(context, group, cause, moved, generations, plan));
+    if let (false, Some(newest)) = (begun, newest) {
+        tag_check::renew(context, group, newest, plan);
+        conditions::look(context, group, newest, generations, plan);
+    }
+}
+
+/// Why the newest generation of a group is not what the group now asks for.
+fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
+    let Some(record) = &newest.record else { return Some(RolloutCause::Unknown) };
+    if !made_from(context.list, group, newest, record) {
+        return Some(RolloutCause::Edited);
+    }
+    (newest.node_scope != NodeScope::Everywhere).then_some(RolloutCause::ScopedDown)
+}
+
+fn requested(context: &Context, newest: &Generation) -> Option<RolloutCause> {
+    context.refresh_request.filter(|request| !newest.answers(request)).map(|_| RolloutCause::Requested)
+}
+
+/// Whether a generation was made from that group of that form of the list.
+pub(super) fn made_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
+    record.content == content_hash(group) && daemon_set::name(list, group, record) == generation.name
+}
+
+fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<RolloutCause> {
+    match next_refresh(&context.list.config.refresh.schedule, newest, context.now) {
+        Some(NextRefresh::Due { .. }) => Some(RolloutCause::Due),
+        later => {
+            wait_for(later, group, plan);
+            None
+        }
+    }
+}
+
+/// Wakes up when the next refresh is due, and says where that is not known.
+pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan) {
+    match next {
+        Some(NextRefresh::At(time)) => plan.wake_up_at(time),
+        Some(NextRefresh::UnknownUntil(time)) => {
+            plan.waiting.push(format!(
+                "group {}: its last rollout is dated {time}, in the future, so no refresh is due before; a request begins one",
+                group.name
+            ));
+            plan.wake_up_at(time);
+        }
+        Some(NextRefresh::Due { .. } | NextRefresh::Never) | None => {}
+    }
+}
+
+/// Why a group can begin no rollout now: too many of its generations are still moving.
+fn blocked(group: &Group, what: &str, generations: &Generations) -> Option<String> {
+    let moving = generations.moving(group);
+    if moving < MAX_GENERATIONS {
+        return None;
+    }
+    let held_up = match generations.unavailable_nodes(group) {
+        nodes if nodes.is_empty() => String::new(),
+        nodes => format!("; some stay for nodes that are not ready or keep new pods away: {}", some_of(&nodes)),
+    };
+    Some(format!("group {}: {moving} generations are still moving, so the newest {what} waits{held_up}", group.name))
+}
+
+/// Begins a rollout if nothing stands against it, and says whether it did.
+fn begin(
+    context: &Context,
+    group: &Group,
+    cause: RolloutCause,
+    moved: Option<Moved>,
+    generations: &Generations,
+    plan: &mut Plan,
+) -> bool {
+    let refreshes = matches!(cause, RolloutCause::Requested | RolloutCause::Due | RolloutCause::Moved { .. });
+    // What an edit brings about settles: images and nodes, a group that is new, an interval that is over by now.
+    if let (RolloutCause::Missing | RolloutCause::Edited | RolloutCause::Due, Some(settled_at)) =
+        (cause, settles_at(context))
+    {
+        plan.wake_up_at(settled_at);
+        return false;
+    }
+    if refreshes && context.list.config.refresh.mode == RefreshMode::Recreate {
+        plan.actions.extend(generations.needed_of(group).map(|it| delete(it, DeletionReason::Recreated(cause))));
+        return true;
+    }
+    if let Some(blocked) = blocked(group, if refreshes { "refresh" } else { "change" }, generations) {
+        plan.waiting.push(blocked);
+        return false;
+    }
+    let findings = moved.as_ref().map(|moved| moved.findings.clone()).unwrap_or_default();
+    plan.actions.push(create(context, group, cause, generations.newest_of(group), moved));
+    plan.actions.extend(findings.into_iter().map(Action::Tell));
+    true
+}
+
+fn delete(generation: &Generation, ending: DeletionReason) -> Action {
+    Action::Delete { name: generation.name.clone(), uid: generation.uid.clone(), ending }
+}
+
+fn scope_down(generation: &Generation, node_scope: NodeScope, leaving: ScopeDownReason) -> Action {
+    Action::ScopeDown { name: generation.name.clone(), uid: generation.uid.clone(), node_scope, leaving }
+}
+
+fn create(
+    context: &Context,
+    group: &Group,
+    cause: RolloutCause,
+    newest: Option<&Generation>,
+    moved: Option<Moved>,
+) -> Action {
+    let Moved { images, tag_check_record, .. } = moved.unwrap_or_default();
+    let resolve = match cause {
+        RolloutCause::Requested | RolloutCause::Due => Resolve::All,
+        _ => Resolve::Moved(&images),
+    };
+    let pulled_always = pull_policies::of_the_next(context, group, newest, resolve);
+    let resolves_all = pulled_always == PulledAlways::all_of(group);
+    let tag_check_record = match newest.filter(|_| tag_check_record == TagCheckRecord::default() && !resolves_all) {
+        Some(newest) => record_carried_over(group, newest, &pulled_always),
+        None => tag_check_record,
+    };
+    // A request is answered by a rollout that resolves every tag, and not by an edit that happens to come with it.
+    let answers = |request: &&str| resolves_all || newest.is_some_and(|newest| newest.answers(request));
+    let record = Record {
+        revision: next_revision(context.generations),
+        content: content_hash(group),
+        epoch: whole_seconds(context.now),
+        spread_seconds: context.list.config.pull_rate.spread_seconds(matching_nodes(context, group)),
+        holder_image: context.settings.holder_image.clone(),
+        format: FORMAT,
+        refresh_request: context.refresh_request.filter(answers).map(str::to_owned),
+        pulled_always,
+    };
+    let reported = newest.map(|newest| newest.reported.for_the_next()).unwrap_or_default();
+    Action::Create { daemon_set: built(context, group, &record, &tag_check_record, &reported), cause }
+}
+
+/// What is known of tags that a new generation does not resolve again.
+fn record_carried_over(group: &Group, newest: &Generation, pulled_always: &PulledAlways) -> TagCheckRecord {
+    let carried = |name: &str| {
+        group.images.iter().any(|image| image.name.as_str() == name && newest.holds(image))
+            && !pulled_always.contains(name)
+    };
+    TagCheckRecord { last: resolved_at(newest), ..newest.tag_check_record.only_of(carried) }
+}
+
+fn built(
+    context: &Context,
+    group: &Group,
+    record: &Record,
+    tag_check_record: &TagCheckRecord,
+    reported: &ReportedConditions,
+) -> Box<DaemonSet> {
+    let mut daemon_set = daemon_set::build(context.list, group, record, context.settings);
+    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+    if *tag_check_record != TagCheckRecord::default() {
+        annotations.insert(labels::TAG_CHECKS.to_owned(), tag_check_record.to_text());
+    }
+    if *reported != ReportedConditions::default() {
+        annotations.insert(labels::CONDITIONS.to_owned(), reported.to_text());
+    }
+    Box::new(daemon_set)
+}
+
+/// When the last edit will have stood long enough; `None` where it has. An edit in the future says that the clock was set
+/// back since: nobody waits for that.
+pub(super) fn settles_at(context: &Context) -> Option<Timestamp> {
+    let edited_at = context.edited_at.filter(|edited_at| *edited_at <= context.now)?;
+    edited_at.checked_add(SETTLING).ok().filter(|settled_at| context.now < *settled_at)
+}
+
+/// Those that are about to go count too: their names are still taken.
+fn next_revision(generations: &[Generation]) -> u32 {
+    generations.iter().map(Generation::revision).max().unwrap_or(0).saturating_add(1)
+}
+
+fn matching_nodes(context: &Context, group: &Group) -> usize {
+    context.nodes.unwrap_or_default().iter().filter(|node| node.takes(&group.placement)).count()
+}
+
+/// The epoch in whole seconds, as holders count them: they know no time before 1970, which a clock without a battery may
+/// well show.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second().max(0)).unwrap_or(Timestamp::UNIX_EPOCH)
+}

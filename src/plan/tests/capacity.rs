@@ -1,0 +1,180 @@
+//! Nodes without room for two pods.
+
+use jiff::SignedDuration;
+
+use super::simulation::{Simulation, State};
+use crate::coverage::Shortage;
+use crate::plan::capacity::GRACE;
+use crate::plan::{Action, ScopeDownReason};
+
+/// A rollout that came to rest on all nodes but these, which have room for one pod.
+fn rollout_with_full(full: &[usize], nodes: usize) -> Simulation {
+    let mut simulation = Simulation::settled("[a:1]", nodes);
+    simulation.capacity.extend(full.iter().map(|index| (format!("n{index}"), 1)));
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation
+}
+
+/// The nodes that are left for want of room, once all that can be scoped down has been.
+fn left(simulation: &Simulation) -> Vec<String> {
+    let nodes = |action: Action| match action {
+        Action::ScopeDown { leaving: ScopeDownReason::NoCapacity { nodes }, .. } => Some(nodes.into_keys()),
+        _ => None,
+    };
+    let mut later = simulation.clone();
+    let plans = [later.act(), later.act()];
+    plans.into_iter().flat_map(|plan| plan.actions).filter_map(nodes).flatten().collect()
+}
+
+fn pass_in_steps(simulation: &mut Simulation, seconds: i64) {
+    for _ in 0..seconds {
+        simulation.step();
+    }
+}
+
+#[test]
+fn on_a_full_node_the_old_generation_leaves_first_after_a_grace() {
+    let mut simulation = rollout_with_full(&[1], 4);
+    assert_eq!(simulation.held_on("n1"), ["a:1"].into());
+    assert!(left(&simulation).is_empty());
+    let created = simulation.now;
+    while left(&simulation).is_empty() {
+        simulation.now = simulation.plan().wake_at.expect("a time");
+    }
+    assert!(simulation.now <= created + GRACE);
+    assert_eq!(left(&simulation), ["n1"]);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n1"), ["a:1", "b:1"].into());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn it_does_not_while_no_other_node_shows_that_the_images_can_be_pulled() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.capacity = (0..3).map(|index| (format!("n{index}"), 1)).collect();
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation.pass(GRACE);
+    assert!(left(&simulation).is_empty(), "all are full");
+    let note = &simulation.plan().waiting[0];
+    assert!(note.contains("such as n0 (it runs as many pods as it may)"), "{note}");
+
+    let mut failing = rollout_with_full(&[1], 4);
+    let new = failing.names()[1].clone();
+    failing.set(&new, Some("n3"), "a:1", State::Failed);
+    failing.pass(GRACE);
+    assert!(left(&failing).is_empty(), "the registry refuses it somewhere");
+    failing.set(&new, None, "a:1", State::Waiting);
+    assert!(left(&failing).is_empty(), "nowhere has it come");
+}
+
+#[test]
+fn full_nodes_are_left_one_at_a_time() {
+    let mut simulation = rollout_with_full(&[0, 1, 2, 3, 4], 12);
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    assert!(left(&simulation).is_empty(), "n0 is not done");
+    // The room that was made on n0 is taken by somebody else's pod.
+    simulation.capacity.insert("n0".to_owned(), 0);
+    pass_in_steps(&mut simulation, 300);
+    assert!(simulation.held_on("n0").is_empty());
+    for node in ["n1", "n2", "n3", "n4"] {
+        assert_eq!(simulation.held_on(node), ["a:1"].into(), "{node}");
+    }
+    simulation.capacity.insert("n0".to_owned(), 1);
+    pass_in_steps(&mut simulation, 60);
+    assert_eq!(simulation.daemon_sets.len(), 1);
+    assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "b:1"].into()));
+}
+
+/// The list of a group `p` in zone a with these images, and of a group `q` in zone b whose one image cannot be pulled.
+fn with_a_group_that_cannot_be_served(images: &str) -> String {
+    let q = "{name: q, images: [dead:1], nodeSelector: {zone: b}}";
+    format!("groups: [{{name: p, images: [{images}], nodeSelector: {{zone: a}}}}, {q}]")
+}
+
+#[test]
+fn a_group_that_cannot_be_served_keeps_no_other_from_making_room() {
+    let mut simulation = Simulation::new(&with_a_group_that_cannot_be_served("a:1"), 8);
+    simulation.unavailable.insert("dead:1".to_owned());
+    simulation.settle();
+    simulation.capacity.insert("n2".to_owned(), 1);
+    simulation.edit(&with_a_group_that_cannot_be_served("a:1, b:1"));
+    simulation.settle();
+    simulation.pass(GRACE);
+    assert_eq!(left(&simulation), ["n2"]);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n2"), ["a:1", "b:1"].into());
+}
+
+#[test]
+fn a_group_that_took_another_ones_name_leaves_full_nodes_one_at_a_time_too() {
+    let group = |name: &str, images: &str| format!("groups: [{{name: {name}, images: [{images}]}}]");
+    let mut simulation = Simulation::settled(&group("p", "a:1"), 12);
+    simulation.capacity.extend((0..4).map(|index| (format!("n{index}"), 1)));
+    simulation.edit(&group("renamed", "a:1, b:1"));
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    simulation.capacity.insert("n0".to_owned(), 0);
+    pass_in_steps(&mut simulation, 60);
+    assert!(left(&simulation).is_empty(), "n0 has not got what it was left for");
+}
+
+#[test]
+fn a_node_that_is_not_ready_is_not_left() {
+    let mut simulation = rollout_with_full(&[1], 4);
+    simulation.nodes[1].ready = false;
+    simulation.pass(GRACE);
+    assert!(left(&simulation).is_empty());
+}
+
+#[test]
+fn an_image_that_the_new_pods_do_not_bring_is_not_given_up_for_capacity() {
+    let mut simulation = Simulation::settled("groups: [{name: p, images: [a:1, c:1]}]", 4);
+    simulation.capacity.insert("n1".to_owned(), 1);
+    simulation.edit("groups: [{name: p, images: [a:1]}, {name: q, images: [c:1], nodeSelector: {zone: b}}]");
+    simulation.settle();
+    simulation.pass(GRACE);
+    // Neither of the two new pods that wait on n1 brings both.
+    assert!(left(&simulation).is_empty());
+}
+
+#[test]
+fn the_rest_of_a_scoped_down_generation_leaves_too() {
+    let mut simulation = rollout_with_full(&[1], 8);
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    let plan = simulation.plan();
+    assert_eq!(plan.actions.len(), 1, "not scoped down twice at once: {plan:?}");
+    simulation.settle();
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn what_takes_up_capacity_and_is_not_needed_there_leaves_without_conditions() {
+    let mut simulation = rollout_with_full(&[1], 6);
+    let names = simulation.names();
+    // Somebody else's pod ends, and the new generation comes, but then yet another one has no room.
+    simulation.capacity.insert("n1".to_owned(), 2);
+    for index in [0, 2, 3, 4] {
+        simulation.nodes[index].ready = false;
+        simulation.set(&names[1], Some(&format!("n{index}")), "a:1", State::Waiting);
+    }
+    simulation.place_pods();
+    simulation.pull();
+    simulation.pull();
+    assert_eq!(simulation.daemon_sets.len(), 2);
+    simulation.request_rollout("one");
+    simulation.act();
+    simulation.place_pods();
+    simulation.pass(GRACE);
+    assert_eq!(left(&simulation), ["n1"]);
+    let Some(Action::ScopeDown { name, leaving, .. }) = simulation.plan().actions.into_iter().next() else { panic!() };
+    assert_eq!(
+        (name, leaving),
+        (names[0].clone(), ScopeDownReason::NoCapacity { nodes: [("n1".to_owned(), Shortage::Pods)].into() })
+    );
+}

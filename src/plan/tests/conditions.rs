@@ -1,0 +1,264 @@
+//! What is told of groups: once, in spells, and whatever happens to the controller.
+
+use jiff::SignedDuration;
+
+use super::simulation::{Simulation, State};
+use crate::plan::capacity::REFUSED_GRACE;
+use crate::plan::rollouts::Finding;
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// What is told now. The controller is another one each time.
+fn reported(simulation: &mut Simulation) -> Vec<Finding> {
+    simulation.restart_controller();
+    simulation.act().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings).collect()
+}
+
+/// All that is told within ten minutes in which nothing happens.
+fn reported_later(simulation: &mut Simulation) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for _ in 0..10 {
+        findings.extend(reported(simulation));
+        simulation.pass(MINUTE);
+    }
+    findings
+}
+
+/// A list whose images are on all nodes, and all of that was told long ago.
+fn settled(images_yaml: &str, nodes: usize) -> Simulation {
+    let mut simulation = Simulation::settled(images_yaml, nodes);
+    simulation.pass(MINUTE);
+    assert_eq!(reported_later(&mut simulation), [], "it was told while it settled");
+    simulation
+}
+
+fn newest(simulation: &Simulation) -> String {
+    simulation.names().pop().expect("a DaemonSet")
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_is_reported_once_for_all_nodes_and_once_when_it_heals() {
+    let mut simulation = settled("[a:1, b:1, c:1]", 5);
+    let name = newest(&simulation);
+    simulation.set(&name, None, "b:1", State::Failed);
+    let [Finding::Failing(note)] = &reported_later(&mut simulation)[..] else { panic!("one finding") };
+    assert!(
+        note.starts_with("group default: 1 of 3 images cannot be held: b:1 cannot be pulled on n0, n1, n2 and 2 more"),
+        "{note}"
+    );
+    simulation.set(&name, Some("n3"), "b:1", State::Running);
+    assert_eq!(reported_later(&mut simulation), []);
+    simulation.set(&name, None, "b:1", State::Running);
+    let [Finding::Healed(note)] = &reported_later(&mut simulation)[..] else { panic!("one finding") };
+    assert!(note.ends_with(": b:1"), "{note}");
+}
+
+#[test]
+fn pods_that_are_recreated_do_not_mean_that_an_image_is_healed() {
+    let mut simulation = settled("[a:1]", 3);
+    let name = newest(&simulation);
+    simulation.unavailable.insert("a:1".to_owned());
+    simulation.set(&name, Some("n1"), "a:1", State::Failed);
+    assert_eq!(reported_later(&mut simulation).len(), 1);
+    simulation.set(&name, Some("n1"), "a:1", State::Waiting);
+    assert_eq!(reported_later(&mut simulation), [], "nobody knows yet");
+    let pods = std::mem::take(&mut simulation.pods);
+    simulation.pods = pods.into_iter().filter(|pod| pod.node != "n1").collect();
+    assert_eq!(reported_later(&mut simulation), [], "it is about to come");
+    simulation.request_rollout("one");
+    simulation.settle();
+    assert_eq!(
+        reported_later(&mut simulation),
+        [],
+        "another rollout fails in the same way, on more nodes, which was told meanwhile"
+    );
+    simulation.unavailable.clear();
+    simulation.settle();
+    let findings = reported_later(&mut simulation);
+    assert!(matches!(&findings[..], [] | [Finding::Healed(_)]), "{findings:?}");
+}
+
+#[test]
+fn an_outage_that_takes_image_after_image_is_reported_once_a_minute_at_most() {
+    let images: Vec<String> = (0..20).map(|image| format!("i{image}:1")).collect();
+    let mut simulation = settled(&format!("[{}]", images.join(", ")), 3);
+    let name = newest(&simulation);
+    let mut findings = Vec::new();
+    for (second, image) in images.iter().enumerate() {
+        simulation.set(&name, None, image, State::Failed);
+        findings.extend(reported(&mut simulation).into_iter().map(|finding| (second, finding)));
+        simulation.pass(SignedDuration::from_secs(1));
+    }
+    assert_eq!(findings.len(), 1);
+    simulation.now = simulation.plan().wake_at.expect("the rest is told later");
+    let [Finding::Failing(note)] = &reported(&mut simulation)[..] else { panic!("the rest") };
+    assert!(note.contains("19 of 20 images cannot be held") && note.contains("and 16 more"), "{note}");
+    assert!(note.len() < 1024, "{note}");
+    assert_eq!(reported_later(&mut simulation), []);
+}
+
+#[test]
+fn nodes_that_are_away_report_no_failure() {
+    let mut simulation = settled("[a:1]", 3);
+    let name = newest(&simulation);
+    simulation.nodes[1].ready = false;
+    simulation.set(&name, Some("n1"), "a:1", State::Failed);
+    assert_eq!(reported_later(&mut simulation), []);
+}
+
+#[test]
+fn a_rollout_is_reported_complete_once_with_its_time_and_its_nodes() {
+    let mut simulation = Simulation::new("[a:1, b:1]", 4);
+    let mut findings = Vec::new();
+    for _ in 0..30 {
+        simulation.restart_controller();
+        findings.extend(
+            simulation.step().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings),
+        );
+    }
+    let [Finding::Done { note, .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert!(note.contains("is done after ") && note.ends_with("2 images are held on 4 nodes"), "{note}");
+    simulation.edit("[a:1, b:1, c:1]");
+    simulation.unavailable.insert("c:1".to_owned());
+    let mut findings = Vec::new();
+    for _ in 0..60 {
+        findings.extend(
+            simulation.step().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings),
+        );
+    }
+    let [Finding::Failing(_), Finding::Done { note, .. }] = &findings[..] else { panic!("{findings:?}") };
+    let rest = "3 images are held on 0 of 4 nodes; kube-prepull status says why not on the others";
+    assert!(note.ends_with(rest), "{note}");
+}
+
+#[test]
+fn without_the_right_to_read_nodes_a_rollout_is_reported_complete_when_all_pods_should_have_come() {
+    let mut simulation = Simulation::new("[a:1]", 4);
+    simulation.may_read_nodes = false;
+    for _ in 0..10 {
+        assert_eq!(simulation.step().condition_reports, []);
+    }
+    simulation.now = simulation.plan().wake_at.expect("a time");
+    let [Finding::Done { note, .. }] = &reported(&mut simulation)[..] else { panic!("one finding") };
+    assert!(note.ends_with("1 image is held on 4 nodes"), "{note}");
+    assert_eq!(reported_later(&mut simulation), []);
+}
+
+#[test]
+fn a_rollout_whose_older_generation_is_still_needed_is_not_complete() {
+    let mut simulation = settled("[a:1, b:1]", 4);
+    simulation.unavailable.insert("b:1".to_owned());
+    simulation.request_rollout("one");
+    simulation.settle();
+    let findings = reported_later(&mut simulation);
+    assert!(!findings.iter().any(|finding| matches!(finding, Finding::Done { .. })), "{findings:?}");
+    assert_eq!(simulation.daemon_sets.len(), 2);
+}
+
+#[test]
+fn a_group_that_matches_no_node_is_reported_once_and_again_only_after_it_matched_one() {
+    let list = "groups: [{name: gpu, images: [a:1], nodeSelector: {gpu: nvidia}}]";
+    let mut simulation = Simulation::new(list, 3);
+    simulation.step();
+    let mut findings = reported_later(&mut simulation);
+    findings.extend(reported_later(&mut simulation));
+    let [Finding::NoNodes(note)] = &findings[..] else { panic!("{findings:?}") };
+    assert!(note.starts_with("group gpu: no node matches"), "{note}");
+    simulation.nodes[0].labels.insert("gpu".to_owned(), "nvidia".to_owned());
+    simulation.settle();
+    reported_later(&mut simulation);
+    simulation.nodes[0].labels.remove("gpu");
+    assert_eq!(reported_later(&mut simulation).len(), 1, "another spell");
+}
+
+#[test]
+fn without_the_right_to_read_nodes_no_group_is_said_to_match_none() {
+    let mut simulation = Simulation::new("groups: [{name: gpu, images: [a:1], nodeSelector: {gpu: nvidia}}]", 3);
+    simulation.may_read_nodes = false;
+    simulation.step();
+    simulation.step();
+    assert_eq!(reported_later(&mut simulation), []);
+}
+
+#[test]
+fn holders_that_are_evicted_again_and_again_are_reported_once_per_condition_whatever_happens_to_the_controller() {
+    let mut simulation = settled("[a:1]", 5);
+    let name = newest(&simulation);
+    for node in ["n0", "n1", "n2", "n3"] {
+        for minutes in [30, 20, 10] {
+            simulation.evicted.push((name.clone(), node.to_owned(), simulation.now - minutes * MINUTE));
+        }
+    }
+    let [Finding::Evicted(note)] = &reported(&mut simulation)[..] else { panic!("one finding") };
+    assert!(note.contains("on 4 nodes (n0, n1, n2, and 1 more"), "{note}");
+    // Another controller has seen none of it.
+    let before = std::mem::take(&mut simulation.evicted);
+    simulation.pass(10 * MINUTE);
+    assert_eq!(reported_later(&mut simulation), []);
+    simulation.evicted = before.iter().map(|(name, node, _)| (name.clone(), node.clone(), simulation.now)).collect();
+    assert_eq!(reported_later(&mut simulation), [], "the same spell");
+    simulation.evicted.clear();
+    simulation.pass(120 * MINUTE);
+    assert_eq!(reported_later(&mut simulation), []);
+    simulation.evicted = before.iter().map(|(name, node, _)| (name.clone(), node.clone(), simulation.now)).collect();
+    assert_eq!(reported_later(&mut simulation).len(), 1, "another spell");
+}
+
+fn refused(simulation: &mut Simulation) -> Vec<Finding> {
+    reported_later(simulation).into_iter().filter(|finding| matches!(finding, Finding::Refused { .. })).collect()
+}
+
+#[test]
+fn where_pods_are_refused_nothing_is_taken_away_and_it_is_said_once_with_a_pod_to_ask_about() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.pods_refused = true;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    let wake_at = simulation.plan().wake_at.expect("a time");
+    assert!(wake_at <= simulation.now + REFUSED_GRACE);
+    assert_eq!(refused(&mut simulation.clone()).len(), 1);
+    simulation.now = wake_at;
+    assert!(simulation.plan().actions.is_empty());
+    let findings = refused(&mut simulation);
+    let [Finding::Refused { note, pod: Some(pod), .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert!(note.contains("gets no pod on 3 nodes that it belongs on (n0, n1, n2); nothing is taken away"), "{note}");
+    assert!(pod.metadata.generate_name.as_ref().is_some_and(|name| name.starts_with("tools-")), "{pod:?}");
+    simulation.pods_refused = false;
+    simulation.settle();
+    assert_eq!(refused(&mut simulation), []);
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn refusals_are_known_without_the_right_to_read_nodes_too() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.may_read_nodes = false;
+    simulation.pods_refused = true;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation.pass(REFUSED_GRACE);
+    assert_eq!(refused(&mut simulation).len(), 1);
+}
+
+#[test]
+fn a_node_that_joins_later_is_not_taken_for_a_refusal() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.pass(REFUSED_GRACE);
+    simulation.nodes.push(super::simulation::node(3));
+    assert_eq!(refused(&mut simulation), []);
+}
+
+#[test]
+fn admission_that_pulls_always_is_reported_once() {
+    let mut simulation = Simulation::new("[a:1]", 2);
+    simulation.always_pulls = true;
+    let mut found = 0;
+    for _ in 0..20 {
+        let findings = reported(&mut simulation);
+        found += findings.iter().filter(|finding| matches!(finding, Finding::AlwaysPullEnforced(_))).count();
+        simulation.place_pods();
+        simulation.pull();
+        simulation.pass(SignedDuration::from_secs(1));
+    }
+    assert_eq!(found, 1);
+}

@@ -1,0 +1,171 @@
+//! Looks at tags over histories: what moves, fails, goes and comes back, and nodes that say what they like.
+
+use jiff::SignedDuration;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::simulation::{Simulation, node};
+use super::tag_check::{HOURLY, arrived, causes, checked, digest, hours, moved, newest};
+use crate::naming::hash;
+use crate::plan::RolloutCause;
+
+/// The rollouts in 200 looks at nodes that call one unmoved tag something else each time they pull it: one of so many things, at random.
+fn rollouts_of_a_tag_with_names(names: u64) -> usize {
+    let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
+    let mut rollouts = 0;
+    for second in 0..2000 {
+        for node in ["n0", "n1"] {
+            let name = hash::number(format!("{second} {node}").as_bytes()) % names;
+            let name = digest(u8::try_from(name).expect("a small number"));
+            simulation.tags_on.insert((node.to_owned(), "a:1".to_owned()), name);
+        }
+        if second % 10 == 0 {
+            simulation.request(&second.to_string());
+        }
+        rollouts += causes(&simulation.step().actions).len();
+    }
+    rollouts
+}
+
+#[test]
+fn nodes_that_call_a_tag_something_else_each_time_begin_few_rollouts() {
+    for names in [2, 3, 200] {
+        let rollouts = rollouts_of_a_tag_with_names(names);
+        assert!((1..=20).contains(&rollouts), "{rollouts} rollouts in 200 looks with {names} names");
+    }
+}
+
+/// What may happen between looks.
+#[derive(Clone, Debug)]
+enum Event {
+    TagMoves(bool, u8),
+    RegistryFails(bool),
+    NodeJoins,
+    NodeGoes,
+    NodeIsLost(usize),
+    NodesAreBack,
+    NodeIsCordoned(usize, bool),
+    CheckPodGoes,
+    Request(u8),
+    ControllerCrashes(usize),
+    TimePasses(i64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(tag, number)| Event::TagMoves(tag, number)),
+        2 => any::<bool>().prop_map(Event::RegistryFails),
+        1 => Just(Event::NodeJoins),
+        1 => Just(Event::NodeGoes),
+        2 => any::<usize>().prop_map(Event::NodeIsLost),
+        1 => Just(Event::NodesAreBack),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(node, cordoned)| Event::NodeIsCordoned(node, cordoned)),
+        1 => Just(Event::CheckPodGoes),
+        1 => any::<u8>().prop_map(Event::Request),
+        3 => (0usize..4).prop_map(Event::ControllerCrashes),
+        6 => (0i64..5000).prop_map(Event::TimePasses),
+    ]
+}
+
+fn happen(simulation: &mut Simulation, event: &Event) -> usize {
+    let tag = |first: bool| if first { "a:1" } else { "b:1" };
+    match event {
+        Event::TagMoves(first, number) => {
+            moved(simulation, &[(tag(*first), *number)]);
+            return 1;
+        }
+        Event::RegistryFails(both) => {
+            simulation.unavailable = [tag(true).to_owned()].into();
+            simulation.unavailable.extend(both.then(|| tag(false).to_owned()));
+        }
+        Event::NodeJoins => simulation.join(),
+        Event::NodeGoes if simulation.nodes.len() > 1 => drop(simulation.nodes.remove(0)),
+        Event::NodeGoes => {}
+        Event::NodeIsLost(index) => {
+            let index = index % simulation.nodes.len();
+            simulation.nodes[index].ready = false;
+        }
+        Event::NodesAreBack => simulation.nodes.iter_mut().for_each(|node| node.ready = true),
+        Event::NodeIsCordoned(index, cordoned) => {
+            let index = index % simulation.nodes.len();
+            simulation.nodes[index].unschedulable = *cordoned;
+        }
+        Event::CheckPodGoes => simulation.tag_checks.iter_mut().for_each(|check| check.pod = None),
+        Event::Request(value) => simulation.request(&value.to_string()),
+        Event::ControllerCrashes(after) => {
+            let plan = simulation.plan();
+            plan.actions.iter().take(*after).for_each(|action| simulation.apply(action));
+            simulation.restart_controller();
+        }
+        Event::TimePasses(seconds) => simulation.pass(SignedDuration::from_secs(*seconds)),
+    }
+    0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn there_is_one_rollout_for_a_move_at_most_and_none_when_all_is_quiet(events in vec(event(), 0..40)) {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+        let mut moves = 0;
+        for event in &events {
+            let failing = !simulation.unavailable.is_empty();
+            moves += happen(&mut simulation, event);
+            let created = causes(&checked(&mut simulation));
+            prop_assert!(created.iter().all(|cause| matches!(cause, RolloutCause::Moved { .. })), "{created:?}");
+            // It is down for as long as one event.
+            if failing {
+                simulation.unavailable.clear();
+            }
+        }
+        let rollouts = simulation.created - 1;
+        prop_assert!(rollouts <= moves, "{} rollouts for {} moves", rollouts, moves);
+        simulation.unavailable.clear();
+        simulation.nodes.iter_mut().for_each(|node| (node.ready, node.unschedulable) = (true, false));
+        // Hours pass in leaps, and pods that move in seconds keep refreshes waiting.
+        checked(&mut simulation);
+        hours(&mut simulation, 2);
+        let last = simulation.created;
+        hours(&mut simulation, 3);
+        prop_assert_eq!(simulation.created, last, "no rollout without a move");
+        for pod in &simulation.pods {
+            for container in &pod.containers {
+                prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "a stale one");
+            }
+        }
+        // One may have begun with the last second that passed.
+        let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.tag_checks.is_empty());
+        prop_assert!(ended, "a tag check is left");
+    }
+
+    #[test]
+    fn a_refresh_ends_while_any_node_is_at_work_whatever_befalls_the_others(events in vec(event(), 0..15)) {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+        for event in &events {
+            happen(&mut simulation, event);
+            checked(&mut simulation);
+        }
+        simulation.unavailable.clear();
+        simulation.nodes.push(node(99));
+        checked(&mut simulation);
+        let since = simulation.now;
+        hours(&mut simulation, 2);
+        let last = newest(&simulation).tag_check_record.last;
+        prop_assert!(last > Some(since), "the last look was at {last:?}, and it is {}", simulation.now);
+    }
+
+    #[test]
+    fn a_registry_that_fails_never_begins_a_rollout(seconds in vec(1i64..4000, 1..30), one in any::<bool>()) {
+        let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+        simulation.unavailable.insert("a:1".to_owned());
+        if !one {
+            simulation.unavailable.insert("b:1".to_owned());
+        }
+        for seconds in seconds {
+            simulation.pass(SignedDuration::from_secs(seconds));
+            prop_assert_eq!(causes(&checked(&mut simulation)), []);
+        }
+        prop_assert_eq!(simulation.daemon_sets.len(), 1);
+    }
+}

@@ -1,0 +1,202 @@
+//! Whether a list was accepted, as it is written on the list itself.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::ObjectMeta;
+use sha2::{Digest, Sha256};
+
+use crate::list::{ListData, Parsed, Problem};
+use crate::naming::labels;
+
+/// The most bytes of problems that are written on a list; `kube-prepull validate` prints all of them.
+const MAX_PROBLEMS: usize = 16 * 1024;
+
+/// What is written on a list about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidationResult {
+    /// Whether the list was accepted.
+    pub accepted: bool,
+    /// The hash of the data that this is about.
+    pub data_hash: String,
+    /// What was found, a line each; empty where nothing was.
+    pub problems: String,
+}
+
+impl ValidationResult {
+    /// The validation result on a list.
+    pub fn new(list: &ListData, parsed: &Parsed) -> Self {
+        Self {
+            accepted: parsed.config.is_some(),
+            data_hash: data_hash(&list.data),
+            problems: problem_lines(&parsed.problems),
+        }
+    }
+
+    /// Whether exactly this is written on the list already.
+    pub fn stands_on(&self, metadata: &ObjectMeta) -> bool {
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
+        let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        label.map(String::as_str) == Some(self.state())
+            && annotation(labels::DATA_HASH) == Some(&self.data_hash)
+            && annotation(labels::PROBLEMS).map_or("", String::as_str) == self.problems
+    }
+
+    /// The part of the ConfigMap that says it, to be applied on the server. It names the uid, so that a list that is
+    /// deleted meanwhile is not recreated.
+    pub fn patch(&self, metadata: &ObjectMeta) -> ConfigMap {
+        let mut annotations = BTreeMap::from([(labels::DATA_HASH.to_owned(), self.data_hash.clone())]);
+        if !self.problems.is_empty() {
+            annotations.insert(labels::PROBLEMS.to_owned(), self.problems.clone());
+        }
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: metadata.name.clone(),
+                namespace: metadata.namespace.clone(),
+                uid: metadata.uid.clone(),
+                labels: Some(BTreeMap::from([(labels::STATE.to_owned(), self.state().to_owned())])),
+                annotations: Some(annotations),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        if self.accepted { "accepted" } else { "rejected" }
+    }
+}
+
+/// The hash of a list's data: SHA-256 in hexadecimal of the JSON object with sorted keys.
+pub fn data_hash(data: &BTreeMap<String, String>) -> String {
+    // A map of texts is always JSON.
+    let json = serde_json::to_vec(data).unwrap_or_else(|error| unreachable!("{error}"));
+    Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn problem_lines(problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for (index, problem) in problems.iter().enumerate() {
+        let line = problem.to_string();
+        if index > 0 {
+            text.push('\n');
+        }
+        if text.len() + line.len() > MAX_PROBLEMS {
+            text.push_str(&format!("… and {} more", problems.len() - index));
+            break;
+        }
+        text.push_str(&line);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::list::{Code, Severity, parse};
+
+    fn list(images_yaml: &str) -> ListData {
+        ListData {
+            namespace: "prepull".to_owned(),
+            name: "tools".to_owned(),
+            data: BTreeMap::from([("images.yaml".to_owned(), images_yaml.to_owned())]),
+        }
+    }
+
+    fn validation_result(images_yaml: &str) -> ValidationResult {
+        let list = list(images_yaml);
+        ValidationResult::new(&list, &parse(&list))
+    }
+
+    /// The list's metadata after somebody else's and the validation result's part were put together.
+    fn written(validation_result: &ValidationResult) -> ObjectMeta {
+        let ours = validation_result.patch(&ObjectMeta::default()).metadata;
+        let other = ("example.com/other".to_owned(), "kept".to_owned());
+        ObjectMeta {
+            labels: ours.labels.map(|labels| labels.into_iter().chain([other.clone()]).collect()),
+            annotations: ours.annotations.map(|annotations| annotations.into_iter().chain([other]).collect()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_validation_result_that_was_written_stands_until_the_data_changes() {
+        for images_yaml in ["[nginx]", "[Bad]", ""] {
+            let validation_result = validation_result(images_yaml);
+            assert!(!validation_result.stands_on(&ObjectMeta::default()), "{images_yaml}: nothing is written yet");
+            assert!(validation_result.stands_on(&written(&validation_result)), "{images_yaml}");
+        }
+        assert!(!validation_result("[nginx]").stands_on(&written(&validation_result("[redis]"))));
+        assert!(!validation_result("[nginx]").stands_on(&written(&validation_result("[Bad]"))));
+    }
+
+    #[test]
+    fn a_part_that_somebody_took_away_is_missed() {
+        let validation_result = validation_result("[Bad]");
+        let without = |key: &str| {
+            let mut metadata = written(&validation_result);
+            metadata.labels.iter_mut().chain(&mut metadata.annotations).for_each(|map| drop(map.remove(key)));
+            metadata
+        };
+        assert!(validation_result.stands_on(&without("example.com/other")));
+        for key in [labels::STATE, labels::DATA_HASH, labels::PROBLEMS] {
+            assert!(!validation_result.stands_on(&without(key)), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_patch_holds_nothing_but_the_validation_result_and_the_lists_identity() {
+        let metadata = ObjectMeta {
+            name: Some("tools".to_owned()),
+            namespace: Some("prepull".to_owned()),
+            uid: Some("1".to_owned()),
+            resource_version: Some("7".to_owned()),
+            annotations: Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])),
+            ..ObjectMeta::default()
+        };
+        let patch = validation_result("[nginx]").patch(&metadata);
+        insta::assert_yaml_snapshot!(patch, @r#"
+        apiVersion: v1
+        kind: ConfigMap
+        metadata:
+          annotations:
+            kube-prepull.io/data-hash: 5e7a187f59a157f9e4cc8a85891d53352263b55aef4c47e6bb217db599ac13a1
+          labels:
+            kube-prepull.io/state: accepted
+          name: tools
+          namespace: prepull
+          uid: "1"
+        "#);
+        let annotations = validation_result("[Bad]").patch(&metadata).metadata.annotations.expect("annotations");
+        assert!(annotations[labels::PROBLEMS].contains("\"Bad\" is not an image reference"), "{annotations:?}");
+    }
+
+    fn problems(count: usize, bytes: usize) -> Vec<Problem> {
+        let problem = Problem {
+            severity: Severity::Error,
+            code: Code::InvalidValue,
+            path: "x".to_owned(),
+            line: None,
+            message: "m".repeat(bytes),
+            remedy: "r".to_owned(),
+        };
+        vec![problem; count]
+    }
+
+    #[test]
+    fn each_problem_stands_on_a_line_of_its_own() {
+        assert_eq!(problem_lines(&problems(2, 1)), "x: m; r\nx: m; r");
+        assert_eq!(problem_lines(&[]), "");
+    }
+
+    #[test]
+    fn more_problems_than_an_annotation_can_hold_are_counted() {
+        let text = problem_lines(&problems(100, 1000));
+        assert!(text.len() <= MAX_PROBLEMS + 100);
+        let (kept, last) = text.rsplit_once('\n').expect("several lines");
+        let kept = kept.lines().count();
+        assert!(kept > 10);
+        assert_eq!(last, format!("… and {} more", 100 - kept));
+        assert_eq!(problem_lines(&problems(3, MAX_PROBLEMS)), "… and 3 more");
+    }
+}

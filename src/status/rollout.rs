@@ -1,0 +1,115 @@
+//! The part of the report about what moves: rollouts and refreshes.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::report::Image;
+use crate::list::config::{self, RefreshMode};
+use crate::plan::Generation;
+use crate::plan::refresh::{NextRefresh, RefreshOutcome, all_start_delays_are_over, last_tag_check, next_tag_check};
+use crate::summary::node_state::NodeState;
+
+/// The newest generation's rollout.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Rollout {
+    pub generation: String,
+    pub started_at: Timestamp,
+    pub start_delays_end_at: Timestamp,
+    pub spread_seconds: u64,
+    pub complete: bool,
+}
+
+impl Rollout {
+    /// The rollout of a group with these generations, the newest first. `None` where there is none, or where the newest does
+    /// not say how it was made.
+    pub fn new(generations: &[&Generation], images: &[Image], now: Timestamp) -> Option<Self> {
+        let (newest, older) = generations.split_first()?;
+        let record = newest.record.as_ref()?;
+        let start_delays_end_at = all_start_delays_are_over(record.epoch, record.spread_seconds);
+        let is_moving = |image: &Image| {
+            image.behind.iter().any(|behind| matches!(behind.state, NodeState::Waiting | NodeState::Pulling))
+        };
+        Some(Self {
+            generation: newest.name.clone(),
+            started_at: record.epoch,
+            start_delays_end_at,
+            spread_seconds: record.spread_seconds,
+            complete: older.is_empty() && start_delays_end_at <= now && !images.iter().any(is_moving),
+        })
+    }
+}
+
+/// When tags are looked at, and what came of it last.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct Refresh {
+    pub mode: RefreshMode,
+    pub schedule: String,
+    pub due: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_check_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Timestamp>,
+    #[serde(serialize_with = "outcome", skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<RefreshOutcome>,
+    pub deferred: Vec<Deferred>,
+}
+
+/// An image that could not be looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Deferred {
+    pub name: String,
+    pub reference: String,
+    pub reason: String,
+}
+
+impl Refresh {
+    /// The refreshes of a group with that newest generation.
+    pub fn new(
+        refresh: &config::Refresh,
+        group: &config::Group,
+        newest: Option<&Generation>,
+        request: Option<&str>,
+        now: Timestamp,
+    ) -> Self {
+        let last = newest.and_then(last_tag_check);
+        let next = newest.and_then(|newest| next_tag_check(refresh, group, newest, request, now));
+        let deferred = newest.into_iter().flat_map(|newest| &newest.tag_check_record.failed).map(|(name, reason)| {
+            let listed = group.images.iter().find(|image| image.name.as_str() == name);
+            let reference = listed.map_or_else(String::new, |image| image.reference.to_string());
+            Deferred { name: name.clone(), reference, reason: reason.clone() }
+        });
+        Self {
+            mode: refresh.mode,
+            schedule: refresh.schedule.to_string(),
+            due: matches!(next, Some(NextRefresh::Due { .. })),
+            due_since: next.and_then(NextRefresh::due_since),
+            next_at: match next {
+                Some(NextRefresh::At(at) | NextRefresh::UnknownUntil(at)) => Some(at),
+                Some(NextRefresh::Due { .. } | NextRefresh::Never) | None => None,
+            },
+            last_check_at: last.map(|last| last.at),
+            last_success_at: last.map(|last| last.success),
+            outcome: last.map(|last| last.outcome),
+            deferred: deferred.collect(),
+        }
+    }
+}
+
+fn outcome<S: Serializer>(outcome: &Option<RefreshOutcome>, serializer: S) -> Result<S::Ok, S::Error> {
+    let name = outcome.map(|outcome| match outcome {
+        RefreshOutcome::Rollout => "rollout",
+        RefreshOutcome::Moved => "moved",
+        RefreshOutcome::Unchanged => "unchanged",
+        RefreshOutcome::Deferred => "deferred",
+    });
+    name.serialize(serializer)
+}

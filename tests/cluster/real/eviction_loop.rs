@@ -1,0 +1,60 @@
+//! A node whose disk is full evicts the holder, collects its images, and does so again when it gets another one.
+//!
+//! It takes minutes, so `make test-faults` runs it.
+
+use serde_json::json;
+use test_bed::{Digest, Node};
+
+use super::RealTrial;
+use super::faults::{HEALING, OtherKubelet, Outage};
+use crate::prometheus::Monitoring;
+use crate::trial::within;
+
+/// A kubelet that takes the disk to be full, since what is free of it is less than all, and collects images that are not in use.
+fn full_disk(node: &Node) -> OtherKubelet {
+    let full = json!({"nodefs.available": "99%"});
+    OtherKubelet::of(node, &[("evictionHard", full), ("imageMinimumGCAge", json!("1s"))])
+}
+
+/// Whether the node has the image at all, as containerd sees it.
+fn has(node: &Node, image: &Digest) -> bool {
+    node.images().unwrap().iter().any(|it| it.digest == image.as_str())
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_full_disk_that_evicts_the_holder_again_and_again_is_reported_and_the_other_node_loses_nothing() {
+    let outage = Outage::on(RealTrial::begin_alone("fulldisk").await).await;
+    let (fine, full) = (&outage.real.nodes[0], &outage.real.nodes[1]);
+    let app = outage.push("app:1", "app");
+    outage.list(&["app:1"], "").await;
+    outage.await_held(&[&app]).await;
+    let monitoring = Monitoring::start(&outage.real.trial, &[outage.controller.address()]);
+    let watch = outage.real.watch(&[&[app.as_str()]]);
+
+    let kubelet = full_disk(full);
+    within(HEALING, "containerd to have lost container and image", async || {
+        (outage.real.held_on(full.name()).is_empty() && !has(full, &app)).then_some(())
+    })
+    .await;
+    let reported = outage.real.trial.reported_within(HEALING, "EvictionLoop").await;
+    assert!(reported.contains("on 1 node (node2) the holder was evicted again and again"), "{reported}");
+    let eviction_loops = outage.real.trial.status()["lists"][0]["groups"][0]["evictionLoops"].clone();
+    assert_eq!(
+        (eviction_loops.as_array().unwrap().len(), &eviction_loops[0]["node"]),
+        (1, &json!("node2")),
+        "{eviction_loops}"
+    );
+    monitoring.fires("KubePrepullEvictionLoop", &[("list", "tools"), ("group", "default")]).await;
+
+    let failing = outage.real.trial.events("ImageFailing").await;
+    assert!(failing.is_empty(), "an eviction is no failure to start: {failing:#?}");
+
+    drop(kubelet);
+    outage.await_held(&[&app]).await;
+    assert!(has(full, &app), "it was pulled once more");
+    assert_eq!(outage.real.trial.events("EvictionLoop").await.len(), 1, "told once");
+    let gaps = watch.end().gaps;
+    assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.starts_with(full.name())), "{gaps:?}");
+    assert!(outage.real.held_on(fine.name()).contains(&app.to_string()));
+}
