@@ -20,12 +20,12 @@ use super::{Error, FIELD_MANAGER};
 use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
+use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::history::Revision;
 use crate::plan::image_cache::ImageCacheObject;
-use crate::plan::node_scope::scope_patch;
-use crate::plan::restoring::strategy_patch;
-use crate::plan::sealing::sealing_patch;
-use crate::plan::tag_check::{self, TagCheckRecord};
+use crate::plan::patch::scope_patch;
+use crate::plan::patch::sealing_patch;
+use crate::plan::patch::strategy_patch;
 use crate::plan::{Action, ActionOutcome, ConditionReport, history, image_cache};
 
 /// Writes in one namespace, as long as this process leads.
@@ -153,7 +153,7 @@ impl Applier {
             Action::Note { daemon_set, uid, tag_check_record } => {
                 self.note_tag_check_record(daemon_set, uid, tag_check_record).await
             }
-            Action::Tell(_) => Ok(()),
+            Action::Report(_) => Ok(()),
         };
         done.map(|()| ActionOutcome::Done)
     }
@@ -220,7 +220,7 @@ impl Applier {
     /// its pods are refused, and nobody would be reported why none comes; so the pod is tried first.
     async fn check_tags(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
         let failed = |error| Error::new(format!("create the tag check {}", daemon_set.name_any()), error);
-        if let Some(pod) = tag_check::pod_of(daemon_set) {
+        if let Some(pod) = crate::plan::tag_check::pod_of(daemon_set) {
             self.try_pod(&pod).await.map_err(failed)?;
         }
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };

@@ -23,7 +23,7 @@ use super::observed::Observed;
 use super::snapshot::{Reader, Snapshot};
 use super::{Error, Installation};
 use crate::list::{self, Config, ListData, Parsed};
-use crate::messages::{Message, done, validation_result};
+use crate::messages::{Message, Reason, actions, found, lists, waiting};
 use crate::metrics::Metrics;
 use crate::naming::labels;
 use crate::plan::adoption;
@@ -31,7 +31,7 @@ use crate::plan::claims::{self, Claimant};
 use crate::plan::history::{self, InForce, Revision, Ruling, Write, Written};
 use crate::plan::{
     AcceptedList, Action, ConditionReport, Context, DeletionReason, Finding, Generation, Plan, Settings,
-    ValidationResult, plan, tag_check,
+    ValidationResult, Waiting, plan, tag_check,
 };
 use image_caches::Serverless;
 
@@ -57,7 +57,8 @@ pub struct Memory {
     /// What is in force of all lists, by the names of the ControllerRevisions.
     kept: HashMap<String, Arc<ParsedList>>,
     edited_at: Option<Timestamp>,
-    waiting: Vec<String>,
+    waiting: Vec<Waiting>,
+    caches_waiting: Vec<String>,
     /// What kept ImageCaches from being looked after.
     condition: Option<Message>,
 }
@@ -161,7 +162,9 @@ impl Reconciler {
                 plan
             }
             None if ruling.in_force == InForce::Gone => release(seen),
-            None => Plan { actions: tag_check::left_over(&seen.tag_checks, &BTreeSet::new()), ..Plan::default() },
+            None => {
+                Plan { actions: tag_check::check::left_over(&seen.tag_checks, &BTreeSet::new()), ..Plan::default() }
+            }
         };
         let unsaid = |config_map, list: &Arc<ParsedList>| !list.validation_result.stands_on(config_map);
         let write_result =
@@ -233,7 +236,7 @@ impl Reconciler {
             let outcome = self.applier.apply(action).await;
             if let Ok(outcome) = &outcome {
                 self.metrics.carried_out(label, action, outcome);
-                if let Some(message) = done::done(action, outcome) {
+                if let Some(message) = actions::done(action, outcome) {
                     self.recorder.record(&list, message).await;
                 }
             }
@@ -266,12 +269,12 @@ impl Reconciler {
                     ListData { namespace: self.namespace.clone(), name: seen.name.clone(), data: Default::default() };
                 let revision = history::build_missing(&list, label, *missing_since, owner);
                 self.applier.keep(&revision).await?;
-                self.recorder.record(&self.reference(seen), done::missing(*missing_since)).await;
+                self.recorder.record(&self.reference(seen), lists::missing(*missing_since)).await;
                 Ok(())
             }
             Write::Note { revision, missing_since } => {
                 self.applier.note(revision, *missing_since).await?;
-                let message = missing_since.map_or_else(done::back, done::missing);
+                let message = missing_since.map_or_else(lists::back, lists::missing);
                 self.recorder.record(&self.reference(seen), message).await;
                 Ok(())
             }
@@ -292,7 +295,8 @@ impl Reconciler {
         self.metrics.validated(&labels::list_value(&seen.name), written.parsed.config.is_some());
         let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
         let before = before.and_then(|revision| list::parse(&revision.list).config);
-        let message = validation_result(&written.parsed, before.as_ref()).on(&written.validation_result.data_hash);
+        let message =
+            lists::validation_result(&written.parsed, before.as_ref()).on(&written.validation_result.data_hash);
         self.recorder.record(&validated.object_ref(&()), message).await;
         Ok(())
     }
@@ -301,22 +305,26 @@ impl Reconciler {
     async fn report_conditions(&self, list: &ObjectReference, condition_report: &ConditionReport) -> Result<(), Error> {
         for finding in &condition_report.findings {
             let refusal = match finding {
-                Finding::Refused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
+                Finding::PodsRefused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
                 _ => None,
             };
             // It has waited its turn already, and is noted as told: only the very same words are held back here.
-            self.recorder.record(list, done::found(finding, refusal.as_deref())).await;
+            self.recorder.record(list, found::found(finding, refusal.as_deref())).await;
         }
         self.applier.note_conditions(condition_report).await
     }
 
     /// A thing that waits is told when it begins to wait, not at every look.
     async fn report_waiting(&self, list: &ObjectReference, decision: &Decision<'_>, memory: &mut Memory) {
-        let waiting = [&decision.plan.waiting[..], &decision.serverless.plan.waiting].concat();
-        for note in waiting.iter().filter(|note| !memory.waiting.contains(note)) {
-            self.recorder.record(list, done::waiting(note)).await;
+        for it in decision.plan.waiting.iter().filter(|it| !memory.waiting.contains(it)) {
+            self.recorder.record(list, waiting::waiting(it)).await;
         }
-        memory.waiting = waiting;
+        let caches_waiting = &decision.serverless.plan.waiting;
+        for note in caches_waiting.iter().filter(|note| !memory.caches_waiting.contains(note)) {
+            self.recorder.record(list, Message::new(Reason::Waiting, note.clone())).await;
+        }
+        memory.waiting.clone_from(&decision.plan.waiting);
+        memory.caches_waiting.clone_from(caches_waiting);
         self.report_trouble(list, &decision.serverless, memory).await;
     }
 
@@ -358,7 +366,7 @@ fn release(seen: &Snapshot) -> Plan {
         uid: it.uid.clone(),
         ending: DeletionReason::ListGone,
     };
-    let tag_checks = tag_check::left_over(&seen.tag_checks, &BTreeSet::new());
+    let tag_checks = tag_check::check::left_over(&seen.tag_checks, &BTreeSet::new());
     Plan { actions: live.map(delete).chain(tag_checks).collect(), ..Plan::default() }
 }
 

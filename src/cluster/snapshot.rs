@@ -17,10 +17,10 @@ use crate::coverage::SlimPod;
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::naming::labels;
 use crate::plan::adoption::Adoptable;
+use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::history::{self, Revision};
 use crate::plan::image_cache::object::resource;
 use crate::plan::image_cache::{Cache, ImageCacheObject};
-use crate::plan::tag_check::TagCheck;
 use crate::plan::{Generation, SlimDaemonSet};
 
 /// A list with everything that is kept or was made of it.

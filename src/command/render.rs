@@ -13,8 +13,8 @@ use super::source;
 use crate::list::config::Group;
 use crate::list::{self, Config, ListData, Severity};
 use crate::naming::labels;
+use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
-use crate::plan::pull_policies::PulledAlways;
 use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 
 /// Prints what a list becomes; its problems go to standard error.

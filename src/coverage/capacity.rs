@@ -1,7 +1,5 @@
 //! What a pod's status says of its node: whether that has room for it, and whether it still reports.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
@@ -16,16 +14,6 @@ pub enum Shortage {
     Resources,
     /// The pod's sandbox is not made: no address is left, or the node's network does not work.
     Addresses,
-}
-
-impl fmt::Display for Shortage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pods => "it runs as many pods as it may",
-            Self::Resources => "too little CPU, memory or another resource is free",
-            Self::Addresses => "it gives the pod no address, or makes no sandbox",
-        })
-    }
 }
 
 /// That a node has no room for a pod.

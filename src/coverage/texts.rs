@@ -72,6 +72,20 @@ fn steady_path(word: &str) -> String {
     parts.join("/")
 }
 
+/// The most characters of what a runtime or a registry said, where several such are put together.
+const MOST_OF_WHY: usize = 160;
+
+/// Registries' and runtimes' messages wrap each other, and the cause stands last. On one line.
+pub fn end_of(why: &str) -> String {
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let more = why.chars().count().saturating_sub(MOST_OF_WHY);
+    let end: String = why.chars().skip(more).collect();
+    match end.split_once(' ') {
+        Some((_, done)) if more > 0 => format!("… {done}"),
+        _ => end,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

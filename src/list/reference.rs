@@ -37,6 +37,11 @@ impl ImageReference {
         &self.spelling
     }
 
+    /// The normal form of a text that need not be a reference: then it is the text itself.
+    pub fn normal_form_of(text: &str) -> String {
+        Self::parse(text).map_or_else(|_| text.to_owned(), |reference| reference.normal_form())
+    }
+
     /// The same image always has the same normal form: with registry, `library/` and tag where they were left out, and
     /// without the tag where there is a digest, since the digest alone decides what is pulled.
     pub fn normal_form(&self) -> String {

@@ -1,33 +1,36 @@
 //! What was done or found → words for the user. Pure.
 //!
-//! - [`reason`]: every reason for which the user is told something
-//! - [`validation`], [`changes`]: whether a list was accepted, and what an edit changes
-//! - [`done`], [`restores`], [`image_caches`]: what was done and found
-//! - [`recent`]: what was told a moment ago, and is not told again
+//! - [`reason`]: the reason of each Event
+//! - [`lists`], [`changes`]: whether a list was accepted, what an edit changes, and that a list is missing
+//! - [`actions`], [`restores`]: what was done
+//! - [`found`], [`waiting`]: what was found, and what waits
+//! - [`image_caches`]: what was done and found about ImageCaches
+//! - [`recent`]: what was reported a moment ago, and is not repeated
 
+pub mod actions;
 mod changes;
-pub mod done;
+pub mod found;
 pub mod image_caches;
+pub mod lists;
 pub mod reason;
 pub mod recent;
 mod restores;
-mod validation;
+pub mod waiting;
 
 use std::fmt::Display;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 pub use reason::Reason;
-pub use validation::validation_result;
+
+use crate::coverage::Shortage;
 
 /// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
 pub const MAX_NOTE: usize = 1024;
 
-/// The most characters of what a runtime or a registry said: a note has room for some such.
-const MOST_OF_WHY: usize = 160;
 /// So many of a kind are named in one note.
 const NAMED: usize = 3;
 
-/// Something to tell.
+/// Something to report to the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Why.
@@ -36,12 +39,12 @@ pub struct Message {
     pub note: String,
     /// The other object that it is about.
     pub related: Option<ObjectReference>,
-    /// What it is about: the same messages of the same subject comes at most once a minute, however it is worded.
+    /// What it is about: the same reason for the same subject is reported at most once a minute, however it is worded.
     pub subject: Option<String>,
 }
 
 impl Message {
-    /// Something to tell.
+    /// A message about the list itself.
     pub fn new(reason: Reason, note: impl Into<String>) -> Self {
         Self { reason, note: note.into(), related: None, subject: None }
     }
@@ -84,14 +87,17 @@ pub fn first_few<T: Display>(things: impl IntoIterator<Item = T>, separator: &st
     text
 }
 
-/// Registries' and runtimes' messages wrap each other, and the cause stands last. On one line.
-pub fn end_of(why: &str) -> String {
-    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-    let more = why.chars().count().saturating_sub(MOST_OF_WHY);
-    let end: String = why.chars().skip(more).collect();
-    match end.split_once(' ') {
-        Some((_, done)) if more > 0 => format!("… {done}"),
-        _ => end,
+/// `1 node`, `2 nodes`.
+pub fn number(number: usize, of: &str) -> String {
+    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
+}
+
+/// What a node has too little of.
+pub fn shortage(shortage: Shortage) -> &'static str {
+    match shortage {
+        Shortage::Pods => "it runs as many pods as it may",
+        Shortage::Resources => "too little CPU, memory or another resource is free",
+        Shortage::Addresses => "it gives the pod no address, or makes no sandbox",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Message, Reason, first_few};
 use crate::plan::ActionOutcome;
-use crate::plan::restoring::Restores;
+use crate::plan::generation::restores::Restores;
 
 /// A DaemonSet was to be restored.
 pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Option<Message> {

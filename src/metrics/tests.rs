@@ -193,7 +193,7 @@ fn every_cause_of_a_rollout_is_counted_under_a_name_of_its_own() {
 fn a_look_at_tags_is_counted_by_whether_all_could_be_looked_at() {
     let metrics = Metrics::default();
     for failed in [vec![], vec![], vec!["app"]] {
-        let tag_check_record = crate::plan::tag_check::TagCheckRecord {
+        let tag_check_record = crate::plan::generation::tag_check_record::TagCheckRecord {
             failed: failed.into_iter().map(|image| (image.to_owned(), String::new())).collect(),
             ..Default::default()
         };

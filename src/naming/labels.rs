@@ -71,14 +71,14 @@ pub const PLATFORM: &str = "kube-prepull.io/platform";
 pub const OPENSHIFT: &str = "openshift";
 /// On a generation: the `metadata.generation` that our last write left; 1 where it is missing.
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
-/// On a generation that somebody else changed: how often it was restored lately, as JSON ([`crate::plan::restoring::Restores`]).
+/// On a generation that somebody else changed: how often it was restored lately, as JSON ([`crate::plan::generation::restores::Restores`]).
 pub const RESTORES: &str = "kube-prepull.io/restores";
 /// On a retiring generation: to which nodes it was scoped down, `only NODE NODE` or `without NODE NODE`.
 pub const NODE_SCOPE: &str = "kube-prepull.io/node-scope";
 /// On a list: any new value asks for a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
-/// On a generation: what the tag checks have come to, as JSON ([`crate::plan::tag_check::TagCheckRecord`]).
+/// On a generation: what the tag checks have come to, as JSON ([`crate::plan::generation::tag_check_record::TagCheckRecord`]).
 pub const TAG_CHECKS: &str = "kube-prepull.io/tag-checks";
 /// On a generation: what has been told of its group, as JSON ([`crate::plan::Told`]).
 pub const CONDITIONS: &str = "kube-prepull.io/conditions";

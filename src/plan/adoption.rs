@@ -11,12 +11,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::decision::{Action, Waiting};
 use super::generation::{images_to_text, placement_hash};
-use super::retiring::normal_form;
-use super::rollouts::Action;
 use crate::coverage::{Coverage, NO_LIST};
 use crate::list::Config;
 use crate::list::config::Placement;
+use crate::list::reference::ImageReference;
 use crate::naming::labels;
 
 /// A DaemonSet of kubernetes-image-puller that no list has adopted.
@@ -34,7 +34,7 @@ pub struct Adoptable {
 pub fn find<'a>(daemon_sets: impl Iterator<Item = &'a ObjectMeta>, pods: &Coverage) -> Vec<Adoptable> {
     let mut images: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for pod in pods.pods_of(NO_LIST) {
-        let held = pod.images.iter().map(|image| normal_form(&image.reference));
+        let held = pod.images.iter().map(|image| ImageReference::normal_form_of(&image.reference));
         images.entry(&pod.generation).or_default().extend(held);
     }
     let live = daemon_sets.filter(|metadata| metadata.deletion_timestamp.is_none());
@@ -56,9 +56,9 @@ pub fn adopt(
     lists: &[(&str, &Config)],
     adoptable: &[Adoptable],
     owner: Option<&OwnerReference>,
-) -> (Vec<Action>, Vec<String>) {
+) -> (Vec<Action>, Vec<Waiting>) {
     let speaks = lists.iter().map(|(name, _)| *name).min() == Some(own);
-    let (mut actions, mut notes) = (Vec::new(), Vec::new());
+    let (mut actions, mut waiting) = (Vec::new(), Vec::new());
     for adoption in adoptable {
         match heir(adoption, lists) {
             Some(heir) if heir == own => actions.push(Action::Adopt {
@@ -67,15 +67,11 @@ pub fn adopt(
                 list: labels::list_value(own),
                 owner: owner.cloned(),
             }),
-            None if speaks => notes.push(format!(
-                "the DaemonSet {} looks like one that kubernetes-image-puller left behind, but no list wants any of its \
-                 images, so it is left alone; delete it if nobody needs it",
-                adoption.name
-            )),
+            None if speaks => waiting.push(Waiting::Unadopted { daemon_set: adoption.name.clone() }),
             _ => {}
         }
     }
-    (actions, notes)
+    (actions, waiting)
 }
 
 fn heir<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Option<&'a str> {

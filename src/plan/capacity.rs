@@ -9,11 +9,12 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::context::Context;
+use super::decision::Waiting;
 use super::generation::Generation;
+use super::generation::node_scope::NodeScope;
 use super::generations::Generations;
-use super::node_scope::NodeScope;
 use super::retiring::{HoldingPod, Need, Needed};
-use super::rollouts::Context;
 use crate::coverage::{Hold, ImageState, NoCapacity, Node, Shortage};
 use crate::list::config::Group;
 
@@ -37,8 +38,8 @@ const OF: usize = 20;
 pub struct Capacity<'a> {
     /// Retiring generations and the nodes that they leave now.
     pub leaving: Vec<(&'a Generation, BTreeMap<String, Shortage>)>,
-    /// What waits for room, in words for the user. They name one node only: the others come and go.
-    pub notes: Vec<String>,
+    /// What waits for capacity.
+    pub waiting: Vec<Waiting>,
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
@@ -59,7 +60,9 @@ pub fn look<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacit
             capacity.leaving.push((it.generation, nodes.collect()));
         }
     }
-    capacity.notes.extend(generations.newest.iter().filter_map(|newest| crowded.note(newest, generations, &freed)));
+    capacity
+        .waiting
+        .extend(generations.newest.iter().filter_map(|newest| crowded.waiting(newest, generations, &freed)));
     capacity
 }
 
@@ -101,7 +104,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
     }
 
     /// That what a node has stays, since there is no room and the old generation does not leave.
-    fn note(&self, newest: &Generation, generations: &Generations, freed: &BTreeSet<&str>) -> Option<String> {
+    fn waiting(&self, newest: &Generation, generations: &Generations, freed: &BTreeSet<&str>) -> Option<Waiting> {
         let needed = |node: &str| generations.retiring.iter().any(|it| it.needed.nodes.contains_key(node));
         let (node, shortage) = self.pods.iter().filter(|(node, _)| needed(node) && !freed.contains(**node)).find_map(
             |(node, waiting)| {
@@ -109,11 +112,12 @@ impl<'n, 'a> Crowded<'n, 'a> {
                 Some((node, shortage))
             },
         )?;
-        Some(format!(
-            "group {}: some nodes have no room for a pod of the DaemonSet {} beside the old one, such as {node} ({shortage}); \
-             the old one leaves a few of them at a time, once other nodes show that the images can be pulled",
-            newest.group, newest.name
-        ))
+        Some(Waiting::Capacity {
+            group: newest.group.clone(),
+            daemon_set: newest.name.clone(),
+            node: (*node).to_owned(),
+            shortage: *shortage,
+        })
     }
 
     /// The nodes that a retiring generation leaves now, and what there is too little of. Those in `freed` are being left

@@ -112,7 +112,7 @@ mod tests {
             images: BTreeMap::new(),
             pulled_always: Default::default(),
             template: None,
-            node_scope: super::super::node_scope::NodeScope::Everywhere,
+            node_scope: super::super::generation::node_scope::NodeScope::Everywhere,
             placement: None,
             counted_for: Default::default(),
             scheduled: None,

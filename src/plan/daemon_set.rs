@@ -9,11 +9,12 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::ObjectMeta;
 
 use super::affinity::on_real_linux_nodes;
-use super::generation::{Record, images_to_text, placement_hash};
+use super::context::{AcceptedList, Platform, Settings};
+use super::generation::{Generation, Record, content_hash, images_to_text, placement_hash};
 use crate::list::Config;
 use crate::list::config::{Group, Image, Resources};
 use crate::list::names::ObjectName;
@@ -28,43 +29,14 @@ const HOLDER: &str = "/kube-prepull/holder";
 /// The user of every container: the "nonroot" of distroless images, as good as any but 0.
 const USER: i64 = 65532;
 
-/// What the cluster and the installation are like.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// The image that new generations take the holder from: kube-prepull's own.
-    pub holder_image: String,
-    /// The ServiceAccount of pods whose group names none.
-    pub service_account_name: Option<String>,
-    /// What kind of cluster this is.
-    pub platform: Platform,
-    /// The controller's Deployment; what it owns goes with it.
-    pub owner: Option<OwnerReference>,
-}
-
-/// The kinds of cluster that want different pods.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Platform {
-    /// Pods name their own user.
-    #[default]
-    Kubernetes,
-    /// The user is left to the SecurityContextConstraints, which give every namespace a range of its own.
-    OpenShift,
-}
-
-/// A list's namespace, name and accepted form.
-#[derive(Clone, Copy, Debug)]
-pub struct AcceptedList<'a> {
-    /// The namespace of the list and of everything made from it.
-    pub namespace: &'a str,
-    /// The value of the label [`labels::LIST`].
-    pub label: &'a str,
-    /// What it asks for.
-    pub config: &'a Config,
-}
-
 /// The name of the DaemonSet of that generation.
 pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
     format!("{}-{}", name_beginning(list.config, group), record.hash(list.label, group.name.as_str()))
+}
+
+/// Whether a generation was made from that group of that form of the list.
+pub fn was_made_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
+    record.content == content_hash(group) && name(list, group, record) == generation.name
 }
 
 /// What the names of a group's DaemonSets begin with.

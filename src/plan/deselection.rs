@@ -15,8 +15,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use serde_json::{Value, json};
 
+use super::generation::node_scope::NodeScope;
 use super::generation::{Generation, placement_hash};
-use super::node_scope::NodeScope;
 use crate::list::Config;
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;

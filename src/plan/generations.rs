@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::action::Action;
+use super::context::Context;
+use super::decision::Action;
 use super::generation::Generation;
-use super::node_scope::NodeScope;
+use super::generation::node_scope::NodeScope;
 use super::retiring::{Blocker, Need, Needed};
-use super::rollouts::{Context, MAX_UNAVAILABLE};
-use super::sealing;
-use crate::coverage::NO_LIST;
+use crate::coverage::{CoveringPod, ImageState, NO_LIST};
 use crate::list::config::Group;
 
 /// The list's generations that are not about to go.
@@ -42,7 +41,7 @@ impl<'a> Generations<'a> {
         live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
         let pods = || context.coverage.pods_of(context.list.label).chain(context.adoptable.pods_of(NO_LIST));
         // Neither is the usual case, and then nobody asks.
-        let asked = !live.is_empty() || pods().any(sealing::may_be_stuck);
+        let asked = !live.is_empty() || pods().any(may_be_stuck);
         let need = asked.then(|| Need::new(context.list.config, context.generations, &newest, pods(), context.nodes));
         let retiring = need.as_ref().map(|need| retiring(need, &newest, &live)).unwrap_or_default();
         Self { newest, retiring, need }
@@ -79,19 +78,17 @@ impl<'a> Generations<'a> {
         })
     }
 
-    /// How many generations of a group may not become more. Two kinds are left out. Those that stay only for images which
-    /// newer ones have tried in vain or do not have: as many as there are such images. And those that were scoped down to nodes
-    /// which newer ones do not get onto, or are not for: [`MAX_UNAVAILABLE`].
+    /// How many generations of a group count towards the limit. Two kinds do not: those that stay only for images which newer
+    /// ones have tried in vain or do not have, of which there are no more than such images; and those that were scoped down to
+    /// nodes which newer ones do not get onto, or are not for. They cost a few pods on these nodes.
     pub fn moving(&self, group: &Group) -> usize {
         let of = |blocker| self.staying(group).filter(move |it| it.needed.blocker == Some(blocker));
-        let (scoped_down, whole): (Vec<_>, Vec<_>) = of(Blocker::NodesUnavailable)
-            .chain(of(Blocker::Unserved))
-            .partition(|it| matches!(it.generation.node_scope, NodeScope::Only(_)));
+        let is_scoped_down = |it: &&Retiring| matches!(it.generation.node_scope, NodeScope::Only(_));
+        let unreached = of(Blocker::NodesUnavailable).chain(of(Blocker::Unserved));
         let images: BTreeSet<_> = of(Blocker::Stuck).flat_map(|it| it.needed.images()).collect();
         usize::from(self.newest_of(group).is_some())
             + of(Blocker::Moving).count()
-            + whole.len()
-            + scoped_down.len().saturating_sub(MAX_UNAVAILABLE)
+            + unreached.filter(|it| !is_scoped_down(it)).count()
             + of(Blocker::Stuck).count().saturating_sub(images.len())
     }
 
@@ -100,6 +97,11 @@ impl<'a> Generations<'a> {
         let staying = self.staying(group).filter(|it| it.needed.blocker == Some(Blocker::NodesUnavailable));
         staying.flat_map(|it| it.needed.nodes.keys().copied()).collect()
     }
+}
+
+/// Whether the pod may be one that sealing is for.
+fn may_be_stuck(pod: &CoveringPod) -> bool {
+    pod.images.iter().any(|image| matches!(image.state, ImageState::Failed { .. }))
 }
 
 /// Looks at the newest first, since only what stays counts against what is older. The newest of a group always stays, so it

@@ -1,59 +1,63 @@
-//! Config + facts + coverage + now → what to create, restore and delete. Pure.
+//! Config + generations + coverage + now → what to create, restore and delete. Pure.
 //!
-//! - [`rollouts`]: which generations there should be: the decisions
-//! - [`action`]: what they may come to
-//! - [`refresh`]: when a refresh is due, and what the last one came to
-//! - [`tag_check`]: one node that is asked what the tags are now, and whether its answer begins a rollout
+//! Decisions flow one way: what is known, single decisions, and [`rollouts`], which puts them together.
+//!
+//! What is known:
+//! - [`context`]: all that the plan is made from
+//! - [`generation`]: what is stored on DaemonSets
+//! - [`generations`], [`retiring`]: which generations a list has, and where an older one is still needed
+//! - [`deselection`]: which nodes a group has left, if nodes may not be read
+//!
+//! What is decided:
+//! - [`decision`]: what a plan holds
+//! - [`refresh`], [`tag_check`]: when tags are checked, on which nodes, and whether they have moved
 //! - [`pull_policies`]: which images a rollout asks the registry for
-//! - [`retiring`]: whether an older generation is still needed anywhere
-//! - [`scheduled`], [`deselection`]: what DaemonSets tell about nodes if these may not be read
-//! - [`sealing`]: holding what is on a node's disk when the registry does not serve it
-//! - [`generations`]: which of a list's generations retire
-//! - [`capacity`]: nodes that have no room for two generations
+//! - [`scoping_down`], [`capacity`]: which nodes an older generation leaves
+//! - [`sealing`]: when a generation takes images from the nodes' disks
+//! - [`restoring`]: undoing what somebody else changed of a DaemonSet
+//! - [`conditions`]: what is reported of a group besides what is done
+//! - [`rollouts`]: the plan as a whole
 //! - [`adoption`]: taking over from kubernetes-image-puller
-//! - [`scoping_down`], [`node_scope`]: on which nodes it is still needed, if these are few
-//! - [`alteration`], [`restoring`]: what somebody else changed of a DaemonSet, and undoing it
-//! - [`daemon_set`]: a generation's DaemonSet
-//! - [`affinity`]: keeping pods off nodes that no holder can run on
-//! - [`generation`]: reading a generation back from its DaemonSet
 //! - [`image_cache`]: what virtual nodes start pods from
-//! - [`history`]: the accepted forms of a list, and which of them is in force
+//!
+//! What is written:
+//! - [`daemon_set`], [`affinity`]: a generation's DaemonSet, and what keeps its pods off nodes that no holder can run on
+//! - [`patch`]: changes of one that is there
+//!
+//! Which list is in force:
+//! - [`history`]: the accepted forms of a list
 //! - [`claims`]: which list may call its DaemonSets what
-//! - [`conditions`]: what is told of a group besides what is done
 //! - [`validation_result`]: what is written on a list about itself
 
-mod action;
 pub mod adoption;
 mod affinity;
-pub mod alteration;
 mod capacity;
 pub mod claims;
 mod conditions;
+pub mod context;
 pub mod daemon_set;
+pub mod decision;
 pub mod deselection;
 pub mod generation;
 mod generations;
 pub mod history;
 pub mod image_cache;
-pub mod node_scope;
+pub mod patch;
 pub mod pull_policies;
 pub mod refresh;
 pub mod restoring;
 pub(crate) mod retiring;
 pub mod rollouts;
-pub mod scheduled;
 mod scoping_down;
-pub mod sealing;
+mod sealing;
 pub mod tag_check;
 pub mod validation_result;
 
-pub use action::ActionOutcome;
-pub use conditions::{ConditionReport, ReportedConditions};
-pub use daemon_set::{AcceptedList, Platform, Settings};
+pub use context::{AcceptedList, Context, Platform, Settings};
+pub use decision::{Action, ActionOutcome, ConditionReport, DeletionReason, Finding, Plan, RolloutCause, Waiting};
+pub use generation::scheduled::SlimDaemonSet;
 pub use generation::{Generation, Record};
-pub use node_scope::NodeScope;
-pub use rollouts::{Action, Context, DeletionReason, Finding, Plan, RolloutCause, ScopeDownReason, plan};
-pub use scheduled::{Scheduled, SlimDaemonSet};
+pub use rollouts::plan;
 pub use validation_result::ValidationResult;
 
 #[cfg(test)]

@@ -5,62 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::context::Context;
 use super::generation::Generation;
-use super::rollouts::Context;
+use super::generation::pulled_always::{PulledAlways, asks_registry};
 use crate::coverage::{CoveringPod, ImageState, NO_LIST, Node, PodState};
-use crate::list::config::{Group, Image, PullPolicy};
-use crate::naming::hash::short_hash;
-
-/// The containers whose images a pod template pulls with `Always`, by name. All others are pulled with `IfNotPresent`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PulledAlways(BTreeSet<String>);
-
-impl PulledAlways {
-    /// These containers.
-    pub fn of<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
-        Self(names.into_iter().map(Into::into).collect())
-    }
-
-    /// All images of a group, but for those that never leave the disk: what a first generation and a tag check pull.
-    pub fn all_of(group: &Group) -> Self {
-        Self::of(group.images.iter().filter(|image| asks(image, false)).map(|image| image.name.as_str()))
-    }
-
-    /// Whether the container's image is pulled with `Always`.
-    pub fn contains(&self, container: &str) -> bool {
-        self.0.contains(container)
-    }
-
-    /// Whether every image is taken from the disk if it is there.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The names of the containers.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-
-    /// The same without these.
-    pub fn without(&self, sealed: &BTreeSet<&str>) -> Self {
-        Self::of(self.names().filter(|name| !sealed.contains(name)))
-    }
-
-    /// The text of the annotation [`crate::naming::labels::PULLED_ALWAYS`]. No container's name holds a `;`.
-    pub fn to_text(&self) -> String {
-        self.names().collect::<Vec<_>>().join(";")
-    }
-
-    /// What the annotation says.
-    pub fn from_text(text: &str) -> Self {
-        Self::of(text.split(';').filter(|name| !name.is_empty()))
-    }
-
-    /// The text of the annotation [`crate::naming::labels::PULL_POLICIES`]: pods of the same template have the same.
-    pub fn hash(&self) -> String {
-        short_hash(self.to_text().as_bytes())
-    }
-}
+use crate::list::config::Group;
 
 /// Which images are to be looked up in the registry whatever nodes have.
 #[derive(Clone, Copy, Debug)]
@@ -80,18 +29,9 @@ pub fn of_the_next(context: &Context, group: &Group, newest: Option<&Generation>
     let moved = |name: &str| matches!(resolve, Resolve::Moved(moved) if moved.contains(name));
     let asked = group.images.iter().filter(|image| {
         let name = image.name.as_str();
-        asks(image, carried.contains(name) && !moved(name))
+        asks_registry(image, carried.contains(name) && !moved(name))
     });
     PulledAlways::of(asked.map(|image| image.name.as_str()))
-}
-
-fn asks(image: &Image, carried: bool) -> bool {
-    match image.pull_policy {
-        Some(PullPolicy::Always) => true,
-        Some(PullPolicy::IfNotPresent) => false,
-        // A digest can never move, so the registry need not be asked again.
-        None => !image.reference.is_pinned() && !carried,
-    }
 }
 
 /// The images of a group that every node that counts has tried in that generation, or that it carried over itself.

@@ -11,6 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::decision::{Plan, Waiting};
 use super::generation::Generation;
 use crate::list::config::{Group, Image, Refresh, RefreshMode};
 use crate::list::schedule::Schedule;
@@ -61,6 +62,18 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
             due => NextRefresh::At(due),
         },
     })
+}
+
+/// Wakes up when the next refresh is due, and says if that is not known.
+pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan) {
+    match next {
+        Some(NextRefresh::At(time)) => plan.wake_up_at(time),
+        Some(NextRefresh::UnknownUntil(until)) => {
+            plan.waiting.push(Waiting::Clock { group: group.name.to_string(), until });
+            plan.wake_up_at(until);
+        }
+        Some(NextRefresh::Due { .. } | NextRefresh::Never) | None => {}
+    }
 }
 
 /// When all tags of a generation were last resolved: by a tag check, or by a rollout that pulled everything with `Always`.

@@ -12,80 +12,20 @@ use std::iter;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use kube::core::{DynamicObject, ObjectMeta};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use kube::core::DynamicObject;
 
-use super::action::{Action, Finding};
-use super::alteration::Alteration;
-use super::daemon_set::{self, AcceptedList};
+use super::context::{AcceptedList, Context};
+use super::daemon_set;
+use super::decision::{Action, Finding, Plan};
+use super::generation::alteration::Alteration;
+use super::generation::restores::Restores;
 use super::generation::{FORMAT, Generation};
-use super::retiring::normal_form;
-use super::rollouts::{Context, Plan, made_from};
+use crate::list::reference::ImageReference;
 use crate::naming::labels;
 
-/// The longest pause between two restores of a DaemonSet.
-pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
-/// A DaemonSet that nobody changed for so long is restored at once again.
-const QUIET: SignedDuration = SignedDuration::from_mins(15);
-/// So many restores in a row mean that somebody keeps changing it.
-const CONTESTED: u32 = 4;
 /// How long a restored generation has for its pods to come back before it may count as needed nowhere. The DaemonSet
 /// controller makes a thousand pods in half a minute.
 pub const RETURN: SignedDuration = SignedDuration::from_mins(2);
-
-/// How often a generation was restored lately, as it is noted on its DaemonSet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restores {
-    /// How often in a row, attempts included.
-    pub count: u32,
-    /// When it was restored last.
-    pub at: Timestamp,
-    /// The `metadata.generation` that was left as somebody else made it, since nothing builds it again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left: Option<i64>,
-}
-
-impl Restores {
-    /// Reads the annotation. One that cannot be read says nothing.
-    pub fn from_text(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// The annotation.
-    pub fn to_text(&self) -> String {
-        // Numbers and a time are always JSON.
-        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
-    }
-
-    /// How long the next one waits.
-    pub fn pause(&self) -> SignedDuration {
-        let doublings = self.count.saturating_sub(1).min(9);
-        SignedDuration::from_secs(1 << doublings).min(LONGEST_PAUSE)
-    }
-
-    /// Whether somebody keeps changing the DaemonSet.
-    pub fn is_contested(&self) -> bool {
-        self.count >= CONTESTED
-    }
-
-    /// With one more that begins now.
-    fn and_now(known: Option<&Self>, now: Timestamp) -> Self {
-        let count = known.filter(|known| known.is_recent(now)).map_or(0, |known| known.count);
-        Self { count: count.saturating_add(1), at: now, left: None }
-    }
-
-    /// One from the future says that the clock was set back since, and so nothing of how long ago it was.
-    fn is_recent(&self, now: Timestamp) -> bool {
-        self.at <= now && now.duration_since(self.at) < QUIET
-    }
-
-    /// When the next one may begin; `None` where it may.
-    fn next_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let next_at = self.at.checked_add(self.pause()).ok();
-        next_at.filter(|next_at| self.is_recent(now) && now < *next_at)
-    }
-}
 
 /// Plans to restore what somebody else changed. What is deleted need not be restored.
 pub fn restore(context: &Context, plan: &mut Plan) {
@@ -131,7 +71,7 @@ fn undo(context: &Context, generation: &Generation, alteration: &Alteration) -> 
         }
         None => {
             let finding = Finding::CannotRestore { daemon_set: name.clone(), changed_by: alteration.by.clone() };
-            vec![Action::ResetStrategy { name, uid, restores }, Action::Tell(finding)]
+            vec![Action::ResetStrategy { name, uid, restores }, Action::Report(finding)]
         }
     }
 }
@@ -144,7 +84,8 @@ fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
     let mut daemon_set = forms.find_map(|config| {
         let list = AcceptedList { config, ..context.list };
         let group = config.groups.iter().find(|group| group.name.as_str() == generation.group)?;
-        made_from(list, group, generation, record).then(|| daemon_set::build(list, group, record, context.settings))
+        daemon_set::was_made_from(list, group, generation, record)
+            .then(|| daemon_set::build(list, group, record, context.settings))
     })?;
     generation.node_scope.scope_down(&mut daemon_set);
     Some(daemon_set)
@@ -158,22 +99,8 @@ pub fn kept_until(context: &Context, generation: &Generation) -> Option<Timestam
     let restores =
         generation.restores.as_ref().filter(|restores| restores.left.is_none() && restores.at <= context.now)?;
     let until = restores.at.checked_add(RETURN).ok().filter(|until| context.now < *until)?;
-    let is_wanted = generation.images.values().any(|image| listed.contains(&normal_form(image)));
+    let is_wanted = generation.images.values().any(|image| listed.contains(&ImageReference::normal_form_of(image)));
     (is_wanted && !is_contested(generation, context.now)).then_some(until)
-}
-
-/// Adds to the annotations of a patch of ours which `metadata.generation` it leaves, unless somebody else changed the spec
-/// before: that must not pass for ours. What was left as somebody else made it still is.
-pub fn note_generation(live: &ObjectMeta, generation: i64, annotations: &mut Value) {
-    let Some(alteration) = Alteration::of(live) else {
-        annotations[labels::SPEC_GENERATION] = generation.to_string().into();
-        return;
-    };
-    let noted = live.annotations.as_ref().and_then(|annotations| annotations.get(labels::RESTORES));
-    let restores = noted.and_then(|text| Restores::from_text(text));
-    if let Some(restores) = restores.filter(|restores| restores.left == Some(alteration.generation)) {
-        annotations[labels::RESTORES] = Restores { left: Some(generation), ..restores }.to_text().into();
-    }
 }
 
 /// The DaemonSet `live` with the spec, the labels and the annotations of `wanted`, and owned by its owners. All that others
@@ -191,20 +118,4 @@ pub fn restored(live: &DynamicObject, wanted: &DaemonSet) -> DynamicObject {
         owners.push(owner.clone());
     }
     restored
-}
-
-/// The merge patch that lets a DaemonSet as it is now replace no pod by itself, and notes that the rest is left. It holds only
-/// for this version of it.
-pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
-    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
-    let left = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
-    let restores = Restores { left: Some(left), ..restores.clone() };
-    json!({
-        "metadata": {
-            "uid": live.metadata.uid,
-            "resourceVersion": live.metadata.resource_version,
-            "annotations": {labels::RESTORES: restores.to_text()},
-        },
-        "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},
-    })
 }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use super::deselection::Deselection;
 use super::generation::Generation;
+use super::generation::pods::as_listed;
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node};
 use crate::list::Config;
 use crate::list::config::Group;
@@ -259,7 +260,7 @@ struct NormalForms<'a>(HashMap<&'a str, Rc<str>>);
 
 impl<'a> NormalForms<'a> {
     fn of(&mut self, listed: &'a str) -> Rc<str> {
-        Rc::clone(self.0.entry(listed).or_insert_with(|| normal_form(listed).into()))
+        Rc::clone(self.0.entry(listed).or_insert_with(|| ImageReference::normal_form_of(listed).into()))
     }
 }
 
@@ -271,14 +272,4 @@ fn states<'a>(
 ) -> impl Iterator<Item = &'a ImageState> {
     let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
     theirs.flat_map(|it| &it.images).filter(move |(other, _)| **other == *image).map(|(_, image)| &image.state)
-}
-
-/// The image as the list spelled it: admission may have rewritten it in the pod.
-pub fn as_listed<'a>(image: &'a CoveredImage, generation: Option<&'a Generation>) -> &'a str {
-    generation.and_then(|generation| generation.images.get(&*image.name)).map_or(&*image.reference, String::as_str)
-}
-
-/// The normal form of a reference that need not be one.
-pub fn normal_form(reference: &str) -> String {
-    ImageReference::parse(reference).map_or_else(|_| reference.to_owned(), |reference| reference.normal_form())
 }

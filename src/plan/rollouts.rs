@@ -1,87 +1,30 @@
 //! Which generations there should be.
 
-use std::collections::BTreeSet;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 
-pub use super::action::{Action, DeletionReason, Finding, RolloutCause, ScopeDownReason};
 use super::capacity;
-use super::conditions::{self, ConditionReport, ReportedConditions};
-use super::daemon_set::{self, AcceptedList, Settings};
+use super::conditions;
+use super::context::Context;
+use super::daemon_set;
+use super::decision::{Action, DeletionReason, Moved, Plan, RolloutCause, ScopeDownReason, Waiting};
+use super::generation::conditions::ReportedConditions;
+use super::generation::node_scope::NodeScope;
+use super::generation::pulled_always::PulledAlways;
+use super::generation::tag_check_record::TagCheckRecord;
 use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::generations::Generations;
-use super::node_scope::{NodeScope, some_of};
-use super::pull_policies::{self, PulledAlways, Resolve};
-use super::refresh::{NextRefresh, next_refresh, resolved_at};
+use super::pull_policies::{self, Resolve};
+use super::refresh::{NextRefresh, next_refresh, resolved_at, wait_for};
 use super::restoring;
 use super::scoping_down;
 use super::sealing;
-use super::tag_check::{self, Moved, TagCheck, TagCheckRecord};
-use crate::coverage::{Coverage, Node};
-use crate::list::Config;
+use super::tag_check;
 use crate::list::config::{Group, RefreshMode};
 use crate::naming::labels;
 
-/// The most generations of a group that exist at a time. While there are so many, a further change waits.
+/// The most generations of a group that are moving at a time. While there are so many, a further change waits.
 pub const MAX_GENERATIONS: usize = 3;
-
-/// The most generations of a group that stay besides these for a few nodes that nothing newer gets onto or ahead on: nodes
-/// that are not ready or were tainted since. Each of them was scoped down to such nodes, so it costs next to nothing; and that
-/// there are more takes nodes that fell out in as many different rollouts.
-pub const MAX_UNAVAILABLE: usize = 5;
-
-/// How long an edit must have stood before it begins a rollout, so that two edits in a row begin one.
-pub const SETTLING: SignedDuration = SignedDuration::from_secs(1);
-
-/// All that the plan is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// The list as accepted.
-    pub list: AcceptedList<'a>,
-    /// Accepted forms of the list that are kept, for generations that were made of an earlier one.
-    pub kept: &'a [&'a Config],
-    /// When the list was last edited.
-    pub edited_at: Option<Timestamp>,
-    /// The value of the annotation that asks for a refresh.
-    pub refresh_request: Option<&'a str>,
-    /// The list's DaemonSets.
-    pub generations: &'a [Generation],
-    /// The list's tag checks.
-    pub tag_checks: &'a [TagCheck],
-    /// Who has what.
-    pub coverage: &'a Coverage,
-    /// What pods of kubernetes-image-puller have; those of DaemonSets that are not among the generations do not count.
-    pub adoptable: &'a Coverage,
-    /// The cluster's nodes; `None` where the controller may not read them.
-    pub nodes: Option<&'a [Node]>,
-    /// What the cluster and the installation are like.
-    pub settings: &'a Settings,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// What to do.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
-    /// What to write, in this order: what is needed nowhere goes first, so that it makes capacity.
-    pub actions: Vec<Action>,
-    /// What must wait, in words for the user.
-    pub waiting: Vec<String>,
-    /// What there is to tell of groups, after all of that.
-    pub condition_reports: Vec<ConditionReport>,
-    /// When to look again, if nothing changes before.
-    pub wake_at: Option<Timestamp>,
-    /// The uids of the tag checks that are waited for; all others are to go.
-    pub tag_checks: BTreeSet<String>,
-}
-
-impl Plan {
-    /// Looks again at that time, or before.
-    pub(super) fn wake_up_at(&mut self, time: Timestamp) {
-        self.wake_at = self.wake_at.into_iter().chain([time]).min();
-    }
-}
 
 /// Decides what to do.
 pub fn plan(context: &Context) -> Plan {
@@ -98,7 +41,7 @@ pub fn plan(context: &Context) -> Plan {
         plan_group(context, group, &generations, &mut plan);
     }
     restoring::restore(context, &mut plan);
-    plan.actions.extend(tag_check::left_over(context.tag_checks, &plan.tag_checks));
+    plan.actions.extend(tag_check::check::left_over(context.tag_checks, &plan.tag_checks));
     plan
 }
 
@@ -134,7 +77,7 @@ fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) 
             plan.actions.push(scope_down(generation, node_scope, ScopeDownReason::NoCapacity { nodes }));
         }
     }
-    plan.waiting.extend(crowded.notes);
+    plan.waiting.extend(crowded.waiting);
     crowded.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
 }
 
@@ -145,7 +88,7 @@ fn plan_group(context: &Context, group: &Group, generations: &Generations, plan:
         None => Some(RolloutCause::Missing),
         Some(newest) => outdated(context, group, newest).or_else(|| match context.list.config.refresh.mode {
             RefreshMode::OnChange => {
-                moved = tag_check::tag_check(context, group, newest, blocked(group, "refresh", generations), plan);
+                moved = tag_check::check::plan(context, group, newest, blocked(group, true, generations), plan);
                 moved.as_ref().map(|moved| RolloutCause::Moved { images: moved.images.len() })
             }
             RefreshMode::Always | RefreshMode::Recreate => {
@@ -155,15 +98,15 @@ fn plan_group(context: &Context, group: &Group, generations: &Generations, plan:
     };
     let begun = cause.is_some_and(|cause| begin(context, group, cause, moved, generations, plan));
     if let (false, Some(newest)) = (begun, newest) {
-        tag_check::renew(context, group, newest, plan);
-        conditions::look(context, group, newest, generations, plan);
+        tag_check::renewal::plan(context, group, newest, plan);
+        conditions::plan(context, group, newest, generations, plan);
     }
 }
 
 /// Why the newest generation of a group is not what the group now asks for.
 fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
     let Some(record) = &newest.record else { return Some(RolloutCause::Unknown) };
-    if !made_from(context.list, group, newest, record) {
+    if !daemon_set::was_made_from(context.list, group, newest, record) {
         return Some(RolloutCause::Edited);
     }
     (newest.node_scope != NodeScope::Everywhere).then_some(RolloutCause::ScopedDown)
@@ -171,11 +114,6 @@ fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<Rol
 
 fn requested(context: &Context, newest: &Generation) -> Option<RolloutCause> {
     context.refresh_request.filter(|request| !newest.answers(request)).map(|_| RolloutCause::Requested)
-}
-
-/// Whether a generation was made from that group of that form of the list.
-pub(super) fn made_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
-    record.content == content_hash(group) && daemon_set::name(list, group, record) == generation.name
 }
 
 fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<RolloutCause> {
@@ -188,32 +126,15 @@ fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -
     }
 }
 
-/// Wakes up when the next refresh is due, and says where that is not known.
-pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan) {
-    match next {
-        Some(NextRefresh::At(time)) => plan.wake_up_at(time),
-        Some(NextRefresh::UnknownUntil(time)) => {
-            plan.waiting.push(format!(
-                "group {}: its last rollout is dated {time}, in the future, so no refresh is due before; a request begins one",
-                group.name
-            ));
-            plan.wake_up_at(time);
-        }
-        Some(NextRefresh::Due { .. } | NextRefresh::Never) | None => {}
-    }
-}
-
 /// Why a group can begin no rollout now: too many of its generations are still moving.
-fn blocked(group: &Group, what: &str, generations: &Generations) -> Option<String> {
+fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Waiting> {
     let moving = generations.moving(group);
-    if moving < MAX_GENERATIONS {
-        return None;
-    }
-    let held_up = match generations.unavailable_nodes(group) {
-        nodes if nodes.is_empty() => String::new(),
-        nodes => format!("; some stay for nodes that are not ready or keep new pods away: {}", some_of(&nodes)),
-    };
-    Some(format!("group {}: {moving} generations are still moving, so the newest {what} waits{held_up}", group.name))
+    (moving >= MAX_GENERATIONS).then(|| Waiting::Generations {
+        group: group.name.to_string(),
+        refresh,
+        moving,
+        unavailable: generations.unavailable_nodes(group).into_iter().map(str::to_owned).collect(),
+    })
 }
 
 /// Begins a rollout if nothing stands against it, and says whether it did.
@@ -228,7 +149,7 @@ fn begin(
     let refreshes = matches!(cause, RolloutCause::Requested | RolloutCause::Due | RolloutCause::Moved { .. });
     // What an edit brings about settles: images and nodes, a group that is new, an interval that is over by now.
     if let (RolloutCause::Missing | RolloutCause::Edited | RolloutCause::Due, Some(settled_at)) =
-        (cause, settles_at(context))
+        (cause, context.settles_at())
     {
         plan.wake_up_at(settled_at);
         return false;
@@ -237,13 +158,13 @@ fn begin(
         plan.actions.extend(generations.needed_of(group).map(|it| delete(it, DeletionReason::Recreated(cause))));
         return true;
     }
-    if let Some(blocked) = blocked(group, if refreshes { "refresh" } else { "change" }, generations) {
+    if let Some(blocked) = blocked(group, refreshes, generations) {
         plan.waiting.push(blocked);
         return false;
     }
     let findings = moved.as_ref().map(|moved| moved.findings.clone()).unwrap_or_default();
     plan.actions.push(create(context, group, cause, generations.newest_of(group), moved));
-    plan.actions.extend(findings.into_iter().map(Action::Tell));
+    plan.actions.extend(findings.into_iter().map(Action::Report));
     true
 }
 
@@ -314,13 +235,6 @@ fn built(
         annotations.insert(labels::CONDITIONS.to_owned(), reported.to_text());
     }
     Box::new(daemon_set)
-}
-
-/// When the last edit will have stood long enough; `None` where it has. An edit in the future says that the clock was set
-/// back since: nobody waits for that.
-pub(super) fn settles_at(context: &Context) -> Option<Timestamp> {
-    let edited_at = context.edited_at.filter(|edited_at| *edited_at <= context.now)?;
-    edited_at.checked_add(SETTLING).ok().filter(|settled_at| context.now < *settled_at)
 }
 
 /// Those that are about to go count too: their names are still taken.

@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::generation::Generation;
-use super::node_scope::NodeScope;
+use super::generation::node_scope::NodeScope;
 use super::retiring::Needed;
 
-/// Nodes without trouble have a rollout's images this long after their turn, more or less. Narrowing before would write the
-/// DaemonSet again and again in the last moments of every rollout, for nodes that are done in a moment anyway.
+/// Healthy nodes have a rollout's images this long after their start delay, more or less. Scoping down earlier would write the
+/// DaemonSet again and again at the end of every rollout, for nodes that are about to be warm anyway.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// So many nodes are few in any cluster: with two or three of them the list of names is short, and trouble is rare.
-const FEW: usize = 3;
-/// One node of so many is few in a large cluster.
-const OF: usize = 10;
-/// Never more: each node takes a term of its own in the DaemonSet, and each such term repeats the group's own requirements.
+/// So many nodes are few: each takes a term of its own in the DaemonSet, and each such term repeats the group's own requirements.
 const MOST: usize = 50;
 
 /// What a generation is to be scoped down to, if its need has become that small.
@@ -29,12 +25,12 @@ pub fn scoped_down(generation: &Generation, needed: &Needed) -> Option<NodeScope
         return None;
     }
     let count = needed.nodes.len();
-    let (on, few) = match &generation.node_scope {
-        NodeScope::Only(nodes) => (nodes.len(), MOST),
-        NodeScope::Everywhere | NodeScope::Without(_) => (needed.runs_on, (needed.runs_on / OF).clamp(FEW, MOST)),
+    let on = match &generation.node_scope {
+        NodeScope::Only(nodes) => nodes.len(),
+        NodeScope::Everywhere | NodeScope::Without(_) => needed.runs_on,
     };
     let names = || needed.nodes.keys().map(|node| (*node).to_owned()).collect::<BTreeSet<_>>();
-    (count > 0 && count <= few && count * 2 <= on).then(|| NodeScope::Only(names()))
+    (count > 0 && count <= MOST && count * 2 <= on).then(|| NodeScope::Only(names()))
 }
 
 /// When scoping down may begin; `None` where it may. That is when in all rollouts under way every node's turn has come and

@@ -10,30 +10,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use jiff::SignedDuration;
-use k8s_openapi::api::apps::v1::DaemonSet;
-use serde_json::{Value, json};
-
-use super::action::Action;
+use super::decision::{Action, Plan};
 use super::generation::Generation;
 use super::generations::Generations;
-use super::pull_policies::PulledAlways;
-use super::restoring::note_generation;
 use super::retiring::{HoldingPod, Need, Needed};
-use super::rollouts::Plan;
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, PodState};
-use crate::naming::labels;
-
-/// The DaemonSet controller has created a generation's first pods by then; on thousands of nodes it takes this long.
-const FIRST_PODS: SignedDuration = SignedDuration::from_mins(2);
 
 /// One of so many pods is replaced at a time, and one in any case: for a moment it holds nothing.
 const OF: usize = 20;
-
-/// Whether it is worth while to look at the pod.
-pub fn may_be_stuck(pod: &CoveringPod) -> bool {
-    pod.images.iter().any(|image| matches!(image.state, ImageState::Failed { .. }))
-}
 
 /// Plans it.
 pub fn plan(generations: &Generations, plan: &mut Plan) {
@@ -116,40 +100,6 @@ fn is_replaceable(generation: &Generation, pod: &CoveringPod, stuck_on: &BTreeSe
         && held.into_iter().all(|image| !always(&image.name))
 }
 
-/// The strategic merge patch that seals a DaemonSet as it is now: it names containers, and leaves all else of them as it is. It
-/// holds only for this version of the DaemonSet. Whatever its update strategy has become, a change of its template must
-/// replace no pod.
-///
-/// A kubelet pulls in the order of the containers, which such a patch changes unless it states the order
-/// (`k8s.io/apimachinery/pkg/util/strategicpatch`: what is patched is moved behind the rest).
-pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
-    // The API server counts a generation more for each write that changes the spec, and this one always does.
-    let generation = live.metadata.generation.unwrap_or(1) + 1;
-    let mut annotations = json!({labels::PULLED_ALWAYS: pulled_always.to_text()});
-    note_generation(&live.metadata, generation, &mut annotations);
-    let names = || {
-        let pod = live.spec.iter().filter_map(|spec| spec.template.spec.as_ref());
-        pod.flat_map(|pod| &pod.containers).map(|container| &container.name)
-    };
-    let order: Vec<Value> = names().map(|name| json!({"name": name})).collect();
-    let sealed = names().filter(|name| images.contains(*name));
-    let containers: Vec<Value> = sealed.map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
-    json!({
-        "metadata": {
-            "uid": live.metadata.uid,
-            "resourceVersion": live.metadata.resource_version,
-            "annotations": annotations,
-        },
-        "spec": {
-            "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},
-            "template": {
-                "metadata": {"annotations": {labels::PULL_POLICIES: pulled_always.hash()}},
-                "spec": {"containers": containers, "$setElementOrder/containers": order},
-            },
-        },
-    })
-}
-
 impl Need<'_> {
     /// How many pods of a generation have been replaced and are not settled yet.
     fn being_replaced(&self, generation: &Generation) -> usize {
@@ -159,40 +109,5 @@ impl Need<'_> {
             states.into_iter().any(|state| matches!(state, ImageState::Waiting | ImageState::Pulling))
         };
         of.filter(|(_, it)| begun(it)).count() + self.leaving(generation)
-    }
-}
-
-impl Generation {
-    /// Whether the pod was created from the template as it is now.
-    pub fn is_template_of(&self, pod: &CoveringPod) -> bool {
-        pod.pull_policies.as_deref() == self.template.as_deref()
-    }
-
-    /// Whether admission makes the pod ask the registry for what its template takes from the disk, as the plugin
-    /// AlwaysPullImages does. No template helps there.
-    pub fn is_overridden_in(&self, pod: &CoveringPod) -> bool {
-        let differs = |image: &CoveredImage| image.pulled_always && !self.pulled_always.contains(&image.name);
-        pod.always_pulls || self.is_template_of(pod) && pod.images.iter().any(|image| differs(image))
-    }
-
-    /// Whether the node of the pod may have had the image in an earlier pod of the generation, or in this one before its
-    /// containers were gone. A node that has just joined may have it as well: images are baked into machines.
-    pub fn has_held(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
-        let first = || self.created.and_then(|created| created.checked_add(FIRST_PODS).ok());
-        let until = self.reported.latest_pod.or_else(first);
-        image.restarted || pod.created.zip(until).is_some_and(|(created, until)| created > until)
-    }
-
-    /// Whether a pod that does not hold the image, and could have held it, is still to show whether it is on the disk.
-    pub fn deserves_try(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
-        let to_come = match &image.state {
-            ImageState::Waiting | ImageState::Pulling => true,
-            ImageState::Failed { .. } => {
-                let from_disk = self.is_template_of(pod) && !self.pulled_always.contains(&image.name);
-                !from_disk || self.is_overridden_in(pod)
-            }
-            ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => false,
-        };
-        to_come && self.has_held(pod, image)
     }
 }

@@ -28,8 +28,9 @@ use scheduler::scheduler_cause;
 use crate::coverage::{Coverage, CoveredImage, CoveringPod, EvictionLoop, Hold, ImageState, Node, PodState, digest};
 use crate::list::Config;
 use crate::list::config::{Group, Image};
+use crate::list::reference::ImageReference;
 use crate::plan::Generation;
-use crate::plan::retiring::{as_listed, normal_form};
+use crate::plan::generation::pods::as_listed;
 
 /// All that a summary is made from.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +132,9 @@ impl<'a> Summary<'a> {
             }
             let images = pod.images.iter().filter_map(|image| {
                 let listed = as_listed(image, generation);
-                let id = ids.entry(listed).or_insert_with(|| self.images.get(&normal_form(listed)).copied());
+                let id = ids
+                    .entry(listed)
+                    .or_insert_with(|| self.images.get(&ImageReference::normal_form_of(listed)).copied());
                 Some(((*id)?, &**image))
             });
             place.pods.push(PodHere { pod, generation, images: images.collect() });

@@ -8,7 +8,7 @@ use world::{Fate, Life, Pod, generations, node, summed_up, summed_up_of, taint};
 use super::node_state::NodeState;
 use super::{Behind, ImageSummary};
 use crate::coverage::{Coverage, Node};
-use crate::plan::alteration::Alteration;
+use crate::plan::generation::alteration::Alteration;
 
 fn covering(pods: &[Pod]) -> Coverage {
     let mut coverage = Coverage::default();

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use kube_prepull::naming::labels;
-use kube_prepull::plan::tag_check::TagCheckRecord;
+use kube_prepull::plan::generation::tag_check_record::TagCheckRecord;
 
 use super::trial::{Trial, eventually};
 

@@ -11,8 +11,9 @@ use super::{Applier, Note, annotate};
 use crate::cluster::{Error, FIELD_MANAGER};
 use crate::naming::labels;
 use crate::plan::ActionOutcome;
-use crate::plan::alteration::changed_by;
-use crate::plan::restoring::{Restores, restored};
+use crate::plan::generation::alteration::changed_by;
+use crate::plan::generation::restores::Restores;
+use crate::plan::restoring::restored;
 
 /// While pods come and go the DaemonSet's status changes under it, so a conflict is tried again at once.
 const TRIES: usize = 10;

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reported::{Extent, REMEMBERED};
 use crate::coverage::{CoveringPod, Hold, ImageState, Node, PodState};
 use crate::list::config::Group;
-use crate::messages::end_of;
+use crate::plan::context::Context;
+use crate::plan::decision::FailingImage;
+use crate::plan::generation::conditions::Extent;
 use crate::plan::generation::{Generation, Record};
-use crate::plan::rollouts::Context;
+
+/// So many nodes are remembered by name, to see on them that the condition is over.
+const REMEMBERED: usize = 3;
 
 /// Where nodes may not be read, nobody says which pods are still to come: as long after the last node's turn all of them have.
 const PODS_HAVE_COME: SignedDuration = SignedDuration::from_mins(1);
@@ -70,15 +73,17 @@ impl<'a> Observations<'a> {
         })
     }
 
-    /// Why an image cannot be held and where: the reason of most nodes.
-    pub fn sentence(&self, image: &str, reference: &str) -> Option<String> {
+    /// An image that cannot be held, with the reason of most nodes.
+    pub fn failing_image(&self, image: &str, reference: String) -> Option<FailingImage> {
         let by_why = self.failing.get(image)?;
-        let all: BTreeSet<&str> = by_why.values().flatten().copied().collect();
         let ((pulled, reason, message), _) = by_why.iter().max_by_key(|(_, nodes)| nodes.len())?;
-        let what = if *pulled { "was pulled, but does not start" } else { "cannot be pulled" };
-        let on = crate::plan::node_scope::some_of(&all);
-        let said = [*reason, message].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(": ");
-        Some(format!("{reference} {what} on {on}: {}", end_of(&said)))
+        Some(FailingImage {
+            reference,
+            pulled: *pulled,
+            reason: (*reason).to_owned(),
+            message: (*message).to_owned(),
+            nodes: by_why.values().flatten().map(|node| (*node).to_owned()).collect(),
+        })
     }
 
     /// Whether all pods are there, and none has anything before it. What cannot be held does not count: kubelets try that again

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::coverage::{Coverage, Hold, Node, PodState};
 use crate::list::Config;
 use crate::plan::generation::Generation;
-use crate::plan::retiring::as_listed;
-use crate::plan::tag_check::Digest;
+use crate::plan::generation::digests::Digest;
+use crate::plan::generation::pods::as_listed;
 
 /// For each image (as the list spells it) and architecture, one digest.
 pub type Digests = BTreeMap<String, BTreeMap<String, Digest>>;

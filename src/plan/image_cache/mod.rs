@@ -36,7 +36,7 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::{Entry, Ledger};
 pub use object::ImageCacheObject;
 
-use super::daemon_set::AcceptedList;
+use super::context::AcceptedList;
 use crate::list::config::ImageCache;
 use crate::naming::hash::short_hash;
 use content::Shard;

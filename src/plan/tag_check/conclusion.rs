@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::answer::Said;
-use super::digests::Digest;
+use super::answers::Answer;
 use super::holders::Holders;
 use super::places::Place;
-use super::record::{TagCheckRecord, Taken};
-use super::{Answer, Moved, note, renewal};
+use super::renewal;
+use crate::coverage::end_of;
 use crate::list::config::Group;
-use crate::messages::end_of;
+use crate::plan::context::Context;
+use crate::plan::decision::{Action, Finding, Moved, MovedTag, Plan, UncheckedImage};
 use crate::plan::generation::Generation;
-use crate::plan::rollouts::{Action, Context, Finding, Plan};
+use crate::plan::generation::digests::Digest;
+use crate::plan::generation::tag_check::Said;
+use crate::plan::generation::tag_check_record::{TagCheckRecord, Taken};
 
 /// After so many rollouts that did not bring what had begun them, no more of them begin.
 const MOST_IN_VAIN: usize = 3;
-/// The most images that are named in one sentence.
-const NAMED: usize = 3;
 
 /// Notes what a look came to, or says that a rollout is to begin. All answers of a look together begin one.
 pub fn conclude(
@@ -76,11 +76,11 @@ pub fn conclude(
     findings.extend(recovered(asked, newest, &tag_check_record));
     findings.extend(out_of_date(asked, &outdated));
     if moved.is_empty() {
-        plan.actions.push(note(newest, tag_check_record));
-        plan.actions.extend(findings.into_iter().map(Action::Tell));
+        plan.actions.push(Action::note(newest, tag_check_record));
+        plan.actions.extend(findings.into_iter().map(Action::Report));
         return None;
     }
-    findings.insert(0, Finding::Moved(moves(asked, &moved)));
+    findings.insert(0, moves(asked, &moved));
     Some(Moved { images: moved.into_keys().collect(), tag_check_record, findings })
 }
 
@@ -116,25 +116,21 @@ impl TagCheckRecord {
 }
 
 fn out_of_date(asked: &Group, outdated: &BTreeSet<String>) -> Option<Finding> {
-    let names: Vec<String> = outdated.iter().map(|image| reference(asked, image).to_owned()).collect();
-    (!names.is_empty()).then(|| {
-        Finding::Outdated(format!(
-            "group {}: some nodes hold older content than others of {}; they are brought up to date a few at a time, and no other node \
-             is asked",
-            asked.name,
-            some(names.into_iter())
-        ))
-    })
+    let references: Vec<String> = outdated.iter().map(|image| reference(asked, image)).collect();
+    let group = asked.name.to_string();
+    (!references.is_empty()).then_some(Finding::NodesOutdated { group, references })
 }
 
-fn moves(asked: &Group, moved: &BTreeMap<String, (Digest, Digest)>) -> String {
-    let sentence = |(image, (before, now)): (&String, &(Digest, Digest))| {
-        format!("{} is {now} now and was {before}", reference(asked, image))
+fn moves(asked: &Group, moved: &BTreeMap<String, (Digest, Digest)>) -> Finding {
+    let tag = |(image, (before, now)): (&String, &(Digest, Digest))| MovedTag {
+        reference: reference(asked, image),
+        before: before.clone(),
+        now: now.clone(),
     };
-    format!("group {}: {}", asked.name, some(moved.iter().map(sentence)))
+    Finding::TagsMoved { group: asked.name.to_string(), moved: moved.iter().map(tag).collect() }
 }
 
-/// It is told once of each image, and not at every try.
+/// It is reported once for each image, and not at every try.
 fn deferred(
     asked: &Group,
     newest: &Generation,
@@ -144,35 +140,25 @@ fn deferred(
     if failed.keys().all(|image| newest.tag_check_record.failed.contains_key(image)) {
         return None;
     }
-    let sentence = |(image, (node, why)): (&String, &(&str, String))| {
-        format!("{} on {node}: {}", reference(asked, image), end_of(why))
+    let unchecked = |(image, (node, why)): (&String, &(&str, String))| UncheckedImage {
+        reference: reference(asked, image),
+        node: (*node).to_owned(),
+        why: why.clone(),
     };
-    let next = tag_check_record
-        .retry_at
-        .map(|at| format!(", tried again at {at:.0} and then less and less often"))
-        .unwrap_or_default();
-    Some(Finding::Deferred(format!(
-        "group {}: {} of {} images could not be looked at, and stay as they are{next}: {}",
-        asked.name,
-        failed.len(),
-        asked.images.len(),
-        some(failed.iter().map(sentence))
-    )))
+    Some(Finding::RefreshDeferred {
+        group: asked.name.to_string(),
+        images: failed.iter().map(unchecked).collect(),
+        of: asked.images.len(),
+        retry_at: tag_check_record.retry_at,
+    })
 }
 
 fn recovered(asked: &Group, newest: &Generation, tag_check_record: &TagCheckRecord) -> Option<Finding> {
     (!newest.tag_check_record.failed.is_empty() && tag_check_record.failed.is_empty())
-        .then(|| Finding::Recovered(format!("group {}: all of its images could be looked at again", asked.name)))
+        .then(|| Finding::RefreshRecovered { group: asked.name.to_string() })
 }
 
-fn reference<'a>(asked: &'a Group, image: &'a str) -> &'a str {
+fn reference(asked: &Group, image: &str) -> String {
     let listed = asked.images.iter().find(|it| it.name.as_str() == image);
-    listed.map_or(image, |it| it.reference.as_str())
-}
-
-fn some(sentences: impl ExactSizeIterator<Item = String>) -> String {
-    let more = sentences.len().saturating_sub(NAMED);
-    let named: Vec<String> = sentences.take(NAMED).collect();
-    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    format!("{}{more}", named.join("; "))
+    listed.map_or(image, |it| it.reference.as_str()).to_owned()
 }

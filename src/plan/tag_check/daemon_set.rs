@@ -11,10 +11,11 @@ use super::places::Place;
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
-use crate::plan::daemon_set::{AcceptedList, Settings, managed, spec, template, texts};
+use crate::plan::context::{AcceptedList, Settings};
+use crate::plan::daemon_set::{managed, spec, template, texts};
+use crate::plan::generation::node_scope::NodeScope;
+use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{Generation, Record};
-use crate::plan::node_scope::NodeScope;
-use crate::plan::pull_policies::PulledAlways;
 
 /// Lets the cluster autoscaler remove the node under a pod
 /// (`k8s.io/autoscaler/cluster-autoscaler/FAQ.md`, "What types of pods can prevent CA from removing a node?").

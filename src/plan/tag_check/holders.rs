@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::digests::Digest;
 use crate::coverage::Hold;
+use crate::plan::context::Context;
 use crate::plan::generation::Generation;
-use crate::plan::rollouts::Context;
+use crate::plan::generation::digests::Digest;
 
 /// What the newest generation's own pods say.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use super::holders::Holders;
 use crate::coverage::PodState;
 use crate::list::config::Group;
 use crate::naming::hash::number;
+use crate::plan::context::Context;
 use crate::plan::generation::Generation;
-use crate::plan::rollouts::Context;
 
 /// The most nodes of an architecture that are asked at a time.
 const MOST: usize = 3;

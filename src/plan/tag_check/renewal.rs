@@ -9,18 +9,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::answer::{Progress, Said, TagCheck};
 use super::daemon_set;
-use super::digests::Digest;
 use super::holders::Holders;
 use super::places::{Candidates, Place};
-use super::{TagCheckRecord, note};
 use crate::coverage::{CoveringPod, Hold};
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
+use crate::plan::context::Context;
+use crate::plan::decision::{Action, Plan};
 use crate::plan::generation::Generation;
-use crate::plan::pull_policies::PulledAlways;
-use crate::plan::rollouts::{Action, Context, Plan};
+use crate::plan::generation::digests::Digest;
+use crate::plan::generation::pulled_always::PulledAlways;
+use crate::plan::generation::tag_check::{Progress, Said, TagCheck};
+use crate::plan::generation::tag_check_record::TagCheckRecord;
 
 /// One of so many nodes is brought up to date at a time, and one in any case.
 const OF: usize = 20;
@@ -30,7 +31,7 @@ const OF: usize = 20;
 pub const MOST_IN_VAIN: u32 = 3;
 
 /// Plans it for a group that begins no rollout.
-pub fn renew(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) {
+pub fn plan(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) {
     let known = !newest.tag_check_record.outdated.is_empty();
     // What is forgotten may still be under way on a node.
     if !known && context.tag_checks.is_empty() {
@@ -58,7 +59,7 @@ pub fn renew(context: &Context, group: &Group, newest: &Generation, plan: &mut P
             renewals_in_vain: in_vain,
             ..newest.tag_check_record.clone()
         };
-        plan.actions.push(note(newest, tag_check_record));
+        plan.actions.push(Action::note(newest, tag_check_record));
     }
 }
 

@@ -8,6 +8,7 @@ use crate::coverage::Coverage;
 use crate::list::Config;
 use crate::naming::labels;
 use crate::plan::Action;
+use crate::plan::Waiting;
 use crate::plan::adoption::{Adoptable, adopt, adoption_patch, find};
 use crate::plan::scoping_down::GRACE;
 
@@ -25,17 +26,17 @@ fn called(name: &str, images_yaml: &str) -> Config {
 }
 
 /// Which of the lists adopts it, and what each says.
-fn outcome(lists: &[(&str, &Config)], adoption: &Adoptable) -> (Vec<String>, Vec<String>) {
-    let (mut heirs, mut notes) = (Vec::new(), Vec::new());
+fn outcome(lists: &[(&str, &Config)], adoption: &Adoptable) -> (Vec<String>, Vec<Waiting>) {
+    let (mut heirs, mut waiting) = (Vec::new(), Vec::new());
     for (name, _) in lists {
-        let (actions, said) = adopt(name, lists, std::slice::from_ref(adoption), None);
+        let (actions, unadopted) = adopt(name, lists, std::slice::from_ref(adoption), None);
         heirs.extend(actions.iter().map(|action| match action {
             Action::Adopt { list, .. } => list.clone(),
             other => panic!("{other:?}"),
         }));
-        notes.extend(said);
+        waiting.extend(unadopted);
     }
-    (heirs, notes)
+    (heirs, waiting)
 }
 
 #[test]
@@ -54,9 +55,9 @@ fn otherwise_it_belongs_to_the_first_list_that_wants_any_of_its_images() {
 #[test]
 fn what_nobody_wants_is_left_alone_and_one_list_says_so() {
     let (a, b) = (called("a", "[y:1]"), called("b", "[z:1]"));
-    let (heirs, notes) = outcome(&[("b", &b), ("a", &a)], &adoption(&["x:1"]));
+    let (heirs, waiting) = outcome(&[("b", &b), ("a", &a)], &adoption(&["x:1"]));
     assert!(heirs.is_empty());
-    insta::assert_snapshot!(notes.join("\n"), @"the DaemonSet kubernetes-image-puller looks like one that kubernetes-image-puller left behind, but no list wants any of its images, so it is left alone; delete it if nobody needs it");
+    assert_eq!(waiting, [Waiting::Unadopted { daemon_set: KIP.to_owned() }]);
 }
 
 fn pod_of(daemon_set: &str, labels: serde_json::Value) -> crate::coverage::SlimPod {

@@ -3,7 +3,7 @@
 use kube::core::ObjectMeta;
 use serde_json::{from_value, json};
 
-use crate::plan::alteration::{Alteration, changed_by};
+use crate::plan::generation::alteration::{Alteration, changed_by};
 
 fn metadata(generation: i64, managed_fields: serde_json::Value) -> ObjectMeta {
     from_value(json!({"generation": generation, "managedFields": managed_fields})).expect("metadata")

@@ -1,13 +1,14 @@
-//! Nodes without room for two pods.
+//! Nodes without capacity for two pods.
 
 use jiff::SignedDuration;
 
 use super::simulation::{Simulation, State};
 use crate::coverage::Shortage;
 use crate::plan::capacity::GRACE;
-use crate::plan::{Action, ScopeDownReason};
+use crate::plan::decision::ScopeDownReason;
+use crate::plan::{Action, Waiting};
 
-/// A rollout that came to rest on all nodes but these, which have room for one pod.
+/// A rollout that came to rest on all nodes but these, which have capacity for one pod.
 fn rollout_with_full(full: &[usize], nodes: usize) -> Simulation {
     let mut simulation = Simulation::settled("[a:1]", nodes);
     simulation.capacity.extend(full.iter().map(|index| (format!("n{index}"), 1)));
@@ -16,7 +17,7 @@ fn rollout_with_full(full: &[usize], nodes: usize) -> Simulation {
     simulation
 }
 
-/// The nodes that are left for want of room, once all that can be scoped down has been.
+/// The nodes that are left for lack of capacity, once all that can be scoped down has been.
 fn left(simulation: &Simulation) -> Vec<String> {
     let nodes = |action: Action| match action {
         Action::ScopeDown { leaving: ScopeDownReason::NoCapacity { nodes }, .. } => Some(nodes.into_keys()),
@@ -57,8 +58,9 @@ fn it_does_not_while_no_other_node_shows_that_the_images_can_be_pulled() {
     simulation.settle();
     simulation.pass(GRACE);
     assert!(left(&simulation).is_empty(), "all are full");
-    let note = &simulation.plan().waiting[0];
-    assert!(note.contains("such as n0 (it runs as many pods as it may)"), "{note}");
+    let waiting = simulation.plan().waiting;
+    let [Waiting::Capacity { node, shortage: Shortage::Pods, .. }] = &waiting[..] else { panic!("{waiting:?}") };
+    assert_eq!(node, "n0");
 
     let mut failing = rollout_with_full(&[1], 4);
     let new = failing.names()[1].clone();
@@ -74,9 +76,11 @@ fn full_nodes_are_left_one_at_a_time() {
     let mut simulation = rollout_with_full(&[0, 1, 2, 3, 4], 12);
     simulation.pass(GRACE + SignedDuration::from_mins(1));
     assert_eq!(left(&simulation), ["n0"]);
+    // First it is scoped down to the full nodes, then it leaves the first of them.
+    simulation.act();
     simulation.act();
     assert!(left(&simulation).is_empty(), "n0 is not done");
-    // The room that was made on n0 is taken by somebody else's pod.
+    // The capacity that was freed on n0 is taken by somebody else's pod.
     simulation.capacity.insert("n0".to_owned(), 0);
     pass_in_steps(&mut simulation, 300);
     assert!(simulation.held_on("n0").is_empty());

@@ -1,20 +1,21 @@
-//! What is told of groups: once, in spells, and whatever happens to the controller.
+//! What is reported of groups: once while it lasts, whatever happens to the controller.
 
 use jiff::SignedDuration;
 
+use super::note;
 use super::simulation::{Simulation, State};
+use crate::plan::Finding;
 use crate::plan::capacity::REFUSED_GRACE;
-use crate::plan::rollouts::Finding;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// What is told now. The controller is another one each time.
+/// What is reported now. The controller is another one each time.
 fn reported(simulation: &mut Simulation) -> Vec<Finding> {
     simulation.restart_controller();
     simulation.act().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings).collect()
 }
 
-/// All that is told within ten minutes in which nothing happens.
+/// All that is reported within ten minutes in which nothing happens.
 fn reported_later(simulation: &mut Simulation) -> Vec<Finding> {
     let mut findings = Vec::new();
     for _ in 0..10 {
@@ -24,11 +25,11 @@ fn reported_later(simulation: &mut Simulation) -> Vec<Finding> {
     findings
 }
 
-/// A list whose images are on all nodes, and all of that was told long ago.
+/// A list whose images are on all nodes, and all of that was reported long ago.
 fn settled(images_yaml: &str, nodes: usize) -> Simulation {
     let mut simulation = Simulation::settled(images_yaml, nodes);
     simulation.pass(MINUTE);
-    assert_eq!(reported_later(&mut simulation), [], "it was told while it settled");
+    assert_eq!(reported_later(&mut simulation), [], "it was reported while it settled");
     simulation
 }
 
@@ -41,16 +42,17 @@ fn an_image_that_cannot_be_pulled_is_reported_once_for_all_nodes_and_once_when_i
     let mut simulation = settled("[a:1, b:1, c:1]", 5);
     let name = newest(&simulation);
     simulation.set(&name, None, "b:1", State::Failed);
-    let [Finding::Failing(note)] = &reported_later(&mut simulation)[..] else { panic!("one finding") };
+    let [failing @ Finding::ImagesFailing { .. }] = &reported_later(&mut simulation)[..] else { panic!("one finding") };
+    let note = note(failing);
     assert!(
-        note.starts_with("group default: 1 of 3 images cannot be held: b:1 cannot be pulled on n0, n1, n2 and 2 more"),
+        note.starts_with("group default: 1 of 3 images cannot be held: b:1 cannot be pulled on n0, n1, n2, and 2 more"),
         "{note}"
     );
     simulation.set(&name, Some("n3"), "b:1", State::Running);
     assert_eq!(reported_later(&mut simulation), []);
     simulation.set(&name, None, "b:1", State::Running);
-    let [Finding::Healed(note)] = &reported_later(&mut simulation)[..] else { panic!("one finding") };
-    assert!(note.ends_with(": b:1"), "{note}");
+    let expected = Finding::ImagesRecovered { group: "default".to_owned(), references: vec!["b:1".to_owned()] };
+    assert_eq!(reported_later(&mut simulation), [expected]);
 }
 
 #[test]
@@ -70,12 +72,12 @@ fn pods_that_are_recreated_do_not_mean_that_an_image_is_healed() {
     assert_eq!(
         reported_later(&mut simulation),
         [],
-        "another rollout fails in the same way, on more nodes, which was told meanwhile"
+        "another rollout fails in the same way, on more nodes, which was reported meanwhile"
     );
     simulation.unavailable.clear();
     simulation.settle();
     let findings = reported_later(&mut simulation);
-    assert!(matches!(&findings[..], [] | [Finding::Healed(_)]), "{findings:?}");
+    assert!(matches!(&findings[..], [] | [Finding::ImagesRecovered { .. }]), "{findings:?}");
 }
 
 #[test]
@@ -90,8 +92,9 @@ fn an_outage_that_takes_image_after_image_is_reported_once_a_minute_at_most() {
         simulation.pass(SignedDuration::from_secs(1));
     }
     assert_eq!(findings.len(), 1);
-    simulation.now = simulation.plan().wake_at.expect("the rest is told later");
-    let [Finding::Failing(note)] = &reported(&mut simulation)[..] else { panic!("the rest") };
+    simulation.now = simulation.plan().wake_at.expect("the rest is reported later");
+    let [failing @ Finding::ImagesFailing { .. }] = &reported(&mut simulation)[..] else { panic!("the rest") };
+    let note = note(failing);
     assert!(note.contains("19 of 20 images cannot be held") && note.contains("and 16 more"), "{note}");
     assert!(note.len() < 1024, "{note}");
     assert_eq!(reported_later(&mut simulation), []);
@@ -116,8 +119,10 @@ fn a_rollout_is_reported_complete_once_with_its_time_and_its_nodes() {
             simulation.step().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings),
         );
     }
-    let [Finding::Done { note, .. }] = &findings[..] else { panic!("{findings:?}") };
-    assert!(note.contains("is done after ") && note.ends_with("2 images are held on 4 nodes"), "{note}");
+    let [Finding::RolloutComplete { images: 2, nodes: 4, nodes_with_all: 4, took, .. }] = findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert!(took.is_positive(), "{took}");
     simulation.edit("[a:1, b:1, c:1]");
     simulation.unavailable.insert("c:1".to_owned());
     let mut findings = Vec::new();
@@ -126,9 +131,11 @@ fn a_rollout_is_reported_complete_once_with_its_time_and_its_nodes() {
             simulation.step().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings),
         );
     }
-    let [Finding::Failing(_), Finding::Done { note, .. }] = &findings[..] else { panic!("{findings:?}") };
-    let rest = "3 images are held on 0 of 4 nodes; kube-prepull status says why not on the others";
-    assert!(note.ends_with(rest), "{note}");
+    let [Finding::ImagesFailing { .. }, complete @ Finding::RolloutComplete { .. }] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    let rest = "3 images are held on 0 of 4 nodes; `kubectl prepull status` says why not on the others";
+    assert!(note(complete).ends_with(rest), "{complete:?}");
 }
 
 #[test]
@@ -139,8 +146,8 @@ fn without_the_right_to_read_nodes_a_rollout_is_reported_complete_when_all_pods_
         assert_eq!(simulation.step().condition_reports, []);
     }
     simulation.now = simulation.plan().wake_at.expect("a time");
-    let [Finding::Done { note, .. }] = &reported(&mut simulation)[..] else { panic!("one finding") };
-    assert!(note.ends_with("1 image is held on 4 nodes"), "{note}");
+    let [complete @ Finding::RolloutComplete { .. }] = &reported(&mut simulation)[..] else { panic!("one finding") };
+    assert!(note(complete).ends_with("1 image is held on 4 nodes"), "{complete:?}");
     assert_eq!(reported_later(&mut simulation), []);
 }
 
@@ -151,7 +158,7 @@ fn a_rollout_whose_older_generation_is_still_needed_is_not_complete() {
     simulation.request_rollout("one");
     simulation.settle();
     let findings = reported_later(&mut simulation);
-    assert!(!findings.iter().any(|finding| matches!(finding, Finding::Done { .. })), "{findings:?}");
+    assert!(!findings.iter().any(|finding| matches!(finding, Finding::RolloutComplete { .. })), "{findings:?}");
     assert_eq!(simulation.daemon_sets.len(), 2);
 }
 
@@ -162,13 +169,12 @@ fn a_group_that_matches_no_node_is_reported_once_and_again_only_after_it_matched
     simulation.step();
     let mut findings = reported_later(&mut simulation);
     findings.extend(reported_later(&mut simulation));
-    let [Finding::NoNodes(note)] = &findings[..] else { panic!("{findings:?}") };
-    assert!(note.starts_with("group gpu: no node matches"), "{note}");
+    assert_eq!(findings, [Finding::NoNodes { group: "gpu".to_owned() }]);
     simulation.nodes[0].labels.insert("gpu".to_owned(), "nvidia".to_owned());
     simulation.settle();
     reported_later(&mut simulation);
     simulation.nodes[0].labels.remove("gpu");
-    assert_eq!(reported_later(&mut simulation).len(), 1, "another spell");
+    assert_eq!(reported_later(&mut simulation).len(), 1, "it has begun again");
 }
 
 #[test]
@@ -189,23 +195,23 @@ fn holders_that_are_evicted_again_and_again_are_reported_once_per_condition_what
             simulation.evicted.push((name.clone(), node.to_owned(), simulation.now - minutes * MINUTE));
         }
     }
-    let [Finding::Evicted(note)] = &reported(&mut simulation)[..] else { panic!("one finding") };
-    assert!(note.contains("on 4 nodes (n0, n1, n2, and 1 more"), "{note}");
+    let [evicted @ Finding::EvictionLoop { .. }] = &reported(&mut simulation)[..] else { panic!("one finding") };
+    assert!(note(evicted).contains("on 4 nodes (n0, n1, n2, and 1 more"), "{evicted:?}");
     // Another controller has seen none of it.
     let before = std::mem::take(&mut simulation.evicted);
     simulation.pass(10 * MINUTE);
     assert_eq!(reported_later(&mut simulation), []);
     simulation.evicted = before.iter().map(|(name, node, _)| (name.clone(), node.clone(), simulation.now)).collect();
-    assert_eq!(reported_later(&mut simulation), [], "the same spell");
+    assert_eq!(reported_later(&mut simulation), [], "it still lasts");
     simulation.evicted.clear();
     simulation.pass(120 * MINUTE);
     assert_eq!(reported_later(&mut simulation), []);
     simulation.evicted = before.iter().map(|(name, node, _)| (name.clone(), node.clone(), simulation.now)).collect();
-    assert_eq!(reported_later(&mut simulation).len(), 1, "another spell");
+    assert_eq!(reported_later(&mut simulation).len(), 1, "it has begun again");
 }
 
 fn refused(simulation: &mut Simulation) -> Vec<Finding> {
-    reported_later(simulation).into_iter().filter(|finding| matches!(finding, Finding::Refused { .. })).collect()
+    reported_later(simulation).into_iter().filter(|finding| matches!(finding, Finding::PodsRefused { .. })).collect()
 }
 
 #[test]
@@ -220,8 +226,8 @@ fn where_pods_are_refused_nothing_is_taken_away_and_it_is_said_once_with_a_pod_t
     simulation.now = wake_at;
     assert!(simulation.plan().actions.is_empty());
     let findings = refused(&mut simulation);
-    let [Finding::Refused { note, pod: Some(pod), .. }] = &findings[..] else { panic!("{findings:?}") };
-    assert!(note.contains("gets no pod on 3 nodes that it belongs on (n0, n1, n2); nothing is taken away"), "{note}");
+    let [Finding::PodsRefused { nodes, pod: Some(pod), .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(nodes.iter().collect::<Vec<_>>(), ["n0", "n1", "n2"]);
     assert!(pod.metadata.generate_name.as_ref().is_some_and(|name| name.starts_with("tools-")), "{pod:?}");
     simulation.pods_refused = false;
     simulation.settle();
@@ -255,7 +261,7 @@ fn admission_that_pulls_always_is_reported_once() {
     let mut found = 0;
     for _ in 0..20 {
         let findings = reported(&mut simulation);
-        found += findings.iter().filter(|finding| matches!(finding, Finding::AlwaysPullEnforced(_))).count();
+        found += findings.iter().filter(|finding| matches!(finding, Finding::AlwaysPullEnforced { .. })).count();
         simulation.place_pods();
         simulation.pull();
         simulation.pass(SignedDuration::from_secs(1));

@@ -5,8 +5,8 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use super::{accepted, at, named, owner, settings};
 use crate::list::Config;
 use crate::plan::daemon_set::build;
+use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
-use crate::plan::pull_policies::PulledAlways;
 use crate::plan::{Platform, Record, Settings};
 
 const SMALLEST: &str = "[nginx]";

@@ -82,7 +82,7 @@ fn three_edits_in_a_row_are_followed_by_a_fourth() {
     for (images, place) in [("a:1, b:1", ZONE_A), ("a:1, b:2", RACK), ("a:1, b:3", RACK)] {
         simulation.edit(&group(images, place));
         simulation.settle();
-        assert_eq!(simulation.plan().waiting, [""; 0]);
+        assert_eq!(simulation.plan().waiting, []);
     }
     assert_eq!(held(&simulation), ["n0", "n4"]);
     assert_eq!(simulation.held_on("n0"), ["a:1", "b:3"].into());
@@ -100,7 +100,7 @@ fn a_node_that_was_tainted_before_the_group_moved_keeps_what_it_holds() {
     for (images, place) in [("a:1, b:2", ZONE_A), ("a:1, b:3", RACK), ("a:1, b:4", RACK), ("a:1, b:5", RACK)] {
         simulation.edit(&group(images, place));
         simulation.settle();
-        assert_eq!(simulation.plan().waiting, [""; 0]);
+        assert_eq!(simulation.plan().waiting, []);
     }
     assert_eq!(held(&simulation), ["n0", "n4"]);
     assert_eq!(simulation.held_on("n0"), ["a:1"].into());
@@ -116,7 +116,7 @@ fn a_node_that_is_tainted_when_the_group_moves_keeps_what_it_holds() {
         simulation.edit(&group(images, place));
         simulation.settle();
         assert_eq!(simulation.held_on("n0"), ["a:1"].into());
-        assert_eq!(simulation.plan().waiting, [""; 0]);
+        assert_eq!(simulation.plan().waiting, []);
     }
     assert_eq!(simulation.held_on("n4"), ["a:1", "b:4"].into());
     assert!(simulation.held_on("n2").contains("a:1"), "nobody can tell n2, which the group left, from n0");

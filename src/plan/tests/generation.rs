@@ -7,8 +7,8 @@ use super::{accepted, at, named, settings};
 use crate::list::config::Group;
 use crate::naming::labels;
 use crate::plan::daemon_set::build;
+use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
-use crate::plan::pull_policies::PulledAlways;
 use crate::plan::{Generation, Record};
 
 fn group(images_yaml: &str) -> Group {

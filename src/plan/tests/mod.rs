@@ -61,3 +61,13 @@ fn owner() -> OwnerReference {
 fn at(time: &str) -> Timestamp {
     time.parse().unwrap_or_else(|error| panic!("{time}: {error}"))
 }
+
+/// What users read of a finding.
+fn note(finding: &crate::plan::Finding) -> String {
+    crate::messages::found::found(finding, None).note
+}
+
+/// A change or a refresh of the default group that waits for so many generations.
+fn waits_for(moving: usize, refresh: bool) -> crate::plan::Waiting {
+    crate::plan::Waiting::Generations { group: "default".to_owned(), refresh, moving, unavailable: [].into() }
+}

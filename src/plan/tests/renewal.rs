@@ -47,7 +47,8 @@ fn a_refresh_brings_the_old_node_up_to_date_at_its_own_cost_and_without_a_gap() 
     let mut reported = 0;
     for _ in 0..60 {
         let plan = simulation.step();
-        reported += plan.actions.iter().filter(|it| matches!(it, Action::Tell(Finding::Outdated(_)))).count();
+        reported +=
+            plan.actions.iter().filter(|it| matches!(it, Action::Report(Finding::NodesOutdated { .. }))).count();
         assert_eq!(held_on(&simulation, "n3"), before);
     }
     assert_eq!(contents_of_a(&simulation), [digest(1)].into());

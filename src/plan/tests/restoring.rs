@@ -11,11 +11,14 @@ use super::owner;
 use super::simulation::{Simulation, alter, name};
 use crate::naming::labels;
 use crate::plan::generation::FORMAT;
-use crate::plan::node_scope::scope_patch;
-use crate::plan::pull_policies::PulledAlways;
-use crate::plan::restoring::{LONGEST_PAUSE, RETURN, Restores, restored, strategy_patch};
+use crate::plan::generation::node_scope::NodeScope;
+use crate::plan::generation::pulled_always::PulledAlways;
+use crate::plan::generation::restores::{LONGEST_PAUSE, Restores};
+use crate::plan::patch::scope_patch;
+use crate::plan::patch::strategy_patch;
+use crate::plan::restoring::{RETURN, restored};
 use crate::plan::scoping_down::GRACE;
-use crate::plan::{Action, Finding, Generation, NodeScope, Plan};
+use crate::plan::{Action, Finding, Generation, Plan};
 
 fn second() -> SignedDuration {
     SignedDuration::from_secs(1)
@@ -199,7 +202,7 @@ fn scoping_down_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
         name: simulation.names()[0].clone(),
         uid: String::new(),
         node_scope: NodeScope::Only(BTreeSet::new()),
-        leaving: crate::plan::ScopeDownReason::NeededOnFew,
+        leaving: crate::plan::decision::ScopeDownReason::NeededOnFew,
     };
     simulation.apply(&again);
     assert!(read(&simulation.daemon_sets[0]).altered.is_some());
@@ -248,7 +251,9 @@ fn what_nothing_describes_any_more_is_left_but_for_its_strategy_and_reported_onc
         alter(&mut simulation.daemon_sets[0], "kubectl-patch");
         let (altered, name) = (simulation.daemon_sets[0].clone(), simulation.names()[0].clone());
         let plan = simulation.act();
-        let [Action::ResetStrategy { .. }, Action::Tell(finding)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+        let [Action::ResetStrategy { .. }, Action::Report(finding)] = plan.actions.as_slice() else {
+            panic!("{plan:?}")
+        };
         let expected = Finding::CannotRestore { daemon_set: name, changed_by: vec!["kubectl-patch".to_owned()] };
         assert_eq!(*finding, expected);
         let left = simulation.daemon_sets[0].spec.clone().expect("a spec");
@@ -316,7 +321,7 @@ fn a_group_whose_daemon_set_was_changed_is_not_said_to_be_refused_pods() {
     simulation.place_pods();
     let refused = |plan: &Plan| {
         let findings = plan.condition_reports.iter().flat_map(|condition_report| &condition_report.findings);
-        findings.filter(|finding| matches!(finding, Finding::Refused { .. })).count()
+        findings.filter(|finding| matches!(finding, Finding::PodsRefused { .. })).count()
     };
     assert_eq!(refused(&simulation.act()), 0);
     assert_eq!(refused(&simulation.act()), 0, "the DaemonSet controller has not made the pods again yet");

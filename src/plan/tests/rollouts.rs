@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use super::simulation::{Simulation, State, name};
+use super::waits_for;
 use crate::naming::labels;
 use crate::plan::generation::FORMAT;
 use crate::plan::{Action, Generation, Plan, Record, RolloutCause};
@@ -194,7 +195,7 @@ fn while_three_generations_move_a_further_change_waits_and_the_newest_wins() {
     simulation.pass(milliseconds(1000));
     let plan = simulation.act();
     assert!(plan.actions.is_empty());
-    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest change waits"]);
+    assert_eq!(plan.waiting, [waits_for(3, false)]);
     simulation.edit("[a:2, b:1, e:1]");
     simulation.settle();
     assert_eq!(simulation.held_on("n0"), ["a:2", "b:1", "e:1"].into());
@@ -258,7 +259,7 @@ fn no_more_generations_stay_for_dead_tags_than_there_are_such_tags() {
     simulation.request_rollout("one more");
     let plan = simulation.act();
     assert!(plan.actions.is_empty());
-    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
+    assert_eq!(plan.waiting, [waits_for(3, true)]);
     simulation.unavailable.clear();
     simulation.settle();
     assert_eq!(simulation.daemon_sets.len(), 1);

@@ -21,8 +21,8 @@ use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
+use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::history::KEPT;
-use crate::plan::tag_check::TagCheck;
 use crate::plan::{Action, Context, Generation, Plan, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.
@@ -249,7 +249,7 @@ impl Simulation {
             Action::Note { daemon_set, tag_check_record, .. } => {
                 self.annotate(daemon_set, labels::TAG_CHECKS, tag_check_record.to_text());
             }
-            Action::Tell(_) => {}
+            Action::Report(_) => {}
         }
     }
 

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use super::accepted;
 use super::simulation::{Simulation, alter, node};
+use super::{note, waits_for};
 use crate::coverage::Node;
+use crate::plan::Waiting;
 use crate::plan::generation::Generation;
 use crate::plan::{Action, Finding, Plan, RolloutCause};
 
@@ -49,7 +51,7 @@ pub fn causes(actions: &[Action]) -> Vec<RolloutCause> {
 fn findings(actions: &[Action]) -> Vec<&Finding> {
     let mut findings = Vec::new();
     for action in actions {
-        if let Action::Tell(finding) = action {
+        if let Action::Report(finding) = action {
             findings.push(finding);
         }
     }
@@ -112,9 +114,9 @@ fn tags_that_moved_begin_one_rollout_together_and_none_at_later_ticks() {
     moved(&mut simulation, &[("a:1", 11), ("b:1", 12)]);
     let actions = checked(&mut simulation);
     assert_eq!(causes(&actions), [RolloutCause::Moved { images: 2 }]);
-    let [Finding::Moved(note)] = findings(&actions)[..] else { panic!("{actions:?}") };
+    let [found] = findings(&actions)[..] else { panic!("{actions:?}") };
     assert_eq!(
-        note,
+        note(found),
         "group default: a:1 is 0b0b0b0b0b0b now and was 010101010101; b:1 is 0c0c0c0c0c0c now and was 020202020202"
     );
     assert_eq!(simulation.daemon_sets.len(), 1);
@@ -150,8 +152,11 @@ fn a_registry_that_fails_touches_nothing_is_reported_once_and_tried_less_and_les
     let before = simulation.tag_checks_made;
     let actions = hours(&mut simulation, 10);
     assert_eq!(causes(&actions), []);
-    let [Finding::Deferred(note)] = findings(&actions)[..] else { panic!("{:?}", findings(&actions)) };
-    let beginning = "group default: 2 of 2 images could not be looked at, and stay as they are, tried again at ";
+    let [deferred @ Finding::RefreshDeferred { .. }] = findings(&actions)[..] else {
+        panic!("{:?}", findings(&actions))
+    };
+    let note = note(deferred);
+    let beginning = "group default: the tags of 2 of 2 images could not be checked and will be checked again at ";
     assert!(note.starts_with(beginning), "{note}");
     assert!(note.contains("a:1 on n") && note.ends_with(": ImagePullBackOff"), "{note}");
     let tries = simulation.tag_checks_made - before;
@@ -160,7 +165,7 @@ fn a_registry_that_fails_touches_nothing_is_reported_once_and_tried_less_and_les
     simulation.unavailable.clear();
     let actions = hours(&mut simulation, 2);
     assert_eq!(causes(&actions), [], "the registry is back and has nothing new");
-    assert!(matches!(findings(&actions)[..], [Finding::Recovered(_)]), "{:?}", findings(&actions));
+    assert!(matches!(findings(&actions)[..], [Finding::RefreshRecovered { .. }]), "{:?}", findings(&actions));
     assert_eq!(newest(&simulation).tag_check_record.failures, 0);
 }
 
@@ -171,7 +176,7 @@ fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_t
     simulation.unavailable.insert("b:1".to_owned());
     let actions = checked(&mut simulation);
     assert_eq!(causes(&actions), [RolloutCause::Moved { images: 1 }]);
-    assert!(matches!(findings(&actions)[..], [Finding::Moved(_), Finding::Deferred(_)]));
+    assert!(matches!(findings(&actions)[..], [Finding::TagsMoved { .. }, Finding::RefreshDeferred { .. }]));
     simulation.pass(SignedDuration::from_secs(30));
     let plan = simulation.plan();
     let [check] = checks(&plan)[..] else { panic!("{plan:?}") };
@@ -272,8 +277,7 @@ fn where_no_node_can_run_it_that_is_said_and_tried_again() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.nodes.iter_mut().for_each(|node| node.unschedulable = true);
     let plan = simulation.plan();
-    let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
-    assert!(note.starts_with("group default: no node can take the tag check that a refresh needs"), "{note}");
+    assert!(matches!(plan.waiting[..], [Waiting::TagCheck { .. }]), "{plan:?}");
     assert_eq!(plan.wake_at.map(|at| at.duration_since(simulation.now)), Some(SignedDuration::from_mins(1)));
     simulation.nodes[1].unschedulable = false;
     assert_eq!(checks(&simulation.plan()).len(), 1);
@@ -350,7 +354,8 @@ fn a_node_that_never_answers_counts_as_a_failure_after_the_deadline() {
     assert_eq!(simulation.act().actions, []);
     simulation.pass(SignedDuration::from_secs(1));
     let actions = simulation.act().actions;
-    let [Finding::Deferred(note)] = findings(&actions)[..] else { panic!("{actions:?}") };
+    let [deferred @ Finding::RefreshDeferred { .. }] = findings(&actions)[..] else { panic!("{actions:?}") };
+    let note = note(deferred);
     assert!(note.contains("no answer within 10m (it has no pod)"), "{note}");
 }
 
@@ -400,7 +405,7 @@ fn no_tag_check_begins_while_three_generations_move() {
     simulation.pass(SignedDuration::from_hours(5));
     let plan = simulation.plan();
     assert_eq!(checks(&plan).len(), 0);
-    assert_eq!(plan.waiting, ["group default: 3 generations are still moving, so the newest refresh waits"]);
+    assert_eq!(plan.waiting, [waits_for(3, true)]);
 }
 
 #[test]
@@ -427,8 +432,7 @@ fn without_the_right_to_read_nodes_no_tag_check_waits_for_a_node() {
     simulation.place_pods();
     let plan = simulation.plan();
     assert_eq!(checks(&plan).len(), 0);
-    let [note] = plan.waiting.as_slice() else { panic!("{plan:?}") };
-    assert!(note.starts_with("group default: no node can take the tag check that a refresh needs"), "{note}");
+    assert!(matches!(plan.waiting[..], [Waiting::TagCheck { .. }]), "{plan:?}");
     simulation.capacity.clear();
     simulation.place_pods();
     assert_eq!(checks(&simulation.plan()).len(), 1);

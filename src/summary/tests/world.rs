@@ -174,7 +174,7 @@ pub fn generations() -> Vec<Generation> {
         restores: None,
         tag_check_record: Default::default(),
         reported: Default::default(),
-        node_scope: crate::plan::NodeScope::Everywhere,
+        node_scope: crate::plan::generation::node_scope::NodeScope::Everywhere,
         placement: None,
         counted_for: Default::default(),
         scheduled: None,

@@ -38,7 +38,7 @@ async fn a_full_disk_that_evicts_the_holder_again_and_again_is_reported_and_the_
     })
     .await;
     let reported = outage.real.trial.reported_within(HEALING, "EvictionLoop").await;
-    assert!(reported.contains("on 1 node (node2) the holder was evicted again and again"), "{reported}");
+    assert!(reported.contains("the holder was evicted three times within an hour on 1 node (node2)"), "{reported}");
     let eviction_loops = outage.real.trial.status()["lists"][0]["groups"][0]["evictionLoops"].clone();
     assert_eq!(
         (eviction_loops.as_array().unwrap().len(), &eviction_loops[0]["node"]),

@@ -353,7 +353,7 @@ async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_e
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
     let reported = outage.real.trial.reported_within(HEALING, "NoCapacity").await;
-    assert!(reported.contains("no room for both on node2"), "{reported}");
+    assert!(reported.contains("no capacity for both on node2"), "{reported}");
     outage.settled("2").await;
     outage.await_held(&[&new]).await;
     let after: Pod = outage.real.trial.api().get("other").await.unwrap();

@@ -60,9 +60,9 @@ async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is
     outage.failing("2").await;
     let reported = outage.real.trial.reported_within(HEALING, "ImageFailing").await;
     let image = outage.real.reference_at(outage.faulty.name(), "one:1");
-    assert!(reported.starts_with("group private: 1 of 1 images cannot be held: "), "{reported}");
+    assert!(reported.starts_with("group private: 1 of 1 image cannot be held: "), "{reported}");
     assert!(reported.contains(&format!("{image} cannot be pulled on node")) && reported.contains("401"), "{reported}");
-    assert!(reported.contains("what nodes hold from before stays held"), "{reported}");
+    assert!(reported.contains("nodes keep what they held before"), "{reported}");
     let status = outage.real.trial.status();
     assert_eq!(status["warm"], true, "it is held: {status:#}");
     let kept = &status["lists"][0]["groups"][0]["images"][0]["heldByOlder"][0];

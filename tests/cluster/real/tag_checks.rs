@@ -127,7 +127,7 @@ async fn a_refresh_while_the_registry_is_down_touches_nothing_and_is_made_up_whe
     assert_eq!((number(&failed), tag_check_record(&failed).failures), (1, 1));
     let reported = real.trial.reported("RefreshDeferred").await;
     assert!(
-        reported.contains("2 of 2 images could not be looked at") && reported.contains("app:1 on node"),
+        reported.contains("the tags of 2 of 2 images could not be checked") && reported.contains("app:1 on node"),
         "{reported}"
     );
     let healed = eventually("the look to succeed by itself", async || {

@@ -23,7 +23,7 @@ async fn the_end_of_a_rollout_is_reported_once_whatever_happens_to_the_controlle
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
     let reported = note(&trial, "RolloutComplete").await;
-    assert!(reported.contains("is done after ") && reported.contains("2 images are held on "), "{reported}");
+    assert!(reported.contains("is complete after ") && reported.contains("2 images are held on "), "{reported}");
     trial.noted_as_reported("complete").await;
     controller.kill();
     let _controller = Controller::start(&trial).await;
@@ -85,7 +85,10 @@ async fn a_holder_that_is_evicted_again_and_again_is_reported_once_and_stays_kno
         evict(&trial, "node-000001").await;
     }
     let reported = note(&trial, "EvictionLoop").await;
-    assert!(reported.contains("on 1 node (node-000001) the holder was evicted again and again"), "{reported}");
+    assert!(
+        reported.contains("the holder was evicted three times within an hour on 1 node (node-000001)"),
+        "{reported}"
+    );
     trial.noted_as_reported("node-000001").await;
     controller.kill();
     let _controller = Controller::start(&trial).await;
@@ -120,7 +123,7 @@ async fn a_quota_that_wants_limits_is_reported_in_its_own_words_and_limits_in_th
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let reported = note(&trial, "PodsRefused").await;
     assert!(
-        reported.contains("gets no pod on ") && reported.contains("failed quota: explicit: must specify limits.cpu"),
+        reported.contains("has no pod on ") && reported.contains("failed quota: explicit: must specify limits.cpu"),
         "{reported}"
     );
     assert!(reported.contains("set the resources that it names in the list"), "{reported}");

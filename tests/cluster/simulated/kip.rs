@@ -51,7 +51,7 @@ async fn pods_of(trial: &Trial, daemon_set: &str) -> Vec<String> {
 }
 
 async fn adopted(trial: &Trial) -> DaemonSet {
-    eventually("the leftover to be taken over", async || {
+    eventually("the DaemonSet to be adopted", async || {
         let found = adoption(trial).await.unwrap();
         let strategy = found.spec.as_ref().unwrap().update_strategy.clone().unwrap_or_default().type_;
         (strategy.as_deref() == Some("OnDelete")).then_some(found)
@@ -68,7 +68,7 @@ async fn an_adopted_daemon_set_of_kip_goes_when_the_list_holds_its_images() {
     trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
     let reported = trial.reported("DaemonSetAdopted").await;
     assert!(
-        reported.contains("the DaemonSet kubernetes-image-puller of kubernetes-image-puller was taken over"),
+        reported.contains("the DaemonSet kubernetes-image-puller of kubernetes-image-puller was adopted"),
         "{reported}"
     );
     let done = trial.reported("GenerationDeleted").await;
@@ -113,7 +113,7 @@ async fn an_adopted_daemon_set_of_kip_whose_images_nobody_wants_is_left_alone_an
     let _controller = Controller::start(&trial).await;
     let reported = async || {
         let mut reported = trial.events("Waiting").await;
-        reported.retain(|event| event.note.as_deref().unwrap_or_default().contains("so it is left alone"));
+        reported.retain(|event| event.note.as_deref().unwrap_or_default().contains("so it was left alone"));
         reported
     };
     eventually("the Event", async || reported().await.pop()).await;

@@ -4,8 +4,8 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
-use kube_prepull::plan::NodeScope;
-use kube_prepull::plan::node_scope::scope_patch;
+use kube_prepull::plan::generation::node_scope::NodeScope;
+use kube_prepull::plan::patch::scope_patch;
 
 use super::trial;
 use crate::controller::Controller;
@@ -35,7 +35,7 @@ async fn scope_down(trial: &Trial, name: &str, node_scope: &NodeScope, expected:
     .await;
     let noted = patched.annotations()["kube-prepull.io/spec-generation"].parse().ok();
     assert_eq!(patched.metadata.generation, noted, "what was foretold");
-    eventually(&format!("pods {node_scope}"), async || (pods(trial).await == *expected).then_some(())).await;
+    eventually(&format!("pods {node_scope:?}"), async || (pods(trial).await == *expected).then_some(())).await;
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use kube::ResourceExt;
 
 use crate::list::{self, Config, ListData};
 use crate::plan::AcceptedList;
+use crate::plan::generation::digests::Digest;
 use crate::plan::image_cache::ledger::Ledger;
 use crate::plan::image_cache::object::{ImageCacheObject, Status};
 use crate::plan::image_cache::{
     Cache, CacheAction, CacheCause, CacheContext, CacheFinding, CachePlan, Known, Phase, plan,
 };
-use crate::plan::tag_check::Digest;
 
 /// The list `tools` in the namespace `prepull`, and what is made of it.
 #[derive(Clone, Debug)]

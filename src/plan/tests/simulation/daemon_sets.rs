@@ -13,11 +13,15 @@ use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::naming::labels;
 use crate::plan::deselection::recount_patch;
-use crate::plan::node_scope::scope_patch;
-use crate::plan::pull_policies::PulledAlways;
-use crate::plan::restoring::{Restores, restored, strategy_patch};
-use crate::plan::sealing::sealing_patch;
-use crate::plan::{Generation, NodeScope, SlimDaemonSet, scheduled};
+use crate::plan::generation::node_scope::NodeScope;
+use crate::plan::generation::pulled_always::PulledAlways;
+use crate::plan::generation::restores::Restores;
+use crate::plan::generation::scheduled;
+use crate::plan::patch::scope_patch;
+use crate::plan::patch::sealing_patch;
+use crate::plan::patch::strategy_patch;
+use crate::plan::restoring::restored;
+use crate::plan::{Generation, SlimDaemonSet};
 
 /// As kubernetes-image-puller makes it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {

@@ -43,7 +43,7 @@ async fn images_that_cannot_be_pulled_are_reported_when_they_begin_to_fail_and_w
     request(&trial, "in vain").await;
     let deferred = note(&trial, "RefreshDeferred").await;
     assert!(
-        deferred.contains("1 of 2 images could not be looked at") && deferred.contains("manifest unknown"),
+        deferred.contains("the tags of 1 of 2 images could not be checked") && deferred.contains("manifest unknown"),
         "{deferred}"
     );
     broken.store(false, Ordering::Relaxed);

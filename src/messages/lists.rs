@@ -1,9 +1,12 @@
-//! Whether a list was accepted, in words.
+//! Whether a list was accepted, and that it is missing or back.
+
+use jiff::Timestamp;
 
 use super::changes::changes;
 use super::{Message, Reason};
 use crate::list::{Config, Parsed};
 use crate::naming::labels;
+use crate::plan::history;
 
 /// A list was accepted, and what has changed since `before` was; or it was rejected. Of the problems it has the first three;
 /// the rest stands on the list.
@@ -35,4 +38,20 @@ fn summary(config: &Config) -> String {
 fn changed(before: Option<&Config>, config: &Config) -> Option<String> {
     let changes = changes(before?, config);
     Some(if changes.is_empty() { "it asks for the same as before".to_owned() } else { changes.join("; ") })
+}
+
+/// The list is gone.
+pub fn missing(since: Timestamp) -> Message {
+    let until = since.checked_add(history::GRACE).unwrap_or(since);
+    let note = format!(
+        "this list is gone: there is no such ConfigMap with the label {}=true; its images are released at {until:.0} unless it \
+         comes back before",
+        crate::list::IMAGE_LIST_LABEL
+    );
+    Message::new(Reason::ListMissing, note)
+}
+
+/// The list is back.
+pub fn back() -> Message {
+    Message::new(Reason::ListFound, "this list is back, and its images were held throughout")
 }

@@ -3,8 +3,6 @@
 use kube::core::{NotUsed, Object};
 use serde::Deserialize;
 
-use super::generation::Generation;
-
 /// A DaemonSet, decoded without its spec and without most of its status.
 pub type SlimDaemonSet = Object<NotUsed, DaemonSetStatus>;
 
@@ -38,7 +36,8 @@ pub struct Scheduled {
 }
 
 impl Scheduled {
-    fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
+    /// Reads a DaemonSet. `None` if its status is about an earlier form of it.
+    pub(super) fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
         let current = |status: &&DaemonSetStatus| daemon_set.metadata.generation == Some(status.observed_generation);
         let status = daemon_set.status.as_ref().filter(current)?;
         Some(Self {
@@ -46,13 +45,5 @@ impl Scheduled {
             misscheduled: status.number_misscheduled,
             complete: status.current_number_scheduled == status.desired_number_scheduled,
         })
-    }
-}
-
-impl Generation {
-    /// Reads a DaemonSet. `None` if it does not belong to a list.
-    pub fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
-        let scheduled = Scheduled::from_daemon_set(daemon_set);
-        Some(Self { scheduled, ..Self::from_metadata(&daemon_set.metadata)? })
     }
 }

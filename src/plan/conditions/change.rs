@@ -1,56 +1,31 @@
-//! What has been told of a trouble while it lasts, and what is messages of it. A spell begins when a trouble is seen first and ends
-//! when it is over.
+//! Where a condition begins or ends, compared with what has been reported of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
-/// The same trouble of a group is told at most once in this time.
+use crate::plan::generation::conditions::{Extent, ReportedCondition};
+
+/// A condition of a group is reported at most once in this time.
 pub const PAUSE: SignedDuration = SignedDuration::from_mins(1);
-/// The most things that a spell is kept of; what is beyond is only counted by whoever looks.
+/// A condition is kept for at most so many things, such as images. What is beyond is in `status` only.
 const MOST: usize = 50;
-/// So many nodes are remembered by name, to see on them that the trouble is over.
-pub const REMEMBERED: usize = 3;
 
-/// How far a trouble with one thing, such as an image, goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Extent {
-    /// On how many nodes it was told.
-    pub nodes: usize,
-    /// Some of these.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub some: BTreeSet<String>,
-    /// It lasts until then, whatever is seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-}
-
-/// What has been told of a trouble.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportedCondition {
-    /// When it was told last.
-    pub at: Timestamp,
-    /// Of what.
-    pub of: BTreeMap<String, Extent>,
-}
-
-/// What there is to tell and to keep.
+/// What there is to report and to keep.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Of what it has begun, or come to at least twice as many nodes.
+    /// For what it has begun, or come to at least twice as many nodes.
     pub begun: BTreeSet<String>,
-    /// Of what it is over.
+    /// For what it is over.
     pub over: BTreeSet<String>,
     /// What is to be kept from then on, if that is something else.
     pub reported: Option<ReportedCondition>,
-    /// When there will be something to tell, if nothing changes before.
+    /// When there will be something to report, if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Compares what is `seen` now with what has been `reported`. `lasts` says of something that is not seen whether that means
-/// little: the pod that would show it has just been recreated, say.
+/// Compares what is `seen` now with what has been `reported`. `lasts` says of something that is not seen whether it may last all the
+/// same: the pod that would show it has just been recreated, say.
 pub fn change(
     reported: Option<&ReportedCondition>,
     mut seen: BTreeMap<String, Extent>,
@@ -83,7 +58,7 @@ pub fn change(
     Change { begun, over, reported: Some(ReportedCondition { at: now, of: known }), wake_at: None }
 }
 
-/// What lasts until a time, and is seen to last longer, is kept for longer. Not at each sight, so that it costs few writes.
+/// What lasts until a time, and is seen to last longer, is kept for longer: not each time it is seen, so that it costs few writes.
 fn prolong(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, Extent>, now: Timestamp) -> bool {
     let mut prolonged = false;
     for (name, extent) in known {

@@ -1,4 +1,23 @@
-//! A generation as it is known from its DaemonSet's metadata.
+//! What is stored on the DaemonSets of a list, and nowhere else: a new controller goes on from there.
+//!
+//! - [`Generation`], [`Record`]: a generation, and how it was made
+//! - [`pulled_always`], [`node_scope`]: what its template pulls with `Always`, and on which nodes it still is
+//! - [`tag_check`], [`tag_check_record`], [`digests`]: what nodes say tags stand for
+//! - [`conditions`]: what has been reported of its group
+//! - [`alteration`], [`restores`]: what somebody else changed of it, and how often it was restored
+//! - [`scheduled`]: what the DaemonSet controller says about its nodes
+//! - [`pods`]: what pods say in view of it
+
+pub mod alteration;
+pub mod conditions;
+pub mod digests;
+pub mod node_scope;
+pub mod pods;
+pub mod pulled_always;
+pub mod restores;
+pub mod scheduled;
+pub mod tag_check;
+pub mod tag_check_record;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,13 +26,14 @@ use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use serde::Serialize;
 
-use super::alteration::Alteration;
-use super::conditions::ReportedConditions;
-use super::node_scope::NodeScope;
-use super::pull_policies::PulledAlways;
-use super::restoring::Restores;
-use super::scheduled::Scheduled;
-use super::tag_check::TagCheckRecord;
+use alteration::Alteration;
+use conditions::ReportedConditions;
+use node_scope::NodeScope;
+use pulled_always::PulledAlways;
+use restores::Restores;
+use scheduled::{Scheduled, SlimDaemonSet};
+use tag_check_record::TagCheckRecord;
+
 use crate::list::config::{Group, Image, Placement};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
@@ -84,6 +104,12 @@ pub struct Record {
 }
 
 impl Generation {
+    /// Reads a DaemonSet. `None` if it does not belong to a list.
+    pub fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
+        let scheduled = Scheduled::from_daemon_set(daemon_set);
+        Some(Self { scheduled, ..Self::from_metadata(&daemon_set.metadata)? })
+    }
+
     /// Reads a DaemonSet's metadata, which says nothing about its nodes. `None` where it does not belong to a list, or is one of
     /// its tag checks.
     pub fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {

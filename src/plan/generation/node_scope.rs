@@ -1,16 +1,13 @@
 //! Which of the nodes that its DaemonSet matches a generation is still on.
 //!
 //! A retiring generation that is needed on few nodes only is scoped down to them by name, in its DaemonSet's node affinity. It
-//! only ever shrinks, so what is added to the terms never has to be told apart from what stood there before.
+//! only ever shrinks, so what is added to the terms never has to be distinguished from what was there before.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
-use serde_json::{Value, json};
 
-use super::restoring::note_generation;
 use crate::naming::labels;
 
 /// The one field of a node that `matchFields` knows.
@@ -69,7 +66,7 @@ impl NodeScope {
         }
     }
 
-    /// The required terms that let in what these terms let in and this reach includes. `None` stands for no terms, which let
+    /// The required terms that let in what these terms let in and this scope includes. `None` stands for no terms, which let
     /// in everything. Terms are ORed, and a requirement of `matchFields` takes one value.
     pub fn terms(&self, own: Option<&[NodeSelectorTerm]>) -> Option<Vec<NodeSelectorTerm>> {
         let anything = [NodeSelectorTerm::default()];
@@ -90,7 +87,7 @@ impl NodeScope {
         Some(if terms.is_empty() { anything.to_vec() } else { terms })
     }
 
-    /// Narrows a DaemonSet that was built for everywhere.
+    /// Scopes down a DaemonSet that was built for everywhere.
     pub fn scope_down(&self, daemon_set: &mut DaemonSet) {
         let Some(text) = self.to_text() else { return };
         daemon_set.metadata.annotations.get_or_insert_default().insert(labels::NODE_SCOPE.to_owned(), text);
@@ -119,7 +116,7 @@ fn with(term: &NodeSelectorTerm, operator: &str, node: &str) -> Option<NodeSelec
     if named(opposite, node) || (operator == "In" && pinned && !named("In", node)) {
         return None;
     }
-    // One that is pinned to another node need not be told to leave this one out.
+    // One that is pinned to another node leaves this one out anyway.
     if !pinned && !named(operator, node) {
         fields.push(NodeSelectorRequirement {
             key: NAME.to_owned(),
@@ -128,54 +125,4 @@ fn with(term: &NodeSelectorTerm, operator: &str, node: &str) -> Option<NodeSelec
         });
     }
     Some(NodeSelectorTerm { match_fields: Some(fields), ..term.clone() })
-}
-
-impl fmt::Display for NodeScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everywhere => f.write_str("everywhere"),
-            Self::Only(nodes) => write!(f, "only on {}", some_of(nodes)),
-            Self::Without(nodes) => write!(f, "not on {}", some_of(nodes)),
-        }
-    }
-}
-
-/// The first few of them, in words.
-pub fn some_of<T: AsRef<str>>(nodes: &BTreeSet<T>) -> String {
-    const SHOWN: usize = 3;
-    let shown = nodes.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-    match nodes.len().saturating_sub(SHOWN) {
-        0 if nodes.is_empty() => "no node".to_owned(),
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-/// The merge patch that scopes down a DaemonSet as it is now. It holds only for this version of it. Whatever its update
-/// strategy has become, a change of its template must replace no pod.
-pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
-    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let node_affinity = pod.and_then(|pod| pod.affinity.as_ref()?.node_affinity.as_ref());
-    let required = node_affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
-    let own = required.map(|required| required.node_selector_terms.as_slice());
-    let terms = node_scope.terms(own);
-    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
-    let changes = own != terms.as_deref() || strategy != Some("OnDelete");
-    // The API server counts a generation more for each write that changes the spec.
-    let generation = live.metadata.generation.unwrap_or(1) + i64::from(changes);
-    let mut annotations = json!({labels::NODE_SCOPE: node_scope.to_text()});
-    note_generation(&live.metadata, generation, &mut annotations);
-    json!({
-        "metadata": {
-            "uid": live.metadata.uid,
-            "resourceVersion": live.metadata.resource_version,
-            "annotations": annotations,
-        },
-        "spec": {
-            "updateStrategy": {"type": "OnDelete", "rollingUpdate": null},
-            "template": {"spec": {"affinity": {"nodeAffinity": {
-                "requiredDuringSchedulingIgnoredDuringExecution": terms.map(|terms| json!({"nodeSelectorTerms": terms})),
-            }}}},
-        },
-    })
 }

@@ -1,0 +1,100 @@
+//! What was done.
+
+use kube::ResourceExt;
+
+use super::restores::restored;
+use super::{Message, Reason, first_few, found, number};
+use crate::naming::labels;
+use crate::plan::decision::{Action, ActionOutcome, DeletionReason, RolloutCause, ScopeDownReason};
+use crate::plan::generation::node_scope::NodeScope;
+
+/// What to report of an action that was carried out, if anything.
+pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
+    Some(match action {
+        Action::Create { daemon_set, cause } => {
+            let name = daemon_set.name_any();
+            let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
+            let note = format!("group {group}: the DaemonSet {name} starts a rollout because {}", because(*cause));
+            Message::new(Reason::RolloutStarted, note).about(&name)
+        }
+        Action::Restore { daemon_set, restores, .. } => return restored(&daemon_set.name_any(), restores, outcome),
+        Action::Adopt { name, .. } => {
+            let note = format!(
+                "the DaemonSet {name} of kubernetes-image-puller was adopted: it keeps its images until this list's own \
+                 DaemonSets hold them, and is deleted then"
+            );
+            Message::new(Reason::DaemonSetAdopted, note).about(name)
+        }
+        Action::ScopeDown { name, node_scope, leaving, .. } => scoped_down(name, node_scope, leaving).about(name),
+        Action::Seal { name, images, .. } => {
+            let note = format!(
+                "the DaemonSet {name} was sealed because a pod that was replaced or restarted cannot pull: from now on its pods \
+                 take {} from the nodes' disks: {}",
+                number(images.len(), "image"),
+                first_few(images, ", ", "")
+            );
+            Message::new(Reason::Sealed, note).about(name)
+        }
+        Action::Delete { name, ending, .. } => deleted(name, *ending).about(name),
+        Action::Report(finding) => found::found(finding, None),
+        Action::ResetStrategy { .. }
+        | Action::Recount { .. }
+        | Action::ReplacePod { .. }
+        | Action::CheckTags { .. }
+        | Action::EndTagCheck { .. }
+        | Action::Note { .. } => return None,
+    })
+}
+
+fn because(cause: RolloutCause) -> String {
+    match cause {
+        RolloutCause::Missing => "the group has no DaemonSet".to_owned(),
+        RolloutCause::Unknown => "the one before no longer says how it was made".to_owned(),
+        RolloutCause::ScopedDown => "the one before is on some of the nodes only".to_owned(),
+        RolloutCause::Edited => "the group's images or nodes were edited".to_owned(),
+        RolloutCause::Requested => "a refresh was requested".to_owned(),
+        RolloutCause::Due => "a refresh is due".to_owned(),
+        RolloutCause::Moved { images: 1 } => "1 tag has moved".to_owned(),
+        RolloutCause::Moved { images } => format!("{images} tags have moved"),
+    }
+}
+
+fn scoped_down(name: &str, node_scope: &NodeScope, reason: &ScopeDownReason) -> Message {
+    match reason {
+        ScopeDownReason::NeededOnFew => {
+            let note = match node_scope {
+                NodeScope::Only(nodes) => {
+                    format!(
+                        "the DaemonSet {name} was scoped down to the nodes that still need it: {}",
+                        first_few(nodes, ", ", "")
+                    )
+                }
+                NodeScope::Everywhere | NodeScope::Without(_) => format!("the DaemonSet {name} was scoped down"),
+            };
+            Message::new(Reason::ScopedDown, note)
+        }
+        ScopeDownReason::NoCapacity { nodes } => {
+            let nodes: Vec<String> =
+                nodes.iter().map(|(node, shortage)| format!("{node} ({})", super::shortage(*shortage))).collect();
+            let note = format!(
+                "the DaemonSet {name} leaves nodes before its successor holds their images, because there is no capacity for both \
+                 on {}; other nodes show that the images can be pulled",
+                nodes.join(", ")
+            );
+            Message::new(Reason::NoCapacity, note)
+        }
+    }
+}
+
+fn deleted(name: &str, reason: DeletionReason) -> Message {
+    let (event, why) = match reason {
+        DeletionReason::NeededNowhere => {
+            (Reason::GenerationDeleted, "was deleted: no node needs it any more".to_owned())
+        }
+        DeletionReason::Recreated(cause) => {
+            (Reason::Recreating, format!("was deleted and will be recreated because {}", because(cause)))
+        }
+        DeletionReason::ListGone => (Reason::ListCleanedUp, "was deleted: its list did not come back".to_owned()),
+    };
+    Message::new(event, format!("the DaemonSet {name} {why}"))
+}

@@ -1,0 +1,165 @@
+//! What was found.
+
+use super::restores::cannot_restore;
+use super::{Message, Reason, first_few, number};
+use crate::coverage::end_of;
+use crate::plan::decision::{FailingImage, Finding, MovedTag, UncheckedImage};
+
+/// Where the rest of a list stands of which a note names a few.
+const REST: &str = " (`kubectl prepull status` has all)";
+
+/// Reports a finding. `refusal` is what the API server says of pods that are missing.
+pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
+    match finding {
+        Finding::TagsMoved { group, moved } => {
+            let moved = moved.iter().map(|MovedTag { reference, before, now }| format!("{reference} is {now} now and was {before}"));
+            Message::new(Reason::TagsMoved, format!("group {group}: {}", first_few(moved, "; ", "")))
+        }
+        Finding::NodesOutdated { group, references } => Message::new(
+            Reason::NodesOutdated,
+            format!(
+                "group {group}: some nodes hold older content than others of {}; they are brought up to date a few at a time, \
+                 without a rollout",
+                first_few(references, "; ", "")
+            ),
+        ),
+        Finding::RefreshDeferred { group, images, of, retry_at } => {
+            let next = retry_at.map(|at| format!(" and will be checked again at {at:.0}, then less and less often"));
+            let why = images.iter().map(|UncheckedImage { reference, node, why }| {
+                format!("{reference} on {node}: {}", end_of(why))
+            });
+            Message::new(
+                Reason::RefreshDeferred,
+                format!(
+                    "group {group}: the tags of {} of {} could not be checked{}: {}",
+                    images.len(),
+                    number(*of, "image"),
+                    next.unwrap_or_default(),
+                    first_few(why, "; ", "")
+                ),
+            )
+        }
+        Finding::RefreshRecovered { group } => {
+            Message::new(Reason::RefreshRecovered, format!("group {group}: the tags of all images could be checked again"))
+        }
+        Finding::ImagesFailing { group, images, count, of } => Message::new(
+            Reason::ImageFailing,
+            format!(
+                "group {group}: {count} of {} cannot be held: {}; kubelets retry at least every 5 minutes, and nodes keep \
+                 what they held before",
+                number(*of, "image"),
+                first_few(images.iter().map(failing), "; ", REST)
+            ),
+        ),
+        Finding::ImagesRecovered { group, references } => Message::new(
+            Reason::ImageRecovered,
+            format!(
+                "group {group}: held again on every node on which the newest DaemonSet has a pod: {}",
+                first_few(references, ", ", REST)
+            ),
+        ),
+        Finding::EvictionLoop { group, nodes } => Message::new(
+            Reason::EvictionLoop,
+            format!(
+                "group {group}: the holder was evicted three times within an hour on {} ({}) for lack of disk, and its images \
+                 are pulled again each time; give the nodes more disk, shorten the list, or exclude the nodes with its nodeSelector",
+                number(nodes.len(), "node"),
+                first_few(nodes, ", ", REST)
+            ),
+        ),
+        Finding::AlwaysPullEnforced { group } => Message::new(
+            Reason::AlwaysPullEnforced,
+            format!(
+                "group {group}: admission sets imagePullPolicy: Always on every pod, as the plugin AlwaysPullImages does, so a pod \
+                 that is replaced or restarted during a registry outage cannot use the images on its node's disk; exempt this \
+                 namespace if a policy does it"
+            ),
+        ),
+        Finding::NoNodes { group } => Message::new(
+            Reason::NoNodes,
+            format!(
+                "group {group}: no node matches, so its images are held nowhere; a node has to run Linux, match the group's \
+                 nodeSelector, affinity and architectures, and have no taint that the group does not tolerate"
+            ),
+        ),
+        Finding::PodsRefused { group, daemon_set, nodes, .. } => Message::new(
+            Reason::PodsRefused,
+            format!(
+                "group {group}: the DaemonSet {daemon_set} has no pod on {} that it selects ({}); older DaemonSets stay meanwhile; {}",
+                number(nodes.len(), "node"),
+                first_few(nodes, ", ", REST),
+                refused(refusal, daemon_set)
+            ),
+        )
+        .about(daemon_set),
+        Finding::CannotRestore { daemon_set, changed_by } => cannot_restore(daemon_set, changed_by),
+        Finding::RolloutComplete { group, daemon_set, took, images, nodes, nodes_with_all } => {
+            let held_on = match nodes == nodes_with_all {
+                true => number(*nodes, "node"),
+                false => format!("{nodes_with_all} of {}; `kubectl prepull status` says why not on the others", number(*nodes, "node")),
+            };
+            let note = format!(
+                "group {group}: the rollout of the DaemonSet {daemon_set} is complete after {took:#}: {} {} held on {held_on}",
+                number(*images, "image"),
+                if *images == 1 { "is" } else { "are" },
+            );
+            Message::new(Reason::RolloutComplete, note).about(daemon_set)
+        }
+    }
+}
+
+fn failing(image: &FailingImage) -> String {
+    let FailingImage { reference, pulled, reason, message, nodes } = image;
+    let what = if *pulled { "was pulled, but does not start" } else { "cannot be pulled" };
+    let said = [reason, message].into_iter().filter(|said| !said.is_empty()).map(String::as_str).collect::<Vec<_>>();
+    format!("{reference} {what} on {}: {}", first_few(nodes, ", ", ""), end_of(&said.join(": ")))
+}
+
+/// What the API server said when it was asked for such a pod without making it.
+fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
+    let Some(why) = refusal else {
+        return format!(
+            "the API server takes such a pod from kube-prepull itself, so an admission webhook may refuse it from the DaemonSet \
+             controller, or that is behind: `kubectl describe daemonset {daemon_set}` says more"
+        );
+    };
+    if why.contains("cannot create resource \"pods\"") {
+        return format!(
+            "kube-prepull has no right to create pods, so it cannot ask the API server why: `kubectl describe daemonset \
+             {daemon_set}` says it"
+        );
+    }
+    // The words of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
+    let remedies = [
+        ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
+        ("exceeded quota", "; raise the ResourceQuota"),
+        ("minimum", "; set requests in the list that the LimitRange allows"),
+        ("maximum", "; set requests and limits in the list that the LimitRange allows"),
+    ];
+    let remedy = remedies.iter().find(|(done, _)| why.contains(done)).map_or("", |(_, remedy)| remedy);
+    format!("the API server says of such a pod: {why}{remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_pods_are_refused_is_reported_in_the_api_servers_words_with_a_remedy_where_one_is_known() {
+        let told = |why: Option<&str>| refused(why, "tools-a");
+        let full =
+            "pods \"tools-a-\" is forbidden: exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
+        assert_eq!(told(Some(full)), format!("the API server says of such a pod: {full}; raise the ResourceQuota"));
+        let bare = "pods \"tools-a-\" is forbidden: failed quota: q: must specify limits.cpu for: app";
+        assert!(
+            told(Some(bare)).ends_with("set the resources that it names in the list, or let a LimitRange fill them in")
+        );
+        let small = "minimum cpu usage per Container is 50m, but request is 1m";
+        assert!(told(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
+        assert!(told(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
+        assert!(told(None).contains("`kubectl describe daemonset tools-a` says more"));
+        let right =
+            "pods is forbidden: User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
+        assert!(told(Some(right)).starts_with("kube-prepull has no right to create pods"));
+    }
+}

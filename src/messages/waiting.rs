@@ -1,0 +1,48 @@
+//! What waits.
+
+use super::{Message, Reason, first_few, shortage};
+use crate::plan::decision::Waiting;
+
+/// Reports what waits, and for what.
+pub fn waiting(waiting: &Waiting) -> Message {
+    Message::new(Reason::Waiting, note(waiting))
+}
+
+fn note(waiting: &Waiting) -> String {
+    match waiting {
+        Waiting::Generations { group, refresh, moving, unavailable } => {
+            let what = if *refresh { "refresh" } else { "edit" };
+            let kept = match unavailable.is_empty() {
+                true => String::new(),
+                false => format!(
+                    "; some of them stay for nodes that are not ready or keep new pods away: {}",
+                    first_few(unavailable, ", ", "")
+                ),
+            };
+            format!("group {group}: the newest {what} waits because {moving} DaemonSets are still rolling out{kept}")
+        }
+        Waiting::Clock { group, until } => format!(
+            "group {group}: its last rollout is dated {until}, in the future, so no refresh is due before; a requested refresh \
+             starts one"
+        ),
+        Waiting::TagCheck { group, daemon_set, architectures } => {
+            let of = match architectures.is_empty() {
+                true => String::new(),
+                false => format!(" of the architecture {}", architectures.join(", ")),
+            };
+            format!(
+                "group {group}: a refresh waits because no node{of} can take the tag check: one has to match the group and be \
+                 ready, neither cordoned nor tainted; the DaemonSet {daemon_set} keeps its images meanwhile"
+            )
+        }
+        Waiting::Capacity { group, daemon_set, node, shortage: why } => format!(
+            "group {group}: some nodes have no capacity for a pod of the DaemonSet {daemon_set} beside the old one, such as \
+             {node} ({}); the old one leaves them a few at a time once other nodes show that the images can be pulled",
+            shortage(*why)
+        ),
+        Waiting::Unadopted { daemon_set } => format!(
+            "the DaemonSet {daemon_set} seems to belong to kubernetes-image-puller, but no list wants any of its images, so it \
+             was left alone; delete it if nobody needs it"
+        ),
+    }
+}

@@ -1,0 +1,171 @@
+//! One condition after the other: whether it holds, and what of that is to be reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::change::change;
+use super::observations::Observations;
+use crate::coverage::EVICTION_LOOP_WINDOW;
+use crate::list::config::Group;
+use crate::plan::capacity::{RefusedOn, refused_on};
+use crate::plan::context::Context;
+use crate::plan::daemon_set;
+use crate::plan::decision::{ConditionReport, Finding, Plan};
+use crate::plan::generation::Generation;
+use crate::plan::generation::conditions::{Condition, Extent, ReportedConditions};
+use crate::plan::generations::Generations;
+
+/// Plans what to report of a group.
+pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
+    let observations = Observations::of(context, group, newest);
+    let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
+    check.failing(&observations);
+    check.evicted(generations);
+    check.always_pulled(newest);
+    check.no_nodes();
+    check.refused(newest, generations);
+    check.complete(newest, generations, &observations);
+    let Check { reported, findings, wake_at, .. } = check;
+    wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
+    if reported != newest.reported {
+        plan.condition_reports.push(ConditionReport {
+            findings,
+            daemon_set: newest.name.clone(),
+            uid: newest.uid.clone(),
+            reported,
+        });
+    }
+}
+
+/// The conditions of a group, checked one after the other.
+struct Check<'f, 'a> {
+    context: &'f Context<'a>,
+    group: &'f Group,
+    reported: ReportedConditions,
+    findings: Vec<Finding>,
+    wake_at: Option<Timestamp>,
+}
+
+impl Check<'_, '_> {
+    /// Where a condition has begun, and where it is over.
+    fn of(
+        &mut self,
+        condition: Condition,
+        seen: BTreeMap<String, Extent>,
+        lasts: impl Fn(&str, &Extent) -> bool,
+    ) -> (BTreeSet<String>, BTreeSet<String>) {
+        let change = change(self.reported.reported.get(&condition), seen, lasts, self.context.now);
+        self.wake_at = self.wake_at.into_iter().chain(change.wake_at).min();
+        match change.reported {
+            None => {}
+            Some(reported) => drop(self.reported.reported.insert(condition, reported)),
+        }
+        (change.begun, change.over)
+    }
+
+    fn failing(&mut self, observations: &Observations) {
+        let group = self.group;
+        let lasts = |image: &str, extent: &Extent| observations.may_fail_still(image, &extent.some);
+        let (begun, over) = self.of(Condition::Failing, observations.failing(), lasts);
+        if !begun.is_empty() {
+            let images = begun.iter().filter_map(|image| observations.failing_image(image, reference(group, image)));
+            self.findings.push(Finding::ImagesFailing {
+                group: group.name.to_string(),
+                images: images.collect(),
+                count: begun.len(),
+                of: group.images.len(),
+            });
+        }
+        // One that has left the list is reported as an edit.
+        let listed = |image: &&String| group.images.iter().any(|it| it.name.as_str() == image.as_str());
+        let references: Vec<String> = over.iter().filter(listed).map(|image| reference(group, image)).collect();
+        if !references.is_empty() {
+            self.findings.push(Finding::ImagesRecovered { group: group.name.to_string(), references });
+        }
+    }
+
+    fn evicted(&mut self, generations: &Generations) {
+        let (group, now) = (self.group, self.context.now);
+        let needed: BTreeSet<&str> = generations.needed_of(group).map(|it| it.name.as_str()).collect();
+        let loops = self.context.coverage.eviction_loops(now).filter(|it| needed.contains(it.generation));
+        let extent = |last: Timestamp| Extent {
+            nodes: 1,
+            until: last.checked_add(EVICTION_LOOP_WINDOW).ok(),
+            ..Extent::default()
+        };
+        let seen = loops.map(|it| (it.node.to_owned(), extent(it.last))).collect();
+        let lasts = |_: &str, extent: &Extent| extent.until.is_some_and(|until| now < until);
+        let (nodes, _) = self.of(Condition::Evicted, seen, lasts);
+        if !nodes.is_empty() {
+            self.findings.push(Finding::EvictionLoop { group: group.name.to_string(), nodes });
+        }
+    }
+
+    fn always_pulled(&mut self, newest: &Generation) {
+        let mut pods = self.context.coverage.pods_of(self.context.list.label);
+        let overridden = pods.any(|pod| *pod.generation == *newest.name && newest.is_overridden_in(pod));
+        if self.has_begun(Condition::AlwaysPullEnforced, overridden.then(Extent::default)) {
+            self.findings.push(Finding::AlwaysPullEnforced { group: self.group.name.to_string() });
+        }
+    }
+
+    fn no_nodes(&mut self) {
+        let placement = &self.group.placement;
+        let any = self.context.nodes.is_none_or(|nodes| nodes.iter().any(|node| node.takes(placement)));
+        if self.has_begun(Condition::NoNodes, (!any).then(Extent::default)) {
+            self.findings.push(Finding::NoNodes { group: self.group.name.to_string() });
+        }
+    }
+
+    fn refused(&mut self, newest: &Generation, generations: &Generations) {
+        let (context, group) = (self.context, self.group);
+        let RefusedOn { nodes, wake_at } = refused_on(newest, group, context, generations);
+        self.wake_at = self.wake_at.into_iter().chain(wake_at).min();
+        let extent = Extent { nodes: nodes.len(), ..Extent::default() };
+        if self.has_begun(Condition::Refused, (!nodes.is_empty()).then_some(extent)) {
+            let pod =
+                newest.record.as_ref().map(|record| daemon_set::pod(context.list, group, record, context.settings));
+            self.findings.push(Finding::PodsRefused {
+                group: group.name.to_string(),
+                daemon_set: newest.name.clone(),
+                nodes: nodes.into_iter().map(str::to_owned).collect(),
+                pod: pod.map(Box::<Pod>::new),
+            });
+        }
+    }
+
+    /// Whether a condition of the whole group has begun, or has come to many more nodes.
+    fn has_begun(&mut self, condition: Condition, seen: Option<Extent>) -> bool {
+        let seen = seen.into_iter().map(|extent| (String::new(), extent)).collect();
+        let (begun, _) = self.of(condition, seen, |_, _| false);
+        !begun.is_empty()
+    }
+
+    fn complete(&mut self, newest: &Generation, generations: &Generations, observations: &Observations) {
+        let Some(record) = newest.record.as_ref().filter(|_| !self.reported.complete) else { return };
+        let alone = generations.needed_of(self.group).all(|generation| generation.name == newest.name);
+        if !alone || !observations.all_settled(record) {
+            let later = observations.pods_have_come_at(record).filter(|at| self.context.now < *at);
+            self.wake_at = self.wake_at.into_iter().chain(later).min();
+            return;
+        }
+        self.reported.complete = true;
+        self.reported.latest_pod = observations.latest_pod();
+        let took = self.context.now.duration_since(record.epoch).max(SignedDuration::ZERO);
+        self.findings.push(Finding::RolloutComplete {
+            group: self.group.name.to_string(),
+            daemon_set: newest.name.clone(),
+            took: SignedDuration::from_secs(took.as_secs()),
+            images: self.group.images.len(),
+            nodes: observations.nodes(),
+            nodes_with_all: observations.nodes_with_all(),
+        });
+    }
+}
+
+fn reference(group: &Group, image: &str) -> String {
+    let listed = group.images.iter().find(|it| it.name.as_str() == image);
+    listed.map_or("", |it| it.reference.as_str()).to_owned()
+}

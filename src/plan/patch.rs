@@ -1,0 +1,95 @@
+//! Patches of a generation's DaemonSet as it is now.
+//!
+//! Each holds only for this version of it (uid and resourceVersion), and sets the update strategy back: whatever that has become, a
+//! change of the template must replace no pod.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use kube::core::ObjectMeta;
+use serde_json::{Map, Value, json};
+
+use super::generation::alteration::Alteration;
+use super::generation::node_scope::NodeScope;
+use super::generation::pulled_always::PulledAlways;
+use super::generation::restores::Restores;
+use crate::naming::labels;
+
+/// The merge patch that scopes a DaemonSet down.
+pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
+    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let node_affinity = pod.and_then(|pod| pod.affinity.as_ref()?.node_affinity.as_ref());
+    let required = node_affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
+    let own = required.map(|required| required.node_selector_terms.as_slice());
+    let terms = node_scope.terms(own);
+    let annotations = json!({labels::NODE_SCOPE: node_scope.to_text()});
+    let template = json!({"spec": {"affinity": {"nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": terms.as_ref().map(|terms| json!({"nodeSelectorTerms": terms})),
+    }}}});
+    spec_patch(live, annotations, Some(template), own != terms.as_deref())
+}
+
+/// The strategic merge patch that seals a DaemonSet: it names containers, and leaves all else of them as it is.
+///
+/// A kubelet pulls in the order of the containers, which such a patch changes unless it states the order
+/// (`k8s.io/apimachinery/pkg/util/strategicpatch`: what is patched is moved behind the rest).
+pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
+    let names = || {
+        let pod = live.spec.iter().filter_map(|spec| spec.template.spec.as_ref());
+        pod.flat_map(|pod| &pod.containers).map(|container| &container.name)
+    };
+    let order: Vec<Value> = names().map(|name| json!({"name": name})).collect();
+    let sealed = names().filter(|name| images.contains(*name));
+    let containers: Vec<Value> = sealed.map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
+    let annotations = json!({labels::PULLED_ALWAYS: pulled_always.to_text()});
+    let template = json!({
+        "metadata": {"annotations": {labels::PULL_POLICIES: pulled_always.hash()}},
+        "spec": {"containers": containers, "$setElementOrder/containers": order},
+    });
+    spec_patch(live, annotations, Some(template), true)
+}
+
+/// The merge patch that only sets the update strategy back, and notes that the rest stays as somebody else made it.
+pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
+    let restores = Restores { left: Some(generation_after(live, false)), ..restores.clone() };
+    frame(live, json!({labels::RESTORES: restores.to_text()}), None)
+}
+
+fn spec_patch(live: &DaemonSet, mut annotations: Value, template: Option<Value>, changes_template: bool) -> Value {
+    note_generation(&live.metadata, generation_after(live, changes_template), &mut annotations);
+    frame(live, annotations, template)
+}
+
+fn frame(live: &DaemonSet, annotations: Value, template: Option<Value>) -> Value {
+    let mut spec = Map::new();
+    spec.insert("updateStrategy".to_owned(), json!({"type": "OnDelete", "rollingUpdate": null}));
+    spec.extend(template.map(|template| ("template".to_owned(), template)));
+    json!({
+        "metadata": {
+            "uid": live.metadata.uid,
+            "resourceVersion": live.metadata.resource_version,
+            "annotations": annotations,
+        },
+        "spec": spec,
+    })
+}
+
+/// The `metadata.generation` that a patch leaves: the API server counts one more for each write that changes the spec.
+fn generation_after(live: &DaemonSet, changes_template: bool) -> i64 {
+    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
+    live.metadata.generation.unwrap_or(1) + i64::from(changes_template || strategy != Some("OnDelete"))
+}
+
+/// Adds to the annotations of a patch of ours which `metadata.generation` it leaves, unless somebody else changed the spec
+/// before: that must not pass for ours. What was left as somebody else made it still is.
+fn note_generation(live: &ObjectMeta, generation: i64, annotations: &mut Value) {
+    let Some(alteration) = Alteration::of(live) else {
+        annotations[labels::SPEC_GENERATION] = generation.to_string().into();
+        return;
+    };
+    let noted = live.annotations.as_ref().and_then(|annotations| annotations.get(labels::RESTORES));
+    let restores = noted.and_then(|text| Restores::from_text(text));
+    if let Some(restores) = restores.filter(|restores| restores.left == Some(alteration.generation)) {
+        annotations[labels::RESTORES] = Restores { left: Some(generation), ..restores }.to_text().into();
+    }
+}

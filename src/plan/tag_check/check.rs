@@ -1,0 +1,167 @@
+//! The tag checks of a refresh: which images, on which nodes, and what they said.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+
+use super::answers::Answer;
+use super::holders::Holders;
+use super::places::{Asked, Candidates, Place, Places};
+use super::{conclusion, daemon_set};
+use crate::list::config::{Group, Image};
+use crate::naming::hash::short_hash;
+use crate::plan::context::Context;
+use crate::plan::decision::{Action, Moved, Plan, Waiting};
+use crate::plan::generation::Generation;
+use crate::plan::generation::pulled_always::PulledAlways;
+use crate::plan::generation::tag_check::{Progress, TagCheck};
+use crate::plan::generation::tag_check_record::TagCheckRecord;
+use crate::plan::refresh::{NextRefresh, next_refresh, retry_at, wait_for};
+
+/// How soon to look again for a node that can take a tag check. Mostly a node's change says so before.
+const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// Plans the looks at a group's tags, and says whether one found that a rollout is to begin. `blocked` says why none could.
+pub fn plan(
+    context: &Context,
+    group: &Group,
+    newest: &Generation,
+    blocked: Option<Waiting>,
+    plan: &mut Plan,
+) -> Option<Moved> {
+    let images = wanted(context, group, newest, plan);
+    if images.is_empty() {
+        return None;
+    }
+    if let Some(settled_at) = context.settles_at() {
+        plan.wake_up_at(settled_at);
+        return None;
+    }
+    let tag_check = tag_check_id(context, newest, &images);
+    let asked = Group { images, ..group.clone() };
+    let holders = Holders::of(context, newest);
+    let places = places(context, group, newest, &holders, &tag_check, plan);
+    let answers = answers(context, &asked, newest, &tag_check, &places, blocked, plan)?;
+    conclusion::conclude(context, &asked, newest, &holders, &answers, plan)
+}
+
+/// The images to look at now: none where no look is due.
+fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Vec<Image> {
+    let tags = || group.images.iter().filter(|image| image.may_move());
+    let (tag_check_record, schedule) = (&newest.tag_check_record, &context.list.config.refresh.schedule);
+    let all = || tags().cloned().collect();
+    if tags().next().is_none() {
+        return Vec::new();
+    }
+    if context.refresh_request.is_some_and(|request| !newest.answers(request)) {
+        return all();
+    }
+    let due = next_refresh(schedule, newest, context.now);
+    match (retry_at(schedule, newest, context.now), due) {
+        (Some(retry_at), _) if context.now < retry_at => {
+            plan.wake_up_at(retry_at);
+            Vec::new()
+        }
+        (_, Some(NextRefresh::Due { .. })) => all(),
+        (_, _) if !tag_check_record.failed.is_empty() => {
+            // The others have been looked at, and will be again when the next refresh is due.
+            tags().filter(|image| tag_check_record.failed.contains_key(image.name.as_str())).cloned().collect()
+        }
+        (_, due) => {
+            wait_for(due, group, plan);
+            Vec::new()
+        }
+    }
+}
+
+/// Which look it is: the same until its answer is noted, whatever process asks.
+fn tag_check_id(context: &Context, newest: &Generation, images: &[Image]) -> String {
+    let TagCheckRecord { last, failures, retry_at, .. } = &newest.tag_check_record;
+    let request = context.refresh_request.filter(|request| !newest.answers(request));
+    let images: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    short_hash(format!("{}\n{last:?}\n{failures}\n{retry_at:?}\n{request:?}\n{images:?}", newest.name).as_bytes())
+}
+
+fn places<'a>(
+    context: &Context<'a>,
+    group: &Group,
+    newest: &Generation,
+    holders: &Holders,
+    tag_check: &str,
+    plan: &mut Plan,
+) -> Places<'a> {
+    let asked =
+        |place: Place| match context.tag_checks.iter().find(|it| it.name == daemon_set::name(newest, tag_check, place))
+        {
+            None => Asked::No,
+            Some(check) if check.deleting => Asked::Going,
+            Some(_) => Asked::Yes,
+        };
+    let places = Candidates::of(context, group, newest).choose(holders, tag_check, asked);
+    // Where the group has no node at all, there is nothing to look after.
+    if !places.without.is_empty() {
+        let names = places.without.iter().filter(|name| !name.is_empty());
+        plan.waiting.push(Waiting::TagCheck {
+            group: group.name.to_string(),
+            daemon_set: newest.name.clone(),
+            architectures: names.map(|name| (*name).to_owned()).collect(),
+        });
+        if let Ok(again) = context.now.checked_add(NODES_AGAIN) {
+            plan.wake_up_at(again);
+        }
+    }
+    places
+}
+
+/// The answers from all places, once there are any and all are complete. What is missing is asked for.
+fn answers<'a>(
+    context: &Context<'a>,
+    asked: &Group,
+    newest: &Generation,
+    tag_check: &str,
+    places: &Places<'a>,
+    blocked: Option<Waiting>,
+    plan: &mut Plan,
+) -> Option<Vec<Answer<'a>>> {
+    let mut answers = Vec::new();
+    for &place in &places.places {
+        let name = daemon_set::name(newest, tag_check, place);
+        match context.tag_checks.iter().find(|check| check.name == name) {
+            None if blocked.is_some() => {}
+            None => plan.actions.extend(ask(context, asked, newest, tag_check, place)),
+            // There is no other node, and its name is still taken.
+            Some(check) if check.deleting => {}
+            Some(check) => {
+                plan.tag_checks.insert(check.uid.clone());
+                match check.progress(&asked.images, context.now) {
+                    Progress::Underway(until) => plan.wake_up_at(until),
+                    Progress::Done(images) => answers.push(Answer { place, images }),
+                }
+            }
+        }
+    }
+    let complete = !answers.is_empty() && answers.len() == places.places.len();
+    if let (false, Some(blocked)) = (complete, blocked) {
+        plan.waiting.push(blocked);
+    }
+    complete.then_some(answers)
+}
+
+fn ask(context: &Context, asked: &Group, newest: &Generation, tag_check: &str, place: Place) -> Option<Action> {
+    let daemon_set = daemon_set::build(
+        context.list,
+        asked,
+        newest,
+        tag_check,
+        place,
+        PulledAlways::all_of(asked),
+        context.settings,
+    )?;
+    Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
+}
+
+/// The tag checks that no look waits for: their answers are noted, their nodes cannot answer, or nobody asks any more.
+pub fn left_over(checks: &[TagCheck], awaited: &BTreeSet<String>) -> Vec<Action> {
+    let left_over = checks.iter().filter(|check| !check.deleting && !awaited.contains(&check.uid));
+    left_over.map(|check| Action::EndTagCheck { name: check.name.clone(), uid: check.uid.clone() }).collect()
+}
