@@ -12,9 +12,9 @@ const OBJECT: &str = "deploy/monitoring/prometheusrule.yaml";
 const PAGE: &str = "docs/alerts.md";
 /// The head of the Prometheus Operator's object, whose spec is what Prometheus reads from a file.
 const HEAD: &str = "\
-# The alerts of rules.yaml for the Prometheus Operator:
+# The rules of rules.yaml for the Prometheus Operator:
 #   kubectl --namespace NAMESPACE apply --filename prometheusrule.yaml
-# An operator that selects rules by a label wants it here.
+# If your operator selects rules by label, add the label here.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

@@ -19,7 +19,7 @@ use crate::trial::eventually;
 const DASHBOARD: &str = include_str!("../../../deploy/helm/monitoring/dashboard.json");
 const PICTURE: &str = "docs/dashboard.svg";
 /// What does not happen in this run: no node joins, nothing is refused, and there are no virtual nodes.
-const EMPTY: [&str; 4] = ["From ready to warm", "Reconcile errors", "API requests that failed", "ImageCaches"];
+const EMPTY: [&str; 4] = ["Node warm-up time", "Reconcile errors", "Failed API requests", "ImageCaches"];
 
 /// Graphs of events that follow each other at once would show nothing.
 async fn a_while() {
