@@ -1,4 +1,4 @@
-{{/* Names and texts that several objects share. */}}
+{{/* Shared definitions. */}}
 
 {{- define "kube-prepull.labels" -}}
 {{- $labels := dict
@@ -13,8 +13,8 @@
 {{- end }}
 
 {{/*
-The metadata of an object, from a dict: root; name; clusterWide, for objects without a namespace; labels and annotations
-of the object's own, which win.
+The metadata of an object. Keys of the dict: root; name; clusterWide, for cluster-scoped objects; labels and annotations, which
+take precedence over the common ones.
 */}}
 {{- define "kube-prepull.metadata" -}}
 {{- $labels := include "kube-prepull.labels" .root | fromYaml }}
@@ -29,7 +29,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* A values file of kubernetes-image-puller names its image, which would not know what to do here. */}}
+{{/* Whether the image is that of kubernetes-image-puller, from one of its values files. It cannot be used here. */}}
 {{- define "kube-prepull.foreignImage" -}}
 {{- if regexMatch "^quay\\.io/[^/]+/kubernetes-image-puller$" .Values.image.repository }}true{{ end }}
 {{- end }}
@@ -48,7 +48,7 @@ kube-prepull:{{ .Chart.AppVersion }}
 {{ .Values.podServiceAccount.name | default (printf "%s-holder" .Values.deploymentName) }}
 {{- end }}
 
-{{/* Objects that belong to the cluster as a whole are named after the namespace too. */}}
+{{/* The names of cluster-scoped objects include the namespace. */}}
 {{- define "kube-prepull.clusterName" -}}
 kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 {{- end }}
@@ -57,7 +57,7 @@ kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 {{ include "kube-prepull.clusterName" . }}:imagecaches
 {{- end }}
 
-{{/* kubernetes-image-puller's chart has {} where there is no PriorityClass. */}}
+{{/* The default in kubernetes-image-puller's chart is {}. */}}
 {{- define "kube-prepull.priorityClassName" -}}
 {{- if kindIs "string" .Values.priorityClassName }}{{ .Values.priorityClassName }}{{ end }}
 {{- end }}
@@ -71,7 +71,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* Who writes the list: release, kubectl or none. */}}
+{{/* Who manages the list: release, kubectl or none. */}}
 {{- define "kube-prepull.managedBy" -}}
 {{- with .Values.configMap }}
 {{- if .managedBy }}

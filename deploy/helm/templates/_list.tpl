@@ -1,8 +1,8 @@
-{{/* The list's data: from values to what a ConfigMap holds. */}}
+{{/* Converts values to the list's data in a ConfigMap. */}}
 
 {{/*
-JSON text of a value that is YAML or a JSON text. kubernetes-image-puller's chart puts texts between double quotes as they
-are, so its users escape the quotes in them: such a text is read as YAML reads it there.
+JSON of a value that is YAML or a JSON string. kubernetes-image-puller's chart inserts strings between double quotes without
+escaping, so its users escape the quotes in them. Such strings are unescaped the way YAML does it there.
 */}}
 {{- define "kube-prepull.json" -}}
 {{- if not (kindIs "string" .) -}}
@@ -14,7 +14,7 @@ are, so its users escape the quotes in them: such a text is read as YAML reads i
 {{- end }}
 {{- end }}
 
-{{/* Names with ; between them, of a text that is so already, or a list of names or of objects with a name. */}}
+{{/* Names separated by ";", from such a string, a list of names, or a list of objects with a name. */}}
 {{- define "kube-prepull.names" -}}
 {{- if kindIs "slice" . }}
 {{- $names := list }}
@@ -37,7 +37,7 @@ are, so its users escape the quotes in them: such a text is read as YAML reads i
 {{- end }}
 {{- end }}
 
-{{/* A number is written as it was, without an exponent, and a truth value as a word. */}}
+{{/* Numbers are written without an exponent, booleans as words. */}}
 {{- define "kube-prepull.number" -}}
 {{ kindIs "string" . | ternary . (toJson .) }}
 {{- end }}
@@ -45,7 +45,7 @@ are, so its users escape the quotes in them: such a text is read as YAML reads i
 {{- define "kube-prepull.listData" -}}
 {{- $list := .Values.configMap }}
 {{- if and $list.images $list.imagesYaml }}
-{{- fail "configMap.images and configMap.imagesYaml are two notations of one list: give one of them" }}
+{{- fail "configMap.images and configMap.imagesYaml are two notations of one list: set only one of them" }}
 {{- end }}
 {{- if $list.imagesYaml }}
 images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toYaml $list.imagesYaml) | toJson }}
