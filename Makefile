@@ -1,11 +1,11 @@
-# kube-prepull: build, test, try out. `make` alone says what there is.
+# Build, test and try out kube-prepull. `make` lists all targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
 
-# What is built or installed once a user, and shared by all checkouts.
+# Tools that are installed once per user and shared by all checkouts.
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube-prepull
 deny := $(cache)/cargo-deny-0.20.2/bin/cargo-deny
 cyclonedx := $(cache)/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
@@ -15,10 +15,10 @@ musl := $(shell uname -m)-unknown-linux-musl
 shell_scripts = $(shell git ls-files '*.sh') .ci/run
 
 .PHONY: help
-help: ## Say what there is
+help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
-# Where rustup is told not to install what rust-toolchain.toml names, it has to be asked.
+# rustup may be configured not to install the toolchain of rust-toolchain.toml automatically.
 .PHONY: toolchain
 toolchain:
 	@if command -v rustup >/dev/null && ! rustup target list --installed | grep aarch64-unknown-linux-musl >/dev/null; then
@@ -27,51 +27,51 @@ toolchain:
 	fi
 
 .PHONY: build
-build: toolchain ## Build the controller (static) and the holder (x86_64 and aarch64), and print their sizes
+build: toolchain ## Build static programs (the holder for x86_64 and aarch64), and print their sizes
 	@holders=$$(src/holder/build.sh x86_64 aarch64)
 	cargo build --release --package kube-prepull --target $(musl)
 	stat --printf '%9s bytes  %n\n' $$holders target/$(musl)/release/kube-prepull
 
 .PHONY: image
-image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print sizes and digest. PUSH=REFERENCE pushes it
+image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print its digest. PUSH=REFERENCE pushes it
 	@$(bed) require aarch64-linux-gnu-gcc aarch64-linux-gnu-headers
 	deploy/image.sh --builder >/dev/null 2>&1 || $(bed) require buildah
 	CARGO_CYCLONEDX=$(cyclonedx) deploy/image.sh $(PUSH)
 
 $(cyclonedx):
-	@echo "building cargo-cyclonedx (once; some three minutes)" >&2
+	@echo "building cargo-cyclonedx (once; takes about three minutes)" >&2
 	cargo install --quiet --locked --root $(cache)/cargo-cyclonedx-0.5.9 cargo-cyclonedx@0.5.9
 
 .PHONY: demo
-demo: toolchain ## Watch images arrive on a real node, and stay (root). KEEP=1 leaves it running
+demo: toolchain ## Run a demo on a real node (root). KEEP=1 leaves it running
 	@cargo build --bins
 	"$${CARGO_TARGET_DIR:-target}/debug/demo" $(if $(KEEP),--keep) $(if $(SIMULATED),--simulated)
 
 .PHONY: test
-test: toolchain ## Run all tests, on clusters that are started for them (root, for the real nodes)
+test: toolchain ## Run all tests but the long ones, on clusters that are started for them (root)
 	@cargo build --bin bed
 	$(bed) require qemu-aarch64-static
 	$(bed) run --simulated --real --count 2 -- tests/run.sh
 
 .PHONY: test-faults
-test-faults: toolchain ## Run the long tests: outages, full nodes, a controller killed before each request, ImageCaches that fail (root)
+test-faults: toolchain ## Run the long tests: outages, full nodes, crashes, failing ImageCaches (root)
 	@cargo build --bin bed
 	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace -- --ignored
 
 .PHONY: bench
-bench: toolchain ## Measure memory, requests and the time of status, with 1,000 simulated nodes (some ten minutes)
+bench: toolchain ## Measure memory, requests and `status` with 1,000 simulated nodes (about ten minutes)
 	@cargo build --bin bed
 	cargo bench --quiet --package kube-prepull --bench coverage
 	$(bed) run --simulated -- cargo bench --quiet --package kube-prepull --bench cluster
 
 .PHONY: explore
-explore: toolchain ## Run the property tests on cases that no run has seen. SEED=N repeats one
+explore: toolchain ## Run the property tests with new random cases. SEED=N repeats a run
 	@export PROPTEST_RNG_SEED=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 	echo "SEED=$$PROPTEST_RNG_SEED" >&2
 	tests/run.sh --package kube-prepull --lib --test lists
 
 .PHONY: lint
-lint: toolchain $(deny) ## Check form, types, shell scripts, licences and sources
+lint: toolchain $(deny) ## Check formatting, clippy, shell scripts, licences and sources
 	@cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --package holder --bin holder --features program --release --target $(musl) -- --deny warnings
@@ -80,7 +80,7 @@ lint: toolchain $(deny) ## Check form, types, shell scripts, licences and source
 	$(deny) --log-level warn check bans licenses sources
 
 $(deny):
-	@echo "building cargo-deny (once; some three minutes)" >&2
+	@echo "building cargo-deny (once; takes about three minutes)" >&2
 	cargo install --quiet --locked --root $(cache)/cargo-deny-0.20.2 cargo-deny@0.20.2
 
 .PHONY: cluster
@@ -92,5 +92,5 @@ node: toolchain ## Start a real node and a registry and leave them running (root
 	@$(bed) node
 
 .PHONY: down
-down: toolchain ## End what runs, and remove what a crash has left
+down: toolchain ## Stop all clusters, and remove what a crash left behind
 	@$(bed) down

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# install.sh TOOL...: builds the named programs from the Go modules beside this file, unless they are there already, and
-# prints the folder that holds them. That folder belongs to the user, not to the checkout, and is named after the module
-# files of the set that the programs are of, so all checkouts with the same versions share one build.
+# install.sh TOOL...: builds the given programs from the Go modules in this folder, unless they are cached, and prints the folder
+# that contains them. The cache is per user and keyed by the module files, so all checkouts with the same versions share one
+# build.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 kubernetes_version=v1.36.3
 
-# Where each program comes from: "<set>/<module> <package> [build tags]".
+# The source of each program: "<set>/<module> <package> [build tags]".
 package_of() {
   case $1 in
     kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kubectl) echo "cluster/kubernetes k8s.io/kubernetes/cmd/$1" ;;
@@ -17,15 +17,15 @@ package_of() {
     containerd | containerd-shim-runc-v2 | ctr) echo "cluster/containerd github.com/containerd/containerd/v2/cmd/$1" ;;
     kube-score) echo "linters/kube-score github.com/zegl/kube-score/cmd/kube-score" ;;
     actionlint) echo "linters/actionlint github.com/rhysd/actionlint/cmd/actionlint" ;;
-    # Without the clients of thirty clouds: tests name their targets in the configuration.
+    # Without service discovery for cloud providers: tests use static targets.
     prometheus | promtool) echo "monitoring/prometheus github.com/prometheus/prometheus/cmd/$1 remove_all_sd" ;;
-    *) echo "install.sh: no such program: $1" >&2; exit 2 ;;
+    *) echo "install.sh: unknown program: $1" >&2; exit 2 ;;
   esac
 }
 
 sets=$(for tool in "$@"; do package_of "$tool"; done | cut -d/ -f1 | sort -u)
 if [ "$(wc -w <<<"$sets")" -ne 1 ]; then
-  echo "install.sh: one folder holds the programs of one set, and $* are of: ${sets:-none}" >&2
+  echo "install.sh: all programs must be of the same set, but $* are of: ${sets:-none}" >&2
   exit 2
 fi
 key=$(cat "$here/$sets"/*/go.mod "$here/$sets"/*/go.sum | sha256sum | cut -c1-16)
@@ -41,11 +41,11 @@ if [ ${#missing[@]} -eq 0 ]; then
   exit 0
 fi
 
-# One builder a machine: a second checkout waits here and then finds the work done.
+# Only one build at a time: another checkout waits here and then finds the programs in the cache.
 exec 9>"$folder/.lock"
 flock 9
 
-# Without these the servers call themselves v0.0.0-master, and clients then refuse or guess features.
+# Without these flags, servers report v0.0.0-master, and clients refuse them or guess their features.
 version=k8s.io/component-base/version
 minor=${kubernetes_version#v1.}
 ldflags="-s -w -X $version.gitVersion=$kubernetes_version -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*}"
@@ -56,7 +56,7 @@ for tool in "${missing[@]}"; do
   [ -x "$folder/$tool" ] && continue
   read -r module package tags < <(package_of "$tool")
   started=$SECONDS
-  printf 'building %s (%d of %d, kept for next time) … ' "$tool" "$count" "${#missing[@]}" >&2
+  printf 'building %s (%d of %d, cached for later) … ' "$tool" "$count" "${#missing[@]}" >&2
   scratch=$(mktemp -d "$folder/.build.XXXXXX")
   log=$scratch/log
   if ! (cd "$here/$module" && GOBIN=$scratch/bin GOFLAGS=-mod=readonly CGO_ENABLED=0 \
@@ -66,7 +66,7 @@ for tool in "${missing[@]}"; do
     rm -rf "$scratch"
     exit 1
   fi
-  # etcd's package installs as "server" or "v3"; there is one file in the folder, whatever its name.
+  # etcd installs as "server" or "v3". The folder contains exactly one file, whatever its name is.
   mv "$scratch"/bin/* "$folder/$tool"
   rm -rf "$scratch"
   printf '%d s\n' $((SECONDS - started)) >&2
