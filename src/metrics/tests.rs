@@ -101,8 +101,7 @@ fn a_list_has_no_more_series_than_the_documentation_says() {
     assert_eq!(series, 11 * images + 7 * groups + 6 * image_caches + 23);
     let documentation = include_str!("../../docs/metrics.md").replace('\n', " ");
     assert!(
-        documentation
-            .contains("at most 11 series for each image, 7 for each group, 6 for each ImageCache and 23 more")
+        documentation.contains("at most 11 series for each image, 7 for each group, 6 for each ImageCache and 23 more")
     );
 }
 
