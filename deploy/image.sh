@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Builds the image for all architectures, with buildah, podman or docker, whichever works, and prints sizes and digest.
+# Builds the image for all architectures with buildah, podman or docker, whichever works, and prints sizes and digest.
 #
 # usage: deploy/image.sh [--builder | REFERENCE]
 #
-# The result is an OCI layout in target/image/layout. With a REFERENCE it is pushed there too; REGISTRY_OPTIONS are then
-# given to the builder, such as "--tls-verify=false". BUILDER names the builder where several work; --builder only says which
-# one it will be.
+# The result is an OCI layout in target/image/layout. With a REFERENCE, the image is pushed as well; REGISTRY_OPTIONS are passed to
+# the builder then, for example "--tls-verify=false". BUILDER selects a builder if several work. --builder only prints which one
+# will be used.
 #
-# The same sources, toolchain and builder give the same digest, on any machine and in any folder.
+# Builds are reproducible: the same sources, toolchain and builder result in the same digest, on any machine and in any folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 largest=6000000 # bytes, compressed, of an architecture
-# In this order, which is a part of the digest.
+# The order affects the digest.
 architectures=(amd64 arm64)
 
 if [ $# -gt 1 ] || [[ ${1:-} == -* && $1 != --builder ]]; then
@@ -27,13 +27,13 @@ out=$PWD/target/image
 context=$out/context
 layout=$out/layout
 
-# The name of an architecture in Rust's words.
+# Rust's name of an architecture.
 in_rust() {
   case $1 in amd64) echo x86_64 ;; arm64) echo aarch64 ;; esac
 }
 
 programs() {
-  # Built apart from everything else, since paths of this machine are taken out of what is built here.
+  # A separate target folder, because these flags remap the paths of this machine.
   export CARGO_TARGET_DIR=$out/cargo
   export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/kube-prepull"
   local architecture rust
@@ -41,7 +41,7 @@ programs() {
     rust=$(in_rust "$architecture")
     echo "building the programs for $architecture" >&2
     if [ "$rust" != "$(uname -m)" ]; then
-      # For ring's C and assembly code, which uses no C library.
+      # For ring's C and assembly code, which does not use a C library.
       export "CC_${rust}_unknown_linux_musl=$rust-linux-gnu-gcc"
     fi
     cargo build --quiet --locked --release --package kube-prepull --target "$rust-unknown-linux-musl"
@@ -50,10 +50,10 @@ programs() {
   done
 }
 
-# What the controller is made of, as CycloneDX. The holder has no dependencies.
+# The SBOM of the controller, as CycloneDX. The holder has no dependencies.
 bill_of_materials() {
   local cyclonedx=${CARGO_CYCLONEDX:-cargo-cyclonedx} file=kube-prepull.cdx
-  # It writes a file beside every member's manifest.
+  # It writes a file next to the manifest of each workspace member.
   trap 'rm -f ./*/'"$file"'.json ./*/*/'"$file"'.json '"$file"'.json' RETURN
   SOURCE_DATE_EPOCH=0 "$cyclonedx" cyclonedx --quiet --format json --target x86_64-unknown-linux-musl \
     --override-filename "$file"
@@ -64,7 +64,7 @@ bill_of_materials() {
   fi
 }
 
-# Whether a builder does something: a docker client may be there without an engine, or without buildx.
+# Whether a builder works: there can be a docker client without an engine, or without buildx.
 works() {
   case $1 in
     docker) docker buildx inspect >/dev/null 2>&1 ;;
@@ -72,7 +72,7 @@ works() {
   esac
 }
 
-# The first of them that works.
+# The first builder that works.
 builder() {
   local candidate
   for candidate in ${BUILDER:-buildah podman docker}; do
@@ -89,12 +89,12 @@ arguments() {
   printf '%s\n' --file deploy/Containerfile --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 }
 
-# buildah and podman take the same words.
+# buildah and podman have the same options.
 with_containers_tools() {
   local list=localhost/kube-prepull-image-list architecture
   "$1" manifest rm "$list" >/dev/null 2>&1 || true
   for architecture in "${architectures[@]}"; do
-    # Without layers of its own for each step there is one, and nothing is taken from an earlier build.
+    # --layers=false creates a single layer and does not use the build cache.
     "$1" build --quiet --format oci --platform "linux/$architecture" --manifest "$list" \
       --timestamp 0 --identity-label=false --layers=false "${@:2}" "$context" >/dev/null
   done
@@ -118,7 +118,7 @@ with_docker() {
   fi
 }
 
-# The digests that a manifest or an index names, in order.
+# The digests in a manifest or an index, in order.
 digests() {
   grep -o '"digest": *"sha256:[0-9a-f]*"' "$1" | grep -o '[0-9a-f]\{64\}'
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Packs the programs of target/image/context, which deploy/image.sh has built, for people's own machines, and fills in the
-# manifest of the kubectl plugin.
+# Packs the programs that deploy/image.sh has built in target/image/context into archives for the kubectl plugin, and renders the
+# plugin's manifest.
 #
 # usage: deploy/krew/archives.sh HOMEPAGE DOWNLOADS
 #
-# HOMEPAGE is the project's address, and DOWNLOADS the one that the archives will be downloaded from. The archives and prepull.yaml
-# are written to target/krew. The same programs give the same archives.
+# HOMEPAGE is the URL of the project, DOWNLOADS the base URL of the archives. The archives and prepull.yaml are written to
+# target/krew. The same programs result in the same archives.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,7 +19,7 @@ context=${CONTEXT:-target/image/context}
 out=${OUT:-target/krew}
 mkdir -p "$out"
 
-# Packs the program of an architecture and prints the archive's SHA-256.
+# Packs the program for an architecture, and prints the SHA-256 of the archive.
 archive() {
   local architecture=$1
   local file=$out/kube-prepull-$version-linux-$architecture.tar.gz
