@@ -180,7 +180,10 @@ pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
 pub(super) fn is_looked_at(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> bool {
     let Some(status) = &daemon_set.status else { return true };
     let name = name(daemon_set);
-    status.observed_generation != daemon_set.metadata.generation
+    // What could not create all of its pods is tried again (`processNextWorkItem` in the DaemonSet controller).
+    let failed = status.current_number_scheduled < status.desired_number_scheduled;
+    failed
+        || status.observed_generation != daemon_set.metadata.generation
         || nodes.iter().any(|node| match pods.iter().any(|pod| pod.daemon_set == name && pod.node == node.name) {
             true => !stays_on(daemon_set, node) || status.number_misscheduled > 0,
             false => node.takes(&placement(daemon_set)),
