@@ -9,13 +9,14 @@
 //! ```
 //! - [`list`]: what the user wrote → [`list::Config`], or every problem at once
 //! - [`plan`]: Config + facts + coverage + now → what to create, restore and delete
+//! - [`image_cache`]: what is decided, kept and reported of ImageCaches, from which virtual nodes start pods
 //! - [`coverage`]: pods and nodes → who has what
 //! - [`messages`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
 //! - [`estimate`]: Config + prices → what a list costs
 //! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
 //! - [`status`]: summaries → what users see
-//! - [`metrics`]: what Prometheus is told
+//! - [`metrics`]: what Prometheus scrapes
 //! - [`command`]: what the user runs
 //! - [`naming`]: how objects are named and labelled
 //!
@@ -25,6 +26,7 @@ pub mod cluster;
 pub mod command;
 pub mod coverage;
 pub mod estimate;
+pub mod image_cache;
 pub mod list;
 pub mod messages;
 pub mod metrics;

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy,
+    ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
@@ -17,28 +16,29 @@ use std::fmt::Debug;
 
 use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
+use crate::image_cache::ImageCacheObject;
+use crate::image_cache::object::resource;
 use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::history::Revision;
-use crate::plan::image_cache::ImageCacheObject;
 use crate::plan::patch::scope_patch;
 use crate::plan::patch::sealing_patch;
 use crate::plan::patch::strategy_patch;
-use crate::plan::{Action, ActionOutcome, ConditionReport, history, image_cache};
+use crate::plan::{Action, ActionOutcome, ConditionReport};
 
 /// Writes in one namespace, as long as this process leads.
 #[derive(Clone)]
 pub struct Applier {
-    leadership: Leadership,
+    pub(super) leadership: Leadership,
     config_maps: Api<ConfigMap>,
-    revisions: Api<ControllerRevision>,
+    pub(super) revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
     /// With fields that are newer than the types here.
     whole_daemon_sets: Api<DynamicObject>,
     pods: Api<Pod>,
-    image_caches: Api<ImageCacheObject>,
+    pub(super) image_caches: Api<ImageCacheObject>,
 }
 
 impl Applier {
@@ -51,7 +51,7 @@ impl Applier {
             daemon_sets: Api::namespaced(client.clone(), namespace),
             whole_daemon_sets: Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<DaemonSet>(&())),
             pods: Api::namespaced(client.clone(), namespace),
-            image_caches: Api::all_with(client.clone(), &image_cache::object::resource()),
+            image_caches: Api::all_with(client.clone(), &resource()),
         }
     }
 
@@ -156,64 +156,6 @@ impl Applier {
             Action::Report(_) => Ok(()),
         };
         done.map(|()| ActionOutcome::Done)
-    }
-
-    /// Carries one action about ImageCaches out; what is kept of them is kept on the newest of `revisions`.
-    ///
-    /// # Errors
-    /// What the API server or the way to it said.
-    pub async fn apply_image_cache(
-        &self,
-        action: &image_cache::CacheAction,
-        revisions: &[Revision],
-    ) -> Result<(), Error> {
-        self.leadership.check()?;
-        match action {
-            image_cache::CacheAction::Keep { ledger: Some(ledger), .. } => match history::newest(revisions) {
-                Some(newest) => self.keep_of_image_caches(newest, Some(ledger.to_text())).await,
-                None => Ok(()),
-            },
-            image_cache::CacheAction::Keep { ledger: None, .. } => {
-                for revision in revisions.iter().filter(|revision| revision.image_caches.is_some()) {
-                    self.keep_of_image_caches(revision, None).await?;
-                }
-                Ok(())
-            }
-            image_cache::CacheAction::Create { object, .. } => self.create_image_cache(object).await,
-            image_cache::CacheAction::Delete { name, uid, .. } => {
-                delete(&self.image_caches, "delete the ImageCache", name, uid).await
-            }
-        }
-    }
-
-    async fn keep_of_image_caches(&self, revision: &Revision, text: Option<String>) -> Result<(), Error> {
-        let note = json!({"metadata": {"uid": revision.uid, "annotations": {labels::IMAGE_CACHES: text}}});
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(note)).await;
-        let action = || format!("keep what is known of ImageCaches on the ControllerRevision {}", revision.name);
-        patched.map(drop).map_err(|error| Error::new(action(), error))
-    }
-
-    /// The same content and number have the same name: one of ours that is there already is as good.
-    async fn create_image_cache(&self, object: &ImageCacheObject) -> Result<(), Error> {
-        let name = object.name_any();
-        let action = format!("create the ImageCache {name}");
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.image_caches.create(&parameters, object).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                // The right to list is there in any case.
-                let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
-                let there = self.image_caches.list(&of_name).await.map_err(|error| Error::new(&action, error))?;
-                match there.items.iter().all(|existing| existing.labels() == object.labels()) {
-                    true => Ok(()),
-                    false => Err(Error::Refused {
-                        action,
-                        message: "one of that name belongs to somebody else; delete or rename it".to_owned(),
-                    }),
-                }
-            }
-            created => created.map(drop).map_err(|error| Error::new(action, error)),
-        }
     }
 
     /// The same look at the same node has the same name: one that is there already is as good. A DaemonSet is taken also where

@@ -8,8 +8,8 @@ use super::Error;
 use super::apply::delete;
 use super::image_caches::selector;
 use super::lease;
-use crate::plan::image_cache::ImageCacheObject;
-use crate::plan::image_cache::object::resource;
+use crate::image_cache::ImageCacheObject;
+use crate::image_cache::object::resource;
 
 /// How often it is looked whether one has come after the others were deleted.
 const TAG_CHECKS: usize = 3;

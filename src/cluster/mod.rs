@@ -15,7 +15,7 @@
 //! - [`reader`]: one look at everything, for commands
 //! - [`objects`]: what is said of each list, from its objects
 //! - [`events`]: tells the user what is messages
-//! - [`image_caches`]: the watch of ImageCaches, where a list asks for them
+//! - [`image_caches`]: ImageCaches, for lists that ask for them
 //! - [`lease`]: which of several controllers may write
 //! - [`overview`]: what the controller knows, for whoever asks it
 //! - [`node_warm_ups`]: measures how long nodes that join take to be warm

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
+use crate::image_cache::Cache;
 use crate::list::parse;
 use crate::naming::labels;
 use crate::plan::history::{self, Revision};
-use crate::plan::image_cache::Cache;
 use crate::plan::validation_result::data_hash;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::status::{ListInput, ListState};

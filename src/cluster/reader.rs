@@ -17,12 +17,12 @@ use super::image_caches::selector;
 use super::objects::Objects;
 use super::watch::{daemon_set_resource, pod_resource};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::image_cache::object::resource;
+use crate::image_cache::{Cache, ImageCacheObject};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::naming::labels;
 use crate::plan::SlimDaemonSet;
 use crate::plan::history::Revision;
-use crate::plan::image_cache::object::resource;
-use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::status::{ListInput, StatusInput};
 
 /// Objects per answer: so the API server never has to put thousands of pods into one.

@@ -6,8 +6,6 @@
 //! ```
 //! The second look is what makes a stale watch harmless: nothing is created twice, and nothing is deleted on old messages.
 
-mod image_caches;
-
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -18,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::apply::Applier;
 use super::events::EventRecorder;
+use super::image_caches::Serverless;
 use super::lease::Leadership;
 use super::observed::Observed;
 use super::snapshot::{Reader, Snapshot};
@@ -33,16 +32,15 @@ use crate::plan::{
     AcceptedList, Action, ConditionReport, Context, DeletionReason, Finding, Generation, Plan, Settings,
     ValidationResult, Waiting, plan, tag_check,
 };
-use image_caches::Serverless;
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
-    observed: Observed,
+    pub(super) observed: Observed,
     settings: Settings,
-    namespace: String,
+    pub(super) namespace: String,
     reader: Reader,
-    applier: Applier,
-    recorder: EventRecorder,
+    pub(super) applier: Applier,
+    pub(super) recorder: EventRecorder,
     metrics: Metrics,
     /// Held while a list is accepted, so that two lists do not take one name at the same time.
     accepting: Mutex<()>,
@@ -60,7 +58,7 @@ pub struct Memory {
     waiting: Vec<Waiting>,
     caches_waiting: Vec<String>,
     /// What kept ImageCaches from being looked after.
-    condition: Option<Message>,
+    pub(super) condition: Option<Message>,
 }
 
 #[derive(Debug)]
@@ -328,7 +326,11 @@ impl Reconciler {
         self.report_trouble(list, &decision.serverless, memory).await;
     }
 
-    async fn report_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn report_failure<T>(
+        &self,
+        list: &ObjectReference,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
         if let Some(message) = outcome.as_ref().err().and_then(Error::message) {
             self.recorder.record(list, message).await;
         }

@@ -14,13 +14,13 @@ use super::observed::Observed;
 use super::reader::all;
 use super::watch::{daemon_set_resource, pod_resource};
 use crate::coverage::SlimPod;
+use crate::image_cache::object::resource;
+use crate::image_cache::{Cache, ImageCacheObject};
 use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::naming::labels;
 use crate::plan::adoption::Adoptable;
 use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::history::{self, Revision};
-use crate::plan::image_cache::object::resource;
-use crate::plan::image_cache::{Cache, ImageCacheObject};
 use crate::plan::{Generation, SlimDaemonSet};
 
 /// A list with everything that is kept or was made of it.

@@ -6,9 +6,9 @@ use serde::{Serialize, Serializer};
 
 use super::Usage;
 use super::prices::{Prices, whole};
+use crate::image_cache::{content, pace};
 use crate::list::Config;
 use crate::list::config::ImageCache;
-use crate::plan::image_cache::{content, pace};
 
 /// The month of the estimate, in hours: 30 days, as in Alibaba Cloud's own examples.
 pub const MONTH: Decimal = whole(720);

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
 use super::{Message, Reason};
-use crate::plan::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
-use crate::plan::image_cache::{CacheAction, CacheCause, CacheDeletionReason, CacheFinding, Next};
+use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
+use crate::image_cache::{CacheAction, CacheCause, CacheDeletionReason, CacheFinding, Next};
 
 /// What is worth telling when an action was carried out.
 pub fn done(action: &CacheAction) -> Vec<Message> {

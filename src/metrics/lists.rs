@@ -13,10 +13,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::counted::{COUNTERS, Counted, Counter};
+use crate::image_cache::{ImageCacheReport, Phase};
 use crate::naming::labels::list_value;
-use crate::plan::image_cache::Phase;
 use crate::status::ListState;
-use crate::status::image_caches::ImageCache;
 use crate::status::report::{Group, List, Nodes, Report};
 
 /// What happened to each list since the start, by the value of its label.
@@ -160,19 +159,19 @@ const GAUGES: [Gauge; 14] = [
     },
 ];
 
-fn phases(cache: &ImageCache) -> impl Iterator<Item = Sample<'_>> {
+fn phases(cache: &ImageCacheReport) -> impl Iterator<Item = Sample<'_>> {
     Phase::ALL.iter().map(|phase| {
         let labels = vec![("image_cache", cache.name.as_str()), ("phase", phase.name())];
         (labels, f64::from(u8::from(cache.phase == *phase)))
     })
 }
 
-fn of_image_caches(list: &List, value: impl Fn(&ImageCache) -> Option<f64>) -> Vec<Sample<'_>> {
+fn of_image_caches(list: &List, value: impl Fn(&ImageCacheReport) -> Option<f64>) -> Vec<Sample<'_>> {
     let of = |cache| Some((vec![("image_cache", cache_name(cache))], value(cache)?));
     list.image_caches.iter().filter_map(of).collect()
 }
 
-fn cache_name(cache: &ImageCache) -> &str {
+fn cache_name(cache: &ImageCacheReport) -> &str {
     &cache.name
 }
 

@@ -18,9 +18,9 @@ pub const GENERATION: &str = "kube-prepull.io/generation";
 pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/tag-check";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
 pub const NAMESPACE: &str = "kube-prepull.io/namespace";
-/// On an ImageCache: how it was made, as JSON ([`crate::plan::image_cache::cache::Made`]).
+/// On an ImageCache: how it was made, as JSON ([`crate::image_cache::cache::Made`]).
 pub const MADE_FROM: &str = "kube-prepull.io/made-from";
-/// On a list's newest ControllerRevision: what is kept of its ImageCaches, as JSON ([`crate::plan::image_cache::ledger::Ledger`]).
+/// On a list's newest ControllerRevision: what is kept of its ImageCaches, as JSON ([`crate::image_cache::ledger::Ledger`]).
 pub const IMAGE_CACHES: &str = "kube-prepull.io/image-caches";
 /// The recommended label that names the program.
 pub const NAME: &str = "app.kubernetes.io/name";

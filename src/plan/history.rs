@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::image_cache::ledger::Ledger;
 use super::validation_result;
+use crate::image_cache::ledger::Ledger;
 use crate::list::ListData;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;

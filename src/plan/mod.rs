@@ -18,7 +18,6 @@
 //! - [`conditions`]: what is reported of a group besides what is done
 //! - [`rollouts`]: the plan as a whole
 //! - [`adoption`]: taking over from kubernetes-image-puller
-//! - [`image_cache`]: what virtual nodes start pods from
 //!
 //! What is written:
 //! - [`daemon_set`], [`affinity`]: a generation's DaemonSet, and what keeps its pods off nodes that no holder can run on
@@ -41,7 +40,6 @@ pub mod deselection;
 pub mod generation;
 mod generations;
 pub mod history;
-pub mod image_cache;
 pub mod patch;
 pub mod pull_policies;
 pub mod refresh;

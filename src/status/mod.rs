@@ -1,7 +1,6 @@
 //! Coverage → what users see: the same report on a terminal, as JSON and from the controller. Pure.
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
-//! - [`image_caches`]: the part of it about virtual nodes
 //! - [`rollout`]: the part of it about rollouts and refreshes
 //! - [`cause`]: what kubelets and registries say, in a few words, and what to do about it
 //! - [`filter`]: a part of a report
@@ -9,7 +8,6 @@
 
 pub mod cause;
 mod filter;
-pub mod image_caches;
 pub mod report;
 pub mod rollout;
 mod table;
@@ -20,10 +18,10 @@ pub use report::{Report, VERSION};
 pub use table::{Layout, print, words};
 
 use crate::coverage::{Node, Sizes};
+use crate::image_cache::Cache;
+use crate::image_cache::ledger::Ledger;
 use crate::list::Config;
 use crate::plan::Generation;
-use crate::plan::image_cache::Cache;
-use crate::plan::image_cache::ledger::Ledger;
 
 /// All that a report is made from, but for the coverage.
 #[derive(Debug, Default)]

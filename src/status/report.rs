@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::cause::{Diagnosis, explain};
-use super::image_caches::{self, ImageCache};
 use super::rollout::{Refresh, Rollout};
 use super::{Filter, ListInput, ListState, StatusInput};
 use crate::coverage::{Coverage, CoveringPod};
+use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
 use crate::naming::labels;
 use crate::plan::Generation;
@@ -50,7 +50,7 @@ pub struct List {
     pub warm: bool,
     pub requests: Reserved,
     pub groups: Vec<Group>,
-    pub image_caches: Vec<ImageCache>,
+    pub image_caches: Vec<ImageCacheReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -185,7 +185,7 @@ impl List {
             warm: list.state == ListState::Accepted && images_are_warm,
             requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
-            image_caches: image_caches::of(list),
+            image_caches: image_cache::report::of(&list.image_caches, list.ledger.as_ref()),
         })
     }
 }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Layout, ListInput, ListState, Report, StatusInput, print};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::image_cache::Cache;
+use crate::image_cache::ledger::{Entry, Ledger};
 use crate::plan::Generation;
-use crate::plan::image_cache::Cache;
-use crate::plan::image_cache::ledger::{Entry, Ledger};
 use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
 
 fn input(pods: &[Pod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {

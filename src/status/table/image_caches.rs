@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 
 use super::words::{number, printable, span};
-use crate::plan::image_cache::Phase;
-use crate::status::image_caches::ImageCache;
+use crate::image_cache::{ImageCacheReport, Phase};
 
 /// What is said of one, after its name.
-pub fn in_words(cache: &ImageCache, now: Timestamp) -> String {
+pub fn in_words(cache: &ImageCacheReport, now: Timestamp) -> String {
     let mut text = format!(": {} of {}", cache.phase, number(cache.images.len(), "image"));
     if matches!(cache.phase, Phase::Pending | Phase::Creating) {
         text.push_str(&format!(", {}%", cache.progress));

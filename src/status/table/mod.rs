@@ -22,7 +22,7 @@ use words::{age, bytes, names, number, printable, requests, short_digest};
 use super::ListState;
 use super::report::{Group, Image, List, Report};
 use super::rollout::{Refresh, Rollout};
-use crate::plan::image_cache::Phase;
+use crate::image_cache::Phase;
 use crate::plan::refresh::RefreshOutcome;
 
 const GOOD: Style = AnsiColor::Green.on_default();

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
+use kube_prepull::image_cache::object::DEFINITION;
 use kube_prepull::naming::labels;
-use kube_prepull::plan::image_cache::object::DEFINITION;
 use serde_json::json;
 
 use super::conditions::{as_limited, rights};

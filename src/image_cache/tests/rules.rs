@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use super::eci::{Eci, config, known};
-use crate::plan::image_cache::{CacheAction, CacheCause, CacheFinding, Next, Phase};
+use crate::image_cache::{CacheAction, CacheCause, CacheFinding, Next, Phase};
 
 const LIST: &str = "images: [a:1, b:1]\nimageCache: {enabled: true}\n";
 

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ListInput;
-use crate::plan::image_cache::{Cache, Phase};
+use super::ledger::Ledger;
+use super::{Cache, Phase};
 
 /// An ImageCache of a list. `docs/status.md` says what each key means.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct ImageCache {
+pub struct ImageCacheReport {
     pub name: String,
     /// Whether it is for what the list asks for now.
     pub current: bool,
@@ -27,14 +27,14 @@ pub struct ImageCache {
 }
 
 /// Those of a list that are not about to go, the newest first.
-pub fn of(list: &ListInput) -> Vec<ImageCache> {
-    let mut live: Vec<&Cache> = list.image_caches.iter().filter(|cache| !cache.deleting).collect();
+pub fn of(caches: &[Cache], ledger: Option<&Ledger>) -> Vec<ImageCacheReport> {
+    let mut live: Vec<&Cache> = caches.iter().filter(|cache| !cache.deleting).collect();
     live.sort_by_key(|cache| std::cmp::Reverse(cache.made.serial));
-    let is_current = |cache: &Cache| list.ledger.as_ref().is_some_and(|ledger| ledger.is_current(cache));
-    live.into_iter().map(|cache| ImageCache::new(cache, is_current(cache))).collect()
+    let is_current = |cache: &Cache| ledger.is_some_and(|ledger| ledger.is_current(cache));
+    live.into_iter().map(|cache| ImageCacheReport::new(cache, is_current(cache))).collect()
 }
 
-impl ImageCache {
+impl ImageCacheReport {
     fn new(cache: &Cache, current: bool) -> Self {
         Self {
             name: cache.name.clone(),

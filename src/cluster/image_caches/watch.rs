@@ -15,10 +15,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use super::watch::Changed;
+use crate::cluster::watch::Changed;
+use crate::image_cache::object::resource;
+use crate::image_cache::{Cache, ImageCacheObject};
 use crate::naming::labels;
-use crate::plan::image_cache::object::resource;
-use crate::plan::image_cache::{Cache, ImageCacheObject};
 
 /// How long after the definition was missing, or the right to it, there is another look.
 const AGAIN: Duration = Duration::from_secs(10);

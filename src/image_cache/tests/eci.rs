@@ -6,14 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
+use crate::image_cache::ledger::Ledger;
+use crate::image_cache::object::{ImageCacheObject, Status};
+use crate::image_cache::{Cache, CacheAction, CacheCause, CacheContext, CacheFinding, CachePlan, Known, Phase, plan};
 use crate::list::{self, Config, ListData};
 use crate::plan::AcceptedList;
 use crate::plan::generation::digests::Digest;
-use crate::plan::image_cache::ledger::Ledger;
-use crate::plan::image_cache::object::{ImageCacheObject, Status};
-use crate::plan::image_cache::{
-    Cache, CacheAction, CacheCause, CacheContext, CacheFinding, CachePlan, Known, Phase, plan,
-};
 
 /// The list `tools` in the namespace `prepull`, and what is made of it.
 #[derive(Clone, Debug)]

@@ -4,17 +4,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
-use super::{Memory, Reconciler};
+use super::Sight;
 use crate::cluster::Error;
-use crate::cluster::image_caches::Sight;
+use crate::cluster::reconcile::{Memory, Reconciler};
 use crate::cluster::snapshot::Snapshot;
+use crate::image_cache::ledger::Ledger;
+use crate::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionReason, CachePlan, Known};
 use crate::list::Config;
 use crate::messages::{Message, image_caches as words};
 use crate::naming::labels;
 use crate::plan::AcceptedList;
 use crate::plan::history::{self, InForce, Ruling};
-use crate::plan::image_cache::ledger::Ledger;
-use crate::plan::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionReason, CachePlan, Known};
 
 /// How soon there is another try after something went wrong.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -32,7 +32,7 @@ pub struct Serverless {
 
 impl Reconciler {
     /// Decides about the list's ImageCaches; `config` is what is in force of the list.
-    pub(super) fn serverless(
+    pub(in crate::cluster) fn serverless(
         &self,
         label: &str,
         seen: &Snapshot,
@@ -104,7 +104,7 @@ impl Reconciler {
     }
 
     /// Does it, step by step: each needs those before it. Says when to try again where something went wrong.
-    pub(super) async fn carry_out_serverless(
+    pub(in crate::cluster) async fn carry_out_serverless(
         &self,
         seen: &Snapshot,
         list: &ObjectReference,
@@ -126,7 +126,12 @@ impl Reconciler {
     }
 
     /// What keeps it from being done is told when that begins, not at every look.
-    pub(super) async fn report_trouble(&self, list: &ObjectReference, serverless: &Serverless, memory: &mut Memory) {
+    pub(in crate::cluster) async fn report_trouble(
+        &self,
+        list: &ObjectReference,
+        serverless: &Serverless,
+        memory: &mut Memory,
+    ) {
         if let Some(message) =
             serverless.condition.as_ref().filter(|message| memory.condition.as_ref() != Some(message))
         {

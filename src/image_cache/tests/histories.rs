@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::eci::{Eci, config, known};
-use crate::plan::image_cache::{Cache, CacheAction, Phase};
+use crate::image_cache::{Cache, CacheAction, Phase};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ fn list(tag: u8, many: bool, size: u32) -> String {
     format!("images: [{}]\nimageCache: {{enabled: true, size: {size}, retentionDays: 2}}\n", images.join(", "))
 }
 
-fn held(eci: &Eci, moved: u8) -> crate::plan::image_cache::Known {
+fn held(eci: &Eci, moved: u8) -> crate::image_cache::Known {
     let images = eci.config.groups.iter().flat_map(|group| &group.images);
     let images: Vec<String> = images.map(|image| image.reference.to_string()).collect();
     let digest = format!("sha256:{moved}");

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::eci::{Eci, config, known};
+use crate::image_cache::ledger::{Entry, Ledger, ReportedStep};
+use crate::image_cache::{CacheAction, CacheFinding};
 use crate::list::ListData;
 use crate::plan::history::{self, Revision, Write, Written};
-use crate::plan::image_cache::ledger::{Entry, Ledger, ReportedStep};
-use crate::plan::image_cache::{CacheAction, CacheFinding};
 
 /// More writes than any state needs until nothing is left to do.
 const MANY: usize = 12;

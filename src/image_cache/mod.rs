@@ -26,6 +26,7 @@ mod making;
 pub mod object;
 pub mod pace;
 mod replacement;
+pub mod report;
 mod reporting;
 
 use std::collections::BTreeMap;
@@ -35,10 +36,11 @@ pub use digests::{Digests, Known};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Entry, Ledger};
 pub use object::ImageCacheObject;
+pub use report::ImageCacheReport;
 
-use super::context::AcceptedList;
 use crate::list::config::ImageCache;
 use crate::naming::hash::short_hash;
+use crate::plan::AcceptedList;
 use content::Shard;
 
 /// All that the plan is made from.
@@ -54,7 +56,7 @@ pub struct CacheContext<'a> {
     pub refresh_request: Option<&'a str>,
     /// The list's ImageCaches.
     pub caches: &'a [Cache],
-    /// What is kept of them, if anything is ([`super::history::newest_ledger`]).
+    /// What is kept of them, if anything is ([`crate::plan::history::newest_ledger`]).
     pub ledger: Option<&'a Ledger>,
     /// What the list's newest accepted form has of that: the ledger belongs there.
     pub on_newest_form: Option<&'a Ledger>,
@@ -132,7 +134,7 @@ pub enum CacheDeletionReason {
     Abandoned,
     /// The list asks for none any more.
     TurnedOff,
-    /// Its list has been away for [`super::history::GRACE`].
+    /// Its list has been away for [`crate::plan::history::GRACE`].
     ListGone,
 }
 
