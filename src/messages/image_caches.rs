@@ -1,11 +1,13 @@
 //! The words about ImageCaches.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
+use super::format::{number, printable, span};
 use super::{Message, Reason};
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
-use crate::image_cache::{CacheAction, CacheCause, CacheDeletionReason, CacheFinding, Next};
+use crate::image_cache::{CacheAction, CacheCause, CacheDeletionReason, CacheFinding, ImageCacheReport, Next, Phase};
 
 /// What is worth telling when an action was carried out.
 pub fn done(action: &CacheAction) -> Vec<Message> {
@@ -25,8 +27,7 @@ fn created(object: &ImageCacheObject, cause: CacheCause) -> Message {
         CacheCause::Lost => "the one that was ready is gone".to_owned(),
         CacheCause::Renewal => "the one that is ready will expire".to_owned(),
     };
-    let what = if images == 1 { "1 image".to_owned() } else { format!("{images} images") };
-    let note = format!("the ImageCache {name} of {what} and {size} GiB was made, because {why}");
+    let note = format!("the ImageCache {name} of {} and {size} GiB was made, because {why}", number(images, "image"));
     about(Message::new(Reason::ImageCacheCreated, note), &name)
 }
 
@@ -75,6 +76,27 @@ fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
         CacheDeletionReason::ListGone => (Reason::ListCleanedUp, "its list stayed away"),
     };
     about(Message::new(reason, format!("the ImageCache {name} was deleted, since {why}")), name)
+}
+
+/// A line of the status table, after the name of the ImageCache.
+pub fn in_table(cache: &ImageCacheReport, now: Timestamp) -> String {
+    let mut text = format!(": {} of {}", cache.phase, number(cache.images.len(), "image"));
+    if matches!(cache.phase, Phase::Pending | Phase::Creating) {
+        text.push_str(&format!(", {}%", cache.progress));
+    }
+    if let Some(id) = &cache.cache_id {
+        text.push_str(&format!(", {}", printable(id)));
+    }
+    if let Some(expires) = cache.expires_at {
+        text.push_str(&format!(", expires in {}", span(expires.duration_since(now))));
+    }
+    if let Some(message) = cache.message.as_ref().filter(|_| cache.phase == Phase::Failed) {
+        text.push_str(&format!(": {}", printable(message)));
+    }
+    if !cache.current {
+        text.push_str("; superseded: deleted once the current one is ready and keepPreviousFor has passed");
+    }
+    text
 }
 
 /// The list asks for what the cluster does not have.

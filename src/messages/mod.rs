@@ -1,34 +1,34 @@
-//! What was done or found → words for the user. Pure.
+//! All words for users: what happened, to what, why, and what to do. Pure.
 //!
 //! - [`reason`]: the reason of each Event
 //! - [`lists`], [`changes`]: whether a list was accepted, what an edit changes, and that a list is missing
 //! - [`actions`], [`restores`]: what was done
 //! - [`found`], [`waiting`]: what was found, and what waits
 //! - [`image_caches`]: what was done and found about ImageCaches
+//! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
+//! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`recent`]: what was reported a moment ago, and is not repeated
 
 pub mod actions;
 mod changes;
+pub mod diagnosis;
+pub mod format;
 pub mod found;
 pub mod image_caches;
 pub mod lists;
 pub mod reason;
 pub mod recent;
 mod restores;
+mod terms;
 pub mod waiting;
 
-use std::fmt::Display;
-
+pub use format::{first_few, number};
 use k8s_openapi::api::core::v1::ObjectReference;
 pub use reason::Reason;
-
-use crate::coverage::Shortage;
+pub use terms::shortage;
 
 /// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
 pub const MAX_NOTE: usize = 1024;
-
-/// So many of a kind are named in one note.
-const NAMED: usize = 3;
 
 /// Something to report to the user.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,31 +76,6 @@ impl Message {
     }
 }
 
-/// The first few of them, and how many more there are; `rest` says where.
-pub fn first_few<T: Display>(things: impl IntoIterator<Item = T>, separator: &str, rest: &str) -> String {
-    let mut things = things.into_iter();
-    let mut text = things.by_ref().take(NAMED).map(|thing| thing.to_string()).collect::<Vec<_>>().join(separator);
-    match things.count() {
-        0 => {}
-        more => text.push_str(&format!("{separator}and {more} more{rest}")),
-    }
-    text
-}
-
-/// `1 node`, `2 nodes`.
-pub fn number(number: usize, of: &str) -> String {
-    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
-}
-
-/// What a node has too little of.
-pub fn shortage(shortage: Shortage) -> &'static str {
-    match shortage {
-        Shortage::Pods => "it runs as many pods as it may",
-        Shortage::Resources => "too little CPU, memory or another resource is free",
-        Shortage::Addresses => "it gives the pod no address, or makes no sandbox",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,12 +86,5 @@ mod tests {
         assert!(note.len() <= MAX_NOTE);
         assert!(note.ends_with('…'));
         assert_eq!(Message::new(Reason::Waiting, "short").short_note(), "short");
-    }
-
-    #[test]
-    fn many_are_counted_and_few_are_named() {
-        assert_eq!(first_few(["a", "b"], ", ", ""), "a, b");
-        assert_eq!(first_few(["a", "b", "c", "d", "e"], ", ", " elsewhere"), "a, b, c, and 2 more elsewhere");
-        assert_eq!(first_few([""; 0], ", ", ""), "");
     }
 }

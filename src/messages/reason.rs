@@ -49,8 +49,8 @@ reasons! {
     RolloutComplete: Normal, "Plan";
     GenerationDeleted: Normal, "Delete";
     Recreating: Normal, "Delete";
-    ScopedDown: Normal, "Narrow";
-    NoCapacity: Warning, "Narrow";
+    ScopedDown: Normal, "ScopeDown";
+    NoCapacity: Warning, "ScopeDown";
     Sealed: Normal, "Seal";
     Waiting: Normal, "Plan";
     TagsMoved: Normal, "CheckTags";

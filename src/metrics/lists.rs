@@ -16,7 +16,7 @@ use super::counted::{COUNTERS, Counted, Counter};
 use crate::image_cache::{ImageCacheReport, Phase};
 use crate::naming::labels::list_value;
 use crate::status::ListState;
-use crate::status::report::{Group, List, Nodes, Report};
+use crate::status::report::{GroupReport, ListReport, NodeCounts, Report};
 
 /// What happened to each list since the start, by the value of its label.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ struct Gauge {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
-    samples: for<'a> fn(&'a List) -> Vec<Sample<'a>>,
+    samples: for<'a> fn(&'a ListReport) -> Vec<Sample<'a>>,
 }
 
 /// A value, with the labels besides `list`.
@@ -166,7 +166,7 @@ fn phases(cache: &ImageCacheReport) -> impl Iterator<Item = Sample<'_>> {
     })
 }
 
-fn of_image_caches(list: &List, value: impl Fn(&ImageCacheReport) -> Option<f64>) -> Vec<Sample<'_>> {
+fn of_image_caches(list: &ListReport, value: impl Fn(&ImageCacheReport) -> Option<f64>) -> Vec<Sample<'_>> {
     let of = |cache| Some((vec![("image_cache", cache_name(cache))], value(cache)?));
     list.image_caches.iter().filter_map(of).collect()
 }
@@ -175,7 +175,7 @@ fn cache_name(cache: &ImageCacheReport) -> &str {
     &cache.name
 }
 
-fn nodes_of_images(group: &Group) -> impl Iterator<Item = Sample<'_>> {
+fn nodes_of_images(group: &GroupReport) -> impl Iterator<Item = Sample<'_>> {
     let states = group.images.iter().flat_map(|image| image.nodes.by_state.iter().map(move |it| (image, it)));
     states.map(|(image, (state, nodes))| {
         let labels = vec![("group", group.name.as_str()), ("image", &image.reference), ("state", *state)];
@@ -183,8 +183,8 @@ fn nodes_of_images(group: &Group) -> impl Iterator<Item = Sample<'_>> {
     })
 }
 
-fn of_groups<'a>(list: &'a List, value: impl Fn(&Group) -> Option<f64>) -> Vec<Sample<'a>> {
-    let of = |group: &'a Group| Some((vec![("group", group.name.as_str())], value(group)?));
+fn of_groups<'a>(list: &'a ListReport, value: impl Fn(&GroupReport) -> Option<f64>) -> Vec<Sample<'a>> {
+    let of = |group: &'a GroupReport| Some((vec![("group", group.name.as_str())], value(group)?));
     list.groups.iter().filter_map(of).collect()
 }
 
@@ -192,7 +192,7 @@ fn seconds(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
 }
 
-fn images(list: &List, count: impl Fn(&Nodes) -> usize) -> f64 {
+fn images(list: &ListReport, count: impl Fn(&NodeCounts) -> usize) -> f64 {
     list.groups.iter().flat_map(|group| &group.images).map(|image| count(&image.nodes)).sum::<usize>() as f64
 }
 

@@ -2,11 +2,9 @@
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`rollout`]: the part of it about rollouts and refreshes
-//! - [`cause`]: what kubelets and registries say, in a few words, and what to do about it
 //! - [`filter`]: a part of a report
 //! - [`table`]: the report for people
 
-pub mod cause;
 mod filter;
 pub mod report;
 pub mod rollout;
@@ -15,7 +13,7 @@ mod table;
 pub use filter::Filter;
 use jiff::Timestamp;
 pub use report::{Report, VERSION};
-pub use table::{Layout, print, words};
+pub use table::{Layout, print};
 
 use crate::coverage::{Node, Sizes};
 use crate::image_cache::Cache;

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cause::{Diagnosis, explain};
-use super::rollout::{Refresh, Rollout};
+use super::rollout::{RefreshReport, RolloutReport};
 use super::{Filter, ListInput, ListState, StatusInput};
 use crate::coverage::{Coverage, CoveringPod};
 use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
+use crate::messages::diagnosis::{Diagnosis, explain};
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::summary::node_state::NodeState;
@@ -34,13 +34,13 @@ pub struct Report {
     pub nodes_known: bool,
     pub warm: bool,
     pub requests: Reserved,
-    pub lists: Vec<List>,
+    pub lists: Vec<ListReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct List {
+pub struct ListReport {
     pub namespace: String,
     pub name: String,
     pub state: ListState,
@@ -49,36 +49,36 @@ pub struct List {
     pub problems: Vec<String>,
     pub warm: bool,
     pub requests: Reserved,
-    pub groups: Vec<Group>,
+    pub groups: Vec<GroupReport>,
     pub image_caches: Vec<ImageCacheReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct Group {
+pub struct GroupReport {
     pub name: String,
     pub generations: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<Rollout>,
-    pub refresh: Refresh,
+    pub rollout: Option<RolloutReport>,
+    pub refresh: RefreshReport,
     pub requests: Reserved,
-    pub images: Vec<Image>,
+    pub images: Vec<ImageReport>,
     pub eviction_loops: Vec<NodeInEvictionLoop>,
-    pub always_pulled: bool,
+    pub always_pull_enforced: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct Image {
+pub struct ImageReport {
     pub name: String,
     pub reference: String,
     pub size_bytes: Option<u64>,
     pub digests: BTreeMap<String, BTreeMap<String, usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout_at: Option<Timestamp>,
-    pub nodes: Nodes,
+    pub nodes: NodeCounts,
     pub behind: Vec<NodesBehind>,
     pub held_by_older: Vec<NodesBehind>,
     pub not_counted: Vec<NotCounted>,
@@ -87,7 +87,7 @@ pub struct Image {
 /// How many nodes there are, and how many of them are in which state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct Nodes {
+pub struct NodeCounts {
     pub total: usize,
     #[serde(flatten)]
     pub by_state: BTreeMap<&'static str, usize>,
@@ -138,8 +138,8 @@ impl Report {
             || namespaces.iter().flat_map(|(input, coverage)| input.lists.iter().map(|it| (*input, *coverage, it)));
         let pods = lists().flat_map(|(_, coverage, list)| pods_of(coverage, &labels::list_value(&list.name), filter));
         let requests = Reserved::by(pods);
-        let lists: Vec<List> =
-            lists().filter_map(|(input, coverage, list)| List::new(input, coverage, list, filter)).collect();
+        let lists: Vec<ListReport> =
+            lists().filter_map(|(input, coverage, list)| ListReport::new(input, coverage, list, filter)).collect();
         let first = namespaces.first().map(|(input, _)| *input);
         Self {
             version: VERSION,
@@ -159,11 +159,11 @@ fn pods_of<'a>(coverage: &'a Coverage, label: &str, filter: &Filter) -> Vec<&'a 
     coverage.pods_of(label).filter(|pod| pod.node.as_deref().is_some_and(|node| filter.has_node(node))).collect()
 }
 
-impl List {
+impl ListReport {
     /// `None` where the filter leaves none of its images.
     fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
         let label = labels::list_value(&list.name);
-        let groups: Vec<Group> = list.config.as_ref().map_or_else(Vec::new, |config| {
+        let groups: Vec<GroupReport> = list.config.as_ref().map_or_else(Vec::new, |config| {
             let summary = Summary::new(Sources {
                 list: &label,
                 config,
@@ -173,9 +173,9 @@ impl List {
                 now: input.now,
             });
             let groups = summary.groups().map(|group| group.only_on(|node| filter.has_node(node)));
-            groups.filter_map(|group| Group::new(input, list, config, &group, filter)).collect()
+            groups.filter_map(|group| GroupReport::new(input, list, config, &group, filter)).collect()
         });
-        let images_are_warm = groups.iter().flat_map(|group| &group.images).all(Image::is_warm);
+        let images_are_warm = groups.iter().flat_map(|group| &group.images).all(ImageReport::is_warm);
         (filter.images.is_empty() || !groups.is_empty()).then(|| Self {
             namespace: input.namespace.clone(),
             name: list.name.clone(),
@@ -190,7 +190,7 @@ impl List {
     }
 }
 
-impl Group {
+impl GroupReport {
     /// `None` where the filter leaves none of its images.
     fn new(
         input: &StatusInput,
@@ -203,7 +203,7 @@ impl Group {
         let epochs: HashMap<&str, Timestamp> =
             list.generations.iter().filter_map(|it| Some((it.name.as_str(), it.record.as_ref()?.epoch))).collect();
         let images = group.images().filter(|image| filter.has_image(image.image));
-        let images: Vec<Image> = images.map(|image| Image::new(input, &image, &epochs)).collect();
+        let images: Vec<ImageReport> = images.map(|image| ImageReport::new(input, &image, &epochs)).collect();
         let eviction_loops =
             group.eviction_loops().into_iter().filter(|eviction_loop| filter.has_node(eviction_loop.node));
         let eviction_loops = eviction_loops.map(|eviction_loop| NodeInEvictionLoop {
@@ -216,17 +216,17 @@ impl Group {
         (!images.is_empty()).then(|| Self {
             name: group.group.name.to_string(),
             generations: generations.iter().map(|generation| generation.name.clone()).collect(),
-            rollout: Rollout::new(&generations, &images, input.now),
-            refresh: Refresh::new(&config.refresh, group.group, newest, request, input.now),
+            rollout: RolloutReport::new(&generations, images.iter().any(ImageReport::is_pulling), input.now),
+            refresh: RefreshReport::new(&config.refresh, group.group, newest, request, input.now),
             requests: Reserved::by(on_nodes),
             images,
             eviction_loops: eviction_loops.collect(),
-            always_pulled: group.is_always_pulled(),
+            always_pull_enforced: group.is_always_pulled(),
         })
     }
 }
 
-impl Image {
+impl ImageReport {
     fn new(input: &StatusInput, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>) -> Self {
         let (counts, held) = (image.counts(), image.digests());
         let reference = &image.image.reference;
@@ -236,7 +236,7 @@ impl Image {
             reference: reference.to_string(),
             size_bytes: input.sizes.of(digests, &reference.normal_form()),
             digests: held.iter().map(|(architecture, digests)| by_digest(*architecture, digests)).collect(),
-            nodes: Nodes {
+            nodes: NodeCounts {
                 total: counts.total(),
                 by_state: NodeState::ALL.into_iter().map(|(state, name)| (name, counts.of(state))).collect(),
             },
@@ -250,6 +250,10 @@ impl Image {
     /// Whether it is on all nodes that count.
     pub fn is_warm(&self) -> bool {
         self.behind.is_empty()
+    }
+
+    fn is_pulling(&self) -> bool {
+        self.behind.iter().any(|behind| matches!(behind.state, NodeState::Waiting | NodeState::Pulling))
     }
 }
 

@@ -3,17 +3,15 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::report::Image;
 use crate::list::config::{self, RefreshMode};
 use crate::plan::Generation;
 use crate::plan::refresh::{NextRefresh, RefreshOutcome, all_start_delays_are_over, last_tag_check, next_tag_check};
-use crate::summary::node_state::NodeState;
 
 /// The newest generation's rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct Rollout {
+pub struct RolloutReport {
     pub generation: String,
     pub started_at: Timestamp,
     pub start_delays_end_at: Timestamp,
@@ -21,22 +19,19 @@ pub struct Rollout {
     pub complete: bool,
 }
 
-impl Rollout {
-    /// The rollout of a group with these generations, the newest first. `None` where there is none, or where the newest does
-    /// not say how it was made.
-    pub fn new(generations: &[&Generation], images: &[Image], now: Timestamp) -> Option<Self> {
+impl RolloutReport {
+    /// The rollout of the first of `generations`, which are sorted from new to old. `None` if there is no generation, or if the
+    /// newest has no record of how it was created. `is_pulling`: an image is still being pulled on some node, or waits for it.
+    pub fn new(generations: &[&Generation], is_pulling: bool, now: Timestamp) -> Option<Self> {
         let (newest, older) = generations.split_first()?;
         let record = newest.record.as_ref()?;
         let start_delays_end_at = all_start_delays_are_over(record.epoch, record.spread_seconds);
-        let is_moving = |image: &Image| {
-            image.behind.iter().any(|behind| matches!(behind.state, NodeState::Waiting | NodeState::Pulling))
-        };
         Some(Self {
             generation: newest.name.clone(),
             started_at: record.epoch,
             start_delays_end_at,
             spread_seconds: record.spread_seconds,
-            complete: older.is_empty() && start_delays_end_at <= now && !images.iter().any(is_moving),
+            complete: older.is_empty() && start_delays_end_at <= now && !is_pulling,
         })
     }
 }
@@ -45,7 +40,7 @@ impl Rollout {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct Refresh {
+pub struct RefreshReport {
     pub mode: RefreshMode,
     pub schedule: String,
     pub due: bool,
@@ -59,19 +54,19 @@ pub struct Refresh {
     pub last_success_at: Option<Timestamp>,
     #[serde(serialize_with = "outcome", skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RefreshOutcome>,
-    pub deferred: Vec<Deferred>,
+    pub deferred: Vec<DeferredImage>,
 }
 
 /// An image that could not be looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
-pub struct Deferred {
+pub struct DeferredImage {
     pub name: String,
     pub reference: String,
     pub reason: String,
 }
 
-impl Refresh {
+impl RefreshReport {
     /// The refreshes of a group with that newest generation.
     pub fn new(
         refresh: &config::Refresh,
@@ -85,7 +80,7 @@ impl Refresh {
         let deferred = newest.into_iter().flat_map(|newest| &newest.tag_check_record.failed).map(|(name, reason)| {
             let listed = group.images.iter().find(|image| image.name.as_str() == name);
             let reference = listed.map_or_else(String::new, |image| image.reference.to_string());
-            Deferred { name: name.clone(), reference, reason: reason.clone() }
+            DeferredImage { name: name.clone(), reference, reason: reason.clone() }
         });
         Self {
             mode: refresh.mode,

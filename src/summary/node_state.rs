@@ -1,7 +1,5 @@
 //! What became of one image on one node.
 
-use std::fmt;
-
 use serde::Serialize;
 
 /// What became of an image on a node, the worst first.
@@ -56,24 +54,6 @@ impl NodeState {
     /// Whether the image should be warm there and is not.
     pub fn is_behind(self) -> bool {
         self.counts() && self != Self::Warm
-    }
-}
-
-impl fmt::Display for NodeState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failed => "cannot be pulled",
-            Self::CannotStart => "pulled, but cannot start",
-            Self::NoCapacity => "no room",
-            Self::Displaced => "displaced",
-            Self::Tainted => "tainted",
-            Self::Pulling => "pulling",
-            Self::Waiting => "waiting",
-            Self::Warm => "warm",
-            Self::NotReady => "not ready",
-            Self::Cordoned => "cordoned",
-            Self::Deleting => "about to go",
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::list::reference::ImageReference;
-use crate::status::report::{Image, List, Report};
+use crate::status::report::{ImageReport as Image, ListReport as List, Report};
 
 /// On how many nodes images have to be warm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -220,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::status::report::Nodes;
+    use crate::status::report::NodeCounts as Nodes;
     use crate::status::tests::{half_warm, report};
 
     fn goal(images: &[&str], share: &str) -> Goal {

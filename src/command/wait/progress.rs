@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 
-use crate::status::words;
+use crate::messages::format as words;
 
 /// Elsewhere than on a terminal, lines follow each other no faster.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::printable;
-use crate::status::report::{Group, Image, NodesBehind};
+use crate::messages::format::printable;
+use crate::status::report::{GroupReport, ImageReport, NodesBehind};
 use crate::summary::node_state::NodeState;
 
 /// Nodes that lack the same images for the same cause.
@@ -35,7 +35,7 @@ struct SameCause<'a> {
 ///
 /// A kubelet says `ErrImagePull` and `ImagePullBackOff` by turns of the same failure, so nodes are put together by the cause;
 /// and one cause mostly keeps several images from the same nodes, which makes one line.
-pub fn lines(group: &Group, of: fn(&Image) -> &[NodesBehind]) -> Vec<Line<'_>> {
+pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec<Line<'_>> {
     let mut lines: BTreeMap<_, Line> = BTreeMap::new();
     for image in &group.images {
         let mut causes: BTreeMap<_, SameCause> = BTreeMap::new();

@@ -2,13 +2,9 @@
 //!
 //! - [`columns`]: a table that fits into the terminal
 //! - [`behind`]: the nodes that are behind, by cause
-//! - [`image_caches`]: what virtual nodes start pods from
-//! - [`words`]: times, sizes and names
 
 mod behind;
 mod columns;
-mod image_caches;
-pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -17,12 +13,13 @@ use anstyle::{AnsiColor, Style};
 use columns::Cell;
 use jiff::Timestamp;
 use textwrap::Options;
-use words::{age, bytes, names, number, printable, requests, short_digest};
 
 use super::ListState;
-use super::report::{Group, Image, List, Report};
-use super::rollout::{Refresh, Rollout};
+use super::report::{GroupReport, ImageReport, ListReport, Report};
+use super::rollout::{RefreshReport, RolloutReport};
 use crate::image_cache::Phase;
+use crate::messages::format::{age, bytes, first_few, number, printable, requests, short_digest, span};
+use crate::messages::image_caches;
 use crate::plan::refresh::RefreshOutcome;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -77,7 +74,7 @@ struct Table<'o, O> {
 }
 
 impl<O: Write> Table<'_, O> {
-    fn print_list(&mut self, list: &List) -> io::Result<()> {
+    fn print_list(&mut self, list: &ListReport) -> io::Result<()> {
         let (style, state) = match list.state {
             ListState::Accepted => (GOOD, "accepted"),
             ListState::Rejected => (BAD, "rejected; what was accepted before is in force"),
@@ -99,7 +96,7 @@ impl<O: Write> Table<'_, O> {
         self.print_image_caches(list)
     }
 
-    fn print_image_caches(&mut self, list: &List) -> io::Result<()> {
+    fn print_image_caches(&mut self, list: &ListReport) -> io::Result<()> {
         if !list.image_caches.is_empty() {
             writeln!(self.output, "\nfor virtual nodes")?;
         }
@@ -109,15 +106,15 @@ impl<O: Write> Table<'_, O> {
                 Phase::Pending | Phase::Creating => BEHIND,
                 Phase::Failed => BAD,
             };
-            self.wrapped(style, &cache.name, &image_caches::in_words(cache, self.now))?;
+            self.wrapped(style, &cache.name, &image_caches::in_table(cache, self.now))?;
         }
         Ok(())
     }
 
-    fn print_group(&mut self, group: &Group) -> io::Result<()> {
+    fn print_group(&mut self, group: &GroupReport) -> io::Result<()> {
         writeln!(self.output)?;
         let rollout = rollout(group, self.now);
-        let style = if group.images.iter().all(Image::is_warm) { GOOD } else { BEHIND };
+        let style = if group.images.iter().all(ImageReport::is_warm) { GOOD } else { BEHIND };
         let heading = format!("group {}", group.name);
         let lines = textwrap::wrap(&rollout, self.options("", INDENT).initial_indent(&" ".repeat(heading.len() + 2)));
         for (index, line) in lines.iter().enumerate() {
@@ -136,7 +133,7 @@ impl<O: Write> Table<'_, O> {
                 ": its holder is evicted again and again for want of disk; give the node more, or shorten the list";
             self.wrapped(BAD, &eviction_loop.node, why)?;
         }
-        if group.always_pulled {
+        if group.always_pull_enforced {
             let why = ": it makes every pod pull always (AlwaysPullImages), so a pod that restarts while the registry is away holds \
                        nothing; exempt this namespace if a policy does it";
             self.wrapped(BAD, "admission", why)?;
@@ -157,7 +154,7 @@ impl<O: Write> Table<'_, O> {
         headings.into_iter().map(|cell| cell.styled(HEADING)).collect()
     }
 
-    fn row(&self, image: &Image) -> Vec<Cell> {
+    fn row(&self, image: &ImageReport) -> Vec<Cell> {
         let of = |state: &str| image.nodes.by_state.get(state).copied().unwrap_or_default();
         let (warm, total) = (of("warm"), image.nodes.total);
         let style = match image.is_warm() {
@@ -186,7 +183,7 @@ impl<O: Write> Table<'_, O> {
         row
     }
 
-    fn print_behind(&mut self, group: &Group) -> io::Result<()> {
+    fn print_behind(&mut self, group: &GroupReport) -> io::Result<()> {
         for line in behind::lines(group, |image| &image.behind) {
             self.print_line(&line, "")?;
         }
@@ -210,7 +207,7 @@ impl<O: Write> Table<'_, O> {
     }
 
     /// Nodes that do not count, so that nobody looks for them in vain.
-    fn print_not_counted(&mut self, group: &Group) -> io::Result<()> {
+    fn print_not_counted(&mut self, group: &GroupReport) -> io::Result<()> {
         let mut by_state: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
         for nodes in group.images.iter().flat_map(|image| &image.not_counted) {
             by_state.entry(nodes.state).or_default().extend(nodes.nodes.iter().map(String::as_str));
@@ -223,7 +220,7 @@ impl<O: Write> Table<'_, O> {
         Ok(())
     }
 
-    fn print_refresh(&mut self, refresh: &Refresh) -> io::Result<()> {
+    fn print_refresh(&mut self, refresh: &RefreshReport) -> io::Result<()> {
         self.wrapped(QUIET, "refresh", &format!(": {}", refresh_in_words(refresh, self.now)))?;
         let all = if self.layout.wide { usize::MAX } else { 3 };
         for deferred in refresh.deferred.iter().take(all) {
@@ -286,14 +283,14 @@ impl<O: Write> Table<'_, O> {
     }
 }
 
-fn rollout(group: &Group, now: Timestamp) -> String {
-    let begun = |rollout: &Rollout| {
+fn rollout(group: &GroupReport, now: Timestamp) -> String {
+    let begun = |rollout: &RolloutReport| {
         let how = match rollout {
-            Rollout { complete: true, .. } => "complete".to_owned(),
-            Rollout { start_delays_end_at, .. } if *start_delays_end_at > now => {
-                format!("the last node's turn comes in {}", words::span(start_delays_end_at.duration_since(now)))
+            RolloutReport { complete: true, .. } => "complete".to_owned(),
+            RolloutReport { start_delays_end_at, .. } if *start_delays_end_at > now => {
+                format!("the last node's turn comes in {}", span(start_delays_end_at.duration_since(now)))
             }
-            Rollout { .. } => "under way".to_owned(),
+            RolloutReport { .. } => "under way".to_owned(),
         };
         format!("began {} ago, {how}", age(rollout.started_at, now))
     };
@@ -307,10 +304,10 @@ fn rollout(group: &Group, now: Timestamp) -> String {
     }
 }
 
-fn refresh_in_words(refresh: &Refresh, now: Timestamp) -> String {
+fn refresh_in_words(refresh: &RefreshReport, now: Timestamp) -> String {
     let next = match (refresh.due, refresh.next_at) {
         (true, _) => "due now".to_owned(),
-        (false, Some(at)) => format!("next in {}", words::span(at.duration_since(now))),
+        (false, Some(at)) => format!("next in {}", span(at.duration_since(now))),
         (false, None) if refresh.last_check_at.is_some() => "never needed, since all images are pinned".to_owned(),
         (false, None) => "not begun".to_owned(),
     };
@@ -325,6 +322,11 @@ fn refresh_in_words(refresh: &Refresh, now: Timestamp) -> String {
     format!("{} ({:?}), {next}{last}", refresh.schedule, refresh.mode)
 }
 
+/// The first few names, or all.
+fn names(names: &[&str], all: bool) -> String {
+    if all { names.join(", ") } else { first_few(names, ", ", "") }
+}
+
 fn bar(warm: usize, total: usize) -> String {
     // Full only where nothing is missing, and empty only where nothing is there.
     let filled = match (warm * BAR).checked_div(total) {
@@ -336,7 +338,7 @@ fn bar(warm: usize, total: usize) -> String {
 }
 
 /// The digests that nodes hold: the first one, and how many more there are, or all of them.
-fn digests(image: &Image, all: bool) -> String {
+fn digests(image: &ImageReport, all: bool) -> String {
     let digests: BTreeSet<&str> =
         image.digests.values().flat_map(|digests| digests.keys()).map(String::as_str).collect();
     let Some(first) = digests.first() else { return "-".to_owned() };

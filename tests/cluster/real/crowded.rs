@@ -73,7 +73,7 @@ async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
     let reported = outage.real.trial.reported_within(HEALING, "NoCapacity").await;
-    assert!(reported.contains("no capacity for both on node2 (it runs as many pods as it may)"), "{reported}");
+    assert!(reported.contains("no capacity for both on node2 (its pod limit is reached)"), "{reported}");
     outage.settled("2").await;
     outage.await_held(&[&new]).await;
     assert_eq!(running(&outage).await, Some(other), "the pod that was there before runs on");
