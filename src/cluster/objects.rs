@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
 use crate::image_cache::Cache;
+use crate::image_cache::ledger::Ledger;
 use crate::list::parse;
 use crate::naming::labels;
 use crate::plan::history::{self, Revision};
@@ -54,7 +55,7 @@ impl Objects<'_> {
                 .filter_map(|it| Generation::from_daemon_set(it))
                 .collect(),
             image_caches: self.image_caches.iter().filter(|cache| cache.list == label).cloned().collect(),
-            ledger: history::newest_ledger(&own).cloned(),
+            ledger: history::newest_ledger(&own).and_then(Ledger::from_text),
             name: name.to_owned(),
         }
     }

@@ -14,7 +14,6 @@ use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::validation_result;
-use crate::image_cache::ledger::Ledger;
 use crate::list::ListData;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
@@ -46,7 +45,7 @@ pub struct Revision {
     /// When it was first accepted.
     pub created: Option<Timestamp>,
     /// What is kept of the list's ImageCaches.
-    pub image_caches: Option<Ledger>,
+    pub image_caches: Option<String>,
 }
 
 /// What a ControllerRevision holds. The name is the list's whole name, since a label may hold a part of it only.
@@ -77,7 +76,7 @@ impl Revision {
             },
             missing_since: annotation(labels::MISSING_SINCE).and_then(|time| time.parse().ok()),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            image_caches: annotation(labels::IMAGE_CACHES).and_then(|text| Ledger::from_text(text)),
+            image_caches: annotation(labels::IMAGE_CACHES).cloned(),
         })
     }
 
@@ -93,7 +92,7 @@ pub fn build(
     list: &ListData,
     label: &str,
     number: i64,
-    ledger: Option<&Ledger>,
+    ledger: Option<&str>,
     owner: Option<&OwnerReference>,
 ) -> ControllerRevision {
     let content = Content { name: list.name.clone(), data: list.data.clone() };
@@ -104,7 +103,7 @@ pub fn build(
             name: Some(format!("{}-{hash}", shortened(&list.name, MAX_NAME))),
             namespace: Some(list.namespace.clone()),
             labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
-            annotations: ledger.map(|ledger| [(labels::IMAGE_CACHES.to_owned(), ledger.to_text())].into()),
+            annotations: ledger.map(|ledger| [(labels::IMAGE_CACHES.to_owned(), ledger.to_owned())].into()),
             owner_references: owner.map(|owner| vec![owner.clone()]),
             ..ObjectMeta::default()
         },
@@ -176,7 +175,7 @@ pub enum Write<'a> {
         /// Its number.
         number: i64,
         /// The ledger of ImageCaches, which moves to it in the same write: at no instant is an outdated one the newest.
-        ledger: Option<&'a Ledger>,
+        ledger: Option<&'a str>,
     },
     /// Keep an empty form: a list of which nothing is known but its DaemonSets is missing.
     KeepNothing {
@@ -230,9 +229,9 @@ pub fn newest(revisions: &[Revision]) -> Option<&Revision> {
 
 /// What is kept of the list's ImageCaches. The newest accepted form has it; an older one counts only if somebody took it away
 /// from there. What ledgers hold does not decide: two may have equal numbers and times, and the order of revisions is arbitrary.
-pub fn newest_ledger(revisions: &[Revision]) -> Option<&Ledger> {
+pub fn newest_ledger(revisions: &[Revision]) -> Option<&str> {
     let with_ledger = revisions.iter().filter(|revision| revision.image_caches.is_some());
-    with_ledger.max_by_key(|revision| revision.order())?.image_caches.as_ref()
+    with_ledger.max_by_key(|revision| revision.order())?.image_caches.as_deref()
 }
 
 /// Rules which form of a list is in force, and what is to be written about it.

@@ -40,7 +40,7 @@ impl Reconciler {
         config: Option<&Config>,
         now: Timestamp,
     ) -> Serverless {
-        let ledger = history::newest_ledger(&seen.revisions);
+        let ledger = history::newest_ledger(&seen.revisions).and_then(Ledger::from_text);
         let asked = config.is_some_and(|config| config.image_cache.is_some());
         if !asked && ledger.is_none() && !matches!(&seen.image_caches, Sight::Seen(caches) if !caches.is_empty()) {
             return Serverless::default();
@@ -60,7 +60,7 @@ impl Reconciler {
                 let plan = match config {
                     // What is made of a list is kept with its accepted form, so that has to be there first.
                     Some(_) if ruling.accepts() || history::newest(&seen.revisions).is_none() => CachePlan::default(),
-                    Some(config) => self.planned(label, seen, config, caches, ledger, now),
+                    Some(config) => self.planned(label, seen, config, caches, ledger.as_ref(), now),
                     None if gone => image_cache::release(caches, None, CacheDeletionReason::ListGone),
                     None => CachePlan::default(),
                 };
@@ -81,6 +81,7 @@ impl Reconciler {
         let newest = history::newest(&seen.revisions);
         let annotations = seen.config_map.as_ref().map(|config_map| config_map.annotations());
         let nodes = self.observed.nodes();
+        let on_newest_form = newest.and_then(|newest| newest.image_caches.as_deref()).and_then(Ledger::from_text);
         let known = Known::of(config, label, &seen.generations, &self.observed.coverage.lock(), nodes.as_deref());
         let facts = CacheContext {
             list: AcceptedList { namespace: &self.namespace, label, config },
@@ -89,7 +90,7 @@ impl Reconciler {
             refresh_request: annotations.and_then(|it| it.get(labels::REFRESH_REQUESTED)).map(String::as_str),
             caches,
             ledger,
-            on_newest_form: newest.and_then(|newest| newest.image_caches.as_ref()),
+            on_newest_form: on_newest_form.as_ref(),
             known: &known,
             sizes: None,
             now,

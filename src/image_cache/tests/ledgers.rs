@@ -24,7 +24,11 @@ fn form(number: u8) -> ListData {
     }
 }
 
-fn revision(list: &ListData, number: i64, ledger: Option<&Ledger>) -> Revision {
+fn newest_ledger(revisions: &[Revision]) -> Option<Ledger> {
+    history::newest_ledger(revisions).and_then(Ledger::from_text)
+}
+
+fn revision(list: &ListData, number: i64, ledger: Option<&str>) -> Revision {
     let mut object = history::build(list, "tools", number, ledger, None);
     object.metadata.uid = Some("1".to_owned());
     Revision::from_object(&object).expect("what was built can be read")
@@ -66,7 +70,10 @@ impl World {
         let (seen, written) = (self.revisions.clone(), self.written.clone());
         let ruling = history::rule(&Written::Accepted(&written), &seen, self.eci.now);
         let plan = match (ruling.accepts(), history::newest(&seen)) {
-            (false, Some(newest)) => self.eci.plan_from(history::newest_ledger(&seen), newest.image_caches.as_ref()),
+            (false, Some(newest)) => {
+                let on_newest = newest.image_caches.as_deref().and_then(Ledger::from_text);
+                self.eci.plan_from(newest_ledger(&seen).as_ref(), on_newest.as_ref())
+            }
             _ => Default::default(),
         };
         ruling.first.iter().for_each(|write| self.write(write));
@@ -92,7 +99,7 @@ impl World {
         if let CacheAction::Keep { ledger, .. } = action {
             let newest = history::newest(&self.revisions).expect("an accepted form").name.clone();
             let newest = self.revisions.iter_mut().find(|revision| revision.name == newest);
-            newest.expect("the newest").image_caches = ledger.as_deref().cloned();
+            newest.expect("the newest").image_caches = ledger.as_deref().map(Ledger::to_text);
         }
     }
 
@@ -132,10 +139,10 @@ fn an_edit_while_an_image_cache_is_built_leads_to_no_writes_without_end() {
         world.settle(listed);
         assert_eq!(world.look(), 0);
         assert!(matches!(world.eci.findings[..], [CacheFinding::Ready { .. }]), "told once: {:?}", world.eci.findings);
-        let ledger = history::newest_ledger(&world.revisions).cloned();
+        let ledger = newest_ledger(&world.revisions);
         world.edit(0);
         assert_eq!(world.settle(listed), 1, "the form and its ledger are one write");
-        assert_eq!(history::newest_ledger(&world.revisions).cloned(), ledger, "that of the form before is outdated");
+        assert_eq!(newest_ledger(&world.revisions), ledger, "that of the form before is outdated");
         assert_eq!(world.eci.findings.len(), 1, "{:?}", world.eci.findings);
     }
 }
@@ -171,7 +178,7 @@ fn ledger() -> impl Strategy<Value = Ledger> {
     ledger.prop_map(|(entry, serial, since, request)| {
         let mut world = World::new();
         world.settle(Listed::OldestFirst);
-        let mut known = history::newest_ledger(&world.revisions).expect("a ledger").entries.clone();
+        let mut known = newest_ledger(&world.revisions).expect("a ledger").entries.clone();
         let Some((content, serial_of_entry, attempts, losses, [last, ready_at, lost_at], reported)) = entry else {
             return Ledger { since, serial, entries: Vec::new(), request };
         };
@@ -208,7 +215,7 @@ prop_compose! {
         world.eci.findings.clear();
         world.revisions.clear();
         for (number, revision_number, ledger) in kept {
-            let revision = revision(&form(number), revision_number, ledger.as_ref());
+            let revision = revision(&form(number), revision_number, ledger.as_ref().map(Ledger::to_text).as_deref());
             if !world.revisions.iter().any(|known| known.name == revision.name) {
                 world.revisions.push(revision);
             }
