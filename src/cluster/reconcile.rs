@@ -21,8 +21,9 @@ use super::lease::Leadership;
 use super::observed::Observed;
 use super::snapshot::{Reader, Snapshot};
 use super::{Error, Installation};
+use crate::image_cache::CacheWait;
 use crate::list::{self, Config, ListData, Parsed};
-use crate::messages::{Message, Reason, actions, found, lists, waiting};
+use crate::messages::{Message, actions, found, image_caches, lists, waiting};
 use crate::metrics::Metrics;
 use crate::naming::labels;
 use crate::plan::adoption;
@@ -56,7 +57,7 @@ pub struct Memory {
     kept: HashMap<String, Arc<ParsedList>>,
     edited_at: Option<Timestamp>,
     waiting: Vec<Waiting>,
-    caches_waiting: Vec<String>,
+    caches_waiting: Vec<CacheWait>,
     /// What kept ImageCaches from being looked after.
     pub(super) condition: Option<Message>,
 }
@@ -318,8 +319,8 @@ impl Reconciler {
             self.recorder.record(list, waiting::waiting(it)).await;
         }
         let caches_waiting = &decision.serverless.plan.waiting;
-        for note in caches_waiting.iter().filter(|note| !memory.caches_waiting.contains(note)) {
-            self.recorder.record(list, Message::new(Reason::Waiting, note.clone())).await;
+        for it in caches_waiting.iter().filter(|it| !memory.caches_waiting.contains(it)) {
+            self.recorder.record(list, image_caches::waiting(it)).await;
         }
         memory.waiting.clone_from(&decision.plan.waiting);
         memory.caches_waiting.clone_from(caches_waiting);

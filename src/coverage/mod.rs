@@ -39,7 +39,7 @@ pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, imag
 use pool::Pool;
 use requests::Requests;
 pub use sizes::Sizes;
-pub use texts::{Texts, end_of};
+pub use texts::{OMITTED, Texts, end_of};
 
 use crate::naming::{INIT_CONTAINER, labels};
 

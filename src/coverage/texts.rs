@@ -1,5 +1,5 @@
-//! What kubelets and registries say, without what differs at each try: so the same failure on thousands of nodes is one
-//! text, for people and in memory.
+//! Messages of kubelets and registries, without the parts that differ at each attempt, so that the same failure on thousands
+//! of nodes is one text, for people and in memory.
 
 use std::sync::Arc;
 
@@ -12,31 +12,30 @@ pub struct Texts {
     messages: Pool<str>,
 }
 
-/// So many different messages are more than anybody reads. Beyond them only the reasons are kept, so that memory stays
-/// bounded whatever registries say.
+/// The most distinct messages that are kept, so that memory is bounded whatever registries answer. Reasons are always kept.
 const MAX_MESSAGES: usize = 2_000;
-/// In place of a message beyond them.
-pub const TOO_MANY: &str = "(too many different messages; see the pod)";
+/// Replaces each further message.
+pub const OMITTED: &str = LEFT_OUT;
 
 impl Texts {
-    /// A name, a reference or a reason: of these there are few.
+    /// A name, a reference or a reason. There are few of these, so all are kept.
     pub fn word(&mut self, word: &str) -> Arc<str> {
         self.words.share(word)
     }
 
-    /// A message, without what differs at each try.
+    /// A message, without the parts that differ at each attempt.
     pub fn message(&mut self, message: &str) -> Arc<str> {
         let steady = steady(message);
-        self.messages.share_within(MAX_MESSAGES, &*steady).unwrap_or_else(|| self.words.share(TOO_MANY))
+        self.messages.share_within(MAX_MESSAGES, &*steady).unwrap_or_else(|| self.words.share(OMITTED))
     }
 }
 
 /// The most bytes of a message. Some registries answer with a whole page.
 const MAX_BYTES: usize = 1024;
-/// What stands for what differs.
+/// Replaces the parts that differ.
 const LEFT_OUT: &str = "…";
 
-/// The message without the addresses that connections began at, without ids of single requests, and of bounded length.
+/// Removes source addresses of connections and ids of single requests, and limits the length.
 fn steady(message: &str) -> String {
     let words: Vec<String> =
         cut(message).split(' ').map(|word| steady_path(without_source(steady_word(word)))).collect();
@@ -65,23 +64,23 @@ fn steady_word(word: &str) -> &str {
     if number { LEFT_OUT } else { word }
 }
 
-/// Paths on nodes have the pod's uid in them.
+/// Paths on nodes contain the pod's uid.
 fn steady_path(word: &str) -> String {
     let is_uuid = |part: &str| part.len() == 36 && part.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     let parts: Vec<&str> = word.split('/').map(|part| if is_uuid(part) { LEFT_OUT } else { part }).collect();
     parts.join("/")
 }
 
-/// The most characters of what a runtime or a registry said, where several such are put together.
-const MOST_OF_WHY: usize = 160;
+/// The most characters that are quoted of a message, so that an Event can quote several.
+const QUOTED: usize = 160;
 
-/// Registries' and runtimes' messages wrap each other, and the cause stands last. On one line.
-pub fn end_of(why: &str) -> String {
-    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-    let more = why.chars().count().saturating_sub(MOST_OF_WHY);
-    let end: String = why.chars().skip(more).collect();
+/// The end of a message, on one line: messages of registries and runtimes wrap each other, and the cause comes last.
+pub fn end_of(message: &str) -> String {
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let more = message.chars().count().saturating_sub(QUOTED);
+    let end: String = message.chars().skip(more).collect();
     match end.split_once(' ') {
-        Some((_, done)) if more > 0 => format!("… {done}"),
+        Some((_, whole_words)) if more > 0 => format!("{LEFT_OUT} {whole_words}"),
         _ => end,
     }
 }
@@ -132,7 +131,7 @@ mod tests {
         let mut texts = Texts::default();
         let all: Vec<_> = (0..3 * MAX_MESSAGES).map(|number| texts.message(&format!("try {number}"))).collect();
         assert!(texts.messages.len() <= MAX_MESSAGES);
-        assert_eq!((&*all[0], &*all[3 * MAX_MESSAGES - 1]), ("try 0", TOO_MANY));
+        assert_eq!((&*all[0], &*all[3 * MAX_MESSAGES - 1]), ("try 0", OMITTED));
         assert_eq!(&*texts.message("try 0"), "try 0", "what is known is still told");
         drop(all);
         let again: Vec<_> = (0..2 * MAX_MESSAGES).map(|number| texts.message(&format!("later {number}"))).collect();

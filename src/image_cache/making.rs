@@ -7,7 +7,9 @@ use super::cache::{Cache, Made, Phase};
 use super::content::{self, Shard};
 use super::ledger::{Entry, Ledger};
 use super::object::{ImageCacheObject, Spec, resource};
-use super::{CacheAction, CacheCause, CacheContext, CacheDeletionReason, CachePlan, delete, pace, replacement};
+use super::{
+    CacheAction, CacheCause, CacheContext, CacheDeletionReason, CachePlan, CacheWait, delete, pace, replacement,
+};
 use crate::list::config::ImageCache;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
@@ -46,7 +48,7 @@ fn report_slow(context: &CacheContext, entry: &Entry, plan: &mut CachePlan) {
     if context.now < at {
         return plan.wake_up_at(at);
     }
-    plan.waiting.push(format!("the ImageCache {} is still {} since {created:.0}", cache.name, cache.phase));
+    plan.waiting.push(CacheWait::SlowBuild { name: cache.name.clone(), phase: cache.phase, since: created });
 }
 
 /// What is to be made next for a content, why, and when.

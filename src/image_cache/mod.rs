@@ -73,8 +73,8 @@ pub struct CacheContext<'a> {
 pub struct CachePlan {
     /// What to write, in this order: each needs those before it to be done.
     pub actions: Vec<CacheAction>,
-    /// What must wait or needs somebody, in words for the user.
-    pub waiting: Vec<String>,
+    /// What must wait.
+    pub waiting: Vec<CacheWait>,
     /// When to look again, if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
@@ -159,10 +159,33 @@ pub enum CacheFinding {
     Failed {
         /// Its name.
         name: String,
-        /// ECI's words.
-        reason: String,
+        /// ECI's message, if it gave one.
+        reason: Option<String>,
         /// What follows.
         next: Next,
+    },
+}
+
+/// What an ImageCache, or new content for one, waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheWait {
+    /// Nodes are expected to report which digests these tags stand for.
+    Digests {
+        /// References, as the list spells them.
+        images: Vec<String>,
+        /// When the ImageCache is created without them.
+        until: Timestamp,
+    },
+    /// The ImageCache before it must replace its predecessor first.
+    Predecessor,
+    /// ECI has been building it for longer than [`pace::SLOW`].
+    SlowBuild {
+        /// The ImageCache.
+        name: String,
+        /// How far the build is.
+        phase: Phase,
+        /// When the ImageCache was created.
+        since: Timestamp,
     },
 }
 
@@ -293,10 +316,7 @@ impl CacheContext<'_> {
         if unknown.is_empty() || until <= self.now {
             return true;
         }
-        plan.waiting.push(format!(
-            "the ImageCache waits until {until:.0} for nodes to tell what {} stands for",
-            unknown.iter().map(|image| image.as_str()).take(3).collect::<Vec<_>>().join(", ")
-        ));
+        plan.waiting.push(CacheWait::Digests { images: unknown.into_iter().cloned().collect(), until });
         plan.wake_up_at(until);
         false
     }

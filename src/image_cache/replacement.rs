@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::cache::{Cache, Phase};
 use super::ledger::{Entry, Ledger};
-use super::{CacheContext, CacheDeletionReason, CachePlan, delete, pace};
+use super::{CacheContext, CacheDeletionReason, CachePlan, CacheWait, delete, pace};
 use crate::list::config::ImageCache;
 
 /// Makes `wanted` the current content if it is its turn, and says whether it is current then.
@@ -22,7 +22,7 @@ pub fn take(
         return true;
     }
     if !(is_there(context, &wanted) || may_begin(context, config, &wanted, ledger, plan)) {
-        plan.waiting.push("the newest content waits until the ImageCache before it has taken its place".to_owned());
+        plan.waiting.push(CacheWait::Predecessor);
         return false;
     }
     // Before the content is the current one: a status may flap, and then these would count again.

@@ -67,7 +67,7 @@ fn finding(
         }
         Phase::Failed => CacheFinding::Failed {
             name,
-            reason: cache.message.clone().unwrap_or_else(|| "ECI says no reason".to_owned()),
+            reason: cache.message.clone(),
             next: match making::due(context, config, entry) {
                 _ if !is_current => Next::Nothing,
                 Some((_, at)) => Next::Retry(at),

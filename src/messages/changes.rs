@@ -1,12 +1,13 @@
 //! What an edit changes, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::first_few;
 use crate::list::Config;
-use crate::list::config::{Group, Image};
+use crate::list::config::{Group, Image, Placement, PullPolicy};
+use crate::list::names::ResourceName;
 
-/// What has changed from one accepted form of a list to another, a sentence each; nothing where they ask for the same.
+/// What has changed from one accepted form of a list to another, a sentence each. Nothing if both ask for the same.
 pub fn changes(before: &Config, after: &Config) -> Vec<String> {
     let groups = |of: &Config, without: &Config| -> Vec<String> {
         of.groups.iter().map(|group| group.name.to_string()).filter(|name| find(without, name).is_none()).collect()
@@ -22,8 +23,8 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         ("images replaced", images.replaced),
         ("settings", settings(before, after)),
     ];
-    let told = lists.into_iter().filter(|(_, what)| !what.is_empty());
-    told.map(|(of, what)| format!("{of}: {}", first_few(what, ", ", ""))).collect()
+    let changed = lists.into_iter().filter(|(_, what)| !what.is_empty());
+    changed.map(|(of, what)| format!("{of}: {}", first_few(what, ", ", ""))).collect()
 }
 
 fn find<'c>(config: &'c Config, group: &str) -> Option<&'c Group> {
@@ -41,7 +42,7 @@ struct ImageChanges {
 impl ImageChanges {
     fn of(before: &Config, after: &Config) -> Self {
         let (mut changes, mut removed) = (Self::default(), only_in(before, after));
-        // The name of a group says something only where there are several.
+        // A list with one group needs no group names.
         let several = before.groups.len() > 1 || after.groups.len() > 1;
         for (group, image) in only_in(after, before) {
             let renewed = removed.iter().position(|(other, old)| other.name == group.name && old.name == image.name);
@@ -68,7 +69,7 @@ fn named(image: &Image, group: &Group, several: bool) -> String {
     if several { format!("{} ({})", image.reference, group.name) } else { image.reference.to_string() }
 }
 
-/// The images that a group of one form has and the group of that name in the other has not.
+/// The images that a group has in this form and not in the other.
 fn only_in<'c>(config: &'c Config, other: &Config) -> Vec<(&'c Group, &'c Image)> {
     let has = |group: &Group, image: &Image| {
         let normal_form = image.reference.normal_form();
@@ -79,43 +80,73 @@ fn only_in<'c>(config: &'c Config, other: &Config) -> Vec<(&'c Group, &'c Image)
     all.filter(|(group, image)| !has(group, image)).collect()
 }
 
-/// What is asked for besides images: of the list, and of the groups that both have.
+/// Which settings have changed: of the list, and of the groups that both forms have. Every field is named here, so that a new
+/// one cannot be forgotten.
 fn settings(before: &Config, after: &Config) -> Vec<String> {
-    let mut changed = Vec::new();
-    let mut compare = |what: &str, same: bool| changed.extend((!same).then(|| what.to_owned()));
-    compare("name of the DaemonSets", before.name == after.name);
-    compare("annotations of the DaemonSets", before.daemon_set_annotations == after.daemon_set_annotations);
-    compare("refresh", before.refresh == after.refresh);
-    compare("pullRate", before.pull_rate == after.pull_rate);
-    compare("imageCache", before.image_cache == after.image_cache);
-    for (old, new) in after.groups.iter().filter_map(|new| Some((find(before, new.name.as_str())?, new))) {
-        for (what, same) in of_group(old, new) {
-            compare(&format!("{what} of group {}", new.name), same);
-        }
-    }
-    changed
+    let Config { name, daemon_set_annotations, groups, refresh, pull_rate, image_cache } = after;
+    let of_list = [
+        ("name of the DaemonSets", *name == before.name),
+        ("annotations of the DaemonSets", *daemon_set_annotations == before.daemon_set_annotations),
+        ("refresh", *refresh == before.refresh),
+        ("pullRate", *pull_rate == before.pull_rate),
+        ("imageCache", *image_cache == before.image_cache),
+    ];
+    let of_list = of_list.into_iter().filter(|(_, same)| !same).map(|(what, _)| what.to_owned());
+    let in_both = groups.iter().filter_map(|new| Some((find(before, new.name.as_str())?, new)));
+    let of_groups = in_both.flat_map(|(old, new)| {
+        let changed = of_group(old, new).into_iter().filter(|(_, same)| !same);
+        changed.map(|(what, _)| format!("{what} of group {}", new.name))
+    });
+    of_list.chain(of_groups).collect()
 }
 
-fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 11] {
-    // Only what both have: the rest was told of already.
-    let order = |of: &Group, in_: &Group| -> Vec<String> {
-        let there: BTreeMap<String, ()> = in_.images.iter().map(|image| (image.reference.normal_form(), ())).collect();
-        let normal_forms = of.images.iter().map(|image| image.reference.normal_form());
-        normal_forms.filter(|normal_form| there.contains_key(normal_form)).collect()
+/// The settings of a group, and whether each is the same in both forms.
+fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 13] {
+    let Group {
+        name: _,
+        images: _,
+        placement: Placement { node_selector, affinity, tolerations, architectures },
+        image_pull_secrets,
+        service_account_name,
+        resources,
+        priority_class_name,
+        pod_labels,
+        pod_annotations,
+    } = new;
+    let (images, old_images) = (kept_images(new, old), kept_images(old, new));
+    let same_order = images.iter().map(|(image, _)| image).eq(old_images.iter().map(|(image, _)| image));
+    let old_images: BTreeMap<String, Rest> = old_images.into_iter().collect();
+    let all_same = |same: fn(&Rest, &Rest) -> bool| {
+        images.iter().all(|(image, rest)| old_images.get(image).is_none_or(|old| same(old, rest)))
     };
     [
-        ("nodeSelector", old.placement.node_selector == new.placement.node_selector),
-        ("affinity", old.placement.affinity == new.placement.affinity),
-        ("tolerations", old.placement.tolerations == new.placement.tolerations),
-        ("architectures", old.placement.architectures == new.placement.architectures),
-        ("imagePullSecrets", old.image_pull_secrets == new.image_pull_secrets),
-        ("serviceAccountName", old.service_account_name == new.service_account_name),
-        ("resources", old.resources == new.resources),
-        ("priorityClassName", old.priority_class_name == new.priority_class_name),
-        ("podLabels", old.pod_labels == new.pod_labels),
-        ("podAnnotations", old.pod_annotations == new.pod_annotations),
-        ("order", order(old, new) == order(new, old)),
+        ("nodeSelector", *node_selector == old.placement.node_selector),
+        ("affinity", *affinity == old.placement.affinity),
+        ("tolerations", *tolerations == old.placement.tolerations),
+        ("architectures", *architectures == old.placement.architectures),
+        ("imagePullSecrets", *image_pull_secrets == old.image_pull_secrets),
+        ("serviceAccountName", *service_account_name == old.service_account_name),
+        ("resources", *resources == old.resources),
+        ("priorityClassName", *priority_class_name == old.priority_class_name),
+        ("podLabels", *pod_labels == old.pod_labels),
+        ("podAnnotations", *pod_annotations == old.pod_annotations),
+        ("image names", all_same(|(old, _), (new, _)| old == new)),
+        ("imagePullPolicy", all_same(|(_, old), (_, new)| old == new)),
+        ("order", same_order),
     ]
+}
+
+/// What an image has besides its reference.
+type Rest<'g> = (&'g ResourceName, Option<PullPolicy>);
+
+/// The images of a group that the other form of it has too, by normal form, in order.
+fn kept_images<'g>(group: &'g Group, other: &Group) -> Vec<(String, Rest<'g>)> {
+    let others: HashSet<String> = other.images.iter().map(|image| image.reference.normal_form()).collect();
+    let images = group
+        .images
+        .iter()
+        .map(|Image { name, reference, pull_policy }| (reference.normal_form(), (name, *pull_policy)));
+    images.filter(|(normal_form, _)| others.contains(normal_form)).collect()
 }
 
 #[cfg(test)]
@@ -141,6 +172,16 @@ mod tests {
             ["images replaced: nginx:1.27 by nginx:1.28"]
         );
         assert_eq!(changed("[a:1, b:1]", "[b:1, a:1]"), ["settings: order of group default"]);
+    }
+
+    #[test]
+    fn other_names_and_pull_policies_of_the_same_images_are_changes() {
+        let before = "[{name: a, image: \"a:1\"}, b:1]";
+        assert_eq!(
+            changed(before, "[{name: x, image: \"a:1\", imagePullPolicy: Always}, b:1]"),
+            ["settings: image names of group default, imagePullPolicy of group default"]
+        );
+        assert_eq!(changed(before, "[b:1, {name: a, image: \"a:1\"}]"), ["settings: order of group default"]);
     }
 
     #[test]

@@ -1,40 +1,41 @@
-//! What kubelets, runtimes, registries and the scheduler say → the cause in a few words, and what to do about it. Pure.
+//! Messages of kubelets, runtimes, registries and the scheduler → the cause in a few words, and the remedy. Pure.
 //!
-//! Their messages wrap each other and differ between runtimes; these are the words of containerd, CRI-O and the kubelet for
-//! the same things. What is not known here is passed on as it was said.
+//! These messages wrap each other and differ between runtimes, so the rules here know the words of containerd, CRI-O and the
+//! kubelet. A message that no rule knows is passed on as it is.
 
+use crate::coverage::OMITTED;
 use crate::summary::node_state::NodeState;
 
 /// Why nodes are behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// In a few words; empty where the state says all.
+    /// In a few words; empty if the state says it all.
     pub what: String,
-    /// What to do about it, where anybody can do anything.
+    /// What to do about it, if anything can be done.
     pub remedy: Option<&'static str>,
 }
 
-/// A rule: with any of these words in it, a message means that.
+/// A rule: what a message with any of these words means, and the remedy.
 type Rule = (&'static [&'static str], Meaning, &'static str);
 
 /// What a message means.
 #[derive(Clone, Copy)]
 enum Meaning {
-    /// A sentence that stands for itself.
+    /// A whole sentence.
     Says(&'static str),
-    /// What the registry answered: its host follows.
+    /// What the registry answered; its host is appended.
     From(&'static str),
-    /// What is the matter with the way to the registry: its host goes before.
+    /// What is wrong with the connection to the registry; its host is put in front.
     Of(&'static str),
 }
 use Meaning::{From, Of, Says};
 
-/// For images that cannot be pulled. The first that fits counts, so what is more special stands first.
+/// For images that cannot be pulled. The first rule that matches counts, so special rules come before general ones.
 const PULLING: [Rule; 16] = [
     (
         &["no match for platform", "no image found in manifest list for architecture", "no matching manifest"],
-        Says("it does not exist for this node's architecture"),
-        "name the architectures of the group (architectures: [amd64]), or build the image for all",
+        Says("the image does not exist for this node's architecture"),
+        "set the architectures of the group (architectures: [amd64]), or build the image for all of them",
     ),
     (
         &["401 Unauthorized", "unauthorized", "no basic auth credentials", "authentication required"],
@@ -46,7 +47,7 @@ const PULLING: [Rule; 16] = [
         From("pull access denied"),
         "check the image's name and imagePullSecrets",
     ),
-    (&["403 Forbidden", "denied:"], From("403"), "check the rights of the account in imagePullSecrets"),
+    (&["403 Forbidden", "denied:"], From("403"), "check the permissions of the account in imagePullSecrets"),
     (
         &["429 Too Many Requests", "toomanyrequests", "rate limit"],
         From("429, too many requests,"),
@@ -54,34 +55,34 @@ const PULLING: [Rule; 16] = [
     ),
     (
         &["x509:", "certificate"],
-        Of("shows a certificate that the node does not trust"),
-        "give the node's runtime the registry's CA",
+        Of("has a certificate that the node does not trust"),
+        "add the registry's CA to the node's runtime",
     ),
     (
         &["server gave HTTP response to HTTPS client"],
-        Of("speaks no TLS"),
-        "configure the node's runtime for it, or give the registry a certificate",
+        Of("does not use TLS"),
+        "configure it as an insecure registry in the node's runtime, or enable TLS on the registry",
     ),
     (
         &["no such host", "server misbehaving", "Temporary failure in name resolution", "dial tcp: lookup "],
-        Of("cannot be looked up"),
+        Of("cannot be resolved"),
         "check the registry's name and the nodes' DNS",
     ),
     (
         &["connection refused", "no route to host", "network is unreachable", "connection reset", "i/o timeout"],
         Of("cannot be reached"),
-        "check the registry and the way to it from the nodes; what is held stays held",
+        "check the registry and the nodes' connection to it; nodes that have the image keep it",
     ),
     (
         &["context deadline exceeded", "Client.Timeout", "TLS handshake timeout", "unexpected EOF", "EOF"],
         Of("does not answer in time"),
-        "check the registry and the way to it from the nodes; what is held stays held",
+        "check the registry and the nodes' connection to it; nodes that have the image keep it",
     ),
     (&["no space left on device"], Says("the node's disk is full"), "give the nodes more disk, or shorten the list"),
     (
         &["500 Internal Server Error", "502 Bad Gateway", "503 Service", "504 Gateway", "status code 5"],
         From("an error (5xx)"),
-        "check the registry; what is held stays held",
+        "check the registry; nodes that have the image keep it",
     ),
     (
         &["manifest unknown", "MANIFEST_UNKNOWN", "name unknown", "NAME_UNKNOWN", "404 Not Found", ": not found"],
@@ -90,27 +91,27 @@ const PULLING: [Rule; 16] = [
     ),
     (
         &["signature", "Signature"],
-        Says("its signature was refused"),
+        Says("its signature was rejected"),
         "check the signature policy of the nodes' runtime",
     ),
     (
         &["couldn't parse image", "invalid reference", "InvalidImageName"],
-        Says("the node's runtime does not take the reference"),
+        Says("the node's runtime rejects the reference"),
         "check the reference",
     ),
-    (&["layer", "checksum", "digest"], Says("a layer is damaged, or not what its digest says"), "push the image again"),
+    (&["layer", "checksum", "digest"], Says("a layer is damaged or does not match its digest"), "push the image again"),
 ];
 
 /// For images whose container does not run.
 const STARTING: [Rule; 6] = [
     (
         &["to rootfs at \"/kube-prepull"],
-        Says("the holder cannot be mounted into it"),
-        "the image has a file or a link called /kube-prepull where a folder is needed",
+        Says("the holder cannot be mounted into the image"),
+        "remove the file or link /kube-prepull from the image: the holder needs a directory there",
     ),
     (
         &["exec format error"],
-        Says("the holder is of another architecture than the node"),
+        Says("the holder is built for another architecture than the node's"),
         "check that the holder's image is multi-arch",
     ),
     (
@@ -120,7 +121,7 @@ const STARTING: [Rule; 6] = [
     ),
     (
         &["OOMKilled", "out of memory"],
-        Says("killed for its memory limit"),
+        Says("killed because of its memory limit"),
         "raise the group's memory limit, or remove it",
     ),
     (
@@ -131,17 +132,21 @@ const STARTING: [Rule; 6] = [
     (&["no space left on device"], Says("the node's disk is full"), "give the nodes more disk, or shorten the list"),
 ];
 
-/// Why an image is behind on nodes, from the word and the words of whoever knows.
+/// Why an image is behind on nodes, from the reason and the message of the kubelet or the scheduler.
 pub fn explain(state: NodeState, reason: &str, message: &str, reference: &str) -> Diagnosis {
-    let said = Diagnosis { what: innermost(message).to_owned(), remedy: None };
+    let said = match message {
+        OMITTED => "(too many different messages; see the pod)",
+        message => innermost(message),
+    };
+    let said = Diagnosis { what: said.to_owned(), remedy: None };
     match state {
         NodeState::Failed => by_rule(&PULLING, reason, message, reference).unwrap_or(said),
         NodeState::CannotStart => by_rule(&STARTING, reason, message, reference)
             .unwrap_or(Diagnosis { remedy: Some("see the pod: kubectl describe pod"), ..said }),
-        NodeState::NoCapacity => Diagnosis { remedy: Some(room(reason, message)), ..said },
+        NodeState::NoCapacity => Diagnosis { remedy: Some(free_capacity(reason, message)), ..said },
         NodeState::Displaced => displaced(reason, said),
         NodeState::Tainted => {
-            Diagnosis { remedy: Some("add a toleration to the group, if its images belong there"), ..said }
+            Diagnosis { remedy: Some("add a toleration to the group if its images belong there"), ..said }
         }
         _ => said,
     }
@@ -159,33 +164,37 @@ fn by_rule(rules: &[Rule], reason: &str, message: &str, reference: &str) -> Opti
     Some(Diagnosis { what, remedy: Some(remedy) })
 }
 
-fn room(reason: &str, message: &str) -> &'static str {
+fn free_capacity(reason: &str, message: &str) -> &'static str {
     match () {
         () if message.contains("Too many pods") || reason == "OutOfpods" => {
-            "the node's pod limit is reached: raise it, or put the images into fewer groups"
+            "raise the node's pod limit, or put the images into fewer groups"
         }
         () if message.contains("Insufficient") || reason.starts_with("OutOf") => {
-            "lower the group's requests, or make room on the nodes"
+            "lower the group's requests, or free capacity on the nodes"
         }
-        () => "make room on the nodes, or take them out by a nodeSelector",
+        () => "free capacity on the nodes, or exclude them with a nodeSelector",
     }
 }
 
 fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
     let what = match reason {
+        "Missing" => "the DaemonSet has no pod there".to_owned(),
+        "Altered" if said.what.is_empty() => {
+            "the DaemonSet has no pod there and was changed by somebody else".to_owned()
+        }
         "Altered" => format!("the DaemonSet has no pod there and was changed by {}", said.what),
         _ => said.what,
     };
     let remedy = match reason {
-        "Evicted" => "give the nodes more of what they ran low on, or shorten the list; the pod comes back",
-        "Altered" => "edit the list instead; its Events say whether the DaemonSet was restored",
+        "Evicted" => "give the nodes more of the resource that ran low, or shorten the list; the pod is recreated",
+        "Altered" => "edit the list instead; the list's Events say whether the DaemonSet was restored",
         "Missing" => "see kubectl describe daemonset: a quota or admission may refuse the pod",
         _ => "see the pod: kubectl describe pod",
     };
     Diagnosis { what, remedy: Some(remedy) }
 }
 
-/// The host of the last URL that the message names: with mirrors it is not the one of the reference.
+/// The host of the last URL in the message: with a mirror it is not the host of the reference.
 fn asked_host(message: &str) -> Option<String> {
     let (_, rest) = message.rsplit_once("http://").or_else(|| message.rsplit_once("https://"))?;
     let rest =
@@ -194,14 +203,14 @@ fn asked_host(message: &str) -> Option<String> {
     Some(host.to_owned()).filter(|host| !host.is_empty())
 }
 
-/// The registry of a reference: what is before the first slash, if it can be a host's name (the distribution project's
-/// `splitDockerDomain`).
+/// The registry of a reference: the part before the first slash, if it can be a host name (like `splitDockerDomain` of the
+/// distribution project).
 fn registry(reference: &str) -> String {
     let first = reference.split_once('/').map(|(first, _)| first);
     first.filter(|first| first.contains(['.', ':']) || *first == "localhost").unwrap_or("docker.io").to_owned()
 }
 
-/// The kubelet's wrapping off: `Back-off pulling image "x": ErrImagePull: …`, `rpc error: code = … desc = …`.
+/// The message without its wrappers, such as `rpc error: code = … desc = …`.
 fn innermost(message: &str) -> &str {
     let message = message.rsplit_once(" desc = ").map_or(message, |(_, inner)| inner);
     message.trim_end_matches(['.', ' '])
@@ -218,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runtimes_say_of_a_pull_is_reported_in_a_few_words() {
+    fn messages_of_runtimes_about_pulls_become_a_few_words() {
         for (message, expected) in [
             (
                 r#"Back-off pulling image "ghcr.io/acme/app:7": ErrImagePull: failed to pull and unpack image "ghcr.io/acme/app:7": failed to resolve reference "ghcr.io/acme/app:7": unexpected status from HEAD request to https://ghcr.io/v2/acme/app/manifests/7: 401 Unauthorized"#,
@@ -230,7 +239,7 @@ mod tests {
             ),
             (
                 r#"failed to pull and unpack image "ghcr.io/acme/app:7": no match for platform in manifest: not found"#,
-                "it does not exist for this node's architecture",
+                "the image does not exist for this node's architecture",
             ),
             (
                 r#"failed to do request: Head "https://mirror.test:5000/v2/acme/app/manifests/7?ns=ghcr.io": dial tcp 10.0.0.2:5000: connect: connection refused"#,
@@ -238,7 +247,7 @@ mod tests {
             ),
             (
                 r#"failed to do request: Head "http://mirror.test/v2/": lookup mirror.test: no such host"#,
-                "mirror.test cannot be looked up",
+                "mirror.test cannot be resolved",
             ),
             (
                 "initializing source docker://ghcr.io/acme/app:7: reading manifest 7 in ghcr.io/acme/app: manifest unknown",
@@ -247,13 +256,14 @@ mod tests {
             ("toomanyrequests: You have reached your pull rate limit", "429, too many requests, from ghcr.io"),
             ("write /var/lib/containerd/x: no space left on device", "the node's disk is full"),
             ("something new.", "something new"),
+            (OMITTED, "(too many different messages; see the pod)"),
         ] {
             assert_eq!(pulling(message), expected, "{message}");
         }
     }
 
     #[test]
-    fn a_reference_without_a_host_is_of_docker_hub() {
+    fn a_reference_without_a_host_is_on_docker_hub() {
         let cause = |reference| explain(NodeState::Failed, "ErrImagePull", "pull access denied", reference).what;
         assert_eq!(cause("acme/app:7"), "pull access denied from docker.io");
         assert_eq!(cause("nginx"), "pull access denied from docker.io");
@@ -261,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_keeps_an_image_from_a_node_has_a_remedy_but_for_what_nobody_knows() {
+    fn every_known_cause_has_a_remedy() {
         for (state, reason, message) in [
             (NodeState::CannotStart, "StartError", "exec /kube-prepull/holder: exec format error"),
             (
@@ -274,7 +284,7 @@ mod tests {
             (NodeState::NoCapacity, "OutOfcpu", ""),
             (NodeState::Displaced, "Evicted", "The node was low on resource: ephemeral-storage. "),
             (NodeState::Displaced, "Altered", "kubectl-patch"),
-            (NodeState::Displaced, "Missing", "the DaemonSet has no pod there"),
+            (NodeState::Displaced, "Missing", ""),
             (NodeState::Tainted, "Unschedulable", "node(s) had untolerated taint {gpu: }"),
         ] {
             assert!(explain(state, reason, message, REFERENCE).remedy.is_some(), "{reason}");

@@ -4,12 +4,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
-use super::format::{number, printable, span};
+use super::format::{first_few, number, printable, span};
 use super::{Message, Reason};
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
-use crate::image_cache::{CacheAction, CacheCause, CacheDeletionReason, CacheFinding, ImageCacheReport, Next, Phase};
+use crate::image_cache::{
+    CacheAction, CacheCause, CacheDeletionReason, CacheFinding, CacheWait, ImageCacheReport, Next, Phase,
+};
+use crate::plan::history;
 
-/// What is worth telling when an action was carried out.
+/// The Events for an action that was carried out.
 pub fn done(action: &CacheAction) -> Vec<Message> {
     match action {
         CacheAction::Keep { findings, .. } => findings.iter().map(found).collect(),
@@ -19,22 +22,22 @@ pub fn done(action: &CacheAction) -> Vec<Message> {
 }
 
 fn created(object: &ImageCacheObject, cause: CacheCause) -> Message {
-    let (name, images) = (object.name_any(), object.spec.images.len());
+    let (name, images) = (object.name_any(), number(object.spec.images.len(), "image"));
     let size = object.spec.image_cache_size.unwrap_or_default();
     let why = match cause {
         CacheCause::Missing => "there is none for what the list asks for now".to_owned(),
-        CacheCause::Retry { attempt } => format!("the one before it failed (try {attempt} of 4)"),
+        CacheCause::Retry { attempt } => format!("the one before it failed (attempt {attempt} of 4)"),
         CacheCause::Lost => "the one that was ready is gone".to_owned(),
         CacheCause::Renewal => "the one that is ready will expire".to_owned(),
     };
-    let note = format!("the ImageCache {name} of {} and {size} GiB was made, because {why}", number(images, "image"));
+    let note = format!("the ImageCache {name} of {images} and {size} GiB was created, because {why}");
     about(Message::new(Reason::ImageCacheCreated, note), &name)
 }
 
 fn found(finding: &CacheFinding) -> Message {
     match finding {
         CacheFinding::Progress { name, percent } => {
-            let note = format!("the ImageCache {name} is built: {percent}%");
+            let note = format!("the ImageCache {name} is being built: {percent}%");
             about(Message::new(Reason::ImageCacheProgress, note), name)
         }
         CacheFinding::Ready { name, id } => {
@@ -42,26 +45,27 @@ fn found(finding: &CacheFinding) -> Message {
             about(Message::new(Reason::ImageCacheReady, note), name)
         }
         CacheFinding::Failed { name, reason, next } => {
+            let reason = reason.as_deref().unwrap_or("ECI gives no reason");
             let next = match next {
-                Next::Retry(at) => format!("it is tried again at {at:.0}"),
+                Next::Retry(at) => format!("another one is created at {at:.0}"),
                 Next::GivenUp => {
-                    "it is not tried again until the list changes or a refresh is asked for (kube-prepull refresh)"
+                    "no other is created until the list changes or a refresh is requested (kube-prepull refresh)"
                         .to_owned()
                 }
-                Next::Nothing => "it is not wanted any more".to_owned(),
+                Next::Nothing => "no other is created, because the list no longer asks for its content".to_owned(),
             };
-            let note = format!("the ImageCache {name} failed: {reason}; {next}; the last that was ready stays");
+            let note = format!("the ImageCache {name} failed: {reason}; {next}; the last one that was ready stays");
             about(Message::new(Reason::ImageCacheFailed, note), name)
         }
     }
 }
 
-/// What a pod on a virtual node says to start from an ImageCache, for today's virtual node component and for older ones.
-pub fn pod_annotations(id: Option<&str>) -> String {
+/// How pods on virtual nodes start from an ImageCache, with today's virtual node component and with older ones.
+fn pod_annotations(id: Option<&str>) -> String {
     let or = |key: &str| id.map(|id| format!(" or {key}: {id}")).unwrap_or_default();
     format!(
-        "pods on virtual nodes start from it with the annotation k8s.aliyun.com/eci-auto-imc: \"true\"{}; where the virtual \
-         node component is older, with k8s.aliyun.com/eci-image-cache: \"true\"{}",
+        "pods on virtual nodes start from it with the annotation k8s.aliyun.com/eci-auto-imc: \"true\"{}; with an older virtual \
+         node component, with k8s.aliyun.com/eci-image-cache: \"true\"{}",
         or("k8s.aliyun.com/eci-imc-id"),
         or("k8s.aliyun.com/eci-image-snapshot-id")
     )
@@ -69,13 +73,36 @@ pub fn pod_annotations(id: Option<&str>) -> String {
 
 fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
     let (reason, why) = match ending {
-        CacheDeletionReason::Replaced => (Reason::ImageCacheDeleted, "another one has taken its place"),
-        CacheDeletionReason::Failed => (Reason::ImageCacheDeleted, "it had failed"),
-        CacheDeletionReason::Abandoned => (Reason::ImageCacheDeleted, "it was not ready, and is not wanted any more"),
-        CacheDeletionReason::TurnedOff => (Reason::ImageCacheDeleted, "the list asks for none any more"),
-        CacheDeletionReason::ListGone => (Reason::ListCleanedUp, "its list stayed away"),
+        CacheDeletionReason::Replaced => (Reason::ImageCacheDeleted, "another one has replaced it".to_owned()),
+        CacheDeletionReason::Failed => (Reason::ImageCacheDeleted, "it failed".to_owned()),
+        CacheDeletionReason::Abandoned => {
+            (Reason::ImageCacheDeleted, "it was not ready, and the list no longer asks for its content".to_owned())
+        }
+        CacheDeletionReason::TurnedOff => {
+            (Reason::ImageCacheDeleted, "the list no longer asks for an ImageCache".to_owned())
+        }
+        CacheDeletionReason::ListGone => {
+            (Reason::ListCleanedUp, format!("its list has been missing for {:#}", history::GRACE))
+        }
     };
-    about(Message::new(reason, format!("the ImageCache {name} was deleted, since {why}")), name)
+    about(Message::new(reason, format!("the ImageCache {name} was deleted, because {why}")), name)
+}
+
+/// Reports what an ImageCache waits for.
+pub fn waiting(wait: &CacheWait) -> Message {
+    let note = match wait {
+        CacheWait::Digests { images, until } => format!(
+            "the ImageCache waits until {until:.0} for nodes to report the digests of {}",
+            first_few(images, ", ", "")
+        ),
+        CacheWait::Predecessor => {
+            "the newest content waits until the ImageCache before it has replaced its own predecessor".to_owned()
+        }
+        CacheWait::SlowBuild { name, phase, since } => {
+            format!("the ImageCache {name} has been {phase} since {since:.0}; ECI decides when it is ready")
+        }
+    };
+    Message::new(Reason::Waiting, note)
 }
 
 /// A line of the status table, after the name of the ImageCache.
@@ -99,10 +126,10 @@ pub fn in_table(cache: &ImageCacheReport, now: Timestamp) -> String {
     text
 }
 
-/// The list asks for what the cluster does not have.
+/// The list asks for an ImageCache, and the cluster does not know the resource.
 pub fn no_definition() -> Message {
     let note = format!(
-        "the list asks for an ImageCache, and this cluster has no resource {DEFINITION}: it comes with Alibaba Cloud's virtual \
+        "the list asks for an ImageCache, but this cluster has no resource {DEFINITION}, which comes with Alibaba Cloud's virtual \
          node component; until it appears, only nodes are kept warm"
     );
     Message::new(Reason::ImageCacheUnavailable, note)
@@ -111,9 +138,9 @@ pub fn no_definition() -> Message {
 /// The controller may not read ImageCaches.
 pub fn forbidden(message: &str) -> Message {
     let note = format!(
-        "the list has or asks for an ImageCache, and the controller may not read them: {message}; grant its ServiceAccount a \
-         ClusterRole with apiGroups: [{GROUP}], resources: [imagecaches], verbs: [list, watch, create, delete] (chart: \
-         imageCache.enabled=true)"
+        "the list has or asks for an ImageCache, but the controller may not read ImageCaches: {message}; grant its \
+         ServiceAccount a ClusterRole with apiGroups: [{GROUP}], resources: [imagecaches], verbs: [list, watch, create, delete] \
+         (chart: imageCache.enabled=true)"
     );
     Message::new(Reason::MissingRight, note).on(DEFINITION)
 }

@@ -3,20 +3,21 @@
 use jiff::Timestamp;
 
 use super::changes::changes;
+use super::format::number;
 use super::{Message, Reason};
 use crate::list::{Config, Parsed};
 use crate::naming::labels;
 use crate::plan::history;
 
-/// A list was accepted, and what has changed since `before` was; or it was rejected. Of the problems it has the first three;
-/// the rest stands on the list.
+/// A list was accepted, with what has changed since `before`; or it was rejected. The note has the first three problems, and an
+/// annotation of the list has all.
 pub fn validation_result(parsed: &Parsed, before: Option<&Config>) -> Message {
     let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
     let rest = match parsed.problems.len() {
         0..=3 => String::new(),
         count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
     };
-    // On one line, since `kubectl get events` shows no more of a note.
+    // On one line, because `kubectl get events` shows only the first line of a note.
     let problems = format!("{}{rest}", first.join(" | "));
     let Some(config) = &parsed.config else {
         return Message::new(
@@ -30,9 +31,8 @@ pub fn validation_result(parsed: &Parsed, before: Option<&Config>) -> Message {
 }
 
 fn summary(config: &Config) -> String {
-    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let images: usize = config.groups.iter().map(|group| group.images.len()).sum();
-    format!("accepted: {} in {}", count(images, "image"), count(config.groups.len(), "group"))
+    format!("accepted: {} in {}", number(images, "image"), number(config.groups.len(), "group"))
 }
 
 fn changed(before: Option<&Config>, config: &Config) -> Option<String> {

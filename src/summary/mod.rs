@@ -357,10 +357,10 @@ impl<'a> Place<'a> {
 fn no_pod(wanted: Option<&Generation>) -> (NodeState, Option<Why<'_>>) {
     match wanted {
         Some(Generation { altered: Some(alteration), .. }) => {
-            let message = alteration.by.first().map_or("somebody else", String::as_str);
+            let message = alteration.by.first().map_or("", String::as_str);
             (NodeState::Displaced, Some(Why { reason: "Altered", message }))
         }
-        Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", message: "the DaemonSet has no pod there" })),
+        Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", message: "" })),
         None => (NodeState::Waiting, None),
     }
 }

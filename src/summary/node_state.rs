@@ -60,7 +60,8 @@ impl NodeState {
 /// Why an image is not warm: a word for programs and the words of whoever knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Why<'a> {
-    /// The kubelet's or the scheduler's word, `Missing`, or `Altered`: then the message names who changed the DaemonSet.
+    /// The kubelet's or the scheduler's word, `Missing` (the DaemonSet has no pod there), or `Altered`: then the message is the
+    /// field manager that changed the DaemonSet, or empty if nobody knows.
     pub reason: &'a str,
     /// What the registry, the runtime or the scheduler said; may be empty.
     pub message: &'a str,
