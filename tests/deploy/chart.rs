@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kube_prepull::list::{IMAGE_LIST_LABEL, ListData, Severity, parse};
+use kube_prepull::list::{IMAGE_LIST_LABEL, ListData, Severity, flat, parse};
 use kube_prepull::plan::Platform;
 use serde_json::{Value, json};
 
@@ -159,6 +159,17 @@ fn the_version_of_the_chart_is_that_of_the_program() {
         (&chart["version"], &chart["appVersion"]),
         (&json!(env!("CARGO_PKG_VERSION")), &json!(env!("CARGO_PKG_VERSION")))
     );
+}
+
+/// `KIP_IMAGE` is only known so that lists of kubernetes-image-puller are accepted. Intervals and schedules exclude each other.
+#[test]
+fn the_chart_can_write_every_flat_key() {
+    let objects = Helm::offline("default").template(EVERYTHING);
+    let written = list(&objects).data;
+    let others = ["KIP_IMAGE", "CACHING_INTERVAL_HOURS"];
+    let missing: Vec<&&str> =
+        flat::KEYS.iter().filter(|key| !written.contains_key(**key) && !others.contains(key)).collect();
+    assert_eq!(missing, [&""; 0], "add it to values.yaml, templates/_list.tpl and tests/deploy/values/everything.yaml");
 }
 
 #[test]
