@@ -149,7 +149,7 @@ async fn edits_are_counted_and_an_image_that_leaves_the_list_takes_its_series_al
     .await;
     assert_eq!(value(&after, r#"list_accepted{list="tools"}"#), Some(1.0));
     for (cause, rollouts) in [("missing", 1.0), ("edited", 1.0), ("due", 0.0)] {
-        let series = format!("rounds_started_total{{list=\"tools\",cause=\"{cause}\"}}");
+        let series = format!("rollouts_started_total{{list=\"tools\",cause=\"{cause}\"}}");
         assert_eq!(value(&after, &series), Some(rollouts), "{cause}");
     }
     for series in [
