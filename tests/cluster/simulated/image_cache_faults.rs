@@ -88,9 +88,9 @@ async fn one_that_stays_pending_is_reported_as_slow_and_waited_for() {
     serverless.trial.write_list("tools", &list(1, "")).await;
     let pending = serverless.only(Phase::Pending).await.name_any();
     serverless.pass(MINUTE * 61, &controller).await;
-    eventually("it to be told", async || {
+    eventually("it to be reported", async || {
         let waiting = serverless.trial.events("Waiting").await;
-        waiting.into_iter().filter_map(|event| event.note).find(|note| note.contains("is still Pending"))
+        waiting.into_iter().filter_map(|event| event.note).find(|note| note.contains("has been Pending since"))
     })
     .await;
     serverless.faults.set(None);
