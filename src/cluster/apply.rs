@@ -1,4 +1,4 @@
-//! The only writes, but for Events.
+//! The writes for nodes: on ConfigMaps, ControllerRevisions, DaemonSets and pods.
 
 mod restore;
 
@@ -14,10 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
-use super::lease::Leadership;
 use super::{Error, FIELD_MANAGER};
-use crate::image_cache::ImageCacheObject;
-use crate::image_cache::object::resource;
 use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
@@ -28,57 +25,50 @@ use crate::plan::patch::sealing_patch;
 use crate::plan::patch::strategy_patch;
 use crate::plan::{Action, ActionOutcome, ConditionReport};
 
-/// Writes in one namespace, as long as this process leads.
+/// Writes in one namespace.
 #[derive(Clone)]
 pub struct Applier {
-    pub(super) leadership: Leadership,
     config_maps: Api<ConfigMap>,
-    pub(super) revisions: Api<ControllerRevision>,
+    revisions: Api<ControllerRevision>,
     daemon_sets: Api<DaemonSet>,
-    /// With fields that are newer than the types here.
+    /// DaemonSets as untyped objects, so that fields newer than the types of `k8s_openapi` are not lost.
     whole_daemon_sets: Api<DynamicObject>,
     pods: Api<Pod>,
-    pub(super) image_caches: Api<ImageCacheObject>,
 }
 
 impl Applier {
-    /// Writes into `namespace`.
-    pub fn new(client: &Client, namespace: &str, leadership: Leadership) -> Self {
+    /// Prepares to write in `namespace`.
+    pub fn new(client: &Client, namespace: &str) -> Self {
         Self {
-            leadership,
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
             daemon_sets: Api::namespaced(client.clone(), namespace),
             whole_daemon_sets: Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<DaemonSet>(&())),
             pods: Api::namespaced(client.clone(), namespace),
-            image_caches: Api::all_with(client.clone(), &resource()),
         }
     }
 
-    /// Writes a validation result on a list, and returns the list as it is then.
+    /// Writes a validation result on a list. Returns the list as it is then.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
+    /// What the API server answered, or why it could not be reached.
     pub async fn write_result(&self, validation_result: &ConfigMap) -> Result<ConfigMap, Error> {
-        self.leadership.check()?;
         put(&self.config_maps, "write the validation result on the ConfigMap", validation_result).await
     }
 
     /// Keeps an accepted form of a list.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
+    /// What the API server answered, or why it could not be reached.
     pub async fn keep(&self, revision: &ControllerRevision) -> Result<(), Error> {
-        self.leadership.check()?;
         put(&self.revisions, "write the ControllerRevision", revision).await.map(drop)
     }
 
-    /// Notes on an accepted form since when its list is missing, or that it is not.
+    /// Notes on an accepted form since when its list is missing, or that it is there.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
+    /// What the API server answered, or why it could not be reached.
     pub async fn note(&self, revision: &Revision, missing_since: Option<Timestamp>) -> Result<(), Error> {
-        self.leadership.check()?;
         let since = missing_since.map(|since| since.to_string());
         let note = Note { key: labels::MISSING_SINCE, text: since.as_deref() };
         annotate(&self.revisions, "annotate the ControllerRevision", &revision.name, Some(&revision.uid), &[note]).await
@@ -87,20 +77,18 @@ impl Applier {
     /// Notes on a generation what has been reported of its group.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
+    /// What the API server answered, or why it could not be reached.
     pub async fn note_conditions(&self, condition_report: &ConditionReport) -> Result<(), Error> {
-        self.leadership.check()?;
         let ConditionReport { daemon_set, uid, reported, .. } = condition_report;
         let note = Note { key: labels::CONDITIONS, text: Some(&reported.to_text()) };
         annotate(&self.daemon_sets, "note what was reported on the DaemonSet", daemon_set, Some(uid), &[note]).await
     }
 
-    /// Why the API server would refuse a pod, in its own words; `None` where it would take it. Nothing is made.
+    /// Why the API server would refuse a pod, in its own words; `None` if it would accept it. Creates nothing.
     ///
     /// # Errors
-    /// Where it cannot be asked.
+    /// If the API server gives no answer.
     pub async fn refusal(&self, pod: &Pod) -> Result<Option<String>, Error> {
-        self.leadership.check()?;
         match self.try_pod(pod).await {
             Ok(()) => Ok(None),
             Err(kube::Error::Api(status)) => Ok(Some(status.message.clone())),
@@ -108,21 +96,19 @@ impl Applier {
         }
     }
 
-    /// Forgets an accepted form.
+    /// Deletes an accepted form.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
+    /// What the API server answered, or why it could not be reached.
     pub async fn forget(&self, revision: &Revision) -> Result<(), Error> {
-        self.leadership.check()?;
         delete(&self.revisions, "delete the ControllerRevision", &revision.name, &revision.uid).await
     }
 
-    /// Carries one action out, and says what that came to.
+    /// Carries out one action. Returns its outcome.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
+    /// What the API server answered, or why it could not be reached.
     pub async fn apply(&self, action: &Action) -> Result<ActionOutcome, Error> {
-        self.leadership.check()?;
         let done = match action {
             Action::Restore { daemon_set, uid, restores } => return self.restore(daemon_set, uid, restores).await,
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
@@ -158,8 +144,10 @@ impl Applier {
         done.map(|()| ActionOutcome::Done)
     }
 
-    /// The same look at the same node has the same name: one that is there already is as good. A DaemonSet is taken also where
-    /// its pods are refused, and nobody would be reported why none comes; so the pod is tried first.
+    /// Creates a tag check. Its name is the same for the same check on the same node, so an existing one will do.
+    ///
+    /// A dry run with its pod comes first: the API server accepts a DaemonSet even if it refuses its pods, and then nobody would
+    /// learn why there are none.
     async fn check_tags(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
         let failed = |error| Error::new(format!("create the tag check {}", daemon_set.name_any()), error);
         if let Some(pod) = crate::plan::tag_check::pod_of(daemon_set) {
@@ -172,15 +160,15 @@ impl Applier {
         }
     }
 
-    /// Its pod goes first: `kubectl drain` refuses a node with a pod whose DaemonSet is gone.
+    /// Deletes a tag check after its pod: `kubectl drain` refuses a node that has a pod whose DaemonSet is gone.
     async fn end_tag_check(&self, name: &str, uid: &str) -> Result<(), Error> {
         delete_by(PropagationPolicy::Foreground, &self.daemon_sets, "delete the tag check", name, uid).await
     }
 
-    /// Asks the API server whether it would take a pod. Nothing is made.
+    /// Asks the API server whether it would accept a pod.
     async fn try_pod(&self, pod: &Pod) -> kube::Result<()> {
-        let trying = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        self.pods.create(&trying, pod).await.map(drop)
+        let dry_run = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        self.pods.create(&dry_run, pod).await.map(drop)
     }
 
     async fn note_tag_check_record(
@@ -194,7 +182,7 @@ impl Applier {
             .await
     }
 
-    /// A DaemonSet of that name that is not ours is never touched.
+    /// Creates a DaemonSet, unless one of that name exists that is not kube-prepull's.
     async fn create(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
         let name = daemon_set.name_any();
         let existing = self
@@ -210,8 +198,8 @@ impl Applier {
         put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)
     }
 
-    /// Patches exactly that DaemonSet as it is now; that it is gone already is as good. The patch names its version. While
-    /// pods come and go the DaemonSet's status changes under it, so a conflict is tried again at once.
+    /// Patches the DaemonSet with this uid, if it still exists. The patch contains the version that it is made for. As pods come
+    /// and go, the DaemonSet's status keeps changing, so a conflict is retried at once.
     async fn change(
         &self,
         name: &str,
@@ -234,13 +222,13 @@ impl Applier {
     }
 }
 
-/// An annotation; without a text it is taken away.
+/// An annotation to write, or to remove if it has no text.
 struct Note<'n> {
     key: &'n str,
     text: Option<&'n str>,
 }
 
-/// Annotates exactly that object.
+/// Annotates an object, if it has this uid.
 async fn annotate<K>(api: &Api<K>, action: &str, name: &str, uid: Option<&str>, notes: &[Note<'_>]) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,
@@ -253,7 +241,7 @@ where
     patched.map(drop).map_err(|error| Error::new(format!("{action} {name}"), error))
 }
 
-/// Applies our part of an object on the server.
+/// Applies kube-prepull's fields of an object (server-side apply).
 async fn put<K>(api: &Api<K>, action: &str, object: &K) -> Result<K, Error>
 where
     K: kube::Resource + Clone + Debug + Serialize + DeserializeOwned,
@@ -263,7 +251,7 @@ where
     applied.map_err(|error| Error::new(format!("{action} {name}"), error))
 }
 
-/// Deletes exactly that object, and what it owns afterwards. That it is gone already is as good.
+/// Deletes the object with this uid, if it still exists, and then everything that it owns.
 pub async fn delete<K>(api: &Api<K>, action: &str, name: &str, uid: &str) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,

@@ -1,4 +1,5 @@
-//! Deletes what belongs to no namespace, and so does not go with the controller's Deployment: the ImageCaches of its lists.
+//! Deletes the ImageCaches of the lists in a namespace. They are cluster-scoped, so no owner reference to the controller's
+//! Deployment could do that.
 
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
@@ -11,19 +12,19 @@ use super::lease;
 use crate::image_cache::ImageCacheObject;
 use crate::image_cache::object::resource;
 
-/// How often it is looked whether one has come after the others were deleted.
-const TAG_CHECKS: usize = 3;
+/// How many times to list and delete: a former leader may create one more while the others are deleted.
+const PASSES: usize = 3;
 
-/// Deletes all ImageCaches of a namespace's lists, and returns their names. A controller that runs is kept from making others
-/// for some minutes: it is expected to be deleted meanwhile.
+/// Deletes all ImageCaches of a namespace's lists, and returns their names. For some minutes no controller leads, so a running one
+/// creates no others: it is expected to be uninstalled in the meantime.
 ///
 /// # Errors
-/// What the API server or the way to it said. What was deleted until then stays deleted.
+/// What the API server answered, or why it could not be reached. What was deleted before stays deleted.
 pub async fn clean_up(client: &Client, namespace: &str) -> Result<Vec<String>, Error> {
     let caches: Api<ImageCacheObject> = Api::all_with(client.clone(), &resource());
     let ours = ListParams::default().labels(&selector(namespace));
     match caches.list(&ours).await {
-        // Where there is no such resource, there is none of it.
+        // Without the resource, there is nothing to delete.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
         listed => drop(listed.map_err(|error| Error::new("list the ImageCaches", error))?),
     }
@@ -31,7 +32,7 @@ pub async fn clean_up(client: &Client, namespace: &str) -> Result<Vec<String>, E
         sleep(lease::DURATION).await;
     }
     let mut deleted = Vec::new();
-    for _ in 0..TAG_CHECKS {
+    for _ in 0..PASSES {
         let left = caches.list(&ours).await.map_err(|error| Error::new("list the ImageCaches", error))?;
         if left.items.is_empty() {
             break;

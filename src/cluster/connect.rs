@@ -1,4 +1,4 @@
-//! A client for the cluster that was named.
+//! Clients for the cluster that the user named.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +8,8 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::leader_writes::LeaderWrites;
+use super::leadership::Leadership;
 use super::requests::CountRequests;
 use crate::metrics::Metrics;
 
@@ -20,37 +22,45 @@ pub struct ClusterArguments {
     pub context: Option<String>,
 }
 
-/// A client and the namespace that its configuration names.
+/// Returns a client for a command that a user runs, and the namespace that the configuration names.
 ///
 /// # Errors
-/// Where there is no usable configuration.
+/// If there is no usable configuration.
 pub async fn connect(arguments: &ClusterArguments) -> anyhow::Result<(Client, String)> {
-    let config = own_configuration(arguments).await?;
+    let config = configuration(arguments).await?;
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config)?, namespace))
 }
 
-/// The same, with a client whose requests are counted.
+/// Returns a client for a controller, which counts its requests and writes only while the controller leads, and the namespace
+/// that the configuration names.
 ///
 /// # Errors
-/// Where there is no usable configuration.
-pub async fn connect_counting(arguments: &ClusterArguments, metrics: &Metrics) -> anyhow::Result<(Client, String)> {
-    let config = own_configuration(arguments).await?;
+/// If there is no usable configuration.
+pub async fn connect_controller(
+    arguments: &ClusterArguments,
+    metrics: &Metrics,
+    leadership: &Leadership,
+) -> anyhow::Result<(Client, String)> {
+    let config = configuration(arguments).await?;
     let namespace = config.default_namespace.clone();
-    let client = ClientBuilder::try_from(config)?.with_layer(&CountRequests(metrics.clone()));
+    // The last layer is the outermost: a refused write is no request to the API server, so it is not counted.
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(&CountRequests(metrics.clone()))
+        .with_layer(&LeaderWrites(leadership.clone()));
     Ok((client.build(), namespace))
 }
 
-async fn own_configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
-    let mut config = configuration(arguments).await?;
-    // Retries are the controller's own: the client's would hide an error for minutes.
+async fn configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
+    let mut config = found_configuration(arguments).await?;
+    // The controller retries by itself. Retries of the client would hide an error for minutes.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kube-prepull/", env!("CARGO_PKG_VERSION")))));
     Ok(config)
 }
 
-async fn configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
+async fn found_configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
     let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
     Ok(match &arguments.kubeconfig {
         Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,

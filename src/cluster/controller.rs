@@ -1,4 +1,4 @@
-//! A worker per list, each with its own backoff, so that one cannot starve another.
+//! Runs a worker for each list, each with its own backoff, so that no list delays another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,53 +11,56 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
-use super::lease::{Election, Leadership, Resignation};
+use super::changed::Changed;
+use super::leadership::Leadership;
+use super::lease::{Election, Resignation};
 use super::observed::Observed;
 use super::overview::Overview;
 use super::pace::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
-use super::watch::{Changed, Listeners};
+use super::watch::Listeners;
 use super::{Error, Installation, environment, node_warm_ups, watch};
+use crate::messages::failures;
 use crate::metrics::Metrics;
 use crate::naming::labels::{LIST, list_value};
 use crate::plan::Settings;
 
-/// How long one reconcile may take. Beyond that the cluster is taken to be out of reach.
+/// How long a reconcile may take before the cluster counts as unreachable.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// The running controller. It ends when this is dropped, and that changes nothing in the cluster.
+/// The running controller. It ends when this is dropped, and changes nothing in the cluster then.
 pub struct Controller {
     /// Whether it is ready.
     pub readiness: Readiness,
-    /// What it knows.
+    /// What it knows about the lists.
     pub overview: Overview,
     tasks: JoinSet<()>,
     resignation: Option<Resignation>,
 }
 
 impl Controller {
-    /// Starts watching, and working as soon as it leads.
+    /// Starts watching, and working as soon as it leads. With `elects`, an election decides over `leadership`.
+    ///
+    /// `client` must refuse writes without that leadership (see [`super::connect::connect_controller`]).
     pub fn start(
         client: &Client,
         installation: Installation,
         may_read_nodes: bool,
         elects: bool,
+        leadership: Leadership,
         metrics: &Metrics,
     ) -> Self {
         let (changed, changes) = unbounded_channel();
         let mut tasks = JoinSet::new();
         let readiness = Readiness::default();
-        let (leadership, resignation) = match elects {
-            false => (Leadership::without_election(), None),
-            true => {
-                let identity = format!("{}_{}", environment::instance(), std::process::id());
-                let (election, leadership, resignation) =
-                    Election::new(client, &installation, identity, readiness.clone());
-                tasks.spawn(election.run());
-                (leadership, Some(resignation))
-            }
-        };
+        let resignation = elects.then(|| {
+            let identity = format!("{}_{}", environment::instance(), std::process::id());
+            let (election, resignation) =
+                Election::new(client, &installation, identity, leadership.clone(), readiness.clone());
+            tasks.spawn(election.run());
+            resignation
+        });
         let listeners = Listeners {
             changed,
             readiness: readiness.clone(),
@@ -79,7 +82,7 @@ impl Controller {
         }
     }
 
-    /// Waits for a task to end, which none ever should.
+    /// Waits until a task ends, which none should.
     pub async fn ended(&mut self) {
         if let Some(Err(panic)) = self.tasks.join_next().await {
             error!(%panic, "a part of the controller ended");
@@ -97,9 +100,8 @@ async fn work(
     mut changes: UnboundedReceiver<Changed>,
 ) {
     let mut lead = leadership.changes();
-    let settings = environment_for_sure(&client, &installation, &readiness).await;
-    let reconciler =
-        Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone(), metrics.clone());
+    let settings = settings_of_cluster(&client, &installation, &readiness).await;
+    let reconciler = Reconciler::new(&client, &installation, observed.clone(), settings, metrics.clone());
     let mut workers = Workers {
         reconciler: Arc::new(reconciler),
         readiness: readiness.clone(),
@@ -114,11 +116,11 @@ async fn work(
             changed = lead.changed() => changed.ok().map(|()| Changed::Everything),
         };
         let Some(changed) = changed else { return };
-        // With half a picture, pods that are not seen yet would look as if they held nothing.
+        // Before all listings are complete, nodes whose pods are not listed yet would seem to hold nothing.
         if !readiness.sees_everything() {
             continue;
         }
-        // An edit ends a worker's pause also while another process leads, so that none is left when this one leads again.
+        // An edit ends a worker's pause even while another process leads, so that no pause remains when this one leads again.
         if !workers.leadership.holds() && !matches!(changed, Changed::Edited(_)) {
             continue;
         }
@@ -130,7 +132,7 @@ async fn work(
     }
 }
 
-/// Every list that there is or was: also those that are only known by what was kept or made of them.
+/// Every list that exists, has a history, or has something created from it.
 fn every_list(observed: &Observed) -> Vec<String> {
     let named = observed.lists.iter().flat_map(|store| store.state()).map(|list| list_value(&list.name_any()));
     let (daemon_sets, revisions) = (observed.daemon_sets.state(), observed.revisions.state());
@@ -142,8 +144,8 @@ fn every_list(observed: &Observed) -> Vec<String> {
     lists
 }
 
-/// What kind of cluster this is must be known before the first write; until it can be asked, nothing is written.
-async fn environment_for_sure(client: &Client, installation: &Installation, readiness: &Readiness) -> Settings {
+/// Finds out what kind of cluster this is. Nothing is written before that is known, so it is retried until it succeeds.
+async fn settings_of_cluster(client: &Client, installation: &Installation, readiness: &Readiness) -> Settings {
     let who = "environment";
     let mut pauses = pauses();
     loop {
@@ -193,7 +195,7 @@ impl Workers {
     }
 }
 
-/// One worker.
+/// The worker of one list.
 struct Work {
     list: String,
     reconciler: Arc<Reconciler>,
@@ -205,19 +207,19 @@ struct Work {
 
 impl Work {
     async fn go_on(mut self) {
-        info!(list = self.list, "looking after this list");
+        info!(list = self.list, "keeping this list warm");
         let mut memory = Memory::default();
         loop {
             self.pace.next().await;
             if !self.leadership.holds() {
-                // Whoever takes the lead wakes all lists.
+                // Taking the lead wakes the workers of all lists.
                 self.pace.done(None);
                 continue;
             }
             let started = Instant::now();
             let outcome = timeout(TIME_LIMIT, self.reconciler.reconcile(&self.list, &mut memory)).await;
             let outcome = outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }));
-            self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(Error::reason));
+            self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(failures::category));
             match outcome {
                 Ok(next) => {
                     self.readiness.free(&self.list);
@@ -238,7 +240,7 @@ impl Work {
     }
 }
 
-/// The longest that a worker relies on the clock having told it how long to wait: a clock may be set forward meanwhile.
+/// The longest wait of a worker before it reads the clock again, which may be set forward in the meantime.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 fn instant(at: Timestamp) -> Instant {

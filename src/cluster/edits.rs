@@ -1,4 +1,4 @@
-//! Which changes of a list's ConfigMap are edits. Others are our own: we write the result of every validation on it.
+//! Tells edits of a list from other changes of its ConfigMap, such as the validation result that the controller writes on it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,20 +6,21 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-use super::watch::Changed;
+use super::changed::Changed;
 use crate::naming::hash;
 use crate::naming::labels::{self, list_value};
 
-/// What was seen of the ConfigMaps of one watch.
+/// What users had written on the ConfigMaps of one watch when they were seen last.
 #[derive(Default)]
 pub struct Edits {
+    /// Hashes of it, by name.
     seen: HashMap<String, u64>,
-    /// While everything is listed again.
+    /// The same for a listing that is not complete yet.
     listing: HashMap<String, u64>,
 }
 
 impl Edits {
-    /// What an event concerns.
+    /// Which lists an event concerns, and whether it is an edit of them.
     pub fn of(&mut self, event: &Event<ConfigMap>) -> Vec<Changed> {
         match event {
             Event::Init => self.listing.clear(),
@@ -39,7 +40,7 @@ impl Edits {
         Vec::new()
     }
 
-    /// What was edited while the watch was interrupted.
+    /// The edits that happened while the watch was interrupted.
     fn listed(&mut self) -> Vec<Changed> {
         let before = std::mem::replace(&mut self.seen, std::mem::take(&mut self.listing));
         let names: BTreeSet<&String> = before.keys().chain(self.seen.keys()).collect();
@@ -48,10 +49,10 @@ impl Edits {
     }
 }
 
-/// A hash of what people write on a list: its data, and the request for a refresh.
+/// A hash of what users write on a list: its data, and the request for a refresh.
 fn written(list: &ConfigMap) -> u64 {
     let written = (&list.data, list.annotations().get(labels::REFRESH_REQUESTED));
-    // Texts and maps of texts are always JSON.
+    // Strings and maps of strings always serialize.
     hash::number(&serde_json::to_vec(&written).unwrap_or_else(|error| unreachable!("{error}")))
 }
 

@@ -1,4 +1,4 @@
-//! What kind of cluster this is, and what the controller itself belongs to.
+//! What kind of cluster this is, and how the controller is installed in it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::plan::{Platform, Settings};
 pub struct Installation {
     /// The namespace of its lists and DaemonSets.
     pub namespace: String,
-    /// Lists that are named because their labels are not ours to set.
+    /// Lists that need no label, for ConfigMaps whose labels the user cannot set.
     pub config_maps: Vec<String>,
     /// kube-prepull's own image.
     pub holder_image: String,
@@ -24,20 +24,20 @@ pub struct Installation {
     pub pod_service_account: Option<String>,
     /// The controller's own Deployment.
     pub deployment: Option<String>,
-    /// What kind of cluster this is, where the arguments say so.
+    /// What kind of cluster this is, if the arguments name it.
     pub platform: Option<Platform>,
 }
 
-/// What this process is called among others of its kind: its pod's name, or the machine's.
+/// The name of this process among several controllers: the name of its pod or machine.
 pub fn instance() -> String {
     let name = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
     name.unwrap_or_else(|_| "kube-prepull".to_owned())
 }
 
-/// Finds out what the arguments do not say.
+/// Finds out from the cluster what the arguments do not say.
 ///
 /// # Errors
-/// Where the cluster cannot be asked.
+/// What the API server answered, or why it could not be reached.
 pub async fn settings(client: &Client, installation: &Installation) -> Result<Settings, Error> {
     let platform = match installation.platform {
         Some(platform) => platform,
@@ -59,8 +59,8 @@ pub async fn settings(client: &Client, installation: &Installation) -> Result<Se
     })
 }
 
-/// OpenShift is known by the API group of its SecurityContextConstraints. Once seen it stays, as the generations say: a user
-/// who is named where one is chosen keeps every pod out.
+/// Recognises OpenShift by the API group of its SecurityContextConstraints, or by a generation that was created for it: the API
+/// group may be missing for a moment, and OpenShift would refuse pods that name their own user.
 async fn detect_platform(client: &Client, namespace: &str) -> Result<Platform, Error> {
     let groups = client.list_api_groups().await.map_err(|error| Error::new("list the API groups", error))?;
     let is_openshift = groups.groups.iter().any(|group| group.name == "security.openshift.io");
@@ -78,7 +78,7 @@ async fn was_openshift(client: &Client, namespace: &str) -> Result<bool, Error> 
     Ok(generations.items.iter().any(|generation| says_so(generation.annotations())))
 }
 
-/// The controller's own Deployment as an owner.
+/// An owner reference to the controller's own Deployment.
 ///
 /// Never with `blockOwnerDeletion`: OpenShift's admission refuses it without a right on the owner's finalizers.
 pub async fn owner(deployments: &Api<Deployment>, name: &str) -> kube::Result<OwnerReference> {

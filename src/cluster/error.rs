@@ -1,37 +1,37 @@
-//! What can go wrong with a cluster, in words.
+//! What can go wrong when reading or writing the cluster.
 
 use kube::core::Status;
 
-use crate::messages::{Message, Reason};
+use super::leadership::NotLeading;
 
-/// An error while reading or writing the cluster. All of them are tried again.
+/// An error while reading or writing the cluster. The controller retries all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A right is missing.
     #[error("not allowed to {action}: {message}; grant the controller's Role this right")]
     Forbidden {
-        /// What was tried.
+        /// The attempted action.
         action: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The API server refused what was asked.
+    /// The API server refused the request.
     #[error("cannot {action}: the API server says: {message}")]
     Refused {
-        /// What was tried.
+        /// The attempted action.
         action: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The API server could not be reached, or its answer could not be read.
+    /// The API server could not be reached, or its answer could not be decoded.
     #[error("cannot {action}: {source}")]
     Unreachable {
-        /// What was tried.
+        /// The attempted action.
         action: String,
-        /// Why.
+        /// The cause.
         source: Box<kube::Error>,
     },
-    /// A name that a DaemonSet needs belongs to somebody else's.
+    /// A DaemonSet of the needed name exists, and is not kube-prepull's.
     #[error(
         "the DaemonSet {name} exists and is not kube-prepull's; delete or rename it, or choose another DAEMONSET_NAME"
     )]
@@ -39,60 +39,34 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// Another controller may write now.
-    #[error("another controller has taken the lead")]
+    /// A write was refused because another controller may lead now.
+    #[error("{NotLeading}")]
     NotLeading,
     /// The cluster did not answer in time.
     #[error("the cluster did not answer within {seconds} s")]
     TimedOut {
-        /// How long was waited.
+        /// The time limit.
         seconds: u64,
     },
 }
 
 impl Error {
-    /// Says what was tried when `error` came back.
+    /// The error of an `action`, a phrase such as "create the DaemonSet tools-1a2b".
     pub fn new(action: impl Into<String>, error: kube::Error) -> Self {
         let action = action.into();
         match error {
             kube::Error::Api(status) => Self::from_status(action, *status),
+            kube::Error::Service(refusal) if refusal.is::<NotLeading>() => Self::NotLeading,
             other => Self::Unreachable { action, source: Box::new(other) },
         }
     }
 
     fn from_status(action: String, status: Status) -> Self {
+        // A webhook may forbid a write too, and no right helps against that. "cannot" is in the words of the API server's own
+        // authorization only.
         if status.is_forbidden() && status.message.contains("cannot ") {
             return Self::Forbidden { action, message: status.message };
         }
         Self::Refused { action, message: status.message }
-    }
-
-    /// The stable name of the kind, for metrics.
-    pub fn reason(&self) -> &'static str {
-        self.reported_as().map_or("NotLeading", Reason::name)
-    }
-
-    /// What to tell the user; nothing where another controller leads, and tells what it does. What fails in the same way
-    /// again and again is one subject, although the API server's words may differ each time.
-    pub fn message(&self) -> Option<Message> {
-        let message = Message::new(self.reported_as()?, self.to_string());
-        Some(match self {
-            Self::Forbidden { action, .. } | Self::Refused { action, .. } | Self::Unreachable { action, .. } => {
-                message.on(action)
-            }
-            Self::Foreign { name } => message.about(name),
-            Self::NotLeading | Self::TimedOut { .. } => message,
-        })
-    }
-
-    fn reported_as(&self) -> Option<Reason> {
-        Some(match self {
-            Self::Forbidden { .. } => Reason::MissingRight,
-            Self::Refused { .. } => Reason::Refused,
-            Self::Unreachable { .. } => Reason::Unreachable,
-            Self::Foreign { .. } => Reason::ForeignDaemonSet,
-            Self::TimedOut { .. } => Reason::TimedOut,
-            Self::NotLeading => return None,
-        })
     }
 }

@@ -1,7 +1,7 @@
-//! Tells the user, as Events on the list and in the log.
+//! Reports messages as Events on the list and in the log.
 //!
-//! kube's own recorder folds messages of one reason about one object into the first of them, whatever they say, and so the words
-//! of all later ones would be lost. Here only what is worded alike is folded ([`crate::messages::recent`]).
+//! kube's own recorder folds all Events of one reason about one object into the first one, so the text of later ones would be lost.
+//! Here only Events with the same text are folded ([`crate::messages::recent`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::messages::Message;
 use crate::messages::reason::Type;
 use crate::messages::recent::{How, Recent};
 
-/// Tells the user what happened to a list.
+/// Reports what happened to a list.
 #[derive(Clone)]
 pub struct EventRecorder {
     events: Api<Event>,
@@ -29,13 +29,13 @@ pub struct EventRecorder {
 }
 
 impl EventRecorder {
-    /// Tells of the lists of a namespace in the name of this process.
+    /// Prepares to report on the lists of a namespace as this process.
     pub fn new(client: &Client, namespace: &str) -> Self {
         let events = Api::namespaced(client.clone(), namespace);
         Self { events, instance: super::environment::instance(), recent: Arc::default() }
     }
 
-    /// Tells it, unless it was told a moment ago. That an Event cannot be written stops nothing.
+    /// Reports a message, unless it was reported a moment ago. A failure to write the Event is only logged.
     pub async fn record(&self, list: &ObjectReference, message: Message) {
         let (name, now) = (list.name.as_deref().unwrap_or_default(), Timestamp::now());
         let how = self.recent.lock().unwrap_or_else(PoisonError::into_inner).record(name, &message, now);
@@ -58,7 +58,7 @@ impl EventRecorder {
             How::Counted { event, count } => {
                 let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
                 match self.events.patch(&event, &PatchParams::default(), &Patch::Merge(series)).await {
-                    // Events are kept for an hour mostly, and anybody may delete them.
+                    // The API server usually keeps Events for an hour, and anybody may delete them.
                     Err(kube::Error::Api(status)) if status.is_not_found() => {
                         self.create(list, message, event, now).await
                     }

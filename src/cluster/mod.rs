@@ -3,27 +3,42 @@
 //! ```text
 //! watch ─► Observed ─► controller: one worker per list ─► reconcile ─► plan (pure) ─► apply
 //! ```
-//! - [`connect`]: a client for the cluster that was named
-//! - [`watch`]: what the cluster says → [`observed::Observed`], and which list it concerns
-//! - [`edits`]: which of that are edits of a list
-//! - [`controller`]: a worker per list, each with its own backoff, so that one cannot starve another
+//! Who works:
+//! - [`controller`]: runs a worker for each list
 //! - [`pace`]: when a worker reconciles its list
-//! - [`reconcile`]: decide on what was observed; if there is something to do, look again and do that
-//! - [`snapshot`]: one list as it is at one time, observed or asked for anew
-//! - [`apply`]: the only writes
-//! - [`clean_up`]: deletes what does not go with the controller's Deployment
-//! - [`reader`]: one look at everything, for commands
-//! - [`objects`]: what is said of each list, from its objects
-//! - [`events`]: tells the user what is messages
-//! - [`image_caches`]: ImageCaches, for lists that ask for them
-//! - [`lease`]: which of several controllers may write
-//! - [`overview`]: what the controller knows, for whoever asks it
-//! - [`node_warm_ups`]: measures how long nodes that join take to be warm
+//! - [`reconcile`]: decides what to do for a list, and does it
+//! - [`lease`], [`leadership`]: elect the controller that may write
+//!
+//! What it reads:
+//! - [`watch`], [`watch_error`]: the watches, and why they fail
+//! - [`observed`]: what the watches have seen
+//! - [`changed`], [`edits`]: which lists a change concerns, and whether it is an edit
+//! - [`snapshot`]: one list as it is at one time, observed or read
+//! - [`reader`]: reads all lists of a namespace, for commands
+//! - [`objects`]: the objects of a list → the input of its status
+//! - [`environment`]: what kind of cluster this is, and how the controller is installed
+//! - [`resources`]: API resources for types that decode only a part of an object
+//!
+//! What it writes:
+//! - [`apply`]: the writes for nodes
+//! - [`image_caches`]: all about ImageCaches, for lists that ask for them
+//! - [`events`]: Events on the list
+//! - [`refresh`]: a user's request for a refresh
+//! - [`clean_up`]: deletes what uninstalling the controller would leave behind
+//!
+//! How it connects:
+//! - [`connect`]: clients for the cluster that the user named
+//! - [`leader_writes`]: refuses the writes of a controller that does not lead
 //! - [`requests`]: counts the requests to the API server
-//! - [`readiness`]: whether the controller can do its work, and what keeps it from it
-//! - [`environment`]: what kind of cluster this is, and what the controller itself belongs to
+//! - [`error`]: what can go wrong
+//!
+//! What others learn from it:
+//! - [`readiness`]: whether the controller can work, and what prevents it
+//! - [`overview`]: what the controller knows
+//! - [`node_warm_ups`]: how long nodes that join take to be warm
 
 mod apply;
+mod changed;
 pub mod clean_up;
 pub mod connect;
 pub mod controller;
@@ -32,6 +47,8 @@ mod environment;
 mod error;
 mod events;
 mod image_caches;
+mod leader_writes;
+pub mod leadership;
 pub mod lease;
 mod node_warm_ups;
 pub mod objects;
@@ -41,9 +58,12 @@ mod pace;
 pub mod reader;
 pub mod readiness;
 mod reconcile;
+pub mod refresh;
 mod requests;
+mod resources;
 mod snapshot;
 mod watch;
+mod watch_error;
 
 pub use environment::Installation;
 pub use error::Error;

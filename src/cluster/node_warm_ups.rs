@@ -12,10 +12,10 @@ use crate::naming::labels::list_value;
 use crate::summary::node_state::NodeState;
 use crate::summary::{Sources, Summary};
 
-/// How exactly it is measured.
+/// How exactly warm-ups are measured.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Measures for ever. Only the leader tells what it measured, so that a node is told once.
+/// Measures forever. Only the leader reports its measurements, so that each node is counted once.
 pub async fn measure(overview: Overview, metrics: Metrics) {
     loop {
         sleep(PAUSE).await;
@@ -27,20 +27,20 @@ pub async fn measure(overview: Overview, metrics: Metrics) {
 }
 
 impl Overview {
-    /// How long each took of the nodes that joined and have become warm.
+    /// How long the warm-up took, for each node that became warm since the last call.
     fn node_warm_ups(&self, now: Timestamp) -> Vec<SignedDuration> {
         let Some(nodes) = self.observed.nodes.as_ref().filter(|_| self.readiness.sees_everything()) else {
             return Vec::new();
         };
-        let arrived = nodes.arrived();
-        if arrived.is_empty() {
+        let warming_up = nodes.warming_up();
+        if warming_up.is_empty() {
             return Vec::new();
         }
-        let states = self.states(&arrived, now);
+        let states = self.states(&warming_up, now);
         nodes.settle(states.iter().map(|(node, state)| (node.as_str(), *state)), now)
     }
 
-    /// What became of every image that belongs on those nodes, of all lists.
+    /// The state of every image that belongs on these nodes, of all lists.
     fn states(&self, nodes: &[Node], now: Timestamp) -> Vec<(String, NodeState)> {
         let lists = self.lists();
         let coverage = self.observed.coverage.lock();

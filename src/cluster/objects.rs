@@ -1,4 +1,4 @@
-//! The objects of a namespace's lists → what is said of each list. Pure.
+//! The objects of a namespace's lists → the status input for each list. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::plan::validation_result::data_hash;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::status::{ListInput, ListState};
 
-/// The objects of all lists, whether they were asked for or watched.
+/// The objects of all lists, from the watches or from the API server.
 #[derive(Debug)]
 pub struct Objects<'a> {
     /// ConfigMaps, by name.
@@ -23,16 +23,16 @@ pub struct Objects<'a> {
     pub revisions: Vec<Revision>,
     /// The DaemonSets of lists.
     pub daemon_sets: Vec<&'a SlimDaemonSet>,
-    /// The ImageCaches of lists, as far as they may be read.
+    /// The ImageCaches of lists; none if they may not be read.
     pub image_caches: Vec<Cache>,
 }
 
 impl Objects<'_> {
-    /// Every list that there is or was, by name. `is_list` tells which ConfigMaps are lists that nothing is kept of yet.
+    /// Every list that exists or has a history, by name. `is_list` decides which ConfigMaps are lists even without a history.
     pub fn lists(&self, is_list: impl Fn(&ConfigMap) -> bool) -> Vec<ListInput> {
-        let there = self.config_maps.iter().filter(|(_, config_map)| is_list(config_map)).map(|(name, _)| name);
+        let existing = self.config_maps.iter().filter(|(_, config_map)| is_list(config_map)).map(|(name, _)| name);
         let kept = self.revisions.iter().map(|revision| &revision.list.name);
-        let names: BTreeSet<&String> = there.chain(kept).collect();
+        let names: BTreeSet<&String> = existing.chain(kept).collect();
         names.into_iter().map(|name| self.list(name)).collect()
     }
 
@@ -61,7 +61,7 @@ impl Objects<'_> {
     }
 }
 
-/// What the controller says of a list.
+/// The state that the controller has written on a list.
 pub fn state(list: &ConfigMap) -> ListState {
     let hash = data_hash(&list.data.clone().unwrap_or_default());
     if list.annotations().get(labels::DATA_HASH) != Some(&hash) {

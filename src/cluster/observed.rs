@@ -20,7 +20,7 @@ use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::node_state::NodeState;
 use crate::summary::node_warm_ups::NodeWarmUps;
 
-/// What the watches have seen, each on its own schedule: it may be a moment old.
+/// What the watches have seen. Each watch is a moment behind the cluster, and not all by the same amount.
 #[derive(Clone)]
 pub struct Observed {
     /// The lists: one store for the labelled ones, and one for each that was named.
@@ -33,33 +33,33 @@ pub struct Observed {
     pub nodes: Option<ObservedNodes>,
     /// The pods of all lists' tag checks.
     pub tag_check_pods: Store<SlimPod>,
-    /// Who has what.
+    /// Which images the lists' pods hold on which nodes.
     pub coverage: SharedCoverage,
     /// The DaemonSets that belong to no list.
     pub other_daemon_sets: Store<PartialObjectMeta<DaemonSet>>,
-    /// What pods have that kubernetes-image-puller left behind.
+    /// What the pods of kubernetes-image-puller hold.
     pub adoptable_pods: SharedCoverage,
     /// The ImageCaches of all lists.
     pub image_caches: ObservedImageCaches,
 }
 
-/// The nodes, from a listing on and until the right to read them turns out to be missing.
+/// The nodes. Unknown before the first listing, and while the controller may not read them.
 #[derive(Clone, Default)]
 pub struct ObservedNodes(Arc<Mutex<Option<Nodes>>>);
 
-/// All nodes that there are.
+/// All nodes of the cluster.
 #[derive(Default)]
 pub struct Nodes {
     by_name: BTreeMap<String, Node>,
-    /// What they said of the sizes of images since they were listed.
+    /// The image sizes that they have reported since the listing.
     sizes: Sizes,
     /// Those that joined after the first listing.
     node_warm_ups: NodeWarmUps,
 }
 
 impl Nodes {
-    /// Takes in a node as it is now, and says whether that is messages. Nodes report themselves every few seconds, and mostly
-    /// nothing has changed of what matters.
+    /// Records a node as it is now. Returns whether plans may depend on what changed: nodes update their status every few
+    /// seconds, and mostly that is irrelevant.
     pub fn apply(&mut self, node: &SlimNode) -> bool {
         self.sizes.apply(node);
         self.node_warm_ups.apply(node, !self.by_name.contains_key(&node.name_any()));
@@ -73,7 +73,7 @@ impl Nodes {
 }
 
 impl ObservedNodes {
-    /// These are all nodes that there are.
+    /// Replaces all nodes after a listing.
     pub fn replace(&self, nodes: Nodes) {
         let mut known = self.lock();
         let node_warm_ups = known.take().map(|Nodes { by_name, node_warm_ups, .. }| {
@@ -82,18 +82,18 @@ impl ObservedNodes {
         *known = Some(Nodes { node_warm_ups: node_warm_ups.unwrap_or_default(), ..nodes });
     }
 
-    /// Takes in that nobody knows any more which nodes there are. How long nodes that were joining take is not known either,
-    /// and the next listing does not take those for new ones that joined meanwhile.
+    /// Forgets all nodes. Warm-ups in progress are no longer measured, and the next listing takes none of its nodes for one that
+    /// just joined.
     pub fn forget(&self) {
         *self.lock() = None;
     }
 
-    /// Takes in a node as it is now, and says whether that is messages.
+    /// Records a node as it is now. Returns whether plans may depend on what changed.
     pub fn apply(&self, node: &SlimNode) -> bool {
         self.lock().as_mut().is_some_and(|nodes| nodes.apply(node))
     }
 
-    /// Takes in that a node is gone, and says whether that is messages.
+    /// Records that a node was deleted. Returns whether it was known.
     pub fn delete(&self, name: &str) -> bool {
         self.lock().as_mut().is_some_and(|nodes| {
             nodes.node_warm_ups.left(name);
@@ -101,19 +101,19 @@ impl ObservedNodes {
         })
     }
 
-    /// All that there are, if that is known.
+    /// All nodes, if they are known.
     pub fn all(&self) -> Option<Vec<Node>> {
         self.lock().as_ref().map(|nodes| nodes.by_name.values().cloned().collect())
     }
 
     /// The nodes that joined, are ready and are not known to be warm yet.
-    pub fn arrived(&self) -> Vec<Node> {
+    pub fn warming_up(&self) -> Vec<Node> {
         let nodes = self.lock();
         let nodes = nodes.iter().flat_map(|nodes| nodes.by_name.values().map(|node| (node, &nodes.node_warm_ups)));
         nodes.filter(|(node, node_warm_ups)| node_warm_ups.awaits(&node.name)).map(|(node, _)| node.clone()).collect()
     }
 
-    /// Takes in what became of images on those nodes, and says how long each took that is warm by now.
+    /// Records the states of images on such nodes. Returns how long the warm-up took for each node that is warm now.
     pub fn settle<'a>(
         &self,
         images: impl IntoIterator<Item = (&'a str, NodeState)>,
@@ -127,12 +127,12 @@ impl ObservedNodes {
     }
 }
 
-/// The coverage that the pods' watch folds and the workers read.
+/// The coverage, which a watch of pods updates and the workers read.
 #[derive(Clone, Default)]
 pub struct SharedCoverage(Arc<Mutex<Coverage>>);
 
 impl SharedCoverage {
-    /// The coverage as it is now. A panic elsewhere leaves it as good as it was: every change is a single step.
+    /// Locks the coverage. A panic of another holder does not leave it inconsistent, since every change is a single step.
     pub fn lock(&self) -> MutexGuard<'_, Coverage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,7 +171,8 @@ impl Observed {
         adoption::find(others.iter().map(|daemon_set| &daemon_set.metadata), &self.adoptable_pods.lock())
     }
 
-    /// Whether all lists have been validated: before that nobody knows whose a leftover is.
+    /// Whether all lists have been validated. Before that, it is unknown which list should adopt a DaemonSet of
+    /// kubernetes-image-puller.
     pub fn all_validated(&self) -> bool {
         let lists = self.lists.iter().flat_map(Store::state);
         lists.into_iter().all(|list| list.labels().contains_key(labels::STATE))
@@ -182,7 +183,7 @@ impl Observed {
         self.nodes.as_ref()?.all()
     }
 
-    /// How large images are, as far as nodes say so.
+    /// How large images are, as far as nodes report it.
     pub fn sizes(&self) -> Sizes {
         let sizes = |nodes: &ObservedNodes| nodes.lock().as_ref().map(|nodes| nodes.sizes.clone());
         self.nodes.as_ref().and_then(sizes).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What the controller knows, for whoever asks it. The cluster is asked nothing.
+//! What the controller knows, for its HTTP endpoints. Nothing is read from the cluster for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,16 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 
-use super::lease::Leadership;
+use super::leadership::Leadership;
 use super::objects::Objects;
 use super::observed::Observed;
 use super::readiness::Readiness;
 use crate::status::{ListInput, Report, StatusInput};
 
-/// How old a report may be that is handed out again: so many who ask at once cost no more than one.
+/// How old a report may be to be returned again, so that many requests at once cost no more than one.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What one controller knows, whether or not it leads.
+/// What one controller knows. It knows the same whether or not it leads.
 #[derive(Clone)]
 pub struct Overview {
     namespace: String,
@@ -32,18 +32,18 @@ pub struct Overview {
 type Made = (Instant, Arc<Report>);
 
 impl Overview {
-    /// Looks at what the watches of `namespace` see.
+    /// Reports on what the watches of `namespace` observe.
     pub fn new(namespace: &str, observed: Observed, readiness: Readiness, leadership: Leadership) -> Self {
         Self { namespace: namespace.to_owned(), observed, readiness, leadership, latest: Arc::default() }
     }
 
-    /// Whether this process may write.
+    /// Whether this process leads.
     pub fn leads(&self) -> bool {
         self.leadership.holds()
     }
 
-    /// What is warm where, at most a second ago. `None` before all watches have seen the cluster as a whole. It takes some
-    /// milliseconds per thousand nodes, so it is nothing for a thread that has other work.
+    /// What is warm where, at most a second old. `None` before all watches have listed their objects. It takes some milliseconds
+    /// per thousand nodes, so call it on a thread that may block.
     pub fn report(&self) -> Option<Arc<Report>> {
         if !self.readiness.sees_everything() {
             return None;
@@ -68,7 +68,7 @@ impl Overview {
             daemon_sets: daemon_sets.iter().map(|daemon_set| &**daemon_set).collect(),
             image_caches: self.observed.image_caches.all(),
         };
-        // No other ConfigMaps are watched.
+        // Only lists are watched.
         objects.lists(|_| true)
     }
 

@@ -1,4 +1,4 @@
-//! When a worker reconciles its list: on a change or at a time, and after a failure when a pause is over or the list is edited.
+//! When a worker reconciles its list: on a change or at a set time; after a failure, when a pause is over or the list is edited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,13 @@ use backoff::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// The least time between two reconciles of a list: a rollout makes thousands of pods report themselves, and nothing stops
-/// anybody from editing a list all the time.
+/// The shortest time between two reconciles of a list: a rollout changes thousands of pods, and a list may be edited in a loop.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The longest pause between two tries.
+/// The longest pause between two attempts.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The pauses between tries. The jitter adds up to as much again, hence the half.
+/// The pauses between attempts. The jitter may double a pause, so the limit here is half of the longest one.
 pub fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
@@ -24,7 +23,7 @@ pub fn pauses() -> ExponentialBackoff {
         .build()
 }
 
-/// Wakes a worker. What comes while it works wakes it right after.
+/// Wakes a worker, or lets it continue at once if it is busy.
 #[derive(Debug, Default)]
 pub struct Waker {
     changed: Notify,
@@ -32,12 +31,12 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// Something changed that concerns the list. A pause after a failure goes on: with pods coming and going there would be none.
+    /// Reports a change that concerns the list. It does not end a pause after a failure, because pods change all the time.
     pub fn change(&self) {
         self.changed.notify_one();
     }
 
-    /// The list itself was edited. That may be what corrects a failure, so it ends a pause.
+    /// Reports an edit of the list itself. It ends a pause, because it may fix the failure.
     pub fn edit(&self) {
         self.edited.notify_one();
     }
@@ -46,9 +45,9 @@ impl Waker {
 /// What a worker waits for.
 #[derive(Clone, Copy, Debug)]
 enum Until {
-    /// Anything, or a time if there is one.
+    /// Any change, or this time.
     Change(Option<Instant>),
-    /// An edit, or the end of a pause.
+    /// An edit, or the end of a pause at this time.
     Edit(Instant),
 }
 
@@ -62,7 +61,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Waits for `waker` at first.
+    /// Starts by waiting for `waker`.
     pub fn new(waker: Arc<Waker>) -> Self {
         Self { waker, until: Until::Change(None), retries: pauses(), begun: None }
     }
@@ -85,13 +84,13 @@ impl Pace {
         self.begun = Some(Instant::now());
     }
 
-    /// There is nothing left to do, until then at least.
+    /// Records a success, after which the list is reconciled again at that time at the latest.
     pub fn done(&mut self, again: Option<Instant>) {
         self.retries = pauses();
         self.until = Until::Change(again);
     }
 
-    /// Something went wrong. Returns how long the pause is.
+    /// Records a failure. Returns how long the pause after it is.
     pub fn failed(&mut self) -> Duration {
         let pause = self.retries.next().unwrap_or(LONGEST_PAUSE);
         self.until = Until::Edit(Instant::now() + pause);
@@ -130,7 +129,7 @@ mod tests {
         timeout(Duration::from_secs(3600), pace.next()).await.is_err()
     }
 
-    /// How far tokio's timers may be off.
+    /// How imprecise tokio's timers are.
     const TICK: Duration = Duration::from_millis(2);
 
     #[tokio::test(start_paused = true)]
@@ -159,7 +158,7 @@ mod tests {
         let waited_for = waited(&mut pace).await;
         assert!(waited_for >= pause && waited_for <= pause + TICK, "{waited_for:?} of {pause:?}");
         pace.done(None);
-        assert!(waited(&mut pace).await <= LEAST_PAUSE + TICK, "the change is still to be looked at");
+        assert!(waited(&mut pace).await <= LEAST_PAUSE + TICK, "the change is still to be reconciled");
         pace.done(None);
         assert!(is_resting(&mut pace).await);
     }

@@ -1,4 +1,4 @@
-//! One look at everything of a namespace, for commands that look once.
+//! Reads all lists of a namespace, for commands.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::{ConfigMap, Node as FullNode};
-use kube::api::{ApiResource, ListParams, ObjectList};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::image_caches::selector;
 use super::objects::Objects;
-use super::watch::{daemon_set_resource, pod_resource};
+use super::resources;
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
@@ -25,26 +25,26 @@ use crate::plan::SlimDaemonSet;
 use crate::plan::history::Revision;
 use crate::status::{ListInput, StatusInput};
 
-/// Objects per answer: so the API server never has to put thousands of pods into one.
+/// How many objects to request per page, so that the API server never has to put thousands of pods into one answer.
 const PAGE: u32 = 500;
 
-/// Reads everything that a report on these namespaces is made from; `only` is the name of the one list that is wanted. Nodes
-/// that may not be read are left out.
+/// Reads everything that a report on these namespaces needs; `only` is the name of a list, if no other is wanted. Without the
+/// right to read nodes, the report has none.
 ///
 /// # Errors
-/// All that could not be read, so that rights can be granted at once.
+/// Everything that could not be read, so that all missing rights can be granted at once.
 pub async fn read(
     client: &Client,
     namespaces: &[String],
     only: Option<&str>,
 ) -> Result<Vec<(StatusInput, Coverage)>, Vec<Error>> {
-    let tag_check_record = join_all(namespaces.iter().map(|namespace| read_namespace(client, namespace, only)));
-    let (nodes, tag_check_record) = futures::join!(nodes(client), tag_check_record);
+    let answers = join_all(namespaces.iter().map(|namespace| read_namespace(client, namespace, only)));
+    let (nodes, answers) = futures::join!(nodes(client), answers);
     let mut errors = Vec::new();
     let (nodes, sizes) = good(nodes, &mut errors);
     let mut found = Vec::new();
-    for (namespace, look) in namespaces.iter().zip(tag_check_record) {
-        match look {
+    for (namespace, answer) in namespaces.iter().zip(answers) {
+        match answer {
             Ok((lists, coverage)) => {
                 let namespace = namespace.clone();
                 let (nodes, sizes, now) = (nodes.clone(), sizes.clone(), Timestamp::now());
@@ -56,10 +56,10 @@ pub async fn read(
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
-/// The namespaces in which there are lists, or something is left of one.
+/// The namespaces that have lists, or the history of one.
 ///
 /// # Errors
-/// Where they may not be listed in all namespaces.
+/// If lists may not be read in all namespaces, or the cluster does not answer.
 pub async fn namespaces_with_lists(client: &Client) -> Result<Vec<String>, Error> {
     let lists = ListParams::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
     let revisions = ListParams::default().labels(labels::REVISIONS_OF_LISTS);
@@ -71,10 +71,10 @@ pub async fn namespaces_with_lists(client: &Client) -> Result<Vec<String>, Error
     Ok(names.flatten().collect::<BTreeSet<_>>().into_iter().collect())
 }
 
-/// A list's ConfigMap as it is now; `None` where there is none.
+/// A list's ConfigMap; `None` if it does not exist.
 ///
 /// # Errors
-/// Where it may not be read, or the cluster does not answer.
+/// If it may not be read, or the cluster does not answer.
 pub async fn list(client: &Client, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Error> {
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     api.get_opt(name).await.map_err(|error| Error::new(format!("get the ConfigMap {name}"), error))
@@ -85,7 +85,7 @@ async fn read_namespace(
     namespace: &str,
     only: Option<&str>,
 ) -> Result<(Vec<ListInput>, Coverage), Vec<Error>> {
-    // What belongs to one list has its name on it.
+    // Everything that belongs to a list has a label with its name.
     let (of_lists, of_revisions) = match only.map(labels::list_value) {
         None => (labels::LIST.to_owned(), labels::REVISIONS_OF_LISTS.to_owned()),
         Some(list) => {
@@ -97,11 +97,11 @@ async fn read_namespace(
     let (config_maps, daemon_sets, pods) = futures::join!(
         config_maps(client, namespace, only, of_revisions),
         all(
-            Api::<SlimDaemonSet>::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
+            Api::<SlimDaemonSet>::namespaced_with(client.clone(), namespace, &resources::daemon_sets()),
             "DaemonSets",
             of_lists.clone()
         ),
-        all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &pod_resource()), "pods", of_lists),
+        all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &resources::pods()), "pods", of_lists),
     );
     let mut errors = Vec::new();
     let (config_maps, revisions) = config_maps.unwrap_or_else(|more| {
@@ -114,7 +114,7 @@ async fn read_namespace(
     }
     let mut coverage = Coverage::default();
     pods.iter().for_each(|pod| coverage.apply(pod));
-    // Most clusters have none, and most users of those that do no right to them.
+    // Most clusters have no ImageCaches, and most users no right to read them. So they are read only if a list has some.
     let image_caches = match revisions.iter().any(|revision| revision.image_caches.is_some()) {
         true => image_caches(client, namespace).await,
         false => Vec::new(),
@@ -130,15 +130,15 @@ async fn read_namespace(
     Ok((lists, coverage))
 }
 
-/// The ImageCaches of a namespace's lists; what may not be read is left out, as nodes are.
+/// The ImageCaches of a namespace's lists; none if they may not be read.
 async fn image_caches(client: &Client, namespace: &str) -> Vec<Cache> {
     let api = Api::<ImageCacheObject>::all_with(client.clone(), &resource());
     let found = all(api, "ImageCaches", ListParams::default().labels(&selector(namespace))).await;
     found.unwrap_or_default().iter().filter_map(Cache::from_object).collect()
 }
 
-/// The ConfigMaps that are lists, and the accepted forms of lists. A list that only the controller was told of has no label, but
-/// its accepted forms name it. Other ConfigMaps of the namespace may be large, so nobody reads them.
+/// The ConfigMaps that are lists, and the accepted forms of lists. A list that was given to the controller with `--config-map` may
+/// have no label, but its accepted forms contain its name. Other ConfigMaps may be large, so they are not read.
 async fn config_maps(
     client: &Client,
     namespace: &str,
@@ -167,10 +167,10 @@ async fn config_maps(
     if errors.is_empty() { Ok((lists, revisions)) } else { Err(errors) }
 }
 
-/// The nodes and the sizes of images on them; nothing of either where nodes may not be read.
+/// The nodes and the sizes of images on them; neither if nodes may not be read.
 async fn nodes(client: &Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
-    let resource = ApiResource::erase::<FullNode>(&());
-    let nodes = match all(Api::<SlimNode>::all_with(client.clone(), &resource), "nodes", ListParams::default()).await {
+    let api = Api::<SlimNode>::all_with(client.clone(), &resources::nodes());
+    let nodes = match all(api, "nodes", ListParams::default()).await {
         Err(Error::Forbidden { .. }) => return Ok(Default::default()),
         nodes => nodes?,
     };
@@ -183,7 +183,7 @@ fn is_labelled(list: &ConfigMap) -> bool {
     list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true")
 }
 
-/// All objects of a kind, in several answers where they are many.
+/// All objects of a kind, page by page.
 pub(super) async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
 where
     K: Clone + Debug + DeserializeOwned,

@@ -1,10 +1,10 @@
-//! Whether the controller can do its work, and what keeps it from it.
+//! Whether the controller can do its work, and what prevents it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared by the watches and workers, which say how they are, and by the probe, which asks.
+/// Whether the controller is ready. Watches and workers report to it, and the readiness probe asks it.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     outstanding: Arc<AtomicUsize>,
@@ -12,12 +12,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether every watch has seen the cluster as a whole.
+    /// Whether every watch has listed its objects.
     pub fn sees_everything(&self) -> bool {
         self.outstanding.load(Ordering::Acquire) == 0
     }
 
-    /// What keeps the controller from its work, a line each; empty where it is ready.
+    /// What prevents the controller from working, one line each; empty if it is ready.
     pub fn hindrances(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.lock().values().cloned().collect();
         if lines.is_empty() && !self.sees_everything() {
@@ -26,22 +26,22 @@ impl Readiness {
         lines
     }
 
-    /// There is one more watch that has not seen the cluster as a whole yet.
+    /// Records a watch that has not listed its objects yet.
     pub(super) fn one_more_watch(&self) {
         self.outstanding.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// One of them has.
+    /// Records that such a watch has listed its objects.
     pub(super) fn one_watch_less(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Something that only people can put right keeps `who` from its work.
+    /// Records that something only people can fix prevents `who` from working.
     pub(super) fn hindered(&self, who: &str, why: String) {
         self.lock().insert(who.to_owned(), why);
     }
 
-    /// `who` can work (again).
+    /// Records that `who` can work (again).
     pub(super) fn free(&self, who: &str) {
         self.lock().remove(who);
     }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_ready_when_every_watch_has_seen_everything_and_nothing_hinders() {
+    fn it_is_ready_when_every_watch_has_listed_its_objects_and_nothing_hinders() {
         let readiness = Readiness::default();
         assert!(readiness.hindrances().is_empty());
         readiness.one_more_watch();

@@ -8,7 +8,7 @@ use tower::{Layer, Service};
 
 use crate::metrics::Metrics;
 
-/// Makes a client count its requests.
+/// Makes a client count its requests by verb and answer.
 #[derive(Clone, Debug)]
 pub struct CountRequests(pub Metrics);
 
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// The verb of Kubernetes' API. The client notes on each request which of its methods made it.
+/// The verb of the Kubernetes API. kube notes on each request which of the client's methods made it.
 fn verb<A>(request: &Request<A>) -> &'static str {
     let noted = request.extensions().get::<&'static str>().copied().unwrap_or_default();
     match noted.split('_').next().unwrap_or_default() {
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Answers as it is told to.
+    /// Answers with this status, or not at all.
     struct Server(Option<StatusCode>);
 
     impl Service<Request<()>> for Server {

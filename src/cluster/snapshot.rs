@@ -1,4 +1,4 @@
-//! One list as it is at one time: from the watches, or asked for anew.
+//! One list as it is at one time: from the watches, or read from the API server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Error;
-use super::image_caches::{Sight, selector};
+use super::image_caches::{Visibility, selector};
 use super::observed::Observed;
 use super::reader::all;
-use super::watch::{daemon_set_resource, pod_resource};
+use super::resources;
 use crate::coverage::SlimPod;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
@@ -23,12 +23,12 @@ use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::history::{self, Revision};
 use crate::plan::{Generation, SlimDaemonSet};
 
-/// A list with everything that is kept or was made of it.
+/// A list with its history and everything created from it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The name of its ConfigMap.
     pub name: String,
-    /// Its ConfigMap; `None` where there is none, or where it is no list any more.
+    /// Its ConfigMap; `None` if it does not exist, or is not a list any more.
     pub config_map: Option<Arc<ConfigMap>>,
     /// Its accepted forms.
     pub revisions: Vec<Revision>,
@@ -36,22 +36,22 @@ pub struct Snapshot {
     pub generations: Vec<Generation>,
     /// Its tag checks.
     pub tag_checks: Vec<TagCheck>,
-    /// What is in force of each other list.
+    /// The newest accepted form of each other list.
     pub others: Vec<Revision>,
     /// DaemonSets of kubernetes-image-puller that no list has adopted.
     pub adoptable: Vec<Adoptable>,
     /// Its ImageCaches.
-    pub image_caches: Sight<Vec<Cache>>,
+    pub image_caches: Visibility<Vec<Cache>>,
 }
 
 impl Snapshot {
-    /// As the watches have seen the list with that label; they may be a moment behind.
+    /// The list with that label as the watches have seen it. They may be a moment behind.
     pub fn observed(observed: &Observed, label: &str) -> Self {
         let (config_map, (revisions, others)) = (observed.list(label), split(observed.revisions(), label));
         let written = config_map.as_ref().map(|config_map| config_map.name_any());
         let kept = || history::newest(&revisions).map(|revision| revision.list.name.clone());
         Self {
-            // Only a name too long for a label differs from it.
+            // The name differs from the label only if it is too long for one.
             name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
             config_map,
             generations: observed.generations(label),
@@ -73,23 +73,29 @@ impl Snapshot {
         })
     }
 
-    /// Whether there is anything of it at all.
+    /// The refresh that was requested last.
+    pub fn refresh_request(&self) -> Option<&str> {
+        let annotations = self.config_map.as_ref()?.annotations();
+        annotations.get(labels::REFRESH_REQUESTED).map(String::as_str)
+    }
+
+    /// Whether neither the list nor anything created from it exists.
     pub fn is_empty(&self) -> bool {
         let others = self.generations.is_empty() && self.tag_checks.is_empty() && !self.has_image_caches(|_| true);
         self.config_map.is_none() && self.revisions.is_empty() && others
     }
 
-    /// Whether something is there that was made of it, and is not about to go.
+    /// Whether something created from it exists and is not being deleted.
     pub fn is_left_behind(&self) -> bool {
         self.generations.iter().any(|generation| !generation.deleting) || self.has_image_caches(|cache| !cache.deleting)
     }
 
     fn has_image_caches(&self, which: impl Fn(&Cache) -> bool) -> bool {
-        matches!(&self.image_caches, Sight::Seen(caches) if caches.iter().any(which))
+        matches!(&self.image_caches, Visibility::Visible(caches) if caches.iter().any(which))
     }
 }
 
-/// Asks the API server, so that nothing is done twice or on old messages.
+/// Reads from the API server, so that nothing is done twice or because of outdated observations.
 #[derive(Clone)]
 pub struct Reader {
     config_maps: Api<ConfigMap>,
@@ -102,24 +108,24 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads in a namespace; `named` are the lists that need no label.
+    /// Prepares to read in a namespace; `named` are the lists that need no label.
     pub fn new(client: &Client, namespace: &str, named: &[String]) -> Self {
         Self {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
-            daemon_sets: Api::namespaced_with(client.clone(), namespace, &daemon_set_resource()),
-            pods: Api::namespaced_with(client.clone(), namespace, &pod_resource()),
+            daemon_sets: Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()),
+            pods: Api::namespaced_with(client.clone(), namespace, &resources::pods()),
             image_caches: Api::all_with(client.clone(), &resource()),
             namespace: namespace.to_owned(),
             named: named.to_vec(),
         }
     }
 
-    /// The list as it is now, and which of the leftovers still are there.
+    /// Reads the list that was seen in this form a moment ago.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
-    pub async fn look(&self, label: &str, seen: &Snapshot) -> Result<Snapshot, Error> {
+    /// What the API server answered, or why it could not be reached.
+    pub async fn read(&self, label: &str, seen: &Snapshot) -> Result<Snapshot, Error> {
         let name = seen.name.as_str();
         let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
         let config_map = self.config_maps.get_opt(name).await;
@@ -133,7 +139,7 @@ impl Reader {
         let pods = pods.map_err(|error| Error::new("list the pods of tag checks", error))?;
         Ok(Snapshot {
             image_caches: self.image_caches_of(label, &seen.image_caches).await?,
-            adoptable: self.left_of(&seen.adoptable).await?,
+            adoptable: self.still_adoptable(&seen.adoptable).await?,
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
             revisions,
@@ -143,28 +149,33 @@ impl Reader {
         })
     }
 
-    /// Where none could be seen a moment ago, none is asked for: the rest must not fail by it.
-    async fn image_caches_of(&self, label: &str, seen: &Sight<Vec<Cache>>) -> Result<Sight<Vec<Cache>>, Error> {
-        if !matches!(seen, Sight::Seen(_)) {
+    /// The list's ImageCaches. They are not read if they were not visible a moment ago, since the rest must not fail because of
+    /// them.
+    async fn image_caches_of(
+        &self,
+        label: &str,
+        seen: &Visibility<Vec<Cache>>,
+    ) -> Result<Visibility<Vec<Cache>>, Error> {
+        if !matches!(seen, Visibility::Visible(_)) {
             return Ok(seen.clone());
         }
         let of_list = format!("{},{}={label}", selector(&self.namespace), labels::LIST);
         match self.image_caches.list(&ListParams::default().labels(&of_list)).await {
-            Ok(found) => Ok(Sight::Seen(found.items.iter().filter_map(Cache::from_object).collect())),
-            // The watch is about to tell why.
-            Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => Ok(Sight::NotYet),
+            Ok(found) => Ok(Visibility::Visible(found.items.iter().filter_map(Cache::from_object).collect())),
+            // The watch is about to find out which it is.
+            Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => Ok(Visibility::Unknown),
             Err(error) => Err(Error::new("list the ImageCaches", error)),
         }
     }
 
-    async fn left_of(&self, adoptable: &[Adoptable]) -> Result<Vec<Adoptable>, Error> {
+    async fn still_adoptable(&self, adoptable: &[Adoptable]) -> Result<Vec<Adoptable>, Error> {
         if adoptable.is_empty() {
             return Ok(Vec::new());
         }
         let others = self.daemon_sets.list_metadata(&ListParams::default().labels(labels::OF_NO_LIST)).await;
         let others = others.map_err(|error| Error::new("list the DaemonSets of no list", error))?;
-        let there = |it: &&Adoptable| others.items.iter().any(|other| other.metadata.uid.as_ref() == Some(&it.uid));
-        Ok(adoptable.iter().filter(there).cloned().collect())
+        let exists = |it: &&Adoptable| others.items.iter().any(|other| other.metadata.uid.as_ref() == Some(&it.uid));
+        Ok(adoptable.iter().filter(exists).cloned().collect())
     }
 
     fn is_list(&self, config_map: &ConfigMap) -> bool {

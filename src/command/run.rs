@@ -9,6 +9,7 @@ use super::{Outcome, logging, serve};
 use crate::cluster::Installation;
 use crate::cluster::connect::{self, ClusterArguments};
 use crate::cluster::controller::Controller;
+use crate::cluster::leadership::Leadership;
 use crate::metrics::Metrics;
 use crate::plan::Platform;
 
@@ -23,13 +24,14 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         context: arguments.cluster.context.clone(),
     };
     let metrics = Metrics::default();
-    let (client, default_namespace) =
-        connect::connect_counting(&cluster, &metrics).await.context("cannot tell which cluster to work for")?;
-    let listener = serve::listen(arguments.listen).await?;
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
+    let leadership = if elects { Leadership::to_be_elected() } else { Leadership::without_election() };
+    let connection = connect::connect_controller(&cluster, &metrics, &leadership).await;
+    let (client, default_namespace) = connection.context("cannot tell which cluster to work for")?;
+    let listener = serve::listen(arguments.listen).await?;
     let installation = installation(arguments, default_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
-    let mut controller = Controller::start(&client, installation, may_read_nodes, elects, &metrics);
+    let mut controller = Controller::start(&client, installation, may_read_nodes, elects, leadership, &metrics);
     let sources =
         serve::Sources { readiness: controller.readiness.clone(), overview: controller.overview.clone(), metrics };
     let mut terminate = signal(SignalKind::terminate())?;

@@ -6,12 +6,14 @@
 //! - [`found`], [`waiting`]: what was found, and what waits
 //! - [`image_caches`]: what was done and found about ImageCaches
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
+//! - [`failures`]: what could not be read or written
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`recent`]: what was reported a moment ago, and is not repeated
 
 pub mod actions;
 mod changes;
 pub mod diagnosis;
+pub mod failures;
 pub mod format;
 pub mod found;
 pub mod image_caches;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::cluster::Error;
+use crate::messages::failures::category;
 use crate::naming::labels::list_value;
 use crate::plan::{ActionOutcome, RolloutCause};
 use crate::status::ListState;
@@ -86,7 +87,7 @@ fn the_documentation_has_every_category_of_errors() {
         Error::TimedOut { seconds: 1 },
     ];
     for error in errors {
-        let category = format!("`{}`", error.reason());
+        let category = format!("`{}`", category(&error));
         let documentation = include_str!("../../docs/metrics.md");
         let line = documentation.lines().find(|line| line.contains("kube_prepull_reconcile_errors_total"));
         assert!(line.is_some_and(|line| line.contains(&category)), "{category}");

@@ -1,7 +1,7 @@
-//! Restoring a DaemonSet that somebody else changed.
+//! Restores a DaemonSet that somebody else changed.
 //!
-//! Server-side apply removes nothing that it does not own, so the whole spec is replaced. A dry run says what the API server
-//! makes of it: what defaulting and admission add is no change of anybody's.
+//! Server-side apply would not remove fields that others have added, so the whole spec is replaced. A dry run first shows the spec
+//! with what defaulting and admission add, since that is nobody's change.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;
@@ -15,11 +15,11 @@ use crate::plan::generation::alteration::changed_by;
 use crate::plan::generation::restores::Restores;
 use crate::plan::restoring::restored;
 
-/// While pods come and go the DaemonSet's status changes under it, so a conflict is tried again at once.
+/// As pods come and go, the DaemonSet's status keeps changing, so a conflict is retried at once.
 const TRIES: usize = 10;
 
 impl Applier {
-    /// Restores exactly that DaemonSet; that it is gone already is as good.
+    /// Restores the DaemonSet with this uid, if it still exists.
     pub(super) async fn restore(
         &self,
         wanted: &DaemonSet,
@@ -28,7 +28,7 @@ impl Applier {
     ) -> Result<ActionOutcome, Error> {
         let outcome = self.try_to_restore(wanted, uid).await;
         if matches!(outcome, Err(_) | Ok(ActionOutcome::Overtaken { .. })) {
-            // What comes of it counts as a time too, so that the next one waits, and nothing else of the list does.
+            // A failed attempt counts too, so that the next one waits. Nothing else of the list waits for it.
             let count = Note { key: labels::RESTORES, text: Some(&restores.to_text()) };
             let action = "note an attempt to restore the DaemonSet";
             let noted = annotate(&self.daemon_sets, action, &wanted.name_any(), Some(uid), &[count]).await;
@@ -65,7 +65,7 @@ impl Applier {
         Ok(ActionOutcome::Overtaken { changed_by: changed_by_others })
     }
 
-    /// `None` where it is another version by now.
+    /// Replaces the DaemonSet; `None` if it has changed in between.
     async fn replace(&self, name: &str, new: &DynamicObject, dry_run: bool) -> kube::Result<Option<DynamicObject>> {
         let parameters = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
         match self.whole_daemon_sets.replace(name, &parameters, new).await {
@@ -74,7 +74,7 @@ impl Applier {
         }
     }
 
-    /// So that the next look at it sees that nobody else changed it since, also after a restart.
+    /// Notes that nobody has changed the spec since, for later reconciles and for the next process.
     async fn note_unchanged(&self, new: &DynamicObject, uid: &str) -> Result<ActionOutcome, Error> {
         let noted = [labels::SPEC_GENERATION, labels::RESTORES];
         let notes = noted.map(|key| Note { key, text: new.annotations().get(key).map(String::as_str) });

@@ -1,67 +1,83 @@
 //! Writes about ImageCaches.
 
-use kube::ResourceExt;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use crate::cluster::apply::{Applier, delete};
+use crate::cluster::apply::delete;
 use crate::cluster::{Error, FIELD_MANAGER};
+use crate::image_cache::object::resource;
 use crate::image_cache::{CacheAction, ImageCacheObject};
 use crate::naming::labels;
 use crate::plan::history::{self, Revision};
 
-impl Applier {
-    /// Carries one action about ImageCaches out; what is kept of them is kept on the newest of `revisions`.
+/// Writes the ImageCaches of a namespace's lists, and what is recorded of them.
+pub struct ImageCacheApplier {
+    revisions: Api<ControllerRevision>,
+    image_caches: Api<ImageCacheObject>,
+}
+
+impl ImageCacheApplier {
+    /// Prepares to write for the lists of `namespace`.
+    pub fn new(client: &Client, namespace: &str) -> Self {
+        Self {
+            revisions: Api::namespaced(client.clone(), namespace),
+            image_caches: Api::all_with(client.clone(), &resource()),
+        }
+    }
+
+    /// Carries out one action. The ledger is kept on the newest of `revisions`.
     ///
     /// # Errors
-    /// What the API server or the way to it said.
-    pub async fn apply_image_cache(&self, action: &CacheAction, revisions: &[Revision]) -> Result<(), Error> {
-        self.leadership.check()?;
+    /// What the API server answered, or why it could not be reached.
+    pub async fn apply(&self, action: &CacheAction, revisions: &[Revision]) -> Result<(), Error> {
         match action {
             CacheAction::Keep { ledger: Some(ledger), .. } => match history::newest(revisions) {
-                Some(newest) => self.keep_of_image_caches(newest, Some(ledger.to_text())).await,
+                Some(newest) => self.write_ledger(newest, Some(ledger.to_text())).await,
                 None => Ok(()),
             },
             CacheAction::Keep { ledger: None, .. } => {
                 for revision in revisions.iter().filter(|revision| revision.image_caches.is_some()) {
-                    self.keep_of_image_caches(revision, None).await?;
+                    self.write_ledger(revision, None).await?;
                 }
                 Ok(())
             }
-            CacheAction::Create { object, .. } => self.create_image_cache(object).await,
+            CacheAction::Create { object, .. } => self.create(object).await,
             CacheAction::Delete { name, uid, .. } => {
                 delete(&self.image_caches, "delete the ImageCache", name, uid).await
             }
         }
     }
 
-    async fn keep_of_image_caches(&self, revision: &Revision, text: Option<String>) -> Result<(), Error> {
-        let note = json!({"metadata": {"uid": revision.uid, "annotations": {labels::IMAGE_CACHES: text}}});
+    async fn write_ledger(&self, revision: &Revision, text: Option<String>) -> Result<(), Error> {
+        let ledger = json!({"metadata": {"uid": revision.uid, "annotations": {labels::IMAGE_CACHES: text}}});
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(note)).await;
+        let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(ledger)).await;
         let action = || format!("keep what is known of ImageCaches on the ControllerRevision {}", revision.name);
         patched.map(drop).map_err(|error| Error::new(action(), error))
     }
 
-    /// The same content and number have the same name: one of ours that is there already is as good.
-    async fn create_image_cache(&self, object: &ImageCacheObject) -> Result<(), Error> {
-        let name = object.name_any();
-        let action = format!("create the ImageCache {name}");
+    /// Creates an ImageCache. Its name is a hash of its content and number, so an existing one with the same labels is the same.
+    async fn create(&self, object: &ImageCacheObject) -> Result<(), Error> {
+        let action = format!("create the ImageCache {}", object.name_any());
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         match self.image_caches.create(&parameters, object).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                // The right to list is there in any case.
-                let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
-                let there = self.image_caches.list(&of_name).await.map_err(|error| Error::new(&action, error))?;
-                match there.items.iter().all(|existing| existing.labels() == object.labels()) {
-                    true => Ok(()),
-                    false => Err(Error::Refused {
-                        action,
-                        message: "one of that name belongs to somebody else; delete or rename it".to_owned(),
-                    }),
-                }
-            }
+            Err(kube::Error::Api(status)) if status.is_already_exists() => self.check_existing(object, action).await,
             created => created.map(drop).map_err(|error| Error::new(action, error)),
+        }
+    }
+
+    async fn check_existing(&self, object: &ImageCacheObject, action: String) -> Result<(), Error> {
+        // Listed, because the controller's role has no right to get a single one.
+        let of_name = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
+        let existing = self.image_caches.list(&of_name).await.map_err(|error| Error::new(&action, error))?;
+        match existing.items.iter().all(|existing| existing.labels() == object.labels()) {
+            true => Ok(()),
+            false => Err(Error::Refused {
+                action,
+                message: "one of that name belongs to somebody else; delete or rename it".to_owned(),
+            }),
         }
     }
 }

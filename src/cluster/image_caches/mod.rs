@@ -1,12 +1,13 @@
 //! ImageCaches in the cluster, for lists that ask for them.
 //!
-//! - [`watch`]: what there is, and whether it can be seen at all
-//! - [`reconcile`]: decides with [`crate::image_cache`] and carries that out
+//! - [`watch`]: which ImageCaches exist, and whether they can be seen at all
+//! - [`decide`]: what to do about a list's ImageCaches, by the rules of [`crate::image_cache`]
 //! - [`apply`]: the writes
 
 mod apply;
-mod reconcile;
+mod decide;
 mod watch;
 
-pub use reconcile::Serverless;
-pub use watch::{ObservedImageCaches, Sight, selector};
+pub use apply::ImageCacheApplier;
+pub use decide::{ImageCacheDecider, ImageCacheDecision};
+pub use watch::{ObservedImageCaches, Visibility, selector};

@@ -15,103 +15,104 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use crate::cluster::watch::Changed;
+use crate::cluster::changed::Changed;
+use crate::cluster::watch_error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
 use crate::naming::labels;
 
-/// How long after the definition was missing, or the right to it, there is another look.
-const AGAIN: Duration = Duration::from_secs(10);
+/// The pause before another attempt, if the resource or the right to read it was missing.
+const PAUSE: Duration = Duration::from_secs(10);
 
-/// What can be seen of ImageCaches.
+/// Whether the ImageCaches can be seen.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Sight<T> {
-    /// Nothing yet.
+pub enum Visibility<T> {
+    /// Not known yet.
     #[default]
-    NotYet,
-    /// The cluster does not know the resource.
+    Unknown,
+    /// No, since the cluster does not have the resource.
     NoDefinition,
-    /// The controller may not read them, in the API server's words.
+    /// No, since the controller may not read them; in the API server's words.
     Forbidden(String),
-    /// These are there.
-    Seen(T),
+    /// Yes: these.
+    Visible(T),
 }
 
-impl<T> Sight<T> {
-    /// The same with something else in it.
-    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Sight<U> {
+impl<T> Visibility<T> {
+    /// Replaces what is visible.
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Visibility<U> {
         match self {
-            Self::NotYet => Sight::NotYet,
-            Self::NoDefinition => Sight::NoDefinition,
-            Self::Forbidden(why) => Sight::Forbidden(why),
-            Self::Seen(there) => Sight::Seen(with(there)),
+            Self::Unknown => Visibility::Unknown,
+            Self::NoDefinition => Visibility::NoDefinition,
+            Self::Forbidden(why) => Visibility::Forbidden(why),
+            Self::Visible(caches) => Visibility::Visible(with(caches)),
         }
     }
 }
 
-/// By their names.
+/// ImageCaches by their names.
 type Caches = BTreeMap<String, Cache>;
 
 /// The ImageCaches of a namespace's lists, as the watch has seen them.
 #[derive(Clone, Default)]
 pub struct ObservedImageCaches {
-    sight: Arc<Mutex<Sight<Caches>>>,
+    visibility: Arc<Mutex<Visibility<Caches>>>,
     wanted: Arc<Notify>,
 }
 
 impl ObservedImageCaches {
-    /// From now on they matter.
+    /// Begins to watch them, unless that has begun already.
     pub fn want(&self) {
         self.wanted.notify_one();
     }
 
-    /// Those of a list.
-    pub fn of(&self, list: &str) -> Sight<Vec<Cache>> {
+    /// The ImageCaches of a list.
+    pub fn of(&self, list: &str) -> Visibility<Vec<Cache>> {
         let of_list = |caches: Caches| caches.into_values().filter(|cache| cache.list == list).collect();
         self.lock().clone().map(of_list)
     }
 
-    /// The lists that have any.
+    /// The lists that have ImageCaches.
     pub fn lists(&self) -> Vec<String> {
         self.all().into_iter().map(|cache| cache.list).collect()
     }
 
-    /// Those of all lists.
+    /// The ImageCaches of all lists.
     pub fn all(&self) -> Vec<Cache> {
         match &*self.lock() {
-            Sight::Seen(caches) => caches.values().cloned().collect(),
+            Visibility::Visible(caches) => caches.values().cloned().collect(),
             _ => Vec::new(),
         }
     }
 
-    /// Watches those of the lists of a namespace, for ever.
+    /// Watches the ImageCaches of a namespace's lists forever, as soon as they are wanted.
     pub async fn follow(self, client: Client, namespace: String, changed: UnboundedSender<Changed>) {
         self.wanted.notified().await;
         loop {
-            self.look(&client, &namespace, &changed).await;
-            sleep(AGAIN).await;
+            self.watch(&client, &namespace, &changed).await;
+            sleep(PAUSE).await;
         }
     }
 
-    /// Watches until they cannot be seen any more. Then the next look begins with all of them.
-    async fn look(&self, client: &Client, namespace: &str, changed: &UnboundedSender<Changed>) {
+    /// Watches until they cannot be seen any more. The next watch begins with a listing.
+    async fn watch(&self, client: &Client, namespace: &str, changed: &UnboundedSender<Changed>) {
         let api = Api::<ImageCacheObject>::all_with(client.clone(), &resource());
         let mut events = pin!(watcher(api, ours(namespace)).default_backoff());
         let mut listing = Caches::new();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    let concerned = self.take(event, &mut listing);
+                    let concerned = self.record(event, &mut listing);
                     concerned.into_iter().for_each(|concerned| drop(changed.send(concerned)));
                 }
                 Err(error) => {
-                    let Some(sight) = out_of_sight(&error) else {
-                        debug!(%error, "cannot watch ImageCaches; this is tried again");
+                    let Some(invisible) = invisible(&error) else {
+                        debug!(%error, "cannot watch ImageCaches; this is retried");
                         continue;
                     };
-                    let before = std::mem::replace(&mut *self.lock(), sight.clone());
-                    if before != sight {
-                        info!(?sight, "ImageCaches cannot be seen");
+                    let before = std::mem::replace(&mut *self.lock(), invisible.clone());
+                    if before != invisible {
+                        info!(reason = ?invisible, "ImageCaches cannot be seen");
                         drop(changed.send(Changed::Everything));
                     }
                     return;
@@ -120,26 +121,26 @@ impl ObservedImageCaches {
         }
     }
 
-    /// Takes an event in, and says what it concerns.
-    fn take(&self, event: Event<ImageCacheObject>, listing: &mut Caches) -> Option<Changed> {
+    /// Records an event. Returns which lists it concerns.
+    fn record(&self, event: Event<ImageCacheObject>, listing: &mut Caches) -> Option<Changed> {
         match event {
             Event::Init => listing.clear(),
             Event::InitApply(object) => listing.extend(named(&object)),
             Event::InitDone => {
-                *self.lock() = Sight::Seen(std::mem::take(listing));
+                *self.lock() = Visibility::Visible(std::mem::take(listing));
                 return Some(Changed::Everything);
             }
             Event::Apply(object) => {
                 let (name, cache) = named(&object)?;
                 let list = cache.list.clone();
-                if let Sight::Seen(caches) = &mut *self.lock() {
+                if let Visibility::Visible(caches) = &mut *self.lock() {
                     caches.insert(name, cache);
                 }
                 return Some(Changed::List(list));
             }
             Event::Delete(object) => {
                 let (name, cache) = named(&object)?;
-                if let Sight::Seen(caches) = &mut *self.lock() {
+                if let Visibility::Visible(caches) = &mut *self.lock() {
                     caches.remove(&name);
                 }
                 return Some(Changed::List(cache.list));
@@ -148,17 +149,17 @@ impl ObservedImageCaches {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sight<Caches>> {
-        self.sight.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Visibility<Caches>> {
+        self.visibility.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Selects the ImageCaches of a namespace's lists: they belong to no namespace themselves.
-pub fn ours(namespace: &str) -> watcher::Config {
+/// Selects the ImageCaches of a namespace's lists. They are cluster-scoped, so a label names the namespace.
+fn ours(namespace: &str) -> watcher::Config {
     watcher::Config::default().labels(&selector(namespace))
 }
 
-/// The same as a text.
+/// The label selector of the ImageCaches of a namespace's lists.
 pub fn selector(namespace: &str) -> String {
     format!("{}={namespace},{}", labels::NAMESPACE, labels::LIST)
 }
@@ -168,18 +169,12 @@ fn named(object: &ImageCacheObject) -> Option<(String, Cache)> {
     Some((cache.name.clone(), cache))
 }
 
-/// What an error says about whether they can be seen at all.
-fn out_of_sight<T>(error: &watcher::Error) -> Option<Sight<T>> {
-    let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status,
-        _ => return None,
-    };
+/// Whether an error means that ImageCaches cannot be seen at all.
+fn invisible<T>(error: &watcher::Error) -> Option<Visibility<T>> {
+    let status = watch_error::status(error)?;
     match status.code {
-        403 => Some(Sight::Forbidden(status.message.clone())),
-        404 => Some(Sight::NoDefinition),
+        403 => Some(Visibility::Forbidden(status.message.clone())),
+        404 => Some(Visibility::NoDefinition),
         _ => None,
     }
 }

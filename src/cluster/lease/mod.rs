@@ -1,14 +1,12 @@
-//! Which of several controllers may write: the one that holds the Lease.
+//! Elects the controller that may write: the one that holds the Lease.
 //!
-//! The rules are those of Kubernetes' own components (`k8s.io/client-go/tools/leaderelection`): whoever finds the Lease free, or
-//! not renewed for as long as it lasts, takes it by a write that the API server refuses if somebody else was faster. How long
-//! a Lease has not been renewed is measured by one's own clock from when one saw the last renewal, so the clocks of nodes
-//! may differ. The leader stops writing some time before others may take over.
+//! The rules are those of Kubernetes' own components (`k8s.io/client-go/tools/leaderelection`): a controller that finds the Lease
+//! free, or not renewed for its whole duration, takes it by a write that the API server refuses if another one was faster. Each
+//! controller measures the age of a renewal by its own clock from when it saw the renewal, so the clocks of nodes may differ. The
+//! leader stops writing some time before others may take over.
 //!
-//! - [`leadership`]: whether this process leads
-//! - [`view`]: what is known of the Lease, and what follows
+//! - [`view`]: what is known of the Lease, and what to do about it
 
-mod leadership;
 mod view;
 
 use std::pin::pin;
@@ -26,38 +24,35 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-pub use leadership::Leadership;
-use view::{Step, View, holder};
+pub use view::DURATION;
+use view::{RENEWAL, RETRY, Step, View, holder};
 
 use super::environment::{self, Installation};
+use super::leadership::Leadership;
 use super::readiness::Readiness;
-use super::watch::Kind;
+use super::watch_error::WatchErrorKind;
 use super::{Error, FIELD_MANAGER};
 
-/// The name of the Lease in the controller's namespace: one controller writes in a namespace.
+/// The name of the Lease. It is in the controller's namespace, so that one controller leads in each.
 pub const NAME: &str = "kube-prepull";
 
-/// Who hinders the controller where the election cannot be taken part in.
+/// What the readiness probe calls the election.
 const WHO: &str = "lease";
 
-/// How long the Lease lasts without a renewal, and so the longest that nobody leads after a crash.
-pub const DURATION: Duration = Duration::from_secs(15);
-/// How long nobody leads after [`suspend`], where the Deployment is not deleted meanwhile.
+/// How long nobody leads after [`suspend`], unless the Deployment is deleted first.
 const SUSPENSION: Duration = Duration::from_secs(300);
-/// How often the leader renews it.
-const RENEWAL: Duration = Duration::from_secs(5);
-/// How long before the end of the Lease the leader stops writing: longer than a write that is on its way.
+/// How long before the end of the Lease the leader stops writing. A write that it has just sent takes less to arrive.
 const MARGIN: Duration = Duration::from_secs(3);
-/// The pause after a failed try.
-const RETRY: Duration = Duration::from_secs(2);
-/// How long a stopping leader tries to give the Lease back.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long the leader writes after it began to renew the Lease.
+const LEAD: Duration = DURATION.saturating_sub(MARGIN);
+/// How long a stopping leader tries to release the Lease.
+const RELEASE_TIME_LIMIT: Duration = Duration::from_millis(500);
 
-/// Takes the Lease from whoever has it, for some minutes in which nobody leads, and says whether there was one. After
-/// [`DURATION`] the former leader does not write any more.
+/// Takes the Lease from its holder, so that nobody leads for some minutes. Returns whether there was a Lease. The former leader
+/// may still write for [`DURATION`].
 ///
 /// # Errors
-/// What the API server or the way to it said.
+/// What the API server answered, or why it could not be reached.
 pub async fn suspend(client: &Client, namespace: &str) -> Result<bool, Error> {
     const TRIES: usize = 5;
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
@@ -74,27 +69,27 @@ pub async fn suspend(client: &Client, namespace: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Asks an election to give the Lease back.
+/// Ends this process's part in the election.
 pub struct Resignation {
     asked: oneshot::Sender<()>,
     done: oneshot::Receiver<()>,
 }
 
 impl Resignation {
-    /// Gives the Lease back, so that another controller takes over at once. It is bounded: whoever stops must not wait for a
-    /// cluster that does not answer.
+    /// Releases the Lease, so that another controller takes over at once. Gives up soon, so that a cluster that does not answer
+    /// does not keep the process from stopping.
     pub async fn resign(self) {
         let _ = self.asked.send(());
-        let _ = timeout(FAREWELL, self.done).await;
+        let _ = timeout(RELEASE_TIME_LIMIT, self.done).await;
     }
 }
 
-/// Takes part in the election of the leader in a namespace.
+/// Takes part in electing the leader of a namespace.
 pub struct Election {
     leases: Api<Lease>,
     deployments: Api<Deployment>,
     namespace: String,
-    /// The controller's own Deployment, which the Lease goes with.
+    /// The controller's own Deployment, which owns the Lease.
     deployment: Option<String>,
     identity: String,
     leadership: Leadership,
@@ -104,14 +99,14 @@ pub struct Election {
 }
 
 impl Election {
-    /// Prepares to take part under that identity, which no other process may have.
+    /// Prepares to take part under an identity that no other process has. The election decides over `leadership`.
     pub fn new(
         client: &Client,
         installation: &Installation,
         identity: String,
+        leadership: Leadership,
         readiness: Readiness,
-    ) -> (Self, Leadership, Resignation) {
-        let leadership = Leadership::none();
+    ) -> (Self, Resignation) {
         let ((asked, on_asked), (done, on_done)) = (oneshot::channel(), oneshot::channel());
         let election = Self {
             leases: Api::namespaced(client.clone(), &installation.namespace),
@@ -119,15 +114,15 @@ impl Election {
             namespace: installation.namespace.clone(),
             deployment: installation.deployment.clone(),
             identity,
-            leadership: leadership.clone(),
+            leadership,
             readiness,
             asked: on_asked,
             done,
         };
-        (election, leadership, Resignation { asked, done: on_done })
+        (election, Resignation { asked, done: on_done })
     }
 
-    /// Takes part until it is asked to resign.
+    /// Takes part until this process resigns.
     pub async fn run(mut self) {
         let of_name = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
         let mut events = pin!(watcher(self.leases.clone(), of_name).default_backoff());
@@ -135,7 +130,7 @@ impl Election {
         let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
-                event = events.next() => self.take(event, &mut view),
+                event = events.next() => self.record(event, &mut view),
                 () = sleep(pause) => {}
                 _ = &mut self.asked => break,
             }
@@ -151,7 +146,7 @@ impl Election {
         let _ = self.done.send(());
     }
 
-    fn take(&self, event: Option<watcher::Result<Event<Lease>>>, view: &mut View) {
+    fn record(&self, event: Option<watcher::Result<Event<Lease>>>, view: &mut View) {
         let now = Instant::now();
         match event {
             Some(Ok(Event::Apply(lease) | Event::InitApply(lease))) => view.see(Some(lease), now),
@@ -167,29 +162,30 @@ impl Election {
 
     fn hindered(&self, error: &watcher::Error) {
         debug!(%error, "cannot watch the Lease");
-        if Kind::of(error) == Kind::Forbidden {
+        if WatchErrorKind::of(error) == WatchErrorKind::Forbidden {
             let why = format!("not allowed to watch the Lease {NAME}, so this controller never leads: {error}");
             self.readiness.hindered(WHO, why);
         }
     }
 
-    /// Writes the Lease, and says how long to wait for the next look.
+    /// Writes the Lease. Returns how long to wait before the next step.
     async fn write(&self, lease: Lease, view: &mut View) -> Duration {
-        let began = (Instant::now(), SystemTime::now());
+        let (instant, time) = (Instant::now(), SystemTime::now());
         match timeout(RENEWAL, self.put(lease)).await {
             Ok(Ok(lease)) => {
-                view.see(Some(lease), began.0);
+                view.see(Some(lease), instant);
                 self.readiness.free(WHO);
-                self.leadership.lead_since(began);
+                // Counted from before the write, since others may have seen the new Lease before the answer came.
+                self.leadership.lead_until((instant + LEAD, time + LEAD));
                 RENEWAL
             }
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_already_exists() => {
-                debug!("somebody else was faster with the Lease");
+                debug!("another controller was faster with the Lease");
                 RETRY
             }
             Ok(Err(error)) => {
                 let error = Error::new(format!("write the Lease {NAME}"), error);
-                warn!(%error, "cannot take the lead; trying again");
+                warn!(%error, "cannot take the lead; this is retried");
                 if matches!(error, Error::Forbidden { .. }) {
                     self.readiness.hindered(WHO, error.to_string());
                 }
@@ -204,7 +200,7 @@ impl Election {
         if lease.metadata.resource_version.is_some() {
             return self.leases.replace(NAME, &parameters, &lease).await;
         }
-        // Without its Deployment, a controller that is about to end would leave a Lease behind.
+        // A controller whose Deployment was just deleted must not leave a new Lease behind.
         let owner = match &self.deployment {
             Some(name) => Some(environment::owner(&self.deployments, name).await?),
             None => None,
@@ -223,7 +219,7 @@ impl Election {
         let Some(mut lease) = view.lease.filter(|lease| holder(lease) == Some(&self.identity)) else { return };
         lease.spec.get_or_insert_default().holder_identity = None;
         if let Err(error) = self.put(lease).await {
-            debug!(%error, "cannot give the Lease back; it runs out by itself");
+            debug!(%error, "cannot release the Lease; it expires by itself");
         }
     }
 }

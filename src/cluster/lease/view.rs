@@ -1,4 +1,4 @@
-//! What is known of the Lease, and what follows. Pure.
+//! What is known of the Lease, and what to do about it. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{DURATION, RENEWAL, RETRY};
+/// How long the Lease lasts without a renewal, and so the longest that nobody leads after a crash.
+pub const DURATION: Duration = Duration::from_secs(15);
+/// How often the leader renews it.
+pub const RENEWAL: Duration = Duration::from_secs(5);
+/// The pause after a failed attempt.
+pub const RETRY: Duration = Duration::from_secs(2);
 
+/// The identity of the Lease's holder, unless it is free.
 pub fn holder(lease: &Lease) -> Option<&String> {
     lease.spec.as_ref()?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
 }
@@ -15,10 +21,10 @@ pub fn holder(lease: &Lease) -> Option<&String> {
 /// What is known of the Lease.
 #[derive(Debug, Default)]
 pub struct View {
-    /// Whether the Lease has been looked for at all.
+    /// Whether the first listing is complete: before, a missing Lease may just not have been seen.
     pub complete: bool,
     pub lease: Option<Lease>,
-    /// When the last change of it was seen.
+    /// When it was seen to change last.
     seen_at: Option<Instant>,
 }
 
@@ -30,6 +36,7 @@ pub enum Step {
 }
 
 impl View {
+    /// Records the Lease as it was seen at that time.
     pub fn see(&mut self, lease: Option<Lease>, now: Instant) {
         let spec = |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.spec.clone());
         if spec(&self.lease) != spec(&lease) {
@@ -38,6 +45,7 @@ impl View {
         self.lease = lease;
     }
 
+    /// What the controller of that identity does next.
     pub fn step(&self, identity: &str, now: Instant) -> Step {
         if !self.complete {
             return Step::Wait(RETRY);
@@ -56,7 +64,7 @@ impl View {
     }
 }
 
-/// How long the holder said that the Lease lasts.
+/// How long the Lease lasts, as its holder wrote.
 fn lasts(lease: &Lease) -> Duration {
     let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
     seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(DURATION, Duration::from_secs)
@@ -79,7 +87,7 @@ fn claimed(mut lease: Lease, identity: &str) -> Lease {
     lease
 }
 
-/// The Lease so that nobody takes it for that long.
+/// The Lease in a form that keeps every controller from taking it for that long.
 pub fn suspended(lease: Lease, lasts: Duration) -> Lease {
     let mut lease = claimed(lease, "clean-up");
     lease.spec.get_or_insert_default().lease_duration_seconds = i32::try_from(lasts.as_secs()).ok();

@@ -8,31 +8,32 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::{Watches, daemon_set_resource, list_of, of};
+use super::follow::{Watches, concerned, list_of};
+use crate::cluster::resources;
 use crate::plan::{Generation, SlimDaemonSet};
 
 impl Watches<'_> {
-    pub(super) fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> Store<SlimDaemonSet> {
-        let writer = Writer::new(daemon_set_resource());
+    pub fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> Store<SlimDaemonSet> {
+        let writer = Writer::new(resources::daemon_sets());
         let store = writer.as_reader();
         let stream = reflector(writer, watcher(api, config));
         let mut known = Known::default();
         self.follow("DaemonSets", stream, move |event| {
-            let is_new = known.take_in(event);
-            of(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| is_new)
+            let is_new = known.record(event);
+            concerned(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| is_new)
         });
         store
     }
 }
 
-/// The generations as they were seen last. While pods come and go, the DaemonSet controller writes the status of their DaemonSet
-/// again and again, and mostly nothing has changed of what matters.
+/// The generations as they were seen last. As pods come and go, the DaemonSet controller keeps updating the status of their
+/// DaemonSet, and mostly nothing has changed that plans depend on.
 #[derive(Default)]
 struct Known(HashMap<String, Generation>);
 
 impl Known {
-    /// Takes in what happened, and says whether that is messages.
-    fn take_in(&mut self, event: &Event<SlimDaemonSet>) -> bool {
+    /// Records an event. Returns whether plans may depend on what changed.
+    fn record(&mut self, event: &Event<SlimDaemonSet>) -> bool {
         match event {
             Event::Init => self.0.clear(),
             Event::InitDone => {}
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
     use crate::naming::labels;
 
-    /// With that many nodes that should have a pod, and so many pods that are ready.
+    /// A DaemonSet that should have `desired` pods, of which `ready` are ready.
     fn event(metadata_generation: i64, desired: u32, ready: u32) -> Event<SlimDaemonSet> {
         let labels = json!({labels::LIST: "tools", labels::GROUP: "default", labels::MANAGED_BY: labels::PROGRAM});
         let daemon_set = serde_json::from_value(json!({
@@ -80,25 +81,25 @@ mod tests {
     #[test]
     fn pods_that_become_ready_are_no_change_of_their_daemon_set() {
         let mut known = Known::default();
-        assert!(known.take_in(&event(1, 3, 0)));
-        assert!(!known.take_in(&event(1, 3, 1)));
-        assert!(!known.take_in(&event(1, 3, 3)));
+        assert!(known.record(&event(1, 3, 0)));
+        assert!(!known.record(&event(1, 3, 1)));
+        assert!(!known.record(&event(1, 3, 3)));
     }
 
     #[test]
     fn a_node_more_and_a_changed_spec_are() {
         let mut known = Known::default();
-        known.take_in(&event(1, 3, 3));
-        assert!(known.take_in(&event(1, 4, 3)));
-        assert!(known.take_in(&event(2, 4, 3)));
+        known.record(&event(1, 3, 3));
+        assert!(known.record(&event(1, 4, 3)));
+        assert!(known.record(&event(2, 4, 3)));
     }
 
     #[test]
     fn one_that_was_deleted_is_new_when_it_comes_again() {
         let mut known = Known::default();
         let Event::Apply(daemon_set) = event(1, 3, 3) else { unreachable!() };
-        known.take_in(&Event::Apply(daemon_set.clone()));
-        assert!(known.take_in(&Event::Delete(daemon_set.clone())));
-        assert!(known.take_in(&Event::Apply(daemon_set)));
+        known.record(&Event::Apply(daemon_set.clone()));
+        assert!(known.record(&Event::Delete(daemon_set.clone())));
+        assert!(known.record(&Event::Apply(daemon_set)));
     }
 }

@@ -1,90 +1,69 @@
-//! How a watch is.
+//! Whether a watch works.
 
 use kube::runtime::watcher;
 use tracing::{debug, info, warn};
 
-use super::nodes::NODES;
 use crate::cluster::readiness::Readiness;
+use crate::cluster::watch_error::WatchErrorKind;
 
-/// How one watch is, for the log and the probe.
-pub(super) struct WatchHealth {
+/// The name of the watch of nodes, the one that the controller can do without.
+pub const NODES: &str = "nodes";
+
+/// Whether one watch works, for the log and the readiness probe.
+pub struct WatchHealth {
     what: &'static str,
     readiness: Readiness,
-    counted: bool,
-    /// What the last error was, if there was one since it last worked.
-    failing: Option<Kind>,
+    /// Whether the controller still waits for this watch's first complete listing.
+    awaited: bool,
+    /// Why the watch fails, while it does.
+    failing: Option<WatchErrorKind>,
 }
 
 impl WatchHealth {
-    pub(super) fn begin(what: &'static str, readiness: Readiness) -> Self {
+    pub fn begin(what: &'static str, readiness: Readiness) -> Self {
         readiness.one_more_watch();
-        Self { what, readiness, counted: true, failing: None }
+        Self { what, readiness, awaited: true, failing: None }
     }
 
-    pub(super) fn good(&mut self, complete: bool) {
+    /// Records that the watch works; `complete` is whether a listing just ended.
+    pub fn good(&mut self, complete: bool) {
         if let Some(kind) = self.failing.take() {
             self.readiness.free(self.what);
-            if kind == Kind::Forbidden && self.what == NODES {
+            if kind == WatchErrorKind::Forbidden && self.what == NODES {
                 info!("allowed to watch nodes again");
             }
         }
         if complete {
-            self.count_out();
+            self.await_no_longer();
         }
     }
 
-    /// Whether there is something to do now that the controller has to do without what this watch tells.
-    pub(super) fn failed(&mut self, error: &watcher::Error) -> bool {
-        let (kind, what) = (Kind::of(error), self.what);
+    /// Records a failure. Returns whether all lists have to be reconciled, because the controller goes on without this watch.
+    pub fn failed(&mut self, error: &watcher::Error) -> bool {
+        let (kind, what) = (WatchErrorKind::of(error), self.what);
         if self.failing.replace(kind) == Some(kind) {
             debug!(watch = what, %error, "still failing");
             return false;
         }
-        if kind == Kind::Forbidden && what == NODES {
+        if kind == WatchErrorKind::Forbidden && what == NODES {
             warn!(
                 "not allowed to watch nodes: rollouts are not spread out, and nodes that are gone are known by their pods only; \
                  grant the controller's ClusterRole this right, or start it with --namespaced-only"
             );
-            self.count_out();
+            self.await_no_longer();
             return true;
         }
-        warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is tried again");
-        if kind == Kind::Forbidden {
+        warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is retried");
+        if kind == WatchErrorKind::Forbidden {
             let why = format!("not allowed to watch {what}; grant the controller's Role list and watch: {error}");
             self.readiness.hindered(what, why);
         }
         false
     }
 
-    fn count_out(&mut self) {
-        if std::mem::take(&mut self.counted) {
+    fn await_no_longer(&mut self) {
+        if std::mem::take(&mut self.awaited) {
             self.readiness.one_watch_less();
-        }
-    }
-}
-
-/// What people can do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Grant a right.
-    Forbidden,
-    /// Wait, or look after the cluster.
-    Other,
-}
-
-impl Kind {
-    /// Which of them a watch's error is.
-    pub fn of(error: &watcher::Error) -> Self {
-        match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            | watcher::Error::WatchFailed(kube::Error::Api(status))
-            | watcher::Error::WatchError(status)
-                if status.is_forbidden() =>
-            {
-                Self::Forbidden
-            }
-            _ => Self::Other,
         }
     }
 }

@@ -5,16 +5,16 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::{Changed, Kind, Watches};
+use super::follow::Watches;
+use super::health::NODES;
+use crate::cluster::changed::Changed;
 use crate::cluster::observed::{Nodes, ObservedNodes};
+use crate::cluster::watch_error::WatchErrorKind;
 use crate::coverage::SlimNode;
 
-/// What this watch is called.
-pub(super) const NODES: &str = "nodes";
-
 impl Watches<'_> {
-    pub(super) fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
-        self.follow_nodes(listed_anew_once_allowed(move || watcher(api.clone(), watcher::Config::default()).boxed()))
+    pub fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
+        self.follow_nodes(relisted_once_allowed(move || watcher(api.clone(), watcher::Config::default()).boxed()))
     }
 
     fn follow_nodes(
@@ -24,16 +24,16 @@ impl Watches<'_> {
         let nodes = ObservedNodes::default();
         let (shared, forgotten) = (nodes.clone(), nodes.clone());
         let mut listing = Nodes::default();
-        // After any other error the nodes that were seen are as good as what a watch is late with. But a right may be missing for
-        // ever, and then nodes that join would count as gone.
+        // After any other error, the nodes seen so far are merely out of date for a while. But a missing right may never be
+        // granted: without nodes that join later, the controller would take these for deleted.
         let stream = stream.inspect_err(move |error| {
-            if Kind::of(error) == Kind::Forbidden {
+            if WatchErrorKind::of(error) == WatchErrorKind::Forbidden {
                 forgotten.forget();
             }
         });
         self.follow(NODES, stream, move |event| {
             let is_new = match event {
-                // While everything is listed anew, the old picture stands until the new one is whole.
+                // During a new listing, the nodes from before it stay in use until the listing is complete.
                 Event::Init => {
                     listing = Nodes::default();
                     false
@@ -55,15 +55,15 @@ impl Watches<'_> {
     }
 }
 
-/// A watch that begins with a whole listing after it was forbidden. By itself it would go on where it was, with what has changed
-/// since, and nothing else is remembered.
-fn listed_anew_once_allowed<K: Send + 'static>(
+/// A watch that lists all nodes again once it is allowed again. A watcher would resume with only the changes since, but the nodes
+/// that it had seen are forgotten.
+fn relisted_once_allowed<K: Send + 'static>(
     begin: impl Fn() -> BoxStream<'static, watcher::Result<Event<K>>> + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     stream::unfold((begin, None), |(begin, current)| async {
         let mut watch = current.unwrap_or_else(&begin);
         let event = watch.next().await?;
-        let forbidden = event.as_ref().is_err_and(|error| Kind::of(error) == Kind::Forbidden);
+        let forbidden = event.as_ref().is_err_and(|error| WatchErrorKind::of(error) == WatchErrorKind::Forbidden);
         Some((event, (begin, (!forbidden).then_some(watch))))
     })
 }
@@ -79,16 +79,16 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::cluster::lease::Leadership;
+    use crate::cluster::leadership::Leadership;
     use crate::cluster::readiness::Readiness;
     use crate::cluster::watch::Listeners;
     use crate::metrics::Metrics;
 
     type Events = watcher::Result<Event<SlimNode>>;
 
-    /// A watch that the test feeds.
+    /// A watch of nodes whose events come from the test.
     struct Trial {
-        /// To the watches, in the order in which they are begun.
+        /// Events for each watcher, in the order in which they start.
         api_server: Vec<UnboundedSender<Events>>,
         nodes: ObservedNodes,
         readiness: Readiness,
@@ -109,12 +109,12 @@ mod tests {
                 (Readiness::default(), Metrics::default(), Leadership::without_election());
             let listeners = Listeners { changed, readiness: readiness.clone(), metrics, leadership };
             let mut tasks = JoinSet::new();
-            let nodes = Watches { listeners, tasks: &mut tasks }.follow_nodes(listed_anew_once_allowed(begin));
+            let nodes = Watches { listeners, tasks: &mut tasks }.follow_nodes(relisted_once_allowed(begin));
             Self { api_server, nodes, readiness, changes, _tasks: tasks }
         }
 
-        /// What the watch of that number says, and after which all lists are looked at.
-        async fn says(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) {
+        /// Sends events to the watcher of that number, and waits until all lists are to be reconciled.
+        async fn sends(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) {
             events.into_iter().for_each(|event| self.api_server[watch].unbounded_send(event).expect("a watch"));
             assert_eq!(self.changes.recv().await, Some(Changed::Everything));
         }
@@ -142,29 +142,29 @@ mod tests {
     #[tokio::test]
     async fn nodes_that_may_no_longer_be_read_are_forgotten_and_all_listed_when_they_may_be_again() {
         let mut trial = Trial::new();
-        trial.says(0, listing(&["a", "b"])).await;
+        trial.sends(0, listing(&["a", "b"])).await;
         assert_eq!(trial.names(), Some(vec!["a".to_owned(), "b".to_owned()]));
-        trial.says(0, [error(403, "Forbidden")]).await;
+        trial.sends(0, [error(403, "Forbidden")]).await;
         assert_eq!(trial.names(), None);
-        assert!(trial.readiness.sees_everything(), "the work goes on without nodes");
-        // What the old watch would go on with is not enough: it says nothing about the other nodes.
+        assert!(trial.readiness.sees_everything(), "the controller works without nodes");
+        // The old watcher would send only changes, and never the nodes that stay the same.
         assert!(trial.api_server[0].is_closed());
-        trial.says(1, listing(&["b", "c"])).await;
+        trial.sends(1, listing(&["b", "c"])).await;
         assert_eq!(trial.names(), Some(vec!["b".to_owned(), "c".to_owned()]));
     }
 
     #[tokio::test]
     async fn after_any_other_error_the_nodes_that_were_seen_stand() {
         let mut trial = Trial::new();
-        trial.says(0, listing(&["a"])).await;
-        trial.says(0, [error(500, "InternalError"), Ok(Event::Apply(node("b")))]).await;
+        trial.sends(0, listing(&["a"])).await;
+        trial.sends(0, [error(500, "InternalError"), Ok(Event::Apply(node("b")))]).await;
         assert_eq!(trial.names(), Some(vec!["a".to_owned(), "b".to_owned()]));
     }
 
     #[tokio::test]
     async fn a_right_that_is_missing_from_the_start_hinders_nothing() {
         let mut trial = Trial::new();
-        trial.says(0, [Ok(Event::Init), error(403, "Forbidden")]).await;
+        trial.sends(0, [Ok(Event::Init), error(403, "Forbidden")]).await;
         assert_eq!(trial.names(), None);
         assert!(trial.readiness.sees_everything());
     }

@@ -6,64 +6,58 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::watch;
 use tracing::info;
 
-use super::{DURATION, MARGIN};
-use crate::cluster::Error;
-
-/// Until when this process may write.
+/// Until when this process leads.
 #[derive(Clone, Copy, Debug)]
 enum Until {
     /// As long as it lives: there is no election.
-    Ever,
-    /// Until either clock says so: one stands still while the machine sleeps, the other can be set.
+    Forever,
+    /// Until either clock reaches its time. The first one stops while the machine sleeps, and the second one can be set back.
     Time(Instant, SystemTime),
 }
 
-/// Whether this process leads. Shared by everything that writes.
+/// Whether this process leads. All clones share the answer.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     until: Arc<Mutex<Option<Until>>>,
     leads: watch::Sender<bool>,
 }
 
+/// A write was refused because this process does not lead.
+#[derive(Debug, thiserror::Error)]
+#[error("another controller has taken the lead")]
+pub struct NotLeading;
+
 impl Leadership {
-    /// Leads for ever, without an election.
+    /// The leadership of a process that is the only one, and leads without an election.
     pub fn without_election() -> Self {
-        Self { until: Arc::new(Mutex::new(Some(Until::Ever))), leads: watch::Sender::new(true) }
+        Self { until: Arc::new(Mutex::new(Some(Until::Forever))), leads: watch::Sender::new(true) }
     }
 
-    pub(super) fn none() -> Self {
+    /// The leadership of a process that leads once it is elected.
+    pub fn to_be_elected() -> Self {
         Self { until: Arc::default(), leads: watch::Sender::new(false) }
     }
 
-    /// Whether it leads at this very moment. A process that slept through the end of its Lease does not.
+    /// Whether this process leads at this very moment. It does not if it slept through the end of its Lease.
     pub fn holds(&self) -> bool {
         match *self.until.lock().unwrap_or_else(PoisonError::into_inner) {
             None => false,
-            Some(Until::Ever) => true,
+            Some(Until::Forever) => true,
             Some(Until::Time(instant, time)) => Instant::now() < instant && SystemTime::now() < time,
         }
     }
 
-    /// To be asked before each write.
-    ///
-    /// # Errors
-    /// [`Error::NotLeading`] where another process may write now.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.holds() { Ok(()) } else { Err(Error::NotLeading) }
-    }
-
-    /// Tells when the lead is taken or lost.
+    /// Reports when this process begins and ceases to lead.
     pub fn changes(&self) -> watch::Receiver<bool> {
         self.leads.subscribe()
     }
 
-    /// Takes the lead, from the moment at which the write began that took the Lease.
-    pub(super) fn lead_since(&self, began: (Instant, SystemTime)) {
-        let lasts = DURATION.saturating_sub(MARGIN);
-        self.set(Some(Until::Time(began.0 + lasts, began.1 + lasts)));
+    /// Takes the lead, or keeps it, until either clock reaches its time.
+    pub(super) fn lead_until(&self, (instant, time): (Instant, SystemTime)) {
+        self.set(Some(Until::Time(instant, time)));
     }
 
-    /// Gives the lead up.
+    /// Gives up the lead.
     pub(super) fn leave(&self) {
         self.set(None);
     }
@@ -80,18 +74,21 @@ impl Leadership {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn the_leader_stops_writing_before_others_may_take_over() {
-        let leadership = Leadership::none();
+    fn the_lead_ends_when_either_clock_says_so() {
+        let leadership = Leadership::to_be_elected();
         assert!(!leadership.holds());
-        let long_ago = DURATION - MARGIN;
-        leadership.lead_since((Instant::now(), SystemTime::now()));
+        let (instant, time) = (Instant::now(), SystemTime::now());
+        let (later, later_time) = (instant + Duration::from_secs(60), time + Duration::from_secs(60));
+        leadership.lead_until((later, later_time));
         assert!(leadership.holds());
-        leadership.lead_since((Instant::now() - long_ago, SystemTime::now()));
+        leadership.lead_until((instant, later_time));
         assert!(!leadership.holds(), "by the clock that cannot be set");
-        leadership.lead_since((Instant::now(), SystemTime::now() - long_ago));
+        leadership.lead_until((later, time));
         assert!(!leadership.holds(), "by the clock that goes on while the machine sleeps");
     }
 }

@@ -1,0 +1,176 @@
+//! Carries out what was decided for a list.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+
+use super::decide::Decision;
+use super::report::Reporter;
+use crate::cluster::Error;
+use crate::cluster::apply::Applier;
+use crate::cluster::image_caches::{ImageCacheApplier, ImageCacheDecision};
+use crate::cluster::snapshot::Snapshot;
+use crate::list::{self, ListData};
+use crate::messages::{actions, found, image_caches, lists};
+use crate::metrics::Metrics;
+use crate::naming::labels;
+use crate::plan::history::{self, Write};
+use crate::plan::{Action, ConditionReport, Finding};
+
+/// The pause after a failed action on an ImageCache.
+const PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Carries out decisions for the lists of one namespace.
+pub struct Executor {
+    pub applier: Applier,
+    pub image_caches: ImageCacheApplier,
+    pub reporter: Reporter,
+    pub metrics: Metrics,
+    pub owner: Option<OwnerReference>,
+}
+
+/// The failures so far. None of them prevents the rest: a DaemonSet that is refused must not keep the others from nodes. The
+/// exception is the loss of the lead.
+#[derive(Default)]
+struct Failures(Option<Error>);
+
+impl Failures {
+    fn add(&mut self, outcome: Result<(), Error>) -> Result<(), Error> {
+        match outcome {
+            Err(Error::NotLeading) => return Err(Error::NotLeading),
+            Err(error) => self.0 = self.0.take().or(Some(error)),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    fn first(self) -> Result<(), Error> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+impl Executor {
+    /// Writes the history that has to exist before anything follows from it: a list is kept before its DaemonSets are created.
+    pub async fn write_first(&self, label: &str, seen: &Snapshot, decision: &Decision<'_>) -> Result<(), Error> {
+        let list = self.reporter.reference(seen);
+        for write in &decision.ruling.first {
+            let outcome = self.write_history(label, seen, write).await;
+            self.reporter.report_failure(&list, outcome).await?;
+        }
+        Ok(())
+    }
+
+    /// Does all the rest. Returns when to try again, if something can wait.
+    pub async fn carry_out(
+        &self,
+        label: &str,
+        seen: &Snapshot,
+        decision: &Decision<'_>,
+    ) -> Result<Option<Timestamp>, Error> {
+        let list = self.reporter.reference(seen);
+        let mut failures = Failures::default();
+        failures.add(self.write_result(seen, decision).await)?;
+        for action in &decision.plan.actions {
+            failures.add(self.carry_out_action(label, &list, action).await)?;
+        }
+        for condition_report in &decision.plan.condition_reports {
+            let outcome = self.report_conditions(&list, condition_report).await;
+            failures.add(self.reporter.report_failure(&list, outcome).await)?;
+        }
+        let again = self.carry_out_image_caches(seen, &list, &decision.image_caches).await?;
+        failures.first()?;
+        if again.is_some() || decision.image_caches.holds_history {
+            return Ok(again);
+        }
+        for write in &decision.ruling.last {
+            self.write_history(label, seen, write).await?;
+        }
+        Ok(None)
+    }
+
+    async fn carry_out_action(&self, label: &str, list: &ObjectReference, action: &Action) -> Result<(), Error> {
+        let outcome = self.reporter.report_failure(list, self.applier.apply(action).await).await?;
+        self.metrics.carried_out(label, action, &outcome);
+        if let Some(message) = actions::done(action, &outcome) {
+            self.reporter.recorder.record(list, message).await;
+        }
+        Ok(())
+    }
+
+    async fn write_history(&self, label: &str, seen: &Snapshot, write: &Write<'_>) -> Result<(), Error> {
+        let (owner, list) = (self.owner.as_ref(), self.reporter.reference(seen));
+        match write {
+            Write::Keep { number, ledger } => {
+                let data = seen.data().unwrap_or_default();
+                self.applier.keep(&history::build(&data, label, *number, *ledger, owner)).await
+            }
+            Write::KeepNothing { missing_since } => {
+                let namespace = self.reporter.namespace.clone();
+                let data = ListData { namespace, name: seen.name.clone(), data: Default::default() };
+                self.applier.keep(&history::build_missing(&data, label, *missing_since, owner)).await?;
+                self.reporter.recorder.record(&list, lists::missing(*missing_since)).await;
+                Ok(())
+            }
+            Write::Note { revision, missing_since } => {
+                self.applier.note(revision, *missing_since).await?;
+                let message = missing_since.map_or_else(lists::back, lists::missing);
+                self.reporter.recorder.record(&list, message).await;
+                Ok(())
+            }
+            Write::Forget(revision) => self.applier.forget(revision).await,
+        }
+    }
+
+    /// Writes the validation result on the list, once per edit.
+    async fn write_result(&self, seen: &Snapshot, decision: &Decision<'_>) -> Result<(), Error> {
+        let Some((config_map, written)) = seen.config_map.as_ref().zip(decision.written.as_ref()) else {
+            return Ok(());
+        };
+        if !decision.write_result {
+            return Ok(());
+        }
+        let validated = self.applier.write_result(&written.validation_result.patch(&config_map.metadata)).await;
+        let validated = self.reporter.report_failure(&self.reporter.reference(seen), validated).await?;
+        self.metrics.validated(&labels::list_value(&seen.name), written.parsed.config.is_some());
+        let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
+        let before = before.and_then(|revision| list::parse(&revision.list).config);
+        let message =
+            lists::validation_result(&written.parsed, before.as_ref()).on(&written.validation_result.data_hash);
+        self.reporter.recorder.record(&validated.object_ref(&()), message).await;
+        Ok(())
+    }
+
+    /// Reports conditions, and then notes that they were reported. So a crash in between repeats a report rather than losing it.
+    async fn report_conditions(&self, list: &ObjectReference, condition_report: &ConditionReport) -> Result<(), Error> {
+        for finding in &condition_report.findings {
+            let refusal = match finding {
+                Finding::PodsRefused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
+                _ => None,
+            };
+            self.reporter.recorder.record(list, found::found(finding, refusal.as_deref())).await;
+        }
+        self.applier.note_conditions(condition_report).await
+    }
+
+    /// Carries out actions on ImageCaches, each only if those before it succeeded. Returns when to retry after a failure.
+    async fn carry_out_image_caches(
+        &self,
+        seen: &Snapshot,
+        list: &ObjectReference,
+        decision: &ImageCacheDecision,
+    ) -> Result<Option<Timestamp>, Error> {
+        for action in &decision.plan.actions {
+            let outcome = self.image_caches.apply(action, &seen.revisions).await;
+            match self.reporter.report_failure(list, outcome).await {
+                Ok(()) => {}
+                Err(Error::NotLeading) => return Err(Error::NotLeading),
+                Err(_) => return Ok(Timestamp::now().checked_add(PAUSE).ok()),
+            }
+            for message in image_caches::done(action) {
+                self.reporter.recorder.record(list, message).await;
+            }
+        }
+        Ok(None)
+    }
+}

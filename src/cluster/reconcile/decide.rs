@@ -1,0 +1,165 @@
+//! What to do for one list.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::memory::{Memory, ParsedList};
+use crate::cluster::image_caches::{ImageCacheDecider, ImageCacheDecision};
+use crate::cluster::observed::Observed;
+use crate::cluster::snapshot::Snapshot;
+use crate::list::{Config, Parsed};
+use crate::plan::adoption;
+use crate::plan::claims::{self, Claimant};
+use crate::plan::history::{self, InForce, Ruling, Written};
+use crate::plan::tag_check::check::left_over;
+use crate::plan::{AcceptedList, Action, Context, DeletionReason, Generation, Plan, Settings, plan};
+
+/// What to do for a list.
+pub struct Decision<'p> {
+    /// The list as it is written; `None` if its ConfigMap is gone.
+    pub written: Option<Arc<ParsedList>>,
+    /// Whether the validation result is still to be written on the list.
+    pub write_result: bool,
+    /// Which form of the list is in force, and what to write in its history.
+    pub ruling: Ruling<'p>,
+    /// What to do on nodes.
+    pub plan: Plan,
+    /// What to do about ImageCaches.
+    pub image_caches: ImageCacheDecision,
+}
+
+impl Decision<'_> {
+    /// Whether there is nothing to write.
+    pub fn is_idle(&self) -> bool {
+        let no_actions = self.plan.actions.is_empty() && self.plan.condition_reports.is_empty();
+        // What is held back is written once it may be, and is no reason to read the cluster again and again.
+        let no_history = self.ruling.is_idle() || (self.image_caches.holds_history && self.ruling.first.is_empty());
+        !self.write_result && no_history && no_actions && self.image_caches.plan.actions.is_empty()
+    }
+
+    /// When to reconcile again, if nothing changes before.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let times = [self.ruling.wake_at, self.plan.wake_at, self.image_caches.plan.wake_at];
+        times.into_iter().flatten().min()
+    }
+}
+
+/// Decides for the lists of one namespace.
+pub struct Decider {
+    pub observed: Observed,
+    pub namespace: String,
+    pub settings: Settings,
+}
+
+impl Decider {
+    /// Decides what to do for the list with that label.
+    pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
+        let now = Timestamp::now();
+        let written = seen.data().map(|data| validated(memory.parse_written(data), seen, memory));
+        let ruling = history::rule(&written_form(seen, written.as_deref()), &seen.revisions, now);
+        let in_force = match ruling.in_force {
+            InForce::Written => written.clone(),
+            InForce::Kept(revision) => Some(memory.parse_accepted(revision)),
+            InForce::Nothing | InForce::Gone => None,
+        };
+        let config = in_force.as_ref().and_then(|list| list.parsed.config.as_ref());
+        let (observed, namespace) = (&self.observed, self.namespace.as_str());
+        let image_caches =
+            ImageCacheDecider { observed, namespace, label, seen, ruling: &ruling, config, now }.decide();
+        let plan = match config {
+            Some(config) => self.plan(label, config, seen, memory, now),
+            None => plan_without_list(&ruling, seen),
+        };
+        let write_result = lacks_result(seen, written.as_deref());
+        Decision { written, write_result, ruling, plan, image_caches }
+    }
+
+    fn plan(&self, label: &str, config: &Config, seen: &Snapshot, memory: &mut Memory, now: Timestamp) -> Plan {
+        let nodes = self.observed.nodes();
+        let accepted = memory.parse_all_accepted(seen);
+        let accepted: Vec<&Config> = accepted.iter().filter_map(|list| list.parsed.config.as_ref()).collect();
+        let mut plan = plan(&Context {
+            list: AcceptedList { namespace: &self.namespace, label, config },
+            kept: &accepted,
+            edited_at: memory.edited_at,
+            refresh_request: seen.refresh_request(),
+            generations: &seen.generations,
+            tag_checks: &seen.tag_checks,
+            coverage: &self.observed.coverage.lock(),
+            adoptable: &self.observed.adoptable_pods.lock(),
+            nodes: nodes.as_deref(),
+            settings: &self.settings,
+            now,
+        });
+        self.plan_adoption(config, seen, memory, &mut plan, now);
+        plan
+    }
+
+    /// Adds what to take over from kubernetes-image-puller. That is rare, so it may poll until all lists have been validated.
+    fn plan_adoption(&self, config: &Config, seen: &Snapshot, memory: &mut Memory, plan: &mut Plan, now: Timestamp) {
+        const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+        if seen.adoptable.is_empty() {
+            return;
+        }
+        if !self.observed.all_validated() {
+            plan.wake_at = plan.wake_at.into_iter().chain(now.checked_add(PAUSE).ok()).min();
+            return;
+        }
+        let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_accepted(revision)).collect();
+        let others = others.iter().filter_map(|it| Some((it.list.name.as_str(), it.parsed.config.as_ref()?)));
+        let lists: Vec<_> = others.chain([(seen.name.as_str(), config)]).collect();
+        let (actions, notes) = adoption::adopt(&seen.name, &lists, &seen.adoptable, self.settings.owner.as_ref());
+        plan.actions.extend(actions);
+        plan.waiting.extend(notes);
+    }
+}
+
+/// The list with an additional problem, if another list already uses one of its names.
+fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> Arc<ParsedList> {
+    let Some(config) = written.parsed.config.as_ref().filter(|_| !seen.others.is_empty()) else { return written };
+    let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_accepted(revision)).collect();
+    let in_force = others.iter().filter_map(|other| Some((other.list.name.as_str(), other.parsed.config.as_ref()?)));
+    let claimants =
+        in_force.map(|(list, config)| Claimant { list, config, in_force: true, generations: &[], created: None });
+    let own = Claimant {
+        list: &written.list.name,
+        config,
+        in_force: history::newest(&seen.revisions).is_some_and(|newest| newest.list.data == written.list.data),
+        generations: &seen.generations,
+        created: None,
+    };
+    let claimants: Vec<_> = claimants.chain([own]).collect();
+    let Some(problems) = claims::rejections(&claimants).remove(written.list.name.as_str()) else { return written };
+    let problems = [written.parsed.problems.clone(), problems].concat();
+    Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, problems }))
+}
+
+fn written_form<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> Written<'a> {
+    match written {
+        Some(written) if written.parsed.config.is_some() => Written::Accepted(&written.list),
+        Some(_) => Written::Rejected,
+        None => Written::Missing { left_behind: seen.is_left_behind() },
+    }
+}
+
+fn lacks_result(seen: &Snapshot, written: Option<&ParsedList>) -> bool {
+    let (config_map, written) = (seen.config_map.as_ref(), written);
+    config_map.zip(written).is_some_and(|(it, list)| !list.validation_result.stands_on(&it.metadata))
+}
+
+/// The plan for a list of which no form is in force.
+fn plan_without_list(ruling: &Ruling<'_>, seen: &Snapshot) -> Plan {
+    let tag_checks = left_over(&seen.tag_checks, &BTreeSet::new());
+    if ruling.in_force != InForce::Gone {
+        return Plan { actions: tag_checks, ..Plan::default() };
+    }
+    let live = seen.generations.iter().filter(|generation| !generation.deleting);
+    let delete = |it: &Generation| Action::Delete {
+        name: it.name.clone(),
+        uid: it.uid.clone(),
+        ending: DeletionReason::ListGone,
+    };
+    Plan { actions: live.map(delete).chain(tag_checks).collect(), ..Plan::default() }
+}

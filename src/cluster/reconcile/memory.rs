@@ -1,0 +1,78 @@
+//! What a worker remembers between two reconciles.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::cluster::snapshot::Snapshot;
+use crate::image_cache::CacheWait;
+use crate::list::{self, ListData, Parsed};
+use crate::messages::Message;
+use crate::plan::history::Revision;
+use crate::plan::{ValidationResult, Waiting};
+
+/// What a worker remembers between two reconciles, only to save work: the cluster holds everything that decisions depend on. The
+/// exception is the time of the last edit, from which the wait for a second edit is counted.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The list as it was written last.
+    written: Option<Arc<ParsedList>>,
+    /// Accepted forms of lists, by the names of their ControllerRevisions.
+    accepted: HashMap<String, Arc<ParsedList>>,
+    /// When the list was edited last.
+    pub edited_at: Option<Timestamp>,
+    /// What was reported last as waiting.
+    pub waiting: Vec<Waiting>,
+    /// The same for ImageCaches.
+    pub image_caches_waiting: Vec<CacheWait>,
+    /// What was reported last about ImageCaches that cannot be looked after.
+    pub image_caches_condition: Option<Message>,
+}
+
+/// A form of a list, and what it means.
+#[derive(Debug)]
+pub struct ParsedList {
+    pub list: ListData,
+    pub parsed: Parsed,
+    pub validation_result: ValidationResult,
+}
+
+impl Memory {
+    /// Parses the list as it is written now.
+    pub fn parse_written(&mut self, list: ListData) -> Arc<ParsedList> {
+        match &self.written {
+            Some(known) if known.list == list => return Arc::clone(known),
+            Some(_) => self.edited_at = Some(Timestamp::now()),
+            None => {}
+        }
+        let parsed = list::parse(&list);
+        Arc::clone(self.written.insert(Arc::new(ParsedList::new(list, parsed))))
+    }
+
+    /// Parses an accepted form of a list.
+    pub fn parse_accepted(&mut self, revision: &Revision) -> Arc<ParsedList> {
+        // The data of a ControllerRevision is immutable, and its name contains a hash of it.
+        let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse(&revision.list)));
+        Arc::clone(self.accepted.entry(revision.name.clone()).or_insert_with(parse))
+    }
+
+    /// Parses all accepted forms of the list, if a generation may have to be rebuilt from one of them.
+    pub fn parse_all_accepted(&mut self, seen: &Snapshot) -> Vec<Arc<ParsedList>> {
+        let any_altered = seen.generations.iter().any(|generation| generation.altered.is_some());
+        let accepted = seen.revisions.iter().filter(|_| any_altered);
+        accepted.map(|revision| self.parse_accepted(revision)).collect()
+    }
+
+    /// Forgets the accepted forms that are no longer in the cluster.
+    pub fn forget_all_but(&mut self, seen: &Snapshot) {
+        self.accepted
+            .retain(|name, _| seen.revisions.iter().chain(&seen.others).any(|revision| revision.name == *name));
+    }
+}
+
+impl ParsedList {
+    pub fn new(list: ListData, parsed: Parsed) -> Self {
+        Self { validation_result: ValidationResult::new(&list, &parsed), list, parsed }
+    }
+}
