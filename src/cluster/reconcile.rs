@@ -7,13 +7,14 @@
 //! Because of the second read, a watch that is behind does no harm: nothing is created twice, and nothing is deleted because of
 //! outdated observations.
 //!
-//! - [`decide`]: what to do
+//! - [`decide`], [`image_caches`]: what to do
 //! - [`carry_out`]: does it
 //! - [`report`]: Events about it
 //! - [`memory`]: what a worker remembers between two reconciles
 
 mod carry_out;
 mod decide;
+mod image_caches;
 mod memory;
 mod report;
 

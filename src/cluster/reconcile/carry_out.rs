@@ -6,10 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
 use super::decide::Decision;
+use super::image_caches::ImageCacheDecision;
 use super::report::Reporter;
 use crate::cluster::Error;
 use crate::cluster::apply::Applier;
-use crate::cluster::image_caches::{ImageCacheApplier, ImageCacheDecision};
+use crate::cluster::image_caches::ImageCacheApplier;
 use crate::cluster::snapshot::Snapshot;
 use crate::list::{self, ListData};
 use crate::messages::{actions, found, image_caches, lists};

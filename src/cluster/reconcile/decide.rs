@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::image_caches::{ImageCacheDecider, ImageCacheDecision};
 use super::memory::{Memory, ParsedList};
-use crate::cluster::image_caches::{ImageCacheDecider, ImageCacheDecision};
 use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
 use crate::list::{Config, Parsed};

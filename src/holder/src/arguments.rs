@@ -1,49 +1,49 @@
-//! What the program's arguments mean.
+//! The program's arguments.
 
 use core::ffi::CStr;
 
 use crate::{decimal, start_delay::StartDelay};
 
-/// The version of the arguments that this build knows, the second argument of every command.
+/// The version of the arguments that this build understands, the second argument of every command.
 pub const VERSION: &str = "v1";
 
-/// How the arguments go, for those who got them wrong.
+/// Printed after an error in the arguments.
 pub const USAGE: &str = "\
 usage: holder install v1 DESTINATION EPOCH SPREAD [NODE_NAME]
        holder hold v1
 ";
 
-/// What the arguments ask for.
+/// The command that the arguments name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// `install`: copy the holder, then wait for the node's turn.
+    /// `install`: copy the holder, then wait for the node's start delay.
     Install {
-        /// Where the copy goes: the path of a file.
+        /// The path of the copy.
         destination: &'a CStr,
-        /// What to wait for after that.
+        /// How long to wait after that.
         start_delay: StartDelay<'a>,
     },
-    /// `hold`: stay until a signal comes.
+    /// `hold`: run until a signal comes.
     Hold,
 }
 
-/// Arguments that ask for nothing that this build can do: the first of them that is wrong.
+/// The first wrong argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misuse<'a> {
-    /// What the argument is for, by its name in [`USAGE`] where it has one.
+    /// The name of the argument, as in [`USAGE`] if it has one there.
     pub name: &'static str,
-    /// What stands there, empty if nothing does.
+    /// Its value, empty if it is missing.
     pub argument: &'a CStr,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
-/// What can be wrong with an argument.
+/// What is wrong with an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// It is none of the words that can stand there.
+    /// It is not a known word.
     Unknown,
-    /// It may not be empty.
+    /// It must not be empty.
     Empty,
     /// It is not a number of seconds.
     NotSeconds,
@@ -52,7 +52,7 @@ pub enum Problem {
 }
 
 impl Misuse<'_> {
-    /// Says what is wrong, piece by piece.
+    /// Passes a description to `say`, piece by piece.
     pub fn describe(&self, mut say: impl FnMut(&[u8])) {
         say(self.name.as_bytes());
         say(b" '");
@@ -66,7 +66,7 @@ impl Misuse<'_> {
     }
 }
 
-/// Reads the arguments that follow the program's own name. One that is missing counts as empty.
+/// Parses the arguments that follow the program's own name. A missing argument counts as empty.
 ///
 /// # Errors
 /// The first [`Misuse`] from the left.
@@ -128,7 +128,7 @@ mod tests {
         Ok(Command::Install { destination: c"/kube-prepull/holder", start_delay })
     }
 
-    /// What is said about these arguments.
+    /// The description of what is wrong with these arguments.
     fn refusal(arguments: &[&CStr]) -> String {
         let misuse = parse(arguments.iter().copied()).expect_err("these arguments are wrong");
         let mut words = Vec::new();
@@ -136,7 +136,7 @@ mod tests {
         String::from_utf8(words).expect("text")
     }
 
-    /// What is said about the arguments of `install` if the one at `place` is this.
+    /// The same for the arguments of `install`, with this one at `place`.
     fn refusal_with(place: usize, argument: &CStr) -> String {
         let mut arguments = INSTALL;
         arguments[place] = argument;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn install_takes_a_destination_and_a_turn() {
+    fn install_takes_a_destination_and_a_start_delay() {
         assert_eq!(parse(INSTALL), install(b"node-1"));
     }
 

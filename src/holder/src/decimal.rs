@@ -1,6 +1,6 @@
-//! Whole numbers in decimal. `core::fmt` would do, but with it the program is twice as large as it may be.
+//! Whole decimal numbers. With `core::fmt` instead, the program would be twice as large as it may be.
 
-/// The number that `text` spells with ASCII digits and nothing else; none if it does not, or if it is over [`u64::MAX`].
+/// Parses a number of ASCII digits only. `None` if there is anything else, or if the number exceeds [`u64::MAX`].
 pub(crate) fn parse(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;

@@ -1,32 +1,32 @@
-//! What the system refused, in words.
+//! Failed system calls and their messages.
 
 use core::ffi::CStr;
 
 use crate::decimal;
 
-/// The number by which Linux says why a system call failed: errno(3). The same on x86_64 and aarch64.
+/// Why a system call failed, as a number: errno(3). These are the same on x86_64 and aarch64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub u16);
 
 impl Errno {
     /// No such file or folder.
     pub const ENOENT: Self = Self(2);
-    /// A signal or a stop came in between.
+    /// Interrupted by a signal or a stop.
     pub const EINTR: Self = Self(4);
-    /// Not now; from rt_sigtimedwait(2): the time is over.
+    /// Try again; from rt_sigtimedwait(2): the time limit is over.
     pub const EAGAIN: Self = Self(11);
     /// No permission.
     pub const EACCES: Self = Self(13);
-    /// A folder, where a file was expected.
+    /// A folder instead of a file.
     pub const EISDIR: Self = Self(21);
     /// No space left.
     pub const ENOSPC: Self = Self(28);
     /// A read-only file system.
     pub const EROFS: Self = Self(30);
-    /// A path or a name that is too long.
+    /// A path or name that is too long.
     pub const ENAMETOOLONG: Self = Self(36);
 
-    /// What went wrong and how to put it right, for the errors that a pod's volumes can bring about.
+    /// What went wrong and how to fix it, for errors that a pod's volumes can cause.
     fn words(self) -> Option<&'static str> {
         Some(match self {
             Self::ENOENT => "no such file or folder; mount a volume at its folder",
@@ -40,19 +40,19 @@ impl Errno {
     }
 }
 
-/// Something that the program had to do and could not.
+/// Something that the program could not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure<'a> {
-    /// What it tried: "install", "read", …
+    /// The verb: "install", "read", …
     pub action: &'static str,
-    /// The object of that: a path, mostly.
+    /// The object, which is usually a path.
     pub object: &'a CStr,
     /// Why it failed.
     pub errno: Errno,
 }
 
 impl Failure<'_> {
-    /// Says what failed and why, piece by piece.
+    /// Passes a description to `say`, piece by piece.
     pub fn describe(&self, mut say: impl FnMut(&[u8])) {
         say(b"cannot ");
         say(self.action.as_bytes());

@@ -1,67 +1,14 @@
-//! The program. The crate's library documents it; what touches the kernel is here and in the files beside this one.
+//! The program. The crate's library documents what it does and has all parts that need no system call.
+//!
+//! - [`entry`]: where the kernel starts it
+//! - [`program`]: carries out the command that the arguments name
+//! - [`install`], [`signals`]: what the commands do
+//! - [`system`]: system calls, and what a C library would provide otherwise
 #![no_std]
 #![no_main]
 
+mod entry;
 mod install;
+mod program;
 mod signals;
 mod system;
-
-use core::ffi::CStr;
-
-use holder::{
-    arguments::{self, Command, Misuse, USAGE},
-    failure::Failure,
-    start_delay::StartDelay,
-};
-use signals::Signals;
-
-const GOOD: u8 = 0;
-const FAILED: u8 = 1;
-const MISUSED: u8 = 2;
-/// Added to the number of the signal that ended the program, as shells do.
-const SIGNALLED: u8 = 128;
-
-/// Called by the entry point with the arguments that follow the program's own name; what it returns is the exit code.
-fn main<'a>(arguments: impl Iterator<Item = &'a CStr>) -> u8 {
-    match arguments::parse(arguments) {
-        Ok(command) => run(command).unwrap_or_else(|failure| failed(&failure)),
-        Err(misuse) => misused(&misuse),
-    }
-}
-
-fn run(command: Command<'_>) -> Result<u8, Failure<'_>> {
-    let signals = Signals::block()?;
-    match command {
-        Command::Install { destination, start_delay } => {
-            install::install(destination)?;
-            wait_for(&start_delay, &signals)
-        }
-        Command::Hold => {
-            signals.wait()?;
-            Ok(GOOD)
-        }
-    }
-}
-
-fn wait_for(start_delay: &StartDelay<'_>, signals: &Signals) -> Result<u8, Failure<'static>> {
-    let wait = start_delay.wait(system::seconds_since_1970());
-    Ok(match signals.wait_at_most(wait)? {
-        Some(signal) => SIGNALLED + signal,
-        None => GOOD,
-    })
-}
-
-fn failed(failure: &Failure<'_>) -> u8 {
-    system::write_error(b"holder: ");
-    failure.describe(system::write_error);
-    system::write_error(b"\n");
-    FAILED
-}
-
-fn misused(misuse: &Misuse<'_>) -> u8 {
-    system::write_error(b"holder: ");
-    misuse.describe(system::write_error);
-    system::write_error(b"\n");
-    system::write_error(USAGE.as_bytes());
-    MISUSED
-}

@@ -1,16 +1,16 @@
-//! Waiting for the signals by which a container is ended.
+//! Waits for the signals that end a container.
 
 use holder::failure::{Errno, Failure};
 
 use crate::system::{self, SECOND};
 
-/// SIGINT and SIGTERM by their numbers: signal(7).
+/// The numbers of SIGINT and SIGTERM: signal(7).
 const ENDING: [u8; 2] = [2, 15];
 
 /// The signals that end the program, blocked from the moment this value exists.
 ///
-/// They are waited for rather than handled: the kernel drops a signal for process 1 of a container that has no handler for
-/// it, but never one that is blocked (pid_namespaces(7), signal(7)); so one that comes early stays until it is waited for.
+/// They are waited for instead of handled. For process 1 of a container, the kernel drops a signal that has no handler, but it
+/// never drops a blocked one (pid_namespaces(7), signal(7)). So a signal that comes early stays pending until the wait.
 pub struct Signals(u64);
 
 impl Signals {
@@ -23,7 +23,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one of the signals, for ever and without a timer.
+    /// Waits for one of the signals without a time limit, and so without a timer that would wake the program.
     pub fn wait(&self) -> Result<u8, Failure<'static>> {
         loop {
             match system::wait_for_signal(self.0, None) {
@@ -33,7 +33,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one of the signals, but no longer than so many `seconds`, by the monotonic clock. None if none came.
+    /// Waits for one of the signals, for at most this many seconds by the monotonic clock. `None` if none came.
     pub fn wait_at_most(&self, seconds: u64) -> Result<Option<u8>, Failure<'static>> {
         let end = system::monotonic().saturating_add(seconds.saturating_mul(SECOND));
         loop {

@@ -1,26 +1,25 @@
-//! When a node may begin a generation's pulls.
+//! When a node begins a generation's pulls.
 //!
-//! Every node works out its own turn from its name, so a rollout is spread out without any coordination: no node waits for
-//! another, and none can keep another waiting. The arithmetic is part of the contract of `v1` (see the [crate]):
-//! the holder waits by it and the controller predicts by it, so old and new builds of both must agree on it for ever.
+//! Every node computes its own start delay from its name, so a rollout is spread out without any coordination: no node can delay
+//! another. The formula is part of the contract of `v1` (see the [crate]): the holder waits by it and the controller predicts by
+//! it, so old and new builds of both must agree on it forever.
 
-/// A node's turn in the spread of one generation.
+/// When a node starts its pulls within the spread of one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartDelay<'a> {
     /// When the generation begins its pulls, in seconds since 1970-01-01 00:00 UTC.
     pub epoch: u64,
-    /// The time over which the nodes start their pulls, in seconds. 0: all at once.
+    /// The time over which the nodes start their pulls, in seconds. 0 for all at once.
     pub spread: u64,
-    /// The node's name as Kubernetes spells it. Empty if it is not known: then there is nothing to wait for.
+    /// The node's name in Kubernetes. Empty if it is unknown: then there is no wait.
     pub node_name: &'a [u8],
 }
 
 impl StartDelay<'_> {
-    /// How long the node has still to wait at `now`, in seconds; `now` is in seconds since 1970-01-01 00:00 UTC.
+    /// How many seconds the node still has to wait at `now`, which is in seconds since 1970-01-01 00:00 UTC.
     ///
-    /// Never more than the spread: a clock that is far behind must not keep a node cold until the clock's owner notices.
-    /// None at all once the turn has come, so that a node that joins later warms at once; and none without a node name,
-    /// since a wait that is the same for all nodes spreads nothing.
+    /// Never more than the spread, so that a clock that is far behind does not keep a node cold. 0 once the start delay is over, so
+    /// that a node that joins later warms at once. And 0 without a node name, because the same wait for all nodes spreads nothing.
     #[must_use]
     pub fn wait(&self, now: u64) -> u64 {
         if self.node_name.is_empty() {
@@ -31,15 +30,15 @@ impl StartDelay<'_> {
     }
 }
 
-/// How long after the epoch the turn of the node `node_name` comes, in seconds: FNV-1a (64 bits) of the name, modulo
-/// `spread` seconds. Less than the spread, or 0 if that is 0.
+/// How many seconds after the epoch the node `node_name` starts: FNV-1a (64 bits) of the name, modulo `spread` seconds. Less than
+/// the spread, or 0 if that is 0.
 #[must_use]
 pub fn offset(node_name: &[u8], spread: u64) -> u64 {
     fnv1a(node_name).checked_rem(spread).unwrap_or(0)
 }
 
-/// FNV-1a with 64 bits, as in <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>. Chosen because it is a handful of
-/// instructions, spreads names that differ in their last characters only, and has one definition that cannot drift.
+/// FNV-1a with 64 bits, as in <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>. It takes few instructions, spreads names that
+/// differ only in their last characters, and will never be redefined.
 fn fnv1a(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -55,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    /// Its turn comes 2854 seconds into an hour.
+    /// Its start delay is 2854 seconds of an hour.
     const NODE: &[u8] = b"node-2";
     const HOUR: u64 = 3600;
     const EPOCH: u64 = 1_800_000_000;
@@ -72,7 +71,7 @@ mod tests {
         assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
     }
 
-    /// Holders of older images wait by these very numbers: they may not change.
+    /// Holders of older images wait by exactly these numbers, so they must not change.
     #[test]
     fn the_offsets_of_v1_stay_what_they_are() {
         assert_eq!(offset(NODE, HOUR), 2854);
@@ -140,7 +139,7 @@ mod tests {
         }
 
         #[test]
-        fn waiting_brings_every_node_to_its_turn(
+        fn waiting_brings_every_node_to_the_end_of_its_start_delay(
             ahead in 0..HOUR, epoch in 0..EPOCH, spread in 0..HOUR, name in "[a-z0-9.-]{1,63}",
         ) {
             let name = name.as_bytes();

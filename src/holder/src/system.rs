@@ -1,19 +1,13 @@
-//! The kernel, and all of the program's unsafe code.
+//! System calls, functions that the compiler expects from a C library, and what happens after a panic.
 //!
-//! There is no C library below (the smallest would be some ten times the program's size), so what one would provide is
-//! here: the entry point, system calls, what the compiler takes for granted, and the end after a panic. To the rest of the
-//! program all of it is safe.
+//! The program links no C library: the smallest would be some ten times its size. All functions here are safe for the rest of
+//! the program to call.
 //!
 //! Numbers, flags and layouts are those of Linux on x86_64 and aarch64, both with 64 bits: `asm/unistd_64.h` and
-//! `asm-generic/unistd.h` for the calls, `asm-generic/fcntl.h` for the flags used here. Pages named `…(2)` are the
-//! manual's.
+//! `asm-generic/unistd.h` for the calls, `asm-generic/fcntl.h` for the flags used here. `…(2)` is a page of the Linux manual.
 #![allow(unsafe_code, reason = "without a C library, nothing safe reaches the kernel")]
 
-use core::{
-    arch::{asm, naked_asm},
-    ffi::{CStr, c_char},
-    panic::PanicInfo,
-};
+use core::{arch::asm, ffi::CStr, panic::PanicInfo};
 
 use holder::failure::Errno;
 
@@ -47,42 +41,15 @@ mod number {
     pub const RT_SIGTIMEDWAIT: usize = 137;
 }
 
-/// The entry point, where the kernel puts the number of the arguments and then pointers to them on the stack.
-///
-/// The stack pointer has the alignment that a call needs. Nothing is above this in the stack, so it never returns.
-#[unsafe(naked)]
-// SAFETY: no other `_start` is linked in: no start code is.
-#[unsafe(no_mangle)]
-extern "C" fn _start() -> ! {
-    #[cfg(target_arch = "x86_64")]
-    naked_asm!("mov rdi, rsp", "call {start}", start = sym start);
-    #[cfg(target_arch = "aarch64")]
-    naked_asm!("mov x0, sp", "bl {start}", start = sym start);
-}
-
-/// # Safety
-/// `stack` must be the stack pointer as the kernel set it for a new program.
-unsafe extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: the kernel puts the number of arguments there and behind it so many pointers, of which the first is to the
-    // program's own name. They are to strings that end with a NUL, stay as long as the program runs, and nobody writes to.
-    let arguments = unsafe {
-        let count = stack.read().saturating_sub(1);
-        core::slice::from_raw_parts(stack.add(2).cast::<*const c_char>(), count)
-    };
-    // SAFETY: as above.
-    let strings = arguments.iter().map(|argument| unsafe { CStr::from_ptr(*argument) });
-    exit(crate::main(strings))
-}
-
 /// syscall(2)
 ///
 /// # Safety
-/// The arguments must be as the call of this number wants them. In particular, pointers must be valid for all that it reads
-/// and writes through them.
+/// The arguments must be what the call of this number expects. In particular, pointers must be valid for everything that it
+/// reads and writes through them.
 unsafe fn call(number: usize, [a, b, c, d]: [usize; 4]) -> Result<usize, Errno> {
     let result: isize;
-    // SAFETY: the kernel changes no register but those named as outputs, and memory only as the arguments say, for which
-    // the caller answers.
+    // SAFETY: the kernel changes only the registers that are named as outputs, and only the memory that the arguments point to,
+    // which is the caller's responsibility.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         asm!(
@@ -111,17 +78,17 @@ unsafe fn call(number: usize, [a, b, c, d]: [usize; 4]) -> Result<usize, Errno> 
     }
 }
 
-/// exit_group(2)
-fn exit(code: u8) -> ! {
+/// Ends the program: exit_group(2).
+pub fn exit(code: u8) -> ! {
     loop {
         // SAFETY: no pointers.
         let _ = unsafe { call(number::EXIT_GROUP, [code.into(), 0, 0, 0]) };
     }
 }
 
-/// Writes to standard error: write(2). If that does not work, there is nobody left to tell.
+/// Writes to standard error: write(2). A failure is ignored, since there is nowhere else to report it.
 ///
-/// Not inlined, as messages are made of many pieces: copies of this would be a tenth of the program.
+/// Not inlined, because messages consist of many pieces: the copies would be a tenth of the program.
 #[inline(never)]
 pub fn write_error(text: &[u8]) {
     const STDERR: usize = 2;
@@ -129,20 +96,20 @@ pub fn write_error(text: &[u8]) {
     let _ = unsafe { call(number::WRITE, [STDERR, text.as_ptr().expose_provenance(), text.len(), 0]) };
 }
 
-/// Relative paths start from the working directory: openat(2).
+/// Makes relative paths start from the working directory: openat(2).
 const AT_FDCWD: usize = -100_isize as usize;
 
 /// An open file. It stays open until [`File::close`], or as long as the program runs.
 pub struct File(usize);
 
 impl File {
-    /// Opens a file to read it: open(2).
+    /// Opens a file for reading: open(2).
     pub fn open(path: &CStr) -> Result<Self, Errno> {
         const O_RDONLY: usize = 0;
         Self::open_with(path, O_RDONLY)
     }
 
-    /// Creates a file that was not there: open(2). Until [`File::set_mode`], only its owner may do anything with it.
+    /// Creates a file that must not exist yet: open(2). Only its owner may read and write it until [`File::set_mode`].
     pub fn create(path: &CStr) -> Result<Self, Errno> {
         const O_WRONLY: usize = 0o1;
         const O_CREAT: usize = 0o100;
@@ -156,7 +123,7 @@ impl File {
         unsafe { call(number::OPENAT, [AT_FDCWD, path.as_ptr().expose_provenance(), flags, MODE]) }.map(Self)
     }
 
-    /// Copies what `source` has to offer next, and says how many bytes those were, 0 at its end: sendfile(2).
+    /// Appends the next bytes of `source`, and returns how many there were: sendfile(2). 0 at its end.
     pub fn append_from(&self, source: &Self) -> Result<usize, Errno> {
         const FROM_WHERE_IT_STANDS: usize = 0;
         const AT_MOST: usize = 1 << 20;
@@ -164,20 +131,20 @@ impl File {
         unsafe { call(number::SENDFILE, [self.0, source.0, FROM_WHERE_IT_STANDS, AT_MOST]) }
     }
 
-    /// Sets who may do what with the file, whatever the umask is: fchmod(2).
+    /// Sets the permissions of the file, regardless of the umask: fchmod(2).
     pub fn set_mode(&self, mode: u32) -> Result<(), Errno> {
         // SAFETY: no pointers.
         unsafe { call(number::FCHMOD, [self.0, mode as usize, 0, 0]) }.map(drop)
     }
 
-    /// Closes the file, which is when some file systems report what they had put off: close(2).
+    /// Closes the file: close(2). Some file systems report only now that an earlier write failed.
     pub fn close(self) -> Result<(), Errno> {
-        // SAFETY: no pointers; and nothing uses the descriptor after this, as it came by value and cannot be cloned.
+        // SAFETY: no pointers. Nothing uses the descriptor afterwards, because it is moved in and cannot be cloned.
         unsafe { call(number::CLOSE, [self.0, 0, 0, 0]) }.map(drop)
     }
 }
 
-/// Renames a file, in place of what has the new name: rename(2).
+/// Renames a file, and replaces a file that has the new name: rename(2).
 pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
     let paths = [AT_FDCWD, from.as_ptr().expose_provenance(), AT_FDCWD, to.as_ptr().expose_provenance()];
     // SAFETY: both paths end with a NUL.
@@ -200,20 +167,20 @@ struct Timespec {
     nanoseconds: i64,
 }
 
-/// What the wall clock shows, in whole seconds since 1970-01-01 00:00 UTC; 0 for any time before.
+/// The wall-clock time in whole seconds since 1970-01-01 00:00 UTC; 0 for any time before.
 pub fn seconds_since_1970() -> u64 {
     const CLOCK_REALTIME: usize = 0;
     clock(CLOCK_REALTIME).seconds.try_into().unwrap_or(0)
 }
 
-/// The time since some point in the past, in nanoseconds. Nobody can set this clock.
+/// The nanoseconds since some point in the past, by a clock that nobody can set.
 pub fn monotonic() -> u64 {
     const CLOCK_MONOTONIC: usize = 1;
     let time = clock(CLOCK_MONOTONIC);
     time.seconds as u64 * SECOND + time.nanoseconds as u64
 }
 
-/// clock_gettime(2). Zero if the clock cannot be read, as the callers can make do with a clock that stands still.
+/// clock_gettime(2). Zero if the clock cannot be read: all callers can cope with a clock that stands still.
 fn clock(clock: usize) -> Timespec {
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
     // SAFETY: `time` has the layout of what the kernel writes there.
@@ -224,25 +191,25 @@ fn clock(clock: usize) -> Timespec {
 /// The size of a set of signals in the kernel, in bytes.
 const SIGNAL_SET_SIZE: usize = size_of::<u64>();
 
-/// Lets the signals of `set` (bit n is signal n + 1) wait until they are asked for: sigprocmask(2).
+/// Blocks the signals of `set` (bit n is signal n + 1), so that they stay pending: sigprocmask(2).
 pub fn block_signals(set: u64) -> Result<(), Errno> {
     const SIG_BLOCK: usize = 0;
     let arguments = [SIG_BLOCK, (&raw const set).expose_provenance(), 0, SIGNAL_SET_SIZE];
-    // SAFETY: the kernel reads `set`, and writes nothing, as the pointer for the set until now is null.
+    // SAFETY: the kernel reads `set`, and writes nothing, because the pointer for the previous set is null.
     unsafe { call(number::RT_SIGPROCMASK, arguments) }.map(drop)
 }
 
-/// Waits for a signal of `set`, which must be blocked, and says which came: sigtimedwait(2). Waits at most for `limit`
-/// nanoseconds, by the monotonic clock, and for ever without it.
+/// Waits for a signal of `set`, which must be blocked, and returns its number: sigtimedwait(2). Waits at most `limit` nanoseconds
+/// by the monotonic clock, or forever without a limit.
 ///
 /// # Errors
-/// EAGAIN when `limit` is over; EINTR when something came in between (the process was stopped and went on, say).
+/// EAGAIN after `limit`; EINTR if the wait was interrupted, for example because the process was stopped and continued.
 pub fn wait_for_signal(set: u64, limit: Option<u64>) -> Result<u8, Errno> {
     let time = limit.map(|limit| Timespec { seconds: (limit / SECOND) as i64, nanoseconds: (limit % SECOND) as i64 });
     let limit = time.as_ref().map_or(0, |time| (&raw const *time).expose_provenance());
     let arguments = [(&raw const set).expose_provenance(), 0, limit, SIGNAL_SET_SIZE];
-    // SAFETY: the kernel reads `set` and, unless its pointer is null, `time`, which has the layout that it expects; it
-    // writes nothing, as the pointer for details of the signal is null.
+    // SAFETY: the kernel reads `set` and, unless its pointer is null, `time`, which has the layout that it expects. It writes
+    // nothing, because the pointer for details of the signal is null.
     unsafe { call(number::RT_SIGTIMEDWAIT, arguments) }.map(|signal| signal as u8)
 }
 
@@ -254,7 +221,7 @@ pub fn wait_for_signal(set: u64, limit: Option<u64>) -> Result<u8, Errno> {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(start: *mut u8, byte: i32, length: usize) -> *mut u8 {
     for at in 0..length {
-        // SAFETY: within what the caller gave. Volatile, or the compiler would take this loop for a memset and call it.
+        // SAFETY: within the caller's bytes. Volatile, or the compiler would turn this loop into a call of memset.
         unsafe { start.add(at).write_volatile(byte as u8) };
     }
     start
@@ -263,20 +230,20 @@ unsafe extern "C" fn memset(start: *mut u8, byte: i32, length: usize) -> *mut u8
 /// strlen(3), which [`CStr`] calls.
 ///
 /// # Safety
-/// There must be a NUL at `start` or behind, and everything up to it must be the caller's to read.
+/// There must be a NUL at `start` or after it, and everything up to it must be readable.
 // SAFETY: no other `strlen` is linked in: no C library is.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn strlen(start: *const u8) -> usize {
     let mut length = 0;
-    // SAFETY: not beyond the NUL. Volatile, or the compiler would take this loop for a strlen and call it.
+    // SAFETY: not beyond the NUL. Volatile, or the compiler would turn this loop into a call of strlen.
     while unsafe { start.add(length).read_volatile() } != 0 {
         length += 1;
     }
     length
 }
 
-/// The end of a program that found itself wrong. Nothing here is known to panic, so there are no words for it: they would
-/// take more space than all the rest.
+/// Ends the program after a panic. No code here is known to panic, so the message has no details: formatting them would take
+/// more space than everything else.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     write_error(b"holder: panicked\n");

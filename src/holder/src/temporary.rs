@@ -1,16 +1,16 @@
-//! The file that is written before it is renamed to what it is for.
+//! The temporary file that becomes the installed one by renaming.
 
 use core::ffi::CStr;
 
-/// The longest path that Linux takes, with the NUL at its end: `PATH_MAX` of `linux/limits.h`.
+/// The longest path that Linux accepts, including the NUL at its end: `PATH_MAX` of `linux/limits.h`.
 pub const PATH_MAX: usize = 4096;
 
 const SUFFIX: &[u8] = b".new";
 
-/// The path beside `destination` at which its next content is written, put into `buffer`.
+/// The path of the temporary file for `destination`, stored in `buffer`. `None` if it would be longer than [`PATH_MAX`].
 ///
-/// In the same folder, because rename(2) goes no further than a file system; always of the same name, so that what a
-/// killed program left is found and removed by the next. None if the path would be longer than [`PATH_MAX`].
+/// It is in the same folder, because rename(2) cannot cross file systems. Its name is always the same, so that the next installer
+/// removes the file of one that was killed.
 pub fn path<'a>(destination: &CStr, buffer: &'a mut [u8; PATH_MAX]) -> Option<&'a CStr> {
     let length = destination.count_bytes() + SUFFIX.len();
     let (path, rest) = buffer.split_at_mut_checked(length)?;

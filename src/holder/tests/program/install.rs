@@ -28,7 +28,7 @@ on_every_architecture![
     a_destination_from_which_nothing_can_be_run_gets_its_copy_all_the_same,
 ];
 
-/// The arguments for a turn that came long ago.
+/// The arguments for a start delay that ended long ago.
 fn arguments(destination: &Path) -> [OsString; 6] {
     let [install, version, epoch, spread, node] = ["install", "v1", "1", "3600", "node-1"].map(OsString::from);
     [install, version, destination.into(), epoch, spread, node]

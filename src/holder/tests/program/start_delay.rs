@@ -26,7 +26,7 @@ on_every_architecture![
 const AN_HOUR: &str = "3600";
 /// In the year 2286.
 const FAR_FUTURE: &str = "9999999999";
-/// Its turn comes in the last second of a spread of two.
+/// Its start delay is one second of a spread of two.
 const NODE: &str = "node-1";
 
 fn install(holder: &Holder, folder: &Path, start_delay: &[&str]) -> Command {
@@ -60,7 +60,7 @@ fn a_turn_ahead_is_waited_for(holder: &Holder) {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock that is set").as_secs();
     let epoch = now();
     time(holder, &[&epoch.to_string(), "2", NODE]);
-    assert!(now() > epoch, "the turn came a second after the epoch");
+    assert!(now() > epoch, "the start delay ended a second after the epoch");
 }
 
 fn an_epoch_in_the_far_future_costs_the_spread_and_no_more(holder: &Holder) {
@@ -69,7 +69,7 @@ fn an_epoch_in_the_far_future_costs_the_spread_and_no_more(holder: &Holder) {
     }
 }
 
-/// Starts a program whose turn is far away, and waits until it has nothing left to do but to wait for that.
+/// Starts a program with a long start delay, and waits until it does nothing but wait.
 fn waiting(holder: &Holder, folder: &Path, spread: &str) -> Process {
     let process = Process::start(&mut install(holder, folder, &[FAR_FUTURE, spread, NODE]));
     until_waiting(process.id());

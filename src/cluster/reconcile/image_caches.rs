@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::watch::Visibility;
+use crate::cluster::image_caches::Visibility;
 use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
 use crate::image_cache::ledger::Ledger;
