@@ -20,9 +20,8 @@ use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::history::Revision;
-use crate::plan::patch::scope_patch;
-use crate::plan::patch::sealing_patch;
-use crate::plan::patch::strategy_patch;
+use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch};
+use crate::plan::tag_check::pod_of;
 use crate::plan::{Action, ActionOutcome, ConditionReport};
 
 /// Writes in one namespace.
@@ -150,7 +149,7 @@ impl Applier {
     /// learn why there are none.
     async fn check_tags(&self, daemon_set: &DaemonSet) -> Result<(), Error> {
         let failed = |error| Error::new(format!("create the tag check {}", daemon_set.name_any()), error);
-        if let Some(pod) = crate::plan::tag_check::pod_of(daemon_set) {
+        if let Some(pod) = pod_of(daemon_set) {
             self.try_pod(&pod).await.map_err(failed)?;
         }
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };

@@ -30,6 +30,11 @@ impl Controller {
         Self::spawn(trial, kubeconfig, &[]).ready().await
     }
 
+    /// Starts it through another way to the cluster and with these arguments.
+    pub async fn start_through_with(trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(trial, kubeconfig, arguments).ready().await
+    }
+
     /// The same at an address that somebody else knows.
     pub async fn start_at(address: &str, trial: &Trial, arguments: &[&str]) -> Self {
         Self::spawn_at(address.to_owned(), trial, &trial.kubeconfig, arguments).ready().await

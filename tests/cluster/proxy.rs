@@ -1,4 +1,4 @@
-//! Stands between a controller and the API server, counts the requests, and kills the controller before one of them.
+//! Stands between a controller and the API server, counts the requests, and kills or pauses the controller at one of them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use kube::Client;
 use kube::client::Body;
@@ -27,6 +27,10 @@ struct State {
     requests: AtomicUsize,
     /// Which process to kill, and before which request.
     victim: Mutex<Option<(Pid, usize)>>,
+    /// Which process to pause, and what is in the path of the write at which that happens.
+    pausing: Mutex<Option<(Pid, String)>>,
+    /// The writes since then, that one included, by method and path.
+    writes_since_pause: Mutex<Vec<String>>,
     /// What is in the paths of requests that are never answered.
     silent_about: Mutex<Option<String>>,
     /// What is in the paths of requests about resources that the API server does not know.
@@ -58,6 +62,17 @@ impl Proxy {
         self.state.requests.store(0, Ordering::SeqCst);
     }
 
+    /// Pauses the process at its next write to a path with that text in it. The write itself is passed on.
+    pub fn pause_at(&self, path: &str, process: u32) {
+        *self.state.pausing.lock().unwrap() = Some((Pid::from_raw(process.try_into().unwrap()), path.to_owned()));
+    }
+
+    /// The writes of the process since it was paused, by method and path: first the one at which it was paused. Its Lease and its
+    /// Events do not count.
+    pub fn writes_since_pause(&self) -> Vec<String> {
+        self.state.writes_since_pause.lock().unwrap().clone()
+    }
+
     /// Never answers a request whose path holds that text.
     pub fn be_silent_about(&self, text: &str) {
         *self.state.silent_about.lock().unwrap() = Some(text.to_owned());
@@ -81,6 +96,24 @@ impl Proxy {
     /// How many requests there were since the count began.
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl State {
+    fn pause_at_write(&self, request: &Request<Incoming>) {
+        let path = request.uri().path();
+        let is_dry_run = request.uri().query().is_some_and(|query| query.contains("dryRun"));
+        if request.method() == Method::GET || is_dry_run || path.contains("/leases") || path.contains("/events") {
+            return;
+        }
+        let mut writes = self.writes_since_pause.lock().unwrap();
+        let process = self.pausing.lock().unwrap().take_if(|(_, text)| path.contains(text.as_str()));
+        if let Some((process, _)) = process {
+            kill(process, Signal::SIGSTOP).unwrap();
+        } else if writes.is_empty() {
+            return;
+        }
+        writes.push(format!("{} {path}", request.method()));
     }
 }
 
@@ -109,6 +142,7 @@ async fn pass_on(request: Request<Incoming>, client: Client, state: Arc<State>) 
         let _ = kill(process, Signal::SIGKILL);
         std::future::pending::<()>().await;
     }
+    state.pause_at_write(&request);
     let silent_about = state.silent_about.lock().unwrap().clone();
     if silent_about.is_some_and(|text| request.uri().path().contains(&text)) {
         std::future::pending::<()>().await;

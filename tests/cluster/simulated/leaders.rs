@@ -1,5 +1,6 @@
 //! Several controllers in one namespace: only one of them writes.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -9,7 +10,8 @@ use kube::ResourceExt;
 use super::trial;
 use crate::audit::AuditLog;
 use crate::controller::Controller;
-use crate::trial::{Trial, eventually};
+use crate::proxy::Proxy;
+use crate::trial::{Trial, eventually, images};
 
 const ELECTS: [&str; 1] = ["--leader-elect=true"];
 
@@ -26,7 +28,12 @@ async fn led_by(trial: &Trial, controller: &Controller) {
 
 /// Two controllers, the leader first, and a list that they keep.
 async fn two(trial: &Trial) -> (Controller, Controller) {
-    let first = Controller::start_with(trial, &ELECTS).await;
+    two_through(trial, &trial.kubeconfig).await
+}
+
+/// The same with a way to the cluster of the leader's own.
+async fn two_through(trial: &Trial, kubeconfig: &Path) -> (Controller, Controller) {
+    let first = Controller::start_through_with(trial, kubeconfig, &ELECTS).await;
     led_by(trial, &first).await;
     let second = Controller::start_with(trial, &ELECTS).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
@@ -89,5 +96,34 @@ async fn a_leader_that_was_paused_does_nothing_when_it_wakes_up() {
     let after = trial.settled_on(&["nginx:1.29"]).await;
     assert_eq!(applied(&trial, std::slice::from_ref(&after)), [1]);
     assert_eq!(after.annotations()["kube-prepull.io/revision"], "3", "a rollout for each edit, and no more");
+    assert_eq!(leader(&trial).await, Some(second.id()));
+}
+
+#[tokio::test]
+async fn a_leader_that_was_paused_amid_several_writes_sends_none_of_the_rest() {
+    let trial = trial("amid-writes").await;
+    let proxy = Proxy::start(trial.client.clone()).await;
+    let (first, second) = two_through(&trial, &proxy.kubeconfig).await;
+    // The creation of the first of three DaemonSets.
+    proxy.pause_at("/daemonsets/tools-a-", first.id());
+    let groups = [("a", "nginx:1.28"), ("b", "redis:7.4"), ("c", "busybox:1.37")];
+    let groups = groups.map(|(name, image)| format!("{{name: {name}, images: [\"{image}\"]}}"));
+    trial.write_list("tools", &format!("groups: [{}]", groups.join(", "))).await;
+    led_by(&trial, &second).await;
+    eventually("the other one to finish the edit", async || {
+        let mut found: Vec<String> = trial.daemon_sets().await.iter().flat_map(images).collect();
+        found.sort_unstable();
+        (found == ["busybox:1.37", "nginx:1.28", "redis:7.4"]).then_some(())
+    })
+    .await;
+    assert_eq!(proxy.writes_since_pause().len(), 1, "{:?}", proxy.writes_since_pause());
+    first.signal("CONT");
+    eventually("a write of the paused one to be refused", async || {
+        first.log().contains("another controller has taken the lead").then_some(())
+    })
+    .await;
+    trial.write_list("tools", "images: [nginx:1.29]").await;
+    trial.settled_on(&["nginx:1.29"]).await;
+    assert_eq!(proxy.writes_since_pause().len(), 1, "{:?}", proxy.writes_since_pause());
     assert_eq!(leader(&trial).await, Some(second.id()));
 }
