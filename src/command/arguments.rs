@@ -13,15 +13,15 @@ use rust_decimal::Decimal;
 #[derive(Debug, Parser)]
 #[command(name = "kube-prepull", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Arguments {
-    /// Reads the command line of this process, and ends it where that is wrong or asks for help.
+    /// Parses the command line of this process. Exits if it is wrong or asks for help.
     ///
-    /// kubectl finds plugins by the name of their file, so through a link called `kubectl-prepull` this is `kubectl prepull`.
+    /// kubectl finds plugins by their file names, so with a link named `kubectl-prepull` to this program, `kubectl prepull` runs it.
     pub fn from_command_line() -> Self {
         let called = std::env::args_os().next().unwrap_or_default();
         let is_plugin = Path::new(&called).file_stem().is_some_and(|name| name == "kubectl-prepull");
@@ -33,30 +33,30 @@ impl Arguments {
     }
 }
 
-/// What can be done.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the controller: keep the images of all lists on all nodes
+    /// Run the controller, which keeps the images of all lists on their nodes
     Run(RunArguments),
-    /// Print the manifests that a list becomes, without a cluster
+    /// Print the manifests that the controller creates for a list, without a cluster
     Render(RenderArguments),
-    /// Check a list, without a cluster: the same validation result as the controller's
-    #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 there is no list to check.")]
+    /// Validate a list as the controller does, without a cluster
+    #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 no list to validate.")]
     Validate(ValidateArguments),
     /// Show what is warm where, and why not
     #[command(
-        after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 not so or it cannot be read, 2 wrong usage."
+        after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 they are not or cannot be read, 2 wrong usage."
     )]
     Status(StatusArguments),
     /// Estimate what a list costs, without a cluster: ImageCaches by Alibaba Cloud's charging points, and requests on nodes
-    #[command(after_help = "Exit codes: 0 good, 1 the list is rejected, 2 wrong usage, also a bad price file.")]
+    #[command(after_help = "Exit codes: 0 good, 1 the list is rejected, 2 wrong usage or a bad price file.")]
     Estimate(EstimateArguments),
     /// Wait until exactly this list is accepted and its images are warm
     #[command(
-        after_help = "Exit codes: 0 accepted and warm, 1 rejected, not in time or it cannot be read, 2 wrong usage. docs/wait.md has recipes."
+        after_help = "Exit codes: 0 accepted and warm, 1 rejected, timed out or unreadable, 2 wrong usage. docs/wait.md has recipes."
     )]
     Wait(WaitArguments),
-    /// Ask the controller to look at a list's tags again
+    /// Ask the controller to check a list's tags now
     Refresh(RefreshArguments),
     /// Delete the ImageCaches of a namespace's lists, before the controller is uninstalled
     #[command(hide = true)]
@@ -77,36 +77,36 @@ pub struct ClusterArguments {
     pub namespace: Option<String>,
 }
 
-/// The image that holders come from.
+/// Where the holder comes from.
 #[derive(Debug, Args)]
 pub struct HolderArguments {
-    /// kube-prepull's own image, which new generations take the holder from
+    /// kube-prepull's own image, which contains the holder for new generations
     #[arg(long, env = "HOLDER_IMAGE", value_name = "IMAGE", default_value = concat!("kube-prepull:", env!("CARGO_PKG_VERSION")))]
     pub holder_image: String,
-    /// The ServiceAccount of pods whose group names none [default: the namespace's default]
+    /// The ServiceAccount of pods, unless their group names one [default: the namespace's default]
     #[arg(long, env = "POD_SERVICE_ACCOUNT", value_name = "NAME")]
     pub pod_service_account: Option<String>,
 }
 
-/// What kind of cluster it is.
+/// The kind of cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PlatformArgument {
-    /// OpenShift is known by its API group security.openshift.io
+    /// Detect OpenShift by its API group security.openshift.io
     Auto,
-    /// Pods name their own user, 65532
+    /// Pods run as user 65532
     Kubernetes,
-    /// The user of pods is left to the SecurityContextConstraints
+    /// The SecurityContextConstraints choose the user of pods
     Openshift,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people on a terminal, JSON otherwise
+    /// Text on a terminal, JSON otherwise
     Auto,
-    /// For people
+    /// Text
     Human,
-    /// An object per line
+    /// A JSON object per line
     Json,
 }
 
@@ -119,29 +119,29 @@ pub struct RunArguments {
     /// Where holders come from.
     #[command(flatten)]
     pub holder: HolderArguments,
-    /// A list that has no label kube-prepull.io/image-list=true; may be given several times
+    /// A ConfigMap that is a list without the label kube-prepull.io/image-list=true; may be repeated
     #[arg(long = "config-map", env = "CONFIG_MAPS", value_name = "NAME", value_delimiter = ',')]
     pub config_maps: Vec<String>,
-    /// The controller's own Deployment: what is made goes when it goes
+    /// The controller's own Deployment, which owns everything that the controller creates
     #[arg(long, env = "DEPLOYMENT_NAME", value_name = "NAME")]
     pub deployment: Option<String>,
-    /// What kind of cluster it is
+    /// The kind of cluster
     #[arg(long, env = "PLATFORM", value_name = "KIND", default_value = "auto")]
     pub platform: PlatformArgument,
-    /// Do without reading nodes: rollouts are not spread out, and nodes that are gone are known by their pods only
+    /// Do not read nodes: rollouts are not spread out, and deleted nodes are known only by their pods
     #[arg(long, env = "NAMESPACED_ONLY")]
     pub namespaced_only: bool,
-    /// Write only while holding the Lease kube-prepull, so that several controllers may run; false saves the wait for the
-    /// Lease of one that crashed
+    /// Write only while holding the Lease kube-prepull, so that several controllers may run; with false, a restart need not wait
+    /// for the Lease of a crashed predecessor
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
-    /// Where /livez, /readyz, /metrics and /status are served
+    /// The address that serves /livez, /readyz, /metrics and /status
     #[arg(long, env = "LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as kube_prepull=debug
+    /// What to log: error, warn, info, debug, trace, or a filter such as kube_prepull=debug
     #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
 }
@@ -158,16 +158,16 @@ pub struct RenderArguments {
     /// The namespace of a list whose manifest names none
     #[arg(short, long, value_name = "NAME", default_value = "default")]
     pub namespace: String,
-    /// The name of a list that is only a text of images.yaml
+    /// The name of the list, if FILE is the text of an images.yaml
     #[arg(long, value_name = "NAME", default_value = "images")]
     pub name: String,
-    /// Print what OpenShift gets
+    /// Print the manifests for OpenShift
     #[arg(long)]
     pub openshift: bool,
-    /// The number of nodes that the pulls are spread over
+    /// The number of nodes over which to spread the pulls
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub nodes: usize,
-    /// The instant at which pulls begin, as RFC 3339 [default: now]
+    /// When the pulls begin, in RFC 3339 [default: now]
     #[arg(long, value_name = "TIME")]
     pub epoch: Option<jiff::Timestamp>,
     /// Where holders come from.
@@ -193,7 +193,7 @@ pub struct ValidateArguments {
     /// How to print the validation result
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: ResultFormat,
-    /// The namespace of a list whose manifest names none [default: what its key NAMESPACE says, or default]
+    /// The namespace of a list whose manifest names none [default: its key NAMESPACE, or default]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
 }
@@ -213,22 +213,22 @@ pub struct StatusArguments {
     /// How to find the cluster.
     #[command(flatten)]
     pub cluster: ClusterArguments,
-    /// The lists of all namespaces
+    /// Report the lists of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// Only this list: the name of its ConfigMap
+    /// Report only this list: the name of its ConfigMap
     #[arg(long, value_name = "NAME")]
     pub list: Option<String>,
-    /// Only images whose reference has this in it; may be given several times
+    /// Report only images whose reference contains this text; may be repeated
     #[arg(long = "image", value_name = "TEXT")]
     pub images: Vec<String>,
-    /// Only this node; may be given several times
+    /// Report only this node; may be repeated
     #[arg(long = "node", value_name = "NAME")]
     pub nodes: Vec<String>,
     /// How to print the report
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: StatusFormat,
-    /// Go on looking until Ctrl-C: a terminal is drawn anew, elsewhere a report is printed for each change
+    /// Keep reporting until Ctrl-C: redraw on a terminal, elsewhere print a report for each change
     #[arg(short, long)]
     pub watch: bool,
 }
@@ -236,9 +236,9 @@ pub struct StatusArguments {
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StatusFormat {
-    /// For people
+    /// A table, for people
     Table,
-    /// The same with nothing left out
+    /// A table with nothing left out
     Wide,
     /// One object, for programs: docs/status.md
     Json,
@@ -249,22 +249,22 @@ pub enum StatusFormat {
 /// Arguments of `wait`.
 #[derive(Debug, Args)]
 pub struct WaitArguments {
-    /// The list: the name of its ConfigMap [default: that in FILE]
+    /// The list: the name of its ConfigMap [default: the name in FILE]
     pub list: Option<String>,
     /// How to find the cluster.
     #[command(flatten)]
     pub cluster: ClusterArguments,
-    /// Wait for the data in this file instead of what the cluster has now: a ConfigMap's manifest, the text of an images.yaml, or a
+    /// Wait for the data in this file instead of the data in the cluster: a ConfigMap's manifest, the text of an images.yaml, or a
     /// folder with a file per key; - for standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Only until the list is accepted
+    /// Wait only until the list is accepted
     #[arg(long, conflicts_with_all = ["images", "nodes"])]
     pub accepted: bool,
-    /// Only this image, with @sha256:… only with that digest; may be given several times
+    /// Wait only for this image, with @sha256:… only for that digest; may be repeated
     #[arg(long = "image", value_name = "REFERENCE")]
     pub images: Vec<Wanted>,
-    /// On how many nodes: a share of those that count, such as 90%, or a number
+    /// On how many nodes the images must be warm: a share of those that count, such as 90%, or a number
     #[arg(long, value_name = "SHARE", default_value = "100%")]
     pub nodes: Share,
     /// How long to wait
@@ -274,7 +274,7 @@ pub struct WaitArguments {
 
 fn time(text: &str) -> Result<std::time::Duration, String> {
     let time = parse_interval(text).map_err(|error| format!("{error}; write it as 90s or 10m"))?;
-    time.try_into().map_err(|_| "it is less than nothing".to_owned())
+    time.try_into().map_err(|_| "it must not be negative".to_owned())
 }
 
 /// Arguments of `refresh`.
@@ -296,13 +296,13 @@ pub struct EstimateArguments {
     /// How many pods start from the ImageCache
     #[arg(long, value_name = "NUMBER")]
     pub pods: u32,
-    /// How many hours a month each of them runs, up to 744
+    /// How many hours a month each pod runs, up to 744
     #[arg(long, value_name = "HOURS", default_value = "720", value_parser = |text: &str| up_to(text, 744))]
     pub pods_hours: Decimal,
-    /// How many minutes it takes to build the ImageCache, up to 10080
+    /// How many minutes building the ImageCache takes, up to 10080
     #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = |text: &str| up_to(text, 10_080))]
     pub build_minutes: Decimal,
-    /// How many nodes the list's groups are on [default: only what each node reserves is told]
+    /// How many nodes the list's groups are on [default: report only the requests per node]
     #[arg(long, value_name = "NUMBER")]
     pub nodes: Option<u32>,
     /// Prices, as in config/prices.yaml [default: that example]
@@ -313,7 +313,7 @@ pub struct EstimateArguments {
     pub output: EstimateFormat,
 }
 
-/// A number of hours or minutes, also with a fraction.
+/// Parses a number of hours or minutes, which may have a fraction.
 fn up_to(text: &str, most: u32) -> Result<Decimal, String> {
     let number = Decimal::from_str_exact(text).map_err(|_| "not a number such as 720 or 0.5".to_owned())?;
     if (Decimal::ZERO..=Decimal::from(most)).contains(&number) {
@@ -326,7 +326,7 @@ fn up_to(text: &str, most: u32) -> Result<Decimal, String> {
 /// How an estimate is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EstimateFormat {
-    /// For people
+    /// A table, for people
     Table,
     /// One object, for programs: docs/estimate.md
     Json,

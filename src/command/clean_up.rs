@@ -1,18 +1,16 @@
-//! `clean-up`: what the chart runs before it uninstalls the controller.
+//! `clean-up`: deletes what uninstalling the controller would leave behind. The chart runs it before.
 
 use super::Outcome;
 use super::arguments::ClusterArguments;
+use super::connection::connect;
 use crate::cluster::clean_up::clean_up as delete_all;
-use crate::cluster::connect;
 
-/// Deletes what would stay when the controller is uninstalled.
+/// Deletes the ImageCaches of the lists in a namespace.
 ///
 /// # Errors
-/// Where something of it cannot be deleted.
+/// If one of them cannot be deleted.
 pub async fn clean_up(arguments: ClusterArguments) -> anyhow::Result<Outcome> {
-    let cluster = connect::ClusterArguments { kubeconfig: arguments.kubeconfig, context: arguments.context };
-    let (client, default_namespace) = connect::connect(&cluster).await?;
-    let namespace = arguments.namespace.unwrap_or(default_namespace);
+    let (client, namespace) = connect(&arguments).await?;
     let deleted = delete_all(&client, &namespace).await?;
     deleted.iter().for_each(|name| println!("deleted the ImageCache {name}"));
     if deleted.is_empty() {

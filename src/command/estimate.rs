@@ -1,4 +1,4 @@
-//! `estimate`: what a list costs, offline.
+//! `estimate`: estimates what a list costs, offline.
 
 use std::fs;
 use std::io::Write;
@@ -13,10 +13,10 @@ use crate::estimate::{Estimate, Usage, estimate as compute, print};
 use crate::list::manifest::{Defaults, File};
 use crate::list::parse;
 
-/// Prints what a list costs. Where it is rejected, standard error gets the same validation result as `validate` prints.
+/// Prints what a list costs. If it is rejected, prints the same validation result as `validate` to standard error.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// If the output cannot be written.
 pub fn estimate(arguments: &EstimateArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
     let (file, prices) = match read(arguments) {
         Ok(read) => read,
@@ -25,7 +25,7 @@ pub fn estimate(arguments: &EstimateArguments, output: &mut impl Write) -> anyho
     let list = &file.lists[0];
     let config = parse(&list.list).config.filter(|_| list.manifest_problems().is_empty());
     let Some(config) = config else {
-        validate::tell(&arguments.file, &file, &mut anstream::stderr().lock())?;
+        validate::report(&arguments.file, &file, &mut anstream::stderr().lock())?;
         return Ok(Outcome::Not);
     };
     let usage = Usage {
@@ -39,7 +39,7 @@ pub fn estimate(arguments: &EstimateArguments, output: &mut impl Write) -> anyho
     Ok(Outcome::Good)
 }
 
-/// A file with one list, and prices.
+/// Reads the file with the list, and the prices.
 fn read(arguments: &EstimateArguments) -> anyhow::Result<(File, Prices)> {
     let defaults = Defaults { namespace: None, name: validate::DEFAULT_NAME };
     let file = source::read_all(&arguments.file, defaults)?;

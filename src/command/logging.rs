@@ -1,4 +1,4 @@
-//! How the controller logs.
+//! Starts the controller's log.
 
 use std::io::IsTerminal;
 
@@ -7,10 +7,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::arguments::LogFormat;
 
-/// Logs to standard error: for people on a terminal, an object per line otherwise.
+/// Logs to standard error. With [`LogFormat::Auto`], a terminal gets text, and anything else a JSON object per line.
 ///
 /// # Errors
-/// Where the level is no level and no filter.
+/// If `level` is neither a level nor a filter.
 pub fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)
         .with_context(|| format!("{level:?} is not a log level: write error, warn, info, debug or trace"))?;

@@ -1,20 +1,22 @@
-//! What the user runs.
+//! The commands.
 //!
 //! - [`arguments`]: the command line
 //! - [`run`]: the controller
-//! - [`serve`]: what it answers over HTTP
-//! - [`render`]: list in, manifests out, offline
-//! - [`validate`]: is this list good? offline
-//! - [`status`]: what is warm where, and why not
-//! - [`wait`]: until a list is accepted and warm
-//! - [`refresh`]: asks for a refresh of a list
-//! - [`estimate`]: what a list costs, offline
-//! - [`clean_up`]: what the chart runs before it uninstalls the controller
-//! - [`source`]: reading lists from a file
-//! - [`logging`]: how the controller logs
+//! - [`serve`]: the controller's HTTP endpoints
+//! - [`render`]: a list → its manifests, offline
+//! - [`validate`]: checks a list, offline
+//! - [`status`]: shows what is warm where, and why not
+//! - [`wait`]: waits until a list is accepted and warm
+//! - [`refresh`]: requests a refresh of a list
+//! - [`estimate`]: estimates what a list costs, offline
+//! - [`clean_up`]: deletes what uninstalling the controller would leave behind
+//! - [`connection`]: connects to the cluster that the arguments name
+//! - [`source`]: reads lists from a file
+//! - [`logging`]: starts the controller's log
 
 pub mod arguments;
 mod clean_up;
+mod connection;
 mod estimate;
 mod logging;
 mod refresh;
@@ -33,11 +35,11 @@ use arguments::{Arguments, Command};
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// What was asked for is so.
+    /// Yes: the list is accepted, everything is warm, or the action succeeded.
     Good,
-    /// It is not, and the reasons were printed.
+    /// No; the reasons were printed.
     Not,
-    /// It cannot be told, since what was given is of no use; the reasons were printed.
+    /// Unknown, because the arguments or files are unusable; the reasons were printed.
     WrongUsage,
 }
 
@@ -46,13 +48,13 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Good => Self::SUCCESS,
             Outcome::Not => Self::FAILURE,
-            // As clap does it.
+            // The same as clap's.
             Outcome::WrongUsage => Self::from(2),
         }
     }
 }
 
-/// Says what is wrong with what was given.
+/// Prints what is wrong with the arguments or files.
 fn wrong_usage(error: &anyhow::Error) -> Outcome {
     eprintln!("error: {error:#}");
     Outcome::WrongUsage
@@ -61,7 +63,7 @@ fn wrong_usage(error: &anyhow::Error) -> Outcome {
 /// Runs the command that the arguments name.
 ///
 /// # Errors
-/// Whatever kept it from being carried out.
+/// If the command cannot be carried out.
 pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Run(arguments) => block_on(run::run(arguments)),
@@ -75,7 +77,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
-/// One thread is enough: the controller waits for the cluster nearly all of the time.
+/// One thread is enough, because the controller almost always waits for the cluster.
 fn block_on(future: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

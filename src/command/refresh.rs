@@ -4,8 +4,8 @@ use anyhow::bail;
 
 use super::Outcome;
 use super::arguments::RefreshArguments;
+use super::connection::connect;
 use crate::cluster::Error;
-use crate::cluster::connect::{self, ClusterArguments};
 use crate::cluster::refresh::request_refresh;
 
 /// Requests a refresh of a list.
@@ -13,9 +13,7 @@ use crate::cluster::refresh::request_refresh;
 /// # Errors
 /// If there is no such list, or the request cannot be written.
 pub async fn refresh(arguments: RefreshArguments) -> anyhow::Result<Outcome> {
-    let cluster = ClusterArguments { kubeconfig: arguments.cluster.kubeconfig, context: arguments.cluster.context };
-    let (client, default_namespace) = connect::connect(&cluster).await?;
-    let namespace = arguments.cluster.namespace.unwrap_or(default_namespace);
+    let (client, namespace) = connect(&arguments.cluster).await?;
     let name = &arguments.list;
     match request_refresh(&client, &namespace, name).await {
         Ok(true) => {}

@@ -1,4 +1,4 @@
-//! `render`: list in, manifests out, offline.
+//! `render`: prints the manifests of a list, offline.
 
 use std::io::Write;
 
@@ -17,10 +17,10 @@ use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
 use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 
-/// Prints what a list becomes; its problems go to standard error.
+/// Prints the manifests of a list, and its problems to standard error.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// If the output cannot be written.
 pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
     let list = match source::read(&arguments.file, &arguments.namespace, &arguments.name) {
         Ok(list) => list,

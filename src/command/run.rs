@@ -1,32 +1,29 @@
-//! `run`: the controller.
+//! `run`: runs the controller.
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::arguments::{PlatformArgument, RunArguments};
+use super::connection::cluster;
 use super::{Outcome, logging, serve};
 use crate::cluster::Installation;
-use crate::cluster::connect::{self, ClusterArguments};
+use crate::cluster::connect;
 use crate::cluster::controller::Controller;
 use crate::cluster::leadership::Leadership;
 use crate::metrics::Metrics;
 use crate::plan::Platform;
 
-/// Runs until it is told to stop. Only a wrong start ends it otherwise: errors of the cluster or of a list never do.
+/// Runs the controller until a signal stops it. Errors of the cluster or of a list never end it.
 ///
 /// # Errors
-/// Bad arguments, no cluster configuration at all, or an address that cannot be listened on.
+/// At the start only: bad arguments, no cluster configuration at all, or an address that it cannot listen on.
 pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     logging::start(arguments.log_format, &arguments.log_level)?;
-    let cluster = ClusterArguments {
-        kubeconfig: arguments.cluster.kubeconfig.clone(),
-        context: arguments.cluster.context.clone(),
-    };
     let metrics = Metrics::default();
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
     let leadership = if elects { Leadership::to_be_elected() } else { Leadership::without_election() };
-    let connection = connect::connect_controller(&cluster, &metrics, &leadership).await;
+    let connection = connect::connect_controller(&cluster(&arguments.cluster), &metrics, &leadership).await;
     let (client, default_namespace) = connection.context("cannot tell which cluster to work for")?;
     let listener = serve::listen(arguments.listen).await?;
     let installation = installation(arguments, default_namespace);
@@ -38,7 +35,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     tokio::select! {
         () = serve::serve(listener, sources) => {}
         () = controller.ended() => anyhow::bail!("the controller ended by itself, which is a bug"),
-        _ = terminate.recv() => info!("told to stop; everything stays warm"),
+        _ = terminate.recv() => info!("terminated; everything stays warm"),
         _ = tokio::signal::ctrl_c() => info!("interrupted; everything stays warm"),
     }
     controller.resign().await;
@@ -48,7 +45,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
 fn installation(arguments: RunArguments, default_namespace: String) -> Installation {
     Installation {
         namespace: arguments.cluster.namespace.unwrap_or(default_namespace),
-        // A variable that is set to nothing names nothing.
+        // An environment variable that is set to an empty string gives one empty name.
         config_maps: arguments.config_maps.into_iter().filter(|name| !name.is_empty()).collect(),
         holder_image: arguments.holder.holder_image,
         pod_service_account: arguments.holder.pod_service_account,
@@ -70,12 +67,12 @@ mod tests {
 
     fn named_lists(given: &str) -> Vec<String> {
         let arguments = Arguments::parse_from(["kube-prepull", "run", "--config-map", given]);
-        let Command::Run(arguments) = arguments.command else { unreachable!("it was asked to run") };
+        let Command::Run(arguments) = arguments.command else { unreachable!("the command is run") };
         installation(arguments, "prepull".to_owned()).config_maps
     }
 
     #[test]
-    fn a_variable_that_is_set_to_nothing_names_no_list() {
+    fn an_empty_variable_names_no_list() {
         assert_eq!(named_lists(""), [""; 0]);
         assert_eq!(named_lists("tools,,more,"), ["tools", "more"]);
     }

@@ -1,4 +1,4 @@
-//! What the controller answers over HTTP: the kubelet's probes, metrics and the status.
+//! The controller's HTTP endpoints: the kubelet's probes, metrics and the status.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ use crate::cluster::readiness::Readiness;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
 
-/// Connections at a time; the next one waits until one of them ends.
+/// How many connections are served at a time. The next one waits until one of them ends.
 const MOST_CONNECTIONS: usize = 64;
-/// How long a client may take to ask for something and to take the answer. It has to connect again for the next.
+/// How long a client may take to send a request and to read the answer. Each connection serves one request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// All that is answered from.
+/// Where the answers come from.
 #[derive(Clone)]
 pub struct Sources {
     /// For `/readyz`.
@@ -41,17 +41,17 @@ pub struct Sources {
     pub metrics: Metrics,
 }
 
-/// Listens, so that an address in use is told at the start.
+/// Begins to listen. Separate from [`serve`], so that an address in use is reported at the start.
 ///
 /// # Errors
-/// Where the address cannot be listened on.
+/// If the controller cannot listen on the address.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; choose another address with --listen"))
 }
 
-/// Answers for ever.
+/// Answers requests forever.
 pub async fn serve(listener: TcpListener, sources: Sources) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
@@ -97,12 +97,12 @@ impl Sources {
             "/metrics" => {
                 let wanted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
                 let format = Format::wanted(&wanted.collect::<Vec<_>>().join(","));
-                aside(move || self.metrics(format)).await
+                on_another_thread(move || self.metrics(format)).await
             }
-            "/status" => aside(move || self.status()).await,
+            "/status" => on_another_thread(move || self.status()).await,
             _ => {
-                let there = "there are /livez, /readyz, /metrics and /status\n";
-                response(StatusCode::NOT_FOUND, TEXT, there.to_owned())
+                let known = "there are /livez, /readyz, /metrics and /status\n";
+                response(StatusCode::NOT_FOUND, TEXT, known.to_owned())
             }
         }
     }
@@ -125,8 +125,8 @@ fn unavailable(hindrances: &[String]) -> Response<Full<Bytes>> {
     response(StatusCode::SERVICE_UNAVAILABLE, TEXT, hindrances.join("\n") + "\n")
 }
 
-/// Makes an answer that takes a while where it holds up neither watches nor workers.
-async fn aside(answer: impl FnOnce() -> Response<Full<Bytes>> + Send + 'static) -> Response<Full<Bytes>> {
+/// Computes a slow answer on another thread, so that it delays neither watches nor workers.
+async fn on_another_thread(answer: impl FnOnce() -> Response<Full<Bytes>> + Send + 'static) -> Response<Full<Bytes>> {
     let answered = tokio::task::spawn_blocking(answer).await;
     answered.unwrap_or_else(|error| response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")))
 }

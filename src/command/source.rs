@@ -1,4 +1,4 @@
-//! Reading lists from a file.
+//! Reads lists from a file.
 
 use std::fs;
 use std::io::Read;
@@ -10,14 +10,14 @@ use serde_json::{Map, Value, json};
 use crate::list::manifest::{Defaults, File};
 use crate::list::{IMAGE_LIST_LABEL, ListData, flat, yaml};
 
-/// More than any manifest needs; what is longer is not read to its end.
+/// No manifest is larger. A larger file is not read to its end.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Reads all lists of a file: manifests of ConfigMaps, or the text of an `images.yaml`. `-` is standard input; a folder has a file
-/// per key, as a volume of a ConfigMap.
+/// Reads all lists of a file: manifests of ConfigMaps, or the text of an `images.yaml`. `-` is standard input. In a folder, each
+/// file is a key, as in a volume of a ConfigMap.
 ///
 /// # Errors
-/// Where the file cannot be read, or holds no list.
+/// If the file cannot be read, or contains no list.
 pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
     let lists = File::read(&read_text(file)?, defaults);
     if lists.lists.is_empty() {
@@ -37,7 +37,7 @@ pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
 /// Reads the only list of a file.
 ///
 /// # Errors
-/// Where the file cannot be read, holds no list or several, or is no good as a manifest.
+/// If the file cannot be read, does not contain exactly one list, or is not a valid manifest.
 pub fn read(file: &Path, namespace: &str, name: &str) -> anyhow::Result<ListData> {
     let mut lists = read_all(file, Defaults { namespace: Some(namespace), name })?.lists;
     ensure!(lists.len() == 1, "{}: there are {} lists in it; give one at a time", file.display(), lists.len());
@@ -69,7 +69,7 @@ fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     let shown = folder.display();
     let is_key = |key: &str| key == yaml::KEY || flat::KEYS.contains(&key);
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    // In a volume these are links to files in a folder beside them.
+    // In a volume of a ConfigMap, these are links to files.
     let files = entries.with_context(|| format!("cannot read {shown}"))?.into_iter().map(|entry| entry.path());
     let files: Vec<_> = files.filter(|path| path.is_file()).map(|path| (key_of(&path), path)).collect();
     ensure!(
@@ -80,7 +80,7 @@ fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     );
     let data = files.into_iter().map(|(key, path)| Ok((key, read_text(&path)?.into())));
     let data: Map<String, Value> = data.collect::<anyhow::Result<_>>()?;
-    // Labels are not in a volume.
+    // A volume does not contain the ConfigMap's labels.
     let metadata = json!({"name": "images", "labels": {IMAGE_LIST_LABEL: "true"}});
     Ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}).to_string())
 }

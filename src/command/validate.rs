@@ -1,4 +1,4 @@
-//! `validate`: is this list good? The same validation result as the controller's, offline.
+//! `validate`: checks a list as the controller does, offline.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,9 +12,9 @@ use super::{Outcome, source};
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Severity};
 
-/// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
+/// The version of the JSON. It changes when a key is removed or changes its meaning, but not when a key is added.
 const JSON_VERSION: u32 = 1;
-/// The name of a list that is only a text of `images.yaml`, as for `render`.
+/// The name of a list from the text of an `images.yaml`, which has none. The same as for `render`.
 pub(super) const DEFAULT_NAME: &str = "images";
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -24,7 +24,7 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// Prints whether the lists of a file are accepted, and every problem with its line in the file.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// If the output cannot be written.
 pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
     let defaults = Defaults { namespace: arguments.namespace.as_deref(), name: DEFAULT_NAME };
     let file = match source::read_all(&arguments.file, defaults) {
@@ -42,15 +42,15 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
     Ok(if validation_result.accepted { Outcome::Good } else { Outcome::Not })
 }
 
-/// Prints the validation result on a file for people.
+/// Prints the validation result of a file as text.
 ///
 /// # Errors
-/// Where the output cannot be written.
-pub(super) fn tell(name: &Path, file: &File, output: &mut impl Write) -> std::io::Result<()> {
+/// If the output cannot be written.
+pub(super) fn report(name: &Path, file: &File, output: &mut impl Write) -> std::io::Result<()> {
     FileReport::new(&name.display().to_string(), file).print(output)
 }
 
-/// What `-o json` prints.
+/// The validation result of a file, which `-o json` prints.
 #[derive(Serialize)]
 struct FileReport {
     version: u32,
@@ -76,10 +76,10 @@ struct ListResult {
 struct ProblemLine {
     severity: Severity,
     code: Code,
-    /// In the file.
+    /// The line in the file.
     line: u64,
     path: String,
-    /// Inside the value of the ConfigMap's key.
+    /// The line within the value of the ConfigMap's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     value_line: Option<u64>,
     message: String,

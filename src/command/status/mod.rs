@@ -1,7 +1,7 @@
-//! `status`: what is warm where, and why not.
+//! `status`: shows what is warm where, and why not.
 //!
-//! - [`view`]: what is looked at
-//! - [`screen`]: how it is printed, once or again and again
+//! - [`view`]: reads the lists that the arguments select
+//! - [`screen`]: prints a report once or repeatedly
 
 mod screen;
 pub mod view;
@@ -16,15 +16,15 @@ use super::Outcome;
 use super::arguments::StatusArguments;
 use crate::status::Report;
 
-/// The shortest pause between two looks.
+/// The shortest pause between two reports.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The pause is at least so many times as long as the look took, so that a large cluster is not kept busy by those who watch it.
+/// The pause is at least this many times as long as the last report took, so that watching does not overload a large cluster.
 const PAUSE_FACTOR: u32 = 5;
 
-/// Looks at everything and prints what is warm where.
+/// Prints what is warm where.
 ///
 /// # Errors
-/// Where something cannot be read, or there is no such list.
+/// If something cannot be read, or there is no such list.
 pub async fn status(arguments: StatusArguments) -> anyhow::Result<Outcome> {
     let view = View::open(&arguments).await?;
     let mut screen = Screen::new(arguments.output);
@@ -36,7 +36,7 @@ pub async fn status(arguments: StatusArguments) -> anyhow::Result<Outcome> {
     Ok(if report.warm { Outcome::Good } else { Outcome::Not })
 }
 
-/// Prints what changes until Ctrl-C.
+/// Prints a report for each change until Ctrl-C.
 async fn watch(view: &View, screen: &mut Screen, first: Report) -> anyhow::Result<Outcome> {
     let mut pause = PAUSE;
     screen.show(&first)?;
@@ -48,19 +48,19 @@ async fn watch(view: &View, screen: &mut Screen, first: Report) -> anyhow::Resul
         match interrupted_within(view.report()).await? {
             None => return screen.leave(),
             Some(Ok(report)) => screen.show(&report)?,
-            // It may be there again the next time.
+            // The next attempt may succeed.
             Some(Err(error)) => screen.condition(&error)?,
         }
         pause = pause_after(begun.elapsed());
     }
 }
 
-/// How long to wait after a look that took so long.
+/// The pause after a report that took this long.
 pub fn pause_after(took: Duration) -> Duration {
     PAUSE.max(took * PAUSE_FACTOR)
 }
 
-/// What comes out, or `None` for Ctrl-C.
+/// The result of the work; `None` after Ctrl-C.
 async fn interrupted_within<T>(work: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
     tokio::select! {
         done = work => Ok(Some(done)),

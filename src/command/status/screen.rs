@@ -1,4 +1,4 @@
-//! Reports on standard output: once, again and again on one screen, or one after the other.
+//! Prints reports to standard output: once, repeatedly on one screen, or one after the other.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -12,23 +12,25 @@ use crate::command::Outcome;
 use crate::command::arguments::StatusFormat;
 use crate::status::{Layout, Report, print};
 
-/// To the upper left corner; to the end of the line, and of the screen, there is to be nothing.
+/// Moves the cursor to the upper left corner.
 const HOME: &str = "\x1b[H";
+/// Clears the line from the cursor on.
 const CLEAR_LINE: &str = "\x1b[K";
+/// Clears the screen from the cursor on.
 const CLEAR_REST: &str = "\x1b[J";
 
 /// Standard output.
 pub struct Screen {
     format: StatusFormat,
     is_terminal: bool,
-    /// What was printed last.
+    /// The report that was printed last.
     last: Option<Report>,
-    /// What went wrong since.
+    /// The error since then that was printed last.
     condition: Option<String>,
 }
 
 impl Screen {
-    /// For reports of that form.
+    /// Prepares to print reports in this format.
     pub fn new(format: StatusFormat) -> Self {
         Self { format, is_terminal: io::stdout().is_terminal(), last: None, condition: None }
     }
@@ -36,15 +38,15 @@ impl Screen {
     /// Prints a report.
     ///
     /// # Errors
-    /// Where the output cannot be written.
+    /// If the output cannot be written.
     pub fn print(&self, report: &Report) -> anyhow::Result<()> {
         write(&self.rendered(report, true)?)
     }
 
-    /// Shows a report in place of the one before. Where this is no terminal, it is appended if something has changed.
+    /// Replaces the report on a terminal. Elsewhere, appends the report if something has changed.
     ///
     /// # Errors
-    /// Where the output cannot be written.
+    /// If the output cannot be written.
     pub fn show(&mut self, report: &Report) -> anyhow::Result<()> {
         let is_new = !self.last.as_ref().is_some_and(|last| is_same(last, report));
         if self.redraws() {
@@ -57,25 +59,25 @@ impl Screen {
         Ok(())
     }
 
-    /// Says why there is no new report; once for each reason.
+    /// Prints why there is no new report, once for each reason.
     ///
     /// # Errors
-    /// Where the output cannot be written.
+    /// If the output cannot be written.
     pub fn condition(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         let error = format!("{error:#}");
         if self.condition.as_ref() != Some(&error) {
-            eprintln!("error: {error}; this is tried again");
+            eprintln!("error: {error}; this is retried");
             self.condition = Some(error);
         }
         Ok(())
     }
 
-    /// The user has seen enough.
+    /// Ends the output after Ctrl-C.
     ///
     /// # Errors
-    /// Where the output cannot be written.
+    /// If the output cannot be written.
     pub fn leave(&self) -> anyhow::Result<Outcome> {
-        // Terminals print ^C where the cursor stands.
+        // Terminals print ^C at the cursor.
         if self.is_terminal {
             write(b"\n")?;
         }
@@ -91,7 +93,7 @@ impl Screen {
         let heading = format!("{}  (every 2 s or less often; Ctrl-C ends it)\n\n", local(report.time));
         let height = size().map_or(usize::MAX, |(_, height)| height);
         let lines: Vec<&str> = heading.lines().chain(rendered.lines()).collect();
-        // The last line stays free for the cursor, and the one before says what is missing.
+        // The last line is for the cursor, and the one before it for how many lines are missing.
         let fits = lines.len() < height;
         let shown = if fits { lines.len() } else { height.saturating_sub(2) };
         let mut output = HOME.to_owned();
@@ -131,12 +133,12 @@ impl Screen {
     }
 }
 
-/// Whether two reports say the same of different times.
+/// Whether two reports differ only in their time.
 fn is_same(one: &Report, other: &Report) -> bool {
     Report { time: other.time, ..one.clone() } == *other
 }
 
-/// How a table is laid out there.
+/// The layout of a table on this stream.
 pub fn layout(stream: &(impl IsTerminal + AsFd), wide: bool) -> Layout {
     let is_terminal = stream.is_terminal();
     let width = terminal_size_of(stream).filter(|_| is_terminal).map(|(Width(width), _)| width.into());

@@ -1,4 +1,4 @@
-//! What is waited for, and how far it is. Pure.
+//! The goal of waiting, and how close it is. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,9 @@ use crate::status::report::{ImageReport as Image, ListReport as List, Report};
 /// On how many nodes images have to be warm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Share {
-    /// So many of a hundred of those that count, rounded up.
+    /// This percentage of the nodes that count, rounded up.
     Percent(f64),
-    /// So many.
+    /// This many nodes.
     Number(usize),
 }
 
@@ -32,29 +32,29 @@ impl FromStr for Share {
 }
 
 impl Share {
-    /// How many nodes that is, of so many.
+    /// How many of `total` nodes that is.
     pub fn of(self, total: usize) -> usize {
         match self {
             Self::Number(number) => number,
-            // There are fewer nodes than a double counts exactly, and 29% of 100 is 29.000000000000004.
+            // 29% of 100 is 29.000000000000004 in floating point, which must not be rounded up to 30.
             Self::Percent(percent) => ((total as f64 * percent / 100.0) - 1e-9).ceil().max(0.0) as usize,
         }
     }
 }
 
-/// What is waited for.
+/// The goal of waiting.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// The images, each with the digest that is wanted where one is; none: all of the list.
+    /// The images, with or without a digest. Empty for all images of the list.
     pub images: Vec<Wanted>,
     /// On how many nodes.
     pub share: Share,
 }
 
-/// An image that is waited for.
+/// An image to wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// As it was given.
+    /// As the user wrote it.
     text: String,
     /// Without the digest.
     name: String,
@@ -64,7 +64,7 @@ pub struct Wanted {
 impl FromStr for Wanted {
     type Err = String;
 
-    /// A reference in any spelling or the name of an image's container, and perhaps `@` and a digest.
+    /// Parses a reference in any spelling, or the name of an image's container; both may have `@` and a digest.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
         ImageReference::parse(text).map_err(|wrong| format!("{}; {}", wrong.message, wrong.remedy))?;
@@ -73,51 +73,51 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
-    /// Whether this image is meant. What the list pins by digest is found by that digest, too.
+    /// Whether this image is meant. An image that the list pins by digest also matches with that digest.
     fn is(&self, image: &Image) -> bool {
         let normal = |text: &str| ImageReference::parse(text).map(|reference| reference.normal_form()).ok();
         let listed = normal(&image.reference);
         image.name == self.name || normal(&self.name) == listed || normal(&self.text) == listed
     }
 
-    /// The digest that nodes have to hold; none where the list's own reference says it.
+    /// The digest that nodes have to hold, unless the list's own reference pins it.
     fn digest_beyond(&self, image: &Image) -> Option<&str> {
         self.digest.as_deref().filter(|digest| !image.reference.ends_with(*digest))
     }
 }
 
-/// How far it is.
+/// How close the goal is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Warmth {
     /// How many images there are.
     pub images: usize,
-    /// How many of them are on as many nodes as they have to be.
+    /// How many of them are on enough nodes.
     pub reached: usize,
-    /// On how many nodes they have to be, all together.
+    /// On how many nodes they have to be, summed over the images.
     pub required: usize,
-    /// On how many of these they are.
+    /// On how many of these nodes they are.
     pub warm: usize,
-    /// When the last node's turn comes.
+    /// When the start delay of the last node ends.
     pub start_delays_end_at: Option<Timestamp>,
 }
 
 impl Goal {
-    /// How far it is with a list.
+    /// How close the goal is for a list.
     ///
     /// # Errors
-    /// Where an image that is waited for is not on the list.
+    /// If an image to wait for is not on the list.
     pub fn warmth(&self, list: &List, nodes_known: bool) -> Result<Warmth, String> {
         let images = || list.groups.iter().flat_map(|group| &group.images);
         if let Some(unknown) = self.images.iter().find(|wanted| images().all(|image| !wanted.is(image))) {
-            let there: Vec<&str> = images().map(|image| image.reference.as_str()).collect();
-            return Err(format!("{} is not on the list, which has {}", unknown.text, there.join(", ")));
+            let listed: Vec<&str> = images().map(|image| image.reference.as_str()).collect();
+            return Err(format!("{} is not on the list, which has {}", unknown.text, listed.join(", ")));
         }
         let mut warmth = Warmth::default();
         for group in &list.groups {
             let start_delays_end_at = group.rollout.as_ref().map(|rollout| rollout.start_delays_end_at);
             for (image, digest) in group.images.iter().filter_map(|image| Some((image, self.wants(image)?))) {
                 let (required, warm) = (self.share.of(image.nodes.total), held(image, digest));
-                // A generation that is not there yet has no pods, which is all that tells of nodes that may not be read.
+                // Without the right to read nodes, they are known from pods only, and a new generation may not have any yet.
                 let unknown = !nodes_known && image.nodes.total == 0;
                 warmth.images += 1;
                 warmth.required += required;
@@ -129,7 +129,7 @@ impl Goal {
         Ok(warmth)
     }
 
-    /// Whether the image is waited for, and with which digest.
+    /// Whether to wait for the image, and with which digest.
     fn wants<'w>(&'w self, image: &Image) -> Option<Option<&'w str>> {
         if self.images.is_empty() {
             return Some(None);
@@ -151,7 +151,7 @@ impl Goal {
         lacking
     }
 
-    /// Which images are warm with another digest than the wanted one, in words.
+    /// A sentence for each image that is warm with another digest than the wanted one.
     pub fn other_digests(&self, report: &Report) -> Vec<String> {
         let images = report.lists.iter().flat_map(|list| &list.groups).flat_map(|group| &group.images);
         let with_digest = images.filter_map(|image| Some((image, self.wants(image)??)));
@@ -170,7 +170,7 @@ impl Goal {
     }
 }
 
-/// On how many nodes that count an image is held, with that digest where one is wanted.
+/// On how many nodes that count an image is held, with the wanted digest if there is one.
 fn held(image: &Image, digest: Option<&str>) -> usize {
     match digest {
         None => image.nodes.by_state.get("warm").copied().unwrap_or_default(),
@@ -179,12 +179,12 @@ fn held(image: &Image, digest: Option<&str>) -> usize {
 }
 
 impl Warmth {
-    /// Whether that is enough.
+    /// Whether the goal is reached.
     pub fn is_reached(&self) -> bool {
         self.images > 0 && self.reached == self.images
     }
 
-    /// How long it may still take, if it goes on as it did since the first look; `None` where nothing tells.
+    /// How long it may still take at the pace since the first report; `None` if there is no basis for an estimate.
     pub fn time_left(&self, first: &Self, begun: Timestamp, now: Timestamp) -> Option<SignedDuration> {
         let delays = self.start_delays_end_at.map(|end| end.duration_since(now)).filter(|left| left.is_positive());
         let came = self.warm.checked_sub(first.warm).filter(|came| *came > 0);
@@ -194,7 +194,7 @@ impl Warmth {
             let seconds = now.duration_since(begun).as_secs().checked_mul(missing)?;
             Some(SignedDuration::from_secs(seconds / came))
         });
-        // Until the last node's turn has come, the pace is that of the delays.
+        // As long as nodes have start delays, their pulls cannot end before these.
         [delays, pace].into_iter().flatten().max().filter(|_| missing > 0)
     }
 }
@@ -202,7 +202,7 @@ impl Warmth {
 impl fmt::Display for Warmth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.images == 0 {
-            return f.write_str("the controller makes what was accepted");
+            return f.write_str("the controller is creating what the list needs");
         }
         let percent = (self.warm * 100).checked_div(self.required).unwrap_or(100);
         write!(
@@ -277,8 +277,8 @@ mod tests {
         let goal = goal(&[&format!("a:1@{digest}")], "2");
         let warmth = goal.warmth(&report.lists[0], true).expect("it is on the list");
         assert_eq!((warmth.warm, warmth.required, warmth.is_reached()), (1, 2, false));
-        let told = goal.other_digests(&report);
-        assert!(told.len() == 1 && told[0].starts_with(&format!("a:1: 1 of 3 nodes hold {digest}")), "{told:?}");
+        let lines = goal.other_digests(&report);
+        assert!(lines.len() == 1 && lines[0].starts_with(&format!("a:1: 1 of 3 nodes hold {digest}")), "{lines:?}");
         assert_eq!(goal.lacking(&report).lists[0].groups[0].images.len(), 1);
     }
 
@@ -298,9 +298,9 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let warmth = |warm| Warmth { images: 1, required: 100, warm, start_delays_end_at: Some(at(30)), reached: 0 };
         let left = |warm, now| warmth(warm).time_left(&warmth(10), at(0), at(now)).map(|left| left.as_secs());
-        assert_eq!(left(10, 5), Some(25), "nothing came yet, and the last turn is in 25 s");
+        assert_eq!(left(10, 5), Some(25), "nothing came yet, and the last start delay ends in 25 s");
         assert_eq!(left(20, 10), Some(80), "ten in ten seconds");
-        assert_eq!(left(10, 40), None, "nothing tells");
+        assert_eq!(left(10, 40), None, "there is no basis");
         assert_eq!(left(100, 20), None, "all are there");
     }
 

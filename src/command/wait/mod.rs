@@ -1,7 +1,7 @@
-//! `wait`: until exactly this list is accepted, and its images are warm.
+//! `wait`: waits until exactly this list is accepted and its images are warm.
 //!
-//! - [`goal`]: what is waited for, and how far it is. Pure
-//! - [`progress`]: a line that tells it
+//! - [`goal`]: the goal, and how close it is. Pure
+//! - [`progress`]: prints that
 
 pub mod goal;
 mod progress;
@@ -17,8 +17,9 @@ use progress::Progress;
 
 use super::Outcome;
 use super::arguments::WaitArguments;
+use super::connection::connect;
 use super::source;
-use super::status::view::{connect, in_words};
+use super::status::view::unreadable;
 use super::status::{layout, pause_after};
 use crate::cluster::{Error, objects, reader};
 use crate::list::ListData;
@@ -27,13 +28,13 @@ use crate::naming::labels;
 use crate::plan::validation_result::data_hash;
 use crate::status::{Filter, ListState, Report, print};
 
-/// The pause between two looks at the list alone.
+/// The pause before the list is read again, until it is accepted.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Waits until the list is accepted and its images are warm.
 ///
 /// # Errors
-/// Where something may not be read, or there is no such list.
+/// If something may not be read, or there is no such list.
 pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
     let file = match arguments.file.as_deref().map(|file| read(&arguments, file)).transpose() {
         Ok(file) => file,
@@ -67,10 +68,10 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
     waiting.until_warm(Goal { images: arguments.images, share: arguments.nodes }).await
 }
 
-/// The list in a file: the only one, or the one that is named.
+/// Reads the list from a file: the only one, or the one that the arguments name.
 fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<ListData> {
     let name = arguments.list.as_deref();
-    // A text without a manifest has no name of its own, and what names no namespace is where the cluster's configuration says.
+    // The text of an images.yaml has no name. A list without a namespace is in the one that the cluster's configuration names.
     let namespace = arguments.cluster.namespace.as_deref().unwrap_or_default();
     let defaults = Defaults { namespace: Some(namespace), name: name.unwrap_or_default() };
     let mut lists = source::read_all(file, defaults)?.lists;
@@ -100,12 +101,12 @@ fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<Lis
     Ok(list)
 }
 
-/// A list that is waited for.
+/// The list to wait for.
 struct Waiting {
     client: Client,
     namespace: String,
     name: String,
-    /// The hash of the data that is waited for, once it is known.
+    /// The hash of the expected data, once that is known.
     hash: Option<String>,
     from_file: bool,
     deadline: Instant,
@@ -113,10 +114,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// `None` once it is accepted.
+    /// Waits until the list is accepted; `None` once it is.
     async fn until_accepted(&mut self) -> anyhow::Result<Option<Outcome>> {
         loop {
-            let told = match self.read_list().await? {
+            let state = match self.read_list().await? {
                 Some(Ok(list)) => match self.list_state(list.as_ref())? {
                     Validation::Accepted => return Ok(None),
                     Validation::Rejected(problems) => return Ok(Some(self.rejected(&problems))),
@@ -125,31 +126,31 @@ impl Waiting {
                 Some(Err(condition)) => condition,
                 None => "the cluster does not answer".to_owned(),
             };
-            self.progress.tell(&format!("{}: {told}", self.what()));
+            self.progress.report(&format!("{}: {state}", self.what()));
             if !self.pause(PAUSE).await {
-                eprintln!("not in time: {}: {told}", self.what());
+                eprintln!("not in time: {}: {state}", self.what());
                 return Ok(Some(Outcome::Not));
             }
         }
     }
 
-    /// The list, or what kept it from being read; `None` where the time ran out.
+    /// Reads the list, or the reason why it cannot be read; `None` if the time ran out.
     async fn read_list(&self) -> anyhow::Result<Option<Result<Option<ConfigMap>, String>>> {
         let Some(answer) = self.in_time(reader::list(&self.client, &self.namespace, &self.name)).await else {
             return Ok(None);
         };
         match answer {
             Ok(list) => Ok(Some(Ok(list))),
-            Err(error @ Error::Forbidden { .. }) => Err(in_words(&self.place(), &[error])),
+            Err(error @ Error::Forbidden { .. }) => Err(unreadable(&self.place(), &[error])),
             Err(error) => Ok(Some(Err(error.to_string()))),
         }
     }
 
-    /// What the controller says of the data that is waited for.
+    /// What the controller says about the expected data.
     fn list_state(&mut self, list: Option<&ConfigMap>) -> anyhow::Result<Validation> {
         let Some(list) = list else {
             if self.from_file {
-                return Ok(Validation::Pending("the list is not there yet".to_owned()));
+                return Ok(Validation::Pending("the list does not exist yet".to_owned()));
             }
             bail!(
                 "there is no ConfigMap {} in the namespace {}; choose another with --namespace",
@@ -161,16 +162,16 @@ impl Waiting {
         let wanted = self.hash.get_or_insert_with(|| hash.clone());
         if *wanted != hash {
             if self.from_file {
-                return Ok(Validation::Pending("its data is not that of the file yet".to_owned()));
+                return Ok(Validation::Pending("its data does not match the file yet".to_owned()));
             }
-            bail!("{}/{} was edited meanwhile, so what was waited for will never be", self.namespace, self.name);
+            bail!("{}/{} was edited while waiting; the awaited version was superseded", self.namespace, self.name);
         }
         Ok(match objects::state(list) {
             ListState::Accepted => Validation::Accepted,
             ListState::Rejected => {
                 Validation::Rejected(list.annotations().get(labels::PROBLEMS).cloned().unwrap_or_default())
             }
-            _ => Validation::Pending("the controller has not looked at it yet".to_owned()),
+            _ => Validation::Pending("the controller has not validated it yet".to_owned()),
         })
     }
 
@@ -185,7 +186,7 @@ impl Waiting {
         let (mut first, mut last): (Option<Warmth>, Option<Report>) = (None, None);
         let mut settled = false;
         loop {
-            let looked = Instant::now();
+            let started = Instant::now();
             let mut condition = None;
             match self.report().await? {
                 None => {}
@@ -195,7 +196,7 @@ impl Waiting {
                         Ok(warmth) => warmth,
                         Err(outcome) => return Ok(outcome),
                     };
-                    // Where nodes may not be read, pods tell of them, and these come one after the other.
+                    // Without the right to read nodes, they are known from their pods only, which come one after the other.
                     let is_enough = warmth.is_reached() && (report.nodes_known || settled);
                     if is_enough {
                         self.done(&format!("accepted and warm: {warmth}"));
@@ -209,15 +210,15 @@ impl Waiting {
                 }
             }
             if let Some(condition) = condition {
-                self.progress.tell(&format!("{}: {condition}", self.what()));
+                self.progress.report(&format!("{}: {condition}", self.what()));
             }
-            if !self.pause(pause_after(looked.elapsed())).await {
+            if !self.pause(pause_after(started.elapsed())).await {
                 return self.too_late(&goal, last.as_ref());
             }
         }
     }
 
-    /// How far it is; or that it will never be.
+    /// How close the goal is, or the outcome if it cannot be reached.
     async fn warmth(&mut self, goal: &Goal, report: &Report) -> anyhow::Result<Result<Warmth, Outcome>> {
         let list = report.lists.first();
         let in_force = list.is_some_and(|list| list.state == ListState::Accepted && list.data_hash == self.hash);
@@ -227,7 +228,7 @@ impl Waiting {
                 Err(unknown) => Err(super::wrong_usage(&anyhow::anyhow!("{unknown}"))),
             });
         }
-        // It was accepted a moment ago.
+        // The list was accepted only a moment ago, or it was edited again.
         match self.read_list().await? {
             Some(Ok(found)) => match self.list_state(found.as_ref())? {
                 Validation::Rejected(problems) => Ok(Err(self.rejected(&problems))),
@@ -237,19 +238,19 @@ impl Waiting {
         }
     }
 
-    /// A report on the list, or what kept it from being made; `None` where the time ran out.
+    /// A report on the list, or the reason why there is none; `None` if the time ran out.
     async fn report(&self) -> anyhow::Result<Option<Result<Report, String>>> {
         let namespaces = [self.namespace.clone()];
-        let Some(looks) = self.in_time(reader::read(&self.client, &namespaces, Some(&self.name))).await else {
+        let Some(inputs) = self.in_time(reader::read(&self.client, &namespaces, Some(&self.name))).await else {
             return Ok(None);
         };
-        match looks {
-            Ok(looks) => {
-                let looks: Vec<_> = looks.iter().map(|(input, coverage)| (input, coverage)).collect();
-                Ok(Some(Ok(Report::of(&looks, &Filter::default()))))
+        match inputs {
+            Ok(inputs) => {
+                let inputs: Vec<_> = inputs.iter().map(|(input, coverage)| (input, coverage)).collect();
+                Ok(Some(Ok(Report::of(&inputs, &Filter::default()))))
             }
             Err(errors) if errors.iter().any(|error| matches!(error, Error::Forbidden { .. })) => {
-                Err(in_words(&self.place(), &errors))
+                Err(unreadable(&self.place(), &errors))
             }
             Err(errors) => Ok(Some(Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))),
         }
@@ -276,12 +277,12 @@ impl Waiting {
         println!("{} is {how}", self.what());
     }
 
-    /// What comes out in time.
+    /// The result of the work; `None` if the time ran out.
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout_at(self.deadline.into(), work).await.ok()
     }
 
-    /// Whether there is still time after a pause.
+    /// Pauses. Returns whether there is time left.
     async fn pause(&self, pause: Duration) -> bool {
         let until = (Instant::now() + pause).min(self.deadline);
         tokio::time::sleep_until(until.into()).await;
@@ -297,11 +298,11 @@ impl Waiting {
     }
 }
 
-/// What the controller says of the data that is waited for.
+/// What the controller says about the expected data.
 enum Validation {
     Accepted,
-    /// With its problems, a line each.
+    /// With its problems, one line each.
     Rejected(String),
-    /// It has not said anything; why not.
+    /// Nothing yet, and why.
     Pending(String),
 }

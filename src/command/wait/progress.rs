@@ -1,4 +1,4 @@
-//! How far it is, on standard error: one line that is drawn anew on a terminal, otherwise a line for each change.
+//! Prints the progress to standard error: one line that is redrawn on a terminal, or else a line for each change.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -7,29 +7,29 @@ use jiff::SignedDuration;
 
 use crate::messages::format as words;
 
-/// Elsewhere than on a terminal, lines follow each other no faster.
+/// The shortest pause between two lines, unless on a terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Standard error.
 pub struct Progress {
     is_terminal: bool,
     begun: Instant,
-    /// What was told last, and when.
+    /// The line that was printed last, and when.
     last: Option<(String, Instant)>,
 }
 
 impl Progress {
-    /// Begins to count the time.
+    /// Starts to measure the time.
     pub fn new() -> Self {
         Self { is_terminal: std::io::stderr().is_terminal(), begun: Instant::now(), last: None }
     }
 
-    /// Tells how far it is.
-    pub fn tell(&mut self, what: &str) {
+    /// Prints how far it is.
+    pub fn report(&mut self, what: &str) {
         self.report_with(what, None);
     }
 
-    /// The same, with the time that it may still take.
+    /// Prints how far it is, with the estimated time that is left.
     pub fn report_with(&mut self, what: &str, left: Option<SignedDuration>) {
         let left = left.map(|left| format!(", about {} left", words::span(left))).unwrap_or_default();
         if self.is_terminal {
@@ -45,14 +45,14 @@ impl Progress {
         }
     }
 
-    /// Makes room for what follows.
+    /// Clears the line for what follows.
     pub fn end(&mut self) {
         if self.is_terminal {
             self.write("\r\x1b[2K");
         }
     }
 
-    /// Nobody has to see it.
+    /// Ignores failures: the progress is not worth failing for.
     fn write(&self, text: &str) {
         let mut output = std::io::stderr().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());

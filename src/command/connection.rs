@@ -1,0 +1,20 @@
+//! Connects to the cluster that the arguments name.
+
+use kube::Client;
+
+use super::arguments;
+use crate::cluster::connect::{self, ClusterArguments};
+
+/// A client, and the namespace that the arguments or else the configuration names.
+///
+/// # Errors
+/// If there is no usable configuration of a cluster.
+pub async fn connect(arguments: &arguments::ClusterArguments) -> anyhow::Result<(Client, String)> {
+    let (client, default_namespace) = connect::connect(&cluster(arguments)).await?;
+    Ok((client, arguments.namespace.clone().unwrap_or(default_namespace)))
+}
+
+/// The cluster that the arguments name.
+pub fn cluster(arguments: &arguments::ClusterArguments) -> ClusterArguments {
+    ClusterArguments { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() }
+}
