@@ -117,7 +117,7 @@ async fn work(
         };
         let Some(changed) = changed else { return };
         // Before all listings are complete, nodes whose pods are not listed yet would seem to hold nothing.
-        if !readiness.sees_everything() {
+        if !readiness.all_listed() {
             continue;
         }
         // An edit ends a worker's pause even while another process leads, so that no pause remains when this one leads again.
@@ -146,17 +146,17 @@ fn every_list(observed: &Observed) -> Vec<String> {
 
 /// Finds out what kind of cluster this is. Nothing is written before that is known, so it is retried until it succeeds.
 async fn settings_of_cluster(client: &Client, installation: &Installation, readiness: &Readiness) -> Settings {
-    let who = "environment";
+    let part = "environment";
     let mut pauses = pauses();
     loop {
         match environment::settings(client, installation).await {
             Ok(settings) => {
-                readiness.free(who);
+                readiness.ready(part);
                 return settings;
             }
             Err(error) => {
                 warn!(%error, "cannot find out about the cluster yet");
-                readiness.hindered(who, error.to_string());
+                readiness.not_ready(part, error.to_string());
             }
         }
         tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -222,7 +222,7 @@ impl Work {
             self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(failures::category));
             match outcome {
                 Ok(next) => {
-                    self.readiness.free(&self.list);
+                    self.readiness.ready(&self.list);
                     self.pace.done(next.map(instant));
                 }
                 Err(error) => self.failed(&error),
@@ -234,7 +234,7 @@ impl Work {
         let pause = self.pace.failed();
         let list = &self.list;
         if matches!(error, Error::Forbidden { .. }) {
-            self.readiness.hindered(list, format!("list {list}: {error}"));
+            self.readiness.not_ready(list, format!("list {list}: {error}"));
         }
         warn!(list, %error, seconds = pause.as_secs_f32(), "trying again");
     }

@@ -1,4 +1,4 @@
-//! Tells edits of a list from other changes of its ConfigMap, such as the validation result that the controller writes on it.
+//! Distinguishes edits of a list from other changes of its ConfigMap, such as the validation result that the controller writes on it.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -29,7 +29,7 @@ pub async fn measure(overview: Overview, metrics: Metrics) {
 impl Overview {
     /// How long the warm-up took, for each node that became warm since the last call.
     fn node_warm_ups(&self, now: Timestamp) -> Vec<SignedDuration> {
-        let Some(nodes) = self.observed.nodes.as_ref().filter(|_| self.readiness.sees_everything()) else {
+        let Some(nodes) = self.observed.nodes.as_ref().filter(|_| self.readiness.all_listed()) else {
             return Vec::new();
         };
         let warming_up = nodes.warming_up();

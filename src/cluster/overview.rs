@@ -45,7 +45,7 @@ impl Overview {
     /// What is warm where, at most a second old. `None` before all watches have listed their objects. It takes some milliseconds
     /// per thousand nodes, so call it on a thread that may block.
     pub fn report(&self) -> Option<Arc<Report>> {
-        if !self.readiness.sees_everything() {
+        if !self.readiness.all_listed() {
             return None;
         }
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);

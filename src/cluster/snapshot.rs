@@ -79,7 +79,7 @@ impl Snapshot {
         annotations.get(labels::REFRESH_REQUESTED).map(String::as_str)
     }
 
-    /// Whether neither the list nor anything created from it exists.
+    /// Whether the list, its history and everything created from it are gone.
     pub fn is_empty(&self) -> bool {
         let others = self.generations.is_empty() && self.tag_checks.is_empty() && !self.has_image_caches(|_| true);
         self.config_map.is_none() && self.revisions.is_empty() && others

@@ -90,9 +90,9 @@ impl Sources {
         }
         match request.uri().path() {
             "/livez" => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => match self.readiness.hindrances() {
+            "/readyz" => match self.readiness.why_not_ready() {
                 none if none.is_empty() => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
-                hindrances => unavailable(&hindrances),
+                reasons => unavailable(&reasons),
             },
             "/metrics" => {
                 let wanted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -113,7 +113,7 @@ impl Sources {
     }
 
     fn status(&self) -> Response<Full<Bytes>> {
-        let Some(report) = self.overview.report() else { return unavailable(&self.readiness.hindrances()) };
+        let Some(report) = self.overview.report() else { return unavailable(&self.readiness.why_not_ready()) };
         match serde_json::to_string_pretty(&*report) {
             Ok(json) => response(StatusCode::OK, JSON, json + "\n"),
             Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
@@ -121,8 +121,8 @@ impl Sources {
     }
 }
 
-fn unavailable(hindrances: &[String]) -> Response<Full<Bytes>> {
-    response(StatusCode::SERVICE_UNAVAILABLE, TEXT, hindrances.join("\n") + "\n")
+fn unavailable(reasons: &[String]) -> Response<Full<Bytes>> {
+    response(StatusCode::SERVICE_UNAVAILABLE, TEXT, reasons.join("\n") + "\n")
 }
 
 /// Computes a slow answer on another thread, so that it delays neither watches nor workers.

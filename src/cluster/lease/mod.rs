@@ -37,7 +37,7 @@ use super::{Error, FIELD_MANAGER};
 pub const NAME: &str = "kube-prepull";
 
 /// What the readiness probe calls the election.
-const WHO: &str = "lease";
+const PART: &str = "lease";
 
 /// How long nobody leads after [`suspend`], unless the Deployment is deleted first.
 const SUSPENSION: Duration = Duration::from_secs(300);
@@ -153,18 +153,18 @@ impl Election {
             Some(Ok(Event::Delete(_))) => view.see(None, now),
             Some(Ok(Event::InitDone)) => {
                 view.complete = true;
-                self.readiness.free(WHO);
+                self.readiness.ready(PART);
             }
-            Some(Err(error)) => self.hindered(&error),
+            Some(Err(error)) => self.cannot_watch(&error),
             Some(Ok(Event::Init)) | None => {}
         }
     }
 
-    fn hindered(&self, error: &watcher::Error) {
+    fn cannot_watch(&self, error: &watcher::Error) {
         debug!(%error, "cannot watch the Lease");
         if WatchErrorKind::of(error) == WatchErrorKind::Forbidden {
             let why = format!("not allowed to watch the Lease {NAME}, so this controller never leads: {error}");
-            self.readiness.hindered(WHO, why);
+            self.readiness.not_ready(PART, why);
         }
     }
 
@@ -174,7 +174,7 @@ impl Election {
         match timeout(RENEWAL, self.put(lease)).await {
             Ok(Ok(lease)) => {
                 view.see(Some(lease), instant);
-                self.readiness.free(WHO);
+                self.readiness.ready(PART);
                 // Counted from before the write, since others may have seen the new Lease before the answer came.
                 self.leadership.lead_until((instant + LEAD, time + LEAD));
                 RENEWAL
@@ -187,7 +187,7 @@ impl Election {
                 let error = Error::new(format!("write the Lease {NAME}"), error);
                 warn!(%error, "cannot take the lead; this is retried");
                 if matches!(error, Error::Forbidden { .. }) {
-                    self.readiness.hindered(WHO, error.to_string());
+                    self.readiness.not_ready(PART, error.to_string());
                 }
                 RETRY
             }

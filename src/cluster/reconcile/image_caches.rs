@@ -17,7 +17,7 @@ use crate::plan::history::{self, InForce, Ruling};
 pub struct ImageCacheDecision {
     /// The actions, in order.
     pub plan: CachePlan,
-    /// What prevents the controller from looking after them.
+    /// What prevents the controller from managing them.
     pub condition: Option<Message>,
     /// Whether the list's history must stay, because it records that there may be ImageCaches.
     pub holds_history: bool,

@@ -26,7 +26,7 @@ pub struct Memory {
     pub waiting: Vec<Waiting>,
     /// The same for ImageCaches.
     pub image_caches_waiting: Vec<CacheWait>,
-    /// What was reported last about ImageCaches that cannot be looked after.
+    /// What was reported last about why ImageCaches cannot be managed.
     pub image_caches_condition: Option<Message>,
 }
 

@@ -21,14 +21,14 @@ pub struct WatchHealth {
 
 impl WatchHealth {
     pub fn begin(what: &'static str, readiness: Readiness) -> Self {
-        readiness.one_more_watch();
+        readiness.add_watch();
         Self { what, readiness, awaited: true, failing: None }
     }
 
     /// Records that the watch works; `complete` is whether a listing just ended.
     pub fn good(&mut self, complete: bool) {
         if let Some(kind) = self.failing.take() {
-            self.readiness.free(self.what);
+            self.readiness.ready(self.what);
             if kind == WatchErrorKind::Forbidden && self.what == NODES {
                 info!("allowed to watch nodes again");
             }
@@ -56,14 +56,14 @@ impl WatchHealth {
         warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is retried");
         if kind == WatchErrorKind::Forbidden {
             let why = format!("not allowed to watch {what}; grant the controller's Role list and watch: {error}");
-            self.readiness.hindered(what, why);
+            self.readiness.not_ready(what, why);
         }
         false
     }
 
     fn await_no_longer(&mut self) {
         if std::mem::take(&mut self.awaited) {
-            self.readiness.one_watch_less();
+            self.readiness.watch_listed();
         }
     }
 }

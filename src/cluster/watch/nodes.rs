@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(trial.names(), Some(vec!["a".to_owned(), "b".to_owned()]));
         trial.sends(0, [error(403, "Forbidden")]).await;
         assert_eq!(trial.names(), None);
-        assert!(trial.readiness.sees_everything(), "the controller works without nodes");
+        assert!(trial.readiness.all_listed(), "the controller works without nodes");
         // The old watcher would send only changes, and never the nodes that stay the same.
         assert!(trial.api_server[0].is_closed());
         trial.sends(1, listing(&["b", "c"])).await;
@@ -162,10 +162,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_right_that_is_missing_from_the_start_hinders_nothing() {
+    async fn a_right_that_is_missing_from_the_start_does_not_affect_readiness() {
         let mut trial = Trial::new();
         trial.sends(0, [Ok(Event::Init), error(403, "Forbidden")]).await;
         assert_eq!(trial.names(), None);
-        assert!(trial.readiness.sees_everything());
+        assert!(trial.readiness.all_listed());
     }
 }

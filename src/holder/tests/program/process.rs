@@ -11,22 +11,22 @@ use std::{
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-/// How long to wait for what must happen, on a machine with much else to do.
+/// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `look` sees what it looks for. A test in which that does not come fails by it.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Waits until `check` finds something. Panics if that takes too long.
+pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        if let Some(seen) = look() {
-            return seen;
+        if let Some(found) = check() {
+            return found;
         }
         assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         sleep(Duration::from_millis(5));
     }
 }
 
-/// How a process ended and what it said.
+/// How a process ended and what it printed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// None if a signal killed it.
@@ -36,7 +36,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Fails unless the process ended well and without a word.
+    /// Panics unless the process succeeded and printed nothing.
     pub fn assert_good(&self) {
         assert_eq!(*self, Self { code: Some(0), output: String::new(), error: String::new() });
     }

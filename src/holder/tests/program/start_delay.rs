@@ -13,10 +13,10 @@ use crate::{
 };
 
 on_every_architecture![
-    a_turn_that_has_passed_is_not_waited_for,
+    a_start_delay_that_is_over_is_not_waited_for,
     without_a_spread_there_is_no_wait,
     without_the_name_of_the_node_there_is_no_wait,
-    a_turn_ahead_is_waited_for,
+    a_start_delay_ahead_is_waited_for,
     an_epoch_in_the_far_future_costs_the_spread_and_no_more,
     the_copy_is_in_place_before_the_wait_and_a_signal_ends_it_at_once,
     being_stopped_makes_a_wait_neither_shorter_nor_longer,
@@ -43,7 +43,7 @@ fn time(holder: &Holder, start_delay: &[&str]) -> Duration {
     start.elapsed()
 }
 
-fn a_turn_that_has_passed_is_not_waited_for(holder: &Holder) {
+fn a_start_delay_that_is_over_is_not_waited_for(holder: &Holder) {
     time(holder, &["1", AN_HOUR, NODE]);
 }
 
@@ -56,7 +56,7 @@ fn without_the_name_of_the_node_there_is_no_wait(holder: &Holder) {
     time(holder, &[FAR_FUTURE, AN_HOUR]);
 }
 
-fn a_turn_ahead_is_waited_for(holder: &Holder) {
+fn a_start_delay_ahead_is_waited_for(holder: &Holder) {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock that is set").as_secs();
     let epoch = now();
     time(holder, &[&epoch.to_string(), "2", NODE]);
