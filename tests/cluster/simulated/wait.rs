@@ -106,7 +106,7 @@ async fn a_rejected_list_and_one_that_is_edited_meanwhile_end_it_at_once() {
     assert!(progress.any(|line| line.contains("on enough nodes")), "it waits for the nodes");
     trial.write_list("tools", "images: [nginx:1.29]").await;
     let said: String = progress.collect();
-    assert!(said.contains("was edited meanwhile"), "{said}");
+    assert!(said.contains("was edited while waiting"), "{said}");
     assert_eq!(waiting.wait().unwrap().code(), Some(1));
     let (code, said) = wait(&trial, &["nothing"]).await;
     assert!(code == Some(1) && said.contains("there is no ConfigMap nothing"), "{said}");
