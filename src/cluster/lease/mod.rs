@@ -43,8 +43,6 @@ const PART: &str = "lease";
 const SUSPENSION: Duration = Duration::from_secs(300);
 /// How long before the end of the Lease the leader stops writing. A write that it has just sent takes less to arrive.
 const MARGIN: Duration = Duration::from_secs(3);
-/// How long the leader writes after it began to renew the Lease.
-const LEAD: Duration = DURATION.saturating_sub(MARGIN);
 /// How long a stopping leader tries to release the Lease.
 const RELEASE_TIME_LIMIT: Duration = Duration::from_millis(500);
 
@@ -170,13 +168,12 @@ impl Election {
 
     /// Writes the Lease. Returns how long to wait before the next step.
     async fn write(&self, lease: Lease, view: &mut View) -> Duration {
-        let (instant, time) = (Instant::now(), SystemTime::now());
+        let began = (Instant::now(), SystemTime::now());
         match timeout(RENEWAL, self.put(lease)).await {
             Ok(Ok(lease)) => {
-                view.see(Some(lease), instant);
+                view.see(Some(lease), began.0);
                 self.readiness.ready(PART);
-                // Counted from before the write, since others may have seen the new Lease before the answer came.
-                self.leadership.lead_until((instant + LEAD, time + LEAD));
+                self.leadership.lead_until(end_of_lead(began));
                 RENEWAL
             }
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_already_exists() => {
@@ -221,5 +218,28 @@ impl Election {
         if let Err(error) = self.put(lease).await {
             debug!(%error, "cannot release the Lease; it expires by itself");
         }
+    }
+}
+
+/// When the leader stops writing, by either clock. It is counted from before its write of the Lease, since others may have seen
+/// that before the answer came.
+fn end_of_lead((instant, time): (Instant, SystemTime)) -> (Instant, SystemTime) {
+    let lasts = DURATION.saturating_sub(MARGIN);
+    (instant + lasts, time + lasts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leader_stops_writing_before_others_may_take_over() {
+        let began = (Instant::now(), SystemTime::now());
+        let leadership = Leadership::to_be_elected();
+        leadership.lead_until(end_of_lead(began));
+        assert!(leadership.holds());
+        let long_ago = DURATION - MARGIN;
+        leadership.lead_until(end_of_lead((began.0 - long_ago, began.1 - long_ago)));
+        assert!(!leadership.holds());
     }
 }
