@@ -1,4 +1,4 @@
-//! An ImageCache of ours, as it is known from its object.
+//! An ImageCache that kube-prepull created, as read from its object.
 
 use std::fmt;
 
@@ -19,29 +19,29 @@ pub struct Cache {
     pub uid: String,
     /// The value of the list's label.
     pub list: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<Timestamp>,
-    /// Whether it is about to go.
+    /// Whether it is being deleted.
     pub deleting: bool,
-    /// How it was made; what a stranger has changed of it says nothing.
+    /// How it was created. Its spec is not trusted for that, because others may have changed it.
     pub made: Made,
-    /// Its images.
+    /// References, as in its spec.
     pub images: Vec<String>,
-    /// After how many days it was to expire.
+    /// The retention in its spec, in days.
     pub retention_days: Option<u32>,
-    /// How far it is.
+    /// How far the build is.
     pub phase: Phase,
-    /// How much of it is done, in percent.
+    /// The progress of the build, in percent.
     pub progress: Option<u8>,
-    /// What ECI calls it.
+    /// ECI's id for it.
     pub id: Option<String>,
-    /// When ECI says that it goes.
+    /// When it expires, according to ECI.
     pub expires: Option<Timestamp>,
-    /// The last thing that ECI says of it, a failure before all else.
+    /// ECI's last warning, or else its last message.
     pub message: Option<String>,
 }
 
-/// How an ImageCache was made: kept on it as an annotation.
+/// How an ImageCache was created. An annotation of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Made {
@@ -49,15 +49,15 @@ pub struct Made {
     pub base: String,
     /// The hash of that and of the digests.
     pub content: String,
-    /// The digests that were known.
+    /// The digests that were known then.
     pub digests: Digests,
-    /// Its number in the order in which the list's ImageCaches were made.
+    /// The list's ImageCaches are numbered in the order of their creation.
     pub serial: u32,
-    /// Which try for this content it is, from 1.
+    /// The number of the attempt for this content, from 1.
     pub attempt: u32,
 }
 
-/// How far an ImageCache is.
+/// How far the build of an ImageCache is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[allow(missing_docs)] // The words are ECI's.
 pub enum Phase {
@@ -69,7 +69,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them.
+    /// All phases.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Creating, Self::Ready, Self::Failed];
 
     /// ECI's word for it.
@@ -82,7 +82,7 @@ impl Phase {
         }
     }
 
-    /// What is not one of ECI's words is no messages.
+    /// Unknown words count as `Pending`.
     fn from_text(text: &str) -> Self {
         match text {
             "Creating" => Self::Creating,
@@ -100,7 +100,7 @@ impl fmt::Display for Phase {
 }
 
 impl Cache {
-    /// Reads an object. `None` where it is none of a list's.
+    /// Reads an object. `None` if kube-prepull did not create it for a list.
     pub fn from_object(object: &ImageCacheObject) -> Option<Self> {
         let labels = object.labels();
         if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
@@ -130,13 +130,13 @@ impl Cache {
         matches!(self.phase, Phase::Pending | Phase::Creating)
     }
 
-    /// When it goes by itself: as ECI says, or as it was made.
+    /// When it expires: according to ECI, or else according to its spec.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires.or_else(|| after_days(self.created?, self.retention_days?))
     }
 }
 
-/// So many days later.
+/// The time so many days later.
 pub fn after_days(time: Timestamp, days: u32) -> Option<Timestamp> {
     time.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
 }

@@ -1,4 +1,4 @@
-//! What a list asks ImageCaches for.
+//! The images and settings that a list asks for.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,34 +10,34 @@ use crate::list::config::{Config, ImageCache};
 use crate::list::reference::ImageReference;
 use crate::naming::hash::short_hash;
 
-/// What one ImageCache is made from, but for the digests.
+/// What one ImageCache is created from, except for the digests.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shard {
     /// References as the list spells them, at most [`MAX_IMAGES`].
     pub images: Vec<String>,
     /// `namespace:name` of each Secret.
     pub secrets: Vec<String>,
-    /// The size that the list gives, in GiB. One that follows from what nodes report is not part of it: reports change.
+    /// The size that the list sets, in GiB. A size that is computed from nodes' reports is not part of it, because reports change.
     pub size: Option<u32>,
-    /// Annotations of the ImageCache.
+    /// Annotations for the ImageCache.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Shard {
-    /// The hash of it.
+    /// A hash of all fields.
     pub fn base(&self) -> String {
         // Texts, numbers and maps with text keys are always JSON.
         let json = serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("{error}"));
         short_hash(&json)
     }
 
-    /// Those of its images whose digest the list does not give.
+    /// The images without a digest.
     pub fn tags(&self) -> impl Iterator<Item = &String> {
         self.images.iter().filter(|image| !image.contains('@'))
     }
 }
 
-/// What the list asks for: its images in order, each spelling once, in portions.
+/// The images of a list in its order, each spelling once, split into as many ImageCaches as they need.
 pub fn shards(namespace: &str, config: &Config, cache: &ImageCache) -> Vec<Shard> {
     let groups = || config.groups.iter().filter(|group| cache.groups.contains(&group.name));
     let images = groups().flat_map(|group| &group.images).map(|image| image.reference.to_string());
@@ -57,18 +57,18 @@ fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     texts.filter(|text| seen.insert(text.clone())).collect()
 }
 
-/// How many bytes nodes report of each image of a list, as the list spells it.
+/// The bytes that nodes report for each image of a list, as the list spells it.
 pub fn sizes(config: &Config, reported: &Sizes) -> BTreeMap<String, u64> {
     let images = config.groups.iter().flat_map(|group| &group.images).map(|image| &image.reference);
     let size = |reference: &ImageReference| {
-        // What a runtime calls the index of a tag is in its own name, so the name tells of either.
+        // Runtimes report the index of a tag under the tag's name, so the name finds both.
         let pinned = digest(reference.as_str()).filter(|_| reference.is_pinned());
         Some((reference.to_string(), reported.of(pinned, &reference.normal_form())?))
     };
     images.filter_map(size).collect()
 }
 
-/// The size of an ImageCache in GiB: as given, or twice what nodes report of its images, rounded up.
+/// The size of an ImageCache in GiB: as the list sets it, or twice the bytes that nodes report for its images, rounded up.
 pub fn size(shard: &Shard, bytes: Option<&BTreeMap<String, u64>>) -> u32 {
     const GIB: u64 = 1 << 30;
     let reported = || {

@@ -1,7 +1,7 @@
-//! Which digests an ImageCache is made for.
+//! Which digests an ImageCache is created for.
 //!
-//! While a rollout moves through the nodes, they say different things of a tag, and no two ImageCaches are to be paid for one
-//! move. So what an ImageCache was made for stands until the newest generation's pods say clearly that it is over.
+//! During a rollout nodes hold different digests of a tag, and users should not pay for two ImageCaches when a tag moves once.
+//! So the digests of an ImageCache remain valid until the newest generation's pods clearly hold others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,17 +14,17 @@ use crate::plan::generation::pods::as_listed;
 /// For each image (as the list spells it) and architecture, one digest.
 pub type Digests = BTreeMap<String, BTreeMap<String, Digest>>;
 
-/// What the newest generations' pods hold.
+/// The digests that the newest generations' pods hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
-    /// On how many nodes which digest is held, by image and architecture.
+    /// On how many nodes each digest is held, by image and architecture.
     digests: BTreeMap<String, BTreeMap<String, BTreeMap<Digest, usize>>>,
-    /// What is held, whether or not the runtime says what it is.
+    /// Images that are held, although the runtime reports no digest.
     held: BTreeSet<String>,
 }
 
 impl Known {
-    /// What the pods of each group's newest generation hold now.
+    /// Counts what the pods of each group's newest generation hold now.
     pub fn of(
         config: &Config,
         list: &str,
@@ -56,19 +56,19 @@ impl Known {
         known
     }
 
-    /// One more node has it.
+    /// Counts one more node that holds that digest.
     pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
         let of_image = self.digests.entry(image.to_owned()).or_default();
         *of_image.entry(architecture.to_owned()).or_default().entry(digest).or_default() += 1;
     }
 
-    /// Whether nodes have told all that they will of an image.
-    pub fn tells_of(&self, image: &str) -> bool {
+    /// Whether a node holds the image, so that waiting for its digest is pointless.
+    pub fn has_seen(&self, image: &str) -> bool {
         self.held.contains(image) || self.digests.get(image).is_some_and(|of_image| !of_image.is_empty())
     }
 
-    /// What `images` were made for, brought up to date. `None` where that is still right, but for images of which nothing
-    /// was known: these only learn it, since they were made from whatever the tag stood for.
+    /// New digests for `images` if those they were created for are outdated, and `None` otherwise. An image without a known
+    /// digest is not outdated: it was created from whatever the tag was then ([`Self::learnt`]).
     pub fn outdates(&self, made_for: &Digests, images: &[String]) -> Option<Digests> {
         let moved = images.iter().any(|image| match (made_for.get(image), self.digests.get(image)) {
             (Some(before), Some(now)) => is_over(before, now),
@@ -77,7 +77,7 @@ impl Known {
         moved.then(|| self.brought_up_to_date(made_for, images))
     }
 
-    /// The same with what was not known of an image.
+    /// Adds the digests of images without a known digest.
     pub fn learnt(&self, made_for: &Digests, images: &[String]) -> Digests {
         let mut learnt = made_for.clone();
         for image in images.iter().filter(|image| !made_for.contains_key(*image)) {
@@ -102,8 +102,8 @@ impl Known {
     }
 }
 
-/// Whether nodes hold something else now than what was known. Another architecture alone is no messages, unless it is the only
-/// one that there still is.
+/// Whether nodes now hold other digests than those known before. Another architecture alone does not count, unless it is the
+/// only one that is left.
 fn is_over(before: &BTreeMap<String, Digest>, now: &BTreeMap<String, BTreeMap<Digest, usize>>) -> bool {
     let seen = |architecture: &String| now.get(architecture).filter(|counts| !counts.is_empty());
     let outnumbered = before
@@ -113,13 +113,14 @@ fn is_over(before: &BTreeMap<String, Digest>, now: &BTreeMap<String, BTreeMap<Di
     outnumbered || (none_left && now.values().any(|counts| !counts.is_empty()))
 }
 
-/// A digest stands until another one is on more than twice as many nodes, so that nodes which come and go do not swing it.
+/// A digest is valid until another one is on more than twice as many nodes, so that joining and leaving nodes do not change it
+/// back and forth.
 fn is_outnumbered(digest: &Digest, counts: &BTreeMap<Digest, usize>) -> bool {
     let own = counts.get(digest).copied().unwrap_or_default();
     counts.values().any(|count| *count > 2 * own)
 }
 
-/// The digest that most nodes have.
+/// The digest on most nodes.
 fn most((architecture, counts): (&String, &BTreeMap<Digest, usize>)) -> Option<(String, Digest)> {
     let (digest, _) = counts.iter().max_by_key(|(digest, count)| (**count, std::cmp::Reverse((*digest).clone())))?;
     Some((architecture.clone(), digest.clone()))

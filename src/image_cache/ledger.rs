@@ -1,5 +1,5 @@
-//! What is kept of a list's ImageCaches, on its newest accepted form: a new controller goes on from there. ECI deletes what
-//! failed, so the objects alone do not tell what has been tried.
+//! What a restarted controller must know about a list's ImageCaches. It is stored on the list's newest accepted form, because
+//! ECI deletes failed ImageCaches and the objects alone do not show how many attempts there were.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,23 +8,23 @@ use super::cache::{Cache, Phase};
 use super::digests::Digests;
 use super::pace::STABLE;
 
-/// What is kept of a list's ImageCaches.
+/// The history of a list's ImageCaches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ledger {
-    /// Since when these are what is asked for.
+    /// Since when the list asks for these entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// The greatest number that an ImageCache of the list ever had.
+    /// The highest serial that an ImageCache of the list ever had.
     pub serial: u32,
-    /// What is asked for, in the order of the list.
+    /// What the list asks for, in its order.
     pub entries: Vec<Entry>,
-    /// The request for a refresh that was the last to bring new tries.
+    /// The hash of the last request for a refresh that allowed new attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }
 
-/// What is kept of one content.
+/// The history of one content.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Entry {
@@ -32,61 +32,61 @@ pub struct Entry {
     pub base: String,
     /// The hash of that and of the digests.
     pub content: String,
-    /// The digests that it is for.
+    /// The digests of its images.
     pub digests: Digests,
-    /// The number of the ImageCache that was made last for it; 0 where none was.
+    /// The serial of its latest ImageCache; 0 if there was none.
     pub serial: u32,
-    /// How many were made since one was ready.
+    /// How many ImageCaches were created since one was ready.
     pub attempts: u32,
-    /// How many in a row were ready for a short time only.
+    /// How many ImageCaches in a row were lost soon after they were ready.
     pub losses: u32,
-    /// When the last one was made.
+    /// When the latest ImageCache was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
-    /// Since when that is known to be ready; it may not be any more.
+    /// When the latest ImageCache was first seen ready. It may be gone since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<Timestamp>,
-    /// Since when that is known to be gone or to have failed.
+    /// When the latest ImageCache was first seen gone or failed after it was ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Timestamp>,
-    /// How much of that was told.
+    /// The last step that was reported.
     pub reported: ReportedStep,
-    /// When that was told.
+    /// When it was reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported_at: Option<Timestamp>,
 }
 
-/// How much was told of an ImageCache. A later one is never taken back, so a status that flaps tells nothing.
+/// The steps that are reported of an ImageCache. They only go forward, so a flapping status is not reported again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ReportedStep {
-    /// Nothing.
+    /// Nothing was reported.
     #[default]
     Nothing,
-    /// That a quarter is done.
+    /// A quarter is built.
     Quarter,
-    /// That a half is done.
+    /// Half is built.
     Half,
-    /// That three quarters are done.
+    /// Three quarters are built.
     MostOfIt,
-    /// That it is ready.
+    /// It is ready.
     Ready,
-    /// That it has failed.
+    /// It failed.
     Failed,
 }
 
 impl Ledger {
-    /// Reads the annotation. One that cannot be read says nothing: the ImageCaches themselves say most of it.
+    /// Reads the annotation. An unreadable one is ignored, because the ImageCaches themselves show most of it.
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// The annotation.
+    /// The text of the annotation.
     pub fn to_text(&self) -> String {
         // Texts, numbers and maps of texts are always JSON.
         serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
     }
 
-    /// Takes in what there is.
+    /// Updates the ledger from the ImageCaches that exist.
     pub fn take_in(&mut self, caches: &[Cache], now: Timestamp) {
         self.serial = caches.iter().map(|cache| cache.made.serial).max().unwrap_or(0).max(self.serial);
         for entry in &mut self.entries {
@@ -94,31 +94,31 @@ impl Ledger {
         }
     }
 
-    /// Whether that ImageCache is the last that was made for what is asked for.
+    /// Whether that ImageCache is the latest of an entry.
     pub fn is_current(&self, cache: &Cache) -> bool {
         self.entries.iter().any(|entry| entry.is_latest(cache))
     }
 }
 
 impl Entry {
-    /// A content that an ImageCache was made for earlier.
+    /// The content of an existing ImageCache.
     pub fn of(cache: &Cache) -> Self {
         let made = &cache.made;
         let (base, content, digests) = (made.base.clone(), made.content.clone(), made.digests.clone());
         Self { base, content, digests, ..Self::default() }
     }
 
-    /// Whether that ImageCache is the last that was made for it.
+    /// Whether that ImageCache is the latest for this content.
     pub fn is_latest(&self, cache: &Cache) -> bool {
         cache.made.content == self.content && cache.made.serial == self.serial
     }
 
-    /// The last that was made for it, if it is there.
+    /// The latest ImageCache for this content, if it exists.
     pub fn latest<'c>(&self, caches: &'c [Cache]) -> Option<&'c Cache> {
         caches.iter().find(|cache| !cache.deleting && self.is_latest(cache))
     }
 
-    /// Takes in what there is of it.
+    /// Updates the entry from the ImageCaches that exist.
     pub fn take_in(&mut self, caches: &[Cache], now: Timestamp) {
         let newer = |cache: &&Cache| cache.made.content == self.content && cache.made.serial > self.serial;
         if let Some(newest) = caches.iter().filter(newer).max_by_key(|cache| cache.made.serial) {
@@ -138,7 +138,7 @@ impl Entry {
         }
     }
 
-    /// How many in a row were ready for a short time only, if the last is not any more at that time.
+    /// How many ImageCaches in a row were lost soon after they were ready, if the latest is lost at that time.
     pub fn losses_by(&self, now: Timestamp) -> u32 {
         match self.ready_at.map(|ready_at| self.lost_at.unwrap_or(now).duration_since(ready_at)) {
             Some(lasted) if lasted < STABLE => self.losses.saturating_add(1),

@@ -1,4 +1,4 @@
-//! What is made for the current content: the first, another try, a renewal.
+//! What to create for the current content: the first ImageCache, a retry or a renewal.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::core::ObjectMeta;
@@ -15,17 +15,17 @@ use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// The most characters of namespace and list in the name of an ImageCache; a hash follows.
+/// The most characters of namespace and list in the name of an ImageCache, before the hash.
 const MAX_NAME: usize = 200;
 
-/// Plans what is to be made of the current content.
+/// Plans what to create for the current content.
 pub fn make(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
     let shards = content::shards(context.list.namespace, context.list.config, config);
     let mut serial = ledger.serial;
     for (entry, shard) in ledger.entries.iter().zip(&shards) {
         report_slow(context, entry, plan);
         let Some((cause, at)) = due(context, config, entry) else { continue };
-        // A renewal is a layer of its own.
+        // A renewal is a second layer.
         if cause == CacheCause::Renewal && !replacement::is_alone(context, ledger) {
             continue;
         }
@@ -40,7 +40,7 @@ pub fn make(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: 
     }
 }
 
-/// Tells of one that is built for very long. Who knows what it waits for is ECI.
+/// Reports an ImageCache whose build takes very long. Only ECI knows what it waits for.
 fn report_slow(context: &CacheContext, entry: &Entry, plan: &mut CachePlan) {
     let Some(cache) = entry.latest(context.caches).filter(|cache| cache.in_flight()) else { return };
     let Some(created) = cache.created else { return };
@@ -51,10 +51,10 @@ fn report_slow(context: &CacheContext, entry: &Entry, plan: &mut CachePlan) {
     plan.waiting.push(CacheWait::SlowBuild { name: cache.name.clone(), phase: cache.phase, since: created });
 }
 
-/// What is to be made next for a content, why, and when.
+/// Why and when the next ImageCache for a content is created, if any is.
 pub fn due(context: &CacheContext, config: &ImageCache, entry: &Entry) -> Option<(CacheCause, Timestamp)> {
     let last = entry.last.unwrap_or(context.now);
-    // The first loss is made good at once.
+    // The first lost ImageCache is replaced immediately.
     let losses = entry.losses_by(context.now).saturating_sub(1);
     let latest = entry.latest(context.caches);
     if latest.is_some_and(Cache::in_flight) {
@@ -77,7 +77,7 @@ pub fn due(context: &CacheContext, config: &ImageCache, entry: &Entry) -> Option
     }
 }
 
-/// While an older one of the same content is ready, tries are spread over the time that it has left.
+/// While an older ImageCache of the same content is ready, attempts are spread over its remaining lifetime.
 fn share_of_what_is_left(context: &CacheContext, entry: &Entry) -> SignedDuration {
     let older = context.live().filter(|it| it.made.content == entry.content && it.phase == Phase::Ready);
     let end = older.filter_map(Cache::expires_at).max();

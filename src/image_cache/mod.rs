@@ -1,22 +1,22 @@
-//! Which ImageCaches there should be: what virtual nodes start pods from.
+//! Decides which ImageCaches a list should have. Virtual nodes start pods from them.
 //!
 //! ```text
-//! Config ─► content: what to ask for ──┐
-//! coverage ─► digests: for what ───────┼─► wanted ─► turn: may it begin? ─► create, wait, delete, tell
-//! ImageCaches + ledger: what was made ─┘
+//! Config ─► content: images, settings ────┐
+//! coverage ─► digests: what tags are now ─┼─► wanted content ─► replacement: may it begin? ─► create, wait, delete, report
+//! ImageCaches + ledger: what exists ──────┘
 //! ```
 //! - [`object`], [`cache`]: the resource, and what is read of it
-//! - [`content`], [`digests`]: what the list asks for, and which digests it stands for
-//! - [`ledger`]: what is kept of what was made, on the list's newest accepted form
-//! - [`replacement`]: when new content takes the place of what is there
-//! - [`making`]: what is made for the current content: the first, another try, a renewal
+//! - [`content`], [`digests`]: what the list asks for, and the digests of its tags
+//! - [`ledger`]: what must survive a restart of the controller; kept on the list's newest accepted form
+//! - [`replacement`]: when new content replaces the current one
+//! - [`making`]: what to create for the current content: the first ImageCache, a retry or a renewal
 //! - [`pace`]: how long to wait for what
-//! - [`reporting`]: what is told of them
+//! - [`reporting`], [`report`]: what is reported as Events, and in the status report
 //!
-//! At most two layers of ImageCaches exist: the last that was made for each current content, and what was there before it.
-//! The layer before goes when all of the current one is ready and `keepPreviousFor` has passed (or the current one is to be
-//! renewed), never sooner. Content that changes meanwhile waits for its turn, and the newest wins. What failed is tried again
-//! three times at most for the same content, until a refresh is asked for.
+//! At most two layers of ImageCaches exist: the latest for each current content, and the layer before. The layer before is
+//! deleted when the whole current layer is ready and `keepPreviousFor` has passed (or the current layer must be renewed), never
+//! sooner. Content that changes in the meantime waits, and the newest wins. A failed ImageCache is retried at most three times
+//! for the same content, until somebody requests a refresh.
 
 pub mod cache;
 pub mod content;
@@ -43,12 +43,12 @@ use crate::naming::hash::short_hash;
 use crate::plan::AcceptedList;
 use content::Shard;
 
-/// All that the plan is made from.
+/// The input of the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheContext<'a> {
     /// The list as accepted.
     pub list: AcceptedList<'a>,
-    /// The list's name.
+    /// The name of the list's ConfigMap.
     pub name: &'a str,
     /// When its newest accepted form was first accepted.
     pub accepted_at: Option<Timestamp>,
@@ -56,89 +56,89 @@ pub struct CacheContext<'a> {
     pub refresh_request: Option<&'a str>,
     /// The list's ImageCaches.
     pub caches: &'a [Cache],
-    /// What is kept of them, if anything is ([`crate::plan::history::newest_ledger`]).
+    /// Their ledger, if there is one ([`crate::plan::history::newest_ledger`]).
     pub ledger: Option<&'a Ledger>,
-    /// What the list's newest accepted form has of that: the ledger belongs there.
+    /// The ledger on the list's newest accepted form, where it belongs.
     pub on_newest_form: Option<&'a Ledger>,
-    /// What nodes hold.
+    /// The digests that nodes hold.
     pub known: &'a Known,
-    /// How many bytes nodes report of each image (as the list spells it); `None` where that is not known yet.
+    /// The bytes that nodes report for each image (as the list spells it); `None` if they were not looked up yet.
     pub sizes: Option<&'a BTreeMap<String, u64>>,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What to do.
+/// What to do about a list's ImageCaches.
 #[derive(Clone, Debug, Default)]
 pub struct CachePlan {
     /// What to write, in this order: each needs those before it to be done.
     pub actions: Vec<CacheAction>,
     /// What must wait.
     pub waiting: Vec<CacheWait>,
-    /// When to look again, if nothing changes before.
+    /// When to plan again if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
 
 /// One write to the cluster.
 #[derive(Clone, Debug)]
 pub enum CacheAction {
-    /// Keep what is known, before anything follows from it.
+    /// Store the ledger, before any action that relies on it.
     Keep {
-        /// It; `None` where there is nothing to keep any more.
+        /// `None`: remove the ledger.
         ledger: Option<Box<Ledger>>,
-        /// What to tell once it is kept, so that nothing is told twice.
+        /// What to report once the ledger is stored, so that nothing is reported twice.
         findings: Vec<CacheFinding>,
     },
-    /// Make one.
+    /// Create an ImageCache.
     Create {
-        /// It.
+        /// The ImageCache.
         object: Box<ImageCacheObject>,
         /// Why.
         cause: CacheCause,
     },
-    /// Delete one.
+    /// Delete an ImageCache.
     Delete {
         /// Its name.
         name: String,
-        /// Its uid: another of that name is not meant.
+        /// Its uid, so that a new object of the same name is not deleted.
         uid: String,
         /// Why.
         ending: CacheDeletionReason,
     },
 }
 
-/// Why an ImageCache is made.
+/// Why an ImageCache is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheCause {
-    /// There is none for what the list asks for.
+    /// There is none for the content that the list asks for.
     Missing,
     /// One for the same content failed.
     Retry {
-        /// Which try it is, from 2.
+        /// The number of the attempt, from 2.
         attempt: u32,
     },
     /// The one that was ready is gone.
     Lost,
-    /// The one that is ready expires.
+    /// The one that is ready expires soon.
     Renewal,
 }
 
-/// Why an ImageCache goes.
+/// Why an ImageCache is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheDeletionReason {
-    /// Another one is ready, and it was kept for as long as the list says.
+    /// Another one is ready, and `keepPreviousFor` has passed.
     Replaced,
-    /// It failed, and there is another try or other content.
+    /// It failed, and a retry or other content follows.
     Failed,
     /// It did not become ready, and other content is wanted.
     Abandoned,
-    /// The list asks for none any more.
+    /// The list no longer asks for any.
     TurnedOff,
-    /// Its list has been away for [`crate::plan::history::GRACE`].
+    /// Its list has been missing for [`crate::plan::history::GRACE`].
     ListGone,
 }
 
-/// Something that became of an ImageCache.
+/// A change of an ImageCache's status that is worth an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheFinding {
     /// It is being built.
@@ -189,14 +189,14 @@ pub enum CacheWait {
     },
 }
 
-/// What follows a failure.
+/// What follows a failed ImageCache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Another try, at that time.
+    /// A retry, at that time.
     Retry(Timestamp),
-    /// Nothing, until the list changes or a refresh is asked for.
+    /// Nothing, until the list changes or somebody requests a refresh.
     GivenUp,
-    /// It is not wanted any more.
+    /// Nothing, because the list no longer asks for its content.
     Nothing,
 }
 
@@ -206,7 +206,7 @@ impl CachePlan {
     }
 }
 
-/// Decides what to do.
+/// Plans what to do for an accepted list.
 pub fn plan(context: &CacheContext) -> CachePlan {
     let Some(config) = &context.list.config.image_cache else {
         return release(context.caches, context.ledger, CacheDeletionReason::TurnedOff);
@@ -228,18 +228,18 @@ pub fn plan(context: &CacheContext) -> CachePlan {
     plan
 }
 
-/// Everything of a list that asks for no ImageCache any more.
+/// Deletes all ImageCaches of a list that no longer asks for any.
 pub fn release(caches: &[Cache], ledger: Option<&Ledger>, ending: CacheDeletionReason) -> CachePlan {
     let live = caches.iter().filter(|cache| !cache.deleting);
     let mut actions: Vec<CacheAction> = live.map(|cache| delete(cache, ending)).collect();
-    // What is kept says that there may be some, so it goes when there are none.
+    // The ledger says that there may be ImageCaches, so it is removed last.
     if ledger.is_some() && caches.is_empty() {
         actions.push(CacheAction::Keep { ledger: None, findings: Vec::new() });
     }
     CachePlan { actions, ..CachePlan::default() }
 }
 
-/// A request for a refresh brings new tries.
+/// A requested refresh allows new attempts.
 fn answer_request(context: &CacheContext, ledger: &mut Ledger) {
     let request = context.refresh_request.map(|request| short_hash(request.as_bytes()));
     if request.is_some() && request != ledger.request {
@@ -249,7 +249,7 @@ fn answer_request(context: &CacheContext, ledger: &mut Ledger) {
     }
 }
 
-/// What the list asks for, and whether all that should be known for it is.
+/// The content that the list asks for, and whether enough is known to create it.
 fn wanted(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) -> (Vec<Entry>, bool) {
     let shards = content::shards(context.list.namespace, context.list.config, config);
     let mut complete = true;
@@ -269,7 +269,7 @@ fn wanted(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &m
     (wanted, complete)
 }
 
-/// What was made before for the same images and settings: what is asked for now, or else what is still there.
+/// The earlier content with the same images and settings: the current one, or else one that still has an ImageCache.
 fn before(context: &CacheContext, ledger: &Ledger, base: &str) -> Option<Entry> {
     if let Some(current) = ledger.entries.iter().find(|entry| entry.base == base) {
         return Some(current.clone());
@@ -289,7 +289,7 @@ fn with_what_is_there(context: &CacheContext, mut entry: Entry) -> Entry {
     entry
 }
 
-/// Two lists never share one, even where they ask for the same: so the list is a part of it.
+/// The list is part of the hash, because two lists never share an ImageCache.
 fn content_hash(context: &CacheContext, base: &str, digests: &Digests) -> String {
     let digests = serde_json::to_string(digests).unwrap_or_else(|error| unreachable!("{error}"));
     short_hash(format!("{}\n{}\n{base}\n{digests}", context.list.namespace, context.name).as_bytes())
@@ -300,15 +300,15 @@ fn delete(cache: &Cache, ending: CacheDeletionReason) -> CacheAction {
 }
 
 impl CacheContext<'_> {
-    /// The ImageCaches that are not about to go.
+    /// The ImageCaches that are not being deleted.
     fn live(&self) -> impl Iterator<Item = &Cache> {
         self.caches.iter().filter(|cache| !cache.deleting)
     }
 
-    /// Whether nodes tell what the tags stand for, or had time to. An ImageCache is made from whatever the tag stands for
-    /// then, and learns the digest later.
+    /// Whether nodes have reported the digests of all tags, or had enough time to. Without a digest, an ImageCache is created
+    /// from whatever the tag is then, and the digest is learnt later.
     fn knows_all_of(&self, shard: &Shard, plan: &mut CachePlan) -> bool {
-        let unknown: Vec<&String> = shard.tags().filter(|image| !self.known.tells_of(image)).collect();
+        let unknown: Vec<&String> = shard.tags().filter(|image| !self.known.has_seen(image)).collect();
         let Some(until) = self.accepted_at.and_then(|at| at.min(self.now).checked_add(pace::DIGESTS_WITHIN).ok())
         else {
             return true;
@@ -321,7 +321,7 @@ impl CacheContext<'_> {
         false
     }
 
-    /// That long after a time, which is not later than now: clocks differ.
+    /// The time plus a pause. A time in the future counts as now, since clocks differ.
     fn after(&self, time: Timestamp, pause: SignedDuration) -> Timestamp {
         time.min(self.now).checked_add(pause).unwrap_or(Timestamp::MAX)
     }

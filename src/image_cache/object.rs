@@ -1,4 +1,4 @@
-//! The resource as it stands in the cluster (`config/crd/imagecache.yaml`).
+//! The resource (`config/crd/imagecache.yaml`).
 
 use kube::api::ApiResource;
 use kube::core::Object;
@@ -11,10 +11,10 @@ pub const DEFINITION: &str = "imagecaches.eci.alibabacloud.com";
 /// The most images that ECI puts into one.
 pub const MAX_IMAGES: usize = 20;
 
-/// An ImageCache. What others write into its status is read leniently: one odd value must not hide all the others.
+/// An ImageCache. Its status is parsed leniently, so that one odd value does not hide all others.
 pub type ImageCacheObject = Object<Spec, Status>;
 
-/// What is asked for. It is never changed afterwards: a change means a new ImageCache.
+/// What is requested. A spec never changes: other content needs a new ImageCache.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Spec {
@@ -31,7 +31,7 @@ pub struct Spec {
     pub retention_days: Option<u32>,
 }
 
-/// What became of it.
+/// What ECI reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
@@ -41,22 +41,22 @@ pub struct Status {
     pub progress: Option<String>,
     /// `imc-…`.
     pub image_cache_id: Option<String>,
-    /// When it goes, as RFC 3339.
+    /// When it expires, as RFC 3339.
     pub expire_date_time: Option<String>,
-    /// What happened.
+    /// ECI's events.
     pub events: Option<Vec<Happening>>,
 }
 
-/// One of ECI's events: the part that people read.
+/// The part of an ECI event that people read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Happening {
     /// `Normal` or `Warning`.
     #[serde(rename = "type")]
     pub type_: Option<String>,
-    /// A word for it.
+    /// One word.
     pub reason: Option<String>,
-    /// The whole of it.
+    /// A sentence.
     pub message: Option<String>,
 }
 

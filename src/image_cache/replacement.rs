@@ -1,4 +1,4 @@
-//! When new content takes the place of what is there, and when that goes.
+//! When new content replaces the current one, and when the previous ImageCaches are deleted.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::ledger::{Entry, Ledger};
 use super::{CacheContext, CacheDeletionReason, CachePlan, CacheWait, delete, pace};
 use crate::list::config::ImageCache;
 
-/// Makes `wanted` the current content if it is its turn, and says whether it is current then.
+/// Makes `wanted` the current content if it may begin now, and returns whether it is current.
 pub fn take(
     context: &CacheContext,
     config: &ImageCache,
@@ -25,7 +25,7 @@ pub fn take(
         plan.waiting.push(CacheWait::Predecessor);
         return false;
     }
-    // Before the content is the current one: a status may flap, and then these would count again.
+    // Before the content becomes current: if the status flaps, these would otherwise count again.
     let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
     let failed = context.live().filter(|cache| cache.phase == Phase::Failed && !is_wanted(cache));
     plan.actions.extend(failed.map(|cache| delete(cache, CacheDeletionReason::Failed)));
@@ -38,13 +38,13 @@ fn contents(entries: &[Entry]) -> BTreeSet<&str> {
     entries.iter().map(|entry| entry.content.as_str()).collect()
 }
 
-/// Whether the content is there already, so that going back to it makes nothing.
+/// Whether the content already exists, so that going back to it creates nothing.
 fn is_there(context: &CacheContext, wanted: &[Entry]) -> bool {
     let ready = |entry: &Entry| entry.latest(context.caches).is_some_and(|cache| cache.phase == Phase::Ready);
     !wanted.is_empty() && wanted.iter().all(ready)
 }
 
-/// Whether there is room for another layer: nothing is there but the current one, or the current one came to nothing.
+/// Whether another layer may be created: only the current one exists, or the current one failed.
 fn may_begin(
     context: &CacheContext,
     config: &ImageCache,
@@ -53,29 +53,29 @@ fn may_begin(
     plan: &mut CachePlan,
 ) -> bool {
     let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
-    let standing = || context.live().filter(|cache| !is_wanted(cache) && cache.phase != Phase::Failed);
-    if standing().all(|cache| ledger.is_current(cache)) {
+    let others = || context.live().filter(|cache| !is_wanted(cache) && cache.phase != Phase::Failed);
+    if others().all(|cache| ledger.is_current(cache)) {
         return true;
     }
     if is_ready(context, ledger) {
-        // What is before it goes first.
+        // The layer before it is deleted first.
         previous_goes_at(context, config, ledger).into_iter().for_each(|at| plan.wake_up_at(at));
         return false;
     }
-    let current = || standing().filter(|cache| ledger.is_current(cache));
+    let current = || others().filter(|cache| ledger.is_current(cache));
     let stuck_at = |cache: &Cache| context.after(cache.created.unwrap_or(context.now), pace::STUCK);
     if let Some(at) = current().filter(|cache| cache.in_flight()).map(stuck_at).max().filter(|at| context.now < *at) {
         plan.wake_up_at(at);
         return false;
     }
-    // What never was all there goes. What still is, while its renewal came to nothing, is what was there before.
+    // A layer that was never complete is deleted. A complete one whose renewal failed becomes the layer before.
     let is_covered = is_covered(context, ledger);
     let goes = current().filter(|cache| !is_covered || cache.phase != Phase::Ready);
     plan.actions.extend(goes.map(|cache| delete(cache, CacheDeletionReason::Abandoned)));
     true
 }
 
-/// Whether there is room for a renewal: what was there before is gone, or goes now.
+/// Whether a renewal may be created: the layer before is gone, or is deleted now.
 pub fn is_alone(context: &CacheContext, ledger: &Ledger) -> bool {
     is_ready(context, ledger) || context.live().all(|cache| ledger.is_current(cache) || cache.phase == Phase::Failed)
 }
@@ -86,15 +86,15 @@ pub fn is_ready(context: &CacheContext, ledger: &Ledger) -> bool {
     !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
 }
 
-/// Whether all of the current content is ready, be it in ImageCaches that are about to be renewed.
+/// Whether all of the current content is ready, including ImageCaches that are being renewed.
 fn is_covered(context: &CacheContext, ledger: &Ledger) -> bool {
     let ready =
         |entry: &Entry| context.live().any(|cache| cache.made.content == entry.content && cache.phase == Phase::Ready);
     !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
 }
 
-/// When what was there before may go: after the time that the list says, or when the current one is to be renewed, which is
-/// a layer of its own.
+/// When the layer before may be deleted: after `keepPreviousFor`, or when the current layer must be renewed, which needs a
+/// layer of its own.
 fn previous_goes_at(context: &CacheContext, config: &ImageCache, ledger: &Ledger) -> Option<Timestamp> {
     let ready_at = ledger.entries.iter().map(|entry| entry.ready_at);
     let begun = ready_at.chain([ledger.since]).flatten().max()?;
@@ -104,7 +104,7 @@ fn previous_goes_at(context: &CacheContext, config: &ImageCache, ledger: &Ledger
     Some(renewal.map_or(kept_until, |renewal| renewal.min(kept_until)))
 }
 
-/// Deletes what was there before the current content, as soon as it may go.
+/// Deletes the layer before the current content as soon as it may go.
 pub fn end_previous(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
     let being_deleted: BTreeSet<String> = plan.actions.iter().filter_map(deleted).collect();
     let previous = context.live().filter(|it| !ledger.is_current(it) && !being_deleted.contains(&it.uid));

@@ -1,4 +1,4 @@
-//! The part of the report about ImageCaches.
+//! The part of the status report about ImageCaches.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use super::{Cache, Phase};
 #[allow(missing_docs)]
 pub struct ImageCacheReport {
     pub name: String,
-    /// Whether it is for what the list asks for now.
+    /// Whether the list asks for its content now.
     pub current: bool,
     pub phase: Phase,
     /// In percent.
@@ -26,7 +26,7 @@ pub struct ImageCacheReport {
     pub images: Vec<String>,
 }
 
-/// Those of a list that are not about to go, the newest first.
+/// A list's ImageCaches that are not being deleted, the newest first.
 pub fn of(caches: &[Cache], ledger: Option<&Ledger>) -> Vec<ImageCacheReport> {
     let mut live: Vec<&Cache> = caches.iter().filter(|cache| !cache.deleting).collect();
     live.sort_by_key(|cache| std::cmp::Reverse(cache.made.serial));

@@ -1,4 +1,4 @@
-//! What is told of ImageCaches: each step once.
+//! Which steps of ImageCaches are reported as Events: each once.
 
 use jiff::SignedDuration;
 
@@ -7,10 +7,10 @@ use super::ledger::{Entry, Ledger, ReportedStep};
 use super::{CacheContext, CacheFinding, CachePlan, Next, making};
 use crate::list::config::ImageCache;
 
-/// The least time between two steps of progress that are told.
+/// The shortest pause between two reported steps of progress.
 const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
-/// Notes in the ledger what is told of the current ImageCaches from now on, and returns what that is.
+/// Returns what to report of the current ImageCaches, and records in the ledger that it was reported.
 pub fn report(
     context: &CacheContext,
     config: &ImageCache,
