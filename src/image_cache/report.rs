@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::ledger::Ledger;
 use super::{Cache, Phase};
 
-/// An ImageCache of a list. `docs/status.md` says what each key means.
+/// An ImageCache of a list. `docs/status.md` documents each key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]

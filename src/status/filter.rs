@@ -1,26 +1,26 @@
-//! A part of a report.
+//! Restricts a report to some images and nodes.
 
 use std::collections::BTreeSet;
 
 use crate::list::config::Image;
 use crate::list::reference::ImageReference;
 
-/// Which images and nodes a report is about; without any of either, about all.
+/// The images and nodes of a report. An empty set means all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// References, in any spelling, or parts of them.
+    /// References in any spelling, or parts of references.
     pub images: Vec<String>,
     /// Names of nodes.
     pub nodes: BTreeSet<String>,
 }
 
 impl Filter {
-    /// Whether the report is about that image.
+    /// Whether the report includes that image.
     pub fn has_image(&self, image: &Image) -> bool {
         self.images.is_empty() || self.images.iter().any(|wanted| is_called(image, wanted))
     }
 
-    /// Whether the report is about that node.
+    /// Whether the report includes that node.
     pub fn has_node(&self, node: &str) -> bool {
         self.nodes.is_empty() || self.nodes.contains(node)
     }

@@ -1,9 +1,9 @@
-//! Coverage → what users see: the same report on a terminal, as JSON and from the controller. Pure.
+//! Coverage → the status report: the same on a terminal, as JSON and from the controller. Pure.
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
-//! - [`rollout`]: the part of it about rollouts and refreshes
-//! - [`filter`]: a part of a report
-//! - [`table`]: the report for people
+//! - [`rollout`]: its part about rollouts and refreshes
+//! - [`filter`]: restricts a report to some images and nodes
+//! - [`table`]: the report as a table
 
 mod filter;
 pub mod report;
@@ -21,55 +21,55 @@ use crate::image_cache::ledger::Ledger;
 use crate::list::Config;
 use crate::plan::Generation;
 
-/// All that a report is made from, but for the coverage.
+/// The input of a report, besides the coverage.
 #[derive(Debug, Default)]
 pub struct StatusInput {
     /// The namespace of the lists.
     pub namespace: String,
     /// The lists, by name.
     pub lists: Vec<ListInput>,
-    /// The cluster's nodes; `None` where they may not be read.
+    /// The cluster's nodes; `None` if they may not be read.
     pub nodes: Option<Vec<Node>>,
-    /// How large images are, as far as nodes say so.
+    /// The sizes of images, as far as nodes report them.
     pub sizes: Sizes,
-    /// When all of this was so.
+    /// When all of this was read.
     pub now: Timestamp,
 }
 
-/// A list and what was made of it.
+/// A list and its objects.
 #[derive(Clone, Debug)]
 pub struct ListInput {
     /// The name of its ConfigMap.
     pub name: String,
-    /// What the controller says about it.
+    /// Its validation state.
     pub state: ListState,
-    /// What is wrong with it, a line each.
+    /// Its problems, one line each.
     pub problems: Vec<String>,
-    /// The value of the annotation that asks for a refresh.
+    /// The value of the annotation that requests a refresh.
     pub refresh_request: Option<String>,
-    /// The hash of the data that is in force of it.
+    /// The hash of the data that is in effect.
     pub data_hash: Option<String>,
-    /// What is in force of it; `None` where nothing ever was.
+    /// The list that is in effect; `None` if none was ever accepted.
     pub config: Option<Config>,
     /// Its DaemonSets.
     pub generations: Vec<Generation>,
-    /// Its ImageCaches, as far as they may be read.
+    /// Its ImageCaches; empty if they may not be read.
     pub image_caches: Vec<Cache>,
-    /// What is kept of them.
+    /// The ledger of its ImageCaches.
     pub ledger: Option<Ledger>,
 }
 
-/// What the controller says about a list.
+/// The validation state of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ListState {
-    /// It is in force as it stands.
+    /// The current list is in effect.
     Accepted,
-    /// It is not; what was accepted before is in force.
+    /// The current list has errors; the last accepted one is in effect.
     Rejected,
-    /// The controller has not looked at it since it was edited.
+    /// The controller has not validated it since it was edited.
     NotValidated,
-    /// There is no such ConfigMap any more.
+    /// The ConfigMap is gone.
     Missing,
 }
 

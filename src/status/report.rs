@@ -1,4 +1,4 @@
-//! The report, in the form of its JSON.
+//! The report. Its fields are the keys of the JSON.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,13 +17,13 @@ use crate::summary::node_state::NodeState;
 use crate::summary::reserved::Reserved;
 use crate::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
 
-/// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
+/// The version of the JSON. It changes when a key is removed or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
 
-/// The architecture of nodes that do not tell theirs, or may not be read.
+/// The architecture of nodes that do not report theirs, or that may not be read.
 const UNKNOWN_ARCHITECTURE: &str = "unknown";
 
-/// What is warm where. `docs/status.md` says what each key means.
+/// Where each image is warm. `docs/status.md` documents each key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // The documentation for users says it.
@@ -84,7 +84,7 @@ pub struct ImageReport {
     pub not_counted: Vec<NotCounted>,
 }
 
-/// How many nodes there are, and how many of them are in which state.
+/// The number of nodes, in total and by state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct NodeCounts {
@@ -109,7 +109,7 @@ pub struct NodesBehind {
     pub nodes: Vec<String>,
 }
 
-/// Nodes that do not count.
+/// Nodes that are not counted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct NotCounted {
@@ -127,12 +127,12 @@ pub struct NodeInEvictionLoop {
 }
 
 impl Report {
-    /// Sums everything up.
+    /// Reports everything in one namespace.
     pub fn new(input: &StatusInput, coverage: &Coverage) -> Self {
         Self::of(&[(input, coverage)], &Filter::default())
     }
 
-    /// Sums up what the filter leaves of several namespaces.
+    /// Reports what the filter selects in several namespaces.
     pub fn of(namespaces: &[(&StatusInput, &Coverage)], filter: &Filter) -> Self {
         let lists =
             || namespaces.iter().flat_map(|(input, coverage)| input.lists.iter().map(|it| (*input, *coverage, it)));
@@ -160,7 +160,7 @@ fn pods_of<'a>(coverage: &'a Coverage, label: &str, filter: &Filter) -> Vec<&'a 
 }
 
 impl ListReport {
-    /// `None` where the filter leaves none of its images.
+    /// `None` if the filter excludes all of its images.
     fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
         let label = labels::list_value(&list.name);
         let groups: Vec<GroupReport> = list.config.as_ref().map_or_else(Vec::new, |config| {
@@ -191,7 +191,7 @@ impl ListReport {
 }
 
 impl GroupReport {
-    /// `None` where the filter leaves none of its images.
+    /// `None` if the filter excludes all of its images.
     fn new(
         input: &StatusInput,
         list: &ListInput,
@@ -247,7 +247,7 @@ impl ImageReport {
         }
     }
 
-    /// Whether it is on all nodes that count.
+    /// Whether it is warm on all nodes that count.
     pub fn is_warm(&self) -> bool {
         self.behind.is_empty()
     }

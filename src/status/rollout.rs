@@ -1,4 +1,4 @@
-//! The part of the report about what moves: rollouts and refreshes.
+//! The part of the report about rollouts and refreshes.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -36,7 +36,7 @@ impl RolloutReport {
     }
 }
 
-/// When tags are looked at, and what came of it last.
+/// When tags are checked, and the result of the last check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
@@ -57,7 +57,7 @@ pub struct RefreshReport {
     pub deferred: Vec<DeferredImage>,
 }
 
-/// An image that could not be looked at.
+/// An image whose tag could not be checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct DeferredImage {
@@ -67,7 +67,7 @@ pub struct DeferredImage {
 }
 
 impl RefreshReport {
-    /// The refreshes of a group with that newest generation.
+    /// Reports the refreshes of a group; `newest` is its newest generation.
     pub fn new(
         refresh: &config::Refresh,
         group: &config::Group,

@@ -252,7 +252,7 @@ fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
     let report = report(&input);
     assert!(!report.warm);
     let printed = printed(&report);
-    assert!(printed.contains("rejected; what was accepted before is in force"), "{printed}");
+    assert!(printed.contains("rejected; the last accepted list is in effect"), "{printed}");
     assert!(printed.contains("problem: images[0]: no such [31m thing"), "control characters stay out: {printed}");
 }
 

@@ -10,14 +10,14 @@ use crate::list::config::Image;
 pub struct ImageSummary<'a> {
     /// The image.
     pub image: &'a Image,
-    /// Every node that the group belongs on, by name, with those that do not count.
+    /// Every node of the group, by name, including those that do not count.
     pub nodes: Vec<ImageOnNode<'a>>,
 }
 
 /// Nodes that are behind for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behind<'a> {
-    /// What became of the image there.
+    /// The state of the image there.
     pub state: NodeState,
     /// Why.
     pub why: Option<Why<'a>>,
@@ -26,13 +26,13 @@ pub struct Behind<'a> {
 }
 
 impl<'a> ImageSummary<'a> {
-    /// How many nodes are in which state.
+    /// The number of nodes in each state.
     pub fn counts(&self) -> Counts {
         self.nodes.iter().map(|node| node.state).collect()
     }
 
-    /// The digests that are held on nodes which count, by architecture, with the number of nodes. A node with several
-    /// generations may hold several.
+    /// The digests that warm nodes hold, by architecture, with the number of nodes. A node with several generations may hold
+    /// several digests.
     pub fn digests(&self) -> BTreeMap<Option<&'a str>, BTreeMap<&'a str, usize>> {
         let mut digests: BTreeMap<_, BTreeMap<_, usize>> = BTreeMap::new();
         for node in self.nodes.iter().filter(|node| node.state == NodeState::Warm) {
@@ -44,14 +44,14 @@ impl<'a> ImageSummary<'a> {
         digests
     }
 
-    /// When what is held longest was begun: the least of what is said of the newest generation that each warm node holds the
-    /// image by.
+    /// When the oldest rollout started that a warm node has the image from. `begun` gives the start of a generation's rollout;
+    /// on each node, the newest generation that holds the image counts.
     pub fn held_since<T: Ord>(&self, begun: impl Fn(&str) -> Option<T>) -> Option<T> {
         let warm = self.nodes.iter().filter(|node| node.state == NodeState::Warm);
         warm.filter_map(|node| begun(node.held.first()?.generation)).min()
     }
 
-    /// The nodes where an older generation holds the image and the newest one cannot, by reason.
+    /// The nodes on which an older generation holds the image and the newest one cannot, by reason.
     pub fn kept(&self) -> Vec<Behind<'a>> {
         let mut by_reason: BTreeMap<(NodeState, Why), Vec<&str>> = BTreeMap::new();
         for (node, why) in self.nodes.iter().filter_map(|node| Some((node.node, node.not_renewed?))) {
@@ -60,7 +60,7 @@ impl<'a> ImageSummary<'a> {
         by_reason.into_iter().map(|((state, why), nodes)| Behind { state, why: Some(why), nodes }).collect()
     }
 
-    /// The nodes that are behind, by reason: the worst first, and of these the one with most nodes.
+    /// The nodes that are behind, by reason: the worst state first, and within it the reason with most nodes.
     pub fn behind(&self) -> Vec<Behind<'a>> {
         let mut by_reason: BTreeMap<(NodeState, Option<Why>), Vec<&str>> = BTreeMap::new();
         for node in self.nodes.iter().filter(|node| node.state.is_behind()) {

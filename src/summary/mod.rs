@@ -1,15 +1,15 @@
-//! Coverage, nodes and the list → for each image: what is where, and what keeps it from being everywhere.
+//! Coverage, nodes and the list → for each image: on which nodes it is warm, and why not on the others.
 //!
 //! ```text
-//! Sources ─► Summary ─► GroupSummary: the nodes that the group belongs on ─► ImageSummary: a state for each of them
+//! Sources ─► Summary ─► GroupSummary: the nodes of the group ─► ImageSummary: a state for each of them
 //! ```
-//! This is the one source of every figure that users see. It holds references only: images are looked at one at a time, so
-//! thousands of nodes with many images cost no memory but for the moment.
+//! Every figure that users see comes from here. A summary only borrows, and images are computed one at a time, so thousands of
+//! nodes with many images cost little memory.
 //!
-//! - [`image`], [`node_state`]: what is said of one image, and of one on one node
-//! - [`scheduler`]: what the scheduler says of that node
+//! - [`image`], [`node_state`]: the state of one image, and of one image on one node
+//! - [`scheduler`]: the part of a scheduler's message about one node
 //! - [`reserved`]: what pods reserve on nodes
-//! - [`node_warm_ups`]: how long nodes that join take to be warm
+//! - [`node_warm_ups`]: how long new nodes take to become warm
 
 mod image;
 pub mod node_state;
@@ -32,7 +32,7 @@ use crate::list::reference::ImageReference;
 use crate::plan::Generation;
 use crate::plan::generation::pods::as_listed;
 
-/// All that a summary is made from.
+/// The input of a summary.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
     /// The value of the list's label.
@@ -41,12 +41,12 @@ pub struct Sources<'a> {
     pub config: &'a Config,
     /// The list's DaemonSets.
     pub generations: &'a [Generation],
-    /// Who has what.
+    /// The list's pods.
     pub coverage: &'a Coverage,
-    /// The nodes to look at; `None` where they may not be read. Then a group's nodes are those that its newest generation has
-    /// pods for: nodes without any pod, cordons and readiness are not known.
+    /// The cluster's nodes; `None` if they may not be read. Then a group's nodes are those that its newest generation has pods
+    /// for: nodes without any pod, cordons and readiness are not known.
     pub nodes: Option<&'a [Node]>,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
@@ -58,7 +58,7 @@ pub struct Summary<'a> {
     places: BTreeMap<&'a str, Place<'a>>,
     /// The list's distinct images, by normal form.
     images: HashMap<String, ImageId>,
-    /// The generations that are not about to go, the newest first.
+    /// The generations that are not being deleted, the newest first.
     newest_first: Vec<&'a Generation>,
 }
 
@@ -66,11 +66,11 @@ type ImageId = usize;
 
 #[derive(Debug, Default)]
 struct Place<'a> {
-    /// Nothing where nodes may not be read.
+    /// `None` if nodes may not be read.
     node: Option<&'a Node>,
-    /// The list's pods that are not about to go: those of the newest generation first, and of these the live ones first.
+    /// The list's pods that are not being deleted: the newest generation first, and live pods before others.
     pods: Vec<PodHere<'a>>,
-    /// The groups whose pods are about to go.
+    /// The groups whose pods here are being deleted.
     leaving: HashSet<&'a str>,
 }
 
@@ -78,7 +78,7 @@ struct Place<'a> {
 struct PodHere<'a> {
     pod: &'a CoveringPod,
     generation: Option<&'a Generation>,
-    /// The images of it that are on the list.
+    /// Its images that are on the list.
     images: Vec<(ImageId, &'a CoveredImage)>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> PodHere<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// Arranges everything by nodes.
+    /// Sorts pods and generations by node.
     pub fn new(sources: Sources<'a>) -> Self {
         let mut newest_first: Vec<&Generation> = sources.generations.iter().filter(|it| !it.deleting).collect();
         newest_first.sort_by_cached_key(|generation| generation.newest_first());
@@ -120,7 +120,7 @@ impl<'a> Summary<'a> {
         let mut ids: HashMap<&str, Option<ImageId>> = HashMap::new();
         for pod in self.sources.coverage.pods_of(self.sources.list) {
             let Some(target) = pod.node.as_deref().or(pod.target.as_deref()) else { continue };
-            // No group belongs on a node that is not there.
+            // No group belongs on a node that is gone.
             if self.nodes_known() && !self.places.contains_key(target) {
                 continue;
             }
@@ -147,7 +147,7 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Whether nodes could be read. Otherwise everything here is derived from pods alone.
+    /// Whether nodes could be read. If not, everything is derived from pods.
     pub fn nodes_known(&self) -> bool {
         self.sources.nodes.is_some()
     }
@@ -177,7 +177,7 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// Sorts what may hold something before what does not.
+/// Sorts pods that may hold something before those that do not.
 fn standing(state: &PodState) -> u8 {
     match state {
         PodState::Live => 0,
@@ -190,16 +190,16 @@ fn standing(state: &PodState) -> u8 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Belonging {
     Counted,
-    /// Its pod came before a taint that it does not tolerate.
+    /// The node got a taint that the group does not tolerate after its pod started there.
     Tainted,
-    /// Warm images count, and nothing is missing.
+    /// Warm images count, and missing ones do not.
     Cordoned,
-    /// Nobody can say or do anything about it.
+    /// The node is not counted, for this reason.
     Aside(NodeState),
 }
 
 impl Place<'_> {
-    /// `None` where the group does not belong.
+    /// `None` if the group does not belong on the node.
     fn takes(&self, group: &Group) -> Option<Belonging> {
         let node = self.node?;
         let tainted = || {
@@ -228,19 +228,19 @@ pub struct GroupSummary<'s, 'a> {
 }
 
 impl<'a> GroupSummary<'_, 'a> {
-    /// The same of some nodes only.
+    /// Restricts the summary to some nodes.
     pub fn only_on(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
         self.places.retain(|(node, ..)| is_wanted(node));
         self
     }
 
-    /// Its generations that are not about to go, the newest first.
+    /// Its generations that are not being deleted, the newest first.
     pub fn generations(&self) -> impl Iterator<Item = &'a Generation> {
         let all = self.summary.newest_first.iter().copied();
         all.filter(|generation| generation.group == self.group.name.as_str())
     }
 
-    /// The pods of its generations, with those that are about to go.
+    /// The pods of its generations, including those that are being deleted.
     pub fn pods(&self) -> impl Iterator<Item = &'a CoveringPod> {
         let Sources { list, coverage, generations, .. } = self.summary.sources;
         let own = generations.iter().filter(|generation| generation.group == self.group.name.as_str());
@@ -248,17 +248,17 @@ impl<'a> GroupSummary<'_, 'a> {
         coverage.pods_of(list).filter(move |pod| names.contains(&*pod.generation))
     }
 
-    /// Its images, in the order of the list. Each is looked at when it is asked for.
+    /// Its images, in the order of the list. Each is computed when the iterator reaches it.
     pub fn images(&self) -> impl Iterator<Item = ImageSummary<'a>> {
         self.group.images.iter().map(|image| self.image(image))
     }
 
-    /// The nodes on which its holders are evicted again and again for want of disk.
+    /// The nodes on which its holders are evicted again and again for lack of disk.
     pub fn eviction_loops(&self) -> Vec<EvictionLoop<'a>> {
         let names: HashSet<&str> = self.generations().map(|generation| generation.name.as_str()).collect();
         let Sources { coverage, now, .. } = self.summary.sources;
         let seen = coverage.eviction_loops(now).filter(|eviction_loop| names.contains(eviction_loop.generation));
-        // What a process saw that is gone since.
+        // What an earlier controller process saw.
         let noted = self.newest.into_iter().flat_map(|newest| {
             let evicted = newest.reported.evicted(now);
             evicted.map(|(node, last)| EvictionLoop { node, generation: newest.name.as_str(), last })
@@ -273,7 +273,7 @@ impl<'a> GroupSummary<'_, 'a> {
         by_node.into_values().collect()
     }
 
-    /// Whether admission makes pods of its newest generation ask the registry for what their nodes have.
+    /// Whether admission makes pods of its newest generation ask the registry for images that their nodes have.
     pub fn is_always_pulled(&self) -> bool {
         let newest = self.newest;
         newest.is_some_and(|newest| {
@@ -309,7 +309,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What became of an image on a node; `wanted` is the newest generation of the group, if it has the image at all.
+/// The state of an image on a node. `wanted` is the group's newest generation, if it has the image.
 fn state<'a>(
     place: &Place<'a>,
     belonging: Belonging,
@@ -330,7 +330,7 @@ fn state<'a>(
 }
 
 impl<'a> Place<'a> {
-    /// The newest pod with the image; the newest generation's own where that has the image.
+    /// The newest pod with the image; if the newest generation has the image, its pod.
     fn in_the_newest(&self, id: ImageId, wanted: Option<&Generation>) -> Option<(&'a CoveringPod, &'a CoveredImage)> {
         let mut with_it = self.pods.iter().filter_map(|here| Some((here, here.image(id)?)));
         let (here, image) = with_it.next()?;
@@ -369,7 +369,7 @@ fn reported_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState,
     match &pod.state {
         PodState::Live => {}
         PodState::Unschedulable { message } => return unschedulable(message),
-        // The kubelet's words for a pod that it has no room for: `OutOfpods`, `OutOfcpu`, …
+        // The kubelet's reasons for a lack of capacity: `OutOfpods`, `OutOfcpu`, …
         PodState::Ended { reason, message } if reason.starts_with("OutOf") => {
             return (NodeState::NoCapacity, Some(Why { reason, message }));
         }

@@ -1,37 +1,37 @@
-//! What became of one image on one node.
+//! The state of one image on one node.
 
 use serde::Serialize;
 
-/// What became of an image on a node, the worst first.
+/// The state of an image on a node, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NodeState {
     /// It could not be pulled.
     Failed,
-    /// It was pulled, but its container does not run, so the image is not held for sure.
+    /// It was pulled, but its container does not run, so the image may not be held.
     CannotStart,
-    /// The node has no room for the pod.
+    /// The node has no capacity for the pod.
     NoCapacity,
-    /// The pod was evicted or has ended, or it is missing where it should be.
+    /// The pod was evicted or has ended, or it is missing.
     Displaced,
-    /// The node got a taint, after a pod came, that keeps another one away.
+    /// After the pod started, the node got a taint that keeps a new pod away.
     Tainted,
-    /// The kubelet pulls it, or is about to.
+    /// The kubelet pulls it, or will next.
     Pulling,
-    /// The node's turn has not come, or no generation with the image has begun.
+    /// The node's start delay is not over, or no generation with the image has started.
     Waiting,
     /// A running container of any generation holds it.
     Warm,
-    /// The node's kubelet does not say that it can run pods. It does not count.
+    /// The node is not ready. It does not count.
     NotReady,
     /// The node is cordoned, and the image is not warm there. It does not count.
     Cordoned,
-    /// The node is about to go. It does not count.
+    /// The node is being deleted. It does not count.
     Deleting,
 }
 
 impl NodeState {
-    /// All of them, with their names in JSON.
+    /// All states, with their names in JSON.
     pub const ALL: [(Self, &'static str); 11] = [
         (Self::Failed, "failed"),
         (Self::CannotStart, "cannotStart"),
@@ -57,13 +57,13 @@ impl NodeState {
     }
 }
 
-/// Why an image is not warm: a word for programs and the words of whoever knows.
+/// Why an image is not warm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Why<'a> {
     /// The kubelet's or the scheduler's word, `Missing` (the DaemonSet has no pod there), or `Altered`: then the message is the
     /// field manager that changed the DaemonSet, or empty if nobody knows.
     pub reason: &'a str,
-    /// What the registry, the runtime or the scheduler said; may be empty.
+    /// The message of the registry, the runtime or the scheduler; may be empty.
     pub message: &'a str,
 }
 
@@ -72,15 +72,15 @@ pub struct Why<'a> {
 pub struct ImageOnNode<'a> {
     /// The node.
     pub node: &'a str,
-    /// Its architecture, where it is known.
+    /// Its architecture, if known.
     pub architecture: Option<&'a str>,
-    /// What became of the image there.
+    /// The state of the image there.
     pub state: NodeState,
-    /// Why it is not warm, where there is more to say.
+    /// Why it is not warm, if there is more to say.
     pub why: Option<Why<'a>>,
-    /// Where it is warm by an older generation: what became of it in the newest one, if that cannot hold it.
+    /// If only an older generation holds it: why the newest one cannot.
     pub not_renewed: Option<(NodeState, Why<'a>)>,
-    /// Who holds it, the newest generation first.
+    /// The generations that hold it, the newest first.
     pub held: Vec<Held<'a>>,
 }
 
@@ -89,11 +89,11 @@ pub struct ImageOnNode<'a> {
 pub struct Held<'a> {
     /// The name of the generation's DaemonSet.
     pub generation: &'a str,
-    /// The digest that the runtime reports, without the image's name; `None` where it reports none.
+    /// The digest that the runtime reports, without the image's name; `None` if it reports none.
     pub digest: Option<&'a str>,
 }
 
-/// How many nodes are in which state.
+/// The number of nodes in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([usize; NodeState::ALL.len()]);
 

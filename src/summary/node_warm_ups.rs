@@ -1,5 +1,4 @@
-//! Nodes that join: how long each takes from being ready to holding all that it should. A fold over nodes, asked from time to
-//! time.
+//! How long each new node takes from being ready to holding all of its images. A fold over nodes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,18 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 use super::node_state::NodeState;
 use crate::coverage::SlimNode;
 
-/// A node may get the labels and lose the taints that decide what belongs on it some time after it is ready. One that nothing
-/// belongs on for so long has nothing to wait for.
+/// A new node may get its labels and lose its startup taints some time after it is ready. If no image belongs on it for so long,
+/// it is no longer measured.
 const IDLE: SignedDuration = SignedDuration::from_mins(10);
-/// A node that is not warm after so long is told as one that took longer: what keeps it is told elsewhere.
+/// A node that is not warm after so long is counted as one that took longer. The reason is reported elsewhere.
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
-/// The nodes that joined since somebody began to watch and are not warm yet, with the time since which each is ready.
+/// The nodes that joined since the watch started and are not warm yet, with the time since which each is ready.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeWarmUps(BTreeMap<String, Option<Timestamp>>);
 
 impl NodeWarmUps {
-    /// Takes in a node as it is now, and whether it has just joined. Only the first time that it is ready counts.
+    /// Applies the current state of a node; `joins`: it has just joined. Only the first time that it is ready counts.
     pub fn apply(&mut self, node: &SlimNode, joins: bool) {
         let Some(name) = &node.metadata.name else { return };
         if joins {
@@ -30,7 +29,7 @@ impl NodeWarmUps {
         }
     }
 
-    /// Goes on after all nodes were listed anew: `listed` has them all, and `known` tells which of them were there before.
+    /// Continues after all nodes were listed again: `listed` has all of them, and `known` says which of them existed before.
     pub fn go_on(mut self, listed: Self, known: impl Fn(&str) -> bool) -> Self {
         let still_there = listed.0.into_iter().filter_map(|(node, since)| match known(&node) {
             false => Some((node, since)),
@@ -39,18 +38,18 @@ impl NodeWarmUps {
         Self(still_there.collect())
     }
 
-    /// A node is gone.
+    /// Forgets a node that is gone.
     pub fn left(&mut self, node: &str) {
         self.0.remove(node);
     }
 
-    /// Whether there is anything to ask about that node.
+    /// Whether that node is ready and not warm yet.
     pub fn awaits(&self, node: &str) -> bool {
         matches!(self.0.get(node), Some(Some(_)))
     }
 
-    /// Takes in what became of each image that belongs on each node, and says how long each took of those that hold all of
-    /// theirs by now, which are forgotten then.
+    /// Applies the state of each image on each node. Returns how long the nodes took that hold all of their images now, and
+    /// forgets these nodes.
     pub fn settle<'a>(
         &mut self,
         images: impl IntoIterator<Item = (&'a str, NodeState)>,
@@ -77,7 +76,7 @@ impl NodeWarmUps {
     }
 }
 
-/// Since when a node's condition says that it is ready, or it is there where that is not dated. `None` where it is not ready.
+/// Since when a node is ready: the time of its condition, or else of its creation. `None` if it is not ready.
 fn since_when_ready(node: &SlimNode) -> Option<Timestamp> {
     let conditions = node.status.as_ref()?.conditions.iter();
     let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;

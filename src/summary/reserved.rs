@@ -19,7 +19,7 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// What these pods reserve: those that have a node and have not ended.
+    /// The sum of these pods' requests. Pods without a node and pods that have ended reserve nothing.
     pub fn by<'a>(pods: impl IntoIterator<Item = &'a CoveringPod>) -> Self {
         let mut nodes: HashMap<&str, Requests> = HashMap::new();
         for pod in pods.into_iter().filter(|pod| !matches!(pod.state, PodState::Ended { .. })) {

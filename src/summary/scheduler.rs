@@ -1,8 +1,8 @@
-//! What the scheduler says.
+//! The scheduler's messages.
 
-/// What the scheduler says about the one node that a DaemonSet's pod may go to. It says `0/5 nodes are available: 1 Too many
-/// pods, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: …` (`FitError` in
-/// `k8s.io/kubernetes/pkg/scheduler/framework`); all other nodes are left out by the pod's own affinity.
+/// The part of the scheduler's message about the one node that a DaemonSet's pod can run on. The message is like `0/5 nodes are
+/// available: 1 Too many pods, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: …` (`FitError` in
+/// `k8s.io/kubernetes/pkg/scheduler/framework`); the pod's own affinity excludes all other nodes.
 pub fn scheduler_cause(message: &str) -> &str {
     let causes = message.split_once("nodes are available: ").map_or(message, |(_, causes)| causes);
     let causes = causes.split(". ").next().unwrap_or(causes).trim_end_matches('.');

@@ -9,13 +9,13 @@ use crate::summary::node_state::NodeState;
 /// Nodes that lack the same images for the same cause.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// What became of the images there.
+    /// The state of the images there.
     pub state: NodeState,
     /// Why, in a few words.
     pub why: String,
     /// What to do about it.
     pub remedy: Option<&'static str>,
-    /// The whole message, where there is one.
+    /// The whole message, if there is one.
     pub message: Option<&'a str>,
     /// The nodes, by name.
     pub nodes: Vec<&'a str>,
@@ -31,10 +31,10 @@ struct SameCause<'a> {
     message: Option<&'a str>,
 }
 
-/// The nodes of a group that are behind, or what else `of` names: the worst cause first.
+/// The nodes of a group that are behind, or the nodes that `of` selects instead. The worst cause comes first.
 ///
-/// A kubelet says `ErrImagePull` and `ImagePullBackOff` by turns of the same failure, so nodes are put together by the cause;
-/// and one cause mostly keeps several images from the same nodes, which makes one line.
+/// Nodes are grouped by cause, because a kubelet alternates between `ErrImagePull` and `ImagePullBackOff` for the same failure.
+/// Images that lack on the same nodes for the same cause share a line.
 pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec<Line<'_>> {
     let mut lines: BTreeMap<_, Line> = BTreeMap::new();
     for image in &group.images {
@@ -46,7 +46,7 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
             same.message = same.message.or(behind.message.as_deref());
         }
         for ((state, cause, remedy), SameCause { nodes, reasons, message }) in causes {
-            // The state without a word of the kubelet's says it by itself.
+            // Without a reason of the kubelet's, the state is the reason.
             let reason = reasons.last().map_or_else(|| state.to_string(), |reason| printable(reason));
             let why = if cause.is_empty() { reason } else { format!("{reason}: {}", printable(cause)) };
             let line = lines.entry((state, why.clone(), nodes.clone())).or_insert_with(|| {
@@ -59,7 +59,7 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
     lines.into_values().collect()
 }
 
-/// The worst that keeps an image from nodes, in a word.
+/// The worst reason why nodes lack an image, in one word.
 pub fn worst(behind: &[NodesBehind]) -> String {
     let Some(worst) = behind.first() else { return String::new() };
     worst.reason.as_deref().map_or_else(|| worst.state.to_string(), printable)

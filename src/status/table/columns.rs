@@ -1,16 +1,16 @@
-//! Columns that are as wide as their widest cell, and fit into the terminal.
+//! Columns as wide as their widest cell, within the width of the terminal.
 
 use std::io::{self, Write};
 
 use anstyle::Style;
 use textwrap::core::display_width;
 
-/// What stands between two columns.
+/// The number of spaces between two columns.
 const GAP: usize = 2;
-/// The first column is never made narrower.
+/// The least width of the first column.
 const NARROWEST: usize = 12;
 
-/// A text in a table.
+/// One cell of a table.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
     text: String,
@@ -19,27 +19,27 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// At the left of its column.
+    /// A left-aligned cell.
     pub fn left(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// At the right of its column.
+    /// A right-aligned cell.
     pub fn right(text: impl Into<String>) -> Self {
         Self { right: true, ..Self::left(text) }
     }
 
-    /// The same in that style.
+    /// The same cell in that style.
     pub fn styled(self, style: Style) -> Self {
         Self { style, ..self }
     }
 }
 
-/// Prints the rows, further in by `indent`. Where they are wider than `width`, the first column loses from the middle of its
-/// texts, and after that lines from their ends.
+/// Prints the rows, indented by `indent`. If they are wider than `width`, the texts of the first column are cut in the middle; if
+/// that is not enough, lines are cut at the end.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// The output cannot be written.
 pub fn print(rows: &[Vec<Cell>], indent: usize, width: Option<usize>, output: &mut impl Write) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let widest =
@@ -52,7 +52,7 @@ pub fn print(rows: &[Vec<Cell>], indent: usize, width: Option<usize>, output: &m
     for row in rows {
         write!(output, "{:indent$}", "")?;
         let mut left = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
-        // What follows the last text is nothing but white space.
+        // No white space after the last text.
         let end = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
         for (column, cell) in row[..end].iter().enumerate() {
             let last = column + 1 == end;
@@ -63,7 +63,7 @@ pub fn print(rows: &[Vec<Cell>], indent: usize, width: Option<usize>, output: &m
     Ok(())
 }
 
-/// Prints a cell into what is left of the line, and says how much that took.
+/// Prints a cell into the `left` columns that remain in the line, and returns how many it took.
 fn print_cell(cell: &Cell, width: usize, last: bool, left: usize, output: &mut impl Write) -> io::Result<usize> {
     let width = width.min(left);
     let text = without_middle(&cell.text, width);
@@ -79,7 +79,7 @@ fn print_cell(cell: &Cell, width: usize, last: bool, left: usize, output: &mut i
     Ok(width + gap)
 }
 
-/// The text, without its middle where it has no room: both ends of a reference tell more.
+/// Cuts a text that is too wide in the middle, because both ends of a reference say more.
 fn without_middle(text: &str, width: usize) -> String {
     if display_width(text) <= width {
         return text.to_owned();

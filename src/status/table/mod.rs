@@ -1,4 +1,4 @@
-//! The report for people.
+//! The report as a table.
 //!
 //! - [`columns`]: a table that fits into the terminal
 //! - [`behind`]: the nodes that are behind, by cause
@@ -28,27 +28,27 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const HEADING: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 
-/// How many characters a bar has.
+/// The width of a bar, in characters.
 const BAR: usize = 10;
-/// Where what belongs to a group stands, and what belongs to that.
+/// The indents of the lines of a group, and of their continuations.
 const INDENT: &str = "  ";
 const FURTHER: &str = "      ";
 
 /// How the table is laid out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
-    /// How wide lines may be, in columns; `None`: as wide as they are.
+    /// The width of the terminal, in columns; `None`: lines are never wrapped or cut.
     pub width: Option<usize>,
     /// Whether bars are drawn.
     pub bars: bool,
-    /// Whether nothing is left out: whole references, digests and messages, and all nodes.
+    /// Whether to print everything: whole references, digests and messages, and all nodes.
     pub wide: bool,
 }
 
-/// Prints it. Colours are for whoever is behind `output` to keep or leave out.
+/// Prints the report with colours, which `output` may strip.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// The output cannot be written.
 pub fn print(report: &Report, layout: Layout, output: &mut impl Write) -> io::Result<()> {
     let mut table = Table { layout: layout.for_everything(), now: report.time, output };
     for (index, list) in report.lists.iter().enumerate() {
@@ -61,7 +61,7 @@ pub fn print(report: &Report, layout: Layout, output: &mut impl Write) -> io::Re
 }
 
 impl Layout {
-    /// Where nothing may be left out, lines are as long as they are.
+    /// The wide form never cuts lines.
     fn for_everything(self) -> Self {
         Self { width: self.width.filter(|_| !self.wide), ..self }
     }
@@ -77,9 +77,9 @@ impl<O: Write> Table<'_, O> {
     fn print_list(&mut self, list: &ListReport) -> io::Result<()> {
         let (style, state) = match list.state {
             ListState::Accepted => (GOOD, "accepted"),
-            ListState::Rejected => (BAD, "rejected; what was accepted before is in force"),
-            ListState::NotValidated => (BEHIND, "edited, and the controller has not looked at it yet"),
-            ListState::Missing => (BAD, "missing; what was made of it goes ten minutes after"),
+            ListState::Rejected => (BAD, "rejected; the last accepted list is in effect"),
+            ListState::NotValidated => (BEHIND, "edited, and not validated by the controller yet"),
+            ListState::Missing => (BAD, "missing; its images are released ten minutes after it was deleted"),
         };
         let name = format!("{}/{}", list.namespace, list.name);
         let heading = format!("{name}: {state}");
@@ -130,17 +130,18 @@ impl<O: Write> Table<'_, O> {
         self.print_not_counted(group)?;
         for eviction_loop in &group.eviction_loops {
             let why =
-                ": its holder is evicted again and again for want of disk; give the node more, or shorten the list";
+                ": its holder is evicted again and again for lack of disk; give the node more, or shorten the list";
             self.wrapped(BAD, &eviction_loop.node, why)?;
         }
         if group.always_pull_enforced {
-            let why = ": it makes every pod pull always (AlwaysPullImages), so a pod that restarts while the registry is away holds \
-                       nothing; exempt this namespace if a policy does it";
+            let why = ": it sets imagePullPolicy: Always on every pod (AlwaysPullImages), so a pod that restarts during a registry \
+                       outage holds nothing; exempt this namespace if a policy does it";
             self.wrapped(BAD, "admission", why)?;
         }
         self.print_refresh(&group.refresh)?;
         let reserved = group.requests;
-        let text = format!(": {} on a node at most, {} in all", requests(reserved.per_node), requests(reserved.total));
+        let text =
+            format!(": at most {} on a node, {} in total", requests(reserved.per_node), requests(reserved.total));
         self.wrapped(QUIET, "reserved", &text)
     }
 
@@ -187,9 +188,9 @@ impl<O: Write> Table<'_, O> {
         for line in behind::lines(group, |image| &image.behind) {
             self.print_line(&line, "")?;
         }
-        // What was pulled before is there, so these are warm, but not as fresh as they should be.
+        // These nodes are warm, but with older content.
         for line in behind::lines(group, |image| &image.held_by_older) {
-            self.print_line(&line, "what an older DaemonSet holds stays held, since the newest one cannot: ")?;
+            self.print_line(&line, "still held by an older DaemonSet, because the newest one cannot hold them: ")?;
         }
         Ok(())
     }
@@ -206,7 +207,7 @@ impl<O: Write> Table<'_, O> {
         }
     }
 
-    /// Nodes that do not count, so that nobody looks for them in vain.
+    /// Nodes that are not counted, so that nobody misses them.
     fn print_not_counted(&mut self, group: &GroupReport) -> io::Result<()> {
         let mut by_state: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
         for nodes in group.images.iter().flat_map(|image| &image.not_counted) {
@@ -238,21 +239,21 @@ impl<O: Write> Table<'_, O> {
         let groups = report.lists.iter().map(|list| list.groups.len()).sum::<usize>();
         if groups > 1 {
             let text = format!(
-                "reserved by all of them: {} on a node at most, {} in all",
+                "reserved by all groups: at most {} on a node, {} in total",
                 requests(report.requests.per_node),
                 requests(report.requests.total)
             );
             writeln!(self.output, "\n{}", textwrap::fill(&text, self.options("", INDENT)))?;
         }
         if !report.nodes_known {
-            let text = "Not allowed to list nodes: only those are counted that the newest pods are made for, and sizes, cordons and \
+            let text = "Not allowed to list nodes: only nodes with pods of the newest generation are counted, and sizes, cordons and \
                         readiness are not known. Grant the right to list nodes to see all.";
             writeln!(self.output, "\n{}", textwrap::fill(text, self.options("", "")))?;
         }
         Ok(())
     }
 
-    /// A line that begins with a word in a style, and goes on further in.
+    /// A line that starts with a styled word; its continuations are indented further.
     fn wrapped(&mut self, style: Style, word: &str, text: &str) -> io::Result<()> {
         let begin = format!("{INDENT}{word}");
         let all = format!("{begin}{text}");
@@ -274,7 +275,7 @@ impl<O: Write> Table<'_, O> {
 
     fn options<'t>(&self, first: &'t str, next: &'t str) -> Options<'t> {
         let width = self.layout.width.unwrap_or(usize::MAX);
-        // A reference that is cut in two cannot be copied.
+        // A wrapped reference could not be copied.
         Options::new(width)
             .initial_indent(first)
             .subsequent_indent(next)
@@ -288,17 +289,17 @@ fn rollout(group: &GroupReport, now: Timestamp) -> String {
         let how = match rollout {
             RolloutReport { complete: true, .. } => "complete".to_owned(),
             RolloutReport { start_delays_end_at, .. } if *start_delays_end_at > now => {
-                format!("the last node's turn comes in {}", span(start_delays_end_at.duration_since(now)))
+                format!("the last node starts in {}", span(start_delays_end_at.duration_since(now)))
             }
-            RolloutReport { .. } => "under way".to_owned(),
+            RolloutReport { .. } => "in progress".to_owned(),
         };
-        format!("began {} ago, {how}", age(rollout.started_at, now))
+        format!("started {} ago, {how}", age(rollout.started_at, now))
     };
     match (group.generations.as_slice(), &group.rollout) {
         ([], _) => "no generation yet".to_owned(),
         ([newest, older @ ..], rollout) => {
             let begun = rollout.as_ref().map_or_else(String::new, |rollout| format!(" {}", begun(rollout)));
-            let older = if older.is_empty() { String::new() } else { format!("; before it {}", older.join(", ")) };
+            let older = if older.is_empty() { String::new() } else { format!("; previous: {}", older.join(", ")) };
             format!("rollout {newest}{begun}{older}")
         }
     }
@@ -308,15 +309,15 @@ fn refresh_in_words(refresh: &RefreshReport, now: Timestamp) -> String {
     let next = match (refresh.due, refresh.next_at) {
         (true, _) => "due now".to_owned(),
         (false, Some(at)) => format!("next in {}", span(at.duration_since(now))),
-        (false, None) if refresh.last_check_at.is_some() => "never needed, since all images are pinned".to_owned(),
-        (false, None) => "not begun".to_owned(),
+        (false, None) if refresh.last_check_at.is_some() => "never needed, because all images are pinned".to_owned(),
+        (false, None) => "not started".to_owned(),
     };
     let found = match refresh.outcome {
         None => "",
-        Some(RefreshOutcome::Rollout) => ": the rollout pulled all tags anew",
-        Some(RefreshOutcome::Moved) => ": a tag had moved, so this rollout began",
+        Some(RefreshOutcome::Rollout) => ": a rollout pulled all tags",
+        Some(RefreshOutcome::Moved) => ": a tag had moved, so this rollout started",
         Some(RefreshOutcome::Unchanged) => ": no tag had moved",
-        Some(RefreshOutcome::Deferred) => ": some images could not be looked at, and stay as they are",
+        Some(RefreshOutcome::Deferred) => ": some tags could not be checked, and their images stay as they are",
     };
     let last = refresh.last_check_at.map(|at| format!("; last {} ago{found}", age(at, now))).unwrap_or_default();
     format!("{} ({:?}), {next}{last}", refresh.schedule, refresh.mode)
@@ -328,7 +329,7 @@ fn names(names: &[&str], all: bool) -> String {
 }
 
 fn bar(warm: usize, total: usize) -> String {
-    // Full only where nothing is missing, and empty only where nothing is there.
+    // Full only if nothing is missing, and empty only if nothing is warm.
     let filled = match (warm * BAR).checked_div(total) {
         None => 0,
         Some(0) if warm > 0 => 1,
@@ -337,7 +338,7 @@ fn bar(warm: usize, total: usize) -> String {
     format!("{}{}", "█".repeat(filled), "░".repeat(BAR - filled))
 }
 
-/// The digests that nodes hold: the first one, and how many more there are, or all of them.
+/// The digests that nodes hold: the first and the number of others, or all.
 fn digests(image: &ImageReport, all: bool) -> String {
     let digests: BTreeSet<&str> =
         image.digests.values().flat_map(|digests| digests.keys()).map(String::as_str).collect();
