@@ -1,4 +1,4 @@
-//! What a pod's status says of its node: whether that has room for it, and whether it still reports.
+//! What a pod's status says about its node: whether it has capacity for the pod, and whether it still reports.
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -8,27 +8,27 @@ use super::pod::PodStatus;
 /// What a node has too little of for a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shortage {
-    /// It runs as many pods as it may.
+    /// Its pod limit is reached.
     Pods,
     /// Its CPU, memory or other resources are taken.
     Resources,
-    /// The pod's sandbox is not made: no address is left, or the node's network does not work.
+    /// The pod's sandbox is not created: no address is left, or the node's network does not work.
     Addresses,
 }
 
-/// That a node has no room for a pod.
+/// A node has no capacity for a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoCapacity {
-    /// What there is too little of.
+    /// What it has too little of.
     pub shortage: Shortage,
-    /// Since when, where that is known.
+    /// Since when, if known.
     pub since: Option<Timestamp>,
 }
 
-/// Whether the node has no room for the pod. Every new pod lacks its sandbox for a moment: look at the time.
+/// Whether the node has no capacity for the pod. Every new pod lacks its sandbox for a moment, so callers must check the time.
 ///
-/// The words are the scheduler's (`k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources/fit.go`) and the
-/// kubelet's (`pkg/kubelet/lifecycle/predicate.go`). A pod of a DaemonSet names its node, so they are about that one.
+/// The messages are the scheduler's (`k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources/fit.go`) and the
+/// kubelet's (`pkg/kubelet/lifecycle/predicate.go`). A DaemonSet's pod names its node, so they are about that node.
 pub fn no_capacity(metadata: &ObjectMeta, status: &PodStatus) -> Option<NoCapacity> {
     let created = metadata.creation_timestamp.as_ref();
     if status.phase == "Failed" {
@@ -50,8 +50,8 @@ pub fn no_capacity(metadata: &ObjectMeta, status: &PodStatus) -> Option<NoCapaci
     })
 }
 
-/// Whether the pod's node has stopped reporting: the node lifecycle controller then says of the pod, and not of its
-/// containers, that it is not ready (`k8s.io/kubernetes/pkg/controller/util/node`, `MarkPodsNotReady`).
+/// Whether the pod's node has stopped reporting: the node lifecycle controller then marks the pod, but not its containers, as not
+/// ready (`k8s.io/kubernetes/pkg/controller/util/node`, `MarkPodsNotReady`).
 pub fn node_is_lost(status: &PodStatus) -> bool {
     let is = |type_: &str, value: &str| status.conditions.iter().any(|it| it.type_ == type_ && it.status == value);
     is("Ready", "False") && is("ContainersReady", "True")

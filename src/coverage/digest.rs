@@ -1,10 +1,9 @@
-//! What a runtime says that a reference stands for.
+//! The digest that a runtime reports for a reference.
 
-/// The digest or id in a container's `imageID`, without the name and the runtime in front of it. `None` where the runtime
-/// said nothing.
+/// The digest or id in a container's `imageID`, without the name and the runtime's prefix. `None` if it is empty.
 ///
-/// containerd says `name@sha256:…` and, for an image that it did not pull by name, `sha256:…`; Docker puts
-/// `docker-pullable://` or `docker://` in front; CRI-O says `name@sha256:…`, or its own id of 64 digits.
+/// containerd reports `name@sha256:…` or, for an image that it did not pull by name, `sha256:…`. Docker prepends
+/// `docker-pullable://` or `docker://`. CRI-O reports `name@sha256:…`, or its own id of 64 digits.
 pub fn digest(image_id: &str) -> Option<&str> {
     let after_name = image_id.rsplit('@').next().unwrap_or(image_id);
     let after_runtime = after_name.rsplit("://").next().unwrap_or(after_name);

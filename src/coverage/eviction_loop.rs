@@ -1,7 +1,7 @@
 //! Holders that are evicted again and again under disk pressure.
 //!
-//! An evicted holder lets its images go, the kubelet collects them, the DaemonSet controller makes another pod, that pulls
-//! them again, and so the disk is full again. Nothing but more disk or a shorter list helps, so somebody must be told.
+//! An evicted holder releases its images, the kubelet deletes them, the DaemonSet controller creates another pod, and that pulls
+//! them again until the disk is full. Only more disk or a shorter list helps, so the user must know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::pod::SlimPod;
 
-/// So many evictions of a generation on one node...
+/// So many evictions of a generation's pods on one node ...
 pub const ENOUGH: usize = 3;
-/// ... within this time are no accident.
+/// ... within this time are a loop.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// The most nodes and generations that are remembered: those with the latest evictions.
+/// How many pairs of node and generation are stored: those with the latest evictions.
 const MAX_PLACES: usize = 2_000;
 
-/// The latest evictions, by node and generation. It does not matter in which order, or how often, they are told.
+/// The latest evictions, by node and generation. The order in which they are inserted, and repetitions, do not matter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evictions(BTreeMap<(Arc<str>, Arc<str>), BTreeSet<Eviction>>);
 
-/// When, and of which pod (its uid).
+/// The time and the pod's uid.
 type Eviction = (Timestamp, Arc<str>);
 
 /// A node on which a generation's holder is evicted again and again.
@@ -31,12 +31,12 @@ pub struct EvictionLoop<'a> {
     pub node: &'a str,
     /// The name of the generation's DaemonSet.
     pub generation: &'a str,
-    /// When it was evicted last.
+    /// The last eviction.
     pub last: Timestamp,
 }
 
 impl Evictions {
-    /// Takes in an eviction.
+    /// Adds an eviction.
     pub fn insert(&mut self, node: &Arc<str>, generation: &Arc<str>, uid: &str, time: Timestamp) {
         let here = self.0.entry((Arc::clone(node), Arc::clone(generation))).or_default();
         here.insert((time, uid.into()));
@@ -48,14 +48,14 @@ impl Evictions {
         }
     }
 
-    /// Adds what the other one knows.
+    /// Adds all of `other`.
     pub fn extend(&mut self, other: Self) {
         for ((node, generation), evictions) in other.0 {
             evictions.into_iter().for_each(|(time, uid)| self.insert(&node, &generation, &uid, time));
         }
     }
 
-    /// Where there were enough within the window, by now.
+    /// The nodes with enough evictions within the window before `now`.
     pub fn eviction_loops(&self, now: Timestamp) -> impl Iterator<Item = EvictionLoop<'_>> {
         let since = now.checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
         self.0.iter().filter_map(move |((node, generation), evictions)| {
@@ -72,19 +72,19 @@ impl Evictions {
     }
 }
 
-/// When the kubelet evicted the pod because the node's disk was full; `None` where it did not.
+/// When the kubelet evicted the pod because the node's disk was full; `None` if it did not.
 ///
-/// The words are those of `k8s.io/kubernetes/pkg/kubelet/eviction`: `The node was low on resource: ephemeral-storage. …`,
-/// the same with `inodes`, and `The node had condition: [DiskPressure]. ` for a pod that is turned away while it lasts, before
-/// which newer kubelets say `Pod was rejected: `. A pod that exceeds a limit of its own is evicted in other words.
+/// The messages come from `k8s.io/kubernetes/pkg/kubelet/eviction`: `The node was low on resource: ephemeral-storage. …`, the same
+/// with `inodes`, and `The node had condition: [DiskPressure]. ` for a pod that is rejected meanwhile, with the prefix
+/// `Pod was rejected: ` from newer kubelets. A pod that exceeds its own limit gets another message.
 pub fn evicted_for_disk(pod: &SlimPod) -> Option<Timestamp> {
     const WORDS: [&str; 2] = ["low on resource: ephemeral-storage", "low on resource: inodes"];
     let status = pod.status.as_ref().filter(|status| status.phase == "Failed" && status.reason == "Evicted")?;
-    let turned_away = status.message.contains("The node had condition:") && status.message.contains("DiskPressure");
-    if !turned_away && !WORDS.iter().any(|words| status.message.contains(words)) {
+    let rejected = status.message.contains("The node had condition:") && status.message.contains("DiskPressure");
+    if !rejected && !WORDS.iter().any(|words| status.message.contains(words)) {
         return None;
     }
-    // Since Kubernetes 1.26 the kubelet dates an eviction; a pod that was turned away ended when it was made.
+    // Since Kubernetes 1.26 the kubelet dates an eviction. A rejected pod ended when it was created.
     let dated = status.condition("DisruptionTarget").and_then(|condition| condition.last_transition_time.as_ref());
     dated.or(pod.metadata.creation_timestamp.as_ref()).map(|time| time.0)
 }

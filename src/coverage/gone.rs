@@ -1,16 +1,16 @@
-//! Pods that are gone. An old change that arrives late would bring one back.
+//! Pods that are gone, so that an old change that arrives late does not bring one back.
 
 use std::collections::VecDeque;
 
-/// The uids of the pods that went last; no pod ever has one of them again.
+/// The uids of the pods that were deleted last. Uids are never reused.
 #[derive(Debug, Default)]
 pub struct Gone(VecDeque<Box<str>>);
 
-/// Changes that arrive out of order are a moment old, not thousands of deletions.
+/// Changes that arrive out of order are a moment late, not thousands of deletions.
 const REMEMBERED: usize = 256;
 
 impl Gone {
-    /// Takes in that the pod is gone.
+    /// Adds a pod that is gone.
     pub fn insert(&mut self, uid: &str) {
         if self.contains(uid) {
             return;

@@ -1,13 +1,13 @@
-//! Pods and nodes → who has what. Pure.
+//! Pods and nodes → which pod holds what on which node. Pure.
 //!
-//! [`Coverage`] is a fold over the changes of pods: it can be driven by plain calls, in any order, and holds no more of a
-//! pod than the plan and the user's view need.
+//! [`Coverage`] is a fold over changes of pods. They may come in any order, and it stores only the parts of a pod that the plan
+//! and the status report need.
 //!
-//! - [`pod`], [`node`]: the few fields that are decoded, and what they say
-//! - [`capacity`]: whether a pod's node has room for it
-//! - [`pool`], [`texts`], [`gone`]: how the fold stays small, and right when messages is late
+//! - [`pod`], [`node`]: the fields that are decoded, and what they mean
+//! - [`capacity`]: whether a pod's node has capacity for it
+//! - [`pool`], [`texts`], [`gone`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
-//! - [`sizes`]: how large images are, where nodes say so
+//! - [`sizes`]: the sizes of images, as nodes report them
 //! - [`eviction_loop`]: holders that are evicted again and again
 
 mod capacity;
@@ -43,7 +43,7 @@ pub use texts::{OMITTED, Texts, end_of};
 
 use crate::naming::{INIT_CONTAINER, labels};
 
-/// Stands for the list of pods that kubernetes-image-puller left behind. No list is called so.
+/// The list of pods that kubernetes-image-puller left behind. No list can have this name.
 pub const NO_LIST: &str = "";
 
 /// Which pod holds what on which node.
@@ -52,11 +52,11 @@ pub struct Coverage {
     pods: HashMap<Arc<str>, CoveringPod>,
     gone: Gone,
     evictions: Evictions,
-    /// Names, references and messages repeat in every pod.
+    /// Names, references and messages, which repeat in every pod.
     texts: Texts,
-    /// What became of an image repeats on nearly every node.
+    /// States of images, which repeat on nearly every node.
     images: Pool<CoveredImage>,
-    /// Tolerations repeat in every pod of a generation.
+    /// Tolerations, which repeat in every pod of a generation.
     tolerations: Vec<Arc<[Toleration]>>,
 }
 
@@ -69,52 +69,52 @@ pub struct CoveringPod {
     pub uid: Arc<str>,
     /// When it was created.
     pub created: Option<Timestamp>,
-    /// The list it belongs to (the value of its label).
+    /// The value of its list label.
     pub list: Arc<str>,
     /// The name of the generation's DaemonSet.
     pub generation: Arc<str>,
-    /// The node it is bound to, once it is.
+    /// The node it is bound to, if it is.
     pub node: Option<Arc<str>>,
-    /// The node it is made for, whether or not that takes it.
+    /// The node that the DaemonSet controller created it for, even if it is not scheduled.
     pub target: Option<Arc<str>>,
-    /// What became of it as a whole.
+    /// Its state as a whole.
     pub state: PodState,
-    /// Whether its node has no room for it.
+    /// The node's lack of capacity for it, if any.
     pub no_capacity: Option<NoCapacity>,
-    /// Whether its node has stopped reporting, as far as the pod tells.
+    /// Whether its node has stopped reporting, according to the pod's conditions.
     pub node_is_lost: bool,
-    /// Whether it is about to go.
+    /// Whether it is being deleted.
     pub deleting: bool,
-    /// Its resource version, where that is a number: a greater one is a later form of the pod.
+    /// Its resource version, if that is a number: a greater one is a later version of the pod.
     version: Option<u64>,
-    /// Taints that did not keep it away from its node.
+    /// Its tolerations.
     pub tolerations: Arc<[Toleration]>,
-    /// Which of its generation's templates it was created from: the annotation [`labels::PULL_POLICIES`].
+    /// The annotation [`labels::PULL_POLICIES`]: which version of its generation's template it was created from.
     pub pull_policies: Option<Arc<str>>,
-    /// Whether admission makes it pull even our own image always, though no template says so: the plugin AlwaysPullImages.
+    /// Whether admission makes it pull even the holder's image with `Always`, which no template does: the plugin AlwaysPullImages.
     pub always_pulls: bool,
-    /// What is reserved for it.
+    /// Its requests.
     pub requests: Requests,
-    /// Its images, in the order in which they are pulled.
+    /// Its images, in the order of the pulls.
     pub images: Box<[Arc<CoveredImage>]>,
 }
 
-/// What became of a pod as a whole. The texts are the scheduler's and the kubelet's.
+/// The state of a pod as a whole. The texts are the scheduler's and the kubelet's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PodState {
-    /// It is on its way, or on its node: its images say more.
+    /// It is being started or runs. The states of its images say more.
     #[default]
     Live,
-    /// No node takes it.
+    /// It cannot be scheduled.
     Unschedulable {
-        /// The scheduler's words.
+        /// The scheduler's message.
         message: Arc<str>,
     },
-    /// It has ended: the kubelet evicted it, or never took it.
+    /// It has ended: the kubelet evicted or rejected it.
     Ended {
-        /// The kubelet's word for it, such as `Evicted`.
+        /// The kubelet's reason, such as `Evicted`.
         reason: Arc<str>,
-        /// More words.
+        /// The kubelet's message.
         message: Arc<str>,
     },
 }
@@ -124,21 +124,20 @@ pub enum PodState {
 pub struct CoveredImage {
     /// The name of its container.
     pub name: Arc<str>,
-    /// The image as it stands in the pod: as the list spells it, unless admission rewrote it.
+    /// The image in the pod's spec: as the list spells it, unless admission rewrote it.
     pub reference: Arc<str>,
-    /// What became of it.
+    /// Its state.
     pub state: ImageState,
-    /// What the runtime says the reference stands for; empty where it has not said so.
+    /// The id or digest that the runtime reports; empty if it reports none.
     pub image_id: Arc<str>,
     /// Whether the kubelet asks the registry for it each time the container starts.
     pub pulled_always: bool,
-    /// Whether its container has been started before: the node had it then.
+    /// Whether its container was started before, so the node had the image.
     pub restarted: bool,
 }
 
 impl Coverage {
-    /// Takes in a pod as it is now. A pod of no generation is left out, and so is a form of a pod that is older than the one
-    /// which is known.
+    /// Applies the current state of a pod. Ignores pods of no generation, and versions older than the known one.
     pub fn apply(&mut self, pod: &SlimPod) {
         let Some(uid) = pod.metadata.uid.as_ref() else { return };
         if self.is_stale(uid, version(pod)) {
@@ -155,7 +154,7 @@ impl Coverage {
         }
     }
 
-    /// The kubelet's reasons for the images of a pod as it is now that could not be pulled, and of which nobody knew yet.
+    /// The kubelet's reasons for images that cannot be pulled in the pod's current state and could in the known one.
     pub fn new_pull_failures(&self, pod: &SlimPod) -> Vec<&'static str> {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         if self.is_stale(uid, version(pod)) || controller_of(pod).is_none() {
@@ -170,7 +169,7 @@ impl Coverage {
         failed.filter(|(name, _)| !has_failed(name)).map(|(_, reason)| reason).collect()
     }
 
-    /// Takes in that a pod is gone.
+    /// Removes a pod that is gone.
     pub fn delete(&mut self, pod: &SlimPod) {
         if let Some(uid) = &pod.metadata.uid {
             self.pods.remove(uid.as_str());
@@ -178,14 +177,14 @@ impl Coverage {
         }
     }
 
-    /// Takes in that there are these pods and no others. What is known of earlier ones stays known.
+    /// Replaces all pods by these. Evictions and late changes of earlier pods are still known.
     pub fn replace(&mut self, listing: Self) {
         let before = std::mem::replace(self, listing);
         self.evictions.extend(before.evictions);
     }
 
-    /// The nodes on which holders are evicted again and again, by now. What this process has not seen itself is not known here:
-    /// evicted pods are soon deleted. What was told of them is noted on generations ([`crate::plan::Told`]).
+    /// The nodes on which holders are evicted again and again. Only evictions that this process has seen count, because evicted
+    /// pods are soon deleted. Reported evictions are also recorded on generations.
     pub fn eviction_loops(&self, now: Timestamp) -> impl Iterator<Item = EvictionLoop<'_>> {
         self.evictions.eviction_loops(now)
     }
@@ -261,7 +260,7 @@ impl Coverage {
         if let Some(known) = self.tolerations.iter().find(|known| ***known == *tolerations) {
             return Arc::clone(known);
         }
-        // There are as many as generations, so it is cheap to look which of them are left.
+        // There are as many as generations, so checking all of them is cheap.
         self.tolerations.retain(|known| Arc::strong_count(known) > 1);
         let new: Arc<[Toleration]> = tolerations.into();
         self.tolerations.push(Arc::clone(&new));
@@ -269,7 +268,7 @@ impl Coverage {
     }
 }
 
-/// The DaemonSet of a generation's pod. What a tag check holds is gone in a minute, so it does not count.
+/// The DaemonSet of a generation's pod. Pods of tag checks do not count, because they exist for a minute only.
 fn controller_of(pod: &SlimPod) -> Option<&OwnerReference> {
     if pod::label(&pod.metadata, labels::TAG_CHECK).is_some() {
         return None;
@@ -281,7 +280,7 @@ fn is_adoptable(metadata: &ObjectMeta) -> bool {
     labels::ADOPTABLE_PODS.iter().all(|(key, value)| pod::label(metadata, key) == Some(value))
 }
 
-/// Since Kubernetes 1.35 the API promises that resource versions are numbers which grow; etcd has always made them so.
+/// Resource versions are increasing numbers: since Kubernetes 1.35 the API promises it, and etcd has always done it.
 fn version(pod: &SlimPod) -> Option<u64> {
     pod.metadata.resource_version.as_deref()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! The few fields of a node that matter, and which groups belong on it.
+//! The fields of a node that are needed, and which groups belong on it.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use serde::Deserialize;
 
 use crate::list::config::Placement;
 
-/// A node, decoded without everything that does not matter here.
+/// A node, decoded without the fields that are not needed.
 pub type SlimNode = Object<NodeSpec, NodeStatus>;
 
 /// The part of a node's spec that is needed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
-    /// What keeps pods away that do not tolerate it.
+    /// Taints, which keep away pods that do not tolerate them.
     pub taints: Vec<Taint>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
@@ -26,7 +26,7 @@ pub struct NodeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
-    /// How it is.
+    /// Its conditions.
     pub conditions: Vec<NodeCondition>,
     /// Its largest images.
     pub images: Vec<NodeImage>,
@@ -36,9 +36,9 @@ pub struct NodeStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeImage {
-    /// What it is called there: with tags and with digests.
+    /// Its names there, with tags and with digests.
     pub names: Option<Vec<String>>,
-    /// What it takes on disk.
+    /// Its size on disk.
     pub size_bytes: i64,
 }
 
@@ -46,7 +46,7 @@ pub struct NodeImage {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeCondition {
-    /// Which one, such as `Ready`.
+    /// The type, such as `Ready`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
@@ -65,11 +65,11 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
     /// Its taints.
     pub taints: Vec<Taint>,
-    /// Whether its kubelet says that it can run pods.
+    /// Whether it is ready.
     pub ready: bool,
     /// Whether it is cordoned.
     pub unschedulable: bool,
-    /// Whether it is about to go.
+    /// Whether it is being deleted.
     pub deleting: bool,
 }
 
@@ -98,13 +98,13 @@ const ALWAYS_TOLERATED: [&str; 6] = [
 ];
 
 impl Node {
-    /// Its architecture, in Go's spelling, where it says so.
+    /// Its architecture in Go's spelling, if it has the label.
     pub fn architecture(&self) -> Option<&str> {
         self.labels.get("kubernetes.io/arch").map(String::as_str)
     }
 
-    /// Whether a group's pods belong on this node: selector, affinity, architectures and taints, and none of the nodes
-    /// that are always left out.
+    /// Whether a group's pods belong on this node: selector, affinity, architectures and taints match, and it is not one of the
+    /// nodes that are always excluded.
     pub fn takes(&self, placement: &Placement) -> bool {
         self.is_real_linux()
             && self.selected_by(placement)
@@ -114,17 +114,17 @@ impl Node {
                 .all(|taint| tolerated_by_default(taint) || placement.tolerations.iter().any(|t| tolerates(t, taint)))
     }
 
-    /// Whether it can take more work now: it is ready and neither cordoned nor about to go, and nothing is wrong with it that
-    /// only the pods of DaemonSets are spared, such as pressure on its disk.
+    /// Whether it can take more work now: it is ready, neither cordoned nor being deleted, and has no taint that only DaemonSet
+    /// pods tolerate, such as disk pressure.
     pub fn is_at_work(&self) -> bool {
         let is_wrong =
             |taint: &Taint| taint.effect != "PreferNoSchedule" && ALWAYS_TOLERATED.contains(&taint.key.as_str());
         self.ready && !self.unschedulable && !self.deleting && !self.taints.iter().any(is_wrong)
     }
 
-    /// Whether a group still wants what a pod with these tolerations has on this node. A taint that the pod itself does not
-    /// tolerate came after it and says nothing about what the user wants; one that the pod tolerates and the group does not
-    /// says that the group has left.
+    /// Whether a group still wants what a pod with these tolerations has on this node. A taint that the pod does not tolerate was
+    /// added after it started and says nothing about the user's intent. A taint that the pod tolerates and the group does not
+    /// shows that the group has left the node.
     pub fn keeps(&self, pod: &[Toleration], placement: &Placement) -> bool {
         let tolerated_by = |tolerations: &[Toleration], taint: &Taint| tolerations.iter().any(|t| tolerates(t, taint));
         self.is_real_linux()
@@ -134,7 +134,7 @@ impl Node {
             })
     }
 
-    /// Virtual nodes have no disk to warm, and Windows runs none of our containers.
+    /// Virtual nodes have no local image cache, and Windows cannot run the holder.
     fn is_real_linux(&self) -> bool {
         let label = |key: &str| self.labels.get(key).map(String::as_str);
         label("type") != Some("virtual-kubelet")

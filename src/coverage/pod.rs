@@ -1,4 +1,4 @@
-//! The few fields of a pod that coverage needs, and what they say about the pod and about each image.
+//! The fields of a pod that coverage needs, and the state of the pod and of each image.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::texts::Texts;
 
-/// A pod, decoded without everything that coverage does not need: at thousands of pods that is most of it.
+/// A pod, decoded without the fields that coverage does not need. With thousands of pods they would take most of the memory.
 pub type SlimPod = Object<PodSpec, PodStatus>;
 
 /// The part of a pod's spec that is needed.
@@ -18,22 +18,22 @@ pub type SlimPod = Object<PodSpec, PodStatus>;
 pub struct PodSpec {
     /// The node it is bound to.
     pub node_name: Option<String>,
-    /// Its containers, in the order in which their images are pulled.
+    /// Its containers, in the order of the pulls.
     pub containers: Vec<Container>,
-    /// The containers that run before these, one after the other.
+    /// Its init containers.
     pub init_containers: Vec<Container>,
-    /// What the pod itself costs, by its RuntimeClass.
+    /// The pod's own overhead, by its RuntimeClass.
     pub overhead: ResourceList,
-    /// Taints that did not keep it away.
+    /// Its tolerations.
     pub tolerations: Vec<Toleration>,
-    /// Where the DaemonSet controller wants it.
+    /// Its affinity, in which the DaemonSet controller names its node.
     pub affinity: Option<Affinity>,
 }
 
 impl PodSpec {
-    /// The node that the pod is made for. The DaemonSet controller names it in the pod's affinity, as the only field of
-    /// each term (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `k8s.io/kubernetes/pkg/controller/daemon/util`), so a pod
-    /// that no node takes tells it too.
+    /// The node that the pod was created for. The DaemonSet controller names it in the pod's affinity, as the only field of
+    /// each term (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `k8s.io/kubernetes/pkg/controller/daemon/util`), so it is known
+    /// even for an unschedulable pod.
     pub fn target(&self) -> Option<&str> {
         let required = || {
             let node = self.affinity.as_ref()?.node_affinity.as_ref()?;
@@ -58,11 +58,11 @@ pub struct Container {
     pub name: String,
     /// Its image, as the list spells it unless admission rewrote it.
     pub image: String,
-    /// What is reserved for it.
+    /// Its requests.
     pub resources: ContainerResources,
-    /// `Always` for an init container that goes on running: a sidecar.
+    /// `Always` for a sidecar: an init container that keeps running.
     pub restart_policy: Option<String>,
-    /// Whether the kubelet asks the registry for its image.
+    /// The `imagePullPolicy`.
     pub image_pull_policy: String,
 }
 
@@ -77,7 +77,7 @@ impl Container {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerResources {
-    /// What is reserved for it.
+    /// Its requests.
     pub requests: ResourceList,
 }
 
@@ -85,7 +85,7 @@ pub struct ContainerResources {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ResourceList {
-    /// CPU, as Kubernetes writes quantities; empty where there is none.
+    /// CPU, as a quantity; empty if there is none.
     pub cpu: String,
     /// Memory, likewise.
     pub memory: String,
@@ -99,13 +99,13 @@ pub struct PodStatus {
     pub phase: String,
     /// Why it is in that phase, such as `Evicted`.
     pub reason: String,
-    /// The same in the kubelet's words.
+    /// The kubelet's message.
     pub message: String,
-    /// How far it is.
+    /// Its conditions.
     pub conditions: Vec<PodCondition>,
-    /// What became of the init container.
+    /// The states of the init containers.
     pub init_container_statuses: Vec<ContainerStatus>,
-    /// What became of the containers.
+    /// The states of the containers.
     pub container_statuses: Vec<ContainerStatus>,
 }
 
@@ -113,14 +113,14 @@ pub struct PodStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodCondition {
-    /// Which one, such as `PodScheduled`.
+    /// The type, such as `PodScheduled`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, such as `Unschedulable`.
+    /// The reason, such as `Unschedulable`.
     pub reason: String,
-    /// The same in words.
+    /// The message.
     pub message: String,
     /// Since when.
     pub last_transition_time: Option<Time>,
@@ -132,12 +132,12 @@ impl PodStatus {
         self.conditions.iter().find(|condition| condition.type_ == type_)
     }
 
-    /// Whether the pod has ended for good. Its containers do not start again; the DaemonSet controller replaces it.
+    /// Whether the pod has ended. Its containers do not start again; the DaemonSet controller replaces it.
     pub fn has_ended(&self) -> bool {
         matches!(self.phase.as_str(), "Failed" | "Succeeded")
     }
 
-    /// The scheduler's words, where no node takes the pod.
+    /// The scheduler's message, if the pod cannot be scheduled.
     pub fn unschedulable(&self) -> Option<&str> {
         let refused = |it: &&PodCondition| it.status == "False" && it.reason == "Unschedulable";
         self.condition("PodScheduled").filter(refused).map(|condition| condition.message.as_str())
@@ -150,25 +150,25 @@ impl PodStatus {
 pub struct ContainerStatus {
     /// The container's name.
     pub name: String,
-    /// What the runtime says the tag is: `name@sha256:…`, or an id of its own.
+    /// The digest that the runtime reports: `name@sha256:…`, or its own id.
     #[serde(rename = "imageID")]
     pub image_id: String,
-    /// What it is now.
+    /// Its current state.
     pub state: ContainerState,
-    /// What it was before it was started again.
+    /// Its state before the last restart.
     pub last_state: ContainerState,
-    /// The container that the runtime has, running or dead; empty if it has none.
+    /// The runtime's container, running or dead; empty if there is none.
     #[serde(rename = "containerID")]
     pub container_id: String,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restart_count: i32,
 }
 
-/// What a container is: one of these, or none of them for one that waits without a reason.
+/// The state of a container: one of these, or none for one that waits without a reason.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerState {
-    /// It is not there yet, or not again.
+    /// It has not started yet, or not restarted.
     pub waiting: Option<Waiting>,
     /// It runs.
     pub running: Option<Running>,
@@ -180,13 +180,13 @@ pub struct ContainerState {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Waiting {
-    /// The kubelet's word for it.
+    /// The kubelet's reason.
     pub reason: String,
-    /// The runtime's or the registry's words.
+    /// The runtime's or the registry's message.
     pub message: String,
 }
 
-/// A container runs; since when does not matter here.
+/// A container runs.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Running {}
 
@@ -194,51 +194,51 @@ pub struct Running {}
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Terminated {
-    /// The container that ended; empty where there never was one.
+    /// The container that ended; empty if there never was one.
     #[serde(rename = "containerID")]
     pub container_id: String,
     /// Its exit code.
     pub exit_code: i32,
-    /// The kubelet's word for it.
+    /// The kubelet's reason.
     pub reason: String,
-    /// More words.
+    /// The message.
     pub message: String,
 }
 
-/// How firmly a container keeps its image on the node. A greater one is firmer.
+/// How well a container protects its image from the kubelet's garbage collector. Greater is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
-    /// There is no container, so the kubelet's garbage collector may take the image.
+    /// There is no container, so the image may be deleted.
     None,
-    /// The container has ended. The kubelet counts its image as used as long as it keeps the dead container.
+    /// The container has ended. The image counts as used as long as the kubelet keeps the dead container.
     Exited,
     /// The container runs.
     Running,
 }
 
-/// What became of one image in one pod.
+/// The state of one image in one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ImageState {
-    /// The node's turn has not come, or the pod has not begun.
+    /// The node's start delay is not over, or the pod has not started.
     Waiting,
-    /// The kubelet pulls it, or is about to.
+    /// The kubelet pulls it, or will next.
     Pulling,
     /// Its container runs.
     Held,
-    /// Its container has ended as it was told to, and protects the image still: the kubelet makes another one, or the pod goes.
+    /// Its container was stopped and still protects the image: the kubelet restarts it, or the pod is being deleted.
     Stopped,
     /// It could not be pulled.
     Failed {
-        /// The kubelet's word for it.
+        /// The kubelet's reason.
         reason: Arc<str>,
-        /// The registry's words.
+        /// The registry's message.
         message: Arc<str>,
     },
     /// It is on the node, but its container does not run.
     CannotStart {
-        /// The kubelet's word for it.
+        /// The kubelet's reason.
         reason: Arc<str>,
-        /// The runtime's words.
+        /// The runtime's message.
         message: Arc<str>,
         /// Whether a dead container still protects the image.
         container_exists: bool,
@@ -246,12 +246,12 @@ pub enum ImageState {
 }
 
 impl ImageState {
-    /// Whether the node has pulled it. A garbage collector may have taken it since, where no container keeps it.
+    /// Whether the node has pulled it. It may have been deleted since, if no container protects it.
     pub fn is_on_disk(&self) -> bool {
         matches!(self, Self::Held | Self::Stopped | Self::CannotStart { .. })
     }
 
-    /// How firmly the image is kept on the node.
+    /// How well the image is protected on the node.
     pub fn hold(&self) -> Hold {
         match self {
             Self::Held => Hold::Running,
@@ -262,7 +262,7 @@ impl ImageState {
     }
 }
 
-/// The kubelet's reasons for a container that waits for its image in vain
+/// The kubelet's reasons for a container whose image cannot be pulled
 /// (`k8s.io/kubernetes/pkg/kubelet/images/types.go` and `k8s.io/cri-api/pkg/errors`).
 pub const PULL_FAILURES: [&str; 8] = [
     "ErrImagePull",
@@ -274,10 +274,10 @@ pub const PULL_FAILURES: [&str; 8] = [
     "SignatureValidationFailed",
     "ErrImagePullBackOff",
 ];
-/// The reasons for a container that has not begun yet, with nothing wrong.
+/// The reasons for a container that has not started yet, without any error.
 const NOT_YET: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
-/// What a pod's status says about the image of the container `name`. Reasons and messages are shared in `texts`.
+/// The state of the image of the container `name`, from the pod's status. Reasons and messages are shared in `texts`.
 pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageState {
     let start_delay_is_over = status
         .init_container_statuses
@@ -293,7 +293,7 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
     }
     let mut words = |reason: &str, message: &str| (texts.word(reason), texts.message(message));
     if let Some(ended) = &container.state.terminated {
-        // By itself a holder never ends, and an exit code of 0 is its answer to SIGTERM.
+        // A holder ends only on SIGTERM, with exit code 0.
         if ended.exit_code == 0 && !ended.container_id.is_empty() {
             return ImageState::Stopped;
         }
@@ -305,7 +305,7 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
     if NOT_YET.contains(&waiting.reason.as_str()) && !is_dead {
         return not_begun;
     }
-    // Between two tries a kubelet says only that it pauses, and in which pod; the end of the last try says why.
+    // Between two attempts a kubelet reports only a back-off. The end of the last attempt has the reason.
     let ended = container.last_state.terminated.as_ref().filter(|_| waiting.reason == "CrashLoopBackOff");
     let (reason, message) = match ended {
         None => words(&waiting.reason, &waiting.message),
@@ -320,8 +320,8 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
     }
 }
 
-/// Whether a container that waits has a dead one, which protects its image. A kubelet goes on to report how the last one ended
-/// when that is gone (with its sandbox, after a reboot), but then names no container as the present one
+/// Whether a waiting container has a dead predecessor, which protects its image. A kubelet still reports how the last one ended
+/// when that is gone (with its sandbox, after a reboot), but then reports no current container
 /// (`convertToAPIContainerStatuses` in `k8s.io/kubernetes/pkg/kubelet/kubelet_pods.go`).
 fn is_dead(container: &ContainerStatus) -> bool {
     let ended = container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty());
@@ -335,7 +335,7 @@ pub fn pull_failure(container: &ContainerStatus) -> Option<&'static str> {
     PULL_FAILURES.into_iter().find(|reason| waiting.reason == *reason).filter(|_| !is_dead(container))
 }
 
-/// The labels by which a pod is known to belong to a generation.
+/// The labels of a generation's pod.
 pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.labels.as_ref()?.get(key).map(String::as_str)
 }

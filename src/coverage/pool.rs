@@ -5,17 +5,17 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Keeps each value once, and not much longer than anybody has it.
+/// Stores each value once, and drops it some time after its last user.
 #[derive(Debug)]
 pub struct Pool<T: ?Sized> {
     known: HashSet<Arc<T>>,
-    /// How many values there may be before those are let go that nobody has.
+    /// How many values may be stored before the unused ones are dropped.
     sweep_at: usize,
-    /// How many values were not taken in since the last sweep.
+    /// How many values were refused since the last sweep.
     refused: usize,
 }
 
-/// Below this it is not worth while to look for values that nobody has.
+/// With fewer values, a sweep is not worthwhile.
 const FEW: usize = 64;
 
 impl<T: ?Sized> Default for Pool<T> {
@@ -25,7 +25,7 @@ impl<T: ?Sized> Default for Pool<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
-    /// The one that is equal to this.
+    /// Returns the stored value that equals this one.
     pub fn share<V: Borrow<T> + Into<Arc<T>>>(&mut self, value: V) -> Arc<T> {
         if let Some(known) = self.known.get(value.borrow()) {
             return Arc::clone(known);
@@ -38,11 +38,11 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
         new
     }
 
-    /// The same, unless there are as many other values as the limit says.
+    /// The same, but `None` if it is new and `limit` values are stored already.
     pub fn share_within<V: Borrow<T> + Into<Arc<T>>>(&mut self, limit: usize, value: V) -> Option<Arc<T>> {
         if self.known.len() >= limit && !self.known.contains(value.borrow()) {
             self.refused += 1;
-            // Seldom: a sweep looks at every value.
+            // Rarely, because a sweep checks every value.
             if self.refused >= limit {
                 self.sweep();
             }
@@ -55,13 +55,13 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
 
     fn sweep(&mut self) {
         self.known.retain(|value| Arc::strong_count(value) > 1);
-        // Twice as many as are in use: so a sweep costs every new value the same on average.
+        // Twice as many as are in use, so the cost of a sweep per new value is constant on average.
         self.sweep_at = FEW.max(2 * self.known.len());
         self.known.shrink_to(self.sweep_at);
         self.refused = 0;
     }
 
-    /// How many values are kept.
+    /// How many values are stored.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.known.len()

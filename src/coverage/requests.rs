@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::pod::{Container, PodSpec, ResourceList};
 use crate::list::quantity::Nanos;
 
-/// CPU and memory that are kept free for pods.
+/// CPU and memory that are reserved for pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
@@ -18,9 +18,8 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// What the scheduler reserves for a pod (`PodRequests` in `k8s.io/component-helpers/resource`): its containers and
-    /// sidecars together, or the greatest of the init containers with the sidecars before it, where that is more; and the
-    /// pod's own overhead.
+    /// What the scheduler reserves for a pod (`PodRequests` in `k8s.io/component-helpers/resource`): the sum of its containers and
+    /// sidecars, or the largest init container with the sidecars before it if that is more; plus the pod's overhead.
     pub fn of_pod(spec: &PodSpec) -> Self {
         let containers = spec.containers.iter().map(of_container).fold(Self::default(), Self::add);
         let (mut sidecars, mut starting) = (Self::default(), Self::default());
@@ -36,7 +35,7 @@ impl Requests {
         (containers + sidecars).max(starting) + of_list(&spec.overhead)
     }
 
-    /// The greater of each.
+    /// The maximum of each.
     pub fn max(self, other: Self) -> Self {
         Self {
             cpu_millis: self.cpu_millis.max(other.cpu_millis),
@@ -48,7 +47,7 @@ impl Requests {
 impl Add for Requests {
     type Output = Self;
 
-    /// No sum is greater than the greatest number.
+    /// Sums saturate.
     fn add(self, other: Self) -> Self {
         Self {
             cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),
@@ -61,7 +60,7 @@ fn of_container(container: &Container) -> Requests {
     of_list(&container.resources.requests)
 }
 
-/// The API server takes only quantities that can be read.
+/// The API server accepts only valid quantities.
 fn of_list(list: &ResourceList) -> Requests {
     Requests {
         cpu_millis: Nanos::parse(&list.cpu).map_or(0, Nanos::millis),

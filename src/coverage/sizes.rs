@@ -1,14 +1,14 @@
-//! How large images are on disk, where nodes report it.
+//! The sizes of images on disk, as nodes report them.
 //!
-//! A kubelet reports its largest images only, 50 of them unless it is told otherwise (`nodeStatusMaxImages`), so an image that is
-//! on no node's list may be there nevertheless: its size is unknown.
+//! A kubelet reports its largest images only, 50 by default (`nodeStatusMaxImages`). So an image may be on a node that does not
+//! report it; then its size is unknown.
 
 use std::collections::HashMap;
 
 use super::digest::digest;
 use super::node::SlimNode;
 
-/// More names of images than any cluster reports. Beyond them nothing is taken in, so that memory stays bounded.
+/// The most names that are stored, so that memory is bounded. No cluster reports so many.
 const MAX_NAMES: usize = 50_000;
 
 /// The sizes of images, by digest and by name.
@@ -16,8 +16,7 @@ const MAX_NAMES: usize = 50_000;
 pub struct Sizes(HashMap<Box<str>, u64>);
 
 impl Sizes {
-    /// Takes in what a node reports. The same name may be larger on another node, of another architecture say: the largest
-    /// counts.
+    /// Adds a node's report. The largest size of a name counts: it may differ between nodes, for example by architecture.
     pub fn apply(&mut self, node: &SlimNode) {
         for image in node.status.iter().flat_map(|status| &status.images) {
             let bytes = u64::try_from(image.size_bytes).unwrap_or_default();
@@ -36,8 +35,7 @@ impl Sizes {
         }
     }
 
-    /// The size in bytes of an image with one of these digests; where none is known, of what nodes call so: an image's
-    /// normal form.
+    /// The size in bytes of an image with one of these digests or, if none is known, with this name: an image's normal form.
     pub fn of<'a>(&self, digests: impl IntoIterator<Item = &'a str>, name: &str) -> Option<u64> {
         let by_digest = digests.into_iter().filter_map(|digest| self.0.get(digest)).max();
         by_digest.or_else(|| self.0.get(name)).copied()

@@ -56,7 +56,7 @@ fn without_source(word: &str) -> &str {
     word.split_once("->").filter(|(source, _)| source.contains(':')).map_or(word, |(_, target)| target)
 }
 
-/// Ids of requests are UUIDs or long hexadecimal numbers. A digest is one too, but says its algorithm.
+/// Ids of requests are UUIDs or long hexadecimal numbers. A digest is one too, but starts with its algorithm.
 fn steady_word(word: &str) -> &str {
     let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let id = bare.len() >= 16 && bare.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
