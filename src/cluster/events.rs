@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::FIELD_MANAGER;
 use crate::messages::Message;
 use crate::messages::reason::Type;
-use crate::messages::recent::{How, Recent};
+use crate::messages::recent::{Delivery, Recent};
 
 /// Reports what happened to a list.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl EventRecorder {
     pub async fn record(&self, list: &ObjectReference, message: Message) {
         let (name, now) = (list.name.as_deref().unwrap_or_default(), Timestamp::now());
         let how = self.recent.lock().unwrap_or_else(PoisonError::into_inner).record(name, &message, now);
-        if how == How::NotAgain {
+        if how == Delivery::Suppressed {
             return debug!(list = name, reason = %message.reason, "{}", message.note);
         }
         match message.reason.type_() {
@@ -51,11 +51,17 @@ impl EventRecorder {
         }
     }
 
-    async fn write(&self, list: &ObjectReference, message: &Message, how: How, now: Timestamp) -> kube::Result<()> {
+    async fn write(
+        &self,
+        list: &ObjectReference,
+        message: &Message,
+        how: Delivery,
+        now: Timestamp,
+    ) -> kube::Result<()> {
         match how {
-            How::NotAgain => Ok(()),
-            How::Anew(event) => self.create(list, message, event, now).await,
-            How::Counted { event, count } => {
+            Delivery::Suppressed => Ok(()),
+            Delivery::New(event) => self.create(list, message, event, now).await,
+            Delivery::Repeated { event, count } => {
                 let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
                 match self.events.patch(&event, &PatchParams::default(), &Patch::Merge(series)).await {
                     // The API server usually keeps Events for an hour, and anybody may delete them.

@@ -1,4 +1,4 @@
-//! What a list costs, before anybody pays. Pure.
+//! Estimates what a list costs. Pure.
 //!
 //! ```text
 //! Config, prices, usage ──► estimate ──► serverless: charging points, now and a month
@@ -6,10 +6,10 @@
 //! ```
 //! - [`prices`]: a price file → exact numbers
 //! - [`serverless`]: what Alibaba Cloud charges for ImageCaches
-//! - [`reserved`]: what the holders keep free on nodes
-//! - [`table`]: the estimate for people
+//! - [`reserved`]: what the pods reserve on nodes
+//! - [`table`]: the estimate as a table
 //!
-//! Money is computed with decimal numbers, as it is written in price lists: no binary fraction is exactly 0.0000077.
+//! Money is computed with decimal numbers, as in price lists: no binary fraction is exactly 0.0000077.
 
 pub mod prices;
 pub mod reserved;
@@ -55,7 +55,7 @@ pub struct Estimate {
     pub name: String,
     /// The prices that were used.
     pub prices: Prices,
-    /// What ImageCaches cost; nothing where the list asks for none.
+    /// What ImageCaches cost; `None` if the list asks for none.
     pub image_caches: Option<Serverless>,
     /// What is reserved on nodes.
     pub reserved: Reserved,

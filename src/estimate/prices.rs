@@ -5,9 +5,9 @@ use rust_decimal::Decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The example that stands in for a price file of the user's.
+/// The example that is used if the user gives no price file.
 const EXAMPLE: &str = include_str!("../../config/prices.yaml");
-/// No price is higher, in any currency; above it sums would not be exact.
+/// The highest price that is accepted. With higher prices sums would not be exact.
 const MAX: Decimal = whole(1_000_000);
 
 /// What Alibaba Cloud charges.
@@ -16,9 +16,9 @@ const MAX: Decimal = whole(1_000_000);
 pub struct Prices {
     /// The currency of all prices.
     pub currency: String,
-    /// When these prices were in force.
+    /// The date of the prices.
     pub date: Date,
-    /// Where they were found.
+    /// Their source.
     pub source: String,
     /// A vCPU of a running instance, per second.
     #[serde(deserialize_with = "price", serialize_with = "rust_decimal::serde::float::serialize")]
@@ -33,7 +33,7 @@ pub struct Prices {
     /// A GiB of a snapshot, per hour.
     #[serde(deserialize_with = "price", serialize_with = "rust_decimal::serde::float::serialize")]
     pub snapshot_gib_hour: Decimal,
-    /// Whether this is the example, since the user gave none.
+    /// Whether this is the example, because the user gave no file.
     #[serde(skip_deserializing)]
     pub example: bool,
 }
@@ -42,7 +42,7 @@ impl Prices {
     /// Parses a price file.
     ///
     /// # Errors
-    /// What is wrong with it, and on which line.
+    /// The problem and its line.
     pub fn parse(text: &str) -> Result<Self, String> {
         serde_yaml::from_str(text).map_err(|error| error.without_snippet().to_string())
     }
@@ -59,13 +59,13 @@ pub(super) const fn whole(number: u32) -> Decimal {
     Decimal::from_parts(number, 0, 0, false, 0)
 }
 
-/// Reads a price from its digits, so that none of them is lost.
+/// Parses a price from its digits, so that none is lost.
 fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let digits = String::deserialize(deserializer)?;
     let exact = Decimal::from_str_exact(&digits).or_else(|_| Decimal::from_scientific(&digits));
     match exact {
         Ok(price) if (Decimal::ZERO..=MAX).contains(&price) => Ok(price),
-        Ok(_) => Err(D::Error::custom(format!("{digits} is no price; write a number from 0 to {MAX}"))),
-        Err(_) => Err(D::Error::custom(format!("{digits:?} is no price; write a number such as 0.0320"))),
+        Ok(_) => Err(D::Error::custom(format!("{digits} is not a price; write a number from 0 to {MAX}"))),
+        Err(_) => Err(D::Error::custom(format!("{digits:?} is not a price; write a number such as 0.0320"))),
     }
 }

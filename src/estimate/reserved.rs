@@ -1,4 +1,4 @@
-//! What the holders keep free on nodes.
+//! What the pods of a list reserve on nodes.
 
 use serde::Serialize;
 
@@ -7,15 +7,15 @@ use crate::list::Config;
 use crate::list::config::Group;
 use crate::list::quantity::Nanos;
 
-/// What the pods of a list reserve, while no new generation takes over.
+/// What the pods of a list reserve outside rollouts.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reserved {
-    /// Each group by itself.
+    /// Each group on its own.
     pub groups: Vec<OfGroup>,
-    /// On a node that all groups are on.
+    /// On a node that matches all groups.
     pub per_node: Requests,
-    /// On so many nodes, where all groups are on all of them; nothing where their number is not known.
+    /// On all nodes, if each matches all groups; `None` if the number of nodes is not known.
     pub cluster: Option<Requests>,
 }
 
@@ -32,7 +32,7 @@ pub struct OfGroup {
 }
 
 impl Reserved {
-    /// What a list reserves on so many nodes.
+    /// Computes what a list reserves on this number of nodes.
     pub fn by(config: &Config, nodes: Option<u32>) -> Self {
         let of_group = |group: &Group| OfGroup {
             name: group.name.to_string(),
@@ -45,7 +45,7 @@ impl Reserved {
     }
 }
 
-/// The container that comes before the others asks for no more than one of them, so it does not count.
+/// The init container requests no more than one of the others, so it adds nothing.
 fn of_pod(group: &Group) -> Requests {
     let resources = &group.resources;
     let each = Requests {

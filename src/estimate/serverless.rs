@@ -15,14 +15,14 @@ pub const MONTH: Decimal = whole(720);
 /// The instance that builds an ImageCache.
 const VCPUS: Decimal = whole(2);
 const MEMORY_GIB: Decimal = whole(4);
-/// How exact amounts are printed.
+/// The precision of printed amounts.
 const DIGITS: u32 = 6;
 
 /// What the ImageCaches of a list cost.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Serverless {
-    /// How many there are at a time: each holds at most 20 images.
+    /// How many exist at a time: each holds at most 20 images.
     pub number: u32,
     /// How many images they hold.
     pub images: usize,
@@ -30,16 +30,16 @@ pub struct Serverless {
     pub size_gib: u32,
     /// After how many days they expire.
     pub retention_days: Option<u32>,
-    /// How often they are built in the first month, where neither list nor digests change.
+    /// How often they are built in the first month if neither the list nor a digest changes.
     pub builds_per_month: u32,
-    /// How long the previous ones stay, in hours.
+    /// How long the previous ones are kept, in hours.
     #[serde(serialize_with = "amount")]
     pub keep_previous_hours: Decimal,
     /// Line by line.
     pub charges: Vec<Charge>,
     /// All lines together.
     pub sum: Amounts,
-    /// What each change of the list or of a digest adds: a build, and the previous snapshots as long as they stay.
+    /// What each change of the list or of a digest adds: a build, and the previous snapshots while they are kept.
     #[serde(serialize_with = "amount")]
     pub each_change: Decimal,
 }
@@ -49,37 +49,37 @@ pub struct Serverless {
 pub struct Charge {
     /// The charging point, from 1 to 4.
     pub point: u8,
-    /// What is paid for.
+    /// What is charged.
     pub what: String,
-    /// How the month comes about.
+    /// The formula of the month's amount.
     pub formula: String,
-    /// How much.
+    /// The amount.
     #[serde(flatten)]
     pub amounts: Amounts,
 }
 
-/// An amount of money, for two times.
+/// Amounts of money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Amounts {
-    /// To build the ImageCaches once.
+    /// For building the ImageCaches once.
     #[serde(serialize_with = "amount")]
     pub now: Decimal,
-    /// In the first month, with this build.
+    /// For the first month, including this build.
     #[serde(serialize_with = "amount")]
     pub month: Decimal,
 }
 
-/// A number for programs: to a millionth, after all computation.
+/// A number for programs, rounded to a millionth after the computation.
 fn amount<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
     rust_decimal::serde::float::serialize(&amount.round_dp(DIGITS), serializer)
 }
 
-/// An amount for people.
+/// A printed amount.
 pub fn shown(amount: Decimal) -> String {
     format!("{:.*}", DIGITS as usize, amount.round_dp(DIGITS))
 }
 
-/// What the ImageCaches of a list cost, with warnings where something was assumed.
+/// Estimates the ImageCaches of a list. Each assumption adds a warning.
 pub fn charges(
     namespace: &str,
     cache: &ImageCache,
@@ -100,7 +100,7 @@ pub fn charges(
     });
     if cache.retention_days.is_none() {
         warnings.push(
-            "imageCache.retentionDays is not set: snapshots are charged until the list or its imageCache goes"
+            "imageCache.retentionDays is not set: snapshots are charged until the list or its imageCache is removed"
                 .to_owned(),
         );
     }
@@ -133,7 +133,7 @@ pub fn charges(
 /// The least size, in GiB.
 const LEAST_SIZE: u32 = *ImageCache::SIZES.start();
 
-/// In the first month, with the build at its beginning. Each is renewed somewhat before its end.
+/// The builds in the first month, including the one at its start. Each ImageCache is renewed some time before it expires.
 fn builds_per_month(retention_days: Option<u32>) -> u32 {
     let month = SignedDuration::from_hours(24 * 30);
     let renewals = retention_days.map(|days| {
@@ -147,7 +147,7 @@ fn hours(duration: SignedDuration) -> Decimal {
     Decimal::from(duration.as_secs()) / whole(3600)
 }
 
-/// What the lines are computed from.
+/// The input of the charges.
 struct Scope<'s> {
     number: Decimal,
     size: Decimal,
@@ -170,7 +170,7 @@ impl Scope<'_> {
             .collect()
     }
 
-    /// Each build, `number` at a time.
+    /// A charge for each build of all ImageCaches.
     fn per_build(&self, point: u8, what: String, formula: String, one: Decimal) -> Charge {
         let now = one * self.number;
         let formula = format!("{formula}{}{}", times(self.number, "ImageCaches"), times(self.builds, "builds"));
@@ -189,7 +189,7 @@ impl Scope<'_> {
         self.per_build(1, "the instance that builds".to_owned(), formula, one)
     }
 
-    /// Point 2: each hour that was begun.
+    /// Point 2: each started hour.
     fn disk_of_instance(&self) -> Charge {
         let hours = (self.usage.build_minutes / whole(60)).ceil();
         let formula = format!("{} / 100 × {} GiB × {hours} h begun", self.prices.disk_100_gib_hour, self.size);
@@ -208,7 +208,7 @@ impl Scope<'_> {
         Charge { point: 3, what: "the snapshot".to_owned(), formula, amounts }
     }
 
-    /// Point 3 again: the previous one stays for a while after each renewal.
+    /// Point 3 again: the previous snapshot is kept for a while after each renewal.
     fn previous(&self, renewals: Decimal) -> Charge {
         let formula = format!(
             "{} × {} GiB × {} h{}{}",
@@ -223,7 +223,7 @@ impl Scope<'_> {
         Charge { point: 3, what: "the previous snapshot".to_owned(), formula, amounts }
     }
 
-    /// Point 4: a pod has the disk of one ImageCache.
+    /// Point 4: each pod has the disk of one ImageCache.
     fn disks_of_pods(&self) -> Charge {
         let Usage { pods, pods_hours, .. } = self.usage;
         let formula = format!(

@@ -1,4 +1,4 @@
-//! The estimate for people.
+//! The estimate as a table.
 
 use std::io::{self, Write};
 
@@ -11,10 +11,10 @@ use crate::coverage::requests::Requests;
 const HEADING: Style = Style::new().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
-/// Prints it. Colours are for whoever is behind `output` to keep or leave out.
+/// Prints the estimate with colours, which `output` may strip.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// The output cannot be written.
 pub fn print(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
     let Estimate { namespace, name, prices, .. } = estimate;
     writeln!(output, "{HEADING}{namespace}/{name}{HEADING:#}")?;
@@ -24,7 +24,7 @@ pub fn print(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
             let example = if prices.example { ", an example: give your own with --prices FILE" } else { "" };
             writeln!(output, "Prices of {} from {}{example}.", prices.date, prices.source)?;
         }
-        None => writeln!(output, "It asks for no ImageCache, so nothing is charged for virtual nodes.")?,
+        None => writeln!(output, "The list asks for no ImageCache, so nothing is charged for virtual nodes.")?,
     }
     print_reserved(estimate, output)?;
     estimate.warnings.iter().try_for_each(|warning| writeln!(output, "{WARNING}warning{WARNING:#}: {warning}"))
@@ -58,7 +58,7 @@ fn print_charges(serverless: &Serverless, currency: &str, output: &mut impl Writ
 
 fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
     let reserved = &estimate.reserved;
-    writeln!(output, "\nReserved on nodes, twice as much while a new generation takes over:\n")?;
+    writeln!(output, "\nReserved on nodes, up to twice as much during a rollout:\n")?;
     let names = reserved.groups.iter().map(|group| group.name.len() + "group ".len());
     let width = names.max().unwrap_or_default().max("all nodes".len());
     let mut line = |what: &str, requests: Requests, more: &str| {
@@ -73,10 +73,10 @@ fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()
         )?;
     }
     if reserved.groups.len() > 1 {
-        line("all", reserved.per_node, "  on a node that all groups are on")?;
+        line("all", reserved.per_node, "  on a node that matches all groups")?;
     }
     if let Some(cluster) = reserved.cluster {
-        line("all nodes", cluster, "  where all groups are on all of them")?;
+        line("all nodes", cluster, "  if each matches all groups")?;
     }
     writeln!(output)
 }
@@ -85,7 +85,7 @@ fn counted(images: usize) -> String {
     if images == 1 { "1 image".to_owned() } else { format!("{images} images") }
 }
 
-/// In the largest unit that leaves no fraction.
+/// A quantity in the largest unit without a fraction.
 fn bytes(bytes: u64) -> String {
     let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
     let fits = units.into_iter().find(|(power, _)| bytes > 0 && bytes.is_multiple_of(1 << power));

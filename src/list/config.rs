@@ -22,7 +22,7 @@ pub struct Config {
     pub daemon_set_annotations: BTreeMap<String, String>,
     /// At least one, in the order of the list, with distinct names.
     pub groups: Vec<Group>,
-    /// When to tag check again.
+    /// When tags are checked.
     pub refresh: Refresh,
     /// How many nodes may start a rollout per minute.
     pub pull_rate: PullRate,
@@ -159,7 +159,7 @@ impl Default for Resources {
     }
 }
 
-/// When to tag check again, and what that begins.
+/// When tags are checked, and what follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refresh {
     /// When.

@@ -5,7 +5,7 @@ use super::{Message, Reason, first_few, number};
 use crate::coverage::end_of;
 use crate::plan::decision::{FailingImage, Finding, MovedTag, UncheckedImage};
 
-/// Where the rest of a list stands of which a note names a few.
+/// Where users find the rest if a note names only a few.
 const REST: &str = " (`kubectl prepull status` has all)";
 
 /// Reports a finding. `refusal` is what the API server says of pods that are missing.
@@ -115,7 +115,7 @@ fn failing(image: &FailingImage) -> String {
     format!("{reference} {what} on {}: {}", first_few(nodes, ", ", ""), end_of(&said.join(": ")))
 }
 
-/// What the API server said when it was asked for such a pod without making it.
+/// What the API server answered to a dry run of such a pod, and the remedy.
 fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
     let Some(why) = refusal else {
         return format!(
@@ -129,7 +129,7 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
              {daemon_set}` says it"
         );
     }
-    // The words of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
+    // The messages of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
     let remedies = [
         ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
         ("exceeded quota", "; raise the ResourceQuota"),

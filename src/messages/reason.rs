@@ -1,10 +1,10 @@
-//! Every reason for which the user is told something.
+//! The reasons of all Events.
 
 use std::fmt;
 
 macro_rules! reasons {
     ($($reason:ident: $type:ident, $action:literal;)*) => {
-        /// Why something is told: the `reason` of an Event. `docs/events.md` says of each what it means and what to do.
+        /// The `reason` of an Event. `docs/events.md` says what each means and what to do.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs)] // The documentation for users says it.
         pub enum Reason {
@@ -12,24 +12,24 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// All of them, in the order of `docs/events.md`.
+            /// All reasons, in the order of `docs/events.md`.
             pub const ALL: &[Self] = &[$(Self::$reason),*];
 
-            /// The word for it.
+            /// The name, as in an Event.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$reason => stringify!($reason)),*
                 }
             }
 
-            /// Whether somebody should look (`Warning`) or things go as they should (`Normal`).
+            /// Whether somebody should act (`Warning`) or not (`Normal`).
             pub fn type_(self) -> Type {
                 match self {
                     $(Self::$reason => Type::$type),*
                 }
             }
 
-            /// What the controller was at: the `action` of an Event.
+            /// The `action` of an Event: what the controller was doing.
             pub fn action(self) -> &'static str {
                 match self {
                     $(Self::$reason => $action),*
@@ -83,9 +83,9 @@ reasons! {
 /// The `type` of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// Things go as they should.
+    /// All is well.
     Normal,
-    /// Somebody should look.
+    /// Somebody should act.
     Warning,
 }
 
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_documented_with_its_type() {
-        let told: Vec<_> = Reason::ALL.iter().map(|reason| (reason.to_string(), reason.type_().to_string())).collect();
-        assert_eq!(documented(), told);
+        let all: Vec<_> = Reason::ALL.iter().map(|reason| (reason.to_string(), reason.type_().to_string())).collect();
+        assert_eq!(documented(), all);
     }
 }

@@ -1,4 +1,4 @@
-//! What became of DaemonSets that somebody else changed, in words.
+//! What happened to DaemonSets that another client changed.
 
 use super::{Message, Reason, first_few};
 use crate::plan::ActionOutcome;

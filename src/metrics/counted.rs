@@ -1,37 +1,37 @@
-//! What happens to lists and is counted.
+//! What is counted for each list.
 
 use crate::coverage::PULL_FAILURES;
 use crate::plan::{Action, ActionOutcome, RolloutCause};
 
-/// Something that happens to a list.
+/// Something that happened to a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counted {
     /// An edit was rejected.
     Rejected,
-    /// A look at a group's tags came to something.
+    /// The tags of a group were checked.
     Refreshed(Refresh),
-    /// A rollout began.
+    /// A rollout started.
     RolloutStarted(CauseLabel),
-    /// A DaemonSet that somebody else had changed was restored.
+    /// A DaemonSet that another client had changed was restored.
     Restored,
-    /// An image could not be pulled on a node any more, for that reason of the kubelet's.
+    /// An image cannot be pulled on a node, for this reason of the kubelet's.
     PullFailed(&'static str),
 }
 
-/// What a look at a group's tags came to.
+/// The outcome of a check of a group's tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refresh {
-    /// No tag stands for something that is worth a rollout.
+    /// No tag has moved enough for a rollout.
     Unchanged,
-    /// Some stand for something else now, and a rollout began.
+    /// Tags have moved, and a rollout started.
     Moved,
-    /// Some could not be looked at.
+    /// Some tags could not be checked.
     Deferred,
 }
 
 /// A [`RolloutCause`] without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // They are described where they come from.
+#[allow(missing_docs)] // See RolloutCause.
 pub enum CauseLabel {
     Missing,
     Edited,
@@ -52,14 +52,14 @@ const CAUSE_LABELS: [CauseLabel; 7] = [
     CauseLabel::Moved,
 ];
 
-/// A counter, with everything that it counts.
+/// A counter and all that it counts.
 #[derive(Debug)]
 pub struct Counter {
-    /// Its name, without the suffix `_total`.
+    /// The name without the suffix `_total`.
     pub name: &'static str,
-    /// What it is, in words.
+    /// The description.
     pub help: &'static str,
-    /// The label that tells what it counts apart, if that is several things.
+    /// The label that distinguishes what it counts, if it counts several things.
     pub label: Option<&'static str>,
     /// What it counts.
     pub happenings: fn() -> Vec<Counted>,
@@ -75,7 +75,7 @@ pub const COUNTERS: [Counter; 5] = [
     },
     Counter {
         name: "refreshes",
-        help: "Looks at the tags of a group, by what they came to.",
+        help: "Checks of a group's tags, by outcome.",
         label: Some("outcome"),
         happenings: || {
             vec![
@@ -87,26 +87,26 @@ pub const COUNTERS: [Counter; 5] = [
     },
     Counter {
         name: "rollouts_started",
-        help: "Rollouts that began, by cause.",
+        help: "Rollouts that started, by cause.",
         label: Some("cause"),
         happenings: || CAUSE_LABELS.map(Counted::RolloutStarted).to_vec(),
     },
     Counter {
         name: "restores",
-        help: "DaemonSets that somebody else had changed and that were restored.",
+        help: "DaemonSets that another client had changed and that were restored.",
         label: None,
         happenings: || vec![Counted::Restored],
     },
     Counter {
         name: "pull_failures",
-        help: "Times that an image turned out not to be pullable on a node, by the kubelet's first reason.",
+        help: "Times that an image could not be pulled on a node, by the kubelet's first reason.",
         label: Some("reason"),
         happenings: || PULL_FAILURES.map(Counted::PullFailed).to_vec(),
     },
 ];
 
 impl Counted {
-    /// What the counter's label says of it.
+    /// The value of the counter's label.
     pub fn word(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
@@ -119,7 +119,7 @@ impl Counted {
         }
     }
 
-    /// What has happened when the action has been carried out.
+    /// What to count when the action was carried out.
     pub fn of(action: &Action, outcome: &ActionOutcome) -> Vec<Self> {
         match action {
             Action::Restore { .. } if matches!(outcome, ActionOutcome::Restored { .. }) => vec![Self::Restored],

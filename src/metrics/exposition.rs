@@ -1,19 +1,19 @@
-//! The two text formats, and which of them a scraper wants.
+//! The two text formats, and which one a scraper wants.
 //!
-//! OpenMetrics is what the library writes. The older text format of Prometheus differs from it in three ways only, for all that
-//! is used here: its descriptions name counters and infos as their samples are called, it has no units, and no end.
+//! The library writes OpenMetrics. As far as it is used here, the older text format of Prometheus differs in three ways only: its
+//! descriptions name counters and infos like their samples, it has no units, and it has no end mark.
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
-    /// The text format of Prometheus, 0.0.4, which everything understands.
+    /// The text format of Prometheus, 0.0.4, which every scraper understands.
     Prometheus,
 }
 
 impl Format {
-    /// The one that is wanted most by a header `Accept` (RFC 9110, section 12.5.1). Whoever wants neither gets the older one.
+    /// The preferred format of a header `Accept` (RFC 9110, section 12.5.1). If it names neither, the older one.
     pub fn wanted(accept: &str) -> Self {
         let quality = |of: &str| {
             let ranges = accept.split(',').filter_map(Range::parse).filter(|range| range.admits(of));
@@ -26,7 +26,7 @@ impl Format {
         }
     }
 
-    /// What it is called in the header `Content-Type`.
+    /// The value of the header `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -57,7 +57,7 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
-    /// Wildcards speak for the format that everything understands.
+    /// Wildcards mean the format that every scraper understands.
     fn admits(&self, media_type: &str) -> bool {
         match self.media_type.to_ascii_lowercase().as_str() {
             "application/openmetrics-text" => {

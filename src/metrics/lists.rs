@@ -1,6 +1,6 @@
-//! What is told of each list: what happened to it as counters, and what the report says of it as gauges.
+//! The series of each list: counters of what happened to it, and the status report as gauges.
 //!
-//! Only lists of the report have series, so those of a list that is gone, or of an image that left it, go with it.
+//! Only lists and images of the report have series, so the series of a removed list or image end with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,17 +18,17 @@ use crate::naming::labels::list_value;
 use crate::status::ListState;
 use crate::status::report::{GroupReport, ListReport, NodeCounts, Report};
 
-/// What happened to each list since the start, by the value of its label.
+/// The counters of each list since the start, by the value of its label.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(Arc<Mutex<BTreeMap<(String, Counted), u64>>>);
 
 impl Counts {
-    /// It happened once more.
+    /// Counts one more.
     pub fn add(&self, list: &str, counted: Counted) {
         *self.lock().entry((list.to_owned(), counted)).or_default() += 1;
     }
 
-    /// Everything there is to tell of the report's lists. What is not among them is forgotten.
+    /// Encodes the series of the report's lists, and drops the counters of all other lists.
     pub fn collector(&self, report: Arc<Report>) -> ListCollector {
         let mut counts = self.lock();
         counts.retain(|(list, _), _| report.lists.iter().any(|it| list_value(&it.name) == *list));
@@ -40,7 +40,7 @@ impl Counts {
     }
 }
 
-/// One look at all lists.
+/// One scrape.
 #[derive(Debug)]
 pub struct ListCollector {
     counts: BTreeMap<(String, Counted), u64>,
@@ -55,14 +55,14 @@ struct Gauge {
     samples: for<'a> fn(&'a ListReport) -> Vec<Sample<'a>>,
 }
 
-/// A value, with the labels besides `list`.
+/// A value with its labels, except for `list`.
 type Sample<'a> = (Vec<Label<'a>>, f64);
 type Label<'a> = (&'static str, &'a str);
 
 const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "list_accepted",
-        help: "1 if the list as it stands is accepted, 0 if it is rejected; none before it is validated and while it is missing.",
+        help: "1 if the current list is accepted, 0 if it is rejected; absent until it is validated and while it is missing.",
         unit: None,
         samples: |list| match list.state {
             ListState::Accepted => vec![(Vec::new(), 1.0)],
@@ -72,13 +72,13 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "list_images_desired",
-        help: "How many images should be warm, counted once for each node.",
+        help: "Images that should be warm, counted once per node.",
         unit: None,
         samples: |list| vec![(Vec::new(), images(list, |nodes| nodes.total))],
     },
     Gauge {
         name: "list_images_warm",
-        help: "How many of these are warm.",
+        help: "Images that are warm, counted once per node.",
         unit: None,
         samples: |list| {
             vec![(Vec::new(), images(list, |nodes| nodes.by_state.get("warm").copied().unwrap_or_default()))]
@@ -86,49 +86,49 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "image_nodes",
-        help: "Nodes by what became of the image there.",
+        help: "Nodes by the state of the image there.",
         unit: None,
         samples: |list| list.groups.iter().flat_map(nodes_of_images).collect(),
     },
     Gauge {
         name: "group_generations",
-        help: "DaemonSets of the group that are not about to go; outside rollouts there is 1.",
+        help: "DaemonSets of the group that are not being deleted; 1 outside rollouts.",
         unit: None,
         samples: |list| of_groups(list, |group| Some(group.generations.len() as f64)),
     },
     Gauge {
         name: "group_rollout_start_timestamp",
-        help: "When the pulls of the group's newest generation began.",
+        help: "When the pulls of the group's newest generation started.",
         unit: Some(Unit::Seconds),
         samples: |list| of_groups(list, |group| group.rollout.as_ref().map(|rollout| seconds(rollout.started_at))),
     },
     Gauge {
         name: "group_next_refresh_timestamp",
-        help: "When the group's next refresh, or the next try after one in vain, is due or has been since.",
+        help: "When the group's next refresh, or the retry of a failed one, is due or has been due since.",
         unit: Some(Unit::Seconds),
         samples: |list| of_groups(list, |group| group.refresh.due_since.or(group.refresh.next_at).map(seconds)),
     },
     Gauge {
         name: "group_last_tag_check_timestamp",
-        help: "When the group's tags were last looked at, be it by a rollout.",
+        help: "When the group's tags were last checked. A rollout that pulls all tags counts as a check.",
         unit: Some(Unit::Seconds),
         samples: |list| of_groups(list, |group| group.refresh.last_check_at.map(seconds)),
     },
     Gauge {
         name: "group_last_refresh_success_timestamp",
-        help: "When a look or a rollout last told what the group's tags stand for.",
+        help: "When a check or a rollout last resolved the group's tags.",
         unit: Some(Unit::Seconds),
         samples: |list| of_groups(list, |group| group.refresh.last_success_at.map(seconds)),
     },
     Gauge {
         name: "group_refresh_deferred_images",
-        help: "Images whose tags the last look could not tell.",
+        help: "Images whose tags the last check could not resolve.",
         unit: None,
         samples: |list| of_groups(list, |group| Some(group.refresh.deferred.len() as f64)),
     },
     Gauge {
         name: "eviction_loop_nodes",
-        help: "Nodes on which a holder was evicted for want of disk three times within an hour.",
+        help: "Nodes on which a holder was evicted for lack of disk three times within an hour.",
         unit: None,
         samples: |list| {
             of_groups(list, |group| {
@@ -140,20 +140,20 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "image_cache_phase",
-        help: "1 for the phase that the ImageCache is in, 0 for the others.",
+        help: "1 for the ImageCache's current phase, 0 for the others.",
         unit: None,
         samples: |list| list.image_caches.iter().flat_map(phases).collect(),
     },
     Gauge {
         name: "image_cache_progress_ratio",
-        help: "How much of the ImageCache is done, from 0 to 1.",
-        // The library knows the unit in the plural only.
+        help: "Progress of the ImageCache's build, from 0 to 1.",
+        // The library has only the plural of the unit.
         unit: None,
         samples: |list| of_image_caches(list, |cache| Some(f64::from(cache.progress) / 100.0)),
     },
     Gauge {
         name: "image_cache_expiry_timestamp",
-        help: "When the ImageCache expires, where it does.",
+        help: "When the ImageCache expires; absent if it never does.",
         unit: Some(Unit::Seconds),
         samples: |list| of_image_caches(list, |cache| cache.expires_at.map(seconds)),
     },
@@ -215,7 +215,7 @@ impl ListCollector {
         Ok(())
     }
 
-    /// Also what never happened is told, as 0, so that the first time is seen as an increase.
+    /// Counters that never counted are exposed as 0, so that the first time is visible as an increase.
     fn encode_counter(&self, encoder: &mut DescriptorEncoder, counter: &Counter) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?;
         for list in &self.report.lists {

@@ -1,11 +1,11 @@
-//! What Prometheus is told: what has happened since the start as counters, and the status report as gauges.
+//! The metrics for Prometheus: counters of what has happened since the start, and the status report as gauges.
 //!
-//! - [`lists`]: what is told of each list, and goes with it
-//! - [`counted`]: what happens to lists and is counted
-//! - [`exposition`]: the formats, and which of them a scraper wants
+//! - [`lists`]: the series of each list, which end with the list
+//! - [`counted`]: what is counted for each list
+//! - [`exposition`]: the formats, and which one a scraper wants
 //!
-//! `docs/metrics.md` has the names, and says what bounds the number of series. Nothing here is global: whoever counts
-//! something has been given the [`Metrics`].
+//! `docs/metrics.md` documents all names and the limit of the number of series. Nothing here is global: code that counts
+//! something takes the [`Metrics`] as an argument.
 
 mod counted;
 pub mod exposition;
@@ -29,16 +29,16 @@ use crate::plan::{Action, ActionOutcome};
 use crate::status::Report;
 use crate::summary::node_warm_ups::LONGEST;
 
-/// What all names begin with.
+/// The prefix of all names.
 const PREFIX: &str = "kube_prepull";
-/// Seconds that a reconcile may take: from one that finds nothing to do to the time limit.
+/// Buckets for the duration of a reconcile in seconds: from one without anything to do to the time limit.
 const RECONCILE_BUCKETS: [f64; 11] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
 
-/// Seconds that a node may take to be warm; the last is [`LONGEST`], after which nobody measures.
+/// Buckets for the time until a node is warm, in seconds; the last is [`LONGEST`], after which it is no longer measured.
 const NODE_WARM_BUCKETS: [f64; 10] =
     [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, LONGEST.as_secs() as f64];
 
-/// What is counted and measured. Clones count the same.
+/// All metrics. Clones share their values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -70,13 +70,13 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
-        registry.register("build", "The version that runs", build);
+        registry.register("build", "The running version", build);
         let leader = Gauge::default();
-        registry.register("leader", "1 while this process may write, otherwise 0", leader.clone());
+        registry.register("leader", "1 while this process is the leader and may write, otherwise 0", leader.clone());
         let reconcile_duration = Histogram::new(RECONCILE_BUCKETS);
         registry.register_with_unit(
             "reconcile_duration",
-            "How long one reconcile of a list took, whether or not it succeeded",
+            "Duration of a reconcile of a list, successful or not",
             Unit::Seconds,
             reconcile_duration.clone(),
         );
@@ -85,13 +85,13 @@ impl Default for Metrics {
         let api_requests = Family::default();
         registry.register(
             "api_requests",
-            "Requests to the API server, by verb and by status code or, where there was no answer, error",
+            "Requests to the API server, by verb and by status code, or by error if there was no answer",
             api_requests.clone(),
         );
         let node_warm_duration = Histogram::new(NODE_WARM_BUCKETS);
         registry.register_with_unit(
             "node_warm_duration",
-            "How long nodes that joined took from being ready to holding all of their images",
+            "How long new nodes took from being ready to holding all of their images",
             Unit::Seconds,
             node_warm_duration.clone(),
         );
@@ -108,19 +108,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Takes in that an edit of the list with that label was validated.
+    /// Counts a validated edit of the list with that label.
     pub fn validated(&self, list: &str, accepted: bool) {
         if !accepted {
             self.lists.add(list, Counted::Rejected);
         }
     }
 
-    /// Takes in that an action of the plan of the list with that label was carried out.
+    /// Counts an action of the plan for the list with that label.
     pub fn carried_out(&self, list: &str, action: &Action, outcome: &ActionOutcome) {
         Counted::of(action, outcome).into_iter().for_each(|counted| self.lists.add(list, counted));
     }
 
-    /// Takes in that a reconcile ended, and the kind of error that it ended with.
+    /// Counts a reconcile and the kind of error it ended with, if any.
     pub fn reconciled(&self, took: Duration, error: Option<&'static str>) {
         self.reconcile_duration.observe(took.as_secs_f64());
         if let Some(category) = error {
@@ -128,23 +128,23 @@ impl Metrics {
         }
     }
 
-    /// Counts a request to the API server; `code` is the answer's status, where one came.
+    /// Counts a request to the API server; `code` is the status of the answer, if there was one.
     pub fn requested(&self, verb: &'static str, code: Option<u16>) {
         let code = code.map_or_else(|| "error".to_owned(), |code| code.to_string());
         self.api_requests.get_or_create(&ApiRequest { verb, code }).inc();
     }
 
-    /// Takes in that an image of the list with that label could not be pulled on a node, for that reason of the kubelet's.
+    /// Counts that an image of the list with that label cannot be pulled on a node, by the kubelet's reason.
     pub fn pull_failed(&self, list: &str, reason: &'static str) {
         self.lists.add(list, Counted::PullFailed(reason));
     }
 
-    /// Takes in how long a node that joined took to be warm.
+    /// Measures how long a new node took to become warm.
     pub fn node_is_warm(&self, took: Duration) {
         self.node_warm_duration.observe(took.as_secs_f64());
     }
 
-    /// All of it in a format. Without a report nothing is told of lists: what is not known yet must not look like nothing.
+    /// All metrics in a format. Without a report there are no series of lists, because unknown must not look like 0.
     pub fn exposition(&self, format: Format, leads: bool, report: Option<Arc<Report>>) -> String {
         self.leader.set(i64::from(leads));
         let mut of_lists = Registry::with_prefix(PREFIX);

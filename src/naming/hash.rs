@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 /// The length of a [`short_hash`].
 pub const HASH_LENGTH: usize = 10;
 
-/// Consonants and digits that make no words and are hard to mix up, as in Kubernetes' own generated names
+/// Consonants and digits that form no words and are hard to confuse, as in Kubernetes' own generated names
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -15,7 +15,7 @@ pub fn number(bytes: &[u8]) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Some 47 bits of SHA-256, in letters that every Kubernetes name may hold.
+/// About 47 bits of SHA-256, in characters that every Kubernetes name may contain.
 pub fn short_hash(bytes: &[u8]) -> String {
     let mut rest = number(bytes);
     let mut hash = String::with_capacity(HASH_LENGTH);

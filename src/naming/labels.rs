@@ -1,4 +1,4 @@
-//! The labels and annotations by which objects of a list are known, and in which a generation says what it is.
+//! The labels and annotations of a list's objects.
 
 use std::collections::BTreeMap;
 
@@ -18,18 +18,18 @@ pub const GENERATION: &str = "kube-prepull.io/generation";
 pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/tag-check";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
 pub const NAMESPACE: &str = "kube-prepull.io/namespace";
-/// On an ImageCache: how it was made, as JSON ([`crate::image_cache::cache::Made`]).
+/// On an ImageCache: how it was created, as JSON ([`crate::image_cache::cache::Made`]).
 pub const MADE_FROM: &str = "kube-prepull.io/made-from";
-/// On a list's newest ControllerRevision: what is kept of its ImageCaches, as JSON ([`crate::image_cache::ledger::Ledger`]).
+/// On a list's newest ControllerRevision: the history of its ImageCaches, as JSON ([`crate::image_cache::ledger::Ledger`]).
 pub const IMAGE_CACHES: &str = "kube-prepull.io/image-caches";
 /// The recommended label that names the program.
 pub const NAME: &str = "app.kubernetes.io/name";
-/// The recommended label that names what takes care of an object.
+/// The recommended label that names the manager of an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`NAME`] and [`MANAGED_BY`].
 pub const PROGRAM: &str = "kube-prepull";
 
-/// Whether an object with these labels is kube-prepull's to change.
+/// Whether kube-prepull manages an object with these labels.
 pub fn are_ours(labels: &BTreeMap<String, String>) -> bool {
     labels.get(MANAGED_BY).is_some_and(|it| it == PROGRAM)
 }
@@ -39,18 +39,18 @@ pub const ADOPTABLE_PODS: [(&str, &str); 2] = [("test", "daemonset-test"), (NAME
 /// Selects what belongs to no list.
 pub const OF_NO_LIST: &str = "!kube-prepull.io/list";
 
-/// On a generation: the hash of the images and nodes that it was made from.
+/// On a generation: the hash of the images and nodes that it was created from.
 pub const CONTENT: &str = "kube-prepull.io/content";
-/// On a generation: the hash of the nodes that it was made for, by which one is known that was made for others
-/// ([`crate::plan::generation::placement_hash`]). It is a part of [`CONTENT`], and of no name.
+/// On a generation: the hash of the placement that it was created for, by which a generation for other nodes is recognized
+/// ([`crate::plan::generation::placement_hash`]). It is part of [`CONTENT`], but not of the name.
 pub const PLACEMENT: &str = "kube-prepull.io/placement";
 /// On a retiring generation: the selections of groups after which its own nodes were counted again, as hashes, separated by spaces
 /// ([`crate::plan::deselection`]).
 pub const COUNTED_FOR: &str = "kube-prepull.io/counted-for";
-/// On a generation: its number in the order in which the list's generations were made. Clocks may jump; this does not.
+/// On a generation: its number in the order in which the list's generations were created. Unlike times, it never goes back.
 pub const REVISION: &str = "kube-prepull.io/revision";
-/// On a generation: what its containers hold as the list spells it, `name=image;name=image`. Admission may rewrite images
-/// on their way into pods (to a mirror, say), and then pods alone do not tell what they hold.
+/// On a generation: the images of its containers as the list spells them, `name=image;name=image`. Admission may rewrite the
+/// images in pods, for example to a mirror, and then the pods alone do not show what they hold.
 pub const IMAGES: &str = "kube-prepull.io/images";
 /// On a generation: the names of the containers whose images its template pulls with `Always`, separated by `;`. All others are
 /// pulled with `IfNotPresent`.
@@ -63,28 +63,28 @@ pub const EPOCH: &str = "kube-prepull.io/epoch";
 pub const SPREAD: &str = "kube-prepull.io/spread-seconds";
 /// On a generation: the image of the init container.
 pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";
-/// On a generation: the version of the builder that made its pod template.
+/// On a generation: the version of the builder that built its pod template.
 pub const FORMAT: &str = "kube-prepull.io/format";
-/// On a generation: the kind of cluster that it was made for, where that wants other pods: [`OPENSHIFT`].
+/// On a generation: the kind of cluster that it was created for, if that needs other pods: [`OPENSHIFT`].
 pub const PLATFORM: &str = "kube-prepull.io/platform";
 /// The value of [`PLATFORM`] on OpenShift.
 pub const OPENSHIFT: &str = "openshift";
-/// On a generation: the `metadata.generation` that our last write left; 1 where it is missing.
+/// On a generation: its `metadata.generation` after kube-prepull's last write; 1 if absent.
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
 /// On a generation that somebody else changed: how often it was restored lately, as JSON ([`crate::plan::generation::restores::Restores`]).
 pub const RESTORES: &str = "kube-prepull.io/restores";
 /// On a retiring generation: to which nodes it was scoped down, `only NODE NODE` or `without NODE NODE`.
 pub const NODE_SCOPE: &str = "kube-prepull.io/node-scope";
-/// On a list: any new value asks for a refresh. On a generation: the value that it answers.
+/// On a list: any new value requests a refresh. On a generation: the value that it answers.
 pub const REFRESH_REQUESTED: &str = "kube-prepull.io/refresh-requested";
 
-/// On a generation: what the tag checks have come to, as JSON ([`crate::plan::generation::tag_check_record::TagCheckRecord`]).
+/// On a generation: the results of the tag checks, as JSON ([`crate::plan::generation::tag_check_record::TagCheckRecord`]).
 pub const TAG_CHECKS: &str = "kube-prepull.io/tag-checks";
-/// On a generation: what has been told of its group, as JSON ([`crate::plan::Told`]).
+/// On a generation: which conditions of its group were reported, as JSON.
 pub const CONDITIONS: &str = "kube-prepull.io/conditions";
 /// On a tag check and its pod: the hash that also ends its name, of the tag check and of the node.
 pub const TAG_CHECK: &str = "kube-prepull.io/tag-check";
-/// On a tag check and its pod: the architecture of its node; empty where that is not known.
+/// On a tag check and its pod: the architecture of its node; empty if unknown.
 pub const TAG_CHECK_ARCHITECTURE: &str = "kube-prepull.io/tag-check-architecture";
 
 /// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened
@@ -101,9 +101,9 @@ pub fn list_value(name: &str) -> String {
 
 /// On a list: `accepted` or `rejected`.
 pub const STATE: &str = "kube-prepull.io/state";
-/// On a list: the hash of the data that the state is about.
+/// On a list: the hash of the data that was validated.
 pub const DATA_HASH: &str = "kube-prepull.io/data-hash";
-/// On a list: what is wrong with it, a line each.
+/// On a list: its problems, one line each.
 pub const PROBLEMS: &str = "kube-prepull.io/problems";
 /// On a list's newest ControllerRevision: since when the list is known to be missing, as RFC 3339.
 pub const MISSING_SINCE: &str = "kube-prepull.io/missing-since";
@@ -126,7 +126,7 @@ mod tests {
             .map(|name| list_value(&name));
         let distinct: std::collections::BTreeSet<_> = values.iter().collect();
         assert_eq!(distinct.len(), values.len(), "{values:?}");
-        // Even a list that is called as another one's value was made up.
+        // Even a list whose name equals another list's shortened value.
         assert_ne!(list_value(&values[0].replace('_', "-")), values[0]);
     }
 
