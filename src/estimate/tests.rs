@@ -153,9 +153,9 @@ fn a_bad_price_file_is_reported_with_its_line() {
     let example = include_str!("../../config/prices.yaml");
     assert_eq!(Prices::parse(example).map(|prices| prices.vcpu_second), Ok(number("0.0000077")));
     for (old, new, why) in [
-        ("0.0320", "cheap", "\"cheap\" is no price; write a number such as 0.0320 at line 8"),
-        ("0.0320", "-1", "-1 is no price; write a number from 0 to 1000000 at line 8"),
-        ("0.0320", "1e28", "is no price"),
+        ("0.0320", "cheap", "\"cheap\" is not a price; write a number such as 0.0320 at line 8"),
+        ("0.0320", "-1", "-1 is not a price; write a number from 0 to 1000000 at line 8"),
+        ("0.0320", "1e28", "is not a price"),
         ("0.0320", "[1]", "line 8"),
         ("vcpuSecond", "vcpuSeconds", "unknown field `vcpuSeconds`"),
         ("date: 2024-03-08", "date: 2024-13-08", "line 4"),

@@ -120,6 +120,6 @@ fn a_bad_price_file_is_reported_by_its_name_and_line() {
     fs::write(&bad_prices, example.replace("0.0320", "free")).unwrap();
     let reported = bad(&["--pods", "1", "--prices", &bad_prices.display().to_string()], LIST, 2);
     fs::remove_file(&bad_prices).unwrap();
-    assert!(reported.contains(&format!("{}: \"free\" is no price", bad_prices.display())), "{reported}");
+    assert!(reported.contains(&format!("{}: \"free\" is not a price", bad_prices.display())), "{reported}");
     assert!(reported.contains("at line 8"), "{reported}");
 }
