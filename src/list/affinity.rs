@@ -45,7 +45,12 @@ fn check_node_affinity(at: &At, affinity: &NodeAffinity, problems: &mut Problems
     if let Some(required) = &affinity.required_during_scheduling_ignored_during_execution {
         let terms = at.child(REQUIRED).child("nodeSelectorTerms");
         if required.node_selector_terms.is_empty() {
-            problems.error(terms.place(), Code::InvalidValue, "there is no term", "add one, or remove the affinity");
+            problems.error(
+                terms.place(),
+                Code::InvalidValue,
+                "the list of terms is empty",
+                "add one, or remove the affinity",
+            );
         }
         for (index, term) in required.node_selector_terms.iter().enumerate() {
             let at = terms.item(index);
@@ -77,7 +82,7 @@ fn check_weight(at: &At, weight: i32, problems: &mut Problems) {
         problems.error(
             at.child("weight").place(),
             Code::OutOfRange,
-            format!("{weight} is no weight"),
+            format!("{weight} is not a valid weight"),
             "write a number from 1 to 100",
         );
     }
@@ -133,7 +138,7 @@ fn check_requirement(
             problems.error(
                 at.child("operator").place(),
                 Code::InvalidValue,
-                format!("{} is no operator", quoted(operator)),
+                format!("{} is not an operator", quoted(operator)),
                 remedy,
             );
             return;
@@ -237,7 +242,7 @@ fn check_label_keys(at: &At, term: &PodAffinityTerm, problems: &mut Problems) {
             problems.error(
                 at.child(name).place(),
                 Code::InvalidValue,
-                "it means nothing without a labelSelector",
+                "it has no effect without a labelSelector",
                 "add a labelSelector, or remove it",
             );
         }
@@ -254,7 +259,7 @@ fn check_label_keys(at: &At, term: &PodAffinityTerm, problems: &mut Problems) {
         problems.error(
             at.child("matchLabelKeys").item(index).place(),
             Code::Conflict,
-            format!("{} stands in the labelSelector or in mismatchLabelKeys too", quoted(key)),
+            format!("{} is also in the labelSelector or in mismatchLabelKeys", quoted(key)),
             "keep it in one place",
         );
     }

@@ -109,11 +109,7 @@ fn check_kubernetes_image_puller_keys(keys: &FlatKeys, list: &ListData, problems
         problems.error(
             Place::key("NAMESPACE"),
             Code::WrongNamespace,
-            format!(
-                "it says {}, but this list is in {:?}, and its images are held from there",
-                quoted(namespace),
-                list.namespace
-            ),
+            format!("it is {}, but this list and its DaemonSets are in {:?}", quoted(namespace), list.namespace),
             "move the ConfigMap to that namespace, or remove the key",
         );
     }
@@ -154,7 +150,9 @@ fn base_name(keys: &FlatKeys, problems: &mut Problems) -> ObjectName {
         problems.warning(
             Place::key(KEY),
             Code::Shortened,
-            format!("the names of DaemonSets begin with \"{shortened}\", since pods' names are made from them"),
+            format!(
+                "the names of the DaemonSets begin with \"{shortened}\", because pod names would be too long otherwise"
+            ),
             format!("use at most {MAX_OBJECT_NAME} characters"),
         );
     }
@@ -183,8 +181,8 @@ fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
         problems.error(
             Place::key(KEY),
             Code::EmptyList,
-            "there is no image in this list",
-            "name at least one image; to let go of all images, delete the ConfigMap",
+            "this list has no image",
+            "list at least one image; to release all images, delete the ConfigMap",
         );
     }
     group::name_images(entries, problems)
@@ -307,7 +305,7 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
             problems.error(
                 Place::key(KEY),
                 Code::OutOfRange,
-                format!("{} is no number of hours between refreshes", quoted(text)),
+                format!("{} is not a valid number of hours between refreshes", quoted(text)),
                 "write a whole number from 1 to 8784",
             );
             None
@@ -382,7 +380,7 @@ fn image_cache_wanted(keys: &FlatKeys, problems: &mut Problems) -> bool {
                 problems.warning(
                     Place::key(key),
                     Code::Ignored,
-                    "it has no effect: IMAGE_CACHE does not say whether there is an ImageCache",
+                    "it has no effect, because IMAGE_CACHE is not set",
                     "set IMAGE_CACHE to \"true\" or \"false\"",
                 );
             }

@@ -107,8 +107,8 @@ fn check_names(entries: &[ImageEntry], problems: &mut Problems) {
             Some(first) => problems.error(
                 place.clone(),
                 Code::DuplicateName,
-                format!("the name \"{name}\" stands twice (first at {})", at(first)),
-                "give every image a name of its own",
+                format!("the name \"{name}\" is used twice (first at {})", at(first)),
+                "give every image its own name",
             ),
             None => drop(names.insert(name, place)),
         }
@@ -183,7 +183,7 @@ pub fn distinct_secrets(secrets: Vec<(Place, ResourceName)>, problems: &mut Prob
         problems.warning(
             place,
             Code::DuplicateName,
-            format!("the Secret \"{name}\" stands twice"),
+            format!("the Secret \"{name}\" is listed twice"),
             "remove one of them",
         );
     }

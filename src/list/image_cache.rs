@@ -40,7 +40,7 @@ pub fn parse(written: Written, groups: &[Group], problems: &mut Problems) -> Opt
     let cache = ImageCache {
         groups: written.groups.map_or_else(all, |named| chosen(named, groups, problems)),
         size: in_range(written.size, ImageCache::SIZES, "size in GiB", problems),
-        retention_days: in_range(written.retention_days, ImageCache::RETENTIONS, "number of days", problems),
+        retention_days: in_range(written.retention_days, ImageCache::RETENTIONS, "retention in days", problems),
         annotations: written.annotations,
         image_pull_secrets: written.image_pull_secrets,
         keep_previous_for: written
@@ -80,7 +80,7 @@ fn in_range(
         problems.error(
             place,
             Code::OutOfRange,
-            format!("{number} is no {what} that an ImageCache can have"),
+            format!("{number} is not a valid ImageCache {what}"),
             format!("write a whole number from {} to {}", range.start(), range.end()),
         );
     }
@@ -111,7 +111,7 @@ pub fn groups(at: &At, problems: &mut Problems) -> Vec<(Place, String)> {
         problems.error(
             at.place(),
             Code::InvalidValue,
-            "there is no group here",
+            "the list of groups is empty",
             "name at least one group, or remove the key for all of them",
         );
     }

@@ -105,7 +105,7 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
             problems.error(
                 Place::key(yaml::KEY),
                 Code::BothNotations,
-                format!("{} and {flat} stand in the same ConfigMap", yaml::KEY),
+                format!("the ConfigMap has both {} and {flat}", yaml::KEY),
                 "keep one notation: move everything into images.yaml, or remove that key",
             );
             None
@@ -117,8 +117,8 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
             problems.error(
                 Place::key("data"),
                 Code::NoList,
-                format!("there is neither {} nor {}", yaml::KEY, flat::KEY),
-                "add one of them; to let go of all images, delete the ConfigMap",
+                format!("the ConfigMap has neither {} nor {}", yaml::KEY, flat::KEY),
+                "add one of them; to release all images, delete the ConfigMap",
             );
             None
         }
@@ -153,7 +153,7 @@ fn check_identity(list: &ListData, problems: &mut Problems) {
             problems.error(
                 Place::key(path),
                 Code::InvalidName,
-                format!("{} cannot stand here: it {why}", quoted(text)),
+                format!("{} is not a valid name: it {why}", quoted(text)),
                 "use lower case letters, digits and '-'",
             );
         }

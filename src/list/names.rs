@@ -98,7 +98,7 @@ fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
 fn check_label(label: &str) -> Result<(), NotAName> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if let Some(bad) = label.chars().find(|c| !allowed(*c)) {
-        return Err(NotAName(format!("holds {bad:?}, where only lower case letters, digits and '-' may stand")));
+        return Err(NotAName(format!("contains {bad:?}, but only lower case letters, digits and '-' are allowed")));
     }
     if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
         return Err(NotAName("must begin and end with a lower case letter or a digit".to_owned()));

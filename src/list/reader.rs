@@ -83,7 +83,7 @@ impl Problems {
                 code: Code::TooManyProblems,
                 path: "data".to_owned(),
                 line: None,
-                message: format!("there are {} more problems than these {MAX_PROBLEMS}", self.beyond),
+                message: format!("there are {} more problems beyond these {MAX_PROBLEMS}", self.beyond),
                 remedy: "correct these first".to_owned(),
             });
         }
@@ -168,7 +168,7 @@ impl<'a> At<'a> {
         problems.error(
             self.place(),
             Code::WrongType,
-            format!("this is {}, where {wanted} is wanted", self.node.kind()),
+            format!("this is {}, but {wanted} is expected", self.node.kind()),
             remedy,
         );
     }
@@ -288,7 +288,7 @@ impl<'a> At<'a> {
         problems.error(
             place,
             Code::DuplicateKey,
-            format!("the key {} stands here twice{where_first}", quoted(&key.name)),
+            format!("the key {} is here twice{where_first}", quoted(&key.name)),
             "keep one of them",
         );
     }

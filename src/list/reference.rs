@@ -122,12 +122,12 @@ impl NotAReference {
         let (why, remedy) = match error {
             _ if text.is_empty() => ("it is empty", "name an image, such as nginx:1.27"),
             _ if text.contains(char::is_whitespace) => ("it contains white space", "remove the white space"),
-            _ if text.contains("://") => ("it begins with a scheme", "leave out everything up to and with ://"),
+            _ if text.contains("://") => ("it begins with a scheme", "remove everything up to and including ://"),
             ParseError::NameTooLong => {
                 ("the name is longer than 255 characters", "check that this is one reference only")
             }
             _ if !text.is_ascii() => (
-                "it holds a character that no reference may hold",
+                "it contains a character that references cannot contain",
                 "use letters without accents, digits, '.', '_', '-' and '/'",
             ),
             ParseError::NameContainsUppercase => UPPER_CASE,
@@ -140,7 +140,7 @@ impl NotAReference {
             }
             _ if is_name(text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map(|(name, _)| name)) => (
                 "the tag is malformed",
-                "a tag has at most 128 letters, digits, '_', '.' and '-', and begins with none of '.' and '-'",
+                "a tag has at most 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'",
             ),
             _ => {
                 ("it is malformed", "write it as [registry/]repository[:tag][@sha256:…], such as ghcr.io/acme/app:1.0")

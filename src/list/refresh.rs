@@ -42,7 +42,7 @@ pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
         problems.error(
             place.clone(),
             Code::Conflict,
-            "a time zone without a schedule means nothing",
+            "a time zone has no effect without a schedule",
             "add a schedule, or remove the time zone",
         );
     }
@@ -97,8 +97,8 @@ pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Pro
     problems.error(
         place,
         Code::OutOfRange,
-        format!("{interval:#} is no interval that a registry and a cluster can follow"),
-        "choose one from a minute to a year",
+        format!("{interval:#} is out of range"),
+        "write an interval between 1m and 8784h",
     );
     None
 }
@@ -142,7 +142,7 @@ pub fn pull_rate(place: &Place, number: i128, problems: &mut Problems) -> PullRa
             problems.error(
                 place.clone(),
                 Code::OutOfRange,
-                format!("{number} is no number of nodes per minute"),
+                format!("{number} is not a valid number of nodes per minute"),
                 format!("write a number from 1 to {}, or 0 for all at once", PullRate::MAX),
             );
             PullRate::default()

@@ -62,7 +62,7 @@ impl CronSchedule {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let pattern = parser.parse(pattern).map_err(|error| reason(&error))?;
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-        pattern.find_next_occurrence(&probe, false).map_err(|_| "no such time ever comes".to_owned())?;
+        pattern.find_next_occurrence(&probe, false).map_err(|_| "it never occurs".to_owned())?;
         Ok(Self { pattern, zone })
     }
 }

@@ -142,7 +142,7 @@ impl From<serde_yaml::Error> for NotYaml {
         // The parser's own words for these speak to programmers.
         let message = match error {
             serde_yaml::Error::MultipleDocuments { .. } => {
-                "a second document begins here, and a list is one".to_owned()
+                "a second document starts here, but a list is a single document".to_owned()
             }
             _ if LIMITS.iter().any(|limit| said.starts_with(limit)) => TOO_MUCH.to_owned(),
             _ if said.contains("string scalar") || said.contains("null into string") => "a key must be text".to_owned(),
@@ -154,7 +154,7 @@ impl From<serde_yaml::Error> for NotYaml {
 
 /// How the parser's messages about its limits begin.
 const LIMITS: [&str; 3] = ["budget breached", "recursion limit", "alias replay"];
-const TOO_MUCH: &str = "it is larger, nested more deeply or expands to more aliases than any list needs";
+const TOO_MUCH: &str = "it is too large, too deeply nested, or has too many aliases";
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_owned()

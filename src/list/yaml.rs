@@ -114,8 +114,8 @@ fn empty(at: &At, problems: &mut Problems) {
     problems.error(
         at.place(),
         Code::EmptyList,
-        "there is no image in this list",
-        "name at least one image; to let go of all images, delete the ConfigMap",
+        "this list has no image",
+        "list at least one image; to release all images, delete the ConfigMap",
     );
 }
 
@@ -167,12 +167,12 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
             let remedy = if group.name.is_default() {
                 "the images at the top are the group \"default\": choose another name"
             } else {
-                "give every group a name of its own"
+                "give every group its own name"
             };
             problems.error(
                 item.place(),
                 Code::DuplicateName,
-                format!("the group \"{}\" stands twice", group.name),
+                format!("the group \"{}\" is defined twice", group.name),
                 remedy,
             );
         }
@@ -362,7 +362,7 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
             problems.error(
                 at.place(),
                 Code::MissingKey,
-                "it does not say whether it is wanted",
+                "it does not say whether it is enabled",
                 "add a key enabled: true, or false",
             );
             None

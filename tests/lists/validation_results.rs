@@ -87,7 +87,7 @@ fn the_first_thousand_problems_are_reported_and_the_others_counted() {
     assert_eq!(parsed.problems.len(), 1001);
     assert_eq!(
         shown(&parsed)[0],
-        "TooManyProblems data: there are 500 more problems than these 1000; correct these first"
+        "TooManyProblems data: there are 500 more problems beyond these 1000; correct these first"
     );
 }
 
