@@ -1,5 +1,5 @@
 //! Affinity, checked by the API's own rules (`validateAffinity` in `k8s.io/kubernetes/pkg/apis/core/validation`), so that a
-//! bad one is told at the edit and not by a failing DaemonSet.
+//! bad one is reported when the list is edited, and not by a failing DaemonSet.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ const LABEL_OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 /// The operators of a node selector.
 const NODE_OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
-/// An affinity; `None` where nothing is asked for.
+/// Parses an affinity; `None` if it is empty.
 pub fn affinity(at: &At, problems: &mut Problems) -> Option<Affinity> {
     let affinity: Affinity = at.typed(problems)?;
     if let Some(node) = &affinity.node_affinity {
@@ -99,7 +99,7 @@ fn check_node_term(at: &At, term: &NodeSelectorTerm, problems: &mut Problems) {
     }
 }
 
-/// The only field that a node can be selected by is its name.
+/// Checks a term's fields. Kubernetes accepts only the node's name.
 fn check_field(at: &At, requirement: &NodeSelectorRequirement, problems: &mut Problems) {
     let known = requirement.key == "metadata.name" && ["In", "NotIn"].contains(&requirement.operator.as_str());
     match requirement.values.as_deref() {
@@ -232,8 +232,8 @@ fn check_selector(at: &At, selector: &LabelSelector, problems: &mut Problems) {
     }
 }
 
-/// `matchLabelKeys` and `mismatchLabelKeys` add to a label selector, exclude each other, and the former excludes keys that
-/// the selector has.
+/// `matchLabelKeys` and `mismatchLabelKeys` extend a label selector. They must not share keys, and the former must not have
+/// keys of the selector.
 fn check_label_keys(at: &At, term: &PodAffinityTerm, problems: &mut Problems) {
     let matched = term.match_label_keys.as_deref().unwrap_or_default();
     let mismatched = term.mismatch_label_keys.as_deref().unwrap_or_default();

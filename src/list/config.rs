@@ -1,4 +1,4 @@
-//! The accepted form of a list: types that cannot hold nonsense.
+//! The accepted form of a list: types that cannot hold invalid values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use super::schedule::Schedule;
 /// What a list asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What the names of the generations begin with: `DAEMONSET_NAME`, or the list's own name.
+    /// The prefix of the generations' names: `DAEMONSET_NAME`, or the list's own name.
     pub name: ObjectName,
     /// Annotations for the DaemonSets, not for their pods.
     pub daemon_set_annotations: BTreeMap<String, String>,
@@ -26,22 +26,22 @@ pub struct Config {
     pub refresh: Refresh,
     /// How many nodes may start a rollout per minute.
     pub pull_rate: PullRate,
-    /// What virtual nodes start pods from, where the list asks for it.
+    /// The ImageCache for virtual nodes, if the list asks for one.
     pub image_cache: Option<ImageCache>,
 }
 
 /// Images and the nodes they belong on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
-    /// The group's name; [`GroupName::DEFAULT`] for images that stand in no group.
+    /// The group's name; [`GroupName::DEFAULT`] for images outside `groups`.
     pub name: GroupName,
     /// At least one, in the order of the list: kubelets pull in that order.
     pub images: Vec<Image>,
-    /// Which nodes.
+    /// Which nodes the group belongs on.
     pub placement: Placement,
-    /// Secrets that the kubelet pulls with. They are only named, never read.
+    /// Secrets for the kubelet's pulls. Only their names are used; they are never read.
     pub image_pull_secrets: Vec<ResourceName>,
-    /// The ServiceAccount of the pods; the controller's default for pods where there is none.
+    /// The ServiceAccount of the pods; `None`: the controller's default.
     pub service_account_name: Option<ResourceName>,
     /// What every container reserves.
     pub resources: Resources,
@@ -60,30 +60,29 @@ pub struct Image {
     pub name: ResourceName,
     /// The image, as the user spells it.
     pub reference: ImageReference,
-    /// Whether nodes ask the registry for it, if the user decides that.
+    /// The user's choice, if any, whether nodes ask the registry for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
 }
 
 impl Image {
-    /// Whether the reference may come to stand for something else in the registry: a digest cannot, and an image that is
-    /// taken from the nodes' disks is never looked up.
+    /// Whether the tag may move. A digest cannot, and an image that is taken from the nodes' disks is never resolved.
     pub fn may_move(&self) -> bool {
         !self.reference.is_pinned() && self.pull_policy != Some(PullPolicy::IfNotPresent)
     }
 }
 
-/// Whether nodes ask the registry for an image that they have. A pod's `imagePullPolicy` of the same name.
+/// Whether nodes ask the registry for an image that they have. Same values as a pod's `imagePullPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PullPolicy {
     /// In every rollout.
     Always,
-    /// Never: for images that were imported into the nodes, say.
+    /// Never, for example for images that were imported into the nodes.
     IfNotPresent,
 }
 
 impl PullPolicy {
-    /// All of them, with their names.
+    /// All values, with their names.
     pub const ALL: [(&'static str, Self); 2] = [("Always", Self::Always), ("IfNotPresent", Self::IfNotPresent)];
 }
 
@@ -92,10 +91,10 @@ impl PullPolicy {
 pub struct Placement {
     /// Labels that a node must have.
     pub node_selector: BTreeMap<String, String>,
-    /// The user's own affinity.
+    /// The affinity that the user wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// Taints that do not keep the pods away.
+    /// The tolerations of the pods.
     pub tolerations: Vec<Toleration>,
     /// The architectures that the images exist for; empty: any.
     pub architectures: BTreeSet<Architecture>,
@@ -115,7 +114,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// All of them, with their names.
+    /// All values, with their names.
     pub const ALL: [(&'static str, Self); 6] = [
         ("amd64", Self::Amd64),
         ("arm", Self::Arm),
@@ -148,7 +147,7 @@ pub struct Resources {
 
 impl Default for Resources {
     /// 1m CPU and 1Mi, and no limits: runc needs 6 to 10 MiB for a moment while it starts a container, so a tight limit
-    /// kills it. Requests are always set, since a LimitRange fills in its own where they are missing.
+    /// kills it. Requests are always set, because a LimitRange would otherwise add its own.
     fn default() -> Self {
         Self {
             cpu_request: Quantity("1m".to_owned()),
@@ -162,7 +161,7 @@ impl Default for Resources {
 /// When tags are checked, and what follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refresh {
-    /// When.
+    /// When tags are checked.
     pub schedule: Schedule,
     /// What a due refresh does.
     pub mode: RefreshMode,
@@ -171,12 +170,12 @@ pub struct Refresh {
 /// What a due refresh does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum RefreshMode {
-    /// A tag check asks what the tags are now; a rollout follows only where one has moved.
+    /// Check the tags, and start a rollout only if one has moved.
     #[default]
     OnChange,
-    /// A rollout at every tick.
+    /// Start a rollout each time.
     Always,
-    /// The DaemonSets are deleted and recreated, with a gap in which nothing is held.
+    /// Delete and recreate the DaemonSets, with a gap in which nothing is held.
     Recreate,
 }
 
@@ -191,7 +190,7 @@ impl Default for Refresh {
 pub struct PullRate(pub u32);
 
 impl PullRate {
-    /// The highest rate that is accepted; above it, 0 says the same.
+    /// The highest accepted rate. Higher rates would equal 0.
     pub const MAX: u32 = 100_000;
 
     /// The time over which `nodes` start their pulls, in seconds.
@@ -204,35 +203,35 @@ impl PullRate {
 }
 
 impl Default for PullRate {
-    /// 300 a minute: 5 manifest requests per image and second for a registry, 1,000 nodes in some three minutes.
+    /// 300 a minute: 5 manifest requests per image and second for a registry, and 1,000 nodes in about three minutes.
     fn default() -> Self {
         Self(300)
     }
 }
 
-/// What a list asks of the serverless side: an `ImageCache` of `eci.alibabacloud.com`, from which virtual nodes start pods.
+/// The `ImageCache` of `eci.alibabacloud.com` that a list asks for. Virtual nodes start pods from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageCache {
     /// The groups whose images it holds; at least one.
     pub groups: BTreeSet<GroupName>,
-    /// Its size in GiB; otherwise it follows from the sizes that nodes report.
+    /// Its size in GiB; `None`: computed from the sizes that nodes report.
     pub size: Option<u32>,
-    /// After how many days it expires; never where this is not given.
+    /// After how many days it expires; `None`: never.
     pub retention_days: Option<u32>,
     /// Annotations for the ImageCaches.
     pub annotations: BTreeMap<String, String>,
-    /// Secrets of the list's namespace to pull with, besides those of the groups.
+    /// Pull secrets in the list's namespace, in addition to those of the groups.
     pub image_pull_secrets: Vec<ResourceName>,
-    /// How long the previous one stays when the new one is ready, since pods may name it explicitly.
+    /// How long the previous one is kept after the new one is ready, because pods may name it explicitly.
     pub keep_previous_for: SignedDuration,
 }
 
 impl ImageCache {
-    /// The sizes that the resource takes, in GiB.
+    /// The valid sizes, in GiB.
     pub const SIZES: RangeInclusive<u32> = 20..=32_768;
-    /// The retentions that the resource takes, in days.
+    /// The valid retentions, in days.
     pub const RETENTIONS: RangeInclusive<u32> = 1..=65_536;
-    /// How long the previous one stays where the list does not say.
+    /// The default of `keep_previous_for`.
     pub const KEEP_PREVIOUS_FOR: SignedDuration = SignedDuration::from_hours(1);
 }
 
@@ -242,15 +241,15 @@ impl ImageCache {
 pub struct GroupName(ResourceName);
 
 impl GroupName {
-    /// The group of the images that stand in no group.
+    /// The group of images outside `groups`.
     pub const DEFAULT: &'static str = "default";
 
-    /// The group of the images that stand in no group.
+    /// The group of images outside `groups`.
     pub fn default_group() -> Self {
         Self(ResourceName::literal(Self::DEFAULT))
     }
 
-    /// A group of that name.
+    /// Wraps a name.
     pub fn new(name: ResourceName) -> Self {
         Self(name)
     }
@@ -260,7 +259,7 @@ impl GroupName {
         self.0.as_str()
     }
 
-    /// Whether this is the group of images that stand in no group.
+    /// Whether this is the group of images outside `groups`.
     pub fn is_default(&self) -> bool {
         self.as_str() == Self::DEFAULT
     }

@@ -1,4 +1,4 @@
-//! The notation of kubernetes-image-puller: flat keys.
+//! The flat keys, the notation of kubernetes-image-puller.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,14 @@ use super::schedule::Schedule;
 use super::tree::Node;
 use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
-/// The key that makes a ConfigMap's data this notation.
+/// The key by which this notation is recognized.
 pub const KEY: &str = "IMAGES";
 
 /// Declares the keys once: as names, and as the struct that `envy` reads them into, whose field names are the keys in lower
 /// case.
 macro_rules! keys {
     ($($field:ident $key:literal)*) => {
-        /// Every flat key as text; each is parsed by itself, so that all problems show.
+        /// Every flat key as text. Each is parsed on its own, so that all problems are reported.
         #[derive(Debug, Default, Deserialize)]
         #[serde(default)]
         struct FlatKeys {
@@ -66,17 +66,17 @@ keys! {
     image_cache_keep_previous_for "IMAGE_CACHE_KEEP_PREVIOUS_FOR"
 }
 
-/// The name of the DaemonSet where `DAEMONSET_NAME` is not set, as in kubernetes-image-puller.
+/// The name of the DaemonSet if `DAEMONSET_NAME` is not set, as in kubernetes-image-puller.
 const DEFAULT_NAME: &str = "kubernetes-image-puller";
 
-/// Parses the keys into a [`Config`], noting every problem; the result counts only where there is no error.
+/// Parses the keys into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
     super::check_keys(list, KEYS, problems);
     let known = list.data.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     let keys: FlatKeys = match envy::from_iter(known.map(|(key, value)| (key.clone(), value.clone()))) {
         Ok(keys) => keys,
         Err(error) => {
-            // Every field is an optional text, which no value can fail to be.
+            // Every field is an optional text, so this cannot fail.
             problems.error(Place::key(KEY), Code::InvalidValue, error.to_string(), "check the keys of the data");
             return None;
         }
@@ -132,7 +132,7 @@ fn placed(key: &str, value: &Option<String>) -> Option<(Place, String)> {
     set(value).map(|text| (Place::key(key), text.to_owned()))
 }
 
-/// `DAEMONSET_NAME`: any name that a DaemonSet can have, shortened where what is appended would make it too long.
+/// `DAEMONSET_NAME`: any valid name, shortened if names that are derived from it would be too long.
 fn base_name(keys: &FlatKeys, problems: &mut Problems) -> ObjectName {
     const KEY: &str = "DAEMONSET_NAME";
     let name = set(&keys.daemonset_name).unwrap_or(DEFAULT_NAME);
@@ -159,7 +159,7 @@ fn base_name(keys: &FlatKeys, problems: &mut Problems) -> ObjectName {
     shortened
 }
 
-/// `name=image;name=image;`, with white space around every part and an optional final `;`.
+/// Parses `name=image;name=image;`, with optional white space around every part and an optional final `;`.
 fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
     let mut entries = Vec::new();
     for (index, (line, pair)) in pairs(text).enumerate() {
@@ -188,7 +188,7 @@ fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
     group::name_images(entries, problems)
 }
 
-/// What stands between the `;`, trimmed, with the line it begins on.
+/// The trimmed texts between the `;`, each with its line.
 fn pairs(text: &str) -> impl Iterator<Item = (Option<u64>, &str)> {
     let mut line = 1;
     text.split(';').filter_map(move |raw| {
@@ -256,10 +256,10 @@ fn secrets(key: &str, value: &Option<String>, problems: &mut Problems) -> Vec<Re
     group::distinct_secrets(secrets, problems)
 }
 
-/// Reads the JSON of a key with the reader that the other notation uses for the same thing.
+/// Parses the JSON of a key with the same reader as the other notation.
 fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(&At, &mut Problems) -> T) -> Option<T> {
     set(value)?;
-    // Untrimmed, since leading empty lines count.
+    // Untrimmed, because leading empty lines count.
     let text = value.as_deref()?;
     let lines = text.trim_end().contains('\n');
     match Node::from_json(text) {
@@ -289,7 +289,7 @@ fn refresh_of(keys: &FlatKeys, problems: &mut Problems) -> Refresh {
     let scheduled = written.schedule.is_some();
     let mut refresh = refresh::parse(written, problems);
     let interval = caching_interval(keys, problems);
-    // A schedule wins: kubernetes-image-puller's installations always set the interval.
+    // A schedule takes precedence, because kubernetes-image-puller's installations always set the interval.
     if let (false, Some(interval)) = (scheduled, interval) {
         refresh.schedule = Schedule::Every(interval);
     }

@@ -1,4 +1,4 @@
-//! The parts of a group that both notations have: images, resources, secrets.
+//! The parts of a group that both notations share: images, resources, secrets.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -13,16 +13,16 @@ use super::reader::{Place, Problems};
 use super::reference::ImageReference;
 use crate::naming::{INIT_CONTAINER, MAX_LABEL};
 
-/// An image as it was written, before names are given and duplicates found.
+/// An image as written, before names are assigned and duplicates are found.
 #[derive(Debug)]
 pub struct ImageEntry {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// The name that the user gave it, and where.
+    /// The user's name for it and the place of that.
     pub name: Option<(Place, ResourceName)>,
-    /// The image; `None` where it was malformed, which is told already.
+    /// The image; `None` if it was malformed, which was reported.
     pub reference: Option<ImageReference>,
-    /// Whether nodes ask the registry for it, if the user says so.
+    /// The user's choice, if any, whether nodes ask the registry for it.
     pub pull_policy: Option<PullPolicy>,
 }
 
@@ -47,7 +47,7 @@ pub fn pull_policy(place: &Place, text: &str, problems: &mut Problems) -> Option
     found.map(|(_, policy)| policy)
 }
 
-/// Parses a name that must be a DNS label; `what` it names stands in the message.
+/// Parses a name that must be a DNS label. `what` it names is part of the message.
 pub fn label_name(place: &Place, what: &str, text: &str, problems: &mut Problems) -> Option<ResourceName> {
     ResourceName::parse(text)
         .map_err(|why| {
@@ -61,7 +61,7 @@ pub fn label_name(place: &Place, what: &str, text: &str, problems: &mut Problems
         .ok()
 }
 
-/// Parses the name of another object; `what` it is stands in the message.
+/// Parses the name of another object. `what` it is is part of the message.
 pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problems) -> Option<ResourceName> {
     ResourceName::parse_subdomain(text)
         .map_err(|why| {
@@ -75,10 +75,9 @@ pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problem
         .ok()
 }
 
-/// Finds duplicates and gives a name to every image that has none.
+/// Finds duplicates, and assigns a name to every image without one.
 ///
-/// The name comes from the end of the repository, so that it stays the same when the tag changes; where it is taken, a
-/// number is added.
+/// The name is the end of the repository, so that it does not change with the tag. If it is taken, a number is appended.
 pub fn name_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<Image> {
     check_names(&entries, problems);
     check_images(&entries, problems);
@@ -141,10 +140,10 @@ fn at(place: &Place) -> String {
     }
 }
 
-/// Names for images that have none.
+/// Assigns names to images without one.
 struct FreeNames {
     taken: HashSet<String>,
-    /// The number to try next, by the name without a number.
+    /// The next number to try, by the name without a number.
     next: HashMap<String, u32>,
 }
 
@@ -159,19 +158,19 @@ impl FreeNames {
                 break name;
             }
         };
-        // `container_name` leaves only what a label may hold, and room for the number.
+        // `container_name` returns only valid characters, and leaves space for the number.
         ResourceName::parse(&name).unwrap_or_else(|_| unreachable!("{name} is a DNS label"))
     }
 }
 
-/// Repositories may hold `.` and `_`, containers' names may not.
+/// Repositories may contain `.` and `_`, but names of containers may not.
 fn container_name(repository: &str) -> String {
     const ROOM_FOR_NUMBER: usize = 7;
     let dashed = repository.replace(['.', '_'], "-");
     shortened(&dashed, MAX_LABEL - ROOM_FOR_NUMBER)
 }
 
-/// Keeps one of each, since a pod cannot name a Secret twice (a key of a list map in the API).
+/// Removes duplicates: a pod cannot name a Secret twice, because the name is the key of a list map in the API.
 pub fn distinct_secrets(secrets: Vec<(Place, ResourceName)>, problems: &mut Problems) -> Vec<ResourceName> {
     let mut distinct: Vec<ResourceName> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -190,7 +189,7 @@ pub fn distinct_secrets(secrets: Vec<(Place, ResourceName)>, problems: &mut Prob
     distinct
 }
 
-/// Parses the name of a PriorityClass, and warns of those that are known to evict other pods.
+/// Parses the name of a PriorityClass, and warns of classes that are known to evict other pods.
 pub fn priority_class(place: &Place, text: &str, problems: &mut Problems) -> Option<ResourceName> {
     if text.starts_with("system-") {
         problems.warning(
@@ -203,10 +202,10 @@ pub fn priority_class(place: &Place, text: &str, problems: &mut Problems) -> Opt
     object_name(place, "a PriorityClass", text, problems)
 }
 
-/// A quantity with the place it stands at.
+/// A quantity and its place.
 pub type PlacedQuantity = Option<(Place, String)>;
 
-/// Checks requests and limits; what is not given has the default, and a default request never exceeds a given limit.
+/// Checks requests and limits. Missing requests get their default, but never more than a given limit.
 pub fn resources(
     cpu: (PlacedQuantity, PlacedQuantity),
     memory: (PlacedQuantity, PlacedQuantity),

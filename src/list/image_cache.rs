@@ -1,4 +1,4 @@
-//! The ImageCache of a list, as both notations write it.
+//! The checks of the ImageCache, which both notations share.
 //!
 //! The ranges are those of the resource (`imagecaches.eci.alibabacloud.com`, see `config/crd/imagecache.yaml`).
 
@@ -15,10 +15,10 @@ use super::refresh::INTERVAL_FORM;
 use super::schedule::{Schedule, parse_interval};
 use super::suggest;
 
-/// What the user wrote about the ImageCache.
+/// The fields that the user wrote about the ImageCache.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Whether there is one.
+    /// Whether the list asks for one.
     pub enabled: bool,
     /// The names of groups.
     pub groups: Option<Vec<(Place, String)>>,
@@ -26,15 +26,15 @@ pub struct Written {
     pub size: Option<(Place, i128)>,
     /// Days.
     pub retention_days: Option<(Place, i128)>,
-    /// Annotations of the ImageCaches.
+    /// Annotations for the ImageCaches.
     pub annotations: BTreeMap<String, String>,
-    /// Secrets besides those of the groups.
+    /// Secrets in addition to those of the groups.
     pub image_pull_secrets: Vec<ResourceName>,
     /// An interval.
     pub keep_previous_for: Option<(Place, String)>,
 }
 
-/// Turns it into an [`ImageCache`]; `None` where the list asks for none. Everything is checked in either case.
+/// Checks all fields, and returns an [`ImageCache`] if the list asks for one.
 pub fn parse(written: Written, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
     let all = || groups.iter().map(|group| group.name.clone()).collect();
     let cache = ImageCache {
@@ -104,7 +104,7 @@ fn keep_previous_for(place: Place, text: &str, problems: &mut Problems) -> Optio
     None
 }
 
-/// The names of groups in a sequence. None of them is no choice: that is what `enabled: false` says.
+/// The names of groups in a sequence. It must not be empty: `enabled: false` asks for no ImageCache.
 pub fn groups(at: &At, problems: &mut Problems) -> Vec<(Place, String)> {
     let items = at.items(problems);
     if at.is_sequence() && items.is_empty() {

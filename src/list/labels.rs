@@ -9,28 +9,28 @@ use super::reader::{At, Place, Problems};
 use crate::naming::MAX_LABEL;
 use crate::naming::labels::{MANAGED_BY, NAME};
 
-/// What is said about how a key looks.
+/// The remedy for a malformed key.
 pub const KEY_FORM: &str =
     "write [prefix/]name with letters, digits, '-', '_' and '.', at most 63 characters in the name";
-/// What is said about how a value looks.
+/// The remedy for a malformed value.
 pub const VALUE_FORM: &str =
     "use at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit";
 
-/// The most bytes of all annotations of one object (apimachinery's `TotalAnnotationSizeLimitB`), less what our own need.
+/// The most bytes of all annotations of one object (apimachinery's `TotalAnnotationSizeLimitB`), minus what kube-prepull's own need.
 const MAX_ANNOTATIONS: usize = 256 * 1024 - 4096;
 
-/// What every key of kube-prepull's own begins with.
+/// The prefix of kube-prepull's own keys.
 const OUR_PREFIX: &str = "kube-prepull.io/";
 
-/// A mapping of labels.
+/// Parses a mapping of labels.
 pub fn labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {
     let entries = at.texts(problems);
     entries.iter().for_each(|(key, value, place)| check_label(key, value, place, problems));
     entries.into_iter().map(|(key, value, _)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// Labels for pods. Ours tie a pod to its generation, and the DaemonSet controller's to its DaemonSet, so a list cannot set
-/// them.
+/// Parses labels for pods. A list cannot set kube-prepull's labels, which tie a pod to its generation, nor the DaemonSet
+/// controller's, which tie it to its DaemonSet.
 pub fn pod_labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {
     let entries = at.texts(problems);
     for (key, value, place) in &entries {
@@ -47,7 +47,7 @@ pub fn pod_labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> 
     entries.into_iter().map(|(key, value, _)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// Notes what is wrong with a label.
+/// Checks a label.
 pub fn check_label(key: &str, value: &str, place: &Place, problems: &mut Problems) {
     if let Err(why) = qualified_name(key) {
         problems.error(
@@ -67,11 +67,11 @@ pub fn check_label(key: &str, value: &str, place: &Place, problems: &mut Problem
     }
 }
 
-/// A mapping of annotations.
+/// Parses a mapping of annotations.
 pub fn annotations(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {
     let entries = at.texts(problems);
     for (key, _, place) in &entries {
-        // The API compares annotations' keys in lower case.
+        // The API compares keys of annotations in lower case.
         if let Err(why) = qualified_name(&key.to_lowercase()) {
             problems.error(
                 place.clone(),
@@ -105,10 +105,10 @@ fn taken(place: &Place, what: &str, key: &str, owner: &str, problems: &mut Probl
     );
 }
 
-/// Labels' and annotations' keys: an optional DNS subdomain and `/`, then a name.
+/// Checks a key of a label or an annotation: an optional DNS subdomain and `/`, then a name.
 ///
 /// # Errors
-/// What the key breaks; the words complete "it …".
+/// The reason, which completes "it …".
 pub fn qualified_name(key: &str) -> Result<(), String> {
     let name = match key.split_once('/') {
         None => key,
@@ -123,10 +123,10 @@ pub fn qualified_name(key: &str) -> Result<(), String> {
     label_value(name)
 }
 
-/// A label's value, which may be empty.
+/// Checks a label's value, which may be empty.
 ///
 /// # Errors
-/// What the value breaks; the words complete "it …".
+/// The reason, which completes "it …".
 pub fn label_value(value: &str) -> Result<(), String> {
     if value.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
-//! A file → the lists in it, each of whose problems knows its line in the file.
+//! A file → the lists in it, whose problems have their line in the file.
 //!
-//! A file is the text of an `images.yaml`, or it holds manifests: YAML documents or JSON, also a `List` of objects as
-//! `kubectl get -o yaml` prints it.
+//! A file is either an `images.yaml` or manifests: YAML documents or JSON, including a `List` of objects as printed by
+//! `kubectl get -o yaml`.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::reader::{At, Problems};
 use super::tree::{Node, Value};
 use super::{IMAGE_LIST_LABEL, ListData, Parsed, parse, yaml};
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub struct File {
     /// The lists, in the order of the file.
     pub lists: Vec<FileList>,
-    /// What is no list.
+    /// The other objects.
     pub others: Vec<Other>,
 }
 
@@ -24,57 +24,56 @@ pub struct File {
 pub struct FileList {
     /// The list.
     pub list: ListData,
-    /// The line on which its manifest begins.
+    /// The first line of its manifest.
     pub line: u64,
     /// Whether it is a manifest without the label that makes a ConfigMap a list.
     pub unlabelled: bool,
-    /// What is wrong with the manifest itself.
+    /// The problems of the manifest itself.
     manifest_problems: Vec<Problem>,
     lines: Lines,
 }
 
-/// An object that is no list.
+/// An object that is not a list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Other {
-    /// The line on which it begins.
+    /// Its first line.
     pub line: u64,
     /// Its kind.
     pub kind: String,
-    /// Its name; empty where it has none.
+    /// Its name; empty if it has none.
     pub name: String,
 }
 
 /// A problem with its line in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileProblem {
-    /// The problem; its line is that inside the value.
+    /// The problem, with the line inside the value.
     pub problem: Problem,
     /// The line in the file.
     pub line: u64,
 }
 
-/// What a list in a file comes to.
+/// The validation result of a list in a file.
 #[derive(Debug)]
 pub struct FileResult {
     /// Whether it is accepted.
     pub accepted: bool,
-    /// Everything that was found, in the order of the file.
+    /// All problems, in the order of the file.
     pub problems: Vec<FileProblem>,
 }
 
-/// What a list is called and where it is, where its file does not say.
+/// The names to use if the file has none.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults<'a> {
-    /// The namespace of a list whose manifest names none; without it, the one that the list's own `NAMESPACE` says.
+    /// The namespace of a list whose manifest has none; `None`: the list's own key `NAMESPACE`.
     pub namespace: Option<&'a str>,
-    /// The name of a list that is only a text of `images.yaml`.
+    /// The name of a list that is an `images.yaml` only.
     pub name: &'a str,
 }
 
 impl File {
-    /// Finds the lists. A ConfigMap without the label counts only where it is alone, since a list may be named to the
-    /// controller instead of labelled. What is no manifest counts as the text of an `images.yaml`, also where it is no YAML:
-    /// parsing it then says so.
+    /// Finds the lists. A ConfigMap without the label counts only if it is the only object, because the controller may be given
+    /// a list by name. A file without manifests counts as an `images.yaml`, even if it is not YAML: then parsing it reports that.
     pub fn read(text: &str, defaults: Defaults) -> Self {
         let documents = Node::documents(text).unwrap_or_default();
         let objects = objects(&documents);
@@ -95,7 +94,7 @@ impl File {
     }
 }
 
-/// A node that says what kind of object it is.
+/// A node of an object with its kind.
 struct Object<'n> {
     node: &'n Node,
     kind: String,
@@ -115,7 +114,7 @@ impl<'n> Object<'n> {
     }
 }
 
-/// The objects of documents, and those inside a `List`.
+/// The objects in documents and in a `List`.
 fn objects(documents: &[Node]) -> Vec<Object<'_>> {
     let mut objects = Vec::new();
     for node in documents {
@@ -183,12 +182,12 @@ impl FileList {
         }
     }
 
-    /// What is wrong with the manifest itself, whatever the list in it.
+    /// Checks the manifest itself, regardless of the list in it.
     pub fn manifest_problems(&self) -> &[Problem] {
         &self.manifest_problems
     }
 
-    /// The same validation result as the controller's, with the lines of the file.
+    /// Validates the list like the controller, with the lines of the file.
     pub fn validation_result(&self) -> FileResult {
         let Parsed { config, problems } = parse(&self.list);
         let of_manifest = self.manifest_problems.iter().map(|problem| FileProblem {
@@ -203,16 +202,16 @@ impl FileList {
     }
 }
 
-/// The namespace where `kubectl` puts what names none, unless it is told otherwise.
+/// The default namespace of `kubectl`.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Where the values of a ConfigMap stand in its file.
+/// The lines of a ConfigMap's values in its file.
 #[derive(Debug)]
 struct Lines {
-    /// The line on which the text of a value begins, by its key.
+    /// The first line of each value's text, by key.
     keys: BTreeMap<String, u64>,
     text: String,
-    /// The line for what belongs to no key.
+    /// The line for problems without a key.
     fallback: u64,
 }
 
@@ -227,10 +226,10 @@ impl Lines {
         }
     }
 
-    /// The line in the file of a line of a value whose text begins on line `first`.
+    /// The line in the file for a line of a value whose text begins on line `first`.
     ///
-    /// Only a literal block has the lines of its value. There a parser's place is that of the first line that is not empty;
-    /// whether it is such a block shows in the line itself, which is the same in both.
+    /// Only in a literal block do the lines of the file match those of the value. The parser gives the place of its first non-empty
+    /// line. Whether it is such a block is known by comparing the line in the file and in the value.
     fn inside(&self, first: u64, value: &str, line: u64) -> Option<u64> {
         let empty = value.lines().take_while(|line| line.trim().is_empty()).count() as u64;
         let in_file = (first + line).checked_sub(empty + 1)?;
@@ -243,7 +242,7 @@ impl Lines {
     }
 }
 
-/// Whether a problem's path begins with that key of the data.
+/// Whether a problem is about that key of the data.
 fn begins_with_key(path: &str, key: &str) -> bool {
     path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '[', '.']))
 }

@@ -1,15 +1,15 @@
-//! What the user wrote → [`Config`]. Pure.
+//! A list as the user wrote it → [`Config`]. Pure.
 //!
 //! ```text
 //! data ─► which notation? ─┬─► yaml: images.yaml ─► tree ─┐
 //!                          └─► flat: IMAGES, … ───────────┴─► reader + checks ─► Config, or every problem at once
 //! ```
-//! - [`tree`]: a document in which every value knows its line
+//! - [`tree`]: a document in which every value has its line
 //! - [`reader`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two notations
-//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both share
+//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both notations share
 //! - [`manifest`]: a file → the lists in it
-//! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the types that come out
+//! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
 
 mod affinity;
 pub mod config;
@@ -42,10 +42,10 @@ use reader::{Place, Problems};
 /// The label whose value `"true"` makes a ConfigMap an image list.
 pub const IMAGE_LIST_LABEL: &str = "kube-prepull.io/image-list";
 
-/// The most bytes of data that a ConfigMap can hold (the API server's limit is 1 MiB for all of its values).
+/// The most bytes of data in a ConfigMap (the API server's limit is 1 MiB for all values).
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// A list as it stands in the cluster or in a file.
+/// A list as it is in the cluster or in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListData {
     /// The ConfigMap's namespace.
@@ -56,12 +56,12 @@ pub struct ListData {
     pub data: BTreeMap<String, String>,
 }
 
-/// What parsing a list comes to: a [`Config`] with warnings at most, or problems with at least one error.
+/// The result of parsing a list: a [`Config`] with at most warnings, or problems with at least one error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
-    /// The accepted form; `None` where the list is rejected.
+    /// The accepted form; `None` if the list is rejected.
     pub config: Option<Config>,
-    /// Everything that was found: what is about no line, then in the order of the text. Flat keys have an order of their own.
+    /// All problems: those without a line first, the others in the order of the text. Flat keys have a fixed order.
     pub problems: Vec<Problem>,
 }
 
@@ -76,7 +76,7 @@ pub fn parse(list: &ListData) -> Parsed {
     };
     let mut problems = problems.into_vec();
     if list.data.contains_key(yaml::KEY) {
-        // A check may look at the end of the text before another looks at its beginning.
+        // The checks do not run in the order of the text.
         problems.sort_by_key(|problem| problem.line);
     }
     let rejected = problem::any_error(&problems);
@@ -125,8 +125,8 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
     }
 }
 
-/// A key that is close to a known one is most likely a misspelling, so it is an error. Others may be there for another
-/// reader of the same ConfigMap.
+/// A key that is close to a known one is probably misspelt, so it is an error. Other keys may be for another reader of the same
+/// ConfigMap.
 fn check_keys(list: &ListData, known: &[&str], problems: &mut Problems) {
     for key in list.data.keys().filter(|key| !known.contains(&key.as_str()) && !key.is_empty()) {
         let message = format!("there is no key {}", quoted(key));
@@ -142,7 +142,7 @@ fn check_keys(list: &ListData, known: &[&str], problems: &mut Problems) {
     }
 }
 
-/// What the API server sees to in a cluster, and nobody in a file.
+/// Checks what the API server checks in a cluster, and nobody checks in a file.
 fn check_identity(list: &ListData, problems: &mut Problems) {
     let name = ResourceName::parse_subdomain(&list.name).map(drop);
     let namespace = ResourceName::parse(&list.namespace).map(drop);

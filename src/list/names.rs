@@ -1,4 +1,4 @@
-//! Names that Kubernetes accepts, checked once where they come in. The rules are those of
+//! Names that Kubernetes accepts, checked once when they are parsed. The rules are those of
 //! `k8s.io/apimachinery/pkg/util/validation`: `IsDNS1123Label` and `IsDNS1123Subdomain`.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::naming::hash::{HASH_LENGTH, short_hash};
 /// The longest DNS subdomain (`DNS1123SubdomainMaxLength`), and so the longest name of most objects.
 pub const MAX_SUBDOMAIN: usize = 253;
 
-/// The longest beginning of a DaemonSet's name: its pods are called `<beginning>-<hash>-<suffix>`, with a hash of
+/// The longest prefix of a DaemonSet's name: its pods are called `<beginning>-<hash>-<suffix>`, with a hash of
 /// [`HASH_LENGTH`] and a suffix of 5 characters, and the whole must fit the pod's hostname (63).
 pub const MAX_OBJECT_NAME: usize = MAX_LABEL - 1 - HASH_LENGTH - 1 - 5;
 
@@ -21,12 +21,12 @@ pub const MAX_OBJECT_NAME: usize = MAX_LABEL - 1 - HASH_LENGTH - 1 - 5;
 #[serde(transparent)]
 pub struct ResourceName(String);
 
-/// A DNS subdomain as of RFC 1123 that leaves room for what is appended (see [`MAX_OBJECT_NAME`]).
+/// A DNS subdomain as of RFC 1123, short enough for the suffixes of derived names (see [`MAX_OBJECT_NAME`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ObjectName(String);
 
-/// Why a text is no name; the words complete "`…` is not a name: it …".
+/// Why a text is not a name. The text completes "`…` is not a name: it …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAName(String);
@@ -35,14 +35,14 @@ impl ResourceName {
     /// Checks the text against RFC 1123's label.
     ///
     /// # Errors
-    /// What the name breaks.
+    /// The rule that the name breaks.
     pub fn parse(text: &str) -> Result<Self, NotAName> {
         check_length(text, MAX_LABEL)?;
         check_label(text)?;
         Ok(Self(text.to_owned()))
     }
 
-    /// A name of our own, known to be good.
+    /// A constant name that is known to be valid.
     pub(crate) fn literal(text: &'static str) -> Self {
         debug_assert!(check_label(text).is_ok(), "{text}");
         Self(text.to_owned())
@@ -51,7 +51,7 @@ impl ResourceName {
     /// Checks the text as a DNS subdomain, the rule for the names of most objects (Secrets, ServiceAccounts, classes).
     ///
     /// # Errors
-    /// What the name breaks.
+    /// The rule that the name breaks.
     pub fn parse_subdomain(text: &str) -> Result<Self, NotAName> {
         check_length(text, MAX_SUBDOMAIN)?;
         text.split('.').try_for_each(check_label)?;
@@ -65,7 +65,7 @@ impl ResourceName {
 }
 
 impl ObjectName {
-    /// The beginning of a name that may be too long, made unmistakable by a hash of the whole.
+    /// Shortens a name that is too long; a hash of the whole name keeps it unique.
     pub fn shortened(text: &str) -> Self {
         Self(shortened(text, MAX_OBJECT_NAME))
     }
@@ -87,7 +87,7 @@ pub fn shortened(text: &str, max: usize) -> String {
 }
 
 fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
-    // Characters, since that is what the user counts; what is not ASCII is refused in any case.
+    // Users count characters. Names that are not ASCII are rejected anyway.
     match text.chars().count() {
         0 => Err(NotAName("is empty".to_owned())),
         length if length > max => Err(NotAName(format!("has {length} characters, and {max} is the limit"))),

@@ -1,5 +1,6 @@
 //! Tolerations and architectures. Tolerations are checked by the API's own rules (`ValidateTolerations` in
-//! `k8s.io/kubernetes/pkg/apis/core/validation`), so that a bad one is told at the edit and not by a failing DaemonSet.
+//! `k8s.io/kubernetes/pkg/apis/core/validation`), so that a bad one is reported when the list is edited, and not by a failing
+//! DaemonSet.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::suggest;
 
-/// A sequence of tolerations.
+/// Parses a sequence of tolerations.
 pub fn tolerations(at: &At, problems: &mut Problems) -> Vec<Toleration> {
     let mut tolerations = Vec::new();
     for item in at.items(problems) {
@@ -71,7 +72,7 @@ fn check_operator(at: &At, toleration: &Toleration, key: &str, problems: &mut Pr
     }
 }
 
-/// A sequence of architectures.
+/// Parses a sequence of architectures.
 pub fn architectures(at: &At, problems: &mut Problems) -> BTreeSet<Architecture> {
     let mut found = BTreeSet::new();
     for item in at.items(problems) {
@@ -82,7 +83,7 @@ pub fn architectures(at: &At, problems: &mut Problems) -> BTreeSet<Architecture>
     found
 }
 
-/// One architecture by its name.
+/// Parses the name of an architecture.
 pub fn architecture(place: Place, name: &str, problems: &mut Problems) -> Option<Architecture> {
     let known = Architecture::ALL.map(|(name, _)| name);
     let found = Architecture::ALL.iter().find(|(known, _)| *known == name);

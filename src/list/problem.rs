@@ -1,55 +1,55 @@
-//! What is wrong with a list, where, and how to put it right.
+//! Problems of a list: what is wrong, where, and how to correct it.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Whether a problem keeps the list from being accepted.
+/// Whether a problem rejects the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The list is rejected.
     Error,
-    /// The list is accepted, and the user should know.
+    /// The list is accepted, but the user should know.
     Warning,
 }
 
 /// The kind of a problem. The names are stable: scripts may match on them (`docs/problems.md` explains each).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Code {
-    /// Neither `IMAGES` nor `images.yaml` is there.
+    /// There is neither `IMAGES` nor `images.yaml`.
     NoList,
-    /// Both notations stand in one ConfigMap.
+    /// One ConfigMap has both notations.
     BothNotations,
-    /// There is a list, but no image in it.
+    /// The list has no image.
     EmptyList,
-    /// The text is no YAML, or uses more nesting or aliases than any list needs.
+    /// The text is not YAML, is too deeply nested, or has too many aliases.
     InvalidYaml,
-    /// The text of a flat key is no JSON.
+    /// The text of a flat key is not JSON.
     InvalidJson,
     /// The data is larger than a ConfigMap may be.
     TooLarge,
     /// A key that is not part of the notation.
     UnknownKey,
-    /// A key that stands twice in one mapping.
+    /// A key that is twice in one mapping.
     DuplicateKey,
-    /// A key that must be there is missing.
+    /// A required key is missing.
     MissingKey,
-    /// A value of another type than the key takes.
+    /// A value of the wrong type.
     WrongType,
-    /// A value of the right type that the key does not take.
+    /// A value of the right type that is not valid for the key.
     InvalidValue,
     /// A number outside its range.
     OutOfRange,
-    /// A name that Kubernetes would refuse.
+    /// A name that Kubernetes rejects.
     InvalidName,
-    /// A name that stands twice.
+    /// A name that is used twice.
     DuplicateName,
     /// An image reference that no registry could resolve.
     InvalidReference,
-    /// An image that stands twice in one group.
+    /// An image that is twice in one group.
     DuplicateImage,
-    /// A quantity that Kubernetes would refuse.
+    /// A quantity that Kubernetes rejects.
     InvalidQuantity,
     /// A limit that is lower than its request.
     LimitBelowRequest,
@@ -57,22 +57,22 @@ pub enum Code {
     Conflict,
     /// `NAMESPACE` names another namespace than the list's own.
     WrongNamespace,
-    /// A key of kubernetes-image-puller that has no meaning here, or one that means nothing without another.
+    /// A key without effect: one that only kubernetes-image-puller uses, or one that needs another key.
     Ignored,
-    /// A name that is used shortened, since the names made from it would be too long.
+    /// A name that is shortened, because names derived from it would be too long.
     Shortened,
-    /// A memory limit that is so tight that containers are killed at their start.
+    /// A memory limit so tight that containers are killed at their start.
     TightLimit,
     /// A PriorityClass whose pods evict other pods from full nodes.
     Preempts,
-    /// Required node affinity with a term that no node meets.
+    /// Required node affinity with a term that no node matches.
     SelectsNothing,
-    /// More problems than anybody reads at once; the rest is only counted.
+    /// Too many problems; the rest is only counted.
     TooManyProblems,
 }
 
 impl Code {
-    /// All of them, in the order of the documentation.
+    /// All codes, in the order of the documentation.
     pub const ALL: [Self; 26] = [
         Self::NoList,
         Self::BothNotations,
@@ -110,22 +110,22 @@ impl fmt::Display for Code {
     }
 }
 
-/// One thing that is wrong with a list.
+/// A problem of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Whether the list is rejected for it.
+    /// Whether it rejects the list.
     pub severity: Severity,
     /// The kind of the problem.
     pub code: Code,
     /// Where it is: the key of the ConfigMap's data, then the path inside its value (`images.yaml: groups[0].name`,
     /// `TOLERATIONS[1].operator`).
     pub path: String,
-    /// The line inside the value (from 1), where the notation has lines.
+    /// The line inside the value (from 1), if the notation has lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// What is wrong.
     pub message: String,
-    /// How to put it right.
+    /// How to correct it.
     pub remedy: String,
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A text of the user's in quotes, cut where it is longer than anybody reads in a message.
+/// Quotes a text of the user's, and cuts it if it is long.
 pub(super) fn quoted(text: &str) -> String {
     const MAX: usize = 100;
     match text.char_indices().nth(MAX) {
@@ -148,7 +148,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// Whether any of the problems keeps the list from being accepted.
+/// Whether any of the problems is an error.
 pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.severity == Severity::Error)
 }

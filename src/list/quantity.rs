@@ -9,8 +9,8 @@ pub struct Nanos(i128);
 const NANO_DIGITS: i64 = 9;
 /// Kubernetes caps every quantity at 2^63-1.
 const CAP: i128 = i64::MAX as i128 * 1_000_000_000;
-/// As many significant digits as the cap has, and few enough that a binary suffix keeps them within 128 bits; of longer
-/// numbers the rest only decides the rounding.
+/// As many significant digits as the cap has. Even with a binary suffix they fit into 128 bits. Further digits only decide the
+/// rounding.
 const MAX_DIGITS: usize = 19;
 
 /// Why a text is not a quantity that a resource can have.
@@ -23,11 +23,11 @@ pub enum NotAQuantity {
 }
 
 impl Nanos {
-    /// Parses a quantity as Kubernetes does: a fraction finer than a billionth is rounded up, and what is above 2^63-1 is
-    /// that. One thing is stricter: there must be a digit, where Kubernetes reads `Mi` and `.` as 0.
+    /// Parses a quantity like Kubernetes: a fraction finer than a billionth is rounded up, and the value is capped at 2^63-1. Unlike
+    /// Kubernetes, which reads `Mi` and `.` as 0, it requires a digit.
     ///
     /// # Errors
-    /// Where Kubernetes would refuse it, for a resource of a container at least.
+    /// Kubernetes would reject it for a resource of a container.
     pub fn parse(text: &str) -> Result<Self, NotAQuantity> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -65,7 +65,7 @@ fn unsigned_nanos(text: &str) -> Option<i128> {
     let digits = format!("{whole}{fraction}");
     let significant = digits.trim_start_matches('0');
     let (kept, rest) = significant.split_at(significant.len().min(MAX_DIGITS));
-    // The value is `kept` (and something more, where there is a rest) times 10 to this power.
+    // The value is `kept` (plus a rest, if there is one) times 10 to this power.
     let power = exponent + rest.len() as i64 - fraction.len() as i64 + NANO_DIGITS;
     let more = rest.contains(|c| c != '0');
     scaled(kept.parse().unwrap_or(0), factor, power, more)

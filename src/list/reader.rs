@@ -1,4 +1,4 @@
-//! Reading a tree while collecting every problem on the way: a reader never stops, it answers `None` and goes on.
+//! Reads a tree and collects every problem: a reader never stops at one, but returns `None` and continues.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,23 @@ use super::problem::{Code, Problem, Severity, quoted};
 use super::suggest;
 use super::tree::{Key, Node, Value};
 
-/// The most problems that are told one by one.
+/// The most problems that are reported one by one.
 const MAX_PROBLEMS: usize = 1000;
-/// The most characters of a path or a message; only a nonsensical key makes longer ones.
+/// The most characters of a path or a message. Only a meaningless key makes longer ones.
 const MAX_TEXT: usize = 600;
 
 /// The problems found so far.
 #[derive(Debug, Default)]
 pub struct Problems {
     found: Vec<Problem>,
-    /// How many there are beyond [`MAX_PROBLEMS`], and whether any of them is an error.
+    /// The number of problems beyond [`MAX_PROBLEMS`], and whether any of them is an error.
     beyond: usize,
     beyond_has_error: bool,
-    /// The paths in the value read last that have the wrong type. What stands there counts as missing, so that nothing
-    /// more is to be said about it.
+    /// The paths of wrong types in the value that was read last. They count as missing, so that they get no further problems.
     wrong_types: Vec<String>,
 }
 
-/// Where something stands: a path, and a line where there are lines.
+/// A place in a list: a path, and a line if there are lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The key of the data and the path inside it.
@@ -40,24 +39,24 @@ impl Place {
 }
 
 impl Problems {
-    /// Notes an error.
+    /// Adds an error.
     pub fn error(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(Severity::Error, place, code, message.into(), remedy.into());
     }
 
-    /// Notes something that the user should know, though the list is accepted.
+    /// Adds a warning.
     pub fn warning(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(Severity::Warning, place, code, message.into(), remedy.into());
     }
 
-    /// Notes a part of a value that has the wrong type; further problems of that part are not noted.
+    /// Adds a wrong type of a part of a value. Further problems of that part are dropped.
     pub(super) fn wrong_type(&mut self, place: Place, message: &str, remedy: &str) {
         let path = place.path.clone();
         self.error(place, Code::WrongType, message, remedy);
         self.wrong_types.push(path);
     }
 
-    /// Notes everything again: another value begins.
+    /// Starts another value: no part of it has a wrong type yet.
     pub(super) fn forget_wrong_types(&mut self) {
         self.wrong_types.clear();
     }
@@ -75,7 +74,7 @@ impl Problems {
         self.found.push(Problem { severity, code, path, line: place.line, message, remedy });
     }
 
-    /// All of them, in the order of the text; those beyond the limit as a number.
+    /// All problems, in the order of the text, and the number of those beyond the limit.
     pub fn into_vec(mut self) -> Vec<Problem> {
         if self.beyond > 0 {
             self.found.push(Problem {
@@ -107,13 +106,13 @@ fn bounded(text: String) -> String {
 pub struct At<'a> {
     node: &'a Node,
     path: String,
-    /// Whether the lines mean anything to the user.
+    /// Whether the user sees lines.
     lines: bool,
-    /// Whether this is a whole document, in which paths begin anew.
+    /// Whether this is a whole document, in which paths start.
     document: bool,
 }
 
-/// The entries of a mapping whose keys are all known and stand once.
+/// The entries of a mapping without unknown or repeated keys.
 pub struct Fields<'a> {
     place: Place,
     entries: BTreeMap<&'a str, At<'a>>,
@@ -125,37 +124,37 @@ impl<'a> At<'a> {
         Self { node, path: key.to_owned(), lines: true, document: true }
     }
 
-    /// The JSON of a flat key, `lines` where it stands on several.
+    /// The JSON of a flat key; `lines`: it has several lines.
     pub fn json(key: &str, node: &'a Node, lines: bool) -> Self {
         Self { node, path: key.to_owned(), lines, document: false }
     }
 
-    /// The node that stands here.
+    /// The node.
     pub(super) fn node(&self) -> &'a Node {
         self.node
     }
 
-    /// Where this stands.
+    /// Its place.
     pub fn place(&self) -> Place {
         Place { path: self.path.clone(), line: self.node.line.filter(|_| self.lines) }
     }
 
-    /// Whether nothing stands here.
+    /// Whether it is null.
     pub fn is_null(&self) -> bool {
         self.node.value == Value::Null
     }
 
-    /// Whether a number stands here.
+    /// Whether it is a number.
     pub fn is_number(&self) -> bool {
         matches!(self.node.value, Value::Integer(_) | Value::Float(_))
     }
 
-    /// Whether a sequence stands here.
+    /// Whether it is a sequence.
     pub fn is_sequence(&self) -> bool {
         matches!(self.node.value, Value::Sequence(_))
     }
 
-    /// Whether a mapping stands here.
+    /// Whether it is a mapping.
     pub fn is_mapping(&self) -> bool {
         matches!(self.node.value, Value::Mapping(_))
     }
@@ -173,7 +172,7 @@ impl<'a> At<'a> {
         );
     }
 
-    /// The text that stands here.
+    /// The value as a text.
     pub fn text(&self, problems: &mut Problems) -> Option<&'a str> {
         if let Value::Text(text) = &self.node.value {
             return Some(text);
@@ -182,7 +181,7 @@ impl<'a> At<'a> {
         None
     }
 
-    /// The whole number that stands here.
+    /// The value as a whole number.
     pub fn integer(&self, problems: &mut Problems) -> Option<i128> {
         if let Value::Integer(number) = self.node.value {
             return Some(number);
@@ -191,7 +190,7 @@ impl<'a> At<'a> {
         None
     }
 
-    /// The truth value that stands here.
+    /// The value as a boolean.
     pub fn boolean(&self, problems: &mut Problems) -> Option<bool> {
         if let Value::Bool(value) = self.node.value {
             return Some(value);
@@ -200,7 +199,7 @@ impl<'a> At<'a> {
         None
     }
 
-    /// A quantity: text, or a plain number as Kubernetes accepts it too.
+    /// The value as a quantity: a text or, as in Kubernetes, a plain number.
     pub fn quantity(&self, problems: &mut Problems) -> Option<String> {
         match &self.node.value {
             Value::Text(text) => Some(text.clone()),
@@ -213,7 +212,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The items of the sequence that stands here.
+    /// The items of the sequence.
     pub fn items(&self, problems: &mut Problems) -> Vec<At<'a>> {
         let Value::Sequence(nodes) = &self.node.value else {
             self.wrong_type(problems, "a list");
@@ -222,7 +221,7 @@ impl<'a> At<'a> {
         nodes.iter().enumerate().map(|(index, node)| self.below(node, self.item_path(index))).collect()
     }
 
-    /// The entries of the mapping that stands here, of which each key may stand once.
+    /// The entries of the mapping. A repeated key is an error.
     pub fn entries(&self, problems: &mut Problems) -> Vec<(&'a str, At<'a>)> {
         let Value::Mapping(entries) = &self.node.value else {
             self.wrong_type(problems, "a mapping");
@@ -242,14 +241,14 @@ impl<'a> At<'a> {
         unique
     }
 
-    /// The entries of a mapping as they stand there, also those whose key stands twice; none of anything else.
+    /// The entries of a mapping, including repeated keys; nothing if it is not a mapping.
     pub(super) fn children(&self) -> Vec<(&'a str, At<'a>)> {
         let Value::Mapping(entries) = &self.node.value else { return Vec::new() };
         let child = |(key, node): &'a (Key, Node)| (key.name.as_str(), self.below(node, self.child_path(&key.name)));
         entries.iter().map(child).collect()
     }
 
-    /// The value of a key, or where it would stand if it were there.
+    /// The value of a key, or else its place.
     pub fn child(&self, key: &str) -> At<'a> {
         let node = match &self.node.value {
             Value::Mapping(entries) => entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node),
@@ -258,7 +257,7 @@ impl<'a> At<'a> {
         self.below(node.unwrap_or(self.node), self.child_path(key))
     }
 
-    /// An item, or where it would stand if it were there.
+    /// An item, or else its place.
     pub fn item(&self, index: usize) -> At<'a> {
         let node = match &self.node.value {
             Value::Sequence(nodes) => nodes.get(index),
@@ -293,7 +292,7 @@ impl<'a> At<'a> {
         );
     }
 
-    /// The entries of the mapping that stands here, all of whose keys must be among `known`.
+    /// The entries of the mapping. A key that is not in `known` is an error.
     pub fn fields(&self, known: &[&str], problems: &mut Problems) -> Option<Fields<'a>> {
         if !self.is_mapping() {
             self.wrong_type(problems, "a mapping");
@@ -311,7 +310,7 @@ impl<'a> At<'a> {
         Some(Fields { place: self.place(), entries: fields })
     }
 
-    /// A mapping of texts to texts; each with its place.
+    /// The entries of a mapping of texts to texts, each with its place.
     pub fn texts(&self, problems: &mut Problems) -> Vec<(&'a str, &'a str, Place)> {
         let entries = self.entries(problems);
         entries.into_iter().filter_map(|(key, at)| Some((key, at.text(problems)?, at.place()))).collect()
@@ -319,17 +318,17 @@ impl<'a> At<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Where the mapping stands.
+    /// The place of the mapping.
     pub fn place(&self) -> Place {
         self.place.clone()
     }
 
-    /// The value of a key, `None` where it is not there or nothing stands behind it.
+    /// The value of a key; `None` if it is missing or null.
     pub fn get(&self, key: &str) -> Option<&At<'a>> {
         self.entries.get(key).filter(|at| !at.is_null())
     }
 
-    /// The value of a key, also where nothing stands behind it.
+    /// The value of a key, even if it is null.
     pub fn get_or_null(&self, key: &str) -> Option<&At<'a>> {
         self.entries.get(key)
     }

@@ -1,4 +1,4 @@
-//! Image references: spelling kept, compared in normal form.
+//! Image references: they keep their spelling, and are compared in normal form.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::problem::quoted;
 
-/// A reference as the user spells it, known to be well formed (the grammar of the distribution project's `reference`
+/// A well-formed reference as the user spells it (the grammar of the distribution project's `reference`
 /// package).
 #[derive(Clone, Debug)]
 pub struct ImageReference {
@@ -19,9 +19,9 @@ impl ImageReference {
     /// Parses a reference.
     ///
     /// # Errors
-    /// What is wrong with it, and how to put it right.
+    /// What is wrong, and how to correct it.
     pub fn parse(text: &str) -> Result<Self, NotAReference> {
-        // Longer than any reference can be; the grammar is not asked about whole books.
+        // No reference is longer, and parsing a long text takes time.
         if text.len() > MAX_REFERENCE {
             return Err(NotAReference::new(text, &ParseError::NameTooLong));
         }
@@ -32,18 +32,18 @@ impl ImageReference {
         }
     }
 
-    /// The reference as the user spells it, and as it stands in the pod.
+    /// The reference as the user spells it, and as pods have it.
     pub fn as_str(&self) -> &str {
         &self.spelling
     }
 
-    /// The normal form of a text that need not be a reference: then it is the text itself.
+    /// The normal form of a text. If it is not a reference, the text itself.
     pub fn normal_form_of(text: &str) -> String {
         Self::parse(text).map_or_else(|_| text.to_owned(), |reference| reference.normal_form())
     }
 
-    /// The same image always has the same normal form: with registry, `library/` and tag where they were left out, and
-    /// without the tag where there is a digest, since the digest alone decides what is pulled.
+    /// The normal form, which is the same for all spellings of an image: with registry, `library/` and tag, and without the tag if
+    /// there is a digest, because the digest alone decides what is pulled.
     pub fn normal_form(&self) -> String {
         let (registry, repository) = (self.parsed.registry(), self.parsed.repository());
         match (self.parsed.digest(), self.parsed.tag()) {
@@ -85,10 +85,10 @@ impl Serialize for ImageReference {
     }
 }
 
-/// A registry's name of 253 characters, a repository of 255, a tag of 128 and the longest digest, sha512, fit into it.
+/// Enough for a registry of 253 characters, a repository of 255, a tag of 128 and the longest digest, sha512.
 const MAX_REFERENCE: usize = 1024;
 
-/// What kubelets refuse though the library's grammar has it: they use the distribution project's `reference` package, whose
+/// Rejects what kubelets reject although the library's grammar accepts it: they use the distribution project's `reference` package, whose
 /// `\w` is ASCII, whose digests are lower case, and whose `ParseNormalizedNamed` refuses repositories that look like an
 /// image's identifier.
 fn beyond_the_grammar(text: &str, parsed: &Reference) -> Option<NotAReference> {
@@ -108,12 +108,12 @@ fn beyond_the_grammar(text: &str, parsed: &Reference) -> Option<NotAReference> {
     })
 }
 
-/// Why a text is no image reference.
+/// Why a text is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotAReference {
     /// What is wrong.
     pub message: String,
-    /// How to put it right.
+    /// How to correct it.
     pub remedy: String,
 }
 
@@ -150,7 +150,7 @@ impl NotAReference {
     }
 }
 
-/// Whether what stands before a malformed tag or digest is good, so that these are what is wrong.
+/// Whether the part before a malformed tag or digest is valid, so that only these are wrong.
 fn is_name(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.parse::<Reference>().is_ok())
 }
@@ -160,7 +160,7 @@ const UPPER_CASE: (&str, &str) = (
     "write the repository in lower case; only tags may have upper case letters",
 );
 
-/// Looks at everything after the registry and before tag and digest; the parser only says "malformed" to upper case.
+/// Whether the part between the registry and the tag or digest has upper case letters, for which the parser has no own error.
 fn repository_has_upper_case(text: &str) -> bool {
     let name = text.split('@').next().unwrap_or_default();
     let repository = match name.split_once('/') {

@@ -1,4 +1,4 @@
-//! The refresh and the pull rate, as both notations write them.
+//! The checks of the refresh and the pull rate, which both notations share.
 
 use jiff::SignedDuration;
 
@@ -8,10 +8,10 @@ use super::reader::{Place, Problems};
 use super::schedule::{CronSchedule, Schedule, parse_interval, parse_zone};
 use super::suggest;
 
-/// A text with the place it stands at.
+/// A text and its place.
 pub type Placed = (Place, String);
 
-/// What the user wrote about the refresh.
+/// The fields that the user wrote about the refresh.
 #[derive(Debug, Default)]
 pub struct Written {
     /// An interval.
@@ -27,7 +27,7 @@ pub struct Written {
 /// The names of the modes.
 pub const MODES: [&str; 3] = ["OnChange", "Always", "Recreate"];
 
-/// Turns it into a [`Refresh`].
+/// Checks the fields, and returns a [`Refresh`].
 pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
     let mut refresh = Refresh::default();
     if let (Some((place, _)), Some(_)) = (&written.schedule, &written.every) {
@@ -75,7 +75,7 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
     }
 }
 
-/// What is said about how an interval looks.
+/// The remedy for a malformed interval.
 pub const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
 
 fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> {

@@ -1,4 +1,4 @@
-//! When a list's tags are looked at again: an interval, or cron in a time zone.
+//! When a list's tags are checked: after an interval, or by a cron pattern in a time zone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,13 +15,13 @@ use super::problem::quoted;
 /// When refreshes are due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// That long after the last rollout began.
+    /// That long after the tags were last resolved.
     Every(SignedDuration),
-    /// At the times of a cron pattern, as the clocks of a time zone show them.
+    /// At the times of a cron pattern in a time zone.
     Cron(Box<CronSchedule>),
 }
 
-/// A cron pattern of five fields and the zone it is read in.
+/// A cron pattern of five fields and its time zone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CronSchedule {
     pattern: Cron,
@@ -34,10 +34,9 @@ impl Schedule {
     /// The longest interval: a year.
     pub const MAX_INTERVAL: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-    /// The first due time after `last`, or `None` where there is none in the years that a cron pattern is searched.
+    /// The first due time after `last`; `None` if there is none in the years that are searched.
     ///
-    /// A time that a change to daylight saving skips is due as soon as the clocks show a later one; one that they show
-    /// twice is due once.
+    /// A time that is skipped by a change to daylight saving time is due at the change. A time that occurs twice is due once.
     pub fn next_after(&self, last: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Every(interval) => last.checked_add(*interval).ok(),
@@ -51,10 +50,10 @@ impl Schedule {
 }
 
 impl CronSchedule {
-    /// Reads a pattern of five fields (minute to day of the week) and an IANA time zone.
+    /// Parses a pattern of five fields (minute to day of the week).
     ///
     /// # Errors
-    /// What is wrong with the pattern.
+    /// The problem of the pattern.
     pub fn parse(pattern: &str, zone: TimeZone) -> Result<Self, String> {
         if pattern.len() > MAX_PATTERN {
             return Err(format!("it has more than {MAX_PATTERN} characters"));
@@ -68,7 +67,7 @@ impl CronSchedule {
 }
 
 impl fmt::Display for Schedule {
-    /// For people: `every 1h 30m`, or `0 3 * * 1-5 (Europe/Berlin)`.
+    /// Prints `every 1h 30m`, or `0 3 * * 1-5 (Europe/Berlin)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Every(interval) => write!(f, "every {interval:#}"),
@@ -79,7 +78,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Room for every minute of the hour and every hour of the day, one by one.
+/// Enough for every minute of the hour and every hour of the day, one by one.
 const MAX_PATTERN: usize = 400;
 
 /// The parser's reason, as the end of a sentence.
@@ -94,7 +93,7 @@ fn reason(error: &CronError) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// Reads an interval such as `90m` or `1h 30m`.
+/// Parses an interval such as `90m` or `1h 30m`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -106,16 +105,16 @@ pub fn parse_interval(text: &str) -> Result<SignedDuration, String> {
     SignedDuration::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Looks a time zone up by its IANA name.
+/// Finds a time zone by its IANA name.
 ///
 /// # Errors
-/// Where there is no zone of that name.
+/// There is no zone of that name.
 pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
     ZONES.get(name).map_err(|_| format!("there is no time zone {}", quoted(name)))
 }
 
-/// The zones that came with the program. What a machine has in /usr/share/zoneinfo differs from one to the next, and a
-/// container made from nothing has none: the validation result on a list must not depend on it.
+/// The program's own time zones. Validation must not depend on the machine: /usr/share/zoneinfo differs between machines, and
+/// an image without an operating system has none.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 #[cfg(test)]

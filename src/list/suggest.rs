@@ -2,12 +2,12 @@
 
 use super::problem::quoted;
 
-/// Longer than any key by more than a misspelling adds.
+/// Longer than any misspelt key.
 const MAX_MISSPELLING: usize = 64;
 
-/// The known name that `name` is most likely a misspelling of.
+/// The known name that is closest to `name`, if it is probably misspelt.
 pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    // Nothing that long is a misspelling, and distances of long texts take time.
+    // A longer text is not a misspelling, and distances of long texts take time.
     if name.len() > MAX_MISSPELLING {
         return None;
     }
@@ -20,17 +20,17 @@ pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// What is wrong with an unknown key, and what to do about it.
+/// The message and the remedy for an unknown key.
 pub fn unknown_key(name: &str, known: &[&str]) -> (String, String) {
     (format!("there is no key {}", quoted(name)), remedy(name, known))
 }
 
-/// The likely spelling of a key, or the keys that there are.
+/// Suggests the likely spelling of a key, or else all keys.
 fn remedy(name: &str, known: &[&str]) -> String {
     did_you_mean(name, known).unwrap_or_else(|| format!("the keys here are {}", known.join(", ")))
 }
 
-/// What to do about an unknown value: the likely spelling, or the values that there are.
+/// Suggests the likely spelling of a value, or else all values.
 pub fn value_remedy(name: &str, known: &[&str]) -> String {
     did_you_mean(name, known).unwrap_or_else(|| format!("write one of {}", known.join(", ")))
 }

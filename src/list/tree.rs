@@ -1,5 +1,5 @@
-//! YAML and JSON as one tree in which every key and value knows its line, so that checks can collect all problems of a
-//! document instead of stopping at the first.
+//! YAML and JSON as a tree in which every key and value has its line, so that checks can collect all problems of a document
+//! instead of stopping at the first.
 
 use std::fmt;
 
@@ -12,37 +12,37 @@ use serde_yaml::{Location, Spanned};
 /// stack each time in a debug build, and a thread may have no more than 2 MiB.
 const MAX_DEPTH: usize = 24;
 
-/// The depth of manifests of other kinds that may stand beside a list, such as CustomResourceDefinitions.
+/// The depth of manifests of other kinds in the same file, such as CustomResourceDefinitions.
 const MAX_MANIFEST_DEPTH: usize = 60;
 
 fn options(max_depth: usize) -> serde_yaml::Options {
     serde_yaml::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         budget: serde_yaml::budget! { max_depth: max_depth, max_nodes: 200_000, max_events: 500_000 },
-        // Aliases spare the user some lines; what they expand to must not cost more than a long list does.
+        // Expanded aliases must not cost more than a long list.
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000, max_replay_stack_depth: 16 },
     }
 }
 
-/// A value with its line (`None` where the text has no lines worth naming, as in a flat key's JSON).
+/// A value and its line (`None` if lines are not useful, as in a flat key's JSON).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What stands there.
+    /// The value.
     pub value: Value,
-    /// The line it begins on, from 1.
+    /// The first line, from 1.
     pub line: Option<u64>,
 }
 
-/// A key of a mapping, with its line.
+/// A key of a mapping and its line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     /// The key as text.
     pub name: String,
-    /// The line it stands on, from 1.
+    /// The line, from 1.
     pub line: Option<u64>,
 }
 
-/// What a node can be.
+/// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, `~`, or nothing after the colon.
@@ -57,14 +57,14 @@ pub enum Value {
     Text(String),
     /// A sequence.
     Sequence(Vec<Node>),
-    /// A mapping in the order of the text; a key may stand in it twice.
+    /// A mapping in the order of the text. It may have repeated keys.
     Mapping(Vec<(Key, Node)>),
 }
 
-/// A text that is no YAML, or no JSON: what the parser says, and the line.
+/// The parser's error for a text that is not YAML or not JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotYaml {
-    /// What the parser says.
+    /// The parser's message.
     pub message: String,
     /// The line, from 1.
     pub line: Option<u64>,
@@ -74,32 +74,32 @@ impl Node {
     /// Parses one YAML document. Depth, size and the expansion of aliases are bounded by the parser's budget.
     ///
     /// # Errors
-    /// What the parser says where the text is no YAML, holds several documents or exceeds the budget.
+    /// The text is not YAML, has several documents or exceeds the budget.
     pub fn from_yaml(text: &str) -> Result<Self, NotYaml> {
         let options = options(MAX_DEPTH);
         serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(NotYaml::from)
     }
 
-    /// Parses all documents of a file of manifests; those without a value are left out.
+    /// Parses all documents of a file of manifests, except for empty ones.
     ///
     /// # Errors
-    /// What the parser says where the text is no YAML or exceeds the budget.
+    /// The text is not YAML or exceeds the budget.
     pub fn documents(text: &str) -> Result<Vec<Self>, NotYaml> {
         let documents = serde_yaml::from_multiple_with_options::<Spanned<Value>>(text, options(MAX_MANIFEST_DEPTH));
         Ok(documents?.into_iter().map(Node::from).collect())
     }
 
-    /// Parses JSON. Every JSON text is YAML too, so one reader makes both trees, and sees a key that stands twice.
+    /// Parses JSON. Every JSON text is YAML, so the same parser is used, which detects repeated keys.
     ///
     /// # Errors
-    /// What the parser says, with line and column.
+    /// The parser's message, with line and column.
     pub fn from_json(text: &str) -> Result<Self, NotYaml> {
         serde_json::from_str::<serde::de::IgnoredAny>(text)
             .map_err(|error| NotYaml { line: Some(error.line() as u64), message: error.to_string() })?;
         Self::from_yaml(text)
     }
 
-    /// The same as a JSON value; of a key that stands twice the last one counts.
+    /// Converts the tree to a JSON value. The last of repeated keys counts.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -112,7 +112,7 @@ impl Node {
         }
     }
 
-    /// The word for what stands there, for messages.
+    /// The type's name in messages.
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
@@ -139,7 +139,7 @@ impl From<serde_yaml::Error> for NotYaml {
     fn from(error: serde_yaml::Error) -> Self {
         let error = error.without_snippet();
         let said = first_line(&error.to_string());
-        // The parser's own words for these speak to programmers.
+        // The parser's own messages for these are for programmers.
         let message = match error {
             serde_yaml::Error::MultipleDocuments { .. } => {
                 "a second document starts here, but a list is a single document".to_owned()
@@ -152,7 +152,7 @@ impl From<serde_yaml::Error> for NotYaml {
     }
 }
 
-/// How the parser's messages about its limits begin.
+/// The prefixes of the parser's messages about its limits.
 const LIMITS: [&str; 3] = ["budget breached", "recursion limit", "alias replay"];
 const TOO_MUCH: &str = "it is too large, too deeply nested, or has too many aliases";
 

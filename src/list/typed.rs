@@ -1,5 +1,5 @@
-//! Types of the Kubernetes API out of a tree. Serde stops at the first value of a wrong type, and the API's decoders ignore
-//! keys that they do not know; here both are collected.
+//! Decodes types of the Kubernetes API from a tree. Serde stops at the first value of a wrong type, and the API's decoders ignore
+//! unknown keys; here all of these are reported.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use super::problem::Code;
 use super::reader::{At, Problems};
 use super::tree::Value;
 
-/// The most parts of wrong types that are told of one value: each costs another decoding of the whole.
+/// The most wrong types that are reported for one value, because each needs another decoding of the whole.
 const MAX_WRONG_PARTS: usize = 20;
 
 /// A step of a path into a JSON value.
@@ -21,8 +21,8 @@ enum Step {
 }
 
 impl At<'_> {
-    /// A type of the Kubernetes API; `None` where something is missing that it cannot do without. Keys that the type does
-    /// not have are errors, though the API's own decoders ignore them.
+    /// Decodes a type of the Kubernetes API; `None` if a required part is missing. Unknown keys are errors, although the API's own
+    /// decoders ignore them.
     pub fn typed<T: DeserializeOwned + Serialize>(&self, problems: &mut Problems) -> Option<T> {
         problems.forget_wrong_types();
         check_duplicate_keys(self, problems);
@@ -40,7 +40,7 @@ impl At<'_> {
     }
 }
 
-/// Every list and mapping on the way reports keys that stand twice when its entries are read.
+/// Repeated keys are reported for every list and mapping on the way.
 fn check_duplicate_keys(at: &At, problems: &mut Problems) {
     match &at.node().value {
         Value::Mapping(_) => {
@@ -51,8 +51,8 @@ fn check_duplicate_keys(at: &At, problems: &mut Problems) {
     }
 }
 
-/// Decodes the value; each part of a wrong type is reported and taken out, first by null, then by an empty text where null
-/// will not do, so that the next one shows.
+/// Decodes the value. Each part of a wrong type is reported and replaced by null or, if that fails, by an empty text, so that
+/// the next one is found.
 fn decode<T: DeserializeOwned>(at: &At, problems: &mut Problems) -> Option<T> {
     let mut json = at.node().to_json();
     let mut wrong: Vec<Vec<Step>> = Vec::new();
@@ -64,7 +64,7 @@ fn decode<T: DeserializeOwned>(at: &At, problems: &mut Problems) -> Option<T> {
         let steps = steps(error.path());
         let nulled = wrong.contains(&steps);
         if !nulled {
-            // What was taken out may be missed further up: that was told already.
+            // A replaced part may now be missing further up. It was reported already.
             if wrong.len() == MAX_WRONG_PARTS || wrong.iter().any(|known| known.starts_with(&steps)) {
                 return None;
             }
@@ -110,7 +110,7 @@ fn find<'j>(json: &'j mut Json, steps: &[Step]) -> Option<&'j mut Json> {
     })
 }
 
-/// What is in the tree but not in `understood`; null does not count, since the API leaves it out.
+/// Reports keys that are in the tree but not in `understood`. Null does not count, because the API omits it.
 fn unknown_keys(at: &At, understood: &Json, problems: &mut Problems) {
     for (key, child) in at.children().iter().filter(|(_, child)| !child.is_null()) {
         match understood.get(key) {

@@ -31,9 +31,9 @@ pub const GROUP_KEYS: [&str; 12] = [
     "podLabels",
     "podAnnotations",
 ];
-/// The keys of an image that is more than a reference.
+/// The keys of an image that is a mapping.
 pub const IMAGE_KEYS: [&str; 3] = ["name", "image", "imagePullPolicy"];
-/// The keys of a Secret that is more than a name.
+/// The keys of a Secret that is a mapping.
 pub const SECRET_KEYS: [&str; 1] = ["name"];
 /// The keys of `refresh`.
 pub const REFRESH_KEYS: [&str; 4] = ["every", "schedule", "timeZone", "mode"];
@@ -47,7 +47,7 @@ pub const QUANTITY_KEYS: [&str; 2] = ["cpu", "memory"];
 /// The only value of `apiVersion`.
 pub const API_VERSION: &str = "kube-prepull.io/v1";
 
-/// Parses the document into a [`Config`], noting every problem; the result counts only where there is no error.
+/// Parses the document into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
     super::check_keys(list, &[KEY], problems);
     let node = match Node::from_yaml(text) {
@@ -180,7 +180,7 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
     }
 }
 
-/// A group, and whether it has a good name.
+/// Parses a group, and returns whether its name is valid.
 fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
     let fields = at.fields(&GROUP_KEYS, problems)?;
     let name = group_name(&fields, problems);
@@ -196,7 +196,7 @@ fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
             Vec::new()
         }
     };
-    // The rest is checked also where there is no name to keep it under.
+    // The rest is checked even without a valid name.
     let mut group = plain_group(name.unwrap_or_else(GroupName::default_group), images);
     group.placement = placement_of(&fields, problems);
     if let Some(at) = fields.get("imagePullSecrets") {
@@ -251,7 +251,7 @@ fn placement_of(fields: &Fields, problems: &mut Problems) -> Placement {
     placement
 }
 
-/// The images of a sequence of references, or of mappings with a name and an image.
+/// Parses a sequence of references, or of mappings with a name and an image.
 fn images(at: &At, problems: &mut Problems) -> Vec<super::config::Image> {
     let items = at.items(problems);
     if at.is_sequence() && items.is_empty() {
@@ -282,7 +282,7 @@ fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
     Some(ImageEntry { place: image.place(), name, reference, pull_policy })
 }
 
-/// Names of Secrets, or mappings with a name as a pod has them.
+/// Parses names of Secrets or, as in pods, mappings with a name.
 fn secrets(at: &At, problems: &mut Problems) -> Vec<ResourceName> {
     let secrets = at.items(problems);
     let secrets = secrets.iter().filter_map(|item| secret(item, problems)).collect();
@@ -358,7 +358,7 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
     let enabled = match fields.get("enabled") {
         Some(at) => at.boolean(problems),
         None => {
-            // What costs money is never guessed.
+            // An ImageCache costs money, so it is never enabled by default.
             problems.error(
                 at.place(),
                 Code::MissingKey,
