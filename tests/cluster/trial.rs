@@ -32,13 +32,22 @@ pub struct Trial {
 
 impl Trial {
     pub async fn begin(kubeconfig: &Path, name: &str) -> Self {
+        Self::begin_in(kubeconfig, format!("{name}-{}", std::process::id())).await
+    }
+
+    /// In a namespace of that very name, once that of an earlier run has gone.
+    pub async fn begin_in(kubeconfig: &Path, namespace: String) -> Self {
         let client = connect(kubeconfig).await;
-        let namespace = format!("{name}-{}", std::process::id());
         let labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
         let mut manifest = Namespace::default();
         manifest.metadata.name = Some(namespace.clone());
         manifest.metadata.labels = Some(labels);
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &manifest).await.unwrap();
+        let api = Api::<Namespace>::all(client.clone());
+        eventually("the namespace to be free", async || match api.create(&PostParams::default(), &manifest).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => None,
+            created => Some(created.unwrap()),
+        })
+        .await;
         Self { client, kubeconfig: kubeconfig.to_owned(), namespace }
     }
 

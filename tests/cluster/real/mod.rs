@@ -8,11 +8,11 @@ mod dashboard;
 mod eviction_loop;
 mod faults;
 mod metrics;
-mod pictures;
 mod requests;
 mod rollouts;
 mod sealing;
 mod secrets;
+mod status;
 mod tag_checks;
 mod wait;
 
@@ -42,8 +42,19 @@ impl RealTrial {
         Self::begin_on(Real::alone().unwrap(), name).await
     }
 
+    /// The same in a namespace of that very name.
+    async fn begin_alone_in(namespace: &str) -> Self {
+        let bed = Real::alone().unwrap();
+        let trial = Trial::begin_in(bed.kubeconfig(), namespace.to_owned()).await;
+        Self::begin_with(bed, trial)
+    }
+
     async fn begin_on(bed: Real, name: &str) -> Self {
         let trial = Trial::begin(bed.kubeconfig(), name).await;
+        Self::begin_with(bed, trial)
+    }
+
+    fn begin_with(bed: Real, trial: Trial) -> Self {
         let real = Self { trial, nodes: bed.nodes().unwrap(), bed };
         let holder = std::fs::read(real.bed.holder()).unwrap();
         real.push("kube-prepull:1", &Image::from_scratch().layer(Layer::new().file("/holder", holder, 0o755)));
