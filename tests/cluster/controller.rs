@@ -1,18 +1,23 @@
 //! The controller as a process of its own, as users run it.
 
-use std::fs::File;
-use std::net::TcpListener;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
-use super::trial::{Trial, eventually};
+use nix::sys::signal::Signal;
+use test_bed::{Process, free_address};
+
+use super::trial::{SOON, Trial, eventually};
 
 pub struct Controller {
-    process: Child,
+    process: Process,
     address: String,
-    log: PathBuf,
+    _log: Log,
 }
+
+/// Its log, which is printed if the test fails, and goes after the process.
+struct Log(PathBuf);
 
 impl Controller {
     /// Starts it for the trial's namespace and waits until it is ready.
@@ -42,33 +47,25 @@ impl Controller {
 
     /// Starts it and does not wait.
     pub fn spawn(trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
-        Self::spawn_at(free_address(), trial, kubeconfig, arguments)
+        Self::spawn_at(free_address().unwrap(), trial, kubeconfig, arguments)
     }
 
     fn spawn_at(address: String, trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
         let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
-        let output = File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
         command.args(["run", "--log-level", "kube_prepull=debug", "--listen", &address]);
         // A successor of one that was killed would have to wait for the Lease.
         if !arguments.iter().any(|argument| argument.starts_with("--leader-elect")) {
             command.arg("--leader-elect=false");
         }
-        let process = command
-            .args(["--namespace", &trial.namespace])
-            .args(arguments)
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .stdout(Stdio::null())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        Self { process, address, log }
+        command.args(["--namespace", &trial.namespace]).args(arguments).arg("--kubeconfig").arg(kubeconfig);
+        let process = Process::start(command, &log).unwrap();
+        Self { process, address, _log: Log(log) }
     }
 
-    async fn ready(mut self) -> Self {
+    async fn ready(self) -> Self {
         eventually("the controller to be ready", async || {
-            assert!(!self.has_ended(), "the controller ended: {}", self.log());
+            self.process.ensure_running().unwrap();
             self.get("/readyz").filter(|(status, _)| *status == 200)
         })
         .await;
@@ -82,15 +79,15 @@ impl Controller {
 
     /// The process's id.
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.process.id().as_raw().unsigned_abs()
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_some()
+    pub fn has_ended(&self) -> bool {
+        self.process.ended().unwrap().is_some()
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        fs::read_to_string(self.process.log()).unwrap_or_default()
     }
 
     /// The status and text of an HTTP path.
@@ -108,37 +105,25 @@ impl Controller {
     }
 
     /// Asks it to stop, and says how long that took.
-    pub fn stop(mut self) -> (ExitStatus, Duration) {
-        let started = Instant::now();
-        self.signal("TERM");
-        let status = self.process.wait().unwrap();
-        (status, started.elapsed())
+    pub fn stop(self) -> (ExitStatus, Duration) {
+        self.process.stop(SOON).unwrap()
     }
 
     /// Ends it without a chance to do anything about it.
-    pub fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+    pub fn kill(self) {
+        drop(self);
     }
 
-    pub fn signal(&self, name: &str) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal).unwrap();
     }
 }
 
-impl Drop for Controller {
+impl Drop for Log {
     fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
         if std::thread::panicking() {
-            eprintln!("the controller's log:\n{}", self.log());
+            eprintln!("the controller's log:\n{}", fs::read_to_string(&self.0).unwrap_or_default());
         }
-        drop(std::fs::remove_file(&self.log));
+        drop(fs::remove_file(&self.0));
     }
-}
-
-/// An address that was free a moment ago.
-pub fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use test_bed::Simulated;
 
@@ -73,13 +74,13 @@ impl Serverless {
     /// Makes time pass for the ImageCaches: nobody waits, but all that the cluster holds of them becomes so much older, so that
     /// controller and simulator find the same as if they had waited. The controller is paused meanwhile.
     pub async fn pass(&self, time: SignedDuration, controller: &Controller) {
-        controller.signal("STOP");
+        controller.signal(Signal::SIGSTOP);
         let prefix = format!("/registry/eci.alibabacloud.com/imagecaches/{}-", self.trial.namespace);
         self.cluster.etcd().unwrap().change(&prefix, |object| grow_older(object, time)).unwrap();
         for revision in self.trial.revisions().await {
             self.revision_grows_older(revision, time).await;
         }
-        controller.signal("CONT");
+        controller.signal(Signal::SIGCONT);
     }
 
     async fn revision_grows_older(&self, revision: ControllerRevision, time: SignedDuration) {

@@ -162,6 +162,18 @@ impl Image {
         Self { architecture: this_architecture().to_owned(), layers: Vec::new(), config: serde_json::Map::new() }
     }
 
+    /// An image of one file, which nothing could run.
+    #[must_use]
+    pub fn of_file(path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        Self::from_scratch().layer(Layer::new().file(path, bytes, 0o644))
+    }
+
+    /// An image of the holder, as `/holder`.
+    #[must_use]
+    pub fn of_holder(program: Vec<u8>) -> Self {
+        Self::from_scratch().layer(Layer::new().file("/holder", program, 0o755))
+    }
+
     /// Adds a layer on top.
     #[must_use]
     pub fn layer(mut self, layer: Layer) -> Self {

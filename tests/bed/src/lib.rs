@@ -14,6 +14,7 @@
 //! image      images made in memory                registry  pushes them, reads the access log
 //! down       ends a bed, also after a crash       started   ends what a program has started for itself
 //! prometheus a Prometheus on loopback, which tests start for themselves
+//! process    one program beside this one          needed    what a test says without a bed
 //! wait       for conditions, within bounds        log       the end of a log, for error messages
 //! ```
 
@@ -32,7 +33,9 @@ mod kubectl;
 pub mod log;
 mod machine;
 pub mod member;
+mod needed;
 mod pki;
+pub mod process;
 pub mod programs;
 mod progress;
 pub mod prometheus;
@@ -47,6 +50,7 @@ pub use access_log::Access;
 pub use etcd::Etcd;
 pub use image::{Digest, Image, Layer};
 pub use kubectl::Kubectl;
+pub use process::{Process, free_address};
 pub use prometheus::Prometheus;
 pub use real::{Node, Real};
 pub use registry::Registry;

@@ -1,10 +1,9 @@
 //! A real Prometheus on loopback, for tests that ask it what it makes of what it scrapes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::net::TcpListener;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::process::{Process, free_address};
 use crate::{log, programs, wait};
 
 const START: Duration = Duration::from_secs(60);
@@ -34,11 +34,15 @@ pub struct Configuration {
 /// A running Prometheus. It ends when this is dropped, and its data goes with it.
 #[derive(Debug)]
 pub struct Prometheus {
-    process: Child,
+    process: Process,
     address: String,
-    folder: PathBuf,
     agent: ureq::Agent,
+    /// After the process, whose files are in it.
+    _folder: Folder,
 }
+
+#[derive(Debug)]
+struct Folder(PathBuf);
 
 /// An alert that is pending or firing.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,26 +75,24 @@ impl Prometheus {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("kube-prepull-prometheus-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        write(&folder, configuration)?;
+        let folder = Folder(folder);
+        write(&folder.0, configuration)?;
         let address = free_address()?;
-        let output = File::create(folder.join("log"))?;
         let mut command = Command::new(program);
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
-        command.arg(format!("--config.file={}", folder.join("prometheus.yaml").display()));
-        command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+        command.env_clear();
+        command.arg(format!("--config.file={}", folder.0.join("prometheus.yaml").display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()));
         command.arg(format!("--web.listen-address={address}"));
-        let process = command.spawn().context("cannot start Prometheus")?;
+        let process = Process::start(command, &folder.0.join("log"))?;
         let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
-        let mut it = Self { process, address, folder, agent };
+        let it = Self { process, address, agent, _folder: folder };
         it.await_ready()?;
         Ok(it)
     }
 
-    fn await_ready(&mut self) -> Result<()> {
+    fn await_ready(&self) -> Result<()> {
         wait::until("Prometheus to be ready", START, || {
-            if self.process.try_wait()?.is_some() {
-                bail!("Prometheus has ended\n{}", log::tail(&self.folder.join("log")));
-            }
+            self.process.ensure_running()?;
             let answer = self.agent.get(format!("http://{}/-/ready", self.address)).call();
             Ok(answer.is_ok_and(|answer| answer.status() == 200).then_some(()))
         })
@@ -150,12 +152,15 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
         if std::thread::panicking() {
-            eprintln!("{}", log::tail(&self.folder.join("log")));
+            eprintln!("{}", log::tail(self.process.log()));
         }
-        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
     }
 }
 
@@ -192,9 +197,4 @@ fn series(result: &Value, samples: impl Fn(&Value) -> &[Value]) -> Result<Vec<Se
 /// `[1435781451.781, "1"]`
 fn sample(sample: &Value) -> Option<(f64, f64)> {
     Some((sample[0].as_f64()?, sample[1].as_str()?.parse().ok()?))
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

@@ -14,7 +14,7 @@ use crate::etcd::Etcd;
 use crate::kubectl::{Kubectl, output_of};
 use crate::progress::Progress;
 use crate::state::{Facts, Kind, State};
-use crate::{audit, down, log, member, programs, wait};
+use crate::{audit, down, log, member, needed, programs, wait};
 
 /// Names a kubeconfig of a cluster to use in place of the simulated one. The user's usual kubeconfig is never used.
 pub const OWN_CLUSTER: &str = "KUBE_PREPULL_TEST_KUBECONFIG";
@@ -34,15 +34,15 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// Finds it for a test, beside which others use it.
+    /// Finds it for a test, beside which others use it. If it does not run, all tests end with a line that says what to do.
     ///
     /// # Errors
-    /// If it does not run.
+    /// If the user named a cluster of which there is no kubeconfig.
     pub fn running() -> Result<Self> {
         if let Some(kubeconfig) = std::env::var_os(OWN_CLUSTER) {
             return Self::own(Path::new(&kubeconfig));
         }
-        Self::find()?.context("no simulated cluster runs for this checkout: run `make test`, or `make cluster` first")
+        Ok(Self::find()?.unwrap_or_else(|| needed::end_without(Kind::Simulated)))
     }
 
     /// Finds this checkout's, if it runs.
@@ -218,7 +218,7 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
             {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]},
             {"name": "kube-apiserver", "extraArgs": [
                 {"key": "enable-admission-plugins", "value": "OwnerReferencesPermissionEnforcement"},
-                // In MB: one that begins anew at the usual 100 loses count of what went before.
+                // In MB: a log that is rotated at the usual 100 loses count of what went before.
                 {"key": "audit-log-maxsize", "value": "4000"},
             ]},
             {"name": "kube-controller-manager", "extraArgs": of_clients()},

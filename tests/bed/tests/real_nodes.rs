@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -47,8 +46,7 @@ impl Trial {
 
     /// Pushes an image with the holder in it.
     fn push_holder(&self) {
-        let holder = fs::read(self.real.holder()).unwrap();
-        self.push("kube-prepull:1", &Image::from_scratch().layer(Layer::new().file("/holder", holder, 0o755)));
+        self.push("kube-prepull:1", &self.real.holder_image().unwrap());
     }
 
     /// A DaemonSet as the controller makes them, for these images.

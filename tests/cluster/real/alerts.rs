@@ -3,10 +3,11 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::DeleteParams;
 use serde_json::json;
+use test_bed::free_address;
 use test_bed::real::Fault;
 
 use super::{RealTrial, content};
-use crate::controller::{Controller, free_address};
+use crate::controller::Controller;
 use crate::prometheus::Monitoring;
 use crate::tag_checks::request;
 use crate::trial::eventually;
@@ -37,7 +38,7 @@ async fn healthy(monitoring: &Monitoring) {
 async fn a_missing_tag_and_a_rejected_edit_alert_until_they_are_corrected() {
     let real = RealTrial::begin("alerts").await;
     let good = real.push("good:1", &content("good"));
-    let address = free_address();
+    let address = free_address().unwrap();
     let _controller = real.controller_at(&address).await;
     real.write(&["good:1"]).await;
     real.only_held_everywhere(&[good.as_str()]).await;
@@ -70,7 +71,7 @@ async fn a_missing_tag_and_a_rejected_edit_alert_until_they_are_corrected() {
 #[tokio::test]
 async fn a_controller_that_is_gone_alerts_and_a_restart_begins_no_other_alert_anew() {
     let real = RealTrial::begin("gone").await;
-    let addresses = [free_address(), free_address()];
+    let addresses = [free_address().unwrap(), free_address().unwrap()];
     let controller = real.controller_at(&addresses[0]).await;
     real.trial.write_list("tools", "images: [Not-A-Reference:1]").await;
     let monitoring = Monitoring::start(&real.trial, &addresses.each_ref().map(String::as_str));
@@ -95,7 +96,7 @@ async fn a_registry_that_is_away_during_a_refresh_alerts_until_the_look_is_made_
     let real = RealTrial::begin("deferred").await;
     let faulty = real.bed.faulty_registry(&format!("{}.test", real.trial.namespace)).unwrap();
     let app = real.push("app:1", &content("app"));
-    let address = free_address();
+    let address = free_address().unwrap();
     let _controller = real.controller_at(&address).await;
     let image = real.reference_at(faulty.name(), "app:1");
     real.trial.write_list("tools", &json!({"images": [image]}).to_string()).await;
@@ -119,7 +120,7 @@ async fn a_lease_that_a_stranger_holds_alerts_until_it_is_gone() {
     let spec = json!({"holderIdentity": "a stranger", "leaseDurationSeconds": 3600, "renewTime": format!("{now:.6}"),
                       "acquireTime": format!("{now:.6}"), "leaseTransitions": 0});
     real.trial.create::<Lease>(json!({"metadata": {"name": "kube-prepull"}, "spec": spec})).await;
-    let address = free_address();
+    let address = free_address().unwrap();
     let _controller = Controller::start_at(&address, &real.trial, &["--leader-elect=true"]).await;
     let monitoring = Monitoring::start(&real.trial, &[&address]);
     monitoring.fires("KubePrepullNoLeader", &[]).await;
@@ -153,7 +154,7 @@ impl Drop for Cordoned<'_> {
 async fn a_refresh_that_no_node_can_make_alerts_when_it_is_overdue_until_one_can() {
     let real = RealTrial::begin_alone("overdue").await;
     let app = real.push("app:1", &content("app"));
-    let address = free_address();
+    let address = free_address().unwrap();
     let _controller = real.controller_at(&address).await;
     real.trial
         .write_list("tools", &format!("images: [\"{}\"]\nrefresh: {{every: 1m}}\n", real.reference("app:1")))

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use test_bed::real::Fault;
-use test_bed::{Image, Layer};
+use test_bed::{Image, Layer, free_address};
 
 use super::RealTrial;
-use crate::controller::{Controller, free_address};
+use crate::controller::Controller;
 use crate::prometheus::Monitoring;
 use crate::tag_checks::request;
 use crate::trial::eventually;
@@ -31,7 +31,7 @@ async fn the_dashboard_shows_what_happens_in_a_real_run() {
         let images: Vec<_> = images.iter().map(|image| real.reference_at(&registry, image)).collect();
         real.trial.write_list(list, &json!({"images": images}).to_string()).await;
     };
-    let address = free_address();
+    let address = free_address().unwrap();
     let monitoring = Monitoring::start(&real.trial, &[&address]);
     let from = Timestamp::now();
     let _controller =

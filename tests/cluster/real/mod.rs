@@ -18,8 +18,8 @@ mod wait;
 
 use std::collections::BTreeSet;
 
-use test_bed::real::Watch;
-use test_bed::{Digest, Image, Layer, Node, Real};
+use test_bed::real::{Held, Sample, Watch};
+use test_bed::{Digest, Image, Node, Real};
 
 use super::controller::Controller;
 use super::trial::{Trial, eventually};
@@ -28,7 +28,7 @@ use super::trial::{Trial, eventually};
 struct RealTrial {
     trial: Trial,
     bed: Real,
-    /// Kept, since a node remembers what it was told of containers that are removed while it is looked at.
+    /// Kept, since a node remembers of which image a container was, when the container is removed while it is asked for.
     nodes: Vec<Node>,
 }
 
@@ -56,8 +56,7 @@ impl RealTrial {
 
     fn begin_with(bed: Real, trial: Trial) -> Self {
         let real = Self { trial, nodes: bed.nodes().unwrap(), bed };
-        let holder = std::fs::read(real.bed.holder()).unwrap();
-        real.push("kube-prepull:1", &Image::from_scratch().layer(Layer::new().file("/holder", holder, 0o755)));
+        real.push("kube-prepull:1", &real.bed.holder_image().unwrap());
         real
     }
 
@@ -90,7 +89,7 @@ impl RealTrial {
         .await;
     }
 
-    /// Looks on: on every node, one digest of each of these sets is to be held at any time.
+    /// From now on, on every node, one digest of each of these sets is to be held at any time.
     fn watch(&self, wanted: &[&[&str]]) -> Watch {
         Watch::begin(self.nodes.clone(), &self.trial.namespace, wanted)
     }
@@ -98,13 +97,16 @@ impl RealTrial {
     /// The digests whose containers run on a node in this namespace, as containerd has them.
     fn held_on(&self, node: &str) -> Vec<String> {
         let node = self.nodes.iter().find(|it| it.name() == node).unwrap();
-        let containers = node.containers().unwrap().into_iter();
-        let ours = containers.filter(|container| container.namespace == self.trial.namespace && container.running);
-        ours.filter_map(|container| container.digest).collect()
+        self.held(node).into_iter().map(|held| held.digest).collect()
+    }
+
+    /// The containers that run on a node in this namespace, as containerd has them.
+    fn held(&self, node: &Node) -> Vec<Held> {
+        Sample::take(node, &self.trial.namespace).unwrap().held
     }
 }
 
 /// An image without a shell or anything else that could run.
 fn content(text: &str) -> Image {
-    Image::from_scratch().layer(Layer::new().file("/content", text.as_bytes(), 0o644))
+    Image::of_file("/content", text)
 }

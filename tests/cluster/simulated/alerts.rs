@@ -2,18 +2,19 @@
 
 use kube::ResourceExt;
 use serde_json::json;
+use test_bed::free_address;
 
 use super::conditions::{as_limited, rights};
 use super::image_caches::LIST;
 use super::trial;
-use crate::controller::{Controller, free_address};
+use crate::controller::Controller;
 use crate::prometheus::Monitoring;
 use crate::serverless::Serverless;
 
 #[tokio::test]
 async fn an_image_cache_that_fails_alerts_until_one_with_a_corrected_list_is_ready() {
     let it = Serverless::begin("cachealert").await;
-    let address = free_address();
+    let address = free_address().unwrap();
     let _controller = Controller::start_at(&address, &it.trial, &[]).await;
     let monitoring = Monitoring::start(&it.trial, &[&address]);
     it.trial.write_list("tools", LIST).await;

@@ -210,7 +210,7 @@ async fn admission_that_refuses_daemon_sets_is_reported_and_not_asked_in_a_loop(
 #[tokio::test]
 async fn a_namespace_that_is_deleted_under_it_does_not_end_the_controller() {
     let trial = trial("ending").await;
-    let mut controller = Controller::start(&trial).await;
+    let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
     let namespaces = Api::<Namespace>::all(trial.client.clone());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
+use nix::sys::signal::Signal;
 
 use super::trial;
 use crate::audit::AuditLog;
@@ -86,11 +87,11 @@ async fn after_a_crash_the_other_takes_over_when_the_lease_has_run_out() {
 async fn a_leader_that_was_paused_does_nothing_when_it_wakes_up() {
     let trial = trial("paused").await;
     let (first, second) = two(&trial).await;
-    first.signal("STOP");
+    first.signal(Signal::SIGSTOP);
     led_by(&trial, &second).await;
     trial.write_list("tools", "images: [nginx:1.28]").await;
     trial.settled_on(&["nginx:1.28"]).await;
-    first.signal("CONT");
+    first.signal(Signal::SIGCONT);
     eventually("the paused one to notice", async || first.log().contains("not leading any more").then_some(())).await;
     trial.write_list("tools", "images: [nginx:1.29]").await;
     let after = trial.settled_on(&["nginx:1.29"]).await;

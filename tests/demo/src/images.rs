@@ -1,11 +1,9 @@
 //! The images of the demo, made in memory and pushed to the registry of the cluster.
 
-use std::fs;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use test_bed::{Digest, Image, Layer, Registry};
+use test_bed::{Image, Layer};
 
 /// An image of a single file.
 pub const SCRATCH: &str = "registry.test/demo/scratch:1.0";
@@ -36,19 +34,11 @@ impl Maker {
     /// `FROM scratch`, and one file with this text.
     pub fn file(self, text: &str) -> Image {
         let text = format!("{text}, made in run {}\n", self.run);
-        Image::from_scratch().layer(Layer::new().file("/content.txt", text, 0o644))
+        Image::of_file("/content.txt", text)
     }
 
     /// 50 MiB that compression makes no smaller.
     pub fn tools(self) -> Image {
         Image::from_scratch().layer(Layer::new().random("/usr/share/tools.bin", self.run, TOOLS_BYTES))
     }
-}
-
-/// Pushes kube-prepull's own image as the nodes see it: the holder and nothing else. Returns the holder's size in bytes.
-pub fn push_holder(registry: &Registry, holder: &Path) -> Result<(Digest, usize)> {
-    let program = fs::read(holder).with_context(|| format!("cannot read {}", holder.display()))?;
-    let size = program.len();
-    let image = Image::from_scratch().layer(Layer::new().file("/holder", program, 0o755));
-    Ok((registry.push(HOLDER, &image)?, size))
 }

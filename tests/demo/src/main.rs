@@ -4,7 +4,6 @@
 
 mod cluster;
 mod controller;
-mod held;
 mod images;
 mod list;
 mod process;
@@ -14,7 +13,6 @@ mod serverless;
 mod simulated;
 mod story;
 mod text;
-mod watch;
 
 use std::process::ExitCode;
 

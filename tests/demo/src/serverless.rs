@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use test_bed::Process;
 use test_bed::state::checkout;
 
 use crate::cluster::{Cluster, OF_LISTS, SOON};
 use crate::images::EXTRA;
-use crate::process::{self, Process};
+use crate::process;
 use crate::screen::Screen;
 
 const SERVICE: &str = "eci-simulator";
@@ -23,7 +24,7 @@ pub struct Simulator(Process);
 impl Simulator {
     /// Leaves it running.
     pub fn keep(self) {
-        self.0.take();
+        self.0.keep();
     }
 }
 
@@ -45,7 +46,7 @@ pub fn becomes_an_image_cache(screen: &Screen, cluster: &Cluster) -> Result<Simu
     screen.command(&format!("kubectl apply --server-side -f {DEFINITION}"));
     screen.output(&cluster.kubectl(&["apply", "--server-side", "-f", &definition.display().to_string()])?);
     screen.command(&format!("eci-simulator --within {WITHIN} &"));
-    let simulator = Simulator(Process::start(cluster, "eci-simulator", SERVICE, &["--within", WITHIN])?);
+    let simulator = Simulator(process::start(cluster, "eci-simulator", SERVICE, &["--within", WITHIN])?);
     let each = r#"jsonpath={range .items[*]}{.spec.images} {.status.phase}{"\n"}{end}"#;
     let query = ["get", "imagecaches", "--selector", OF_LISTS, "-o", each];
     screen.wait("the ImageCache to be ready", LONGEST, || {

@@ -55,7 +55,7 @@ impl Install {
 
     /// Pushes an image without a shell or anything else that could run, and returns its digest.
     fn push_content(&self, image: &str, text: &str) -> String {
-        self.push(image, &Image::from_scratch().layer(Layer::new().file("/content", text.as_bytes(), 0o644)))
+        self.push(image, &Image::of_file("/content", text))
     }
 
     /// Pushes kube-prepull's own image with the program that is tested, and with the libraries that it loads: the one that
@@ -66,7 +66,7 @@ impl Install {
         let listed = String::from_utf8(listed.stdout).unwrap();
         let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
         let layer = Layer::new().file("/bin/kube-prepull", fs::read(program).unwrap(), 0o755);
-        let layer = layer.file("/holder", fs::read(self.bed.holder()).unwrap(), 0o755);
+        let layer = layer.file("/holder", self.bed.holder().unwrap(), 0o755);
         let layer = libraries.fold(layer, |layer, path| layer.file(path, fs::read(path).unwrap(), 0o755));
         let image = Image::from_scratch().layer(layer).user("65532:65532").entrypoint(&["/bin/kube-prepull"]);
         let image = image.label("version", version);

@@ -12,19 +12,22 @@ mod task_record;
 mod up;
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::image::Image;
 use crate::kubectl::Kubectl;
 use crate::machine::Machine;
+use crate::needed;
 use crate::registry::Registry;
 use crate::state::{Facts, Kind, Lock, State};
 use layout::{HOLDER, HUB, Layout, NodeId};
 
 pub use faulty_registry::{Fault, FaultyRegistry};
-pub use held::{TagCheckRecord, Watch};
+pub use held::{Held, Sample, Watch, gap};
 pub use layout::REGISTRY_NAME;
 pub use node::{Container, ImageOnNode, Node};
 pub use power_cut::Remains;
@@ -43,10 +46,10 @@ pub struct Real {
 }
 
 impl Real {
-    /// Finds it, for a test that does not mind others beside it.
+    /// Finds it, for a test that does not mind others beside it. If it does not run, all tests end with a line that says what to do.
     ///
     /// # Errors
-    /// If it does not run, or if this user may not enter its machines.
+    /// If this user may not enter its machines.
     pub fn running() -> Result<Self> {
         Self::acquire(false)
     }
@@ -61,8 +64,7 @@ impl Real {
 
     fn acquire(alone: bool) -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "only root can look into real nodes");
-        let found =
-            Self::find()?.context("no real node runs for this checkout: run `make test`, or `make node` first")?;
+        let Some(found) = Self::find()? else { needed::end_without(Kind::Real) };
         let lock = found.layout.state.use_it(alone)?;
         Ok(Self { _use: Some(Arc::new(lock)), ..found })
     }
@@ -108,9 +110,20 @@ impl Real {
     }
 
     /// The holder that the nodes' sandboxes run, for tests that put it into images of their own.
-    #[must_use]
-    pub fn holder(&self) -> PathBuf {
-        self.layout.state.folder().join(HOLDER)
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn holder(&self) -> Result<Vec<u8>> {
+        let path = self.layout.state.folder().join(HOLDER);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// kube-prepull's own image as nodes see it: the holder and nothing else.
+    ///
+    /// # Errors
+    /// If the holder cannot be read.
+    pub fn holder_image(&self) -> Result<Image> {
+        Ok(Image::of_holder(self.holder()?))
     }
 
     /// The registry that the nodes know as `registry.test`.

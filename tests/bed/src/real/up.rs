@@ -14,7 +14,7 @@ use super::layout::{
 };
 use super::node::Node;
 use super::{Real, control_plane, network, node_services};
-use crate::image::{Image, Layer};
+use crate::image::Image;
 use crate::kubectl::Kubectl;
 use crate::machine::Machine;
 use crate::pki::Pki;
@@ -202,6 +202,5 @@ impl<'a> Start<'a> {
 }
 
 fn pause_image(holder: &Path) -> Result<Image> {
-    let program = fs::read(holder)?;
-    Ok(Image::from_scratch().layer(Layer::new().file("/holder", program, 0o755)).entrypoint(&["/holder", "hold", "v1"]))
+    Ok(Image::of_holder(fs::read(holder)?).entrypoint(&["/holder", "hold", "v1"]))
 }

@@ -8,7 +8,7 @@ use test_bed::Digest;
 use super::{NAMES, Story};
 use crate::controller::Controller;
 use crate::images::{EXTRA, TOOLS};
-use crate::{held, list, text};
+use crate::{list, text};
 
 impl Story<'_> {
     pub(super) fn images_arrive(&mut self) -> Result<()> {
@@ -68,7 +68,9 @@ impl Story<'_> {
         self.wait("images to arrive on the node", || {
             let samples = self.watch.since(begin)?;
             let mut arrived: Vec<_> = (missing.iter())
-                .filter_map(|&(name, digest)| Some((held::arrival(&samples, digest.as_str())?.at, name, digest)))
+                .filter_map(|&(name, digest)| {
+                    Some((samples.iter().find(|it| it.holds_any(&[digest.as_str()]))?.at, name, digest))
+                })
                 .collect();
             arrived.sort();
             for (at, name, digest) in arrived {

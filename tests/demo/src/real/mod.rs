@@ -9,17 +9,15 @@ mod stop;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use test_bed::real::{self, Options};
+use test_bed::real::{self, Options, Sample, Watch, gap};
 use test_bed::state::Kind;
 use test_bed::{Digest, Image, Node, Real, Registry, Started};
 
 use crate::cluster::{Cluster, NAMESPACE};
 use crate::controller::{self, Controller};
-use crate::held::{self, Sample};
-use crate::images::{APP, EXTRA, HOLDER, Maker, SCRATCH, TOOLS, push_holder};
+use crate::images::{APP, EXTRA, HOLDER, Maker, SCRATCH, TOOLS};
 use crate::screen::Screen;
 use crate::serverless::{self, Simulator};
-use crate::watch::Watch;
 use crate::{process, story, text};
 
 const STEPS: usize = 9;
@@ -95,17 +93,15 @@ fn make_images(screen: &Screen, real: &Real) -> Result<Pushed> {
          image and does nothing there. To the kubelet an image with a container is in use, and is not deleted.",
     );
     let (registry, maker) = (real.registry()?, Maker::new()?);
-    let show = |reference: &str, digest: &Digest, what: &str| screen.output(&text::image(reference, digest, what));
     let push = |reference: &str, image: &Image, what: &str| {
         let digest = registry.push(reference, image)?;
-        show(reference, &digest, what);
+        screen.output(&text::image(reference, &digest, what));
         anyhow::Ok(digest)
     };
     let scratch = push(SCRATCH, &maker.file("scratch"), "FROM scratch, and one text file")?;
     let tools = push(TOOLS, &maker.tools(), "50 MiB")?;
     let app = push(APP, &maker.file("version one of the app"), "small; its tag will move")?;
-    let (own, holder) = push_holder(&registry, &real.holder())?;
-    show(HOLDER, &own, &format!("the holder, {holder} bytes"));
+    push(HOLDER, &real.holder_image()?, &format!("the holder, {} bytes", real.holder()?.len()))?;
     Ok(Pushed { maker, scratch, tools, app })
 }
 
@@ -137,7 +133,7 @@ impl<'s> Story<'s> {
             !known.iter().any(|image| new.iter().any(|digest| digest.as_str() == image.digest)),
             "the node has the images before they were asked for"
         );
-        let watch = Watch::begin(node.clone(), NAMESPACE);
+        let watch = Watch::begin(vec![node.clone()], NAMESPACE, &[]);
         let list = crate::list::read()?;
         let (wanted, complete) = (Vec::new(), Instant::now());
         Ok(Self { screen, cluster, node, registry, watch, images, wanted, complete, controller: None, eci: None, list })
@@ -170,7 +166,7 @@ impl<'s> Story<'s> {
     fn never_released(&self, begin: Instant) -> Result<usize> {
         let samples = self.watch.since(begin)?;
         ensure!(!samples.is_empty(), "containerd was not looked into");
-        if let Some(gap) = held::not_held(&samples, &self.digests()) {
+        if let Some(gap) = gap(&samples, &self.digests()) {
             let after = text::seconds(gap.at.duration_since(begin));
             anyhow::bail!("after {after} an image of the list was not held on the node: {:#?}", gap.held);
         }

@@ -4,11 +4,10 @@ use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use test_bed::real::TaskRecord;
+use test_bed::real::{Held, TaskRecord};
 
 use super::Story;
 use crate::cluster::NAMESPACE;
-use crate::held::Held;
 use crate::images::APP;
 use crate::process::beside;
 use crate::{list, text};
