@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use test_bed::Simulated;
 
@@ -15,6 +16,8 @@ pub struct Request {
     pub uri: String,
     #[serde(default)]
     user_agent: String,
+    #[serde(rename = "requestReceivedTimestamp")]
+    pub received: Timestamp,
     object_ref: Option<Object>,
 }
 

@@ -97,6 +97,23 @@ impl Controller {
         Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
     }
 
+    /// How many reconciles it has done, of any list.
+    fn reconciles(&self) -> f64 {
+        let (_, text) = self.get("/metrics").unwrap();
+        let count = text.lines().find_map(|line| line.strip_prefix("kube_prepull_reconcile_duration_seconds_count "));
+        count.unwrap().parse().unwrap()
+    }
+
+    /// Waits until it has reconciled a list that it has seen as it is now: it has done whatever it would do about that.
+    pub async fn has_reconciled(&self, trial: &Trial, list: &str) {
+        // The first reconcile that ends after a change may have begun before it, the second did not.
+        for _ in 0..2 {
+            let before = self.reconciles();
+            trial.annotate_list(list, "test.kube-prepull.io/touched", &before.to_string()).await;
+            eventually("another reconcile", async || (self.reconciles() > before).then_some(())).await;
+        }
+    }
+
     /// The content type and text of an HTTP path, for a client that accepts these types.
     pub fn accepting(&self, path: &str, types: &str) -> (String, String) {
         let mut answer = ureq::get(format!("http://{}{path}", self.address)).header("Accept", types).call().unwrap();

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::state::Kind;
 
@@ -14,6 +16,11 @@ pub(crate) fn end_without(kind: Kind) -> ! {
         Kind::Simulated => "cargo build --bins && target/debug/bed run --simulated -- cargo test NAME",
         Kind::Real => "cargo build --bins && target/debug/bed run --real --count 2 -- cargo test NAME",
     };
+    // Other tests run beside this one, and one line is enough.
+    static SAID: AtomicBool = AtomicBool::new(false);
+    while SAID.swap(true, Ordering::SeqCst) {
+        thread::park();
+    }
     // Not eprintln, whose output a test keeps to itself until it has failed.
     let line = format!("\nno {kind} of this checkout runs: use `make test`, or `{how}` for the tests of that name\n");
     drop(std::io::stderr().write_all(line.as_bytes()));

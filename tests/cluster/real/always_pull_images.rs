@@ -3,22 +3,32 @@
 //!
 //! They take minutes, so `make test-faults` runs them.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use test_bed::real::{Fault, Watch};
 
 use super::RealTrial;
-use super::faults::Outage;
+use super::faults::{HEALING, Outage};
 use crate::audit::AuditLog;
 use crate::controller::Controller;
-use crate::trial::eventually;
+use crate::trial::{eventually, within};
 
-/// A kubelet has tried some four times by then, and the controller would have had time for far more pods than it may cost.
-const LONG_ENOUGH: Duration = Duration::from_secs(60);
+/// Waits until kubelets have tried some times to pull, and the controller has done all that it would do about that.
+async fn tried_again(outage: &Outage) {
+    within(HEALING, "kubelets to have tried four times", async || {
+        let events = outage.real.trial.events("BackOff").await;
+        let tries = |event: &Event| {
+            let series = event.series.as_ref().map(|series| series.count);
+            series.or(event.deprecated_count).unwrap_or(1)
+        };
+        (events.iter().map(tries).sum::<i32>() >= 4).then_some(())
+    })
+    .await;
+    outage.controller.has_reconciled(&outage.real.trial, "tools").await;
+}
 
 /// The plugin's mutation of pods (`plugin/pkg/admission/alwayspullimages`) as a policy, for the namespace of one test. It goes
 /// with the test.
@@ -114,7 +124,7 @@ async fn a_pod_that_is_deleted_in_an_outage_is_replaced_once_and_holds_all_when_
     let [generation] = &outage.generations().await[..] else { panic!("one generation") };
     delete_pod_of(&outage, generation).await;
     outage.failing_on("1", "node1").await;
-    tokio::time::sleep(LONG_ENOUGH).await;
+    tried_again(&outage).await;
     assert_eq!(created_since(&log, from, &outage.real.trial.namespace), 1);
     assert!(outage.real.trial.events("Sealed").await.is_empty());
     assert_eq!(
@@ -151,7 +161,7 @@ async fn a_retiring_generation_is_kept_though_its_pod_cannot_even_begin() {
     eventually("the second generation's pods", async || (outage.real.trial.pods().await.len() == 4).then_some(()))
         .await;
     delete_pod_of(&outage, &oldest).await;
-    tokio::time::sleep(LONG_ENOUGH).await;
+    tried_again(&outage).await;
     assert_eq!(
         created_since(&log, from, &outage.real.trial.namespace),
         3,

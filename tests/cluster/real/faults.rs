@@ -150,7 +150,7 @@ async fn a_registry_that_never_answers() {
     outage.refresh("during").await;
     eventually("the second generation's pods", async || (outage.real.trial.pods().await.len() == 4).then_some(()))
         .await;
-    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    outage.controller.has_reconciled(&outage.real.trial, "tools").await;
     assert_eq!(outage.generations().await.len(), 2, "the first one is needed");
     outage.faulty.set(Fault::None);
     outage.settled("2").await;

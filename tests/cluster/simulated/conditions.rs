@@ -207,6 +207,19 @@ async fn admission_that_refuses_daemon_sets_is_reported_and_not_asked_in_a_loop(
     assert!(tries < 12, "{tries} tries");
 }
 
+/// How soon is for the tests of pauses, whose clock stands still.
+#[tokio::test]
+async fn an_edit_corrects_what_is_refused() {
+    let trial = trial("corrected").await;
+    let refusal = Refusal::begin(&trial, "refused:1", "not this image").await;
+    let _controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [refused:1]").await;
+    trial.reported("Refused").await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    refusal.end().await;
+}
+
 #[tokio::test]
 async fn a_namespace_that_is_deleted_under_it_does_not_end_the_controller() {
     let trial = trial("ending").await;

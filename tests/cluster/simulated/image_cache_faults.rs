@@ -67,6 +67,7 @@ async fn one_that_fails_is_reported_in_eci_s_words_and_tried_again_three_times_w
     reported(&serverless, "ImageCacheFailed", "simulated fault").await;
     for _ in 0..3 {
         serverless.pass(HOUR * 6, &controller).await;
+        controller.has_reconciled(&serverless.trial, "tools").await;
         let names: Vec<_> = serverless.all().await.iter().map(ResourceExt::name_any).collect();
         assert!(names.contains(&before), "{names:?}");
         assert_eq!(attempts(&serverless).await, 4, "{names:?}");

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube_prepull::naming::labels;
@@ -195,20 +194,18 @@ async fn asking_for_metrics_and_status_asks_the_api_server_nothing() {
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.validated("tools", "accepted").await;
     let requests = |samples: &Samples| -> f64 {
-        // A watch begins anew after some minutes, whether or not somebody asks.
+        // A watch is renewed after some minutes, whether or not somebody asks.
         let of_interest = |series: &str| series.contains("_api_requests_total{") && !series.contains("\"watch\"");
         samples.iter().filter(|(series, _)| of_interest(series)).map(|(_, count)| count).sum()
     };
-    eventually("ten times in a row without a request", async || {
-        let before = requests(&scrape(&controller));
-        for _ in 0..10 {
-            assert_eq!(controller.get("/status").unwrap().0, 200);
-            scrape(&controller);
-            tokio::time::sleep(Duration::from_millis(150)).await;
-        }
-        (before > 0.0 && requests(&scrape(&controller)) == before).then_some(())
-    })
-    .await;
+    let before = requests(&scrape(&controller));
+    for _ in 0..100 {
+        assert_eq!(controller.get("/status").unwrap().0, 200);
+        scrape(&controller);
+    }
+    // The controller's own work may take a few meanwhile.
+    let more = requests(&scrape(&controller)) - before;
+    assert!(before > 0.0 && more < 100.0, "{more} more than {before}");
 }
 
 #[tokio::test]

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::conditions::Refusal;
 use super::super::events::note;
 use super::super::image_caches::{LIST, one_ready};
 use super::super::kubelets::Kubelets;
@@ -49,33 +47,6 @@ async fn images_that_cannot_be_pulled_are_reported_when_they_begin_to_fail_and_w
     broken.store(false, Ordering::Relaxed);
     note(&trial, "RefreshRecovered").await;
     assert_eq!(trial.events("RefreshDeferred").await.len(), 1);
-}
-
-/// How long the controller said last that it waits for another try.
-fn announced_pause(controller: &Controller) -> Option<Duration> {
-    let log = controller.log();
-    let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut tries = entries.filter(|entry| entry["message"] == "trying again");
-    Some(Duration::from_secs_f64(tries.next_back()?["seconds"].as_f64()?))
-}
-
-#[tokio::test]
-async fn an_edit_that_corrects_what_is_refused_does_not_wait_for_the_next_try() {
-    let trial = trial("corrected").await;
-    let refusal = Refusal::begin(&trial, "refused:1", "not this image").await;
-    let controller = Controller::start(&trial).await;
-    trial.write_list("tools", "images: [refused:1]").await;
-    let pause = eventually("a long pause before the next try", async || {
-        announced_pause(&controller).filter(|pause| *pause > Duration::from_secs(15))
-    })
-    .await;
-    let edited = Instant::now();
-    trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.settled_on(&["nginx:1.27"]).await;
-    let after = edited.elapsed();
-    // The pause began shortly before it was seen.
-    assert!(after + Duration::from_secs(2) < pause, "{after:?} in a pause of {pause:?}");
-    refusal.end().await;
 }
 
 #[tokio::test]
