@@ -56,7 +56,7 @@ impl Proxy {
         Self { kubeconfig, state, task }
     }
 
-    /// Begins to count anew, and kills the process before the request of that number (from 1).
+    /// Restarts the count, and kills the process before the request of that number (from 1).
     pub fn kill_before(&self, request: usize, process: u32) {
         *self.state.victim.lock().unwrap() = Some((Pid::from_raw(process.try_into().unwrap()), request));
         self.state.requests.store(0, Ordering::SeqCst);

@@ -23,7 +23,7 @@ pub fn tag_check_record(daemon_set: &DaemonSet) -> TagCheckRecord {
     daemon_set.annotations().get(labels::TAG_CHECKS).map(|text| TagCheckRecord::from_text(text)).unwrap_or_default()
 }
 
-/// Waits until the request of that value has been answered by a look and its tag checks go, and returns the newest generation then.
+/// Waits until the request of that value has been answered by a tag check and its DaemonSets go, and returns the newest generation then.
 pub async fn answered(trial: &Trial, value: &str) -> DaemonSet {
     eventually(&format!("the request {value} to be answered"), async || {
         let newest = trial.daemon_sets().await.into_iter().max_by_key(number)?;

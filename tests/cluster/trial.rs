@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 /// How long a condition may take to come true: clusters share two cores with builds and other tests.
 pub const SOON: Duration = Duration::from_secs(120);
 
-/// Between two looks at a condition.
+/// Between two checks of a condition.
 const PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_millis(300);
 
 pub struct Trial {
@@ -142,7 +142,7 @@ impl Trial {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
-    /// Waits for an Event with that reason, and returns its note. What the cluster holds may be there before what is told of it.
+    /// Waits for an Event with that reason, and returns its note. What the cluster holds may be there before the Event about it.
     pub async fn reported(&self, reason: &str) -> String {
         self.reported_within(SOON, reason).await
     }
@@ -153,10 +153,10 @@ impl Trial {
         event.note.unwrap()
     }
 
-    /// Waits until a generation has a note, with these words, that something was told. A controller that ends before tells it again,
-    /// or never that it is over.
+    /// Waits until a generation has a note, with these words, that something was reported. A controller that ends before reports it
+    /// again, or never that it is over.
     pub async fn noted_as_reported(&self, words: &str) {
-        eventually(&format!("{words} to be noted as told"), async || {
+        eventually(&format!("{words} to be noted as reported"), async || {
             let daemon_sets = self.daemon_sets().await;
             let mut notes = daemon_sets.iter().filter_map(|it| it.annotations().get(labels::CONDITIONS));
             notes.any(|note| note.contains(words)).then_some(())
@@ -238,7 +238,7 @@ pub async fn within<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut()
             return answer;
         }
         assert!(started.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        // What takes longer is looked at less often: that is easy on a small machine.
+        // What takes longer is checked less often: that is easy on a small machine.
         tokio::time::sleep((started.elapsed() / 10).clamp(*PAUSES.start(), *PAUSES.end())).await;
     }
 }

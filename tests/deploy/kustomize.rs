@@ -58,7 +58,7 @@ fn the_api_server_accepts_the_sidecar_of_the_documentation_and_everything_goes_t
     namespace.accepts(&objects);
 }
 
-/// Without the labels that tell of Helm and of a release, and without what a list of the chart's own is for.
+/// Without the labels of Helm and of a release, and without what a list of the chart's own is for.
 fn without_helm(object: &Value) -> Value {
     let mut object = object.clone();
     for pointer in ["/metadata/labels", "/spec/template/metadata/labels"] {

@@ -64,7 +64,7 @@ fn findings(objects: &[Value]) -> BTreeSet<[String; 3]> {
     // It ends with 1 where it finds anything.
     let output = child.wait_with_output().unwrap();
     let scored: Vec<Scored> = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(scored.iter().any(|it| it.type_meta.kind == "Deployment"), "nothing was looked at");
+    assert!(scored.iter().any(|it| it.type_meta.kind == "Deployment"), "nothing was scored");
     let of_object = |object: Scored| {
         let kind = object.type_meta.kind;
         let bad = object.checks.into_iter().filter(|score| !score.skipped && score.grade < ALL_IS_WELL);

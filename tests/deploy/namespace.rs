@@ -75,7 +75,7 @@ impl Namespace {
         assert!(!said.contains("Warning"), "{said}\n{list}");
     }
 
-    /// The text at a JSON path of an object; nothing where there is no object.
+    /// The text at a JSON path of an object; nothing if there is no object.
     pub fn get(&self, object: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
         self.kubectl(&["get", object, "--ignore-not-found", "-o", &path]).unwrap()
@@ -104,7 +104,7 @@ impl Namespace {
     fn types(&self, namespaced: bool) -> Vec<String> {
         let namespaced = format!("--namespaced={namespaced}");
         let types = self.kubectl(&["api-resources", &namespaced, "--verbs=list", "-o", "name"]).unwrap();
-        // Events tell of what was.
+        // Events are about the past.
         types.lines().filter(|name| !name.starts_with("events")).map(str::to_owned).collect()
     }
 }

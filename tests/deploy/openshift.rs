@@ -172,7 +172,7 @@ fn the_api_server_accepts_every_parameter_changed() {
     for name in TEMPLATES {
         let template = Template::read(name);
         let before = template.process(&[]);
-        // One at a time tells which one does nothing; all at once is one question to the server.
+        // One at a time shows which one does nothing; all at once is one request to the server.
         for parameter in template.defaults.keys() {
             let changed = template.process(&[(parameter, another(parameter))]);
             assert_ne!(before, changed, "{name}: {parameter} changes nothing");

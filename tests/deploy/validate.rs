@@ -1,4 +1,4 @@
-//! `validate` reads a volume of a ConfigMap, which is how `helm test` looks at the list.
+//! `validate` reads a volume of a ConfigMap, which is how `helm test` checks the list.
 
 use std::fs;
 use std::os::unix::fs::symlink;

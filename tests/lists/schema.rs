@@ -81,7 +81,7 @@ fn wrong_keys_and_types_are_invalid() {
         if !codes.iter().any(|code| seen_by_a_schema.contains(code)) || text.contains("every:") {
             continue;
         }
-        // An empty list of groups is only wrong where there are no images either.
+        // An empty list of groups is only wrong if there are no images either.
         assert!(!VALIDATOR.is_valid(&value) || text == "groups: []\n", "{text}");
         seen += 1;
     }

@@ -125,7 +125,7 @@ fn what_cannot_be_checked_exits_with_2() {
 }
 
 #[test]
-fn nothing_is_coloured_where_there_is_no_terminal() {
+fn nothing_is_coloured_without_a_terminal() {
     let output = validate(&["-f", "-"], "x: 1\n");
     assert!(!text(&output.stdout).contains('\u{1b}'), "{}", text(&output.stdout));
 }

@@ -1,4 +1,4 @@
-//! The real promtool, and the files that it looks at.
+//! The real promtool, and the files that it reads.
 
 use std::fs;
 use std::path::{Path, PathBuf};

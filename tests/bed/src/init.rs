@@ -1,4 +1,4 @@
-//! The first process of a machine: prepares its file systems, then reaps orphans until it is told to end.
+//! The first process of a machine: prepares its file systems, then reaps orphans until it is asked to end.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! kubectl, always with a kubeconfig that was named: the user's own is never looked at.
+//! kubectl, always with a kubeconfig that was named: the user's own is never read.
 
 use std::ffi::OsStr;
 use std::io::Write;

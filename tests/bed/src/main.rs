@@ -121,7 +121,7 @@ fn start_simulated(nodes: u32) -> Result<()> {
     let cluster = started.start(Kind::Simulated, || simulated::up(nodes))?;
     started.keep();
     cluster.scale(nodes)?;
-    tell(cluster.kubeconfig());
+    print_kubeconfig(cluster.kubeconfig());
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn start_real(count: u32, holder: Holder) -> Result<()> {
     let mut started = Started::default();
     let cluster = started.start(Kind::Real, || real::up(&real_options(count, holder)?))?;
     started.keep();
-    tell(cluster.kubeconfig());
+    print_kubeconfig(cluster.kubeconfig());
     Ok(())
 }
 
@@ -138,7 +138,7 @@ fn real_options(nodes: u32, holder: Holder) -> Result<real::Options> {
     Ok(real::Options { nodes, bed: std::env::current_exe()?, holder: holder.holder })
 }
 
-fn tell(kubeconfig: &std::path::Path) {
+fn print_kubeconfig(kubeconfig: &std::path::Path) {
     println!("export KUBECONFIG={}", kubeconfig.display());
     eprintln!("To end it: make down");
 }

@@ -98,7 +98,7 @@ pub fn cni_plugins() -> Result<PathBuf> {
     CNI_FOLDERS.iter().find(holds_bridge).map(PathBuf::from).context("no CNI plugins are installed")
 }
 
-/// Where a program of the system is, looked for also where only root's search path leads.
+/// Where a program of the system is, also if only root's search path leads there.
 pub fn find(name: &str) -> Result<PathBuf> {
     let mine = std::env::var("PATH").unwrap_or_default();
     let path = format!("{mine}:{SYSTEM_PATH}");

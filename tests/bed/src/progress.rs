@@ -1,4 +1,4 @@
-//! Lines on standard error that tell what a start has reached and how long it took.
+//! Lines on standard error that say what a start has reached and how long it took.
 
 use std::time::Instant;
 

@@ -58,7 +58,7 @@ pub struct Alert {
 /// A series and its samples in a range of time.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// What tells it from others.
+    /// What distinguishes it from others.
     pub labels: BTreeMap<String, String>,
     /// Seconds since 1970, and the value then.
     pub samples: Vec<(f64, f64)>,

@@ -172,7 +172,7 @@ fn kwokctl(state: &State, programs: &Path, arguments: &[&str]) -> Result<()> {
     bail!("{error:#}\nThe logs of its parts are in {}", cluster_folder(state).join("logs").display())
 }
 
-/// Ports that are free now. The system hands them out in turn, so two beds that start together get different ones.
+/// Ports that are free now. The system hands them out one after the other, so two beds that start together get different ones.
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let mut listeners = Vec::new();
     let mut ports = [0; N];

@@ -1,4 +1,4 @@
-//! What a refresh costs that deletes the DaemonSet and makes it anew, as that of kubernetes-image-puller does.
+//! What a refresh costs that deletes and recreates the DaemonSet, as that of kubernetes-image-puller does.
 //!
 //! Its program is not run. What it does to its DaemonSet is done here, and what follows from that is counted.
 
@@ -31,9 +31,7 @@ pub async fn measure(cluster: &Simulated, images: usize) {
     let makes_a_pod =
         |it: &Request| it.verb == "create" && it.uri.split('?').next().is_some_and(|it| it.ends_with("/pods"));
     let made = log.since(from, &trial.namespace, |it| it.is_in(&trial.namespace) && makes_a_pod(it)).len();
-    println!(
-        "\na refresh that deletes the DaemonSet and makes it anew: {made} pods, which ask for {images} images each"
-    );
+    println!("\na refresh that deletes and recreates the DaemonSet: {made} pods, which ask for {images} images each");
 }
 
 async fn make(trial: &Trial, images: usize) {

@@ -97,7 +97,7 @@ async fn all_warm(trial: &Trial, images: usize) {
     .await;
 }
 
-/// The shortest of some runs: the longer ones tell of what else the machine does.
+/// The shortest of some runs: the longer ones measure what else the machine does.
 fn status(trial: &Trial) -> Duration {
     let run = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));

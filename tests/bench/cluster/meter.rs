@@ -1,4 +1,4 @@
-//! Counts requests and looks at memory, phase by phase.
+//! Counts requests and measures memory, phase by phase.
 
 use std::collections::BTreeMap;
 use std::fs;

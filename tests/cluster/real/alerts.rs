@@ -69,7 +69,7 @@ async fn a_missing_tag_and_a_rejected_edit_alert_until_they_are_corrected() {
 }
 
 #[tokio::test]
-async fn a_controller_that_is_gone_alerts_and_a_restart_begins_no_other_alert_anew() {
+async fn a_controller_that_is_gone_alerts_and_a_restart_begins_no_other_alert_again() {
     let real = RealTrial::begin("gone").await;
     let addresses = [free_address().unwrap(), free_address().unwrap()];
     let controller = real.controller_at(&addresses[0]).await;

@@ -103,7 +103,7 @@ async fn agree(outage: &Outage, image: &str, said: &Value) {
     const PULL: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
     let kubelets = of_kubelets(outage, image).await;
     assert_eq!(kubelets.len(), outage.real.nodes.len(), "{kubelets:?}");
-    // They say these by turns.
+    // They say these alternately.
     assert!(PULL.contains(&said["reason"].as_str().unwrap()), "{said}");
     let cause = end_of(said["message"].as_str().unwrap());
     assert!(
@@ -204,7 +204,7 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_report
     the_controller_says_the_same(&outage).await;
     let warm = || value(&outage.controller, "list_images_warm", "");
     assert_eq!(warm(), Some(2.0));
-    // Else the next holder might be there before anybody has looked.
+    // Else the next holder might be there before anybody has seen it.
     outage.faulty.set(Fault::Silent);
     evict(&outage, node).await;
     let (mut evicted, mut counted) = (None, false);
@@ -222,7 +222,11 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_report
     assert!(["displaced", "waiting", "pulling"].contains(&evicted["state"].as_str().unwrap()), "{evicted}");
     outage.await_held(&[&one]).await;
     the_controller_says_the_same(&outage).await;
-    assert_eq!(real.trial.events("EvictionLoop").await.len(), 0, "it is told of many for want of disk");
+    assert_eq!(
+        real.trial.events("EvictionLoop").await.len(),
+        0,
+        "it is reported for many nodes that have too little disk"
+    );
 
     real.bed.kubectl(["cordon", name]).unwrap();
     let cordoned = eventually("a cordoned node that is warm to count", async || {

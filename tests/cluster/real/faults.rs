@@ -1,4 +1,4 @@
-//! What goes wrong with registries and nodes never lets go of an image that is held, and heals by itself.
+//! Whatever goes wrong with registries and nodes releases no image that is held, and recovery is automatic.
 //!
 //! They take minutes, so `make test-faults` runs them.
 
@@ -104,7 +104,7 @@ impl Outage {
 }
 
 /// A fault before a refresh, and one that ends in the middle of it.
-async fn nothing_is_let_go_during(name: &str, fault: Fault) {
+async fn nothing_is_released_during(name: &str, fault: Fault) {
     let outage = Outage::begin(name).await;
     let (one, two) = (outage.push("one:1", "one"), outage.push("two:1", "two"));
     outage.list(&["one:1", "two:1"], "").await;
@@ -123,19 +123,19 @@ async fn nothing_is_let_go_during(name: &str, fault: Fault) {
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_registry_that_closes_connections() {
-    nothing_is_let_go_during("closed", Fault::Closed).await;
+    nothing_is_released_during("closed", Fault::Closed).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_registry_that_wants_to_be_left_alone() {
-    nothing_is_let_go_during("busy", Fault::TooManyRequests { retry_after: 1 }).await;
+    nothing_is_released_during("busy", Fault::TooManyRequests { retry_after: 1 }).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_registry_that_takes_no_credentials_any_more() {
-    nothing_is_let_go_during("locked", Fault::Private { credentials: "bm9ib2R5Omtub3dz".to_owned() }).await;
+    nothing_is_released_during("locked", Fault::Private { credentials: "bm9ib2R5Omtub3dz".to_owned() }).await;
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_tag_that_moves_to_another_architecture_leaves_the_old_image_held() {
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn a_taint_that_comes_after_the_pods_lets_go_of_nothing() {
+async fn a_taint_that_comes_after_the_pods_releases_nothing() {
     let outage = Outage::begin("tainted").await;
     let one = outage.push("one:1", "one");
     outage.list(&["one:1"], "").await;
@@ -305,7 +305,7 @@ impl Drop for Priority {
     }
 }
 
-/// Somebody else's pod, which leaves room for one holder on the node and not for two.
+/// Somebody else's pod, which leaves capacity for one holder on the node and not for two.
 async fn fill(outage: &Outage, node: &str, millicores: u32) -> String {
     let allocatable = ["get", "node", node, "-o", "jsonpath={.status.allocatable.cpu}"];
     let cores: u32 = outage.real.bed.kubectl(allocatable).unwrap().parse().unwrap();
@@ -362,7 +362,7 @@ async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_e
     assert!(gaps.iter().all(|gap| gap.node == "node2"), "{gaps:?}");
 }
 
-/// The test that proves that the others can fail: this mode is allowed to let go, and is seen doing so.
+/// The test that proves that the others can fail: this mode may release images, and is seen doing so.
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn the_mode_recreate_loses_images_in_an_outage() {

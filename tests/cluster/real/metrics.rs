@@ -44,7 +44,7 @@ async fn images_that_are_held_and_a_tag_that_is_missing_are_counted_as_container
     };
     let holding =
         |digest: &str| real.nodes.iter().filter(|it| real.held_on(it.name()).iter().any(|it| it == digest)).count();
-    eventually("one image to be held, the other to fail, and both to be told", async || {
+    eventually("one image to be held, the other to fail, and both to be reported", async || {
         let (held, failing) = (holding(there.as_str()), pods_that_cannot_pull(&real).await);
         let reported = (count(0, "warm"), count(1, "failed"));
         (held == nodes && failing == nodes && reported == (Some(held as f64), Some(failing as f64))).then_some(())
@@ -55,7 +55,7 @@ async fn images_that_are_held_and_a_tag_that_is_missing_are_counted_as_container
     assert_eq!(value(&controller, "list_images_warm", ""), Some(nodes as f64));
 
     let late = real.push("missing:1", &content("no longer missing"));
-    within(super::faults::HEALING, "the other to be held too, and that to be told", async || {
+    within(super::faults::HEALING, "the other to be held too, and that to be reported", async || {
         let held = holding(late.as_str());
         (held == nodes && count(1, "warm") == Some(held as f64) && count(1, "failed") == Some(0.0)).then_some(())
     })

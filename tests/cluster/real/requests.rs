@@ -120,7 +120,7 @@ async fn an_edit_comes_into_force_while_the_registry_of_all_other_images_is_down
     watch.assert_no_gap();
 }
 
-/// With this rate and two nodes, the first one's turn comes 4 seconds after the rollout begins, and the second one's after 37.
+/// With this rate and two nodes, the first one's start delay ends 4 seconds after the rollout begins, and the second one's after 37.
 #[tokio::test]
 async fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leaves_no_node_behind() {
     let outage = Outage::begin("halfway").await;

@@ -305,7 +305,7 @@ async fn a_node_that_joins_with_older_content_of_a_tag_holds_that_while_the_regi
     assert_eq!(joins_with_old_content("late-down", Fault::Closed).await, (true, false));
 }
 
-/// The rollout of an edit does not look a known tag up again, so a node that joins later takes what is on its disk.
+/// The rollout of an edit does not check a known tag again, so a node that joins later takes what is on its disk.
 #[tokio::test]
 async fn a_late_node_with_older_content_is_brought_up_to_date_by_a_refresh_without_a_rollout_or_a_gap() {
     let outage = Outage::begin("late-old").await;

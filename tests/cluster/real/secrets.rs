@@ -47,7 +47,7 @@ async fn private_images_arrive_with_the_secret_of_their_group_and_not_without() 
 
 #[tokio::test]
 #[ignore = "make test-faults"]
-async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is_right_again() {
+async fn a_secret_that_becomes_wrong_releases_nothing_and_all_recovers_when_it_is_right_again() {
     let outage = Outage::begin("wrong").await;
     let one = outage.push("one:1", "one");
     outage.faulty.set(right());
@@ -72,6 +72,6 @@ async fn a_secret_that_becomes_wrong_lets_go_of_nothing_and_all_heals_when_it_is
     outage.settled("2").await;
     watch.assert_no_gap();
     assert!(outage.real.trial.reported_within(HEALING, "ImageRecovered").await.ends_with(&image));
-    // Two nodes fail one after the other: that is told at most twice.
+    // Two nodes fail one after the other: that is reported at most twice.
     assert!(outage.real.trial.events("ImageFailing").await.len() <= 2);
 }

@@ -1,4 +1,4 @@
-//! The mode OnChange on real nodes: what a look costs, what it finds, and that nothing is lost when it fails.
+//! The mode OnChange on real nodes: what a tag check costs, what it finds, and that nothing is lost when it fails.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use test_bed::{Digest, Image, Layer};
@@ -88,7 +88,7 @@ async fn a_refresh_that_finds_nothing_new_costs_the_manifests_of_one_node() {
 
 /// What the figures above are compared with.
 #[tokio::test]
-async fn a_refresh_that_makes_the_daemon_set_anew_costs_the_manifests_of_every_node() {
+async fn a_refresh_that_recreates_the_daemon_set_costs_the_manifests_of_every_node() {
     let real = RealTrial::begin("dear").await;
     let digests = [real.push("app:1", &content("one")), real.push("other:1", &content("two"))];
     let _controller = real.controller().await;
@@ -130,15 +130,15 @@ async fn a_refresh_while_the_registry_is_down_touches_nothing_and_is_made_up_whe
         reported.contains("the tags of 2 of 2 images could not be checked") && reported.contains("app:1 on node"),
         "{reported}"
     );
-    let healed = eventually("the look to succeed by itself", async || {
+    let recovered = eventually("the tag check to succeed by itself", async || {
         real.all_held(&[&digests[0], &digests[1]]);
         real.trial.events("RefreshRecovered").await.pop()
     });
-    healed.await;
+    recovered.await;
     let found = real.trial.daemon_sets().await;
     assert_eq!(found.len(), 1);
     assert_eq!((number(&found[0]), tag_check_record(&found[0]).failures), (1, 0));
-    assert_eq!(real.trial.events("RefreshDeferred").await.len(), 1, "told once");
+    assert_eq!(real.trial.events("RefreshDeferred").await.len(), 1, "reported once");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub struct Mutation {
 }
 
 impl Mutation {
-    /// Changes them by that expression of a JSON patch, from when it has changed one that was only tried; `has_changed` tells.
+    /// Changes them by that expression of a JSON patch, from when it has changed one that was only tried; `has_changed` says so.
     pub async fn begin(trial: &Trial, expression: &str, has_changed: impl Fn(&Value) -> bool) -> Self {
         let name = format!("mutate.{}", trial.namespace);
         let mutation = Self { kubeconfig: trial.kubeconfig.clone(), name: name.clone() };

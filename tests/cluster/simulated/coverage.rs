@@ -62,7 +62,7 @@ impl<'t> Pool<'t> {
     }
 }
 
-/// What became of an image on nodes, as far as simulated kubelets tell it apart.
+/// What became of an image on nodes, as far as simulated kubelets distinguish it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Recount {
     warm: usize,
@@ -272,7 +272,7 @@ async fn without_the_right_to_read_nodes_status_goes_by_pods_and_other_rights_ar
     less.retain(|right| right["resources"] != json!(["pods"]) && right["resources"] != json!(["configmaps"]));
     grant(&trial, &less).await;
     // Rights go while it asks for one thing after the other.
-    eventually("the rights to be gone, and that to be told", async || {
+    eventually("the rights to be gone, and that to be reported", async || {
         let output = status_through(&trial, &proxy.kubeconfig, &[]).await;
         let reported = String::from_utf8(output.stderr).unwrap();
         let words =

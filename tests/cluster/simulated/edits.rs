@@ -44,7 +44,7 @@ async fn a_rejected_edit_changes_nothing_and_says_what_to_do() {
     assert_eq!(after[0].metadata.generation, before.metadata.generation);
     trial.write_list("tools", "# as before\nimages: [nginx:1.27]").await;
     trial.validated("tools", "accepted").await;
-    eventually("the edit to be told", async || {
+    eventually("the edit to be reported", async || {
         let reported = trial.events("ListAccepted").await.into_iter().filter_map(|event| event.note);
         reported.into_iter().find(|note| note.ends_with("it asks for the same as before"))
     })
@@ -112,7 +112,7 @@ async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
     let before = trial.settled_on(&["nginx:1.27"]).await;
     trial.write_list("tools", "# a comment\npullRate: 100\nrefresh: {every: 3h}\nimages:\n- nginx:1.27\n").await;
     trial.validated("tools", "accepted").await;
-    // A further edit that does begin something shows that the one before was looked at and left alone.
+    // A further edit that does begin something shows that the one before was read and changed nothing.
     trial.write_list("tools", "images: [nginx:1.27]\ngroups: [{name: more, images: [redis]}]\n").await;
     let found = eventually("the second group", async || {
         let found = trial.daemon_sets().await;
@@ -120,8 +120,8 @@ async fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
     })
     .await;
     assert!(found.iter().any(|daemon_set| daemon_set.metadata.uid == before.metadata.uid));
-    // The rollout of the second group is told once its DaemonSet is there.
-    let rollouts = eventually("the messages of the second rollout", async || {
+    // The rollout of the second group is reported once its DaemonSet is there.
+    let rollouts = eventually("the Event of the second rollout", async || {
         Some(trial.events("RolloutStarted").await.len()).filter(|rollouts| *rollouts > 1)
     })
     .await;

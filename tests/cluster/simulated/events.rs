@@ -1,4 +1,4 @@
-//! What is told of groups. What kubelets and registries really say is shown on real nodes.
+//! What is reported of groups. What kubelets and registries really say is shown on real nodes.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{LimitRange, Pod, ResourceQuota};
@@ -10,7 +10,7 @@ use super::trial;
 use crate::controller::Controller;
 use crate::trial::{SOON, Trial, eventually};
 
-/// As long as a DaemonSet may be without pods before that is told, and some time more.
+/// As long as a DaemonSet may be without pods before that is reported, and some time more.
 const CONDITIONS: std::time::Duration = std::time::Duration::from_secs(240);
 
 pub(super) async fn note(trial: &Trial, reason: &str) -> String {
@@ -19,7 +19,7 @@ pub(super) async fn note(trial: &Trial, reason: &str) -> String {
 
 #[tokio::test]
 async fn the_end_of_a_rollout_is_reported_once_whatever_happens_to_the_controller() {
-    let trial = trial("rounddone").await;
+    let trial = trial("complete").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
     let reported = note(&trial, "RolloutComplete").await;
@@ -48,7 +48,7 @@ async fn a_group_that_matches_no_node_is_reported_once_by_all_controllers_togeth
     trial.noted_as_reported("noNodes").await;
     controller.kill();
     let _controller = Controller::start(&trial).await;
-    // Another list shows that this controller has looked.
+    // Another list shows that this controller has read all pods.
     trial.write_list("other", "images: [nginx:1.27]").await;
     note(&trial, "RolloutComplete").await;
     assert_eq!(trial.events("NoNodes").await.len(), 1);
@@ -101,7 +101,7 @@ async fn a_holder_that_is_evicted_again_and_again_is_reported_once_and_stays_kno
     let status = trial.status();
     let lists = status["lists"].as_array().unwrap();
     let tools = lists.iter().find(|list| list["name"] == "tools").unwrap();
-    assert_eq!(tools["groups"][0]["evictionLoops"][0]["node"], "node-000001", "a command that looks once knows it too");
+    assert_eq!(tools["groups"][0]["evictionLoops"][0]["node"], "node-000001", "a command that reads once knows it too");
 }
 
 async fn quota(trial: &Trial, name: &str, hard: Value) {

@@ -14,7 +14,7 @@ use crate::trial::eventually;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// An image that no node has to tell the digest of.
+/// An image of which no node has the digest.
 fn image(number: u8) -> String {
     format!("registry.test/app@sha256:{}", format!("{number:02x}").repeat(32))
 }

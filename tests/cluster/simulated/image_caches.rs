@@ -56,7 +56,7 @@ impl Serverless {
     }
 }
 
-/// A list with an ImageCache that is ready, which was told.
+/// A list with an ImageCache that is ready, which was reported.
 pub(super) async fn one_ready(name: &str) -> (Serverless, Controller, ImageCache) {
     let it = Serverless::begin(name).await;
     let controller = Controller::start(&it.trial).await;
@@ -132,7 +132,7 @@ async fn a_new_controller_makes_nothing_again() {
     it.trial.write_list("other", LIST).await;
     let both = it.number(2).await;
     assert!(both.iter().any(|it| it.metadata.uid == cache.metadata.uid));
-    assert_eq!(it.trial.events("ImageCacheReady").await.len(), 1, "it is told once");
+    assert_eq!(it.trial.events("ImageCacheReady").await.len(), 1, "it is reported once");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn without_the_resource_nodes_are_kept_warm_and_it_is_found_when_it_appear
     assert_eq!(controller.get("/readyz").unwrap().0, 200);
     proxy.know_nothing_of(None);
     it.number(1).await;
-    // It is removed: that is told once more, and nodes stay warm.
+    // It is removed: that is reported once more, and nodes stay warm.
     proxy.know_nothing_of(Some("/imagecaches"));
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
     it.trial.settled_on(&["nginx:1.28", "redis:7"]).await;

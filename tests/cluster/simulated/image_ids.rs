@@ -1,4 +1,4 @@
-//! Refreshes where runtimes say in every possible form what a tag stands for: none of them leads to endless rollouts.
+//! Refreshes where runtimes say in every possible form what the digest of a tag is: none of them leads to endless rollouts.
 
 use kube_prepull::naming::labels;
 

@@ -28,7 +28,7 @@ async fn leave_behind(trial: &Trial, images: &[&str]) -> DaemonSet {
             "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels, "name": "test-po"}, "spec": pod},
         }}))
         .await;
-    eventually("the leftover's pods to run", async || {
+    eventually("the pods of kubernetes-image-puller to run", async || {
         let found = adoption(trial).await.unwrap();
         let status = found.status.clone().unwrap_or_default();
         let ready = status.number_ready;
@@ -92,7 +92,7 @@ async fn an_adopted_daemon_set_of_kip_stays_while_the_list_cannot_hold_its_image
         (pods_of(&trial, &found.name_any()).await.len() == pods.len()).then_some(found)
     })
     .await;
-    // An edit that is accepted after that shows that the leftover was looked at and left where it is.
+    // An edit that is accepted after that shows that the DaemonSet was read and left as it is.
     trial.write_list("tools", &format!("{}pullRate: 7\n", group("\"5000\""))).await;
     trial.validated("tools", "accepted").await;
     assert_eq!(pods_of(&trial, KIP).await, pods, "the same pods");
@@ -107,7 +107,7 @@ async fn an_adopted_daemon_set_of_kip_stays_while_the_list_cannot_hold_its_image
 async fn an_adopted_daemon_set_of_kip_whose_images_nobody_wants_is_left_alone_and_that_is_reported_once() {
     let trial = trial("kip-alone").await;
     let before = leave_behind(&trial, &["nginx:1.27"]).await;
-    // It is told of the first list by name, of those that there are.
+    // It is reported for the first list by name, of those that there are.
     trial.write_list("tools", "images: [redis:7]").await;
     trial.write_list("more", "images: [busybox:1]").await;
     let _controller = Controller::start(&trial).await;

@@ -58,7 +58,7 @@ async fn while_a_bad_edit_stands_a_deleted_daemon_set_is_recreated_also_after_a_
 
 #[tokio::test]
 async fn a_list_that_is_deleted_and_recreated_loses_nothing() {
-    let trial = trial("anew").await;
+    let trial = trial("recreated").await;
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let before = trial.settled_on(&["nginx:1.27"]).await;

@@ -104,7 +104,7 @@ async fn metrics_and_status_say_what_the_command_says_and_what_pods_there_are() 
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27, redis:7]").await;
     trial.validated("tools", "accepted").await;
-    let warm = eventually("all to be warm, by all who can tell", async || {
+    let warm = eventually("all to be warm, by all accounts", async || {
         let (report, samples) = agreement(&trial, &controller).await;
         let reported: Samples = samples
             .into_iter()
@@ -132,7 +132,7 @@ async fn edits_are_counted_and_an_image_that_leaves_the_list_takes_its_series_al
 
     trial.write_list("tools", "images: [Bad]").await;
     trial.validated("tools", "rejected").await;
-    let rejected = eventually("the list to be told as rejected, once", async || {
+    let rejected = eventually("the list to be reported as rejected, once", async || {
         let samples = scrape(&controller);
         let reported = [r#"list_accepted{list="tools"}"#, r#"list_rejections_total{list="tools"}"#];
         (reported.map(|series| value(&samples, series)) == [Some(0.0), Some(1.0)]).then_some(samples)

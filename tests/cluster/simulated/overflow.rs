@@ -27,7 +27,7 @@ async fn add(nodes: &Nodes<'_>, name: &str, zone: &str, is_virtual: bool) {
     let mut room = json!({"cpu": "32", "memory": "64Gi", "pods": ROOM.to_string()});
     if is_virtual {
         virtual_node(&mut node);
-        // It looks as if it had room for everything, and so attracts pods.
+        // It claims to have capacity for everything, and so attracts pods.
         room = json!({"cpu": "10000", "memory": "10000Gi", "pods": "1000"});
     }
     node["status"] = json!({"allocatable": room, "capacity": room});

@@ -78,7 +78,7 @@ async fn being_killed_and_started_again_changes_nothing() {
     controller.kill();
     assert_eq!(before, snapshot(&trial).await);
     let _controller = Controller::start(&trial).await;
-    // That another list is validated shows that the new process has looked at everything.
+    // That another list is validated shows that the new process has read everything.
     trial.write_list("other", "images: [Bad]").await;
     trial.validated("other", "rejected").await;
     assert_eq!(before, snapshot(&trial).await);

@@ -22,7 +22,7 @@ async fn pods(trial: &Trial) -> BTreeMap<String, String> {
     placed.filter(|(node, _)| node.starts_with(NODES)).collect()
 }
 
-/// Narrows the DaemonSet, waits until its pods are on these nodes, and shows that none of them was replaced.
+/// Scopes the DaemonSet down, waits until its pods are on these nodes, and shows that none of them was replaced.
 async fn scope_down(trial: &Trial, name: &str, node_scope: &NodeScope, expected: &BTreeMap<String, String>) {
     let api = trial.api::<DaemonSet>();
     let patched = eventually("a patch that the DaemonSet controller does not overtake", async || {
@@ -34,13 +34,13 @@ async fn scope_down(trial: &Trial, name: &str, node_scope: &NodeScope, expected:
     })
     .await;
     let noted = patched.annotations()["kube-prepull.io/spec-generation"].parse().ok();
-    assert_eq!(patched.metadata.generation, noted, "what was foretold");
+    assert_eq!(patched.metadata.generation, noted, "what was noted before");
     eventually(&format!("pods {node_scope:?}"), async || (pods(trial).await == *expected).then_some(())).await;
 }
 
 #[tokio::test]
 async fn a_scoped_down_daemon_set_leaves_all_other_nodes_and_replaces_no_pod() {
-    let trial = trial("narrowed").await;
+    let trial = trial("scoped").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let name = trial.settled_on(&["nginx:1.27"]).await.name_any();

@@ -96,7 +96,7 @@ where
 
 #[tokio::test]
 async fn a_tag_check_that_another_controller_left_behind_is_deleted() {
-    let trial = trial("leftover").await;
+    let trial = trial("notours").await;
     let controller = Controller::start(&trial).await;
     let daemon_set = settled(&trial).await;
     controller.kill();
@@ -111,7 +111,7 @@ async fn a_tag_check_that_another_controller_left_behind_is_deleted() {
                       "spec": {"selector": {"matchLabels": of_check}, "template": pod}});
     trial.create::<DaemonSet>(left).await;
     let _controller = Controller::start(&trial).await;
-    eventually("the leftover to go", async || tag_checks(&trial).await.is_empty().then_some(())).await;
+    eventually("the former tag check to go", async || tag_checks(&trial).await.is_empty().then_some(())).await;
     let after = trial.settled_on(&["nginx:1.27", "busybox:1"]).await;
     assert_eq!(after.metadata.uid, daemon_set.metadata.uid);
 }
@@ -176,9 +176,9 @@ async fn pods_on(trial: &Trial, node: &str) -> Vec<Pod> {
     trial.api::<Pod>().list(&of_checks).await.unwrap().items
 }
 
-/// Waits until the pod of the tag check on the quiet node is told to go, which it never does.
+/// Waits until the pod of the tag check on the quiet node is asked to go, which it never does.
 async fn stuck(trial: &Trial, nodes: &Nodes<'_>) {
-    eventually("the pod on the quiet node to be told to go", async || {
+    eventually("the pod on the quiet node to be asked to go", async || {
         let pods = pods_on(trial, &nodes.name("quiet")).await;
         (pods.len() == 1 && pods[0].metadata.deletion_timestamp.is_some()).then_some(())
     })
@@ -245,13 +245,13 @@ async fn without_the_right_to_read_nodes_none_is_made_for_a_group_that_has_no_no
     let gpu = "{name: a-gpu, images: [nginx:1.27], nodeSelector: {accelerator: none}}";
     let here = format!("{{name: here, images: [nginx:1.27], {}}}", nodes.placement());
     trial.write_list("tools", &format!("groups: [{gpu}, {here}]")).await;
-    eventually("the image to be held where there is a node", async || {
+    eventually("the image to be held on the nodes that there are", async || {
         let running = |pod: &Pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running"));
         trial.pods().await.iter().any(running).then_some(())
     })
     .await;
     request(&trial, "one").await;
-    eventually("the group with nodes to be looked at", async || {
+    eventually("the group with nodes to be checked", async || {
         let found = trial.daemon_sets().await;
         found.iter().any(|it| it.labels()[labels::GROUP] == "here" && tag_check_record(it).answer("one")).then_some(())
     })

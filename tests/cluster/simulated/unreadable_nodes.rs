@@ -88,7 +88,7 @@ async fn five(trial: &Trial) -> Nodes<'_> {
 
 #[tokio::test]
 async fn edits_that_scope_down_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
-    let trial = trial("narrower").await;
+    let trial = trial("unscoped").await;
     let nodes = five(&trial).await;
     let _controller = Controller::start_with(&trial, &["--namespaced-only"]).await;
     for (image, label, on) in [

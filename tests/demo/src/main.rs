@@ -40,7 +40,7 @@ const NO_ROOT: &str = "a real node needs root, for namespaces and containers.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match tell(&Arguments::parse()) {
+    match show(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error:#}");
@@ -49,11 +49,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn tell(arguments: &Arguments) -> Result<()> {
+fn show(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.simulated || nix::unistd::geteuid().is_root(), NO_ROOT);
     wait::heed_signals()?;
     match arguments.simulated {
-        true => simulated::tell(arguments.keep),
-        false => real::tell(arguments.keep),
+        true => simulated::show(arguments.keep),
+        false => real::show(arguments.keep),
     }
 }

@@ -15,7 +15,7 @@ const SERVICE: &str = "eci-simulator";
 const DEFINITION: &str = "config/crd/imagecache.yaml";
 /// What ECI takes some minutes for.
 const WITHIN: &str = "5s";
-/// The controller looks for the resource every few seconds, and waits for nodes to tell what the tags stand for.
+/// The controller looks for the resource every few seconds, and waits for nodes to report the digests of tags.
 const LONGEST: Duration = SOON.saturating_mul(2);
 
 /// A running simulator. It ends when this is dropped.
@@ -37,8 +37,8 @@ pub fn end_earlier(cluster: &Cluster) -> Result<()> {
 pub fn becomes_an_image_cache(screen: &Screen, cluster: &Cluster) -> Result<Simulator> {
     screen.step(
         "The same list, for virtual nodes",
-        "Pods that overflow to Alibaba Cloud's virtual nodes find no disk that could be kept warm: they start from an \
-         ImageCache, a snapshot that holds their images. The list asks for one (imageCache: {enabled: true}), and gets it as \
+        "Alibaba Cloud's virtual nodes have no local image cache: pods that overflow to them start from an ImageCache, a \
+         snapshot of their images. The list asks for one (imageCache: {enabled: true}), and gets it as \
          soon as the cluster has such a resource. NOTHING OF ALIBABA CLOUD IS HERE: its part is played by a simulator, which \
          only moves the status.",
     );

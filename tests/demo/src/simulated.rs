@@ -17,8 +17,8 @@ use crate::story;
 const STEPS: usize = 7;
 const NODES: u32 = 5;
 
-/// Tells it, and ends what was started for it.
-pub fn tell(keep: bool) -> Result<()> {
+/// Shows it, and ends what was started for it.
+pub fn show(keep: bool) -> Result<()> {
     let screen = Screen::new(STEPS);
     screen.story(
         "kube-prepull on a simulated cluster: what the API server sees of it",
@@ -26,7 +26,7 @@ pub fn tell(keep: bool) -> Result<()> {
          RUNS here, and a pod that is said to run shows no more than that Kubernetes would start it. `make demo` as root \
          shows real nodes, with images that arrive and stay.",
     );
-    story::tell(Kind::Simulated, keep, &screen, |screen, started| play(screen, keep, started))
+    story::show(Kind::Simulated, keep, &screen, |screen, started| play(screen, keep, started))
 }
 
 fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
@@ -102,7 +102,7 @@ fn mistakes_change_nothing(screen: &Screen, cluster: &Cluster, good: &str) -> Re
 }
 
 fn a_deleted_daemon_set_is_recreated(screen: &Screen, cluster: &Cluster) -> Result<()> {
-    screen.step("Somebody deletes the DaemonSet", "The controller makes it anew at once.");
+    screen.step("Somebody deletes the DaemonSet", "The controller recreates it at once.");
     let before = cluster.generations()?;
     let name = before.split_whitespace().next().context("there is no DaemonSet")?;
     cluster.show(screen, &["delete", "daemonset", name])?;

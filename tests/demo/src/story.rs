@@ -8,22 +8,22 @@ use crate::cluster::{self, Cluster};
 use crate::controller;
 use crate::screen::Screen;
 
-/// Tells a story, and ends what was started for it.
-pub fn tell(
+/// Shows a story, and ends what was started for it.
+pub fn show(
     kind: Kind,
     keep: bool,
     screen: &Screen,
     play: impl FnOnce(&Screen, &mut Started) -> Result<()>,
 ) -> Result<()> {
     let mut started = Started::default();
-    let reported = play(screen, &mut started).map_err(|error| broken_off(screen, kind, &error));
+    let played = play(screen, &mut started).map_err(|error| broken_off(screen, kind, &error));
     if keep {
         started.keep();
-        return reported;
+        return played;
     }
     screen.note("Cleaning up.");
     let ended = end(kind, started);
-    reported.and(ended)
+    played.and(ended)
 }
 
 /// A cluster that was there before stays, without what the demo has added.

@@ -1,4 +1,4 @@
-//! How the demo's lines look. Pure.
+//! The layout of the demo's lines. Pure.
 
 use std::time::Duration;
 

@@ -7,12 +7,12 @@ use crate::helm::RELEASE;
 use crate::release::{CONTROLLER, IMAGE, LIST};
 
 impl Install {
-    /// Makes an edit that cannot be accepted, waits until that is told, and says when it was.
+    /// Makes an edit that cannot be accepted, waits until that is reported, and says when it was.
     fn reject_a_list(&self) -> Instant {
         self.it.edit("no image");
         let state = r".metadata.labels.kube-prepull\.io/state";
         self.it.eventually("the list to be rejected", || self.it.namespace.get(LIST, state) == "rejected");
-        self.it.eventually("that to be told", || !self.rejections().is_empty());
+        self.it.eventually("that to be reported", || !self.rejections().is_empty());
         Instant::now()
     }
 
@@ -98,7 +98,7 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
         install.held(&digests.collect::<Vec<_>>());
     }
     install.change_and_see_it_restored();
-    // The same messages is told once a minute, and then counted on the Event that is there.
+    // The same message is reported once a minute, and then counted on the existing Event.
     install.it.eventually("a minute to be over", || rejected.elapsed() > Duration::from_secs(61));
     install.reject_a_list();
     install.it.eventually("the second rejection to be counted", || install.rejections().contains("count:2"));

@@ -41,7 +41,7 @@ pub struct Circumstances<'c> {
 pub struct Decision {
     /// At once.
     pub act: Option<Act>,
-    /// When to look again, if nothing happens before.
+    /// When to decide again, if nothing happens before.
     pub check_again: Option<Timestamp>,
 }
 
@@ -143,7 +143,7 @@ fn creating(cache: &ImageCache, mut status: Status, start: Timestamp, circumstan
     let days = cache.spec.retention_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
     status.expire_date_time = days.and_then(|days| now.checked_add(days).ok()).map(Time);
     let check_again = expires(&status);
-    // Whatever goes wrong with one that is ready is found at the next look, which the new status leads to.
+    // Whatever goes wrong with one that is ready is found the next time, which the new status leads to.
     report(status, now, check_again)
 }
 
@@ -153,7 +153,7 @@ fn tried(cache: &ImageCache, come_to: i64) -> usize {
     usize::try_from(come_to).map_or(0, |come_to| come_to * images / PULLED as usize).min(images)
 }
 
-/// The first image for which there is no room, by its place among the images.
+/// The first image that does not fit, by its place among the images.
 fn no_capacity_at(cache: &ImageCache, circumstances: &Circumstances<'_>) -> usize {
     let available = u64::from(cache.spec.size()) * MIB_PER_GIB;
     let of_each = match circumstances.fault {

@@ -20,11 +20,11 @@ pub enum Fault {
     SecretMissing,
     /// Somebody deletes it once it is Ready.
     IsDeleted,
-    /// Once it is Ready, it says by turns for so long that it is Creating, and Ready.
+    /// Once it is Ready, it is Creating and Ready alternately, each for so long.
     Flaps(SignedDuration),
 }
 
-/// The switches, which tests keep while the simulator looks at them. Clones are the same switches.
+/// The switches, which tests keep while the simulator reads them. Clones are the same switches.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Switches>>);
 

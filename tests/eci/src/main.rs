@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Acts upon the ImageCaches of a test cluster, as Alibaba Cloud would: nothing is pulled, but all of the status is told.
+/// Acts upon the ImageCaches of a test cluster, as Alibaba Cloud would: nothing is pulled, but the whole status is reported.
 #[derive(Parser)]
 #[command(name = "eci-simulator", version, after_help = "Exit codes: 0 interrupted, 1 failed, 2 wrong usage.")]
 struct Arguments {

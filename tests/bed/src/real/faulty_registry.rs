@@ -58,7 +58,7 @@ struct Shared {
 }
 
 impl FaultyRegistry {
-    /// Starts it in the hub's network, and tells the nodes of that name.
+    /// Starts it in the hub's network, and makes its name known to the nodes.
     pub(super) fn start(layout: &Layout, nodes: &[String], hub: i32, name: &str) -> Result<Self> {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let (sender, port) = std::sync::mpsc::channel();

@@ -1,4 +1,4 @@
-//! A look into a real node: what its containerd has and runs, and a way to stop and start its services.
+//! A real node: what its containerd has and runs, and a way to stop and start its services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -159,12 +159,12 @@ impl Node {
         self.machine.stop(&kubelet(&self.layout, self.id))
     }
 
-    /// Starts the kubelet. When it is at work the cluster tells.
+    /// Starts the kubelet. The cluster shows when it is at work.
     pub fn start_kubelet(&self) -> Result<()> {
         self.machine.start(&kubelet(&self.layout, self.id))
     }
 
-    /// Starts the kubelet anew with these settings of a KubeletConfiguration in place of the bed's: with none of them it is as it
+    /// Restarts the kubelet with these settings of a KubeletConfiguration in place of the bed's: with none of them it is as it
     /// was. Containers go on.
     pub fn configure_kubelet(&self, settings: &[(&str, Value)]) -> Result<()> {
         let mut configuration = kubelet_configuration(&self.layout, self.id);

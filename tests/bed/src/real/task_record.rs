@@ -1,6 +1,6 @@
 //! containerd's own record of the containers whose processes start and end, in the order in which that happens.
 //!
-//! Looks into a node, however close together, miss what lasts for a few hundredths of a second. This misses nothing.
+//! Samples of a node, however close together, miss what lasts for a few hundredths of a second. This misses nothing.
 
 use std::fs;
 use std::time::SystemTime;

@@ -34,8 +34,11 @@ async fn images_that_cannot_be_pulled_are_reported_when_they_begin_to_fail_and_w
     controller.kill();
     broken.store(false, Ordering::Relaxed);
     let _controller = Controller::start(&trial).await;
-    let healed = note(&trial, "ImageRecovered").await;
-    assert!(healed.ends_with(": broken:1"), "the next controller tells what the one before did not see: {healed}");
+    let recovered = note(&trial, "ImageRecovered").await;
+    assert!(
+        recovered.ends_with(": broken:1"),
+        "the next controller reports what the one before did not see: {recovered}"
+    );
     assert!(trial.events("ImageFailing").await.len() <= 2, "one node at first, perhaps, and then both");
     broken.store(true, Ordering::Relaxed);
     request(&trial, "in vain").await;

@@ -169,7 +169,7 @@ impl Soak {
     }
 
     /// With nothing going wrong any more, all that the list asks for is ready, and nothing else is there.
-    async fn heals(&mut self) {
+    async fn recovers(&mut self) {
         self.condition(None);
         self.serverless.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "at the end").await;
         let wanted = images(self.content);
@@ -204,7 +204,7 @@ async fn soak(name: &str, attacks: u32) -> Summary {
         soak.take(step).await;
         soak.observer.check();
     }
-    soak.heals().await;
+    soak.recovers().await;
     soak.observer.check();
     let summary = soak.observer.summary();
     eprintln!("{summary:?}");

@@ -53,7 +53,7 @@ impl Story<'_> {
         let again = self.registry.blob_requests(TOOLS, self.node.address())? - layers;
         ensure!(again == 0, "the node has pulled {TOOLS} again: it asked for {again} blobs");
         screen.shown(&format!(
-            "The fourth image is there. The other three were held all the while, in each of {samples} looks into \
+            "The fourth image is there. The other three were held all the while, in each of {samples} samples of \
              containerd, and by the registry's log no byte of the 50 MiB was pulled again."
         ));
         Ok(())

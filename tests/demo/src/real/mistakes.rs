@@ -12,16 +12,16 @@ impl Story<'_> {
         let screen = self.screen;
         screen.step(
             "An edit with two mistakes: refused, and nothing is lost",
-            "A slip of the finger must not let go of images on a whole cluster. The edit is refused as a whole, the last \
+            "A typing error must not release images on a whole cluster. The edit is refused as a whole, the last \
              good state stays, and an Event says what is wrong, where, and how to put it right: all problems at once.",
         );
         let generations = self.cluster.generations()?;
         let begin = Instant::now();
-        let before = self.await_sample("a look into containerd", begin, |_| true)?.held;
+        let before = self.await_sample("a sample of containerd", begin, |_| true)?.held;
         self.cluster.edit(screen, &self.list, &list::with_mistakes(&self.list)?)?;
         self.cluster.await_state(screen, "rejected")?;
         self.cluster.show_event(screen, "ListRejected")?;
-        let after = self.await_sample("a look into containerd", Instant::now(), |_| true)?.held;
+        let after = self.await_sample("a sample of containerd", Instant::now(), |_| true)?.held;
         ensure!(after == before, "containers have changed: {before:#?} before, and now {after:#?}");
         ensure!(self.cluster.generations()? == generations, "DaemonSets have changed");
         let count = after.len();
@@ -30,7 +30,7 @@ impl Story<'_> {
         screen.say("The good list again:");
         self.cluster.edit(screen, &list::with_mistakes(&self.list)?, &self.list)?;
         self.cluster.await_state(screen, "accepted")?;
-        let after = self.await_sample("a look into containerd", Instant::now(), |_| true)?.held;
+        let after = self.await_sample("a sample of containerd", Instant::now(), |_| true)?.held;
         ensure!(after == before, "containers have changed: {before:#?} before, and now {after:#?}");
         self.never_released(begin)?;
         screen.shown(

@@ -26,15 +26,15 @@ const NAMES: [&str; 4] = [SCRATCH, TOOLS, APP, EXTRA];
 /// How long pulls may take, with the kubelet's pauses between two tries.
 const PULLS: Duration = Duration::from_secs(180);
 
-/// Tells it, and ends what was started for it.
-pub fn tell(keep: bool) -> Result<()> {
+/// Shows it, and ends what was started for it.
+pub fn show(keep: bool) -> Result<()> {
     let screen = Screen::new(STEPS);
     screen.story(
         "kube-prepull: every image on the list is on every node before it is needed, and stays there",
         "All of this is real, but for Alibaba Cloud in step 5: a kubelet, containerd, runc and a registry, in network \
          namespaces of this machine. What is said of images is read from the node's containerd itself.",
     );
-    story::tell(Kind::Real, keep, &screen, |screen, started| play(screen, keep, started))
+    story::show(Kind::Real, keep, &screen, |screen, started| play(screen, keep, started))
 }
 
 fn play(screen: &Screen, keep: bool, started: &mut Started) -> Result<()> {
@@ -152,7 +152,7 @@ impl<'s> Story<'s> {
         self.wait(what, || Ok(self.watch.since(begin)?.into_iter().find(|sample| is_it(sample))))
     }
 
-    /// Waits until the rollout is over on every node, also where the cluster has more than the one that is looked at.
+    /// Waits until the rollout is over on every node, also if the cluster has more nodes than the watched one.
     fn await_one_daemon_set(&self) -> Result<()> {
         self.wait("the older generation to go", || Ok((self.cluster.generations()?.lines().count() == 1).then_some(())))
     }
@@ -165,7 +165,7 @@ impl<'s> Story<'s> {
     /// Makes sure that no image of the list was not held since `begin`, and says how often containerd was asked.
     fn never_released(&self, begin: Instant) -> Result<usize> {
         let samples = self.watch.since(begin)?;
-        ensure!(!samples.is_empty(), "containerd was not looked into");
+        ensure!(!samples.is_empty(), "there is no sample of containerd");
         if let Some(gap) = gap(&samples, &self.digests()) {
             let after = text::seconds(gap.at.duration_since(begin));
             anyhow::bail!("after {after} an image of the list was not held on the node: {:#?}", gap.held);

@@ -40,8 +40,8 @@ impl Story<'_> {
         let screen = self.screen;
         screen.step(
             "The registry goes down, and a refresh is asked for",
-            "The new generation cannot pull anything. A puller that deletes its old pods first would let go of all images \
-             now, just when they cannot be had again. Here the old generation stays for as long as it takes.",
+            "The new generation cannot pull anything. A puller that deletes its old pods first would release all images \
+             now, just when they cannot be pulled again. Here the old generation stays for as long as it takes.",
         );
         let begin = Instant::now();
         let outage = Outage::begin(&self.registry)?;
@@ -49,23 +49,23 @@ impl Story<'_> {
         self.refresh()?;
         self.await_failed_pulls()?;
         self.cluster.show(screen, &["get", "pods"])?;
-        let old = self.await_sample("a look into containerd", Instant::now(), |_| true)?;
+        let old = self.await_sample("a sample of containerd", Instant::now(), |_| true)?;
         ensure!(old.generations().len() == 1, "more than the old generation holds images: {:#?}", old.held);
         let samples = self.never_released(begin)?;
         screen.shown(&format!(
-            "The new pod cannot pull. The old one holds all {} images: so it was in each of {samples} looks into containerd.",
+            "The new pod cannot pull. The old one holds all {} images, in each of {samples} samples of containerd.",
             self.wanted.len()
         ));
 
         outage.end()?;
         let back = Instant::now();
         screen.output("(the registry is back; the kubelet tries again by itself, but pauses before each try)");
-        let new = self.await_healed(back, old.generations()[0])?;
+        let new = self.await_recovered(back, old.generations()[0])?;
         self.await_one_daemon_set()?;
         let samples = self.never_released(begin)?;
         screen.shown(&format!(
-            "Healed after {} without anybody's help: a new generation holds all images, and the old one is gone. Not one \
-             of {samples} looks found an image not held.",
+            "Recovered after {} without anybody's help: a new generation holds all images, and the old one is gone. In none \
+             of {samples} samples was an image not held.",
             text::seconds(new.duration_since(back))
         ));
         Ok(())
@@ -83,11 +83,11 @@ impl Story<'_> {
     }
 
     /// Waits until another generation holds everything and the old one nothing. Returns since when.
-    fn await_healed(&self, back: Instant, old: &str) -> Result<Instant> {
+    fn await_recovered(&self, back: Instant, old: &str) -> Result<Instant> {
         let digests: Vec<_> = self.wanted.iter().filter_map(|digests| digests.last()).map(Digest::as_str).collect();
-        let healed = self.await_sample("the new generation to hold all images", back, |sample| {
+        let recovered = self.await_sample("the new generation to hold all images", back, |sample| {
             !sample.generations().contains(&old) && sample.holds_all(&digests)
         })?;
-        Ok(healed.at)
+        Ok(recovered.at)
     }
 }

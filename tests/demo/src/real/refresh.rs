@@ -17,13 +17,13 @@ impl Story<'_> {
         let screen = self.screen;
         screen.step(
             "A tag moves, and a refresh follows it",
-            "A node does not notice that a tag stands for another image now. Asked for a refresh, the controller makes a \
-             generation that tag checks again. The old one keeps the old image until the new one holds the new: a \
-             pod that starts in between finds one of them, and never an empty node.",
+            "A node does not notice that a tag has moved to another image. When a refresh is requested, the controller creates a \
+             generation that pulls the tag again. The old one keeps the old image until the new one holds the new: a \
+             pod that starts in between finds one of them on the node.",
         );
         let (record, begin) = (self.node.record_tasks()?, Instant::now());
         let old = self.images.app.clone();
-        let before = self.await_sample("a look into containerd", begin, |_| true)?;
+        let before = self.await_sample("a sample of containerd", begin, |_| true)?;
         let old_holder = before.holder_of(old.as_str()).context("the app is not held")?;
         let new = self.registry.push(APP, &self.images.maker.file("version two of the app"))?;
         screen.output(&format!("{APP}: was {}, is now {}", text::short(old.as_str()), text::short(new.as_str())));
@@ -38,7 +38,7 @@ impl Story<'_> {
         self.show_handover(&record, asked, old_holder, new_holder)?;
         self.await_one_daemon_set()?;
         let samples = self.never_released(begin)?;
-        screen.shown(&format!("The app was held all the while: in each of {samples} looks into containerd."));
+        screen.shown(&format!("The app was held all the while: in each of {samples} samples of containerd."));
         Ok(())
     }
 
@@ -61,7 +61,7 @@ impl Story<'_> {
         };
         line(asked, old, "is held by the generation");
         line(came.at, new, "is held by the generation");
-        line(went.at, old, "is let go by the generation");
+        line(went.at, old, "is released by the generation");
         let both = went.at.duration_since(came.at);
         let both = both.ok().context("the old container ended before the new one had started")?;
         self.screen.shown(&format!(

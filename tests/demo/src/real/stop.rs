@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::Story;
 
-/// How often containerd is asked before it is said that nothing happens.
-const TAG_CHECKS: usize = 30;
+/// How many samples of containerd show that nothing happens.
+const SAMPLES: usize = 30;
 
 impl Story<'_> {
     pub(super) fn the_controller_stops(&mut self) -> Result<()> {
@@ -18,13 +18,13 @@ impl Story<'_> {
              killed at any time. (kubernetes-image-puller deletes its DaemonSet when it stops.)",
         );
         let generations = self.cluster.generations()?;
-        let before = self.await_sample("a look into containerd", Instant::now(), |_| true)?.held;
+        let before = self.await_sample("a sample of containerd", Instant::now(), |_| true)?.held;
         let controller = self.controller.take().context("the controller does not run")?;
         screen.output("(SIGTERM to the controller, as Kubernetes sends it)");
         let took = controller.stop()?;
         let begin = Instant::now();
-        let tag_check_record = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= TAG_CHECKS));
-        let samples = self.wait("looks into containerd", tag_check_record)?;
+        let enough = || Ok(Some(self.watch.since(begin)?).filter(|samples| samples.len() >= SAMPLES));
+        let samples = self.wait("samples of containerd", enough)?;
         let changed = samples.iter().find(|sample| sample.held != before);
         ensure!(changed.is_none(), "containers have changed: {before:#?} before, and now {changed:#?}");
         ensure!(self.cluster.generations()? == generations, "DaemonSets have changed");

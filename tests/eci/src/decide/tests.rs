@@ -32,7 +32,7 @@ impl World {
         Self::with(Spec { images: (0..images).map(|number| format!("image-{number}")).collect(), ..Spec::default() })
     }
 
-    /// Acts until there is nothing more to do at this time. Says when to look again.
+    /// Acts until there is nothing more to do at this time. Says when to decide again.
     fn settle(&mut self) -> Option<Timestamp> {
         for _ in 0..10 {
             let cache = self.cache.as_mut()?;
@@ -260,7 +260,7 @@ fn faults() -> impl Strategy<Value = Option<Fault>> {
 
 proptest! {
     #[test]
-    fn whatever_goes_wrong_and_however_rarely_it_is_looked_at_it_never_goes_back_before_it_was_ready(
+    fn whatever_goes_wrong_and_however_rarely_it_is_decided_on_it_never_goes_back_before_it_was_ready(
         images in 1usize..25,
         retention_days in prop::option::of(1u32..5),
         steps in prop::collection::vec((0i64..20_000, faults()), 1..60),
