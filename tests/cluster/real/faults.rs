@@ -4,9 +4,8 @@
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::scheduling::v1::PriorityClass;
-use kube::api::{ListParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::api::ListParams;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 use test_bed::real::{Fault, FaultyRegistry};
 use test_bed::{Digest, Node};
@@ -277,89 +276,6 @@ async fn a_kubelet_that_comes_back_in_an_outage_finds_what_it_had() {
     outage.settled("2").await;
     assert!(outage.held_everywhere(&[&new]));
     watch.assert_no_gap();
-}
-
-/// A PriorityClass of a test's own.
-struct Priority(Outage);
-
-impl Priority {
-    fn name(&self) -> &str {
-        &self.0.real.trial.namespace
-    }
-
-    async fn begin(outage: Outage) -> Self {
-        let priority = Self(outage);
-        let class: PriorityClass = serde_json::from_value(
-            json!({"metadata": {"name": priority.name()}, "value": 1000, "preemptionPolicy": "Never"}),
-        )
-        .unwrap();
-        let classes = Api::<PriorityClass>::all(priority.0.real.trial.client.clone());
-        classes.create(&PostParams::default(), &class).await.unwrap();
-        priority
-    }
-}
-
-impl Drop for Priority {
-    fn drop(&mut self) {
-        let _ = self.0.real.bed.kubectl(["delete", "priorityclass", self.name(), "--wait=false"]);
-    }
-}
-
-/// Somebody else's pod, which leaves capacity for one holder on the node and not for two.
-async fn fill(outage: &Outage, node: &str, millicores: u32) -> String {
-    let allocatable = ["get", "node", node, "-o", "jsonpath={.status.allocatable.cpu}"];
-    let cores: u32 = outage.real.bed.kubectl(allocatable).unwrap().parse().unwrap();
-    let rest = cores * 1000 - millicores - millicores / 2;
-    let container = json!({
-        "name": "other", "image": outage.real.reference("kube-prepull:1"), "command": ["/holder", "hold", "v1"],
-        "resources": {"requests": {"cpu": format!("{rest}m")}},
-        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-    });
-    let pod = json!({"metadata": {"name": "other"}, "spec": {
-        "nodeName": node, "containers": [container],
-        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-    }});
-    outage.real.trial.create::<Pod>(pod).await;
-    let running = async || {
-        let pod: Pod = outage.real.trial.api().get("other").await.unwrap();
-        (pod.status.as_ref()?.phase.as_deref() == Some("Running")).then(|| pod.uid().unwrap())
-    };
-    eventually("somebody else's pod to run", running).await
-}
-
-#[tokio::test]
-#[ignore = "make test-faults"]
-async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_elses_pods() {
-    let priority = Priority::begin(Outage::on(RealTrial::begin_alone("full").await).await).await;
-    let outage = &priority.0;
-    let old = outage.push("app:1", "old");
-    let images = json!([outage.real.reference_at(outage.faulty.name(), "app:1")]);
-    let list = format!(
-        "groups: [{{name: big, images: {images}, priorityClassName: {}, resources: {{requests: {{cpu: 300m}}}}}}]\n\
-         refresh: {{every: 24h, mode: Always}}\n",
-        priority.name()
-    );
-    outage.real.trial.write_list("tools", &list).await;
-    outage.await_held(&[&old]).await;
-    let other = fill(outage, "node2", 300).await;
-    let new = outage.push("app:1", "new");
-    let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
-    outage.refresh("full").await;
-    eventually("the other node to have the new image", async || {
-        outage.real.held_on("node1").contains(&new.to_string()).then_some(())
-    })
-    .await;
-    // Somebody else's image is held there too.
-    let held = outage.real.held_on("node2");
-    assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
-    let reported = outage.real.trial.reported_within(HEALING, "NoCapacity").await;
-    assert!(reported.contains("no capacity for both on node2"), "{reported}");
-    outage.settled("2").await;
-    outage.await_held(&[&new]).await;
-    let after: Pod = outage.real.trial.api().get("other").await.unwrap();
-    assert_eq!(after.uid(), Some(other), "a priority that never preempts evicts nobody");
-    let gaps = watch.gaps();
-    assert!(gaps.iter().all(|gap| gap.node == "node2"), "{gaps:?}");
 }
 
 /// The test that proves that the others can fail: this mode may release images, and is seen doing so.
