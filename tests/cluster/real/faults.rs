@@ -4,8 +4,8 @@
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
 use kube::ResourceExt;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use test_bed::real::{Fault, FaultyRegistry};
 use test_bed::{Digest, Node};

@@ -21,7 +21,7 @@ const STEPS: usize = 140;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// After how long in a row ECI builds again: tries are spread over a longer time than that.
-const LONGEST_TROUBLE: SignedDuration = SignedDuration::from_mins(60);
+const LONGEST_FAULT: SignedDuration = SignedDuration::from_mins(60);
 /// For how long nothing goes wrong after that, at least.
 const LEAST_CALM: SignedDuration = SignedDuration::from_hours(3);
 
@@ -30,8 +30,8 @@ const LEAST_CALM: SignedDuration = SignedDuration::from_hours(3);
 enum Step {
     /// The list is edited: to one of a few contents.
     Edit(u8),
-    /// From now on builds go wrong, or do not any more.
-    Condition(Option<Fault>),
+    /// From now on builds fail, or do not any more.
+    Fault(Option<Fault>),
     /// Something happens to one of those that are ready.
     Attack(usize, Attack),
     /// The controller is killed, and another one started.
@@ -50,7 +50,7 @@ enum Attack {
 
 /// What happens, with or without attacks.
 fn step(attacks: u32) -> impl Strategy<Value = Step> {
-    let condition = prop_oneof![
+    let fault = prop_oneof![
         Just(None),
         Just(Some(Fault::FailsAt(40))),
         Just(Some(Fault::StaysPending)),
@@ -61,7 +61,7 @@ fn step(attacks: u32) -> impl Strategy<Value = Step> {
     let pass = prop_oneof![1 => 2..15_i64, 4 => 30..60_i64];
     prop_oneof![
         1 => (0..4_u8).prop_map(Step::Edit),
-        4 => condition.prop_map(Step::Condition),
+        4 => fault.prop_map(Step::Fault),
         attacks => (any::<usize>(), attack).prop_map(|(which, attack)| Step::Attack(which, attack)),
         2 => Just(Step::Restart),
         20 => pass.prop_map(Step::Pass),
@@ -85,7 +85,7 @@ struct Soak {
 
 /// For how long builds have been going wrong, or have not.
 enum Weather {
-    Condition(SignedDuration),
+    Faulty(SignedDuration),
     Calm(SignedDuration),
 }
 
@@ -113,24 +113,24 @@ impl Soak {
         self.serverless.trial.validated("tools", "accepted").await;
     }
 
-    /// Trouble only comes when it was calm for long enough.
-    fn condition(&mut self, fault: Option<Fault>) {
+    /// Faults only begin when it was calm for long enough.
+    fn set_fault(&mut self, fault: Option<Fault>) {
         match (&self.weather, fault) {
             (Weather::Calm(calm), Some(_)) if *calm >= LEAST_CALM => {
-                self.weather = Weather::Condition(SignedDuration::ZERO)
+                self.weather = Weather::Faulty(SignedDuration::ZERO)
             }
-            (Weather::Condition(_), None) => self.weather = Weather::Calm(SignedDuration::ZERO),
+            (Weather::Faulty(_), None) => self.weather = Weather::Calm(SignedDuration::ZERO),
             _ => return,
         }
         self.serverless.faults.set(fault);
     }
 
     async fn pass(&mut self, time: SignedDuration) {
-        if matches!(self.weather, Weather::Condition(lasts) if lasts > LONGEST_TROUBLE) {
-            self.condition(None);
+        if matches!(self.weather, Weather::Faulty(lasts) if lasts > LONGEST_FAULT) {
+            self.set_fault(None);
         }
         match &mut self.weather {
-            Weather::Condition(lasts) | Weather::Calm(lasts) => *lasts += time,
+            Weather::Faulty(lasts) | Weather::Calm(lasts) => *lasts += time,
         }
         self.serverless.pass(time, self.controller()).await;
     }
@@ -160,22 +160,28 @@ impl Soak {
     async fn take(&mut self, step: &Step) {
         match step {
             Step::Edit(content) => self.edit(*content).await,
-            Step::Condition(fault) => self.condition(*fault),
+            Step::Fault(fault) => self.set_fault(*fault),
             Step::Attack(which, attack) => self.attack(*which, *attack).await,
             Step::Restart => self.restart().await,
             Step::Pass(minutes) => self.pass(MINUTE * i32::try_from(*minutes).unwrap()).await,
         }
+        self.comes_to_rest().await;
+    }
+
+    /// The controller has done what it would do, and the simulator what follows from that.
+    async fn comes_to_rest(&self) {
+        self.controller().has_reconciled(&self.serverless.trial, "tools").await;
         self.observer.comes_to_rest().await;
     }
 
     /// With nothing going wrong any more, all that the list asks for is ready, and nothing else is there.
     async fn recovers(&mut self) {
-        self.condition(None);
+        self.set_fault(None);
         self.serverless.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "at the end").await;
         let wanted = images(self.content);
         for _ in 0..40 {
             self.pass(MINUTE * 30).await;
-            self.observer.comes_to_rest().await;
+            self.comes_to_rest().await;
             let found = self.serverless.all().await;
             let ready = found.iter().filter(|cache| phase_of(cache) == Some(Phase::Ready));
             let held: Vec<_> = ready.flat_map(|cache| cache.spec.images.clone()).collect();
@@ -183,7 +189,7 @@ impl Soak {
                 return;
             }
         }
-        panic!("it does not heal: {:#?}", self.serverless.all().await);
+        panic!("it does not recover: {:#?}", self.serverless.all().await);
     }
 }
 
