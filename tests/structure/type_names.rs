@@ -6,13 +6,10 @@ use crate::crates::Crates;
 use crate::read;
 
 /// Names that several types have still. Whoever renames them removes them here.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 19] = [
     "ClusterArguments",
     "Command",
     "Counts",
-    "Group",
-    "Image",
-    "ImageCache",
     "Known",
     "Node",
     "Nodes",
