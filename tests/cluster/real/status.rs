@@ -13,8 +13,8 @@ use super::faults::Outage;
 use super::{RealTrial, content};
 use crate::trial::{eventually, within};
 
-/// Of the namespace, since references of images have it in them and columns are as wide as their longest cell.
-const NAMESPACE: &str = "shop";
+/// That of the documentation, since references have it in them and a column is as wide as its longest cell.
+const NAMESPACE: &str = "prepull";
 /// What the documentation calls the generations, in the order in which they come. Their real names differ from run to run.
 const GENERATIONS: [&str; 3] = ["tools-5d4b7cx9zk", "tools-8f6c9bq2wm", "tools-2h7j4kp6vt"];
 /// And their ages.
@@ -52,7 +52,7 @@ impl Pages {
     fn write(&mut self, name: &str, said: &str) {
         let plain = anstream::adapter::strip_str(said).to_string();
         let lines = plain.lines().map(|line| with_equal_ages(&self.with_equal_names(line)) + "\n");
-        let page = format!("$ kube-prepull status --namespace {NAMESPACE}\n{}", lines.collect::<String>());
+        let page: String = lines.collect();
         assert!(GENERATIONS.iter().any(|generation| page.contains(generation)), "no generation in {page}");
         if std::env::var_os("UPDATE_STATUS").is_some() {
             fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/status-{name}.txt")), page).unwrap();
@@ -80,7 +80,7 @@ fn with_equal_ages(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let mut equal: Vec<String> = Vec::new();
     for (word, next) in words.iter().zip(words.iter().skip(1).chain([&""])) {
-        let number = word.strip_suffix('s').or_else(|| word.strip_suffix('m').filter(|_| *next != "CPU"));
+        let number = word.strip_suffix('s').or_else(|| word.strip_suffix('m').filter(|_| !next.starts_with("CPU")));
         if number.is_none_or(|number| number.parse::<u32>().is_err()) {
             equal.push((*word).to_owned());
             continue;
