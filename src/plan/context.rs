@@ -1,4 +1,4 @@
-//! All that the plan is made from.
+//! Everything that a plan depends on.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -8,75 +8,75 @@ use super::generation::tag_check::TagCheck;
 use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 
-/// How long an edit must have stood before it begins a rollout, so that two edits in a row begin one.
+/// How long the list must stay unedited before a rollout starts, so that two edits in a row start only one.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(1);
 
-/// All that the plan is made from.
+/// Everything that a plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The list as accepted.
+    /// The accepted list.
     pub list: AcceptedList<'a>,
-    /// Accepted forms of the list that are kept, for generations that were made of an earlier one.
+    /// Older accepted versions of the list, for generations that were built from them.
     pub kept: &'a [&'a Config],
-    /// When the list was last edited.
+    /// When this controller process saw the list's last edit.
     pub edited_at: Option<Timestamp>,
-    /// The value of the annotation that asks for a refresh.
+    /// The value of the annotation that requests a refresh.
     pub refresh_request: Option<&'a str>,
     /// The list's DaemonSets.
     pub generations: &'a [Generation],
     /// The list's tag checks.
     pub tag_checks: &'a [TagCheck],
-    /// Who has what.
+    /// The state of each image on each node.
     pub coverage: &'a Coverage,
-    /// What pods of kubernetes-image-puller have; those of DaemonSets that are not among the generations do not count.
+    /// The same for pods of kubernetes-image-puller. Pods whose DaemonSet is not among the generations are ignored.
     pub adoptable: &'a Coverage,
-    /// The cluster's nodes; `None` where the controller may not read them.
+    /// The cluster's nodes, or `None` if the controller may not read them.
     pub nodes: Option<&'a [Node]>,
-    /// What the cluster and the installation are like.
+    /// Settings of the cluster and the installation.
     pub settings: &'a Settings,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
 impl Context<'_> {
-    /// When the last edit will have stood long enough; `None` where it has. An edit in the future says that the clock was set
-    /// back since: nobody waits for that.
+    /// When [`SETTLING`] is over for the last edit, or `None` if it is over. An edit in the future means that the clock
+    /// was set back since, so it delays nothing.
     pub fn settles_at(&self) -> Option<Timestamp> {
         let edited_at = self.edited_at.filter(|edited_at| *edited_at <= self.now)?;
         edited_at.checked_add(SETTLING).ok().filter(|settled_at| self.now < *settled_at)
     }
 }
 
-/// What the cluster and the installation are like.
+/// Settings of the cluster and the installation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// The image that new generations take the holder from: kube-prepull's own.
+    /// kube-prepull's own image, from which new generations install the holder.
     pub holder_image: String,
-    /// The ServiceAccount of pods whose group names none.
+    /// The ServiceAccount of pods whose group sets none.
     pub service_account_name: Option<String>,
-    /// What kind of cluster this is.
+    /// The kind of cluster.
     pub platform: Platform,
-    /// The controller's Deployment; what it owns goes with it.
+    /// The controller's Deployment, which owns what the controller creates: uninstalling it deletes everything.
     pub owner: Option<OwnerReference>,
 }
 
-/// The kinds of cluster that want different pods.
+/// The kinds of cluster that require different pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Platform {
-    /// Pods name their own user.
+    /// Pods set their own user ID.
     #[default]
     Kubernetes,
-    /// The user is left to the SecurityContextConstraints, which give every namespace a range of its own.
+    /// The SecurityContextConstraints assign the user ID, from a range of the namespace.
     OpenShift,
 }
 
-/// A list's namespace, name and accepted form.
+/// A list's namespace, label and accepted content.
 #[derive(Clone, Copy, Debug)]
 pub struct AcceptedList<'a> {
-    /// The namespace of the list and of everything made from it.
+    /// The namespace of the list and of all of its objects.
     pub namespace: &'a str,
     /// The value of the label [`labels::LIST`].
     pub label: &'a str,
-    /// What it asks for.
+    /// The parsed list.
     pub config: &'a Config,
 }

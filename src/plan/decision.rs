@@ -1,5 +1,5 @@
-//! What the plan comes to: what to do and why, what waits, and what was found. Data only; the words are made in
-//! [`crate::messages`].
+//! The content of a plan: what to do and why, what waits, and what was found. This is data only; [`crate::messages`]
+//! puts it into words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,23 +17,23 @@ use super::generation::restores::Restores;
 use super::generation::tag_check_record::TagCheckRecord;
 use crate::coverage::Shortage;
 
-/// What to do.
+/// What to do for a list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// What to write, in this order: what is needed nowhere goes first, so that it makes capacity.
+    /// The writes, in this order. Generations that are no longer needed are deleted first, which frees capacity.
     pub actions: Vec<Action>,
-    /// What must wait.
+    /// What is waiting, and for what.
     pub waiting: Vec<Waiting>,
-    /// What there is to report of groups, after all of that.
+    /// Conditions to report after the writes.
     pub condition_reports: Vec<ConditionReport>,
-    /// When to look again, if nothing changes before.
+    /// When to plan again if nothing changes before.
     pub wake_at: Option<Timestamp>,
-    /// The uids of the tag checks that are waited for; all others are to go.
+    /// The UIDs of the tag checks that are still awaited. All others are deleted.
     pub tag_checks: BTreeSet<String>,
 }
 
 impl Plan {
-    /// Looks again at that time, or before.
+    /// Plans again at this time at the latest.
     pub fn wake_up_at(&mut self, time: Timestamp) {
         self.wake_at = self.wake_at.into_iter().chain([time]).min();
     }
@@ -42,400 +42,400 @@ impl Plan {
 /// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Make a new generation.
+    /// Create a generation.
     Create {
-        /// It.
+        /// The generation's DaemonSet.
         daemon_set: Box<DaemonSet>,
-        /// Why.
+        /// Why it is created.
         cause: RolloutCause,
     },
-    /// Undo what somebody else changed of a generation.
+    /// Undo a change that somebody else made to a generation.
     Restore {
-        /// As it was made.
+        /// The DaemonSet as it was created.
         daemon_set: Box<DaemonSet>,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// How often it was restored lately, with this time.
+        /// Recent restores, including this one.
         restores: Restores,
     },
-    /// Set the update strategy of a generation back, and leave all else as somebody else made it.
+    /// Reset a generation's update strategy, and leave everything else as somebody else changed it.
     ResetStrategy {
-        /// Its name.
+        /// Name of the DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// How often that was done lately, with this time.
+        /// Recent restores, including this one.
         restores: Restores,
     },
-    /// Take a DaemonSet of kubernetes-image-puller over, as the oldest generation of a list.
+    /// Adopt a DaemonSet of kubernetes-image-puller as the oldest generation of a list.
     Adopt {
-        /// Its name.
+        /// Name of the DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// The value of the list's label.
+        /// Value of the list's label.
         list: String,
-        /// What it goes with from then on.
+        /// The new owner, which replaces kubernetes-image-puller's Deployment.
         owner: Option<OwnerReference>,
     },
-    /// Take a generation off nodes, for good: its DaemonSet matches fewer of them from then on.
+    /// Restrict a generation to fewer nodes. It never gets the others back.
     ScopeDown {
-        /// Its name.
+        /// Name of the DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// Where it stays.
+        /// The nodes that it stays on.
         node_scope: NodeScope,
-        /// Why.
+        /// Why it is restricted.
         leaving: ScopeDownReason,
     },
-    /// Let the DaemonSet controller count a retiring generation's nodes again ([`super::deselection`]).
+    /// Make the DaemonSet controller recount a retiring generation's nodes ([`super::deselection`]).
     Recount {
-        /// Its name.
+        /// Name of the DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// The selections that the count comes after, as hashes.
+        /// Hashes of the selections that precede the recount.
         selections: BTreeSet<String>,
     },
-    /// Let a generation take images from the nodes' disks from now on.
+    /// Seal a generation: from now on its template pulls with `IfNotPresent`.
     Seal {
-        /// Its name.
+        /// Name of the DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// The names of the containers whose images that are.
+        /// Names of the containers whose pull policy changes.
         images: BTreeSet<String>,
-        /// What is still pulled with `Always` then.
+        /// The containers that keep pulling with `Always`.
         pulled_always: PulledAlways,
     },
-    /// Delete a pod that is stuck, so that its DaemonSet creates another one from the template as it is now.
+    /// Delete a stuck pod, so that its DaemonSet replaces it from the current template.
     ReplacePod {
-        /// Its name.
+        /// Name of the pod.
         name: String,
-        /// Its uid.
+        /// UID of the pod, as a precondition.
         uid: String,
-        /// The name of its DaemonSet.
+        /// Name of its DaemonSet.
         daemon_set: String,
     },
     /// Delete a generation.
     Delete {
-        /// Its name.
+        /// Name of the DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// Why.
+        /// Why it is deleted.
         ending: DeletionReason,
     },
-    /// Ask what the tags are now.
+    /// Start a tag check.
     CheckTags {
-        /// The tag check that does, on one node.
+        /// The tag check's DaemonSet, which selects one node.
         daemon_set: Box<DaemonSet>,
     },
     /// Delete a tag check.
     EndTagCheck {
-        /// The name of its DaemonSet.
+        /// Name of its DaemonSet.
         name: String,
-        /// Its uid: another DaemonSet of that name is not meant.
+        /// UID of its DaemonSet, as a precondition.
         uid: String,
     },
-    /// Note on a generation what its tag checks have come to.
+    /// Store the results of tag checks on a generation.
     Note {
-        /// The name of its DaemonSet.
+        /// Name of the generation's DaemonSet.
         daemon_set: String,
-        /// The uid of its DaemonSet.
+        /// UID of the generation's DaemonSet, as a precondition.
         uid: String,
-        /// What they have come to.
+        /// The results.
         tag_check_record: Box<TagCheckRecord>,
     },
-    /// Report what was found.
+    /// Report a finding.
     Report(Finding),
 }
 
-/// What carrying an action out came to.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionOutcome {
-    /// What it says was done.
+    /// The action was carried out.
     Done,
-    /// There was nothing to do any more.
+    /// There was nothing left to do.
     Unchanged,
-    /// A DaemonSet has the spec again that it was made with.
+    /// The DaemonSet has its original spec again.
     Restored {
-        /// Who had changed it, as far as that is known.
+        /// The field managers that had changed it, as far as they are known.
         changed_by: Vec<String>,
     },
-    /// A DaemonSet could not be restored: it was changed again before each write.
+    /// The DaemonSet could not be restored: somebody changed it again before each write.
     Overtaken {
-        /// Who changed it, as far as that is known.
+        /// The field managers that changed it, as far as they are known.
         changed_by: Vec<String>,
     },
-    /// A DaemonSet's spec was replaced, and admission made something else of it than it had said before.
+    /// The DaemonSet's spec was replaced, but admission changed it into something other than the original.
     Overruled {
-        /// Who had changed it, as far as that is known.
+        /// The field managers that had changed it, as far as they are known.
         changed_by: Vec<String>,
     },
 }
 
-/// What was found and is worth an Event.
+/// A finding that is reported as an Event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
-    /// Tags stand for something else now.
+    /// Tags point to different images than before.
     TagsMoved {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The images.
+        /// The tags.
         moved: Vec<MovedTag>,
     },
-    /// Some nodes hold older content of a tag than others.
+    /// Some nodes hold an older image of a tag than others.
     NodesOutdated {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The references of the images.
+        /// References of the images.
         references: Vec<String>,
     },
     /// The tags of some images could not be checked.
     RefreshDeferred {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
         /// The images.
         images: Vec<UncheckedImage>,
-        /// How many images were to be checked.
+        /// How many images were due for a check.
         of: usize,
         /// When they are checked again.
         retry_at: Option<Timestamp>,
     },
-    /// All tags could be checked again.
+    /// All tags can be checked again.
     RefreshRecovered {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
     },
     /// Images cannot be held.
     ImagesFailing {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The images.
+        /// The images. Those that no longer fail on any known node are missing.
         images: Vec<FailingImage>,
-        /// How many images cannot be held, those included of which no node is known any more.
+        /// How many images cannot be held, including those that are missing above.
         count: usize,
         /// How many images the group has.
         of: usize,
     },
     /// Images that could not be held are held again.
     ImagesRecovered {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// Their references.
+        /// References of the images.
         references: Vec<String>,
     },
-    /// Holders are evicted again and again.
+    /// Holders are repeatedly evicted.
     EvictionLoop {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The names of the nodes.
+        /// Names of the nodes.
         nodes: BTreeSet<String>,
     },
-    /// Admission makes every pod ask the registry for what it has.
+    /// Admission sets `imagePullPolicy: Always` on every pod.
     AlwaysPullEnforced {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
     },
-    /// A group matches no node.
+    /// No node matches a group.
     NoNodes {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
     },
     /// The DaemonSet has no pod on nodes that it selects.
     PodsRefused {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The name of the DaemonSet.
+        /// Name of the DaemonSet.
         daemon_set: String,
-        /// The names of the nodes.
+        /// Names of the nodes.
         nodes: BTreeSet<String>,
-        /// A pod like those that are missing, to ask the API server about.
+        /// A pod like the missing ones, for a dry run against the API server.
         pod: Option<Box<Pod>>,
     },
-    /// A DaemonSet that somebody else changed stays so, since no form of the list that is kept describes it.
+    /// A DaemonSet that somebody else changed cannot be restored, because no stored version of the list describes it.
     CannotRestore {
-        /// The name of the DaemonSet.
+        /// Name of the DaemonSet.
         daemon_set: String,
-        /// Who changed it, as far as that is known.
+        /// The field managers that changed it, as far as they are known.
         changed_by: Vec<String>,
     },
     /// A rollout is complete.
     RolloutComplete {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The name of the DaemonSet.
+        /// Name of the DaemonSet.
         daemon_set: String,
         /// How long it took, in whole seconds.
         took: SignedDuration,
         /// How many images the group has.
         images: usize,
-        /// On how many nodes it has a pod.
+        /// How many nodes have a pod.
         nodes: usize,
-        /// On how many of them all images are held.
+        /// How many nodes hold all of the images.
         nodes_with_all: usize,
     },
 }
 
-/// A tag that stands for something else now.
+/// A tag that points to a different image than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovedTag {
-    /// The image as the list spells it.
+    /// The image as written in the list.
     pub reference: String,
-    /// What it stood for.
+    /// What the tag pointed to.
     pub before: Digest,
-    /// What it stands for.
+    /// What the tag points to now.
     pub now: Digest,
 }
 
 /// An image whose tag could not be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UncheckedImage {
-    /// The image as the list spells it.
+    /// The image as written in the list.
     pub reference: String,
-    /// The node that was asked.
+    /// The node that checked it.
     pub node: String,
-    /// What the node said.
+    /// Why the check failed.
     pub why: String,
 }
 
 /// An image that cannot be held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailingImage {
-    /// The image as the list spells it.
+    /// The image as written in the list.
     pub reference: String,
-    /// Whether it was pulled, and does not start.
+    /// Whether it was pulled but does not start.
     pub pulled: bool,
     /// The kubelet's reason on most of the nodes.
     pub reason: String,
     /// The runtime's message on most of the nodes.
     pub message: String,
-    /// The names of the nodes.
+    /// Names of the nodes.
     pub nodes: BTreeSet<String>,
 }
 
-/// What cannot be done now.
+/// Something that cannot be done yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waiting {
-    /// As many generations of a group as may exist are still moving.
+    /// A rollout waits because the group already has the maximum number of moving generations.
     Generations {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// Whether a refresh waits, and not an edit.
+        /// Whether a refresh waits, rather than an edit.
         refresh: bool,
         /// How many generations are moving.
         moving: usize,
-        /// The nodes that some stay for because newer ones do not get onto them.
+        /// Nodes that keep an older generation because no pod of a newer one can run there.
         unavailable: BTreeSet<String>,
     },
-    /// A group's last rollout is dated in the future, so no refresh is due before.
+    /// A refresh waits because the group's last rollout has a date in the future.
     Clock {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The date.
+        /// That date.
         until: Timestamp,
     },
-    /// No node can take a tag check.
+    /// A tag check waits because no node can run it.
     TagCheck {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The name of its newest DaemonSet.
+        /// Name of the group's newest DaemonSet.
         daemon_set: String,
-        /// The architectures without such a node; empty where nodes do not say theirs.
+        /// The architectures without such a node; empty if nodes do not report one.
         architectures: Vec<String>,
     },
-    /// Nodes have no capacity for a new pod beside the old one.
+    /// A new pod waits because its node has no capacity for it beside the old pod.
     Capacity {
-        /// The name of the group.
+        /// Name of the group.
         group: String,
-        /// The name of its newest DaemonSet.
+        /// Name of the group's newest DaemonSet.
         daemon_set: String,
-        /// One of the nodes: the others come and go.
+        /// One of the nodes. Which ones are affected changes all the time.
         node: String,
-        /// What it has too little of.
+        /// The resource that is short.
         shortage: Shortage,
     },
-    /// A DaemonSet of kubernetes-image-puller holds nothing that a list wants.
+    /// A DaemonSet of kubernetes-image-puller holds no image of any list, so no list adopts it.
     Unadopted {
-        /// Its name.
+        /// Name of the DaemonSet.
         daemon_set: String,
     },
 }
 
-/// What there is to report of a group's conditions, and what is noted then.
+/// Findings about a group's conditions, and the record of what has been reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConditionReport {
-    /// What is reported.
+    /// The findings to report.
     pub findings: Vec<Finding>,
-    /// The name of the DaemonSet that it is noted on.
+    /// Name of the DaemonSet that stores the record.
     pub daemon_set: String,
-    /// Its uid.
+    /// UID of the DaemonSet.
     pub uid: String,
-    /// What has been reported then.
+    /// The record after this report.
     pub reported: ReportedConditions,
 }
 
-/// A rollout that a tag check begins.
+/// A rollout that a tag check starts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moved {
-    /// The images whose tags stand for something else now, by the names of their containers.
+    /// The images whose tags have moved, by container name.
     pub images: BTreeSet<String>,
-    /// What the new generation is to know.
+    /// The results of tag checks that the new generation starts with.
     pub tag_check_record: TagCheckRecord,
-    /// What to report.
+    /// The findings to report.
     pub findings: Vec<Finding>,
 }
 
-/// Why a generation leaves nodes while it stays on others.
+/// Why a generation is removed from some of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeDownReason {
-    /// It is needed on few nodes only.
+    /// It is needed on few nodes.
     NeededOnFew,
-    /// These have no room for a new generation's pod beside its own.
+    /// The nodes have no capacity for a new generation's pod beside its own.
     NoCapacity {
-        /// The nodes that it leaves, and what they have too little of.
+        /// The nodes that it is removed from, and the resource that each is short of.
         nodes: BTreeMap<String, Shortage>,
     },
 }
 
-/// Why a generation goes.
+/// Why a generation is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletionReason {
-    /// It is needed nowhere any more.
+    /// No node needs it.
     NeededNowhere,
-    /// The list's mode is [`crate::list::config::RefreshMode::Recreate`]: when all of the group's generations are gone, the group has none and
-    /// gets one. That holds after a crash in between just as well.
+    /// The list's mode is [`crate::list::config::RefreshMode::Recreate`]. Once all generations of the group are
+    /// deleted, the group has none and gets a new one, even if the controller crashes in between.
     Recreated(RolloutCause),
-    /// Its list has been away for [`super::history::GRACE`].
+    /// Its list has been missing for [`super::history::GRACE`].
     ListGone,
 }
 
-/// Why a generation is made.
+/// Why a generation is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolloutCause {
-    /// The group has none, because it is new or because its own was deleted.
+    /// The group has none: it is new, or its generation was deleted.
     Missing,
     /// The group's images or nodes were edited.
     Edited,
-    /// The annotations of its newest generation no longer say how that was made.
+    /// The annotations of its newest generation no longer say how it was built.
     Unknown,
-    /// Its newest generation was scoped down while it was retiring, and what was newer has been deleted since.
+    /// Its newest generation was scoped down while it was retiring, and the newer ones have been deleted since.
     ScopedDown,
-    /// A refresh was asked for.
+    /// A refresh was requested.
     Requested,
-    /// The schedule says so.
+    /// A refresh is due by the schedule.
     Due,
-    /// A look found that tags have moved.
+    /// A tag check found that tags have moved.
     Moved {
-        /// Of how many images.
+        /// How many images have a moved tag.
         images: usize,
     },
 }
 
 impl Action {
-    /// Notes what the tag checks of a generation have come to.
+    /// Stores the results of tag checks on a generation.
     pub fn note(generation: &Generation, tag_check_record: TagCheckRecord) -> Self {
         Self::Note {
             daemon_set: generation.name.clone(),

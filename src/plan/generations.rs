@@ -1,4 +1,4 @@
-//! Which generations of a list stand, which of them retire, and how many may not become more.
+//! A list's generations: which are current, which are retiring, and how many are moving.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +10,28 @@ use super::retiring::{Blocker, Need, Needed};
 use crate::coverage::{CoveringPod, ImageState, NO_LIST};
 use crate::list::config::Group;
 
-/// The list's generations that are not about to go.
+/// The list's generations, without those that are being deleted.
 pub struct Generations<'a> {
-    /// The newest of each group of the list.
+    /// The newest generation of each group of the list.
     pub newest: Vec<&'a Generation>,
-    /// All others, the newest first.
+    /// All other generations, newest first.
     pub retiring: Vec<Retiring<'a>>,
-    /// Who holds what, if there are others or a pod is stuck.
+    /// Which images are needed where. `None` unless a generation is retiring or a pod is stuck.
     pub need: Option<Need<'a>>,
 }
 
-/// An older generation.
+/// A generation that is not the newest of its group.
 pub struct Retiring<'a> {
-    /// It.
+    /// The generation.
     pub generation: &'a Generation,
-    /// Where and for what it is needed.
+    /// The nodes and images that it is needed for.
     pub needed: Needed<'a>,
-    /// Whether its group is not on the list any more.
+    /// Whether its group is no longer on the list.
     orphaned: bool,
 }
 
 impl<'a> Generations<'a> {
-    /// Tells them apart.
+    /// Sorts the list's generations into current and retiring ones.
     pub fn of(context: &Context<'a>) -> Self {
         let mut live: Vec<&Generation> = context.generations.iter().filter(|generation| !generation.deleting).collect();
         live.sort_by_cached_key(|generation| generation.newest_first());
@@ -40,27 +40,27 @@ impl<'a> Generations<'a> {
             groups.filter_map(|group| live.iter().find(|it| it.group == group).copied()).collect();
         live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
         let pods = || context.coverage.pods_of(context.list.label).chain(context.adoptable.pods_of(NO_LIST));
-        // Neither is the usual case, and then nobody asks.
+        // Usually no generation is retiring and no pod is stuck; then this work is skipped.
         let asked = !live.is_empty() || pods().any(may_be_stuck);
         let need = asked.then(|| Need::new(context.list.config, context.generations, &newest, pods(), context.nodes));
         let retiring = need.as_ref().map(|need| retiring(need, &newest, &live)).unwrap_or_default();
         Self { newest, retiring, need }
     }
 
-    /// The newest of a group.
+    /// The newest generation of a group.
     pub fn newest_of(&self, group: &Group) -> Option<&'a Generation> {
         self.newest.iter().find(|generation| generation.group == group.name.as_str()).copied()
     }
 
-    /// The generations of a group, but for those that are needed nowhere.
+    /// The generations of a group that are needed anywhere.
     pub fn needed_of(&self, group: &Group) -> impl Iterator<Item = &'a Generation> {
         let retiring = self.retiring.iter().filter(|it| !it.needed.is_nowhere()).map(|it| it.generation);
         let of_group = move |it: &&Generation| it.group == group.name.as_str();
         self.newest.iter().copied().chain(retiring).filter(of_group)
     }
 
-    /// Generations that stay though their group's newest is another: the group's own, and those of groups that left the list
-    /// with images that this group wants. Renaming a group is a change like any other.
+    /// Generations that stay although they are not the newest of the group: the group's own, and those of removed
+    /// groups that hold an image of this group. So a renamed group is handled like any other change.
     fn staying(&self, group: &Group) -> impl Iterator<Item = &Retiring<'a>> {
         let wanted: BTreeSet<String> = group.images.iter().map(|image| image.reference.normal_form()).collect();
         self.retiring.iter().filter(move |it| {
@@ -69,7 +69,7 @@ impl<'a> Generations<'a> {
         })
     }
 
-    /// What is to be counted again before it is known where generations are needed.
+    /// Recounts that have to precede the decision where generations are needed.
     pub fn recounts(&self) -> impl Iterator<Item = Action> {
         self.retiring.iter().filter_map(|it| {
             let selections = self.need.as_ref()?.uncounted(it.generation, &it.needed)?;
@@ -78,9 +78,10 @@ impl<'a> Generations<'a> {
         })
     }
 
-    /// How many generations of a group count towards the limit. Two kinds do not: those that stay only for images which newer
-    /// ones have tried in vain or do not have, of which there are no more than such images; and those that were scoped down to
-    /// nodes which newer ones do not get onto, or are not for. They cost a few pods on these nodes.
+    /// How many generations of a group count towards [`super::rollouts::MAX_GENERATIONS`]. Two kinds do not count, as
+    /// they cost a few pods each: generations that stay only for images that newer ones failed to pull or do not have
+    /// (at most one for each such image), and generations that were scoped down to nodes that newer ones cannot run on
+    /// or do not select.
     pub fn moving(&self, group: &Group) -> usize {
         let of = |blocker| self.staying(group).filter(move |it| it.needed.blocker == Some(blocker));
         let is_scoped_down = |it: &&Retiring| matches!(it.generation.node_scope, NodeScope::Only(_));
@@ -92,20 +93,20 @@ impl<'a> Generations<'a> {
             + of(Blocker::Stuck).count().saturating_sub(images.len())
     }
 
-    /// The nodes that a group's generations stay for because newer ones do not get onto them.
+    /// The nodes that keep an older generation of the group because no pod of a newer one can run there.
     pub fn unavailable_nodes(&self, group: &Group) -> BTreeSet<&'a str> {
         let staying = self.staying(group).filter(|it| it.needed.blocker == Some(Blocker::NodesUnavailable));
         staying.flat_map(|it| it.needed.nodes.keys().copied()).collect()
     }
 }
 
-/// Whether the pod may be one that sealing is for.
+/// Whether sealing may help this pod.
 fn may_be_stuck(pod: &CoveringPod) -> bool {
     pod.images.iter().any(|image| matches!(image.state, ImageState::Failed { .. }))
 }
 
-/// Looks at the newest first, since only what stays counts against what is older. The newest of a group always stays, so it
-/// counts against all that are retiring.
+/// Examines newer generations first, since only a generation that stays can replace an older one. The newest generation
+/// of each group always stays.
 fn retiring<'a>(need: &Need<'a>, newest: &[&'a Generation], older: &[&'a Generation]) -> Vec<Retiring<'a>> {
     let mut staying = newest.to_vec();
     let mut retiring = Vec::new();

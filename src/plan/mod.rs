@@ -1,32 +1,35 @@
-//! Config + generations + coverage + now → what to create, restore and delete. Pure.
+//! Decides what to create, restore and delete, from the list, its generations, the coverage and the time. Pure: no
+//! clock, no client, no environment.
 //!
-//! Decisions flow one way: what is known, single decisions, and [`rollouts`], which puts them together.
+//! Data flows one way: the modules under "Input" hold facts, those under "Decisions" each decide one thing, and
+//! [`rollouts`] combines them into a [`Plan`].
 //!
-//! What is known:
-//! - [`context`]: all that the plan is made from
-//! - [`generation`]: what is stored on DaemonSets
-//! - [`generations`], [`retiring`]: which generations a list has, and where an older one is still needed
-//! - [`deselection`]: which nodes a group has left, if nodes may not be read
+//! Input:
+//! - [`context`]: everything that a plan depends on
+//! - [`generation`]: what the controller stores on DaemonSets
+//! - [`generations`], [`retiring`]: a list's generations, and where an older one is still needed
+//! - [`deselection`]: which nodes a group no longer selects, if the controller may not read nodes
 //!
-//! What is decided:
-//! - [`decision`]: what a plan holds
-//! - [`refresh`], [`tag_check`]: when tags are checked, on which nodes, and whether they have moved
+//! Decisions:
+//! - [`decision`]: the types that a plan consists of
+//! - [`refresh`], [`tag_check`]: when and where tags are checked, and whether they have moved
 //! - [`pull_policies`]: which images a rollout asks the registry for
-//! - [`scoping_down`], [`capacity`]: which nodes an older generation leaves
-//! - [`sealing`]: when a generation takes images from the nodes' disks
-//! - [`restoring`]: undoing what somebody else changed of a DaemonSet
-//! - [`conditions`]: what is reported of a group besides what is done
-//! - [`rollouts`]: the plan as a whole
-//! - [`adoption`]: taking over from kubernetes-image-puller
+//! - [`scoping_down`], [`capacity`]: when an older generation is removed from nodes
+//! - [`sealing`]: when a generation switches to the images on the nodes' disks
+//! - [`restoring`]: undoing changes that somebody else made to a DaemonSet
+//! - [`conditions`]: which conditions of a group are reported
+//! - [`rollouts`]: the complete plan
+//! - [`adoption`]: taking over DaemonSets of kubernetes-image-puller
 //!
-//! What is written:
-//! - [`daemon_set`], [`affinity`]: a generation's DaemonSet, and what keeps its pods off nodes that no holder can run on
-//! - [`patch`]: changes of one that is there
+//! Output:
+//! - [`daemon_set`], [`affinity`]: a generation's DaemonSet, and the node affinity that keeps its pods off nodes that
+//!   cannot run a holder
+//! - [`patch`]: changes to an existing DaemonSet
 //!
-//! Which list is in force:
-//! - [`history`]: the accepted forms of a list
-//! - [`claims`]: which list may call its DaemonSets what
-//! - [`validation_result`]: what is written on a list about itself
+//! The list that is in force:
+//! - [`history`]: the accepted versions of a list
+//! - [`claims`]: which list owns a DaemonSet name
+//! - [`validation_result`]: the result of validation, as stored on the list's ConfigMap
 
 pub mod adoption;
 mod affinity;

@@ -1,4 +1,4 @@
-//! Which generations there should be.
+//! The complete plan for a list.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -23,10 +23,10 @@ use super::tag_check;
 use crate::list::config::{Group, RefreshMode};
 use crate::naming::labels;
 
-/// The most generations of a group that are moving at a time. While there are so many, a further change waits.
+/// The maximum number of moving generations of a group. Further changes wait.
 pub const MAX_GENERATIONS: usize = 3;
 
-/// Decides what to do.
+/// Plans all actions for a list.
 pub fn plan(context: &Context) -> Plan {
     let mut plan = Plan::default();
     let generations = Generations::of(context);
@@ -103,7 +103,7 @@ fn plan_group(context: &Context, group: &Group, generations: &Generations, plan:
     }
 }
 
-/// Why the newest generation of a group is not what the group now asks for.
+/// Why the newest generation does not match the group as it is now.
 fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
     let Some(record) = &newest.record else { return Some(RolloutCause::Unknown) };
     if !daemon_set::was_made_from(context.list, group, newest, record) {
@@ -126,7 +126,7 @@ fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -
     }
 }
 
-/// Why a group can begin no rollout now: too many of its generations are still moving.
+/// What prevents a rollout of the group: too many of its generations are still moving.
 fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Waiting> {
     let moving = generations.moving(group);
     (moving >= MAX_GENERATIONS).then(|| Waiting::Generations {
@@ -137,7 +137,7 @@ fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Wa
     })
 }
 
-/// Begins a rollout if nothing stands against it, and says whether it did.
+/// Starts a rollout unless something prevents it. Returns whether it started.
 fn begin(
     context: &Context,
     group: &Group,
@@ -147,7 +147,8 @@ fn begin(
     plan: &mut Plan,
 ) -> bool {
     let refreshes = matches!(cause, RolloutCause::Requested | RolloutCause::Due | RolloutCause::Moved { .. });
-    // What an edit brings about settles: images and nodes, a group that is new, an interval that is over by now.
+    // These causes follow from edits, which have to settle: images and nodes, a new group, an interval that has already
+    // passed.
     if let (RolloutCause::Missing | RolloutCause::Edited | RolloutCause::Due, Some(settled_at)) =
         (cause, context.settles_at())
     {
@@ -194,7 +195,7 @@ fn create(
         Some(newest) => record_carried_over(group, newest, &pulled_always),
         None => tag_check_record,
     };
-    // A request is answered by a rollout that resolves every tag, and not by an edit that happens to come with it.
+    // Only a rollout that resolves every tag answers a request, not an edit that happens at the same time.
     let answers = |request: &&str| resolves_all || newest.is_some_and(|newest| newest.answers(request));
     let record = Record {
         revision: next_revision(context.generations),
@@ -210,7 +211,7 @@ fn create(
     Action::Create { daemon_set: built(context, group, &record, &tag_check_record, &reported), cause }
 }
 
-/// What is known of tags that a new generation does not resolve again.
+/// The tag check results for images that the new generation does not resolve again.
 fn record_carried_over(group: &Group, newest: &Generation, pulled_always: &PulledAlways) -> TagCheckRecord {
     let carried = |name: &str| {
         group.images.iter().any(|image| image.name.as_str() == name && newest.holds(image))
@@ -237,7 +238,7 @@ fn built(
     Box::new(daemon_set)
 }
 
-/// Those that are about to go count too: their names are still taken.
+/// Generations that are being deleted count too, because their names are still taken.
 fn next_revision(generations: &[Generation]) -> u32 {
     generations.iter().map(Generation::revision).max().unwrap_or(0).saturating_add(1)
 }
@@ -246,8 +247,8 @@ fn matching_nodes(context: &Context, group: &Group) -> usize {
     context.nodes.unwrap_or_default().iter().filter(|node| node.takes(&group.placement)).count()
 }
 
-/// The epoch in whole seconds, as holders count them: they know no time before 1970, which a clock without a battery may
-/// well show.
+/// The epoch in whole seconds, as holders count it. They cannot represent times before 1970, which a clock without a
+/// battery may show.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second().max(0)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
