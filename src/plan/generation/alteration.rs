@@ -1,4 +1,4 @@
-//! Whether somebody else changed the spec of a generation's DaemonSet, and who.
+//! Detects changes that somebody else made to the spec of a generation's DaemonSet.
 
 use std::cmp::Reverse;
 
@@ -7,18 +7,18 @@ use kube::core::ObjectMeta;
 
 use crate::naming::labels;
 
-/// A change of the spec that was not our last write.
+/// A change of the spec that was not the controller's last write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alteration {
-    /// The `metadata.generation` that it left.
+    /// The `metadata.generation` after the change.
     pub generation: i64,
-    /// Who did it, as far as that is known.
+    /// The field managers that made it, as far as they are known.
     pub by: Vec<String>,
 }
 
 impl Alteration {
-    /// Reads a DaemonSet's metadata. The API server counts a generation more for each write that changes the spec, and ours
-    /// note which one they left.
+    /// Reads a DaemonSet's metadata. The API server increments `metadata.generation` with each change of the spec, and
+    /// the controller stores the value that each of its own writes results in.
     pub fn of(metadata: &ObjectMeta) -> Option<Self> {
         let generation = metadata.generation?;
         let noted = metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::SPEC_GENERATION));
@@ -27,8 +27,8 @@ impl Alteration {
     }
 }
 
-/// The field managers other than ours that have set something in the spec, the newest first. None is known where fields were
-/// only removed: nobody manages what is not there.
+/// The field managers other than kube-prepull that own fields of the spec, latest first. The result is empty if fields
+/// were only removed, because nobody owns a removed field.
 pub fn changed_by(metadata: &ObjectMeta) -> Vec<String> {
     let has_set_some = |entry: &&ManagedFieldsEntry| {
         let fields = entry.fields_v1.as_ref().filter(|_| entry.subresource.is_none());

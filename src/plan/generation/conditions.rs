@@ -1,4 +1,4 @@
-//! What has been reported of a group, as its newest generation notes it.
+//! The conditions of a group that have been reported, as stored on its newest generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::coverage::EVICTION_LOOP_WINDOW;
 
-/// What has been reported of a group.
+/// The conditions of a group that have been reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportedConditions {
-    /// Whether the rollout was reported complete.
+    /// Whether the rollout has been reported as complete.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub complete: bool,
-    /// When the latest of its pods had been created by then. Any later one is the replacement of another, or a new node's.
+    /// When the youngest pod was created, as of completion. A pod created later replaces another pod or is on a new
+    /// node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest_pod: Option<Timestamp>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -22,40 +23,40 @@ pub struct ReportedConditions {
     pub reported: BTreeMap<Condition, ReportedCondition>,
 }
 
-/// What can be wrong with a group.
+/// A condition that a group can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Condition {
-    /// Images are not held by the newest generation; by the names of their containers.
+    /// The newest generation cannot hold an image. Keyed by container name.
     Failing,
-    /// Holders are evicted again and again; by node.
+    /// Holders are repeatedly evicted. Keyed by node.
     Evicted,
-    /// Admission makes every pod pull always.
+    /// Admission sets `imagePullPolicy: Always` on every pod.
     AlwaysPullEnforced,
-    /// No node matches.
+    /// No node matches the group.
     NoNodes,
-    /// Pods are refused.
+    /// Something refuses the group's pods.
     Refused,
 }
 
 impl ReportedConditions {
-    /// Reads the annotation. One that cannot be read says nothing: then conditions are reported again.
+    /// Parses the annotation. An invalid value counts as empty, so conditions are reported again.
     pub fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// The annotation.
+    /// Formats the annotation.
     pub fn to_text(&self) -> String {
-        // Texts, numbers and maps with names as keys are always JSON.
+        // Strings, numbers and maps with names as keys always serialize to JSON.
         serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
     }
 
-    /// What the next generation of the group is to know: conditions outlive rollouts.
+    /// What the next generation of the group starts with, since conditions outlast rollouts.
     pub fn for_the_next(&self) -> Self {
         Self { complete: false, latest_pod: None, ..self.clone() }
     }
 
-    /// The nodes on which holders are evicted again and again, with the time of the last eviction that is known.
+    /// The nodes with an eviction loop, and the time of the last known eviction.
     pub fn evicted(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
         let nodes = self.reported.get(&Condition::Evicted).into_iter().flat_map(|reported| &reported.of);
         nodes.filter_map(move |(node, extent)| {
@@ -65,16 +66,16 @@ impl ReportedConditions {
     }
 }
 
-/// How far a condition of one thing, such as an image, goes.
+/// How many nodes a condition affects, for one image or node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Extent {
-    /// On how many nodes it was reported.
+    /// How many nodes were affected when it was reported.
     pub nodes: usize,
-    /// Some of these.
+    /// Names of some of them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub some: BTreeSet<String>,
-    /// It lasts until then, whatever is seen.
+    /// The condition lasts until this time, even if it is no longer observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -84,6 +85,6 @@ pub struct Extent {
 pub struct ReportedCondition {
     /// When it was last reported.
     pub at: Timestamp,
-    /// For what.
+    /// The images or nodes that it was reported for.
     pub of: BTreeMap<String, Extent>,
 }

@@ -1,4 +1,4 @@
-//! What nodes say a tag stands for, in a form that can be compared.
+//! What nodes report as the content of a tag, in a comparable form.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::naming::hash::short_hash;
 
-/// The most digests that are kept of an image and an architecture. Beyond that the oldest is forgotten.
+/// The maximum number of digests kept for an image and an architecture. The oldest ones are dropped.
 const MOST: usize = 8;
-/// As many hexadecimal digits as `git` and container tools show of one.
+/// The number of hexadecimal digits that `git` and container tools show.
 const SHOWN: usize = 12;
 
-/// What a node says that a tag stands for: the beginning of a digest, or a short hash of whatever else it says.
+/// What a node reports as the content of a tag: the first digits of a digest, or a short hash of any other text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
 impl Digest {
-    /// Reads a container status's `imageID`. Runtimes write `name@sha256:…`, `docker-pullable://name@sha256:…`,
-    /// `sha256:…`, or (CRI-O) the bare hexadecimal digits of an image's id. The name says from where an image came and
-    /// not what it is, so it does not count. `None` where nothing is said.
+    /// Parses the `imageID` of a container status. Runtimes write `name@sha256:…`, `docker-pullable://name@sha256:…`,
+    /// `sha256:…`, or (CRI-O) the bare hexadecimal digits of an image ID. The name is ignored: it says where an image
+    /// came from, not what it is. Returns `None` if the ID is empty.
     pub fn of_image_id(image_id: &str) -> Option<Self> {
         let id = crate::coverage::digest(image_id.trim())?;
         let digits = id.rsplit_once(':').map_or(id, |(_algorithm, digits)| digits);
@@ -38,18 +38,18 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Digests of each image (by the name of its container) on each architecture, the newest last.
+/// Digests by image (container name) and architecture, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digests(BTreeMap<String, BTreeMap<String, Vec<Digest>>>);
 
 impl Digests {
-    /// Those of an image on an architecture.
+    /// The digests of an image on an architecture.
     pub fn of(&self, image: &str, architecture: &str) -> &[Digest] {
         self.0.get(image).and_then(|known| known.get(architecture)).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds one, also if it is there already.
+    /// Adds a digest, even if it is already there.
     pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
         let of_image = self.0.entry(image.to_owned()).or_default();
         let digests = of_image.entry(architecture.to_owned()).or_default();
@@ -57,7 +57,7 @@ impl Digests {
         digests.drain(..digests.len().saturating_sub(MOST));
     }
 
-    /// Keeps of each image and architecture only the newest, where that is in use.
+    /// If the newest digest of an image on an architecture is in use, drops all older ones.
     pub fn forget_what_led_to(&mut self, in_use: impl Fn(&str, &str, &Digest) -> bool) {
         for (image, of_image) in &mut self.0 {
             for (architecture, digests) in of_image {
@@ -68,29 +68,29 @@ impl Digests {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no digests.
     pub fn is_empty(&self) -> bool {
         self.0.values().flat_map(BTreeMap::values).all(Vec::is_empty)
     }
 
-    /// Keeps those of these images only.
+    /// Drops the digests of all other images.
     pub fn retain(&mut self, images: impl Fn(&str) -> bool) {
         self.0.retain(|image, _| images(image));
     }
 
-    /// Keeps only the newest of an image on an architecture.
+    /// Drops all digests but the newest of an image on an architecture.
     pub fn keep_newest(&mut self, image: &str, architecture: &str) {
         if let Some(digests) = self.0.get_mut(image).and_then(|of_image| of_image.get_mut(architecture)) {
             digests.drain(..digests.len().saturating_sub(1));
         }
     }
 
-    /// Puts one in the place of all others of its image and architecture.
+    /// Replaces all digests of an image on an architecture with this one.
     pub fn replace(&mut self, image: &str, architecture: &str, digest: Digest) {
         self.0.entry(image.to_owned()).or_default().insert(architecture.to_owned(), vec![digest]);
     }
 
-    /// The same with the newest `most` of each only.
+    /// A copy with at most the newest `most` digests for each image and architecture.
     pub fn at_most(&self, most: usize) -> Self {
         let mut less = self.clone();
         for known in less.0.values_mut().flat_map(BTreeMap::values_mut) {

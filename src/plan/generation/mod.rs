@@ -1,12 +1,13 @@
-//! What is stored on the DaemonSets of a list, and nowhere else: a new controller goes on from there.
+//! What the controller stores on the DaemonSets of a list, and nowhere else: after a restart, a new process continues
+//! from there.
 //!
-//! - [`Generation`], [`Record`]: a generation, and how it was made
-//! - [`pulled_always`], [`node_scope`]: what its template pulls with `Always`, and on which nodes it still is
-//! - [`tag_check`], [`tag_check_record`], [`digests`]: what nodes say tags stand for
-//! - [`conditions`]: what has been reported of its group
-//! - [`alteration`], [`restores`]: what somebody else changed of it, and how often it was restored
-//! - [`scheduled`]: what the DaemonSet controller says about its nodes
-//! - [`pods`]: what pods say in view of it
+//! - [`Generation`], [`Record`]: a generation, and how it was built
+//! - [`pulled_always`], [`node_scope`]: which images its template pulls with `Always`, and which nodes it is still on
+//! - [`tag_check`], [`tag_check_record`], [`digests`]: what nodes report as the content of tags
+//! - [`conditions`]: which conditions of its group have been reported
+//! - [`alteration`], [`restores`]: what somebody else changed, and how often that was undone
+//! - [`scheduled`]: the node counts in its DaemonSet's status
+//! - [`pods`]: the state of its pods relative to its template
 
 pub mod alteration;
 pub mod conditions;
@@ -38,80 +39,80 @@ use crate::list::config::{Group, Image, Placement};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// The version of the builder of pod templates. A generation of another format is left as it is until its rollout ends: an
+/// The version of the pod template builder. Generations of other versions stay as they are until the next rollout, so an
 /// upgrade of the controller changes nothing on any node.
 pub const FORMAT: u32 = 2;
 
 /// A DaemonSet of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
-    /// The DaemonSet's name.
+    /// Name of the DaemonSet.
     pub name: String,
-    /// The DaemonSet's uid.
+    /// UID of the DaemonSet.
     pub uid: String,
-    /// The name of its group.
+    /// Name of its group.
     pub group: String,
-    /// When the DaemonSet was made.
+    /// When the DaemonSet was created.
     pub created: Option<Timestamp>,
-    /// Whether it is about to go.
+    /// Whether the DaemonSet is being deleted.
     pub deleting: bool,
-    /// What somebody else changed of its spec after our last write.
+    /// A change of its spec that somebody else made after the controller's last write.
     pub altered: Option<Alteration>,
-    /// How often it was restored lately.
+    /// How often it was restored recently.
     pub restores: Option<Restores>,
-    /// How it was made; `None` where its annotations do not say so (any more).
+    /// How it was built, or `None` if its annotations do not (or no longer) say so.
     pub record: Option<Record>,
-    /// What the tag checks have come to.
+    /// The results of tag checks.
     pub tag_check_record: TagCheckRecord,
-    /// What has been told of its group.
+    /// The conditions of its group that have been reported.
     pub reported: ReportedConditions,
-    /// What its containers hold, by their names, as the list spelled it when it was made.
+    /// The images as written in the list, by container name.
     pub images: BTreeMap<String, String>,
-    /// Which of these its pod template pulls with `Always` now.
+    /// Which of these its pod template pulls with `Always`.
     pub pulled_always: PulledAlways,
-    /// What its pod template says of that, by which its pods tell from which template they were created; `None` for one whose
-    /// template says nothing.
+    /// The pod template's annotation about pull policies. Comparing it with a pod's shows whether the pod was created
+    /// from the current template. `None` if the template has no such annotation.
     pub template: Option<String>,
-    /// Which nodes it is still on.
+    /// The nodes that it is still on.
     pub node_scope: NodeScope,
-    /// The hash of the placement that it was made for ([`placement_hash`]), if it says so.
+    /// The hash of the placement that it was created for ([`placement_hash`]), if known.
     pub placement: Option<String>,
-    /// The selections after which its nodes were counted again, as hashes.
+    /// Hashes of the selections after which its nodes were recounted.
     pub counted_for: BTreeSet<String>,
-    /// What the DaemonSet controller says about its nodes, if that is known.
+    /// The node counts in the DaemonSet's status, if they are up to date.
     pub scheduled: Option<Scheduled>,
 }
 
-/// How a generation was made: with this and its group, the same DaemonSet can be built again.
+/// How a generation was built. The same record and group always result in the same DaemonSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its number in the order in which the list's generations were made, from 1.
+    /// Its number among the list's generations, starting at 1.
     pub revision: u32,
-    /// The hash of the group's images and nodes.
+    /// The hash of the group's images and placement.
     pub content: String,
-    /// The instant at which it begins its pulls.
+    /// When its pulls start.
     pub epoch: Timestamp,
-    /// The time over which nodes start, in seconds.
+    /// The time over which nodes start pulling, in seconds.
     pub spread_seconds: u64,
     /// The image of the init container.
     pub holder_image: String,
-    /// The version of the builder.
+    /// The version of the builder ([`FORMAT`]).
     pub format: u32,
     /// The request for a refresh that it answers.
     pub refresh_request: Option<String>,
-    /// Which images its pod template pulls with `Always`. This alone changes after it was made, and is not part of its name.
+    /// Which images its pod template pulls with `Always`. Only this can change later, so it is not part of the name.
     pub pulled_always: PulledAlways,
 }
 
 impl Generation {
-    /// Reads a DaemonSet. `None` if it does not belong to a list.
+    /// Reads a DaemonSet. Returns `None` if it does not belong to a list.
     pub fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
         let scheduled = Scheduled::from_daemon_set(daemon_set);
         Some(Self { scheduled, ..Self::from_metadata(&daemon_set.metadata)? })
     }
 
-    /// Reads a DaemonSet's metadata, which says nothing about its nodes. `None` where it does not belong to a list, or is one of
-    /// its tag checks.
+    /// Reads a DaemonSet's metadata, which does not include node counts. Returns `None` if the DaemonSet does not
+    /// belong to a list, or is a tag check.
     pub fn from_metadata(metadata: &ObjectMeta) -> Option<Self> {
         let labels = metadata.labels.as_ref()?;
         if !labels::are_ours(labels) || labels.contains_key(labels::TAG_CHECK) {
@@ -122,9 +123,9 @@ impl Generation {
         let images = annotation(metadata, labels::IMAGES).map(images_from_text).unwrap_or_default();
         let pulled_always = annotation(metadata, labels::PULLED_ALWAYS).map(PulledAlways::from_text);
         let template = pulled_always.as_ref().map(PulledAlways::hash);
-        // One that does not say so, such as one of kubernetes-image-puller, pulls everything with `Always`.
+        // A DaemonSet without this annotation, such as one of kubernetes-image-puller, pulls everything with `Always`.
         let pulled_always = pulled_always.unwrap_or_else(|| PulledAlways::of(images.keys().cloned()));
-        // A record that somebody changed does not fit the name any more, and says nothing.
+        // If somebody changed the record, it no longer matches the name and is ignored.
         let record =
             Record::from_metadata(metadata, &pulled_always).filter(|record| name.ends_with(&record.hash(list, group)));
         Some(Self {
@@ -150,17 +151,17 @@ impl Generation {
         })
     }
 
-    /// Sorts the newest first.
+    /// A sort key that puts the newest generation first.
     pub fn newest_first(&self) -> impl Ord + use<> {
         Reverse((self.revision(), self.created, self.name.clone()))
     }
 
-    /// Whether it was made with that image in that container.
+    /// Whether it was built with this image in this container.
     pub fn holds(&self, image: &Image) -> bool {
         self.images.get(image.name.as_str()).is_some_and(|spelled| spelled == image.reference.as_str())
     }
 
-    /// Whether it answers this request for a refresh: by a tag check, or because it was made for it.
+    /// Whether it answers this request for a refresh, because of a tag check or because it was created for it.
     pub fn answers(&self, request: &str) -> bool {
         match &self.tag_check_record.request {
             Some(_) => self.tag_check_record.answer(request),
@@ -168,13 +169,13 @@ impl Generation {
         }
     }
 
-    /// Its number, 0 where it is not known.
+    /// Its number, or 0 if that is unknown.
     pub fn revision(&self) -> u32 {
         self.record.as_ref().map_or(0, |record| record.revision)
     }
 }
 
-/// The text of the annotation [`labels::IMAGES`]. Neither names nor references may hold `=` or `;`.
+/// Formats the annotation [`labels::IMAGES`]. Names and references cannot contain `=` or `;`.
 pub fn images_to_text<'a>(images: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let images: Vec<String> = images.into_iter().map(|(name, image)| format!("{name}={image}")).collect();
     images.join(";")
@@ -199,7 +200,7 @@ impl Record {
         })
     }
 
-    /// The hash that names the generation: another list, group, content, epoch or revision makes another name.
+    /// The hash in the generation's name. It depends on list, group, content, epoch and revision.
     pub fn hash(&self, list: &str, group: &str) -> String {
         short_hash(format!("{list}\n{group}\n{}\n{}\n{}", self.content, self.epoch, self.revision).as_bytes())
     }
@@ -213,19 +214,19 @@ fn words(text: &str) -> BTreeSet<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The hash of what matters to the nodes: the group as the user wrote it, without anything of ours, so that an upgrade
-/// of the controller never makes another one of it.
+/// The hash of everything that matters to the nodes: the group as the user wrote it and nothing of kube-prepull's own,
+/// so that an upgrade of the controller never starts a rollout.
 pub fn content_hash(group: &Group) -> String {
     hash_of(group)
 }
 
-/// The hash of which nodes a group belongs on.
+/// The hash of a group's placement.
 pub fn placement_hash(placement: &Placement) -> String {
     hash_of(placement)
 }
 
 fn hash_of(part_of_a_list: &impl Serialize) -> String {
-    // A list is made of texts, numbers and maps with text keys, which JSON can always hold.
+    // A list consists of strings, numbers and maps with string keys, which always serialize to JSON.
     let json = serde_json::to_vec(part_of_a_list).unwrap_or_else(|error| unreachable!("{error}"));
     short_hash(&json)
 }

@@ -1,7 +1,7 @@
-//! Which of the nodes that its DaemonSet matches a generation is still on.
+//! The nodes that a generation is still on, out of those that its DaemonSet selects.
 //!
-//! A retiring generation that is needed on few nodes only is scoped down to them by name, in its DaemonSet's node affinity. It
-//! only ever shrinks, so what is added to the terms never has to be distinguished from what was there before.
+//! A retiring generation that is needed on few nodes is scoped down to them by name, in its DaemonSet's node affinity.
+//! A scope only ever shrinks, so requirements are only added to the existing terms.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSele
 
 use crate::naming::labels;
 
-/// The one field of a node that `matchFields` knows.
+/// The only field of a node that `matchFields` supports.
 const NAME: &str = "metadata.name";
 
-/// The nodes that a generation is still on, as far as its DaemonSet matches them.
+/// The nodes that a generation is still on, out of those that its DaemonSet selects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NodeScope {
-    /// It never was scoped down.
+    /// All nodes: the generation was never scoped down.
     #[default]
     Everywhere,
-    /// On these only.
+    /// These nodes only.
     Only(BTreeSet<String>),
-    /// On all but these.
+    /// All nodes but these.
     Without(BTreeSet<String>),
 }
 
 impl NodeScope {
-    /// Whether it is still on that node.
+    /// Whether the scope includes a node.
     pub fn includes(&self, node: &str) -> bool {
         match self {
             Self::Everywhere => true,
@@ -35,7 +35,7 @@ impl NodeScope {
         }
     }
 
-    /// The same without these nodes.
+    /// The scope without these nodes.
     pub fn without(&self, leaving: &BTreeSet<String>) -> Self {
         match self {
             Self::Everywhere => Self::Without(leaving.clone()),
@@ -44,7 +44,8 @@ impl NodeScope {
         }
     }
 
-    /// The text of the annotation [`labels::NODE_SCOPE`]: `only` or `without` and the nodes. No name of a node holds a space.
+    /// Formats the annotation [`labels::NODE_SCOPE`]: `only` or `without`, then the nodes. Node names cannot contain
+    /// spaces.
     pub fn to_text(&self) -> Option<String> {
         let (word, nodes) = match self {
             Self::Everywhere => return None,
@@ -54,7 +55,7 @@ impl NodeScope {
         Some(std::iter::once(word).chain(nodes.iter().map(String::as_str)).collect::<Vec<_>>().join(" "))
     }
 
-    /// What the annotation says. One that says nothing is as good as none.
+    /// Parses the annotation. An invalid value counts as none.
     pub fn from_text(text: &str) -> Self {
         let mut words = text.split_whitespace();
         let word = words.next();
@@ -66,11 +67,11 @@ impl NodeScope {
         }
     }
 
-    /// The required terms that let in what these terms let in and this scope includes. `None` stands for no terms, which let
-    /// in everything. Terms are ORed, and a requirement of `matchFields` takes one value.
+    /// Restricts node selector terms to this scope. `None` means no terms, which select every node. Terms are ORed, and
+    /// a `matchFields` requirement takes exactly one value.
     pub fn terms(&self, own: Option<&[NodeSelectorTerm]>) -> Option<Vec<NodeSelectorTerm>> {
         let anything = [NodeSelectorTerm::default()];
-        // An empty term selects nothing, and would select something if a name were put into it.
+        // An empty term selects nothing, but would select a node once its name is added.
         let terms = own.map_or(anything.to_vec(), |own| own.iter().filter(|term| !is_empty(term)).cloned().collect());
         let terms: Vec<NodeSelectorTerm> = match self {
             Self::Everywhere => return own.map(<[_]>::to_vec),
@@ -83,11 +84,11 @@ impl NodeScope {
                 terms.into_iter().filter_map(without).collect()
             }
         };
-        // Kubernetes wants at least one term; an empty one selects nothing.
+        // Kubernetes requires at least one term; an empty term selects nothing.
         Some(if terms.is_empty() { anything.to_vec() } else { terms })
     }
 
-    /// Scopes down a DaemonSet that was built for everywhere.
+    /// Scopes down a DaemonSet that was built without a scope.
     pub fn scope_down(&self, daemon_set: &mut DaemonSet) {
         let Some(text) = self.to_text() else { return };
         daemon_set.metadata.annotations.get_or_insert_default().insert(labels::NODE_SCOPE.to_owned(), text);
@@ -104,7 +105,7 @@ fn is_empty(term: &NodeSelectorTerm) -> bool {
         && term.match_fields.as_deref().unwrap_or_default().is_empty()
 }
 
-/// The term with a requirement on the node's name more; `None` if no node could meet that.
+/// The term with an additional requirement on the node's name, or `None` if no node can meet it.
 fn with(term: &NodeSelectorTerm, operator: &str, node: &str) -> Option<NodeSelectorTerm> {
     let mut fields = term.match_fields.clone().unwrap_or_default();
     let named = |operator: &str, name: &str| {
@@ -116,7 +117,7 @@ fn with(term: &NodeSelectorTerm, operator: &str, node: &str) -> Option<NodeSelec
     if named(opposite, node) || (operator == "In" && pinned && !named("In", node)) {
         return None;
     }
-    // One that is pinned to another node leaves this one out anyway.
+    // A term that already requires another node excludes this one anyway.
     if !pinned && !named(operator, node) {
         fields.push(NodeSelectorRequirement {
             key: NAME.to_owned(),

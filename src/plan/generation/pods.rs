@@ -1,35 +1,35 @@
-//! What pods say in view of the generation that they belong to.
+//! The state of pods relative to the generation that they belong to.
 
 use jiff::SignedDuration;
 
 use super::Generation;
 use crate::coverage::{CoveredImage, CoveringPod, ImageState};
 
-/// The DaemonSet controller has created a generation's first pods by then; on thousands of nodes it takes this long.
+/// The DaemonSet controller has created the first pods of a generation by then, even on thousands of nodes.
 const FIRST_PODS: SignedDuration = SignedDuration::from_mins(2);
 
 impl Generation {
-    /// Whether the pod was created from the template as it is now.
+    /// Whether the pod was created from the current template.
     pub fn is_template_of(&self, pod: &CoveringPod) -> bool {
         pod.pull_policies.as_deref() == self.template.as_deref()
     }
 
-    /// Whether admission makes the pod ask the registry for what its template takes from the disk, as the plugin
-    /// AlwaysPullImages does. No template helps there.
+    /// Whether admission makes the pod pull with `Always` although its template does not, as the plugin
+    /// AlwaysPullImages does. Changing the template does not help in that case.
     pub fn is_overridden_in(&self, pod: &CoveringPod) -> bool {
         let differs = |image: &CoveredImage| image.pulled_always && !self.pulled_always.contains(&image.name);
         pod.always_pulls || self.is_template_of(pod) && pod.images.iter().any(|image| differs(image))
     }
 
-    /// Whether the node of the pod may have had the image in an earlier pod of the generation, or in this one before its
-    /// containers were gone. A node that has just joined may have it as well: images are baked into machines.
+    /// Whether the pod's node may have the image, from an earlier pod of the generation or from containers of this pod
+    /// that are gone. A node that has just joined counts too, since machine images may include container images.
     pub fn has_held(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
         let first = || self.created.and_then(|created| created.checked_add(FIRST_PODS).ok());
         let until = self.reported.latest_pod.or_else(first);
         image.restarted || pod.created.zip(until).is_some_and(|(created, until)| created > until)
     }
 
-    /// Whether a pod that does not hold the image, and could have held it, is still to show whether it is on the disk.
+    /// Whether a pod that does not hold the image, but could have, has yet to show whether the image is on the disk.
     pub fn deserves_try(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
         let to_come = match &image.state {
             ImageState::Waiting | ImageState::Pulling => true,
@@ -43,7 +43,7 @@ impl Generation {
     }
 }
 
-/// The image as the list spelled it: admission may have rewritten it in the pod.
+/// The image as written in the list. Admission may have rewritten it in the pod.
 pub fn as_listed<'a>(image: &'a CoveredImage, generation: Option<&'a Generation>) -> &'a str {
     generation.and_then(|generation| generation.images.get(&*image.name)).map_or(&*image.reference, String::as_str)
 }

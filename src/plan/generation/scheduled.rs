@@ -1,17 +1,17 @@
-//! What the DaemonSet controller says about the nodes of a generation.
+//! The node counts in the status of a generation's DaemonSet.
 
 use kube::core::{NotUsed, Object};
 use serde::Deserialize;
 
-/// A DaemonSet, decoded without its spec and without most of its status.
+/// A DaemonSet, deserialized without its spec and most of its status.
 pub type SlimDaemonSet = Object<NotUsed, DaemonSetStatus>;
 
-/// The part of a DaemonSet's status that is needed. `updateDaemonSetStatus` in
+/// The relevant part of a DaemonSet's status. `updateDaemonSetStatus` in
 /// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go` writes it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DaemonSetStatus {
-    /// The `metadata.generation` that the DaemonSet controller has seen.
+    /// The `metadata.generation` that the DaemonSet controller has processed.
     pub observed_generation: i64,
     /// How many nodes should have a pod.
     pub desired_number_scheduled: u32,
@@ -21,22 +21,22 @@ pub struct DaemonSetStatus {
     pub number_misscheduled: u32,
 }
 
-/// What the status says, if it is about the DaemonSet in its present form.
+/// The node counts in a DaemonSet's status, if they apply to its current spec.
 ///
-/// A node with a `NoSchedule` taint that the pods do not tolerate should have no pod; one that is there already stays, and counts
-/// as misscheduled (`NodeShouldRunDaemonPod`, in the same file).
+/// A node with a `NoSchedule` taint that the pods do not tolerate should have no pod. A pod that is already there
+/// stays, and counts as misscheduled (`NodeShouldRunDaemonPod`, in the same file).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scheduled {
     /// How many nodes should have a pod.
     pub desired: u32,
-    /// How many other nodes have one: they were tainted since.
+    /// How many other nodes have one: they were tainted later.
     pub misscheduled: u32,
     /// Whether every node that should have a pod has one.
     pub complete: bool,
 }
 
 impl Scheduled {
-    /// Reads a DaemonSet. `None` if its status is about an earlier form of it.
+    /// Reads a DaemonSet. Returns `None` if its status applies to an earlier spec.
     pub(super) fn from_daemon_set(daemon_set: &SlimDaemonSet) -> Option<Self> {
         let current = |status: &&DaemonSetStatus| daemon_set.metadata.generation == Some(status.observed_generation);
         let status = daemon_set.status.as_ref().filter(current)?;

@@ -1,4 +1,4 @@
-//! What a tag check says, once it has said all that it will.
+//! Reads the result of a tag check from its pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,66 +10,67 @@ use crate::coverage::{ImageState, PodStatus, SlimPod, Texts, image_state};
 use crate::list::config::Image;
 use crate::naming::labels;
 
-/// How long a tag check may take. Its DaemonSet knows no deadline of its own.
+/// How long a tag check may take. DaemonSets have no deadline of their own.
 pub const DEADLINE: SignedDuration = SignedDuration::from_mins(10);
-/// How long a scheduler may say that there is no room, before another node is asked.
+/// How long a pod may be unschedulable for lack of capacity before the tag check fails.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// A tag check as the plan sees it.
+/// A tag check in the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TagCheck {
-    /// The name of its DaemonSet, which tells the generation, the look and the node.
+    /// Name of its DaemonSet, which encodes the generation, the check and the node.
     pub name: String,
-    /// The DaemonSet's uid.
+    /// UID of its DaemonSet.
     pub uid: String,
-    /// Whether it is about to go.
+    /// Whether it is being deleted.
     pub deleting: bool,
     created: Option<Timestamp>,
-    /// What its pod says; `None` where there is none, or none that stays.
+    /// The state of its pod, or `None` if it has no pod that stays.
     pod: Option<PodsAnswer>,
 }
 
-/// What the pod of a tag check says.
+/// The state of a tag check's pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct PodsAnswer {
-    /// Of its images, by their names.
+    /// The answers by container name.
     images: BTreeMap<String, Said>,
-    /// The names of those whose containers run.
+    /// Names of the running containers.
     held: BTreeSet<String>,
-    /// Why nothing more is to be expected of it.
+    /// Why the pod will report nothing more.
     ended: Option<String>,
     no_capacity: Option<String>,
     /// Why the holder is not installed yet.
     hindered: Option<String>,
 }
 
-/// What a tag check said of one image.
+/// What a tag check has found out about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// Nothing yet.
+    /// The pull is still in progress.
     Nothing,
-    /// The tag stands for this.
+    /// The tag points to this digest.
     Is(Digest),
-    /// It was pulled, but the node does not say what it is.
+    /// The image was pulled, but the node does not report its ID.
     Unreported,
-    /// It could not be pulled.
+    /// The tag could not be checked.
     Failed(String),
 }
 
-/// How far a tag check is.
+/// The progress of a tag check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// It has until then.
+    /// It may take until this time.
     Underway(Timestamp),
-    /// It said this of its images, by their names. There is no [`Said::Nothing`] among them.
+    /// It has finished with these answers, by container name. None of them is [`ImageAnswer::Pending`].
     Done(Vec<(String, Said)>),
 }
 
 impl TagCheck {
-    /// Reads a DaemonSet's metadata, and its pod among `pods`. `None` where it is no tag check.
+    /// Reads a DaemonSet's metadata, and finds its pod among `pods`. Returns `None` if the DaemonSet is not a tag
+    /// check.
     ///
-    /// A pod that is about to go says nothing more: where it was deleted, the DaemonSet controller makes another one, and where
-    /// its node is lost it may stay like that for ever.
+    /// A pod that is being deleted is ignored: the DaemonSet controller replaces it, and on a lost node it may stay in
+    /// that state forever.
     pub fn from_metadata<'p>(metadata: &ObjectMeta, pods: impl IntoIterator<Item = &'p SlimPod>) -> Option<Self> {
         let labels = metadata.labels.as_ref()?;
         if !labels::are_ours(labels) || !labels.contains_key(labels::LIST) || !labels.contains_key(labels::TAG_CHECK) {
@@ -92,7 +93,7 @@ impl TagCheck {
         self.pod.as_ref().is_some_and(|pod| pod.held.contains(image.name.as_str()))
     }
 
-    /// How far it is with these images.
+    /// Its progress with these images.
     pub fn progress(&self, asked: &[Image], now: Timestamp) -> Progress {
         let pod = self.pod.clone().unwrap_or_default();
         let said = asked.iter().map(|image| {
@@ -111,7 +112,7 @@ impl TagCheck {
         Progress::Done(said.into_iter().map(|(name, said)| (name, reported(said))).collect())
     }
 
-    /// Why it says nothing more, or until when it may.
+    /// Why it will report nothing more, or the time until which it may.
     fn end(&self, pod: &PodsAnswer, now: Timestamp) -> Result<String, Timestamp> {
         let after = |time| self.created.and_then(|created| created.checked_add(time).ok()).unwrap_or(now);
         let (limit, why) = match (&pod.ended, &pod.no_capacity) {
@@ -157,14 +158,14 @@ fn said(status: &PodStatus, container: &str) -> Said {
     match (image_state(status, container, &mut Texts::default()), digest) {
         (ImageState::Waiting | ImageState::Pulling, _) => Said::Nothing,
         (ImageState::Failed { reason, message }, _) => Said::Failed(words(&reason, &message, "")),
-        // The kubelet lost sight of the container before it could look at it.
+        // The kubelet lost the container before it could read its status.
         (ImageState::CannotStart { reason, .. }, None) if &*reason == "ContainerStatusUnknown" => Said::Nothing,
         (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, Some(digest)) => Said::Is(digest),
         (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, None) => Said::Unreported,
     }
 }
 
-/// What a kubelet or a scheduler said, on one line.
+/// Joins a reason and a message on one line.
 fn words(reason: &str, message: &str, otherwise: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match (reason, message.as_str()) {

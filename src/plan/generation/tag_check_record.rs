@@ -1,4 +1,5 @@
-//! What is kept of the looks at a generation's tags, on its DaemonSet: a new controller goes on from there.
+//! The results of a generation's tag checks, as stored on its DaemonSet. After a restart, a new process continues from
+//! there.
 
 use std::collections::BTreeMap;
 
@@ -9,42 +10,42 @@ use super::digests::Digests;
 use crate::list::schedule::Schedule;
 use crate::naming::hash::{number, short_hash};
 
-/// The most bytes of the annotation: all annotations of an object share 256 KiB.
+/// The maximum size of the annotation. All annotations of an object share 256 KiB.
 const MOST_BYTES: usize = 100_000;
-/// About how long the first try in vain is followed by another; each further one takes twice as long.
+/// The approximate pause after the first failure. It doubles with each further failure.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(20);
-/// After as many doublings the pause is longer than any interval.
+/// After this many doublings, the pause exceeds any interval.
 const MOST_DOUBLINGS: u32 = 24;
 
-/// What is kept of the looks at a generation's tags.
+/// The results of a generation's tag checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagCheckRecord {
-    /// The digests that began this rollout, and before it those that no rollout brought: they begin no other, since nodes may
-    /// go on calling a tag what they called it before.
+    /// The digests that started this rollout, and those before it that no rollout delivered. They start no further
+    /// rollout, since nodes may keep reporting a tag the way they did before.
     pub tried: Digests,
-    /// The digests that nodes still hold though others hold what the tags stand for.
+    /// Digests that some nodes still hold although other nodes hold the current image.
     #[serde(skip_serializing_if = "Digests::is_empty")]
     pub outdated: Digests,
-    /// How many nodes were brought up to date in vain.
+    /// How many nodes still reported another digest after they were updated.
     #[serde(skip_serializing_if = "is_zero")]
     pub renewals_in_vain: u32,
-    /// When a tag check last said what a tag stands for.
+    /// When a check of all tags last succeeded for at least one image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
-    /// When a look last ended, whatever came of it.
+    /// When a tag check last finished, successfully or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked: Option<Timestamp>,
-    /// The request that was answered last, hashed: its value may be of any length.
+    /// The hash of the request that was answered last. The request itself can have any length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// How many tries in a row did not tell of all images.
+    /// How many tag checks in a row failed for any image.
     pub failures: u32,
     /// When to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// The names of the images that could not be looked at, and why not. The reasons are for people: they are left out where
-    /// there is no room for them.
+    /// The images that could not be checked, and why. The reasons are for humans only, and are dropped first if the
+    /// annotation gets too long.
     pub failed: BTreeMap<String, String>,
 }
 
@@ -53,14 +54,14 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl TagCheckRecord {
-    /// Reads the annotation. One that cannot be read says nothing: what is lost is learnt again.
+    /// Parses the annotation. An invalid value counts as empty, and the results are collected again.
     pub fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// The annotation. Where it would be too long, first reasons and then older digests are left out.
+    /// Formats the annotation. If it is too long, reasons are dropped first, then older digests.
     pub fn to_text(&self) -> String {
-        // Texts, numbers and maps of texts are always JSON.
+        // Strings, numbers and maps of strings always serialize to JSON.
         let text = |tag_check_record: &Self| {
             serde_json::to_string(tag_check_record).unwrap_or_else(|error| unreachable!("{error}"))
         };
@@ -78,7 +79,7 @@ impl TagCheckRecord {
         forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
     }
 
-    /// What is known of these images only.
+    /// The results for these images only.
     pub fn only_of(&self, images: impl Fn(&str) -> bool) -> Self {
         let mut tag_check_record = self.clone();
         tag_check_record.tried.retain(&images);
@@ -90,12 +91,12 @@ impl TagCheckRecord {
         tag_check_record
     }
 
-    /// Whether this request was the last to be answered by a look.
+    /// Whether this request was the last one to be answered by a tag check.
     pub fn answer(&self, request: &str) -> bool {
         self.request.as_deref() == Some(&short_hash(request.as_bytes()))
     }
 
-    /// Takes in how a look went.
+    /// Stores the outcome of a tag check.
     pub fn take_in(&mut self, tag_check: Taken) {
         self.looked = Some(tag_check.at);
         if tag_check.any_answered {
@@ -111,24 +112,24 @@ impl TagCheckRecord {
     }
 }
 
-/// How a look went.
+/// The outcome of a tag check.
 pub struct Taken<'a> {
-    /// When.
+    /// When it finished.
     pub at: Timestamp,
     /// The request for a refresh at that time.
     pub request: Option<&'a str>,
-    /// Whether it told of any image.
+    /// Whether it succeeded for any image.
     pub any_answered: bool,
-    /// The images that it could not tell of, and why not.
+    /// The images that it failed for, and why.
     pub failed: BTreeMap<String, String>,
-    /// When refreshes are due anyway.
+    /// The schedule of refreshes.
     pub schedule: &'a Schedule,
-    /// A text that differs between groups, so that they do not try again all at once.
+    /// A text that differs between groups, so that they do not all retry at the same time.
     pub salt: &'a str,
 }
 
-/// When to try again after so many tries in vain: with an exponential backoff and a quarter of jitter either way, but not
-/// later than the next refresh is due.
+/// When to retry after this many failures: with exponential backoff and a quarter of jitter either way, but no later
+/// than the next scheduled refresh.
 fn next_try(failures: u32, schedule: &Schedule, now: Timestamp, salt: &str) -> Timestamp {
     let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
     let percent = 75 + i64::try_from(number(format!("{salt}\n{failures}").as_bytes()) % 50).unwrap_or_default();
