@@ -1,4 +1,4 @@
-//! Where a condition begins or ends, compared with what has been reported of it.
+//! Detects which conditions begin or end, compared with what has been reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,24 +8,24 @@ use crate::plan::generation::conditions::{Extent, ReportedCondition};
 
 /// A condition of a group is reported at most once in this time.
 pub const PAUSE: SignedDuration = SignedDuration::from_mins(1);
-/// A condition is kept for at most so many things, such as images. What is beyond is in `status` only.
+/// The maximum number of images or nodes stored for a condition. `status` shows the others.
 const MOST: usize = 50;
 
-/// What there is to report and to keep.
+/// What to report and what to store.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// For what it has begun, or come to at least twice as many nodes.
+    /// What the condition has begun for, or now affects at least twice as many nodes for.
     pub begun: BTreeSet<String>,
-    /// For what it is over.
+    /// What the condition has ended for.
     pub over: BTreeSet<String>,
-    /// What is to be kept from then on, if that is something else.
+    /// What to store from now on, if it differs.
     pub reported: Option<ReportedCondition>,
-    /// When there will be something to report, if nothing changes before.
+    /// When there will be something to report if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Compares what is `seen` now with what has been `reported`. `lasts` says of something that is not seen whether it may last all the
-/// same: the pod that would show it has just been recreated, say.
+/// Compares what is `seen` now with what has been `reported`. `lasts` says whether a condition that is no longer seen
+/// may still last: for example, the pod that would show it has just been recreated.
 pub fn change(
     reported: Option<&ReportedCondition>,
     mut seen: BTreeMap<String, Extent>,
@@ -58,12 +58,13 @@ pub fn change(
     Change { begun, over, reported: Some(ReportedCondition { at: now, of: known }), wake_at: None }
 }
 
-/// What lasts until a time, and is seen to last longer, is kept for longer: not each time it is seen, so that it costs few writes.
+/// Extends conditions that last until a set time and are seen to last longer. Not every extension is stored, to save
+/// writes.
 fn prolong(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, Extent>, now: Timestamp) -> bool {
     let mut prolonged = false;
     for (name, extent) in known {
         let Some((until, longer)) = extent.until.zip(seen.get(name).and_then(|seen| seen.until)) else { continue };
-        // Half of what is left is over.
+        // Extend once less than half of the time is left.
         if until.duration_since(now) < longer.duration_since(now) / 2 {
             extent.until = Some(longer);
             prolonged = true;
@@ -86,7 +87,7 @@ mod tests {
         of.iter().map(|(name, nodes)| ((*name).to_owned(), Extent { nodes: *nodes, ..Extent::default() })).collect()
     }
 
-    /// What is told at that time, as `+image` and `-image`.
+    /// What is reported at that time, as `+image` for a beginning and `-image` for an end.
     fn report(reported: &mut Option<ReportedCondition>, of: &[(&str, usize)], lasts: bool, at: i64) -> Vec<String> {
         let change = change(reported.as_ref(), seen(of), |_, _| lasts, second(at));
         *reported = change.reported.or(reported.take());
@@ -157,7 +158,7 @@ mod tests {
                 now += pause;
                 let seen: BTreeMap<String, Extent> =
                     seen.into_iter().map(|(name, nodes)| (name, Extent { nodes, ..Extent::default() })).collect();
-                // A restart forgets nothing: all that is known is what is written.
+                // After a restart, only what was stored is known.
                 let text = serde_json::to_string(&reported).expect("JSON");
                 reported = serde_json::from_str(&text).expect("the same");
                 let change = change(reported.as_ref(), seen.clone(), |_, _| false, second(now));

@@ -1,4 +1,4 @@
-//! One condition after the other: whether it holds, and what of that is to be reported.
+//! Checks each condition of a group, and determines what to report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::plan::generation::Generation;
 use crate::plan::generation::conditions::{Condition, Extent, ReportedConditions};
 use crate::plan::generations::Generations;
 
-/// Plans what to report of a group.
+/// Plans what to report about a group.
 pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
     let observations = Observations::of(context, group, newest);
     let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
@@ -39,7 +39,7 @@ pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: 
     }
 }
 
-/// The conditions of a group, checked one after the other.
+/// The checks of a group's conditions.
 struct Check<'f, 'a> {
     context: &'f Context<'a>,
     group: &'f Group,
@@ -49,7 +49,7 @@ struct Check<'f, 'a> {
 }
 
 impl Check<'_, '_> {
-    /// Where a condition has begun, and where it is over.
+    /// Compares a condition with what was reported. Returns what it has begun and ended for.
     fn of(
         &mut self,
         condition: Condition,
@@ -78,7 +78,7 @@ impl Check<'_, '_> {
                 of: group.images.len(),
             });
         }
-        // One that has left the list is reported as an edit.
+        // An image that was removed from the list is reported as part of the edit.
         let listed = |image: &&String| group.images.iter().any(|it| it.name.as_str() == image.as_str());
         let references: Vec<String> = over.iter().filter(listed).map(|image| reference(group, image)).collect();
         if !references.is_empty() {
@@ -136,7 +136,7 @@ impl Check<'_, '_> {
         }
     }
 
-    /// Whether a condition of the whole group has begun, or has come to many more nodes.
+    /// Whether a condition of the whole group has begun, or now affects at least twice as many nodes.
     fn has_begun(&mut self, condition: Condition, seen: Option<Extent>) -> bool {
         let seen = seen.into_iter().map(|extent| (String::new(), extent)).collect();
         let (begun, _) = self.of(condition, seen, |_, _| false);

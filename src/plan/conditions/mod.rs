@@ -1,12 +1,12 @@
-//! What is reported of a group besides what is done: images that cannot be held, holders that are evicted again and again, pods
-//! that are refused, a group that matches no node, and that a rollout is complete.
+//! The conditions of a group that are reported: images that cannot be held, holders that are repeatedly evicted, pods
+//! that are refused, a group that matches no node, and a completed rollout.
 //!
 //! ```text
-//! pods, nodes, evictions ─► [`observations`] ─► what is wrong now ─┐
-//!           on the newest generation: what was reported ───────────┴─► [`change`] ─► reported, and noted there
+//! pods, nodes, evictions ─► [`observations`] ─► current conditions ────┐
+//!    stored on the newest generation: reported conditions ─────────────┴─► [`change`] ─► Events, and stored again
 //! ```
-//! What has been reported is noted on the newest generation's DaemonSet ([`super::generation::conditions`]), so a new controller
-//! repeats nothing and forgets nothing.
+//! Reported conditions are stored on the newest generation's DaemonSet ([`super::generation::conditions`]), so a new
+//! controller neither repeats nor misses a report.
 
 mod change;
 mod check;

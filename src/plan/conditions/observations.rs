@@ -1,4 +1,4 @@
-//! What the pods of a group's newest generation say now.
+//! The current state of the pods of a group's newest generation.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,27 +11,28 @@ use crate::plan::decision::FailingImage;
 use crate::plan::generation::conditions::Extent;
 use crate::plan::generation::{Generation, Record};
 
-/// So many nodes are remembered by name, to see on them that the condition is over.
+/// The number of failing nodes stored by name, on which recovery is checked.
 const REMEMBERED: usize = 3;
 
-/// Where nodes may not be read, nobody says which pods are still to come: as long after the last node's turn all of them have.
+/// If nodes cannot be read, the controller does not know how many pods to expect. It assumes that all exist this long
+/// after the last node's start delay.
 const PODS_HAVE_COME: SignedDuration = SignedDuration::from_mins(1);
 
-/// What the pods of a group's newest generation say, on nodes that could hold all of its images.
+/// The state of the pods of a group's newest generation, on nodes that can hold all of its images.
 pub struct Observations<'a> {
     pods: HashMap<&'a str, &'a CoveringPod>,
-    /// The nodes that there should be pods on, where nodes may be read.
+    /// The nodes that should have a pod, if nodes can be read.
     expected: Option<BTreeSet<&'a str>>,
-    /// By image: why it cannot be held, and where.
+    /// By image: the causes of failure, and the nodes that report each.
     failing: BTreeMap<&'a str, BTreeMap<Why<'a>, BTreeSet<&'a str>>>,
     now: Timestamp,
 }
 
-/// The kubelet's word and the runtime's, and whether the image was pulled.
+/// Whether the image was pulled, the kubelet's reason, and the runtime's message.
 type Why<'a> = (bool, &'a str, &'a str);
 
 impl<'a> Observations<'a> {
-    /// Looks at the pods.
+    /// Reads the state of the pods.
     pub fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let usable = |node: &&Node| node.ready && !node.deleting && !node.unschedulable && node.takes(&group.placement);
         let expected: Option<BTreeSet<&str>> =
@@ -55,7 +56,7 @@ impl<'a> Observations<'a> {
         Self { pods, expected, failing, now: context.now }
     }
 
-    /// The images that cannot be held, by the names of their containers.
+    /// The images that cannot be held, by container name.
     pub fn failing(&self) -> BTreeMap<String, Extent> {
         let extent = |by_why: &BTreeMap<Why, BTreeSet<&str>>| {
             let nodes: BTreeSet<&str> = by_why.values().flatten().copied().collect();
@@ -65,7 +66,8 @@ impl<'a> Observations<'a> {
         self.failing.iter().map(|(image, by_why)| ((*image).to_owned(), extent(by_why))).collect()
     }
 
-    /// Whether an image that is not seen failing may do so still: on one of these nodes nobody knows yet.
+    /// Whether an image that is not seen failing may still fail, because the result on one of these nodes is not known
+    /// yet.
     pub fn may_fail_still(&self, image: &str, nodes: &BTreeSet<String>) -> bool {
         nodes.iter().any(|node| match self.pods.get(node.as_str()) {
             Some(pod) => pod.images.iter().any(|it| *it.name == *image && it.state.hold() == Hold::None),
@@ -73,7 +75,7 @@ impl<'a> Observations<'a> {
         })
     }
 
-    /// An image that cannot be held, with the reason of most nodes.
+    /// An image that cannot be held, with the cause on most of the nodes.
     pub fn failing_image(&self, image: &str, reference: String) -> Option<FailingImage> {
         let by_why = self.failing.get(image)?;
         let ((pulled, reason, message), _) = by_why.iter().max_by_key(|(_, nodes)| nodes.len())?;
@@ -86,8 +88,8 @@ impl<'a> Observations<'a> {
         })
     }
 
-    /// Whether all pods are there, and none has anything before it. What cannot be held does not count: kubelets try that again
-    /// for ever.
+    /// Whether all pods exist and none is still pulling. Failing images do not count, because kubelets retry them
+    /// forever.
     pub fn all_settled(&self, record: &Record) -> bool {
         let settled = |pod: &&CoveringPod| {
             let ahead =
@@ -101,24 +103,24 @@ impl<'a> Observations<'a> {
         !self.pods.is_empty() && complete && self.pods.values().all(settled)
     }
 
-    /// When all pods will have come, where nodes may not be read, and so nobody can say that they have.
+    /// When all pods are assumed to exist, if nodes cannot be read.
     pub fn pods_have_come_at(&self, record: &Record) -> Option<Timestamp> {
         let spread = SignedDuration::from_secs(record.spread_seconds.try_into().unwrap_or(i64::MAX));
         let after = spread.saturating_add(PODS_HAVE_COME);
         record.epoch.checked_add(after).ok().filter(|_| self.expected.is_none())
     }
 
-    /// When the latest of the pods was created.
+    /// When the youngest pod was created.
     pub fn latest_pod(&self) -> Option<Timestamp> {
         self.pods.values().filter_map(|pod| pod.created).max()
     }
 
-    /// On how many nodes there are pods.
+    /// How many nodes have a pod.
     pub fn nodes(&self) -> usize {
         self.pods.len()
     }
 
-    /// On how many of them all images are held.
+    /// How many of these nodes hold all images.
     pub fn nodes_with_all(&self) -> usize {
         let all = |pod: &&&CoveringPod| pod.images.iter().all(|image| image.state.hold() != Hold::None);
         self.pods.values().filter(all).count()
