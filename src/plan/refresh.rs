@@ -1,13 +1,14 @@
 //! When a group's refresh is due.
 //!
-//! Nothing is remembered: a refresh counts from when the group's tags were last resolved, by a tag check or by a rollout that
-//! pulled everything with `Always`, and both are what the group's newest generation says of itself. So a tick that nobody
-//! saw is made up once, since what is made for it counts from then on; a restart of the controller changes
-//! nothing; and a change of the schedule counts from then too, so it begins a rollout at once only if that was too
-//! long ago by the new schedule.
+//! Nothing is kept in memory: a refresh counts from when the group's tags were last resolved, by a tag check or by a
+//! rollout that pulled everything with `Always`. Both are recorded on the group's newest generation. So if the
+//! controller misses scheduled times while it is down, it makes up for them with one refresh. A restart of the
+//! controller changes nothing. A change of the schedule starts a rollout immediately only if the last one is too long
+//! ago by the new schedule.
 //!
-//! Two clocks date a rollout: the epoch is the controller's, the creation is the API server's. A date in the future is
-//! wrong, so it does not count while the other one is not; each jump of a clock costs one rollout at most.
+//! A rollout has two timestamps: its epoch comes from the controller's clock, the creation time from the API server's.
+//! A timestamp in the future is wrong, and is ignored unless the other one is in the future too. Each jump of a clock
+//! causes at most one rollout.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,27 +17,28 @@ use super::generation::Generation;
 use crate::list::config::{Group, Image, Refresh, RefreshMode};
 use crate::list::schedule::Schedule;
 
-/// The most that clocks differ of machines that are kept in time: a date that is less in the future is taken for one.
+/// The maximum difference between synchronized clocks. A timestamp that is less than this in the future counts as
+/// correct.
 pub(super) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a group's refresh is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextRefresh {
-    /// Now.
+    /// It is due now.
     Due {
-        /// Since when, by the schedule; `None` where only a request asks for it.
+        /// Since when it is due by the schedule, or `None` if it was only requested.
         since: Option<Timestamp>,
     },
-    /// At that time.
+    /// It is due at this time.
     At(Timestamp),
-    /// The last rollout is dated in the future, so it cannot be said before that time.
+    /// It is unknown until this time, because the last rollout has a timestamp in the future.
     UnknownUntil(Timestamp),
-    /// At no time that the schedule knows.
+    /// The schedule never matches.
     Never,
 }
 
 impl NextRefresh {
-    /// Since when it is due by the schedule; `None` where it is not.
+    /// Since when it is due by the schedule, or `None` if it is not.
     pub fn due_since(self) -> Option<Timestamp> {
         match self {
             Self::Due { since } => since,
@@ -45,7 +47,8 @@ impl NextRefresh {
     }
 }
 
-/// When the refresh of a group with that newest generation is due. `None` where it does not say how it was made.
+/// When the refresh of a group with this newest generation is due, or `None` if it is unknown how the generation was
+/// built.
 pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) -> Option<NextRefresh> {
     let record = newest.record.as_ref()?;
     let last = match last_rollout(record.epoch, newest.created, now) {
@@ -53,7 +56,7 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
         Err(until) if until.duration_since(now) <= CLOCK_SKEW => return Some(NextRefresh::At(until)),
         Err(until) => return Some(NextRefresh::UnknownUntil(until)),
     };
-    // A rollout that carries images over does not resolve their tags, so it moves no refresh.
+    // A rollout that carries images over does not resolve their tags, so it does not postpone the refresh.
     let resolved = newest.tag_check_record.last.filter(|resolved| *resolved <= now).unwrap_or(last);
     Some(match schedule.next_after(resolved) {
         None => NextRefresh::Never,
@@ -64,7 +67,7 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
     })
 }
 
-/// Wakes up when the next refresh is due, and says if that is not known.
+/// Plans again when the next refresh is due, and reports if that is unknown.
 pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan) {
     match next {
         Some(NextRefresh::At(time)) => plan.wake_up_at(time),
@@ -76,13 +79,14 @@ pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan
     }
 }
 
-/// When all tags of a generation were last resolved: by a tag check, or by a rollout that pulled everything with `Always`.
+/// When all tags of a generation were last resolved, by a tag check or by a rollout that pulled everything with
+/// `Always`.
 pub(super) fn resolved_at(generation: &Generation) -> Option<Timestamp> {
     generation.tag_check_record.last.or(generation.record.as_ref().map(|record| record.epoch))
 }
 
-/// When the plan looks at a group's tags next, or begins the next rollout where the mode asks for one: the next refresh, or the
-/// next try after one in vain. `request` is the value of the annotation that asks for a refresh.
+/// When the plan next checks a group's tags or, if the mode requires it, starts a rollout: at the next refresh, or at
+/// the next retry. `request` is the value of the annotation that requests a refresh.
 pub fn next_tag_check(
     refresh: &Refresh,
     group: &Group,
@@ -105,43 +109,43 @@ pub fn next_tag_check(
     }
 }
 
-/// When to try again after a look that told nothing of some images.
+/// When to retry after a tag check that failed for any image.
 pub(super) fn retry_at(schedule: &Schedule, newest: &Generation, now: Timestamp) -> Option<Timestamp> {
-    // A later one than that was set by a clock that was wrong.
+    // A later time must come from a wrong clock.
     let latest = schedule.next_after(now).and_then(|due| due.checked_add(CLOCK_SKEW).ok());
     newest.tag_check_record.retry_at.filter(|at| latest.is_none_or(|latest| *at <= latest))
 }
 
-/// What the last look at a group's tags, or the last rollout, came to.
+/// The outcome of a group's last tag check or rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshOutcome {
-    /// None since a rollout that pulled everything with `Always`.
+    /// There was no tag check since a rollout that pulled everything with `Always`.
     Rollout,
-    /// A tag had moved, and a rollout began.
+    /// A tag had moved, and a rollout started.
     Moved,
     /// No tag had moved.
     Unchanged,
-    /// Some images could not be looked at: what is held stays held, and it is tried again.
+    /// Some images could not be checked. Nodes keep what they hold, and the check is retried.
     Deferred,
 }
 
-/// When a group's tags were last looked at, and what came of it. A rollout pulls all tags again, so it counts as a look.
+/// A group's last tag check. A rollout that resolves all tags counts as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastTagCheck {
-    /// When it ended, or when the rollout began.
+    /// When it finished, or when the rollout started.
     pub at: Timestamp,
-    /// When one last told of images; those that it did not tell of are in the generation's looks.
+    /// When a check last succeeded. [`TagCheckRecord::failed`] has the images that it failed for.
     pub success: Timestamp,
-    /// What it came to.
+    /// Its outcome.
     pub outcome: RefreshOutcome,
 }
 
-/// The last tag check of a group with that newest generation. `None` where it does not say how it was made.
+/// The last tag check of a group with this newest generation, or `None` if it is unknown how the generation was built.
 pub fn last_tag_check(newest: &Generation) -> Option<LastTagCheck> {
     let (epoch, tag_check_record) = (newest.record.as_ref()?.epoch, &newest.tag_check_record);
     let outcome = match tag_check_record.looked {
         None => RefreshOutcome::Rollout,
-        // A look that begins a rollout is noted on what it began, whose epoch is in whole seconds.
+        // A tag check that starts a rollout is recorded on the new generation, whose epoch is in whole seconds.
         Some(looked) if looked.as_second() == epoch.as_second() => RefreshOutcome::Moved,
         Some(_) if !tag_check_record.failed.is_empty() => RefreshOutcome::Deferred,
         Some(_) => RefreshOutcome::Unchanged,
@@ -153,7 +157,7 @@ pub fn last_tag_check(newest: &Generation) -> Option<LastTagCheck> {
     })
 }
 
-/// When the last rollout began, or until when that cannot be known.
+/// When the last rollout started, or the time until which that is unknown.
 fn last_rollout(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Timestamp> {
     if now < epoch && epoch.duration_since(now) <= CLOCK_SKEW {
         return Err(epoch);
@@ -162,7 +166,7 @@ fn last_rollout(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) ->
     dates.clone().filter(|date| *date <= now).max().ok_or_else(|| dates.min().unwrap_or(epoch))
 }
 
-/// When the last node's turn has come. A refresh before would keep that node waiting again and again.
+/// When the start delays of all nodes are over. An earlier refresh could postpone the last nodes again and again.
 pub fn all_start_delays_are_over(last: Timestamp, spread_seconds: u64) -> Timestamp {
     let spread = SignedDuration::from_secs(spread_seconds.try_into().unwrap_or(i64::MAX));
     last.checked_add(spread).unwrap_or(Timestamp::MAX)

@@ -1,12 +1,12 @@
-//! What the tag checks of one refresh said.
+//! The answers of tag checks.
 
 use super::places::Place;
 use crate::plan::generation::tag_check::Said;
 
-/// What a tag check said, when that was all that it will.
+/// The answers of a finished tag check.
 pub struct Answer<'a> {
-    /// Where.
+    /// Where it ran.
     pub place: Place<'a>,
-    /// What it said of its images, by the names of their containers.
+    /// The answers by container name.
     pub images: Vec<(String, Said)>,
 }

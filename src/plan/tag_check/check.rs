@@ -1,4 +1,4 @@
-//! The tag checks of a refresh: which images, on which nodes, and what they said.
+//! Runs the tag checks of a refresh: of which images, on which nodes, and with which answers.
 
 use std::collections::BTreeSet;
 
@@ -18,10 +18,10 @@ use crate::plan::generation::tag_check::{Progress, TagCheck};
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::refresh::{NextRefresh, next_refresh, retry_at, wait_for};
 
-/// How soon to look again for a node that can take a tag check. Mostly a node's change says so before.
+/// How long to wait for a node that can run a tag check. Usually a change of a node triggers a new plan earlier.
 const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// Plans the looks at a group's tags, and says whether one found that a rollout is to begin. `blocked` says why none could.
+/// Plans a group's tag checks. Returns a rollout if tags have moved. `blocked` is what prevents a rollout, if anything.
 pub fn plan(
     context: &Context,
     group: &Group,
@@ -45,7 +45,7 @@ pub fn plan(
     conclusion::conclude(context, &asked, newest, &holders, &answers, plan)
 }
 
-/// The images to look at now: none where no look is due.
+/// The images to check now; empty if no check is due.
 fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Vec<Image> {
     let tags = || group.images.iter().filter(|image| image.may_move());
     let (tag_check_record, schedule) = (&newest.tag_check_record, &context.list.config.refresh.schedule);
@@ -64,7 +64,7 @@ fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan
         }
         (_, Some(NextRefresh::Due { .. })) => all(),
         (_, _) if !tag_check_record.failed.is_empty() => {
-            // The others have been looked at, and will be again when the next refresh is due.
+            // The other images have been checked, and are due again with the next refresh.
             tags().filter(|image| tag_check_record.failed.contains_key(image.name.as_str())).cloned().collect()
         }
         (_, due) => {
@@ -74,7 +74,7 @@ fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan
     }
 }
 
-/// Which look it is: the same until its answer is noted, whatever process asks.
+/// Identifies a tag check. The ID stays the same until the answer is recorded, in any controller process.
 fn tag_check_id(context: &Context, newest: &Generation, images: &[Image]) -> String {
     let TagCheckRecord { last, failures, retry_at, .. } = &newest.tag_check_record;
     let request = context.refresh_request.filter(|request| !newest.answers(request));
@@ -98,7 +98,7 @@ fn places<'a>(
             Some(_) => Asked::Yes,
         };
     let places = Candidates::of(context, group, newest).choose(holders, tag_check, asked);
-    // Where the group has no node at all, there is nothing to look after.
+    // If the group has no node at all, there is nothing to check.
     if !places.without.is_empty() {
         let names = places.without.iter().filter(|name| !name.is_empty());
         plan.waiting.push(Waiting::TagCheck {
@@ -113,7 +113,7 @@ fn places<'a>(
     places
 }
 
-/// The answers from all places, once there are any and all are complete. What is missing is asked for.
+/// The answers from all nodes once they are complete. Starts tag checks that are missing.
 fn answers<'a>(
     context: &Context<'a>,
     asked: &Group,
@@ -129,7 +129,7 @@ fn answers<'a>(
         match context.tag_checks.iter().find(|check| check.name == name) {
             None if blocked.is_some() => {}
             None => plan.actions.extend(ask(context, asked, newest, tag_check, place)),
-            // There is no other node, and its name is still taken.
+            // There is no other node, and the name is still taken.
             Some(check) if check.deleting => {}
             Some(check) => {
                 plan.tag_checks.insert(check.uid.clone());
@@ -160,7 +160,8 @@ fn ask(context: &Context, asked: &Group, newest: &Generation, tag_check: &str, p
     Some(Action::CheckTags { daemon_set: Box::new(daemon_set) })
 }
 
-/// The tag checks that no look waits for: their answers are noted, their nodes cannot answer, or nobody asks any more.
+/// Deletes tag checks that are no longer awaited: their answers are recorded, their nodes cannot answer, or the refresh
+/// is no longer due.
 pub fn left_over(checks: &[TagCheck], awaited: &BTreeSet<String>) -> Vec<Action> {
     let left_over = checks.iter().filter(|check| !check.deleting && !awaited.contains(&check.uid));
     left_over.map(|check| Action::EndTagCheck { name: check.name.clone(), uid: check.uid.clone() }).collect()

@@ -1,4 +1,4 @@
-//! What follows from the answers to one look.
+//! Draws conclusions from the answers to a tag check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use crate::plan::generation::digests::Digest;
 use crate::plan::generation::tag_check::Said;
 use crate::plan::generation::tag_check_record::{TagCheckRecord, Taken};
 
-/// After so many rollouts that did not bring what had begun them, no more of them begin.
+/// After this many rollouts that did not deliver the digest that started them, a tag starts no further rollout.
 const MOST_IN_VAIN: usize = 3;
 
-/// Notes what a look came to, or says that a rollout is to begin. All answers of a look together begin one.
+/// Records the outcome of a tag check, or returns a rollout if tags have moved. All answers together start one rollout.
 pub fn conclude(
     context: &Context,
     asked: &Group,
@@ -59,7 +59,7 @@ pub fn conclude(
             moved.insert(image.clone(), (before.clone(), digest.clone()));
         }
     }
-    // A look at what had failed before says nothing of the others.
+    // A retry of failed images does not cover the others.
     let tags =
         context.list.config.groups.iter().filter(|group| group.name == asked.name).flat_map(|group| &group.images);
     let all = asked.images.len() == tags.filter(|image| image.may_move()).count();
@@ -84,10 +84,10 @@ pub fn conclude(
     Some(Moved { images: moved.into_keys().collect(), tag_check_record, findings })
 }
 
-/// What the tag was on that node before, if the node calls it something else now.
+/// The tag's digest on that node so far, if the node now reports another one.
 ///
-/// A node is compared with itself, since others may call the same thing differently. Only where it does not hold the image
-/// do the others of its architecture speak for it.
+/// A node is compared with itself, because nodes may report the same image differently. If it does not hold the image,
+/// it is compared with other nodes of its architecture.
 fn before<'a>(holders: &'a Holders, place: Place, image: &str, digest: &Digest) -> Option<&'a Digest> {
     let own = holders.on(place.node).and_then(|images| images.get(image));
     match own {
@@ -98,8 +98,8 @@ fn before<'a>(holders: &'a Holders, place: Place, image: &str, digest: &Digest) 
 }
 
 impl TagCheckRecord {
-    /// Whether a digest that a node did not have begins a rollout, which is remembered. Without a limit, nodes that call a tag
-    /// something else each time would have one at every look.
+    /// Records that a digest that no node had starts a rollout. Returns `false` if it must not, because nodes that
+    /// report a tag differently each time would otherwise start a rollout with every check.
     fn try_out(&mut self, holders: &Holders, image: &str, architecture: &str, digest: &Digest) -> bool {
         let tried = self.tried.of(image, architecture);
         if tried.contains(digest) || tried.len() >= MOST_IN_VAIN {
@@ -130,7 +130,7 @@ fn moves(asked: &Group, moved: &BTreeMap<String, (Digest, Digest)>) -> Finding {
     Finding::TagsMoved { group: asked.name.to_string(), moved: moved.iter().map(tag).collect() }
 }
 
-/// It is reported once for each image, and not at every try.
+/// A failure is reported once for each image, not with every retry.
 fn deferred(
     asked: &Group,
     newest: &Generation,

@@ -1,7 +1,7 @@
-//! A tag check's DaemonSet, exactly as it stands in the cluster.
+//! Builds a tag check's DaemonSet.
 //!
-//! It is a DaemonSet although it is for one node only: `kubectl drain` and the cluster autoscaler pass over the pods of
-//! DaemonSets, and would stop at a pod that nothing manages.
+//! A tag check is a DaemonSet although it runs on a single node: `kubectl drain` and the cluster autoscaler ignore pods
+//! of DaemonSets, but a pod without a controller would block them.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Affinity, Pod};
@@ -17,15 +17,15 @@ use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{Generation, Record};
 
-/// Lets the cluster autoscaler remove the node under a pod
-/// (`k8s.io/autoscaler/cluster-autoscaler/FAQ.md`, "What types of pods can prevent CA from removing a node?").
+/// Allows the cluster autoscaler to remove the node under a pod (`k8s.io/autoscaler/cluster-autoscaler/FAQ.md`, "What
+/// types of pods can prevent CA from removing a node?").
 const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 
-/// Builds the DaemonSet of a tag check on a node. `asked` has the images that are asked for; everything else is the group's
-/// own. `None` where the generation does not say how it was made.
+/// Builds the DaemonSet of a tag check on a node. `asked` is the group with the images to check only. Returns `None` if
+/// it is unknown how the generation was built.
 ///
-/// Its pod is the pod of a generation in all but this: it pulls the tags in question with `Always`, belongs on one node and waits for
-/// no turn there. No selector of a generation selects it.
+/// Its pod differs from the generation's pods in that it pulls the checked tags with `Always`, runs on one node, and
+/// has no start delay. No generation selects it.
 pub fn build(
     list: AcceptedList,
     asked: &Group,
@@ -35,7 +35,7 @@ pub fn build(
     pulled_always: PulledAlways,
     settings: &Settings,
 ) -> Option<DaemonSet> {
-    // The node knows this holder already, and another one says nothing new about tags.
+    // Use the generation's holder image, which the node already has. A newer one would make no difference.
     let record = Record { spread_seconds: 0, pulled_always, ..newest.record.clone()? };
     let selector = texts([
         (labels::LIST, list.label),
@@ -62,7 +62,7 @@ pub fn build(
     })
 }
 
-/// A pod as the DaemonSet controller makes them of a tag check, but for its owner.
+/// A pod as the DaemonSet controller creates it for a tag check, without an owner.
 pub fn pod_of(daemon_set: &DaemonSet) -> Option<Pod> {
     let template = daemon_set.spec.as_ref()?.template.clone();
     let metadata = ObjectMeta {
@@ -73,8 +73,8 @@ pub fn pod_of(daemon_set: &DaemonSet) -> Option<Pod> {
     Some(Pod { metadata, spec: template.spec, status: None })
 }
 
-/// The same look at the same node has the same name, so that it is never made twice. Another node is another name, so that
-/// what is left on a node that is lost stands in nobody's way.
+/// The same check on the same node always has the same name, so it is never created twice. On another node it has
+/// another name, so a tag check that is stuck on a lost node blocks nothing.
 pub fn name(newest: &Generation, tag_check: &str, place: Place) -> String {
     format!("{}-{}", newest.name, hash(tag_check, place))
 }
@@ -83,7 +83,7 @@ fn hash(tag_check: &str, place: Place) -> String {
     short_hash(format!("{tag_check}\n{}\n{}", place.architecture, place.node).as_bytes())
 }
 
-/// Through the scheduler, which knows what room there is; a node's name in the spec would go past it.
+/// Uses affinity so that the scheduler checks capacity. `nodeName` would bypass the scheduler.
 fn pin(affinity: &mut Affinity, node: &str) {
     let required = affinity.node_affinity.get_or_insert_default();
     let required = required.required_during_scheduling_ignored_during_execution.get_or_insert_default();

@@ -1,4 +1,4 @@
-//! What the newest generation's own pods say their tags are.
+//! The tags' digests as reported by the newest generation's pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,17 +7,17 @@ use crate::plan::context::Context;
 use crate::plan::generation::Generation;
 use crate::plan::generation::digests::Digest;
 
-/// What the newest generation's own pods say.
+/// The digests that the newest generation's pods report.
 #[derive(Debug, Default)]
 pub struct Holders<'a> {
-    /// By the nodes on which they hold anything, and by the names of the containers.
+    /// By node and container name. A node that holds any image has an entry.
     by_node: BTreeMap<&'a str, BTreeMap<&'a str, Digest>>,
-    /// By architecture and by the names of the containers.
+    /// By architecture and container name.
     by_architecture: BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<Digest>>>,
 }
 
 impl<'a> Holders<'a> {
-    /// What the pods of that generation say now. A pod on a node that is gone says nothing.
+    /// Reads the generation's pods, except on nodes that no longer exist.
     pub fn of(context: &Context<'a>, newest: &Generation) -> Self {
         let architectures: Option<HashMap<&str, &str>> = context.nodes.map(|nodes| {
             let of_node = nodes.iter().map(|node| (node.name.as_str(), node.architecture().unwrap_or_default()));
@@ -41,7 +41,7 @@ impl<'a> Holders<'a> {
         holders
     }
 
-    /// The digests of all images on a node on which anything is held.
+    /// The digests of all images on a node, or `None` if the node holds no image.
     pub fn on(&self, node: &str) -> Option<&BTreeMap<&'a str, Digest>> {
         self.by_node.get(node)
     }
@@ -51,7 +51,7 @@ impl<'a> Holders<'a> {
         self.by_architecture.get(architecture).and_then(|images| images.get(image)).into_iter().flatten()
     }
 
-    /// Whether any node of an architecture has that digest of an image.
+    /// Whether any node of an architecture reports this digest.
     pub fn have(&self, image: &str, architecture: &str, digest: &Digest) -> bool {
         self.of_image(image, architecture).any(|other| other == digest)
     }

@@ -1,22 +1,22 @@
-//! The mode OnChange: looks at what the tags are now, and whether a rollout follows.
+//! Tag checks, which the mode `OnChange` uses to find out whether a rollout is needed.
 //!
 //! ```text
-//! due or asked for ─► a tag check per architecture ─► its imageIDs ─► all known: noted on the newest generation
-//!                                                                └──► one that is not: a new generation
+//! due or requested ─► one tag check per architecture ─► its imageIDs ─► all known: recorded on the newest generation
+//!                                                                 └──► one is new: a new generation
 //! ```
-//! - [`places`]: on which nodes
-//! - [`daemon_set`]: the DaemonSet of one node whose pod pulls
-//! - [`answer`]: what the pod says
-//! - [`digests`]: how what nodes say is compared
-//! - [`record`]: what is kept, on the newest generation's DaemonSet
+//! - [`places`]: chooses the nodes
+//! - [`daemon_set`]: builds the DaemonSet whose pod pulls on one node
+//! - [`check`]: starts tag checks and collects their answers
+//! - [`answers`]: what the pods report
+//! - [`holders`]: what the generation's own pods report
+//! - [`conclusion`]: compares both
+//! - [`renewal`]: updates single nodes that hold an older image
+//! - [`super::generation::tag_check_record`]: the results, as stored on the newest generation's DaemonSet
 //!
-//! - [`holders`]: what the generation's own pods hold
-//! - [`conclusion`]: what follows
-//! - [`renewal`]: bringing single nodes up to date
-//!
-//! What a node says a tag is depends on what it had before, so a node's answer is held against what its own pod of the
-//! generation says. Where those pods say different things, a node of each kind is asked: if the tag moved while they pulled
-//! it, or a node joined after it had moved, only the others can tell. What has begun a rollout begins no other.
+//! Which ID a node reports for a tag may depend on what it had before, so a node's answer is compared with what the
+//! generation's own pod reports on that node. If those pods report different digests, one node of each kind is checked:
+//! if the tag moved during the rollout or before a node joined, only the other nodes can show it. A digest that has
+//! started a rollout starts no other.
 
 mod answers;
 pub mod check;

@@ -1,4 +1,4 @@
-//! On which nodes a look takes place: one of each architecture, and some more where they do not hold the same.
+//! Chooses the nodes for a tag check: one of each architecture, and more if they do not hold the same images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,45 +9,45 @@ use crate::naming::hash::number;
 use crate::plan::context::Context;
 use crate::plan::generation::Generation;
 
-/// The most nodes of an architecture that are asked at a time.
+/// The maximum number of nodes of an architecture in one tag check.
 const MOST: usize = 3;
 
-/// Where one tag check goes.
+/// A node for a tag check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
-    /// The architecture; empty where nothing is known of it.
+    /// The node's architecture; empty if unknown.
     pub architecture: &'a str,
-    /// The node.
+    /// Name of the node.
     pub node: &'a str,
 }
 
-/// The places of a look.
+/// The nodes for a tag check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places<'a> {
-    /// Where its tag checks go.
+    /// The chosen nodes.
     pub places: Vec<Place<'a>>,
-    /// The architectures of the group's nodes of which none can take a tag check now.
+    /// Architectures of the group's nodes without a node that can run a tag check now.
     pub without: Vec<&'a str>,
 }
 
-/// Whether a node is asked already.
+/// The state of a tag check on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// It is not.
+    /// There is none.
     No,
-    /// It is.
+    /// It is running or has finished.
     Yes,
-    /// It was, and the tag check there is about to go.
+    /// It is being deleted.
     Going,
 }
 
-/// A group's nodes by architecture, and whether each can take a tag check now.
+/// A group's nodes by architecture, and whether each can run a tag check now.
 #[derive(Debug, Default)]
 pub struct Candidates<'a>(BTreeMap<&'a str, BTreeMap<&'a str, bool>>);
 
 impl<'a> Candidates<'a> {
-    /// The nodes that a group belongs on. Where the controller may not read nodes, those that the newest generation's pods are
-    /// bound to: no tag check is made that waits for a node, since an autoscaler would buy one for it.
+    /// The nodes that a group selects. If the controller may not read nodes, these are the nodes with pods of the
+    /// newest generation. A tag check never waits for a node, because an autoscaler would add one for it.
     pub fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let mut candidates = Self::default();
         if let Some(nodes) = context.nodes {
@@ -59,7 +59,7 @@ impl<'a> Candidates<'a> {
         }
         let pods = context.coverage.pods_of(context.list.label);
         for pod in pods.filter(|pod| *pod.generation == *newest.name) {
-            // A pod without a node says that there is one to be looked after, or will be.
+            // Even an unscheduled pod means that the group has a node, or will have one.
             let all = candidates.0.entry("").or_default();
             if let Some(node) = pod.node.as_deref() {
                 *all.entry(node).or_default() |= pod.state == PodState::Live && !pod.deleting && !pod.node_is_lost;
@@ -68,7 +68,7 @@ impl<'a> Candidates<'a> {
         candidates
     }
 
-    /// Those that can take a tag check now.
+    /// The nodes that can run a tag check now.
     pub fn able(self) -> impl Iterator<Item = Place<'a>> {
         self.0.into_iter().flat_map(|(architecture, nodes)| {
             let able = nodes.into_iter().filter(|(_, able)| *able);
@@ -76,12 +76,12 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// Chooses a node of each architecture among those that can take a tag check now: one that holds images of the group already
-    /// if there is any, since that needs no more than manifests. `salt` is a text that differs from look to look, so that they
-    /// go around. Within a look a node that is asked stays chosen, whatever joins or becomes warm.
+    /// Chooses one node of each architecture that can run a tag check now. Nodes that hold images of the group are
+    /// preferred, because they only have to fetch manifests. `salt` is a text that differs between checks, so that the
+    /// nodes take turns. During a check, the chosen node stays the same even if nodes join or become warm.
     ///
-    /// Where nodes hold different digests for one image, a tag may have moved while they pulled it, and then only those that
-    /// hold the older one can tell. So one node more is asked for each digest that the first does not hold.
+    /// If nodes hold different digests of an image, the tag may have moved while they pulled it, and only nodes with
+    /// the older digest can detect that. So one more node is chosen for each digest that the first one does not hold.
     pub fn choose(self, holders: &Holders, salt: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
         let mut chosen = Places::default();
         for (architecture, nodes) in self.0 {
@@ -98,8 +98,8 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Those that are asked, then those that hold anything; others only where there are none of either. A node whose last tag check
-/// is about to go cannot be asked yet, so it is the last resort.
+/// Nodes with a running check come first, then nodes that hold images, then the others. A node whose previous check is
+/// being deleted cannot start one yet, so it is the last resort.
 fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> Asked) -> Vec<&'a str> {
     let of = |which: Asked| nodes.iter().copied().filter(|node| asked(node) == which).collect::<Vec<&str>>();
     let (warm, cold): (Vec<&str>, Vec<&str>) = of(Asked::No).into_iter().partition(|node| holders.on(node).is_some());
@@ -107,14 +107,14 @@ fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> As
     [first, cold, of(Asked::Going)].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default()
 }
 
-/// The nodes from the one whose turn it is, once around.
+/// Rotates the nodes, starting with one that depends on the salt.
 fn rotated<'a>(nodes: &[&'a str], salt: &str) -> Vec<&'a str> {
     let first = number(salt.as_bytes()).checked_rem(nodes.len() as u64).unwrap_or_default();
     let first = usize::try_from(first).unwrap_or_default();
     [&nodes[first..], &nodes[..first]].concat()
 }
 
-/// The first node, and those that hold a digest that none before them holds.
+/// The first node, and those that hold a digest that no node before them holds.
 fn different<'a>(nodes: &[&'a str], holders: &Holders) -> Vec<&'a str> {
     let (mut seen, mut different) = (BTreeSet::new(), Vec::new());
     for node in nodes {

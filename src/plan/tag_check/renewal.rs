@@ -1,10 +1,11 @@
-//! Nodes that hold older content of a tag than others: they were away, or joined with it on their disks.
+//! Renewal of nodes that hold an older image of a tag than others, because they were unavailable or joined with it on
+//! their disks.
 //!
-//! They are brought up to date one by one, at their own cost and without a rollout everywhere. A tag check on such a node pulls
-//! what the tag stands for and holds every image of the group meanwhile, so that the holder's pod can be replaced:
+//! They are updated one by one, without a rollout on the other nodes. A tag check on such a node pulls the current
+//! image and meanwhile holds every image of the group, so that the holder's pod can be replaced:
 //!
 //! ```text
-//! out of date ─► a tag check there holds all images ─► the holder's pod is replaced ─► it holds the same ─► the tag check goes
+//! outdated ─► a tag check holds all images ─► the holder's pod is replaced ─► it holds the same ─► the tag check is deleted
 //! ```
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,17 +24,17 @@ use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::tag_check::{Progress, Said, TagCheck};
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 
-/// One of so many nodes is brought up to date at a time, and one in any case.
+/// One in this many nodes is updated at a time, but at least one.
 const OF: usize = 20;
 
-/// After so many renewals after which the node reported something else than its tag check had, there are no more: nodes that report
-/// something else each time are not out of date.
+/// After this many renewals that ended with another digest than the tag check reported, there are no more: nodes that
+/// report a different digest each time are not outdated.
 pub const MOST_IN_VAIN: u32 = 3;
 
-/// Plans it for a group that begins no rollout.
+/// Plans the renewal of nodes for a group that does not start a rollout.
 pub fn plan(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) {
     let known = !newest.tag_check_record.outdated.is_empty();
-    // What is forgotten may still be under way on a node.
+    // A renewal may still be running although the record is gone.
     if !known && context.tag_checks.is_empty() {
         return;
     }
@@ -53,7 +54,7 @@ pub fn plan(context: &Context, group: &Group, newest: &Generation, plan: &mut Pl
     }
     let noted = |action: &Action| matches!(action, Action::Note { daemon_set, .. } if *daemon_set == newest.name);
     if known && (is_over || gives_up) && !plan.actions.iter().any(noted) {
-        // What is not brought up to date is found again by the next refresh.
+        // The next refresh finds the remaining outdated nodes again.
         let tag_check_record = TagCheckRecord {
             outdated: Default::default(),
             renewals_in_vain: in_vain,
@@ -70,29 +71,29 @@ struct Renewal<'f, 'a> {
     nodes: Vec<Node<'f, 'a>>,
 }
 
-/// A node, and what is there.
+/// A node and its pods.
 struct Node<'f, 'a> {
     place: Place<'a>,
-    /// The newest generation's pod, if there is one that stays.
+    /// The newest generation's pod, if it is not being deleted.
     pod: Option<&'f CoveringPod>,
     check: Option<&'f TagCheck>,
-    /// The images that it holds older content of, by the names of their containers.
+    /// The outdated images on the node, by container name.
     outdated: BTreeSet<&'a str>,
 }
 
-/// What is to be done on a node.
+/// The next step for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Nothing,
-    /// A tag check is to pull what the tags stand for.
+    /// Start a tag check that pulls the current images.
     Begin,
-    /// The tag check is to stay: it pulls, or holds what the pod does not hold yet.
+    /// Keep the tag check: it is pulling, or holds something that the pod does not hold yet.
     Wait,
-    /// The pod is to be replaced, while the tag check holds what it holds.
+    /// Replace the pod while the tag check holds its images.
     Replace,
-    /// The node does not get anything newer.
+    /// The node does not get a newer image.
     GiveUp,
-    /// The tag check is to go: the pod holds all that it holds.
+    /// Delete the tag check: the pod holds everything that it holds.
     End {
         in_vain: bool,
     },
@@ -138,7 +139,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
         }
     }
 
-    /// Whether the pod reports of all tags what the tag check does.
+    /// Whether the pod reports the same digest as the tag check for all tags.
     fn agrees(&self, pod: &CoveringPod, check: &TagCheck) -> bool {
         let Progress::Done(said) = check.progress(&self.group.images, self.context.now) else { return true };
         pod.images.iter().all(|image| {
@@ -202,7 +203,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
     }
 }
 
-/// The same for a generation, whatever process asks.
+/// The ID of a renewal, which is the same in any controller process.
 fn tag_check(newest: &Generation) -> String {
     short_hash(format!("{}\nrenewal", newest.name).as_bytes())
 }
