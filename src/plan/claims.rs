@@ -1,8 +1,8 @@
-//! Which list may call its DaemonSets what.
+//! Which list owns which DaemonSet names.
 //!
-//! A generation's name ends in a hash over list and group, so two lists never mean the same DaemonSet. But lists may agree
-//! in what their names begin with (`DAEMONSET_NAME`, or list and group run together), and then nobody could tell from a
-//! name whose it is. So a beginning belongs to one list, and the others that claim it are rejected.
+//! A generation's name ends in a hash of list and group, so two lists never use the same name. But their names can have
+//! the same prefix (because of `DAEMONSET_NAME`, or because list and group are joined), which would hide from users
+//! which list a DaemonSet belongs to. So each prefix belongs to one list, and other lists that claim it are rejected.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,31 +14,31 @@ use super::generation::Generation;
 use crate::list::config::GroupName;
 use crate::list::{Code, Config, Problem, Severity};
 
-/// A list that claims names.
+/// A list that claims name prefixes.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
-    /// The name of its ConfigMap.
+    /// Name of its ConfigMap.
     pub list: &'a str,
-    /// What it asks for.
+    /// The parsed list.
     pub config: &'a Config,
-    /// Whether that is in force already: what was accepted last, and not an edit that is being validated.
+    /// Whether this version is in force, rather than an edit that is being validated.
     pub in_force: bool,
     /// Its DaemonSets.
     pub generations: &'a [Generation],
-    /// When its ConfigMap was made.
+    /// When its ConfigMap was created.
     pub created: Option<Timestamp>,
 }
 
-/// What the names of a list's DaemonSets begin with, for each of its groups.
+/// The prefix of the DaemonSet names of each group of a list.
 pub fn claims(config: &Config) -> impl Iterator<Item = (&GroupName, String)> {
     config.groups.iter().map(|group| (&group.name, name_beginning(config, group)))
 }
 
-/// The lists that claim a name which another one has, with a problem for each such name.
+/// The lists that claim a prefix of another list, with a problem for each such prefix.
 ///
-/// What is in force comes first; then the list with the oldest DaemonSet; then the one whose ConfigMap is older; then the
-/// one whose own name comes first. A list that cannot have all of its names gets none, so it stands in nobody's way. The
-/// edit of a list and what is in force of it are two claimants of one name, which do not hinder each other.
+/// A version in force takes precedence, then the list with the oldest DaemonSet, then the one with the older ConfigMap,
+/// then the one whose name sorts first. A list that cannot have all of its prefixes gets none, so it does not block
+/// others. An edit and the version in force of the same list never conflict.
 pub fn rejections<'a>(claimants: &[Claimant<'a>]) -> BTreeMap<&'a str, Vec<Problem>> {
     let mut in_order = claimants.to_vec();
     in_order.sort_by_key(Claimant::seniority);
@@ -58,7 +58,7 @@ pub fn rejections<'a>(claimants: &[Claimant<'a>]) -> BTreeMap<&'a str, Vec<Probl
 }
 
 impl<'a> Claimant<'a> {
-    /// Sorts first what has the best right to its names.
+    /// A sort key that puts the strongest claim first.
     fn seniority(&self) -> impl Ord + use<'a> {
         let oldest = self.generations.iter().map(|generation| generation.created.unwrap_or(Timestamp::MAX)).min();
         let created = self.created.unwrap_or(Timestamp::MAX);
@@ -123,7 +123,7 @@ mod tests {
         Claimant { list, config, in_force: false, generations: &[], created: None }
     }
 
-    /// The only one of the claimants that is not rejected.
+    /// The only claimant that is not rejected.
     fn winner<'a>(claimants: &[Claimant<'a>]) -> &'a str {
         let rejected = rejections(claimants);
         let mut accepted = claimants.iter().filter(|it| !rejected.contains_key(it.list));

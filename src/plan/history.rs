@@ -1,7 +1,7 @@
-//! The accepted forms of a list, and which of them is in force.
+//! The accepted versions of a list, and which of them is in force.
 //!
-//! Each accepted form is kept in a ControllerRevision before anything is made of it. So the list that was accepted last is in
-//! force while a bad edit stands, after a restart, and for a while after the ConfigMap has gone.
+//! Each accepted version is stored in a ControllerRevision before anything is created from it. So the version that was
+//! accepted last stays in force during a bad edit, after a restart, and for some time after the ConfigMap was deleted.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -19,24 +19,24 @@ use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// How many accepted forms of a list are kept: the one in force, and those before it for people to look at.
+/// How many accepted versions of a list are kept: the one in force, and earlier ones for humans to inspect.
 pub const KEPT: usize = 3;
 
-/// How long what was made of a list outlives its ConfigMap. `kubectl replace --force`, GitOps tools and restores delete a
-/// ConfigMap and make it anew; whoever deletes it by mistake gets it back in time.
+/// How long a list's objects outlive its ConfigMap. `kubectl replace --force`, GitOps tools and restores delete and
+/// recreate ConfigMaps, and somebody who deleted one by mistake has this long to put it back.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(10);
 
-/// The most characters of a list's name in the name of its revisions; a hash follows.
+/// The maximum length of a list's name within the names of its revisions; a hash follows.
 const MAX_NAME: usize = 200;
 
-/// An accepted form of a list.
+/// An accepted version of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
-    /// The ControllerRevision's name.
+    /// Name of the ControllerRevision.
     pub name: String,
-    /// The ControllerRevision's uid.
+    /// UID of the ControllerRevision.
     pub uid: String,
-    /// The greatest is the one that was accepted last.
+    /// Its number. The highest number was accepted last.
     pub number: i64,
     /// The list as it was accepted.
     pub list: ListData,
@@ -44,11 +44,11 @@ pub struct Revision {
     pub missing_since: Option<Timestamp>,
     /// When it was first accepted.
     pub created: Option<Timestamp>,
-    /// What is kept of the list's ImageCaches.
+    /// The ledger of the list's ImageCaches.
     pub image_caches: Option<String>,
 }
 
-/// What a ControllerRevision holds. The name is the list's whole name, since a label may hold a part of it only.
+/// The data of a ControllerRevision. It includes the list's full name, since a label may hold only a part of it.
 #[derive(Serialize, Deserialize)]
 struct Content {
     name: String,
@@ -56,7 +56,7 @@ struct Content {
 }
 
 impl Revision {
-    /// Reads a ControllerRevision. `None` where it is none of ours, or about to go.
+    /// Reads a ControllerRevision. Returns `None` if it is not one of a list, or is being deleted.
     pub fn from_object(object: &ControllerRevision) -> Option<Self> {
         let metadata = &object.metadata;
         metadata.labels.as_ref()?.get(labels::LIST)?;
@@ -80,14 +80,14 @@ impl Revision {
         })
     }
 
-    /// The greatest was accepted last. No two revisions are equal.
+    /// A sort key that is greatest for the version accepted last. No two revisions are equal.
     fn order(&self) -> (i64, &str) {
         (self.number, &self.name)
     }
 }
 
-/// The ControllerRevision that keeps a form of a list. The same form has the same name, so that going back to it takes the
-/// one that is there, with a greater number; whatever ledger of ImageCaches was left on it is overwritten.
+/// Builds the ControllerRevision for a version of a list. The same version always has the same name, so reverting to it
+/// updates the existing revision with a higher number. Any ledger of ImageCaches on it is overwritten.
 pub fn build(
     list: &ListData,
     label: &str,
@@ -107,13 +107,13 @@ pub fn build(
             owner_references: owner.map(|owner| vec![owner.clone()]),
             ..ObjectMeta::default()
         },
-        // Two texts and a map of texts are always JSON.
+        // Strings and maps of strings always serialize to JSON.
         data: Some(RawExtension(serde_json::to_value(content).unwrap_or_else(|error| unreachable!("{error}")))),
         revision: number,
     }
 }
 
-/// The ControllerRevision for a list of which nothing is known but that it is missing.
+/// Builds the ControllerRevision for a list that is missing and of which no version is known.
 pub fn build_missing(
     list: &ListData,
     label: &str,
@@ -126,8 +126,8 @@ pub fn build_missing(
     revision
 }
 
-/// The accepted form that was in force before the list was written as it stands: the one that the last validation result on it is about,
-/// or, if that rejected it, the newest. `None` for a list that is new.
+/// The version that was in force before the current edit: the one that the validation result on the ConfigMap is about
+/// or, if that rejected it, the newest. `None` for a new list.
 pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Revision]) -> Option<&'a Revision> {
     let state = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
     let hash = metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::DATA_HASH));
@@ -135,74 +135,75 @@ pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Rev
     match state.map(String::as_str) {
         Some("accepted") => revisions.iter().find(validated).or_else(|| newest(revisions)),
         Some(_) => newest(revisions),
-        // The form that was just kept says nothing of what was before it.
+        // A version that has just been stored is not the previous one.
         None => newest(revisions).filter(|revision| revision.list.data != written.data),
     }
 }
 
-/// What the ConfigMap of a list is now.
+/// The current state of a list's ConfigMap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Written<'a> {
-    /// It is there, and accepted.
+    /// It exists and is accepted.
     Accepted(&'a ListData),
-    /// It is there, and rejected.
+    /// It exists and is rejected.
     Rejected,
-    /// There is no such ConfigMap, or it is no list any more.
+    /// It does not exist, or is no longer an image list.
     Missing {
-        /// Whether there are still DaemonSets of it.
+        /// Whether the list still has DaemonSets.
         left_behind: bool,
     },
 }
 
-/// Which form of a list everything goes by.
+/// The version of a list that is in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InForce<'a> {
-    /// The one that is written.
+    /// The current ConfigMap.
     Written,
-    /// The one that was accepted last.
+    /// The version that was accepted last.
     Kept(&'a Revision),
-    /// None was ever accepted: there is nothing to go by, and nothing is changed.
+    /// None, because none was ever accepted. Nothing is changed.
     Nothing,
-    /// The list has been missing for [`GRACE`]: all that was made of it goes.
+    /// None, because the list has been missing for [`GRACE`]. All of its objects are deleted.
     Gone,
 }
 
-/// A write to the history of a list.
+/// A write to a list's history.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write<'a> {
-    /// Keep the written form, as the newest.
+    /// Store the current ConfigMap as the newest version.
     Keep {
         /// Its number.
         number: i64,
-        /// The ledger of ImageCaches, which moves to it in the same write: at no instant is an outdated one the newest.
+        /// The ledger of ImageCaches. It moves to the new version in the same write, so that the newest version never
+        /// lacks it.
         ledger: Option<&'a str>,
     },
-    /// Keep an empty form: a list of which nothing is known but its DaemonSets is missing.
+    /// Store an empty version, for a missing list of which only DaemonSets are known.
     KeepNothing {
-        /// Since when.
+        /// Since when it is missing.
         missing_since: Timestamp,
     },
-    /// Note since when the list is missing, or that it is back.
+    /// Record since when the list is missing, or that it is back.
     Note {
-        /// The revision to note it on.
+        /// The revision to record it on.
         revision: &'a Revision,
-        /// Since when; `None` where it is back.
+        /// Since when it is missing, or `None` if it is back.
         missing_since: Option<Timestamp>,
     },
-    /// Forget a form.
+    /// Delete a version.
     Forget(&'a Revision),
 }
 
-/// What a look at a list and its history comes to.
+/// Which version of a list is in force, and the writes that follow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ruling<'a> {
-    /// Which form everything goes by.
+    /// The version in force.
     pub in_force: InForce<'a>,
-    /// To be written before anything is made of the list.
+    /// Writes that precede all changes to the list's objects.
     pub first: Vec<Write<'a>>,
-    /// To be written after all else.
+    /// Writes that follow all other changes.
     pub last: Vec<Write<'a>>,
-    /// When to look again, if nothing changes before.
+    /// When to decide again if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
 
@@ -211,7 +212,7 @@ impl<'a> Ruling<'a> {
         Self { in_force, first: Vec::new(), last: Vec::new(), wake_at: None }
     }
 
-    /// Whether the written form is yet to be kept, and so to come into force.
+    /// Whether the current ConfigMap has yet to be stored, and so is about to come into force.
     pub fn accepts(&self) -> bool {
         self.first.iter().any(|write| matches!(write, Write::Keep { .. }))
     }
@@ -222,19 +223,19 @@ impl<'a> Ruling<'a> {
     }
 }
 
-/// The revision that was accepted last.
+/// The version that was accepted last.
 pub fn newest(revisions: &[Revision]) -> Option<&Revision> {
     revisions.iter().max_by_key(|revision| revision.order())
 }
 
-/// What is kept of the list's ImageCaches. The newest accepted form has it; an older one counts only if somebody took it away
-/// from there. What ledgers hold does not decide: two may have equal numbers and times, and the order of revisions is arbitrary.
+/// The ledger of the list's ImageCaches. The newest version has it; an older version counts only if somebody removed it
+/// from there. Ledgers cannot be compared with each other: two may have equal numbers and timestamps.
 pub fn newest_ledger(revisions: &[Revision]) -> Option<&str> {
     let with_ledger = revisions.iter().filter(|revision| revision.image_caches.is_some());
     with_ledger.max_by_key(|revision| revision.order())?.image_caches.as_deref()
 }
 
-/// Rules which form of a list is in force, and what is to be written about it.
+/// Decides which version of a list is in force, and what to write.
 pub fn rule<'a>(written: &Written, revisions: &'a [Revision], now: Timestamp) -> Ruling<'a> {
     let newest = newest(revisions);
     match written {
@@ -263,7 +264,7 @@ fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [R
     ruling
 }
 
-/// The list is back.
+/// Records that the list is back, if it was missing.
 fn found(newest: &Revision) -> Option<Write<'_>> {
     newest.missing_since.map(|_| Write::Note { revision: newest, missing_since: None })
 }
@@ -281,7 +282,7 @@ fn missing<'a>(
         }
         return ruling;
     };
-    // A note from the future says that the clock was set back since, and so nothing of how long ago it was.
+    // If the timestamp is in the future, the clock was set back since, so its age is unknown.
     let Some(since) = newest.missing_since.filter(|since| *since <= now) else {
         let mut ruling = Ruling::of(InForce::Kept(newest));
         ruling.first.push(Write::Note { revision: newest, missing_since: Some(now) });
@@ -292,7 +293,7 @@ fn missing<'a>(
         return Ruling { wake_at, ..Ruling::of(InForce::Kept(newest)) };
     }
     let mut ruling = Ruling::of(InForce::Gone);
-    // The newest goes last: it is what says that the rest may go.
+    // Delete the newest version last: it records that the others are to be deleted.
     ruling.last.extend(revisions.iter().filter(|revision| revision.name != newest.name).map(Write::Forget));
     ruling.last.push(Write::Forget(newest));
     ruling

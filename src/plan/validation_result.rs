@@ -1,4 +1,4 @@
-//! Whether a list was accepted, as it is written on the list itself.
+//! The result of a list's validation, as stored on its ConfigMap.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use sha2::{Digest, Sha256};
 use crate::list::{ListData, Parsed, Problem};
 use crate::naming::labels;
 
-/// The most bytes of problems that are written on a list; `kube-prepull validate` prints all of them.
+/// The maximum size of the problems stored on a list, in bytes. `kube-prepull validate` prints all of them.
 const MAX_PROBLEMS: usize = 16 * 1024;
 
-/// What is written on a list about itself.
+/// The result of a list's validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationResult {
     /// Whether the list was accepted.
     pub accepted: bool,
-    /// The hash of the data that this is about.
+    /// The hash of the data that was validated.
     pub data_hash: String,
-    /// What was found, a line each; empty where nothing was.
+    /// The problems, one per line; empty if there are none.
     pub problems: String,
 }
 
 impl ValidationResult {
-    /// The validation result on a list.
+    /// The result for a parsed list.
     pub fn new(list: &ListData, parsed: &Parsed) -> Self {
         Self {
             accepted: parsed.config.is_some(),
@@ -33,7 +33,7 @@ impl ValidationResult {
         }
     }
 
-    /// Whether exactly this is written on the list already.
+    /// Whether the ConfigMap already has this result.
     pub fn stands_on(&self, metadata: &ObjectMeta) -> bool {
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
@@ -42,8 +42,8 @@ impl ValidationResult {
             && annotation(labels::PROBLEMS).map_or("", String::as_str) == self.problems
     }
 
-    /// The part of the ConfigMap that says it, to be applied on the server. It names the uid, so that a list that is
-    /// deleted meanwhile is not recreated.
+    /// The fields of the ConfigMap to set with server-side apply. They include the UID, so that a ConfigMap that was
+    /// deleted in the meantime is not recreated.
     pub fn patch(&self, metadata: &ObjectMeta) -> ConfigMap {
         let mut annotations = BTreeMap::from([(labels::DATA_HASH.to_owned(), self.data_hash.clone())]);
         if !self.problems.is_empty() {
@@ -67,9 +67,9 @@ impl ValidationResult {
     }
 }
 
-/// The hash of a list's data: SHA-256 in hexadecimal of the JSON object with sorted keys.
+/// The hash of a list's data: the hexadecimal SHA-256 of its JSON object with sorted keys.
 pub fn data_hash(data: &BTreeMap<String, String>) -> String {
-    // A map of texts is always JSON.
+    // A map of strings always serializes to JSON.
     let json = serde_json::to_vec(data).unwrap_or_else(|error| unreachable!("{error}"));
     Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -108,7 +108,7 @@ mod tests {
         ValidationResult::new(&list, &parse(&list))
     }
 
-    /// The list's metadata after somebody else's and the validation result's part were put together.
+    /// The list's metadata with the validation result and somebody else's label and annotation.
     fn written(validation_result: &ValidationResult) -> ObjectMeta {
         let ours = validation_result.patch(&ObjectMeta::default()).metadata;
         let other = ("example.com/other".to_owned(), "kept".to_owned());
