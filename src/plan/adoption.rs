@@ -1,8 +1,8 @@
-//! What kubernetes-image-puller left behind: a DaemonSet that becomes the oldest generation of a list, and retires.
+//! Adoption of DaemonSets of kubernetes-image-puller: each becomes the oldest generation of a list, and retires.
 //!
-//! It is known by the labels of its pods, which its selector has too; the DaemonSet itself has none
-//! (`utils/clusterutils.go` of che-incubator/kubernetes-image-puller). From when it is adopted on it bears ours, so that it
-//! is seen, needed and deleted like any other generation.
+//! Such a DaemonSet is identified by the labels of its pods, which are in its selector too. It has no labels of its own
+//! (`utils/clusterutils.go` of che-incubator/kubernetes-image-puller). Once adopted, it carries kube-prepull's labels,
+//! so it is watched, kept and deleted like any other generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,15 +22,16 @@ use crate::naming::labels;
 /// A DaemonSet of kubernetes-image-puller that no list has adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adoptable {
-    /// Its name.
+    /// Name of the DaemonSet.
     pub name: String,
-    /// Its uid.
+    /// UID of the DaemonSet.
     pub uid: String,
-    /// What its pods hold or pull, in normal form.
+    /// The images that its pods hold or pull, in normal form.
     pub images: BTreeSet<String>,
 }
 
-/// The leftovers among DaemonSets that belong to no list; `pods` are those with a leftover's labels.
+/// Finds the DaemonSets of kubernetes-image-puller among those that belong to no list. `pods` are the pods with its
+/// labels.
 pub fn find<'a>(daemon_sets: impl Iterator<Item = &'a ObjectMeta>, pods: &Coverage) -> Vec<Adoptable> {
     let mut images: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for pod in pods.pods_of(NO_LIST) {
@@ -46,11 +47,11 @@ pub fn find<'a>(daemon_sets: impl Iterator<Item = &'a ObjectMeta>, pods: &Covera
     live.filter_map(adoption).collect()
 }
 
-/// What the list `own` does about leftovers, and what it says about those that nobody wants; `lists` are all that are in
-/// force, with their names.
+/// What the list `own` does about adoptable DaemonSets, and what it reports about those that no list adopts. `lists`
+/// are all lists in force, by name.
 ///
-/// A leftover belongs to the list whose `DAEMONSET_NAME` it bears, otherwise to the first by name that wants any of its
-/// images. The first list of all speaks of those that are left.
+/// A DaemonSet is adopted by the list whose `DAEMONSET_NAME` is its name, otherwise by the first list by name that
+/// contains any of its images. The first list by name reports those that remain.
 pub fn adopt(
     own: &str,
     lists: &[(&str, &Config)],
@@ -84,9 +85,9 @@ fn heir<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Option<&'a st
     first(&|config| config.name.as_str() == adoption.name).or_else(|| first(&wants))
 }
 
-/// The merge patch that makes a DaemonSet a generation of a list, as it is now. From then on nothing replaces its pods but
-/// their own end, and it does not go with kubernetes-image-puller's Deployment. What its containers hold is noted from its
-/// template: admission may have rewritten it in the pods.
+/// The merge patch that makes a DaemonSet a generation of a list. From then on its pods are not replaced, and it is no
+/// longer deleted together with kubernetes-image-puller's Deployment. Its images are recorded from its template, since
+/// admission may have rewritten them in the pods.
 pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
     let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let containers = pod.into_iter().flat_map(|pod| &pod.containers);
@@ -98,7 +99,7 @@ pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReferenc
         ..Placement::default()
     });
     let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
-    // The API server counts a generation more for each write that changes the spec.
+    // The API server increments `metadata.generation` with each change of the spec.
     let generation = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
     json!({
         "metadata": {

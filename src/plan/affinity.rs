@@ -1,11 +1,11 @@
-//! Keeping pods off nodes that no holder can run on, whatever the tolerations say.
+//! The node affinity that keeps pods off nodes that cannot run a holder, whatever they tolerate.
 
 use k8s_openapi::api::core::v1::{Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
 
 use crate::list::config::Placement;
 
-/// The group's own affinity with our requirements in each of its terms: Kubernetes takes a node that meets any one term,
-/// so a term without them would let virtual nodes in.
+/// The group's own affinity, with kube-prepull's requirements added to each of its terms. A node only has to match one
+/// term, so a term without them would allow virtual nodes.
 pub fn on_real_linux_nodes(placement: &Placement) -> Affinity {
     let mut affinity = placement.affinity.clone().unwrap_or_default();
     let mut node = affinity.node_affinity.take().unwrap_or_default();
@@ -22,7 +22,7 @@ fn terms(node: &NodeAffinity, ours: &[NodeSelectorRequirement]) -> Vec<NodeSelec
     selector.node_selector_terms.iter().map(|term| with(term, ours)).collect()
 }
 
-/// An empty term selects nothing, and would select nearly everything if ours were put into it.
+/// An empty term selects nothing, but would select nearly everything once requirements are added.
 fn with(term: &NodeSelectorTerm, ours: &[NodeSelectorRequirement]) -> NodeSelectorTerm {
     let expressions = term.match_expressions.as_deref().unwrap_or_default();
     let fields = term.match_fields.as_deref().unwrap_or_default();
@@ -69,7 +69,7 @@ mod tests {
         }))
     }
 
-    /// Whether Kubernetes lets a pod with nothing but that affinity onto the node.
+    /// Whether the affinity alone lets a pod onto the node.
     fn lets_onto(affinity: Affinity, node: &Node) -> bool {
         let required = affinity.node_affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution);
         required.is_none_or(|selector| selector.node_selector_terms.iter().any(|term| node.meets(term)))

@@ -1,8 +1,8 @@
-//! Nodes that have no room for a new pod beside the old one, and DaemonSets whose pods are refused.
+//! Nodes without capacity for a new pod beside the old one, and DaemonSets whose pods are refused.
 //!
-//! Only the first is a reason for the old generation to leave before the new one is there, and only on single nodes: what
-//! the new generation has shown elsewhere that it can pull, it will pull there too. Where pods are refused altogether,
-//! nothing would come in place of what leaves.
+//! Only missing capacity is a reason to remove an old generation before the new one has started, and only from single
+//! nodes: what the new generation has pulled on other nodes, it will pull there too. If all pods are refused, nothing
+//! would replace the old generation.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -18,40 +18,40 @@ use super::retiring::{HoldingPod, Need, Needed};
 use crate::coverage::{Hold, ImageState, NoCapacity, Node, Shortage};
 use crate::list::config::Group;
 
-/// How long a new pod has waited for room before the old one leaves. Whatever else ran on the node may end meanwhile, and
-/// an autoscaler may bring another node.
+/// How long a new pod waits for capacity before the old pod is removed. Meanwhile other workloads may end, and an
+/// autoscaler may add a node.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// The same for a pod whose sandbox is not made. That may also be a network that does not work, which the old pod would not
-/// mend by leaving; such a network is usually mended, or its node not ready, by then.
+/// The same for a pod whose sandbox cannot be created. The cause may also be a broken network, which removing the old
+/// pod would not fix. By this time such a network usually works again, or its node is no longer ready.
 pub const ADDRESS_GRACE: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long a DaemonSet may be without a pod on a node before it is said. The DaemonSet controller makes a thousand pods in
-/// half a minute.
+/// How long a DaemonSet may lack pods before that is reported. The DaemonSet controller creates a thousand pods in half
+/// a minute.
 pub const REFUSED_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// The old generation leaves one node of so many at a time, and one in any case.
+/// An old generation is removed from one in this many nodes at a time, but at least from one.
 const OF: usize = 20;
 
-/// What there is to do and to say.
+/// What to do and report about missing capacity.
 #[derive(Default)]
 pub struct Capacity<'a> {
-    /// Retiring generations and the nodes that they leave now.
+    /// Retiring generations, and the nodes that each is removed from.
     pub leaving: Vec<(&'a Generation, BTreeMap<String, Shortage>)>,
-    /// What waits for capacity.
+    /// New pods that wait for capacity.
     pub waiting: Vec<Waiting>,
-    /// When to look again, if nothing changes before.
+    /// When to check again if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Looks for nodes without room.
+/// Finds nodes without capacity, and chooses the pods to remove.
 pub fn look<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacity<'a> {
     let mut capacity = Capacity::default();
     let Some(need) = generations.need.as_ref().filter(|_| !generations.retiring.is_empty()) else { return capacity };
     let crowded = Crowded::new(need, &generations.newest, context.now);
     capacity.wake_at = capacity.wake_at.into_iter().chain(crowded.wake_at).min();
     let mut freed = being_freed(need, generations);
-    // The oldest leaves first.
+    // Remove the oldest generation first.
     for it in generations.retiring.iter().rev().filter(|it| it.needed.blocker.is_some()) {
         let leaving = crowded.left_by(it.generation, &it.needed, &freed);
         if !leaving.is_empty() {
@@ -66,7 +66,7 @@ pub fn look<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacit
     capacity
 }
 
-/// The nodes that pods are about to leave anyway, because their generation goes.
+/// The nodes where a pod is removed anyway, because its generation is deleted.
 fn being_freed<'a>(need: &Need<'a>, generations: &Generations) -> BTreeSet<&'a str> {
     let older = generations.retiring.iter().filter(|it| it.needed.blocker.is_some()).map(|it| it.generation);
     let staying: HashSet<&str> = generations.newest.iter().copied().chain(older).map(|it| it.name.as_str()).collect();
@@ -74,21 +74,22 @@ fn being_freed<'a>(need: &Need<'a>, generations: &Generations) -> BTreeSet<&'a s
     going.map(|(node, _)| node).collect()
 }
 
-/// The most nodes that a generation leaves for want of room: each takes a requirement of its own in its DaemonSet.
+/// The maximum number of nodes that a generation is removed from for lack of capacity. Each takes a requirement of its
+/// own in its DaemonSet.
 const MOST: usize = 1000;
 
-/// The nodes that have had no room for a newest generation's pod for long enough.
+/// The nodes that have lacked capacity for a pod of a newest generation for longer than the grace period.
 struct Crowded<'n, 'a> {
     need: &'n Need<'a>,
     pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
     /// The newest generations.
     newest: &'n [&'a Generation],
-    /// When the next pod will have waited for long enough.
+    /// When the grace period of the next pod ends.
     wake_at: Option<Timestamp>,
 }
 
 impl<'n, 'a> Crowded<'n, 'a> {
-    /// Looks for them.
+    /// Finds pods that wait for capacity.
     fn new(need: &'n Need<'a>, newest: &'n [&'a Generation], now: Timestamp) -> Self {
         let names = names(newest);
         let mut pods: BTreeMap<&str, Vec<_>> = BTreeMap::new();
@@ -103,7 +104,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
         Self { need, pods, newest, wake_at }
     }
 
-    /// That what a node has stays, since there is no room and the old generation does not leave.
+    /// Reports that a pod waits for capacity on a node that keeps its old generation.
     fn waiting(&self, newest: &Generation, generations: &Generations, freed: &BTreeSet<&str>) -> Option<Waiting> {
         let needed = |node: &str| generations.retiring.iter().any(|it| it.needed.nodes.contains_key(node));
         let (node, shortage) = self.pods.iter().filter(|(node, _)| needed(node) && !freed.contains(**node)).find_map(
@@ -120,8 +121,8 @@ impl<'n, 'a> Crowded<'n, 'a> {
         })
     }
 
-    /// The nodes that a retiring generation leaves now, and what there is too little of. Those in `freed` are being left
-    /// already by another one.
+    /// The nodes that a retiring generation is removed from now, and the resource that each is short of. `freed` are
+    /// nodes that another generation is already being removed from.
     fn left_by(&self, generation: &Generation, needed: &Needed, freed: &BTreeSet<&str>) -> BTreeMap<&'a str, Shortage> {
         let of_generation = |pod: &&HoldingPod| *pod.pod.generation == *generation.name;
         let mut leaving = BTreeMap::new();
@@ -136,7 +137,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
                 continue;
             };
             match needed.nodes.get(node) {
-                // It takes up room, and nobody needs it there.
+                // The pod uses capacity although the node does not need it.
                 None => drop(leaving.insert(*node, *shortage)),
                 Some(images) if few > 0 && self.may_leave(node, images) => {
                     few -= 1;
@@ -148,7 +149,8 @@ impl<'n, 'a> Crowded<'n, 'a> {
         leaving
     }
 
-    /// Whether one of the pods that wait there brings all of the images, as it did elsewhere and fails to do nowhere.
+    /// Whether a pod that waits on the node will pull all of the images: its siblings hold each of them, and none
+    /// fails.
     fn may_leave(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
         let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
         let brings = |waiting: &HoldingPod, image: &Rc<str>| {
@@ -165,8 +167,8 @@ impl<'n, 'a> Crowded<'n, 'a> {
         usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| brings(waiting, image)))
     }
 
-    /// On how many nodes what follows that generation has a pod and nothing of ours holds anything: nodes that were left and
-    /// have not got what they were left for, and new ones.
+    /// How many nodes have a pod of the generation's successors but hold nothing: nodes that it was removed from and
+    /// that have not caught up, and new nodes.
     fn bare(&self, generation: &Generation, needed: &Needed) -> usize {
         let successors = self.successors(generation, needed);
         let nodes: HashSet<&str> = self
@@ -182,8 +184,8 @@ impl<'n, 'a> Crowded<'n, 'a> {
         nodes.iter().filter(bare).count()
     }
 
-    /// What a generation makes room for: the newest of its group, or, if that group has left the list, those made for images
-    /// that the generation is still needed for. Whether another group can be served says nothing about this one.
+    /// The generations that replace this one: the newest of its group or, if the group was removed from the list, those
+    /// built with images that this one is still needed for. The state of other groups does not matter.
     fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
         let own = self.newest.iter().copied().find(|newest| newest.group == generation.group);
         let heirs = || self.newest.iter().copied().filter(|newest| self.need.is_made_for_any(newest, needed)).collect();
@@ -195,23 +197,23 @@ fn names<'a>(generations: &[&'a Generation]) -> HashSet<&'a str> {
     generations.iter().map(|generation| generation.name.as_str()).collect()
 }
 
-/// Nodes that a DaemonSet's pods are missing on, though nothing keeps them away: something refuses the pods.
+/// Nodes without a pod of a DaemonSet although nothing prevents it, so something must refuse the pods.
 #[derive(Debug, Default)]
 pub struct RefusedOn<'a> {
-    /// The nodes; none while it is too early to say.
+    /// The nodes; empty while it is too early to tell.
     pub nodes: BTreeSet<&'a str>,
-    /// When to look again.
+    /// When to check again.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Looks for them.
+/// Finds the nodes without a pod of a group's newest generation.
 pub fn refused_on<'a>(
     newest: &Generation,
     group: &Group,
     context: &Context<'a>,
     generations: &Generations<'a>,
 ) -> RefusedOn<'a> {
-    // As somebody else changed it, it may not belong on any of them.
+    // A DaemonSet that somebody else changed may not select any of the nodes.
     if newest.altered.is_some() {
         return RefusedOn::default();
     }
@@ -220,13 +222,13 @@ pub fn refused_on<'a>(
     let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
     let needed = generations.retiring.iter().flat_map(|it| it.needed.nodes.keys().copied());
     let expected: Vec<&str> = match context.nodes {
-        // A node that has just joined has no pod yet; where an older generation is, it has not just joined.
+        // A node that has just joined has no pod yet. If it has a pod of an older generation, it has not just joined.
         Some(nodes) => {
             let needed: HashSet<&str> = needed.collect();
             let old = |node: &&Node| there.is_empty() || needed.contains(node.name.as_str());
             nodes.iter().filter(old).filter(|node| takes(node)).map(|node| node.name.as_str()).collect()
         }
-        // A taint may keep the pods away from some nodes, but hardly from all.
+        // A taint may keep pods off some nodes, but hardly off all.
         None if there.is_empty() => needed.collect(),
         None => Vec::new(),
     };

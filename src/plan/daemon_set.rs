@@ -1,4 +1,4 @@
-//! A generation's DaemonSet, exactly as it stands in the cluster.
+//! Builds a generation's DaemonSet.
 
 use std::collections::BTreeMap;
 
@@ -20,26 +20,26 @@ use crate::list::config::{Group, Image, Resources};
 use crate::list::names::ObjectName;
 use crate::naming::{INIT_CONTAINER, labels};
 
-/// Where the holder lies in our own image.
+/// Path of the holder in kube-prepull's own image.
 const HOLDER_IN_IMAGE: &str = "/holder";
-/// The volume that the holder is installed into, and where the containers see it.
+/// The volume that the holder is installed into, and its path in the containers.
 const VOLUME: &str = "holder";
 const MOUNT: &str = "/kube-prepull";
 const HOLDER: &str = "/kube-prepull/holder";
-/// The user of every container: the "nonroot" of distroless images, as good as any but 0.
+/// The user of every container: "nonroot" in distroless images. Any user but 0 works.
 const USER: i64 = 65532;
 
-/// The name of the DaemonSet of that generation.
+/// The name of a generation's DaemonSet.
 pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
     format!("{}-{}", name_beginning(list.config, group), record.hash(list.label, group.name.as_str()))
 }
 
-/// Whether a generation was made from that group of that form of the list.
+/// Whether a generation was built from this group of this version of the list.
 pub fn was_made_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
     record.content == content_hash(group) && name(list, group, record) == generation.name
 }
 
-/// What the names of a group's DaemonSets begin with.
+/// The prefix of the names of a group's DaemonSets.
 pub fn name_beginning(config: &Config, group: &Group) -> String {
     match group.name.is_default() {
         true => config.name.to_string(),
@@ -47,7 +47,7 @@ pub fn name_beginning(config: &Config, group: &Group) -> String {
     }
 }
 
-/// Builds the DaemonSet of a generation. The same arguments always give the same object.
+/// Builds a generation's DaemonSet. The same arguments always return the same object.
 pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Settings) -> DaemonSet {
     let selector = selector(list, group, record);
     DaemonSet {
@@ -64,7 +64,7 @@ pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Sett
     }
 }
 
-/// Pods from this template, which nothing replaces but their own end.
+/// A DaemonSet that never replaces pods when its template changes.
 pub(super) fn spec(selector: BTreeMap<String, String>, template: PodTemplateSpec) -> DaemonSetSpec {
     DaemonSetSpec {
         selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
@@ -80,7 +80,7 @@ pub(super) fn managed(mut selector: BTreeMap<String, String>) -> BTreeMap<String
     selector
 }
 
-/// A pod as the DaemonSet controller makes them of a generation, but for its node and its owner.
+/// A pod as the DaemonSet controller creates it for a generation, without node and owner.
 pub fn pod(list: AcceptedList, group: &Group, record: &Record, settings: &Settings) -> Pod {
     let template = template(selector(list, group, record), group, record, settings);
     Pod {
@@ -103,7 +103,7 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
     ])
 }
 
-/// The user's own annotations never stand in for ours: they would make a generation say of itself what is not so.
+/// The user's annotations never override kube-prepull's own, which have to describe the generation correctly.
 fn annotations(config: &Config, group: &Group, record: &Record, platform: Platform) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
     let images = group.images.iter().map(|image| (image.name.as_str(), image.reference.as_str()));
@@ -127,7 +127,7 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
     annotations
 }
 
-/// The template of pods with these labels, which may stand for nothing else in the list.
+/// The template of pods with these labels. No other DaemonSet of the list may select them.
 pub(super) fn template(
     selector: BTreeMap<String, String>,
     group: &Group,
@@ -150,9 +150,9 @@ pub(super) fn template(
     }
 }
 
-/// Labels and annotations that keep sidecars out: they would cost memory on every node, and some refuse to start beside a
-/// container without network use. Istio reads a label and an annotation of one name; where the user sets either of them,
-/// ours must not contradict it.
+/// Labels and annotations that prevent sidecars. Sidecars would cost memory on every node, and some do not start beside
+/// containers that use no network. Istio reads a label and an annotation of the same name; if the user sets one of
+/// them, kube-prepull must not contradict it with the other.
 fn without_sidecars(group: &Group) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     const ISTIO: &str = "sidecar.istio.io/inject";
     let mut pod_labels = BTreeMap::new();
@@ -184,7 +184,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         service_account_name: own_account.or_else(|| settings.service_account_name.clone()),
-        // A holder has nothing to finish.
+        // A holder has nothing to clean up.
         termination_grace_period_seconds: Some(1),
         tolerations: some_unless_empty(group.placement.tolerations.clone()),
         volumes: Some(vec![Volume {
@@ -196,8 +196,8 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
     }
 }
 
-/// Installs the holder, then waits for the node's turn: the kubelet pulls the images of a pod's containers only after its
-/// init containers have ended.
+/// Installs the holder, then waits for the node's start delay. The kubelet pulls the images of a pod's containers only
+/// after its init containers have finished.
 fn installing(record: &Record, resources: &ResourceRequirements) -> Container {
     let arguments = [
         "install".to_owned(),
@@ -255,7 +255,7 @@ fn mount(read_only: bool) -> VolumeMount {
     }
 }
 
-/// What Pod Security's level "restricted" asks of every container, and a read-only root on top.
+/// The requirements of the Pod Security level "restricted" for every container, plus a read-only root file system.
 fn restricted() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
@@ -282,7 +282,7 @@ fn some_unless_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
 
-/// A map of these texts.
+/// A map with owned keys and values.
 pub(super) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

@@ -1,14 +1,15 @@
-//! Which nodes a group has left, if the controller may not read nodes: the status of DaemonSets tells.
+//! Which nodes a group no longer selects, derived from the status of DaemonSets if the controller may not read nodes.
 //!
-//! If the newest generation of a group has a pod on every node that it selects, it does not select a node without one. That alone
-//! does not mean that the group has left the node: the DaemonSet controller does not select a node with a taint that the pods do not
-//! tolerate either, and such a node keeps what it holds ([`crate::coverage::Node::keeps`]). So an older generation's node counts as
-//! left only if both are known: the older generation was made for other nodes, and none of its nodes has such a taint.
+//! If a group's newest generation has a pod on every node that it selects, it does not select the other nodes. That
+//! alone does not mean that the group was moved off a node: the DaemonSet controller also does not select a node with a
+//! taint that the pods do not tolerate, and such a node keeps what it holds ([`crate::coverage::Node::keeps`]). So a
+//! node of an older generation counts as deselected only if that generation was created for a different placement, and
+//! none of its nodes has such a taint.
 //!
-//! A taint alone does not make the DaemonSet controller count again (`syncNodeUpdate` in
-//! `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go`), and once it has, the number may be old. What it counted for a
-//! newer `metadata.generation` is newer than that. So the older generation's spec is changed, in a field that means nothing to its pods, after
-//! the newest has all of its own.
+//! A taint alone does not make the DaemonSet controller recount (`syncNodeUpdate` in
+//! `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go`), so its counts may be outdated. But counts for a
+//! newer `metadata.generation` are newer than that. So once the newest generation has all of its pods, a field of the
+//! older generation's spec is changed that has no effect on its pods.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -22,11 +23,11 @@ use crate::list::config::Group;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// Which nodes groups have left.
+/// The nodes that groups no longer select.
 pub struct Deselection<'a> {
-    /// The nodes of each group, by its name.
+    /// The selected nodes by group name.
     selections: HashMap<&'a str, Selection<'a>>,
-    /// The generations that no node had a taint against when their nodes were counted last, by their names.
+    /// By name, the generations that had no misscheduled pod at the last count.
     untainted: HashMap<&'a str, Untainted<'a>>,
 }
 
@@ -44,8 +45,8 @@ struct Untainted<'a> {
 }
 
 impl<'a> Deselection<'a> {
-    /// Takes from the status of DaemonSets what it tells. `newest` are the newest of the groups, and `pods` are the pods that are
-    /// not about to go, as their nodes and the names of their generations.
+    /// Derives selections from the status of DaemonSets. `newest` are the groups' newest generations. `pods` are the
+    /// node and generation of each pod that is not being deleted.
     pub fn new(
         config: &'a Config,
         newest: &[&'a Generation],
@@ -67,14 +68,14 @@ impl<'a> Deselection<'a> {
         }
     }
 
-    /// Whether a group has left the node on which that generation has a pod.
+    /// Whether a group no longer selects a node with a pod of this generation.
     pub fn has_left(&self, group: &Group, generation: &str, node: &str) -> bool {
         let Some(generation) = self.untainted.get(generation) else { return false };
         self.without(group, generation, node).is_some_and(|selection| generation.counted_for.contains(&selection.hash))
     }
 
-    /// The selections after which a generation's nodes have to be counted, if that may show that it is not needed where it seems to be.
-    /// `needed` are its nodes, each with the groups that want one image there.
+    /// The selections that have to precede a recount of a generation's nodes, if a recount may show that fewer nodes
+    /// need it. `needed` has an entry for each node and image, with the groups that want the image.
     pub fn uncounted<'g, G: Iterator<Item = &'g Group>>(
         &self,
         generation: &Generation,
@@ -83,33 +84,33 @@ impl<'a> Deselection<'a> {
         let untainted = self.untainted.get(generation.name.as_str())?;
         let mut selections = BTreeSet::new();
         for (node, groups) in needed {
-            // If one of the groups is there, what another one has left is needed anyway.
+            // If one of the groups still selects the node, the generation is needed there anyway.
             let left: Option<Vec<_>> = groups.map(|group| self.without(group, untainted, node)).collect();
             selections.extend(left.into_iter().flatten().map(|selection| selection.hash.clone()));
         }
         if selections.is_subset(untainted.counted_for) {
             return None;
         }
-        // A later count is as good for those that an earlier one came after.
+        // The new count also covers all selections that preceded the last one.
         let valid = self.selections.values().map(|selection| &selection.hash);
         selections.extend(valid.filter(|hash| untainted.counted_for.contains(*hash)).cloned());
         Some(selections)
     }
 
-    /// The group's selection, if it was made for other nodes than the generation and does not have this one.
+    /// The group's selection, if it has a different placement than the generation and does not include the node.
     fn without(&self, group: &Group, generation: &Untainted, node: &str) -> Option<&Selection<'a>> {
         let selection = self.selections.get(group.name.as_str())?;
         (selection.placement != generation.placement && !selection.nodes.contains(node)).then_some(selection)
     }
 }
 
-/// The nodes of the newest generation, if these are all that the group selects now.
+/// The nodes of the newest generation, if they are all that the group selects.
 fn selection<'a>(group: &Group, newest: &'a Generation, nodes: HashSet<&'a str>) -> Option<Selection<'a>> {
     let placement = newest.placement.as_deref().filter(|placement| *placement == placement_hash(&group.placement))?;
     let scheduled =
         newest.scheduled.filter(|_| newest.altered.is_none() && newest.node_scope == NodeScope::Everywhere)?;
     let on = u64::from(scheduled.desired) + u64::from(scheduled.misscheduled);
-    // Pods and status are seen at different times; if they do not agree, nobody knows.
+    // Pods and status are watched separately. If they disagree, the selection is unknown.
     if !scheduled.complete || nodes.len() as u64 != on {
         return None;
     }
@@ -123,13 +124,13 @@ fn untainted(generation: &Generation) -> Option<Untainted<'_>> {
     Some(Untainted { placement: generation.placement.as_deref()?, counted_for: &generation.counted_for })
 }
 
-/// The merge patch that makes the DaemonSet controller count the nodes of a DaemonSet as it is now. How many old revisions are kept
-/// means nothing here: no template changes often enough to have so many.
+/// The merge patch that makes the DaemonSet controller recount a DaemonSet's nodes. It changes the revision history
+/// limit, which does not matter here: templates rarely change, so there are never that many revisions.
 pub fn recount_patch(live: &DaemonSet, selections: &BTreeSet<String>) -> Value {
     const LIMITS: [i32; 2] = [9, 10];
     let limit = live.spec.as_ref().and_then(|spec| spec.revision_history_limit);
     let ours = live.metadata.annotations.as_ref().and_then(|it| it.get(labels::SPEC_GENERATION));
-    // What somebody else changed before stays known as that.
+    // An earlier change by somebody else must still be detected.
     let ours = ours.and_then(|text| text.parse().ok()).unwrap_or(1_i64).saturating_add(1);
     let selections: Vec<&str> = selections.iter().map(String::as_str).collect();
     json!({

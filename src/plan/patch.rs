@@ -1,7 +1,7 @@
-//! Patches of a generation's DaemonSet as it is now.
+//! Patches for a generation's DaemonSet.
 //!
-//! Each holds only for this version of it (uid and resourceVersion), and sets the update strategy back: whatever that has become, a
-//! change of the template must replace no pod.
+//! Each patch applies to one version of the object only (UID and resourceVersion). It also resets the update strategy:
+//! whatever somebody else has set, a change of the template must not replace pods.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::generation::pulled_always::PulledAlways;
 use super::generation::restores::Restores;
 use crate::naming::labels;
 
-/// The merge patch that scopes a DaemonSet down.
+/// The merge patch that scopes down a DaemonSet.
 pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
     let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let node_affinity = pod.and_then(|pod| pod.affinity.as_ref()?.node_affinity.as_ref());
@@ -29,10 +29,11 @@ pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
     spec_patch(live, annotations, Some(template), own != terms.as_deref())
 }
 
-/// The strategic merge patch that seals a DaemonSet: it names containers, and leaves all else of them as it is.
+/// The strategic merge patch that seals a DaemonSet. It names containers, and leaves all of their other fields
+/// unchanged.
 ///
-/// A kubelet pulls in the order of the containers, which such a patch changes unless it states the order
-/// (`k8s.io/apimachinery/pkg/util/strategicpatch`: what is patched is moved behind the rest).
+/// Kubelets pull in the order of the containers. Unless the patch states that order, patched containers move behind the
+/// others (`k8s.io/apimachinery/pkg/util/strategicpatch`).
 pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
     let names = || {
         let pod = live.spec.iter().filter_map(|spec| spec.template.spec.as_ref());
@@ -49,7 +50,7 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
     spec_patch(live, annotations, Some(template), true)
 }
 
-/// The merge patch that only sets the update strategy back, and notes that the rest stays as somebody else made it.
+/// The merge patch that only resets the update strategy, and records that the rest stays as somebody else changed it.
 pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
     let restores = Restores { left: Some(generation_after(live, false)), ..restores.clone() };
     frame(live, json!({labels::RESTORES: restores.to_text()}), None)
@@ -74,14 +75,14 @@ fn frame(live: &DaemonSet, annotations: Value, template: Option<Value>) -> Value
     })
 }
 
-/// The `metadata.generation` that a patch leaves: the API server counts one more for each write that changes the spec.
+/// The `metadata.generation` after a patch. The API server increments it with each change of the spec.
 fn generation_after(live: &DaemonSet, changes_template: bool) -> i64 {
     let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
     live.metadata.generation.unwrap_or(1) + i64::from(changes_template || strategy != Some("OnDelete"))
 }
 
-/// Adds to the annotations of a patch of ours which `metadata.generation` it leaves, unless somebody else changed the spec
-/// before: that must not pass for ours. What was left as somebody else made it still is.
+/// Adds the resulting `metadata.generation` to a patch's annotations, unless somebody else changed the spec before:
+/// that change must not pass for the controller's own. A change that was left in place stays recorded as such.
 fn note_generation(live: &ObjectMeta, generation: i64, annotations: &mut Value) {
     let Some(alteration) = Alteration::of(live) else {
         annotations[labels::SPEC_GENERATION] = generation.to_string().into();

@@ -1,7 +1,8 @@
 //! Which images a rollout asks the registry for.
 //!
-//! A node asks for what is new, has moved or is to be resolved again; all else it takes from its disk if it is there. So an edit
-//! that adds one image to twenty costs one request a node, and the twenty do not fail while their registry is down.
+//! A node pulls images with `Always` if they are new, have moved or are to be resolved again; it takes all others from
+//! its disk if they are there. So adding one image to twenty costs one request per node, and the twenty do not fail
+//! while their registry is down.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +12,16 @@ use super::generation::pulled_always::{PulledAlways, asks_registry};
 use crate::coverage::{CoveringPod, ImageState, NO_LIST, Node, PodState};
 use crate::list::config::Group;
 
-/// Which images are to be looked up in the registry whatever nodes have.
+/// Which images to pull with `Always`, whatever nodes hold.
 #[derive(Clone, Copy, Debug)]
 pub enum Resolve<'a> {
-    /// All of them: a mode or a request says so.
+    /// All of them, because the mode or a request says so.
     All,
-    /// Those whose tags have moved, by the names of their containers.
+    /// The images whose tags have moved, by container name.
     Moved(&'a BTreeSet<String>),
 }
 
-/// What the next generation of a group pulls with `Always`; `newest` is the one that it follows.
+/// What the next generation of a group pulls with `Always`. `newest` is its predecessor.
 pub fn of_the_next(context: &Context, group: &Group, newest: Option<&Generation>, resolve: Resolve) -> PulledAlways {
     let carried = match resolve {
         Resolve::All => BTreeSet::new(),
@@ -34,7 +35,8 @@ pub fn of_the_next(context: &Context, group: &Group, newest: Option<&Generation>
     PulledAlways::of(asked.map(|image| image.name.as_str()))
 }
 
-/// The images of a group that every node that counts has tried in that generation, or that it carried over itself.
+/// The group's images that every relevant node has tried in this generation, or that this generation carried over
+/// itself.
 fn carried<'g>(context: &Context, group: &'g Group, newest: &Generation) -> BTreeSet<&'g str> {
     let tries = Tries::of(context, group, newest);
     let same = group.images.iter().filter(|image| newest.holds(image));
@@ -42,18 +44,18 @@ fn carried<'g>(context: &Context, group: &'g Group, newest: &Generation) -> BTre
     names.filter(|name| !newest.pulled_always.contains(name) || tries.everywhere(name)).collect()
 }
 
-/// What became of a generation's images on the nodes that count.
+/// The state of a generation's images on the relevant nodes.
 struct Tries<'a> {
     pods: Vec<&'a CoveringPod>,
-    /// Whether every node that counts has a pod.
+    /// Whether every relevant node has a pod.
     complete: bool,
-    /// What other generations hold, by node and reference.
+    /// The images that other generations hold, by node.
     elsewhere: BTreeMap<&'a str, BTreeSet<&'a str>>,
 }
 
 impl<'a> Tries<'a> {
-    /// A node counts that is ready, can take the pod and has capacity for it. One that does not is brought up to date by a
-    /// later refresh, if it has something older on its disk.
+    /// Reads the state of the pods. A node is relevant if it is ready, can run the pod and has capacity for it. If any
+    /// other node has an older image on its disk, a later refresh updates it.
     fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let counts = |node: &&Node| node.ready && !node.deleting && !node.unschedulable && node.takes(&group.placement);
         let expected: Option<BTreeSet<&str>> =
@@ -79,8 +81,8 @@ impl<'a> Tries<'a> {
         Self { pods, complete, elsewhere }
     }
 
-    /// Whether every node that counts has tried the image. A try in vain does not count where another generation holds the
-    /// image: what is on the disk may be what the tag stood for before.
+    /// Whether every relevant node has tried the image. A failed try does not count if another generation holds the
+    /// image on that node, because that may be an older image of the tag.
     fn everywhere(&self, container: &str) -> bool {
         let tried = |pod: &&CoveringPod| {
             let Some(image) = pod.images.iter().find(|image| *image.name == *container) else { return false };
@@ -98,7 +100,7 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// Whether the pod's node can be expected to try.
+/// Whether the pod can be expected to try its images.
 fn can_try(pod: &CoveringPod) -> bool {
     pod.state == PodState::Live && pod.no_capacity.is_none() && !pod.node_is_lost
 }

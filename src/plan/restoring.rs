@@ -1,11 +1,11 @@
-//! Restoring generations that somebody else changed.
+//! Restores generations that somebody else changed.
 //!
 //! ```text
-//! Alteration ─► an accepted form that is kept builds it again ─► Restore: its whole spec is replaced
-//!          └──► none does ─► ResetStrategy: nothing of it is replaced by itself, and it is reported
+//! Alteration ─► a stored version of the list describes it ─► Restore: replace its whole spec
+//!          └──► none does ─► ResetStrategy: prevent it from replacing pods, and report it
 //! ```
-//! A DaemonSet is restored at once. If somebody keeps changing it, each time waits twice as long as the one before; how often
-//! and when it was restored is noted on the DaemonSet itself.
+//! A DaemonSet is restored immediately. If somebody keeps changing it, the pause before each restore doubles. The
+//! number and time of restores are stored on the DaemonSet itself.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -23,11 +23,11 @@ use super::generation::{FORMAT, Generation};
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
 
-/// How long a restored generation has for its pods to come back before it may count as needed nowhere. The DaemonSet
-/// controller makes a thousand pods in half a minute.
+/// How long a restored generation is kept for its pods to come back, even if no node seems to need it. The DaemonSet
+/// controller creates a thousand pods in half a minute.
 pub const RETURN: SignedDuration = SignedDuration::from_mins(2);
 
-/// Plans to restore what somebody else changed. What is deleted need not be restored.
+/// Plans to undo changes that somebody else made, except to generations that are deleted anyway.
 pub fn restore(context: &Context, plan: &mut Plan) {
     let mut undone = Vec::new();
     for generation in context.generations.iter().filter(|generation| !generation.deleting) {
@@ -38,12 +38,12 @@ pub fn restore(context: &Context, plan: &mut Plan) {
             None => undone.extend(undo(context, generation, alteration)),
         }
     }
-    // What nodes lost by it they are to have back first.
+    // Nodes first get back what they lost.
     plan.actions.splice(0..0, undone);
 }
 
-/// Whether pods may be about to go, or be gone, only because somebody changed a generation that is restored in a moment. What
-/// they hold or do not hold says nothing then.
+/// Whether pods may be missing only because of a change that will be undone shortly. Until then, what pods hold says
+/// nothing about where generations are needed.
 pub fn is_unsettled(context: &Context) -> bool {
     let unsettled =
         |it: &Generation| pending(it).is_some() && !is_contested(it, context.now) && rebuilt(context, it).is_some();
@@ -54,7 +54,7 @@ fn is_contested(generation: &Generation, now: Timestamp) -> bool {
     generation.restores.as_ref().is_some_and(|restores| restores.is_contested() && restores.is_recent(now))
 }
 
-/// What somebody else changed and was not left so.
+/// The change that has yet to be undone.
 fn pending(generation: &Generation) -> Option<&Alteration> {
     let left = generation.restores.as_ref().and_then(|restores| restores.left);
     generation.altered.as_ref().filter(|alteration| left != Some(alteration.generation))
@@ -76,8 +76,8 @@ fn undo(context: &Context, generation: &Generation, alteration: &Alteration) -> 
     }
 }
 
-/// The DaemonSet as it was made: only what an accepted form of the list that is kept asks for can be built again, and only by
-/// the version that built it.
+/// The original DaemonSet. It can only be rebuilt if a stored version of the list describes it, and this version of the
+/// controller built it.
 fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
     let record = generation.record.as_ref().filter(|record| record.format == FORMAT)?;
     let mut forms = iter::once(context.list.config).chain(context.kept.iter().copied());
@@ -91,8 +91,8 @@ fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
     Some(daemon_set)
 }
 
-/// Until when a generation is kept that is needed nowhere: it was just restored, and its pods come back. Not where somebody
-/// keeps changing it, or where the list no longer asks for anything that it has.
+/// Until when a generation that no node needs is kept, because its pods are coming back after a restore. It is not kept
+/// if somebody keeps changing it, or if none of its images is on the list.
 pub fn kept_until(context: &Context, generation: &Generation) -> Option<Timestamp> {
     let listed = context.list.config.groups.iter().flat_map(|group| &group.images);
     let listed: BTreeSet<String> = listed.map(|image| image.reference.normal_form()).collect();
@@ -103,11 +103,10 @@ pub fn kept_until(context: &Context, generation: &Generation) -> Option<Timestam
     (is_wanted && !is_contested(generation, context.now)).then_some(until)
 }
 
-/// The DaemonSet `live` with the spec, the labels and the annotations of `wanted`, and owned by its owners. All that others
-/// have in its metadata stays.
+/// The DaemonSet `live` with the spec, labels, annotations and owners of `wanted`. All other metadata stays.
 pub fn restored(live: &DynamicObject, wanted: &DaemonSet) -> DynamicObject {
     let mut restored = live.clone();
-    // What can be built can be written as JSON.
+    // What was built always serializes to JSON.
     restored.data["spec"] = serde_json::to_value(&wanted.spec).unwrap_or_else(|error| unreachable!("{error}"));
     let metadata = &mut restored.metadata;
     metadata.labels.get_or_insert_default().extend(wanted.metadata.labels.clone().unwrap_or_default());

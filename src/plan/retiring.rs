@@ -1,8 +1,8 @@
-//! Whether an older generation is still needed.
+//! Where an older generation is still needed.
 //!
-//! It is needed on a node as long as its pod there holds an image that is still on the list and that no newer generation's
-//! pod holds there as firmly. A newer generation that goes itself does not count, and neither does a pod that goes because
-//! its generation was scoped down.
+//! A node needs it as long as its pod there holds an image that is still on the list and that no newer generation's pod
+//! holds there as firmly. Newer generations that are to be deleted do not count, nor do pods that are removed by
+//! scoping down.
 
 mod absent;
 
@@ -17,61 +17,62 @@ use crate::list::Config;
 use crate::list::config::Group;
 use crate::list::reference::ImageReference;
 
-/// The pods and the list, arranged for the question.
+/// The pods and the list, indexed to find out where generations are needed.
 pub struct Need<'a> {
     pods: HashMap<&'a str, Vec<HoldingPod<'a>>>,
-    /// How many pods of each generation are about to go.
+    /// How many pods of each generation are being deleted.
     leaving: HashMap<&'a str, usize>,
     nodes: Nodes<'a>,
     config: &'a Config,
-    /// The images that each group of the list wants, in normal form.
+    /// The images of each group of the list, in normal form.
     wanted: Vec<HashSet<String>>,
-    /// The images that each generation was made for, in normal form; nothing for one that does not say so.
+    /// The images that each generation was built with, in normal form; empty if unknown.
     made_for: HashMap<&'a str, HashSet<Rc<str>>>,
 }
 
-/// The nodes, or what is known about them instead.
+/// The nodes, or what is derived from DaemonSets instead.
 enum Nodes<'a> {
     Read(HashMap<&'a str, &'a Node>),
     Unreadable(Deselection<'a>),
 }
 
-/// A pod that is not about to go, with its images in normal form: the same image may be spelled in two ways.
+/// A pod that is not being deleted, with its images in normal form, since references to the same image can differ.
 pub struct HoldingPod<'a> {
     /// The pod.
     pub pod: &'a CoveringPod,
-    /// What became of its images.
+    /// The state of its images.
     pub images: Vec<(Rc<str>, &'a CoveredImage)>,
 }
 
-/// What may end the need for a generation. Where there are several reasons for it, the greatest says what to expect.
+/// Why a generation is still needed, and what may end that. If there are several reasons, the greatest applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Blocker {
-    /// Newer generations have tried the image in vain, or were not made for it.
+    /// Newer generations failed to pull the image, or were not built with it.
     Stuck,
-    /// No pod of a newer generation gets onto the node, or ahead there.
+    /// No pod of a newer generation can start or make progress on the node.
     NodesUnavailable,
-    /// No newer generation has a pod for the node, yet or ever: the newest may be of before an edit that adds the node.
+    /// No newer generation has a pod for the node. Possibly none ever will: the newest may precede an edit that adds
+    /// the node.
     Unserved,
-    /// A newer generation may bring the image.
+    /// A newer generation may still pull the image.
     Moving,
 }
 
-/// Where and for what an older generation is still needed.
+/// The nodes and images that an older generation is still needed for.
 #[derive(Debug, Default, PartialEq)]
 pub struct Needed<'a> {
-    /// The nodes, and the images in normal form that it is needed for there.
+    /// The images in normal form, by node.
     pub nodes: BTreeMap<&'a str, BTreeSet<Rc<str>>>,
-    /// What may end that; nothing where it is needed nowhere.
+    /// Why it is still needed, or `None` if it is not.
     pub blocker: Option<Blocker>,
-    /// On how many nodes it has a pod that is not about to go.
+    /// How many nodes have a pod of it that is not being deleted.
     pub runs_on: usize,
-    /// Whether pods of it are missing, nobody knows on which nodes, and newer generations may not be there either.
+    /// Whether pods of it are missing on unknown nodes, where newer generations may be missing too.
     pub awaits_pods: bool,
 }
 
 impl<'a> Needed<'a> {
-    /// Whether it may go.
+    /// Whether no node needs it.
     pub fn is_nowhere(&self) -> bool {
         self.nodes.is_empty() && !self.awaits_pods
     }
@@ -81,14 +82,14 @@ impl<'a> Needed<'a> {
         self.blocker = self.blocker.max(Some(blocker));
     }
 
-    /// The images that it is needed for anywhere.
+    /// The images that it is needed for on any node.
     pub fn images(&self) -> impl Iterator<Item = &Rc<str>> {
         self.nodes.values().flatten()
     }
 }
 
 impl<'a> Need<'a> {
-    /// Arranges pods by their nodes. `newest` are the newest of the `generations`, and `nodes` is `None` where the controller may not
+    /// Indexes pods by node. `newest` are the newest of the `generations`. `nodes` is `None` if the controller may not
     /// read them.
     pub fn new(
         config: &'a Config,
@@ -132,7 +133,7 @@ impl<'a> Need<'a> {
         Self { pods: by_node, leaving, nodes, config, wanted: wanted.collect(), made_for: made_for.collect() }
     }
 
-    /// Where `generation` is needed; `staying` are the generations that came after it and stay.
+    /// Where `generation` is needed. `staying` are the newer generations that stay.
     pub fn of(&self, generation: &Generation, staying: &[&Generation]) -> Needed<'a> {
         let newer: HashSet<&str> = staying.iter().map(|generation| generation.name.as_str()).collect();
         let mut needed = Needed::default();
@@ -142,7 +143,7 @@ impl<'a> Need<'a> {
             for own in own {
                 for (image, covered) in &own.images {
                     let wanting: Vec<&Group> = self.wanting(node, own.pod, image).collect();
-                    // What may turn out to be on the disk is not given up before it was tried.
+                    // Keep an image that may be on the disk until the pod has tried it.
                     let hold = match covered.state.hold() {
                         Hold::None if generation.deserves_try(own.pod, covered) => Hold::Exited,
                         Hold::None => continue,
@@ -161,8 +162,8 @@ impl<'a> Need<'a> {
         needed
     }
 
-    /// How firmly pods of those generations hold the image. One on a node that its own tolerations no longer bring it onto
-    /// holds it for nobody: it may go at any time.
+    /// How firmly pods of these generations hold the image. A pod does not count if its tolerations no longer allow it
+    /// on the node, because it may be removed at any time.
     fn holds<'n>(
         &'n self,
         node: &'n str,
@@ -175,22 +176,22 @@ impl<'a> Need<'a> {
         stay.flat_map(|it| &it.images).filter(move |(other, _)| other == image).map(|(_, image)| image.state.hold())
     }
 
-    /// The pods that are not about to go, by their nodes.
+    /// The pods that are not being deleted, with their nodes.
     pub fn pods(&self) -> impl Iterator<Item = (&'a str, &HoldingPod<'a>)> {
         self.pods.iter().flat_map(|(node, pods)| pods.iter().map(|pod| (*node, pod)))
     }
 
-    /// How many pods of a generation are about to go.
+    /// How many pods of a generation are being deleted.
     pub fn leaving(&self, generation: &Generation) -> usize {
         self.leaving.get(generation.name.as_str()).copied().unwrap_or_default()
     }
 
-    /// Those of one node.
+    /// The pods of a node.
     pub fn on(&self, node: &str) -> impl Iterator<Item = &HoldingPod<'a>> {
         self.pods.get(node).into_iter().flatten()
     }
 
-    /// The node, where nodes are known and it is one.
+    /// The node, if nodes can be read and it exists.
     pub fn node(&self, name: &str) -> Option<&'a Node> {
         match &self.nodes {
             Nodes::Read(nodes) => nodes.get(name).copied(),
@@ -198,22 +199,23 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// The selections of groups after which the nodes of a generation have to be counted before it is known where it is needed.
+    /// The selections of groups after which a generation's nodes have to be recounted before it is known where it is
+    /// needed.
     pub fn uncounted(&self, generation: &Generation, needed: &Needed) -> Option<BTreeSet<String>> {
         let Nodes::Unreadable(deselection) = &self.nodes else { return None };
         let needed = needed.nodes.iter().flat_map(|(node, images)| images.iter().map(|image| (*node, image)));
         deselection.uncounted(generation, needed.map(|(node, image)| (node, self.groups_with(image))))
     }
 
-    /// Whether a generation was made for any image that another one is needed for.
+    /// Whether a generation was built with any image that another one is needed for.
     pub fn is_made_for_any(&self, generation: &Generation, needed: &Needed) -> bool {
         let images = self.made_for.get(generation.name.as_str());
         images.is_some_and(|images| needed.images().any(|image| images.contains(image)))
     }
 
-    /// The groups that want that image on the node that the pod is on. On a node that is gone none does.
+    /// The groups that want the image on the pod's node. No group wants anything on a node that no longer exists.
     fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
-        // Whether it is wanted there does not depend on whether a new pod can come.
+        // Whether a new pod could be scheduled there does not matter.
         self.groups_with(image).filter(move |group| match &self.nodes {
             Nodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.keeps(&pod.tolerations, &group.placement)),
             Nodes::Unreadable(deselection) => !deselection.has_left(group, &pod.generation, node),
@@ -254,7 +256,7 @@ impl<'a> Need<'a> {
     }
 }
 
-/// Thousands of pods spell the same few images.
+/// Caches normal forms, since thousands of pods refer to the same few images.
 #[derive(Default)]
 struct NormalForms<'a>(HashMap<&'a str, Rc<str>>);
 
@@ -264,7 +266,7 @@ impl<'a> NormalForms<'a> {
     }
 }
 
-/// What became of the image in the pods of those generations.
+/// The states of an image in the pods of these generations.
 fn states<'a>(
     pods: &'a [HoldingPod<'a>],
     generations: &'a HashSet<&str>,

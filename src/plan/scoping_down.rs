@@ -1,4 +1,4 @@
-//! When a retiring generation is scoped down to the few nodes that still need it, so that all others get their pod slot back.
+//! Scopes a retiring generation down to the few nodes that still need it, which frees a pod slot on all others.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,20 @@ use super::generation::Generation;
 use super::generation::node_scope::NodeScope;
 use super::retiring::Needed;
 
-/// Healthy nodes have a rollout's images this long after their start delay, more or less. Scoping down earlier would write the
-/// DaemonSet again and again at the end of every rollout, for nodes that are about to be warm anyway.
+/// Healthy nodes usually have a rollout's images this long after their start delay. Scoping down earlier would write
+/// the DaemonSet repeatedly at the end of every rollout, for nodes that are about to be warm anyway.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// So many nodes are few: each takes a term of its own in the DaemonSet, and each such term repeats the group's own requirements.
+/// The maximum number of nodes to scope down to. Each takes a term of its own in the DaemonSet, which repeats the
+/// group's requirements.
 const MOST: usize = 50;
 
-/// What a generation is to be scoped down to, if its need has become that small.
+/// The scope for a generation that few nodes need.
 ///
-/// Each scoping down at least halves the nodes that it is on, so that a generation is scoped down a handful of times at most,
-/// however slowly its need shrinks.
+/// Each step at least halves the number of nodes, so a generation is scoped down only a few times, however slowly its
+/// nodes catch up.
 pub fn scoped_down(generation: &Generation, needed: &Needed) -> Option<NodeScope> {
-    // It may be needed on more nodes than are known.
+    // More nodes than known may need it.
     if needed.awaits_pods {
         return None;
     }
@@ -33,9 +34,8 @@ pub fn scoped_down(generation: &Generation, needed: &Needed) -> Option<NodeScope
     (count > 0 && count <= MOST && count * 2 <= on).then(|| NodeScope::Only(names()))
 }
 
-/// When scoping down may begin; `None` where it may. That is when in all rollouts under way every node's turn has come and
-/// [`GRACE`] has passed. Rollouts that are dated in the future are dated by a clock that was set back since: nobody waits for
-/// these.
+/// When scoping down may start, or `None` if it may start now: [`GRACE`] after all start delays of the current
+/// rollouts. A rollout with a date in the future comes from a clock that was set back since, so it delays nothing.
 pub fn begins_at(newest: &[&Generation], now: Timestamp) -> Option<Timestamp> {
     let ends = newest.iter().filter_map(|generation| start_delays_end(generation, now));
     ends.map(|end| end.checked_add(GRACE).unwrap_or(Timestamp::MAX)).max().filter(|at| now < *at)

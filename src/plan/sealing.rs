@@ -1,12 +1,12 @@
-//! Holding what is on a node's disk when the registry does not serve it.
+//! Sealing: holding what is on a node's disk while the registry cannot serve it.
 //!
-//! A pod that is replaced, or whose containers are gone after a reboot, pulls again. While the registry is away, or the tag is
-//! gone, `Always` gets nothing, and an image that lies on the disk would no longer be held. So a generation whose rollout is
-//! complete, or that is retiring, is sealed when one of its pods is stuck like that: its template pulls with `IfNotPresent` from
-//! then on, and each stuck pod is deleted once, since a pod's own policy cannot be changed.
+//! A pod that is replaced, or that lost its containers in a reboot, pulls again. While the registry is unavailable or
+//! the tag is gone, `Always` fails, and images that are on the disk would no longer be held. So when a pod of a
+//! complete or retiring generation is stuck this way, the generation is sealed: its template pulls with `IfNotPresent`
+//! from then on, and each stuck pod is deleted once, because the policy of an existing pod cannot be changed.
 //!
-//! Only then, and not as soon as the rollout is complete: a change of the template drops the DaemonSet's
-//! `updatedNumberScheduled` to 0, which alerts take for a rollout that is stuck.
+//! Sealing every generation once its rollout is complete would be simpler. But a change of the template resets the
+//! DaemonSet's `updatedNumberScheduled` to 0, which alerts interpret as a stuck rollout.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,10 +16,10 @@ use super::generations::Generations;
 use super::retiring::{HoldingPod, Need, Needed};
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, PodState};
 
-/// One of so many pods is replaced at a time, and one in any case: for a moment it holds nothing.
+/// One in this many pods is replaced at a time, but at least one. A pod holds nothing while it is replaced.
 const OF: usize = 20;
 
-/// Plans it.
+/// Plans which generations to seal and which stuck pods to replace.
 pub fn plan(generations: &Generations, plan: &mut Plan) {
     let Some(need) = &generations.need else { return };
     let complete = generations.newest.iter().filter(|newest| newest.reported.complete);
@@ -35,7 +35,7 @@ fn is_needed(needed: &Needed, node: &str, image: &str) -> bool {
     needed.nodes.get(node).is_some_and(|images| images.contains(image))
 }
 
-/// First the template, then the pods: what replaces a pod is to be created from the new template.
+/// Changes the template first, so that replaced pods are created from the new one.
 fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &str) -> bool, plan: &mut Plan) {
     let pods: Vec<(&str, &HoldingPod)> = need
         .pods()
@@ -77,7 +77,7 @@ fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &
     }));
 }
 
-/// The images pulled with `Always` that every node has tried. A stuck pod's node has tried all of them before.
+/// The images with policy `Always` that every node has tried. Nodes with a stuck pod have tried all of them earlier.
 fn tried_everywhere<'g>(
     generation: &'g Generation,
     pods: &[(&str, &HoldingPod)],
@@ -91,7 +91,7 @@ fn tried_everywhere<'g>(
     generation.pulled_always.names().filter(|name| !untried(name)).collect()
 }
 
-/// Whether a new pod may get what this one is stuck on, and gets all that this one holds.
+/// Whether a new pod may hold an image that this one is stuck on, and will hold all that this one holds.
 fn is_replaceable(generation: &Generation, pod: &CoveringPod, stuck_on: &BTreeSet<String>) -> bool {
     let always = |name: &str| generation.pulled_always.contains(name);
     let held = pod.images.iter().filter(|image| image.state.hold() != Hold::None);
@@ -101,7 +101,7 @@ fn is_replaceable(generation: &Generation, pod: &CoveringPod, stuck_on: &BTreeSe
 }
 
 impl Need<'_> {
-    /// How many pods of a generation have been replaced and are not settled yet.
+    /// How many pods of a generation are being replaced: they are being deleted, or have not pulled all images yet.
     fn being_replaced(&self, generation: &Generation) -> usize {
         let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
         let begun = |it: &HoldingPod| {

@@ -1,7 +1,7 @@
-//! Pods of a retiring generation that are missing for a moment, until the DaemonSet controller has replaced them.
+//! Missing pods of a retiring generation, which the DaemonSet controller has yet to replace.
 //!
-//! A pod that was deleted or evicted shows nothing of what is on its node's disk. So a generation is needed on a node without a
-//! pod of it as long as the DaemonSet controller says that there should be more of its pods than there are.
+//! A pod that was deleted or evicted no longer shows what is on its node's disk. So a generation counts as needed on a
+//! node without its pod as long as its DaemonSet has fewer pods than it should have.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ use crate::list::config::Group;
 use crate::plan::generation::Generation;
 
 impl<'a> Need<'a> {
-    /// Adds to where a generation is needed the nodes on which a pod of it is missing. A generation whose rollout was never
-    /// complete may have held nothing there.
+    /// Adds nodes with a missing pod to those that need the generation. A generation whose rollout was never complete
+    /// may have held nothing there, so it is skipped.
     pub(super) fn add_absent(&self, generation: &Generation, newer: &[&Generation], needed: &mut Needed<'a>) {
         if !generation.reported.complete || !self.lacks_pods(generation) {
             return;
@@ -25,7 +25,7 @@ impl<'a> Need<'a> {
         for node in nodes.into_iter().filter(|node| self.is_absent_on(generation, node)) {
             self.add_node(node, generation, &names, needed);
         }
-        // A node on which the list has no pod at all is not known without the right to read nodes.
+        // If nodes cannot be read, a node without any pod of the list is unknown.
         let unknown = matches!(self.nodes, Nodes::Unreadable(_));
         needed.awaits_pods = unknown && newer.iter().any(|newer| self.lacks_pods(newer));
     }
@@ -54,8 +54,8 @@ impl<'a> Need<'a> {
         generation.node_scope.includes(node) && self.on(node).all(|it| *it.pod.generation != *generation.name)
     }
 
-    /// Whether there should be more pods of a generation than there are. While the DaemonSet controller has not said anything
-    /// about the DaemonSet as it is now, there may be.
+    /// Whether a generation has fewer pods than it should have. This is assumed until the DaemonSet's status is up to
+    /// date.
     fn lacks_pods(&self, generation: &Generation) -> bool {
         generation.scheduled.is_none_or(|scheduled| {
             let there = self.pods.values().filter(|pods| pods.iter().any(|it| *it.pod.generation == *generation.name));
