@@ -25,7 +25,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
             );
             Message::new(Reason::DaemonSetAdopted, note).about(name)
         }
-        Action::ScopeDown { name, node_scope, leaving, .. } => scoped_down(name, node_scope, leaving).about(name),
+        Action::ScopeDown { name, node_scope, reason, .. } => scoped_down(name, node_scope, reason).about(name),
         Action::Seal { name, images, .. } => {
             let note = format!(
                 "the DaemonSet {name} was sealed because a pod that was replaced or restarted cannot pull: from now on its pods \
@@ -35,7 +35,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
             );
             Message::new(Reason::Sealed, note).about(name)
         }
-        Action::Delete { name, ending, .. } => deleted(name, *ending).about(name),
+        Action::Delete { name, reason, .. } => deleted(name, *reason).about(name),
         Action::Report(finding) => found::found(finding, None),
         Action::ResetStrategy { .. }
         | Action::Recount { .. }

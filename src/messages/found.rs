@@ -4,6 +4,8 @@ use super::restores::cannot_restore;
 use super::{Message, Reason, first_few, number};
 use crate::coverage::end_of;
 use crate::plan::decision::{FailingImage, Finding, MovedTag, UncheckedImage};
+use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
+use crate::plan::generation::tag_check::DEADLINE;
 
 /// Where users find the rest if a note names only a few.
 const REST: &str = " (`kubectl prepull status` has all)";
@@ -25,8 +27,8 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
         ),
         Finding::RefreshDeferred { group, images, of, retry_at } => {
             let next = retry_at.map(|at| format!(" and will be checked again at {at:.0}, then less and less often"));
-            let why = images.iter().map(|UncheckedImage { reference, node, why }| {
-                format!("{reference} on {node}: {}", end_of(why))
+            let why = images.iter().map(|UncheckedImage { reference, node, failure }| {
+                format!("{reference} on {node}: {}", end_of(&unchecked(failure)))
             });
             Message::new(
                 Reason::RefreshDeferred,
@@ -106,6 +108,20 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             Message::new(Reason::RolloutComplete, note).about(daemon_set)
         }
     }
+}
+
+/// Why a tag could not be checked.
+pub fn unchecked(failure: &CheckFailure) -> String {
+    let CheckFailure { cause, message, init_message } = failure;
+    let what = match cause {
+        CheckFailureCause::PodEnded if message.is_empty() => "the pod ended".to_owned(),
+        CheckFailureCause::PullFailed | CheckFailureCause::PodEnded => message.clone(),
+        CheckFailureCause::NoCapacity if message.is_empty() => "no capacity".to_owned(),
+        CheckFailureCause::NoCapacity => format!("no capacity: {message}"),
+        CheckFailureCause::NoPod => format!("no pod within {DEADLINE:#}"),
+        CheckFailureCause::NoAnswer => format!("no answer within {DEADLINE:#}"),
+    };
+    if init_message.is_empty() { what } else { format!("{what} ({init_message})") }
 }
 
 fn failing(image: &FailingImage) -> String {

@@ -194,7 +194,7 @@ fn a_look_at_tags_is_counted_by_whether_all_could_be_looked_at() {
     let metrics = Metrics::default();
     for failed in [vec![], vec![], vec!["app"]] {
         let tag_check_record = crate::plan::generation::tag_check_record::TagCheckRecord {
-            failed: failed.into_iter().map(|image| (image.to_owned(), String::new())).collect(),
+            failed: failed.into_iter().map(|image| (image.to_owned(), None)).collect(),
             ..Default::default()
         };
         let note = Action::Note {

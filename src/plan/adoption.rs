@@ -58,24 +58,24 @@ pub fn adopt(
     adoptable: &[Adoptable],
     owner: Option<&OwnerReference>,
 ) -> (Vec<Action>, Vec<Waiting>) {
-    let speaks = lists.iter().map(|(name, _)| *name).min() == Some(own);
+    let reports = lists.iter().map(|(name, _)| *name).min() == Some(own);
     let (mut actions, mut waiting) = (Vec::new(), Vec::new());
-    for adoption in adoptable {
-        match heir(adoption, lists) {
-            Some(heir) if heir == own => actions.push(Action::Adopt {
-                name: adoption.name.clone(),
-                uid: adoption.uid.clone(),
+    for candidate in adoptable {
+        match adopting_list(candidate, lists) {
+            Some(adopting_list) if adopting_list == own => actions.push(Action::Adopt {
+                name: candidate.name.clone(),
+                uid: candidate.uid.clone(),
                 list: labels::list_value(own),
                 owner: owner.cloned(),
             }),
-            None if speaks => waiting.push(Waiting::Unadopted { daemon_set: adoption.name.clone() }),
+            None if reports => waiting.push(Waiting::Unadopted { daemon_set: candidate.name.clone() }),
             _ => {}
         }
     }
     (actions, waiting)
 }
 
-fn heir<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Option<&'a str> {
+fn adopting_list<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Option<&'a str> {
     let first =
         |fits: &dyn Fn(&Config) -> bool| lists.iter().filter(|(_, config)| fits(config)).map(|(name, _)| *name).min();
     let wants = |config: &Config| {

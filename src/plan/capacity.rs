@@ -31,13 +31,13 @@ pub const ADDRESS_GRACE: SignedDuration = SignedDuration::from_mins(10);
 pub const REFUSED_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// An old generation is removed from one in this many nodes at a time, but at least from one.
-const OF: usize = 20;
+const ONE_IN: usize = 20;
 
 /// What to do and report about missing capacity.
 #[derive(Default)]
-pub struct Capacity<'a> {
+pub struct CapacityPlan<'a> {
     /// Retiring generations, and the nodes that each is removed from.
-    pub leaving: Vec<(&'a Generation, BTreeMap<String, Shortage>)>,
+    pub removals: Vec<(&'a Generation, BTreeMap<String, Shortage>)>,
     /// New pods that wait for capacity.
     pub waiting: Vec<Waiting>,
     /// When to check again if nothing changes before.
@@ -45,24 +45,22 @@ pub struct Capacity<'a> {
 }
 
 /// Finds nodes without capacity, and chooses the pods to remove.
-pub fn look<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacity<'a> {
-    let mut capacity = Capacity::default();
+pub fn find<'a>(context: &Context<'a>, generations: &Generations<'a>) -> CapacityPlan<'a> {
+    let mut capacity = CapacityPlan::default();
     let Some(need) = generations.need.as_ref().filter(|_| !generations.retiring.is_empty()) else { return capacity };
-    let crowded = Crowded::new(need, &generations.newest, context.now);
-    capacity.wake_at = capacity.wake_at.into_iter().chain(crowded.wake_at).min();
+    let full = FullNodes::new(need, &generations.newest, context.now);
+    capacity.wake_at = capacity.wake_at.into_iter().chain(full.wake_at).min();
     let mut freed = being_freed(need, generations);
     // Remove the oldest generation first.
     for it in generations.retiring.iter().rev().filter(|it| it.needed.blocker.is_some()) {
-        let leaving = crowded.left_by(it.generation, &it.needed, &freed);
-        if !leaving.is_empty() {
-            freed.extend(leaving.keys().copied());
-            let nodes = leaving.into_iter().map(|(node, shortage)| (node.to_owned(), shortage));
-            capacity.leaving.push((it.generation, nodes.collect()));
+        let removed = full.removals_of(it.generation, &it.needed, &freed);
+        if !removed.is_empty() {
+            freed.extend(removed.keys().copied());
+            let nodes = removed.into_iter().map(|(node, shortage)| (node.to_owned(), shortage));
+            capacity.removals.push((it.generation, nodes.collect()));
         }
     }
-    capacity
-        .waiting
-        .extend(generations.newest.iter().filter_map(|newest| crowded.waiting(newest, generations, &freed)));
+    capacity.waiting.extend(generations.newest.iter().filter_map(|newest| full.waiting(newest, generations, &freed)));
     capacity
 }
 
@@ -70,16 +68,16 @@ pub fn look<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacit
 fn being_freed<'a>(need: &Need<'a>, generations: &Generations) -> BTreeSet<&'a str> {
     let older = generations.retiring.iter().filter(|it| it.needed.blocker.is_some()).map(|it| it.generation);
     let staying: HashSet<&str> = generations.newest.iter().copied().chain(older).map(|it| it.name.as_str()).collect();
-    let going = need.pods().filter(|(_, it)| it.pod.node.is_some() && !staying.contains(&*it.pod.generation));
-    going.map(|(node, _)| node).collect()
+    let deleted = need.pods().filter(|(_, it)| it.pod.node.is_some() && !staying.contains(&*it.pod.generation));
+    deleted.map(|(node, _)| node).collect()
 }
 
 /// The maximum number of nodes that a generation is removed from for lack of capacity. Each takes a requirement of its
 /// own in its DaemonSet.
-const MOST: usize = 1000;
+const MAX_REMOVED: usize = 1000;
 
 /// The nodes that have lacked capacity for a pod of a newest generation for longer than the grace period.
-struct Crowded<'n, 'a> {
+struct FullNodes<'n, 'a> {
     need: &'n Need<'a>,
     pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
     /// The newest generations.
@@ -88,7 +86,7 @@ struct Crowded<'n, 'a> {
     wake_at: Option<Timestamp>,
 }
 
-impl<'n, 'a> Crowded<'n, 'a> {
+impl<'n, 'a> FullNodes<'n, 'a> {
     /// Finds pods that wait for capacity.
     fn new(need: &'n Need<'a>, newest: &'n [&'a Generation], now: Timestamp) -> Self {
         let names = names(newest);
@@ -96,7 +94,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
         let mut wake_at: Option<Timestamp> = None;
         for (node, pod) in need.pods().filter(|(_, pod)| names.contains(&*pod.pod.generation)) {
             let Some(no_capacity) = pod.pod.no_capacity.as_ref().filter(|_| pod.holds_nothing()) else { continue };
-            match leaves_at(no_capacity) {
+            match grace_ends_at(no_capacity) {
                 Some(at) if at <= now => pods.entry(node).or_default().push((pod, no_capacity.shortage)),
                 at => wake_at = wake_at.into_iter().chain(at).min(),
             }
@@ -123,35 +121,40 @@ impl<'n, 'a> Crowded<'n, 'a> {
 
     /// The nodes that a retiring generation is removed from now, and the resource that each is short of. `freed` are
     /// nodes that another generation is already being removed from.
-    fn left_by(&self, generation: &Generation, needed: &Needed, freed: &BTreeSet<&str>) -> BTreeMap<&'a str, Shortage> {
+    fn removals_of(
+        &self,
+        generation: &Generation,
+        needed: &Needed,
+        freed: &BTreeSet<&str>,
+    ) -> BTreeMap<&'a str, Shortage> {
         let of_generation = |pod: &&HoldingPod| *pod.pod.generation == *generation.name;
-        let mut leaving = BTreeMap::new();
-        let left = match &generation.node_scope {
+        let mut removed = BTreeMap::new();
+        let already_removed = match &generation.node_scope {
             NodeScope::Without(nodes) => nodes.len(),
             NodeScope::Everywhere | NodeScope::Only(_) => 0,
         };
-        let few = (needed.runs_on / OF).max(1).min(MOST.saturating_sub(left));
-        let mut few = few.saturating_sub(self.bare(generation, needed));
+        let budget = (needed.runs_on / ONE_IN).max(1).min(MAX_REMOVED.saturating_sub(already_removed));
+        let mut budget = budget.saturating_sub(self.empty_nodes(generation, needed));
         for (node, waiting) in self.pods.iter().filter(|(node, _)| !freed.contains(**node)) {
             let (Some((_, shortage)), true) = (waiting.first(), self.need.on(node).any(|it| of_generation(&it))) else {
                 continue;
             };
             match needed.nodes.get(node) {
                 // The pod uses capacity although the node does not need it.
-                None => drop(leaving.insert(*node, *shortage)),
-                Some(images) if few > 0 && self.may_leave(node, images) => {
-                    few -= 1;
-                    leaving.insert(*node, *shortage);
+                None => drop(removed.insert(*node, *shortage)),
+                Some(images) if budget > 0 && self.may_remove(node, images) => {
+                    budget -= 1;
+                    removed.insert(*node, *shortage);
                 }
                 Some(_) => {}
             }
         }
-        leaving
+        removed
     }
 
     /// Whether a pod that waits on the node will pull all of the images: its siblings hold each of them, and none
     /// fails.
-    fn may_leave(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
+    fn may_remove(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
         let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
         let brings = |waiting: &HoldingPod, image: &Rc<str>| {
             let states = || {
@@ -161,7 +164,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
                     .filter(|(other, _)| other == image)
                     .map(|(_, image)| &image.state)
             };
-            states().any(|state| *state == ImageState::Held) && states().all(|state| !is_in_vain(state))
+            states().any(|state| *state == ImageState::Held) && states().all(|state| !has_failed(state))
         };
         let waiting = self.pods.get(node).into_iter().flatten();
         usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| brings(waiting, image)))
@@ -169,7 +172,7 @@ impl<'n, 'a> Crowded<'n, 'a> {
 
     /// How many nodes have a pod of the generation's successors but hold nothing: nodes that it was removed from and
     /// that have not caught up, and new nodes.
-    fn bare(&self, generation: &Generation, needed: &Needed) -> usize {
+    fn empty_nodes(&self, generation: &Generation, needed: &Needed) -> usize {
         let successors = self.successors(generation, needed);
         let nodes: HashSet<&str> = self
             .need
@@ -177,19 +180,20 @@ impl<'n, 'a> Crowded<'n, 'a> {
             .filter(|(_, pod)| successors.contains(&*pod.pod.generation))
             .map(|(node, _)| node)
             .collect();
-        let bare = |node: &&&str| {
+        let is_empty = |node: &&&str| {
             self.need.node(node).is_none_or(|it| it.ready && !it.deleting)
                 && self.need.on(node).all(HoldingPod::holds_nothing)
         };
-        nodes.iter().filter(bare).count()
+        nodes.iter().filter(is_empty).count()
     }
 
     /// The generations that replace this one: the newest of its group or, if the group was removed from the list, those
     /// built with images that this one is still needed for. The state of other groups does not matter.
     fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
         let own = self.newest.iter().copied().find(|newest| newest.group == generation.group);
-        let heirs = || self.newest.iter().copied().filter(|newest| self.need.is_made_for_any(newest, needed)).collect();
-        names(&own.map_or_else(heirs, |own| vec![own]))
+        let by_images =
+            || self.newest.iter().copied().filter(|newest| self.need.was_built_with_any_of(newest, needed)).collect();
+        names(&own.map_or_else(by_images, |own| vec![own]))
     }
 }
 
@@ -234,14 +238,14 @@ pub fn refused_on<'a>(
     };
     let nodes: BTreeSet<&str> = expected.into_iter().filter(|node| !there.contains(node)).collect();
     let restored_at = newest.restores.as_ref().map(|restores| restores.at).filter(|at| *at <= context.now);
-    let said_at = newest.created.max(restored_at).and_then(|since| since.checked_add(REFUSED_GRACE).ok());
-    match said_at.filter(|_| !nodes.is_empty()) {
+    let reported_at = newest.created.max(restored_at).and_then(|since| since.checked_add(REFUSED_GRACE).ok());
+    match reported_at.filter(|_| !nodes.is_empty()) {
         Some(at) if at <= context.now => RefusedOn { nodes, wake_at: None },
         wake_at => RefusedOn { nodes: BTreeSet::new(), wake_at },
     }
 }
 
-fn leaves_at(no_capacity: &NoCapacity) -> Option<Timestamp> {
+fn grace_ends_at(no_capacity: &NoCapacity) -> Option<Timestamp> {
     let grace = match no_capacity.shortage {
         Shortage::Pods | Shortage::Resources => GRACE,
         Shortage::Addresses => ADDRESS_GRACE,
@@ -249,7 +253,7 @@ fn leaves_at(no_capacity: &NoCapacity) -> Option<Timestamp> {
     no_capacity.since?.checked_add(grace).ok()
 }
 
-fn is_in_vain(state: &ImageState) -> bool {
+fn has_failed(state: &ImageState) -> bool {
     matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. })
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::daemon_set::name_beginning;
+use super::daemon_set::name_prefix;
 use super::generation::Generation;
 use crate::list::config::GroupName;
 use crate::list::{Code, Config, Problem, Severity};
@@ -31,7 +31,7 @@ pub struct Claimant<'a> {
 
 /// The prefix of the DaemonSet names of each group of a list.
 pub fn claims(config: &Config) -> impl Iterator<Item = (&GroupName, String)> {
-    config.groups.iter().map(|group| (&group.name, name_beginning(config, group)))
+    config.groups.iter().map(|group| (&group.name, name_prefix(config, group)))
 }
 
 /// The lists that claim a prefix of another list, with a problem for each such prefix.

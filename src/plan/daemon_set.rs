@@ -31,16 +31,16 @@ const USER: i64 = 65532;
 
 /// The name of a generation's DaemonSet.
 pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
-    format!("{}-{}", name_beginning(list.config, group), record.hash(list.label, group.name.as_str()))
+    format!("{}-{}", name_prefix(list.config, group), record.hash(list.label, group.name.as_str()))
 }
 
 /// Whether a generation was built from this group of this version of the list.
-pub fn was_made_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
+pub fn was_built_from(list: AcceptedList, group: &Group, generation: &Generation, record: &Record) -> bool {
     record.content == content_hash(group) && name(list, group, record) == generation.name
 }
 
 /// The prefix of the names of a group's DaemonSets.
-pub fn name_beginning(config: &Config, group: &Group) -> String {
+pub fn name_prefix(config: &Config, group: &Group) -> String {
     match group.name.is_default() {
         true => config.name.to_string(),
         false => ObjectName::shortened(&format!("{}-{}", config.name, group.name)).to_string(),
@@ -54,7 +54,7 @@ pub fn build(list: AcceptedList, group: &Group, record: &Record, settings: &Sett
         metadata: ObjectMeta {
             name: Some(name(list, group, record)),
             namespace: Some(list.namespace.to_owned()),
-            labels: Some(managed(selector.clone())),
+            labels: Some(object_labels(selector.clone())),
             annotations: Some(annotations(list.config, group, record, settings.platform)),
             owner_references: settings.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
@@ -75,8 +75,8 @@ pub(super) fn spec(selector: BTreeMap<String, String>, template: PodTemplateSpec
 }
 
 /// The labels of a DaemonSet with this selector.
-pub(super) fn managed(mut selector: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    selector.extend(texts([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
+pub(super) fn object_labels(mut selector: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    selector.extend(string_map([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
     selector
 }
 
@@ -95,7 +95,7 @@ pub fn pod(list: AcceptedList, group: &Group, record: &Record, settings: &Settin
 }
 
 fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<String, String> {
-    texts([
+    string_map([
         (labels::LIST, list.label),
         (labels::GROUP, group.name.as_str()),
         (labels::SHARD, "0"),
@@ -107,7 +107,7 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
 fn annotations(config: &Config, group: &Group, record: &Record, platform: Platform) -> BTreeMap<String, String> {
     let mut annotations = config.daemon_set_annotations.clone();
     let images = group.images.iter().map(|image| (image.name.as_str(), image.reference.as_str()));
-    annotations.extend(texts([
+    annotations.extend(string_map([
         (labels::REVISION, &*record.revision.to_string()),
         (labels::IMAGES, &images_to_text(images)),
         (labels::CONTENT, &record.content),
@@ -137,7 +137,7 @@ pub(super) fn template(
     let (mut pod_labels, mut annotations) = without_sidecars(group);
     pod_labels.extend(group.pod_labels.clone());
     pod_labels.extend(selector);
-    pod_labels.extend(texts([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
+    pod_labels.extend(string_map([(labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)]));
     annotations.extend(group.pod_annotations.clone());
     annotations.insert(labels::PULL_POLICIES.to_owned(), record.pulled_always.hash());
     PodTemplateSpec {
@@ -156,10 +156,10 @@ pub(super) fn template(
 fn without_sidecars(group: &Group) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     const ISTIO: &str = "sidecar.istio.io/inject";
     let mut pod_labels = BTreeMap::new();
-    let mut annotations = texts([("linkerd.io/inject", "disabled")]);
+    let mut annotations = string_map([("linkerd.io/inject", "disabled")]);
     if !group.pod_labels.contains_key(ISTIO) && !group.pod_annotations.contains_key(ISTIO) {
-        pod_labels.extend(texts([(ISTIO, "false")]));
-        annotations.extend(texts([(ISTIO, "false")]));
+        pod_labels.extend(string_map([(ISTIO, "false")]));
+        annotations.extend(string_map([(ISTIO, "false")]));
     }
     (pod_labels, annotations)
 }
@@ -171,10 +171,10 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
     PodSpec {
         affinity: Some(on_real_linux_nodes(&group.placement)),
         automount_service_account_token: Some(false),
-        containers: group.images.iter().map(|image| holding(image, record, &resources)).collect(),
+        containers: group.images.iter().map(|image| holder_container(image, record, &resources)).collect(),
         enable_service_links: Some(false),
         image_pull_secrets: some_unless_empty(secrets.collect()),
-        init_containers: Some(vec![installing(record, &resources)]),
+        init_containers: Some(vec![init_container(record, &resources)]),
         node_selector: Some(group.placement.node_selector.clone()).filter(|selector| !selector.is_empty()),
         priority_class_name: group.priority_class_name.as_ref().map(ToString::to_string),
         security_context: Some(PodSecurityContext {
@@ -198,7 +198,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
 
 /// Installs the holder, then waits for the node's start delay. The kubelet pulls the images of a pod's containers only
 /// after its init containers have finished.
-fn installing(record: &Record, resources: &ResourceRequirements) -> Container {
+fn init_container(record: &Record, resources: &ResourceRequirements) -> Container {
     let arguments = [
         "install".to_owned(),
         holder::arguments::VERSION.to_owned(),
@@ -231,7 +231,7 @@ fn installing(record: &Record, resources: &ResourceRequirements) -> Container {
     }
 }
 
-fn holding(image: &Image, record: &Record, resources: &ResourceRequirements) -> Container {
+fn holder_container(image: &Image, record: &Record, resources: &ResourceRequirements) -> Container {
     let policy = if record.pulled_always.contains(image.name.as_str()) { "Always" } else { "IfNotPresent" };
     Container {
         name: image.name.to_string(),
@@ -283,6 +283,6 @@ fn some_unless_empty<T>(items: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// A map with owned keys and values.
-pub(super) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+pub(super) fn string_map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

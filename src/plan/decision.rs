@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::generation::Generation;
+use super::generation::check_failure::CheckFailure;
 use super::generation::conditions::ReportedConditions;
 use super::generation::digests::Digest;
 use super::generation::node_scope::NodeScope;
@@ -87,7 +88,7 @@ pub enum Action {
         /// The nodes that it stays on.
         node_scope: NodeScope,
         /// Why it is restricted.
-        leaving: ScopeDownReason,
+        reason: ScopeDownReason,
     },
     /// Make the DaemonSet controller recount a retiring generation's nodes ([`super::deselection`]).
     Recount {
@@ -125,7 +126,7 @@ pub enum Action {
         /// UID of the DaemonSet, as a precondition.
         uid: String,
         /// Why it is deleted.
-        ending: DeletionReason,
+        reason: DeletionReason,
     },
     /// Start a tag check.
     CheckTags {
@@ -298,7 +299,7 @@ pub struct UncheckedImage {
     /// The node that checked it.
     pub node: String,
     /// Why the check failed.
-    pub why: String,
+    pub failure: CheckFailure,
 }
 
 /// An image that cannot be held.

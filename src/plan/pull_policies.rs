@@ -22,7 +22,12 @@ pub enum Resolve<'a> {
 }
 
 /// What the next generation of a group pulls with `Always`. `newest` is its predecessor.
-pub fn of_the_next(context: &Context, group: &Group, newest: Option<&Generation>, resolve: Resolve) -> PulledAlways {
+pub fn for_next_generation(
+    context: &Context,
+    group: &Group,
+    newest: Option<&Generation>,
+    resolve: Resolve,
+) -> PulledAlways {
     let carried = match resolve {
         Resolve::All => BTreeSet::new(),
         Resolve::Moved(_) => newest.map(|newest| carried(context, group, newest)).unwrap_or_default(),

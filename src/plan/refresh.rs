@@ -57,10 +57,10 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
         Err(until) => return Some(NextRefresh::UnknownUntil(until)),
     };
     // A rollout that carries images over does not resolve their tags, so it does not postpone the refresh.
-    let resolved = newest.tag_check_record.last.filter(|resolved| *resolved <= now).unwrap_or(last);
+    let resolved = newest.tag_check_record.last_success.filter(|resolved| *resolved <= now).unwrap_or(last);
     Some(match schedule.next_after(resolved) {
         None => NextRefresh::Never,
-        Some(due) => match due.max(all_start_delays_are_over(last, record.spread_seconds)) {
+        Some(due) => match due.max(start_delays_end(last, record.spread_seconds)) {
             due if due <= now => NextRefresh::Due { since: Some(due) },
             due => NextRefresh::At(due),
         },
@@ -82,7 +82,7 @@ pub(super) fn wait_for(next: Option<NextRefresh>, group: &Group, plan: &mut Plan
 /// When all tags of a generation were last resolved, by a tag check or by a rollout that pulled everything with
 /// `Always`.
 pub(super) fn resolved_at(generation: &Generation) -> Option<Timestamp> {
-    generation.tag_check_record.last.or(generation.record.as_ref().map(|record| record.epoch))
+    generation.tag_check_record.last_success.or(generation.record.as_ref().map(|record| record.epoch))
 }
 
 /// When the plan next checks a group's tags or, if the mode requires it, starts a rollout: at the next refresh, or at
@@ -143,16 +143,16 @@ pub struct LastTagCheck {
 /// The last tag check of a group with this newest generation, or `None` if it is unknown how the generation was built.
 pub fn last_tag_check(newest: &Generation) -> Option<LastTagCheck> {
     let (epoch, tag_check_record) = (newest.record.as_ref()?.epoch, &newest.tag_check_record);
-    let outcome = match tag_check_record.looked {
+    let outcome = match tag_check_record.last_attempt {
         None => RefreshOutcome::Rollout,
         // A tag check that starts a rollout is recorded on the new generation, whose epoch is in whole seconds.
-        Some(looked) if looked.as_second() == epoch.as_second() => RefreshOutcome::Moved,
+        Some(last_attempt) if last_attempt.as_second() == epoch.as_second() => RefreshOutcome::Moved,
         Some(_) if !tag_check_record.failed.is_empty() => RefreshOutcome::Deferred,
         Some(_) => RefreshOutcome::Unchanged,
     };
     Some(LastTagCheck {
-        at: tag_check_record.looked.or(tag_check_record.last).unwrap_or(epoch),
-        success: tag_check_record.last.unwrap_or(epoch),
+        at: tag_check_record.last_attempt.or(tag_check_record.last_success).unwrap_or(epoch),
+        success: tag_check_record.last_success.unwrap_or(epoch),
         outcome,
     })
 }
@@ -167,7 +167,7 @@ fn last_rollout(epoch: Timestamp, created: Option<Timestamp>, now: Timestamp) ->
 }
 
 /// When the start delays of all nodes are over. An earlier refresh could postpone the last nodes again and again.
-pub fn all_start_delays_are_over(last: Timestamp, spread_seconds: u64) -> Timestamp {
+pub fn start_delays_end(last: Timestamp, spread_seconds: u64) -> Timestamp {
     let spread = SignedDuration::from_secs(spread_seconds.try_into().unwrap_or(i64::MAX));
     last.checked_add(spread).unwrap_or(Timestamp::MAX)
 }

@@ -25,7 +25,7 @@ use crate::naming::labels;
 
 /// How long a restored generation is kept for its pods to come back, even if no node seems to need it. The DaemonSet
 /// controller creates a thousand pods in half a minute.
-pub const RETURN: SignedDuration = SignedDuration::from_mins(2);
+pub const POD_RETURN_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// Plans to undo changes that somebody else made, except to generations that are deleted anyway.
 pub fn restore(context: &Context, plan: &mut Plan) {
@@ -84,7 +84,7 @@ fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
     let mut daemon_set = forms.find_map(|config| {
         let list = AcceptedList { config, ..context.list };
         let group = config.groups.iter().find(|group| group.name.as_str() == generation.group)?;
-        daemon_set::was_made_from(list, group, generation, record)
+        daemon_set::was_built_from(list, group, generation, record)
             .then(|| daemon_set::build(list, group, record, context.settings))
     })?;
     generation.node_scope.scope_down(&mut daemon_set);
@@ -98,7 +98,7 @@ pub fn kept_until(context: &Context, generation: &Generation) -> Option<Timestam
     let listed: BTreeSet<String> = listed.map(|image| image.reference.normal_form()).collect();
     let restores =
         generation.restores.as_ref().filter(|restores| restores.left.is_none() && restores.at <= context.now)?;
-    let until = restores.at.checked_add(RETURN).ok().filter(|until| context.now < *until)?;
+    let until = restores.at.checked_add(POD_RETURN_GRACE).ok().filter(|until| context.now < *until)?;
     let is_wanted = generation.images.values().any(|image| listed.contains(&ImageReference::normal_form_of(image)));
     (is_wanted && !is_contested(generation, context.now)).then_some(until)
 }

@@ -21,17 +21,17 @@ use crate::list::reference::ImageReference;
 pub struct Need<'a> {
     pods: HashMap<&'a str, Vec<HoldingPod<'a>>>,
     /// How many pods of each generation are being deleted.
-    leaving: HashMap<&'a str, usize>,
-    nodes: Nodes<'a>,
+    deleting_pods: HashMap<&'a str, usize>,
+    nodes: KnownNodes<'a>,
     config: &'a Config,
     /// The images of each group of the list, in normal form.
     wanted: Vec<HashSet<String>>,
     /// The images that each generation was built with, in normal form; empty if unknown.
-    made_for: HashMap<&'a str, HashSet<Rc<str>>>,
+    built_with: HashMap<&'a str, HashSet<Rc<str>>>,
 }
 
 /// The nodes, or what is derived from DaemonSets instead.
-enum Nodes<'a> {
+enum KnownNodes<'a> {
     Read(HashMap<&'a str, &'a Node>),
     Unreadable(Deselection<'a>),
 }
@@ -101,11 +101,11 @@ impl<'a> Need<'a> {
         let known: HashMap<&str, &Generation> = generations.iter().map(|it| (it.name.as_str(), it)).collect();
         let mut normal_forms = NormalForms::default();
         let mut by_node: HashMap<&str, Vec<HoldingPod>> = HashMap::new();
-        let mut leaving: HashMap<&str, usize> = HashMap::new();
+        let mut deleting_pods: HashMap<&str, usize> = HashMap::new();
         for pod in pods {
             let Some(node) = &pod.target else { continue };
             if pod.deleting {
-                *leaving.entry(&pod.generation).or_default() += 1;
+                *deleting_pods.entry(&pod.generation).or_default() += 1;
                 continue;
             }
             let generation = known.get(&*pod.generation).copied();
@@ -119,18 +119,18 @@ impl<'a> Need<'a> {
             let references = group.images.iter().map(|image| image.reference.normal_form());
             references.collect()
         });
-        let made_for = generations.iter().map(|generation| {
+        let built_with = generations.iter().map(|generation| {
             let images = generation.images.values().map(|image| normal_forms.of(image));
             (generation.name.as_str(), images.collect())
         });
         let nodes = match nodes {
-            Some(nodes) => Nodes::Read(nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
+            Some(nodes) => KnownNodes::Read(nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
             None => {
                 let pods = by_node.iter().flat_map(|(node, pods)| pods.iter().map(|it| (*node, &*it.pod.generation)));
-                Nodes::Unreadable(Deselection::new(config, newest, generations, pods))
+                KnownNodes::Unreadable(Deselection::new(config, newest, generations, pods))
             }
         };
-        Self { pods: by_node, leaving, nodes, config, wanted: wanted.collect(), made_for: made_for.collect() }
+        Self { pods: by_node, deleting_pods, nodes, config, wanted: wanted.collect(), built_with: built_with.collect() }
     }
 
     /// Where `generation` is needed. `staying` are the newer generations that stay.
@@ -182,8 +182,8 @@ impl<'a> Need<'a> {
     }
 
     /// How many pods of a generation are being deleted.
-    pub fn leaving(&self, generation: &Generation) -> usize {
-        self.leaving.get(generation.name.as_str()).copied().unwrap_or_default()
+    pub fn deleting_pods(&self, generation: &Generation) -> usize {
+        self.deleting_pods.get(generation.name.as_str()).copied().unwrap_or_default()
     }
 
     /// The pods of a node.
@@ -194,22 +194,22 @@ impl<'a> Need<'a> {
     /// The node, if nodes can be read and it exists.
     pub fn node(&self, name: &str) -> Option<&'a Node> {
         match &self.nodes {
-            Nodes::Read(nodes) => nodes.get(name).copied(),
-            Nodes::Unreadable(_) => None,
+            KnownNodes::Read(nodes) => nodes.get(name).copied(),
+            KnownNodes::Unreadable(_) => None,
         }
     }
 
     /// The selections of groups after which a generation's nodes have to be recounted before it is known where it is
     /// needed.
     pub fn uncounted(&self, generation: &Generation, needed: &Needed) -> Option<BTreeSet<String>> {
-        let Nodes::Unreadable(deselection) = &self.nodes else { return None };
+        let KnownNodes::Unreadable(deselection) = &self.nodes else { return None };
         let needed = needed.nodes.iter().flat_map(|(node, images)| images.iter().map(|image| (*node, image)));
         deselection.uncounted(generation, needed.map(|(node, image)| (node, self.groups_with(image))))
     }
 
     /// Whether a generation was built with any image that another one is needed for.
-    pub fn is_made_for_any(&self, generation: &Generation, needed: &Needed) -> bool {
-        let images = self.made_for.get(generation.name.as_str());
+    pub fn was_built_with_any_of(&self, generation: &Generation, needed: &Needed) -> bool {
+        let images = self.built_with.get(generation.name.as_str());
         images.is_some_and(|images| needed.images().any(|image| images.contains(image)))
     }
 
@@ -217,8 +217,10 @@ impl<'a> Need<'a> {
     fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
         // Whether a new pod could be scheduled there does not matter.
         self.groups_with(image).filter(move |group| match &self.nodes {
-            Nodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.keeps(&pod.tolerations, &group.placement)),
-            Nodes::Unreadable(deselection) => !deselection.has_left(group, &pod.generation, node),
+            KnownNodes::Read(nodes) => {
+                nodes.get(node).is_some_and(|node| node.keeps(&pod.tolerations, &group.placement))
+            }
+            KnownNodes::Unreadable(deselection) => !deselection.has_left(group, &pod.generation, node),
         })
     }
 
@@ -236,9 +238,9 @@ impl<'a> Need<'a> {
         wanting: &[&Group],
     ) -> Blocker {
         let in_vain = |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
-        let made_for =
-            |name: &&str| self.made_for.get(*name).is_none_or(|images| images.is_empty() || images.contains(image));
-        if states(pods, newer, image).any(in_vain) || !newer.iter().any(made_for) {
+        let built_with =
+            |name: &&str| self.built_with.get(*name).is_none_or(|images| images.is_empty() || images.contains(image));
+        if states(pods, newer, image).any(in_vain) || !newer.iter().any(built_with) {
             return Blocker::Stuck;
         }
         let newer_pods = pods.iter().filter(|it| newer.contains(&*it.pod.generation));

@@ -56,29 +56,29 @@ fn plan_deletion(context: &Context, generations: &Generations, plan: &mut Plan) 
 
 fn plan_scoping_down(context: &Context, generations: &Generations, plan: &mut Plan) {
     let scoped_down =
-        generations.retiring.iter().filter_map(|it| Some((it, scoping_down::scoped_down(it.generation, &it.needed)?)));
+        generations.retiring.iter().filter_map(|it| Some((it, scoping_down::target_scope(it.generation, &it.needed)?)));
     let scoped_down: Vec<Action> = scoped_down
         .map(|(it, node_scope)| scope_down(it.generation, node_scope, ScopeDownReason::NeededOnFew))
         .collect();
-    match scoping_down::begins_at(&generations.newest, context.now) {
+    match scoping_down::starts_at(&generations.newest, context.now) {
         Some(at) if !scoped_down.is_empty() => plan.wake_up_at(at),
         _ => plan.actions.extend(scoped_down),
     }
 }
 
 fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) {
-    let crowded = capacity::look(context, generations);
+    let capacity = capacity::find(context, generations);
     let being_scoped_down = |plan: &Plan, generation: &Generation| {
         plan.actions.iter().any(|action| matches!(action, Action::ScopeDown { name, .. } if *name == generation.name))
     };
-    for (generation, nodes) in crowded.leaving {
+    for (generation, nodes) in capacity.removals {
         if !being_scoped_down(plan, generation) {
             let node_scope = generation.node_scope.without(&nodes.keys().cloned().collect());
             plan.actions.push(scope_down(generation, node_scope, ScopeDownReason::NoCapacity { nodes }));
         }
     }
-    plan.waiting.extend(crowded.waiting);
-    crowded.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
+    plan.waiting.extend(capacity.waiting);
+    capacity.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
 }
 
 fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) {
@@ -96,8 +96,8 @@ fn plan_group(context: &Context, group: &Group, generations: &Generations, plan:
             }
         }),
     };
-    let begun = cause.is_some_and(|cause| begin(context, group, cause, moved, generations, plan));
-    if let (false, Some(newest)) = (begun, newest) {
+    let started = cause.is_some_and(|cause| start(context, group, cause, moved, generations, plan));
+    if let (false, Some(newest)) = (started, newest) {
         tag_check::renewal::plan(context, group, newest, plan);
         conditions::plan(context, group, newest, generations, plan);
     }
@@ -106,7 +106,7 @@ fn plan_group(context: &Context, group: &Group, generations: &Generations, plan:
 /// Why the newest generation does not match the group as it is now.
 fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
     let Some(record) = &newest.record else { return Some(RolloutCause::Unknown) };
-    if !daemon_set::was_made_from(context.list, group, newest, record) {
+    if !daemon_set::was_built_from(context.list, group, newest, record) {
         return Some(RolloutCause::Edited);
     }
     (newest.node_scope != NodeScope::Everywhere).then_some(RolloutCause::ScopedDown)
@@ -138,7 +138,7 @@ fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Wa
 }
 
 /// Starts a rollout unless something prevents it. Returns whether it started.
-fn begin(
+fn start(
     context: &Context,
     group: &Group,
     cause: RolloutCause,
@@ -169,12 +169,12 @@ fn begin(
     true
 }
 
-fn delete(generation: &Generation, ending: DeletionReason) -> Action {
-    Action::Delete { name: generation.name.clone(), uid: generation.uid.clone(), ending }
+fn delete(generation: &Generation, reason: DeletionReason) -> Action {
+    Action::Delete { name: generation.name.clone(), uid: generation.uid.clone(), reason }
 }
 
-fn scope_down(generation: &Generation, node_scope: NodeScope, leaving: ScopeDownReason) -> Action {
-    Action::ScopeDown { name: generation.name.clone(), uid: generation.uid.clone(), node_scope, leaving }
+fn scope_down(generation: &Generation, node_scope: NodeScope, reason: ScopeDownReason) -> Action {
+    Action::ScopeDown { name: generation.name.clone(), uid: generation.uid.clone(), node_scope, reason }
 }
 
 fn create(
@@ -189,7 +189,7 @@ fn create(
         RolloutCause::Requested | RolloutCause::Due => Resolve::All,
         _ => Resolve::Moved(&images),
     };
-    let pulled_always = pull_policies::of_the_next(context, group, newest, resolve);
+    let pulled_always = pull_policies::for_next_generation(context, group, newest, resolve);
     let resolves_all = pulled_always == PulledAlways::all_of(group);
     let tag_check_record = match newest.filter(|_| tag_check_record == TagCheckRecord::default() && !resolves_all) {
         Some(newest) => record_carried_over(group, newest, &pulled_always),
@@ -207,8 +207,8 @@ fn create(
         refresh_request: context.refresh_request.filter(answers).map(str::to_owned),
         pulled_always,
     };
-    let reported = newest.map(|newest| newest.reported.for_the_next()).unwrap_or_default();
-    Action::Create { daemon_set: built(context, group, &record, &tag_check_record, &reported), cause }
+    let reported = newest.map(|newest| newest.reported.for_next_generation()).unwrap_or_default();
+    Action::Create { daemon_set: daemon_set_with(context, group, &record, &tag_check_record, &reported), cause }
 }
 
 /// The tag check results for images that the new generation does not resolve again.
@@ -217,10 +217,10 @@ fn record_carried_over(group: &Group, newest: &Generation, pulled_always: &Pulle
         group.images.iter().any(|image| image.name.as_str() == name && newest.holds(image))
             && !pulled_always.contains(name)
     };
-    TagCheckRecord { last: resolved_at(newest), ..newest.tag_check_record.only_of(carried) }
+    TagCheckRecord { last_success: resolved_at(newest), ..newest.tag_check_record.only_of(carried) }
 }
 
-fn built(
+fn daemon_set_with(
     context: &Context,
     group: &Group,
     record: &Record,

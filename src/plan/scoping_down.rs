@@ -14,13 +14,13 @@ pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// The maximum number of nodes to scope down to. Each takes a term of its own in the DaemonSet, which repeats the
 /// group's requirements.
-const MOST: usize = 50;
+const MAX_NODES: usize = 50;
 
 /// The scope for a generation that few nodes need.
 ///
 /// Each step at least halves the number of nodes, so a generation is scoped down only a few times, however slowly its
 /// nodes catch up.
-pub fn scoped_down(generation: &Generation, needed: &Needed) -> Option<NodeScope> {
+pub fn target_scope(generation: &Generation, needed: &Needed) -> Option<NodeScope> {
     // More nodes than known may need it.
     if needed.awaits_pods {
         return None;
@@ -31,12 +31,12 @@ pub fn scoped_down(generation: &Generation, needed: &Needed) -> Option<NodeScope
         NodeScope::Everywhere | NodeScope::Without(_) => needed.runs_on,
     };
     let names = || needed.nodes.keys().map(|node| (*node).to_owned()).collect::<BTreeSet<_>>();
-    (count > 0 && count <= MOST && count * 2 <= on).then(|| NodeScope::Only(names()))
+    (count > 0 && count <= MAX_NODES && count * 2 <= on).then(|| NodeScope::Only(names()))
 }
 
 /// When scoping down may start, or `None` if it may start now: [`GRACE`] after all start delays of the current
 /// rollouts. A rollout with a date in the future comes from a clock that was set back since, so it delays nothing.
-pub fn begins_at(newest: &[&Generation], now: Timestamp) -> Option<Timestamp> {
+pub fn starts_at(newest: &[&Generation], now: Timestamp) -> Option<Timestamp> {
     let ends = newest.iter().filter_map(|generation| start_delays_end(generation, now));
     ends.map(|end| end.checked_add(GRACE).unwrap_or(Timestamp::MAX)).max().filter(|at| now < *at)
 }

@@ -17,7 +17,7 @@ use super::retiring::{HoldingPod, Need, Needed};
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, PodState};
 
 /// One in this many pods is replaced at a time, but at least one. A pod holds nothing while it is replaced.
-const OF: usize = 20;
+const ONE_IN: usize = 20;
 
 /// Plans which generations to seal and which stuck pods to replace.
 pub fn plan(generations: &Generations, plan: &mut Plan) {
@@ -69,7 +69,7 @@ fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &
         return;
     }
     let replaceable = stuck.iter().filter(|(pod, images)| is_replaceable(generation, pod, images));
-    let most = (pods.len() / OF).max(1).saturating_sub(need.being_replaced(generation));
+    let most = (pods.len() / ONE_IN).max(1).saturating_sub(need.being_replaced(generation));
     plan.actions.extend(replaceable.take(most).map(|(pod, _)| Action::ReplacePod {
         name: pod.name.to_string(),
         uid: pod.uid.to_string(),
@@ -108,6 +108,6 @@ impl Need<'_> {
             let states = it.images.iter().map(|(_, image)| &image.state);
             states.into_iter().any(|state| matches!(state, ImageState::Waiting | ImageState::Pulling))
         };
-        of.filter(|(_, it)| begun(it)).count() + self.leaving(generation)
+        of.filter(|(_, it)| begun(it)).count() + self.deleting_pods(generation)
     }
 }

@@ -34,7 +34,7 @@ impl ValidationResult {
     }
 
     /// Whether the ConfigMap already has this result.
-    pub fn stands_on(&self, metadata: &ObjectMeta) -> bool {
+    pub fn is_stored_on(&self, metadata: &ObjectMeta) -> bool {
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
         label.map(String::as_str) == Some(self.state())
@@ -123,11 +123,11 @@ mod tests {
     fn a_validation_result_that_was_written_stands_until_the_data_changes() {
         for images_yaml in ["[nginx]", "[Bad]", ""] {
             let validation_result = validation_result(images_yaml);
-            assert!(!validation_result.stands_on(&ObjectMeta::default()), "{images_yaml}: nothing is written yet");
-            assert!(validation_result.stands_on(&written(&validation_result)), "{images_yaml}");
+            assert!(!validation_result.is_stored_on(&ObjectMeta::default()), "{images_yaml}: nothing is written yet");
+            assert!(validation_result.is_stored_on(&written(&validation_result)), "{images_yaml}");
         }
-        assert!(!validation_result("[nginx]").stands_on(&written(&validation_result("[redis]"))));
-        assert!(!validation_result("[nginx]").stands_on(&written(&validation_result("[Bad]"))));
+        assert!(!validation_result("[nginx]").is_stored_on(&written(&validation_result("[redis]"))));
+        assert!(!validation_result("[nginx]").is_stored_on(&written(&validation_result("[Bad]"))));
     }
 
     #[test]
@@ -138,9 +138,9 @@ mod tests {
             metadata.labels.iter_mut().chain(&mut metadata.annotations).for_each(|map| drop(map.remove(key)));
             metadata
         };
-        assert!(validation_result.stands_on(&without("example.com/other")));
+        assert!(validation_result.is_stored_on(&without("example.com/other")));
         for key in [labels::STATE, labels::DATA_HASH, labels::PROBLEMS] {
-            assert!(!validation_result.stands_on(&without(key)), "{key}");
+            assert!(!validation_result.is_stored_on(&without(key)), "{key}");
         }
     }
 

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::list::config::{self, RefreshMode};
+use crate::messages::found::unchecked;
 use crate::plan::Generation;
-use crate::plan::refresh::{NextRefresh, RefreshOutcome, all_start_delays_are_over, last_tag_check, next_tag_check};
+use crate::plan::refresh::{NextRefresh, RefreshOutcome, last_tag_check, next_tag_check, start_delays_end};
 
 /// The newest generation's rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,7 +26,7 @@ impl RolloutReport {
     pub fn new(generations: &[&Generation], is_pulling: bool, now: Timestamp) -> Option<Self> {
         let (newest, older) = generations.split_first()?;
         let record = newest.record.as_ref()?;
-        let start_delays_end_at = all_start_delays_are_over(record.epoch, record.spread_seconds);
+        let start_delays_end_at = start_delays_end(record.epoch, record.spread_seconds);
         Some(Self {
             generation: newest.name.clone(),
             started_at: record.epoch,
@@ -77,10 +78,10 @@ impl RefreshReport {
     ) -> Self {
         let last = newest.and_then(last_tag_check);
         let next = newest.and_then(|newest| next_tag_check(refresh, group, newest, request, now));
-        let deferred = newest.into_iter().flat_map(|newest| &newest.tag_check_record.failed).map(|(name, reason)| {
+        let deferred = newest.into_iter().flat_map(|newest| &newest.tag_check_record.failed).map(|(name, failure)| {
             let listed = group.images.iter().find(|image| image.name.as_str() == name);
             let reference = listed.map_or_else(String::new, |image| image.reference.to_string());
-            DeferredImage { name: name.clone(), reference, reason: reason.clone() }
+            DeferredImage { name: name.clone(), reference, reason: failure.as_ref().map(unchecked).unwrap_or_default() }
         });
         Self {
             mode: refresh.mode,

@@ -8,6 +8,7 @@ use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::{Entry, Ledger};
 use crate::plan::Generation;
+use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
 
 fn input(pods: &[Pod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {
@@ -65,7 +66,7 @@ fn warm() -> (StatusInput, Coverage) {
     let (mut input, coverage) = facts_of(&pods, Some(nodes.map(node).to_vec()));
     let list = &mut input.lists[0];
     list.generations.retain(|generation| generation.revision() > 2);
-    list.generations[0].tag_check_record.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    list.generations[0].tag_check_record.last_attempt = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
     input.sizes.apply(&node_with_image("docker.io/library/a@sha256:3", 197_132_288));
     (input, coverage)
 }
@@ -99,9 +100,10 @@ fn broken() -> (StatusInput, Coverage) {
     (list.state, list.problems) =
         (ListState::Rejected, vec!["images.yaml: images[0] (line 2): \"Bad\" is no reference".to_owned()]);
     let record = &mut list.generations[2].tag_check_record;
-    record.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    record.last_attempt = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
     record.retry_at = Some("2026-03-01T12:12:00Z".parse().expect("a time"));
-    record.failed.insert("a".to_owned(), "401 Unauthorized".to_owned());
+    let failure = CheckFailure::new(CheckFailureCause::PullFailed, "401 Unauthorized");
+    record.failed.insert("a".to_owned(), Some(failure));
     (input, coverage)
 }
 
@@ -202,8 +204,9 @@ fn programs_see_the_same_as_numbers() {
 fn programs_see_rollouts_refreshes_and_what_is_reserved() {
     let (mut input, coverage) = half_warm();
     let record = &mut input.lists[0].generations[2].tag_check_record;
-    record.looked = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
-    record.failed.insert("b".to_owned(), "429 Too Many Requests".to_owned());
+    record.last_attempt = Some("2026-03-01T12:05:00Z".parse().expect("a time"));
+    let failure = CheckFailure::new(CheckFailureCause::PullFailed, "429 Too Many Requests");
+    record.failed.insert("b".to_owned(), Some(failure));
     let report = serde_json::to_value(Report::new(&input, &coverage)).expect("JSON");
     let group = &report["lists"][0]["groups"][0];
     assert_eq!(

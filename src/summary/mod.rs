@@ -260,7 +260,7 @@ impl<'a> GroupSummary<'_, 'a> {
         let seen = coverage.eviction_loops(now).filter(|eviction_loop| names.contains(eviction_loop.generation));
         // What an earlier controller process saw.
         let noted = self.newest.into_iter().flat_map(|newest| {
-            let evicted = newest.reported.evicted(now);
+            let evicted = newest.reported.eviction_loops(now);
             evicted.map(|(node, last)| EvictionLoop { node, generation: newest.name.as_str(), last })
         });
         let mut by_node: BTreeMap<&str, EvictionLoop> = BTreeMap::new();

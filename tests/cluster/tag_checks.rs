@@ -28,7 +28,7 @@ pub async fn answered(trial: &Trial, value: &str) -> DaemonSet {
     eventually(&format!("the request {value} to be answered"), async || {
         let newest = trial.daemon_sets().await.into_iter().max_by_key(number)?;
         let ended = tag_checks(trial).await.iter().all(|check| check.metadata.deletion_timestamp.is_some());
-        (tag_check_record(&newest).answer(value) && ended).then_some(newest)
+        (tag_check_record(&newest).answers(value) && ended).then_some(newest)
     })
     .await
 }

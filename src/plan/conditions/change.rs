@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::plan::generation::conditions::{Extent, ReportedCondition};
 
 /// A condition of a group is reported at most once in this time.
-pub const PAUSE: SignedDuration = SignedDuration::from_mins(1);
+pub const MIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 /// The maximum number of images or nodes stored for a condition. `status` shows the others.
-const MOST: usize = 50;
+const MAX_ENTRIES: usize = 50;
 
 /// What to report and what to store.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,9 +33,9 @@ pub fn change(
     now: Timestamp,
 ) -> Change {
     let expired = |extent: &Extent| extent.until.is_some_and(|until| until <= now);
-    let mut known = reported.map(|reported| reported.of.clone()).unwrap_or_default();
+    let mut known = reported.map(|reported| reported.extents.clone()).unwrap_or_default();
     let lapsed = known.extract_if(.., |_, extent| expired(extent)).count() > 0;
-    let mut space = MOST.saturating_sub(known.len());
+    let mut space = MAX_ENTRIES.saturating_sub(known.len());
     seen.retain(|name, _| known.contains_key(name) || space.checked_sub(1).map(|less| space = less).is_some());
     let is_new = |(name, extent): &(&String, &Extent)| {
         known.get(*name).is_none_or(|known| known.nodes < extent.nodes && 2 * known.nodes <= extent.nodes)
@@ -44,33 +44,33 @@ pub fn change(
     let unseen = known.iter().filter(|(name, _)| !seen.contains_key(*name));
     let over: BTreeSet<String> =
         unseen.filter(|(name, extent)| !lasts(name, extent)).map(|(name, _)| name.clone()).collect();
-    let prolonged = prolong(&mut known, &seen, now);
+    let extended = extend_stored(&mut known, &seen, now);
     let last = reported.map(|reported| reported.at).filter(|at| *at <= now);
     if begun.is_empty() && over.is_empty() {
-        let reported = (prolonged || lapsed).then(|| ReportedCondition { at: last.unwrap_or(now), of: known });
+        let reported = (extended || lapsed).then(|| ReportedCondition { at: last.unwrap_or(now), extents: known });
         return Change { reported, ..Change::default() };
     }
-    if let Some(again) = last.and_then(|last| last.checked_add(PAUSE).ok()).filter(|again| now < *again) {
+    if let Some(again) = last.and_then(|last| last.checked_add(MIN_INTERVAL).ok()).filter(|again| now < *again) {
         return Change { wake_at: Some(again), ..Change::default() };
     }
     known.retain(|name, _| !over.contains(name));
     known.extend(seen.into_iter().filter(|(name, _)| begun.contains(name)));
-    Change { begun, over, reported: Some(ReportedCondition { at: now, of: known }), wake_at: None }
+    Change { begun, over, reported: Some(ReportedCondition { at: now, extents: known }), wake_at: None }
 }
 
 /// Extends conditions that last until a set time and are seen to last longer. Not every extension is stored, to save
 /// writes.
-fn prolong(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, Extent>, now: Timestamp) -> bool {
-    let mut prolonged = false;
+fn extend_stored(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, Extent>, now: Timestamp) -> bool {
+    let mut extended = false;
     for (name, extent) in known {
         let Some((until, longer)) = extent.until.zip(seen.get(name).and_then(|seen| seen.until)) else { continue };
         // Extend once less than half of the time is left.
         if until.duration_since(now) < longer.duration_since(now) / 2 {
             extent.until = Some(longer);
-            prolonged = true;
+            extended = true;
         }
     }
-    prolonged
+    extended
 }
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(report(&mut reported, &[("a", 4), ("b", 1)], false, 400), ["+a", "+b"]);
         assert_eq!(report(&mut reported, &[("b", 1)], true, 500), [""; 0], "it is not seen, and may last");
         assert_eq!(report(&mut reported, &[("b", 1)], false, 600), ["-a"]);
-        assert_eq!(report(&mut reported, &[("a", 1)], false, 700), ["+a", "-b"], "another spell");
+        assert_eq!(report(&mut reported, &[("a", 1)], false, 700), ["+a", "-b"], "it has begun again");
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_until_a_time_is_not_reported_again_before_and_is_prolonged_with_few_writes() {
+    fn what_lasts_until_a_time_is_not_reported_again_before_and_is_extended_with_few_writes() {
         let until = |minutes: i64| {
             let extent = Extent { nodes: 1, until: Some(second(60 * minutes)), ..Extent::default() };
             BTreeMap::from([("n".to_owned(), extent)])
@@ -145,7 +145,7 @@ mod tests {
             Change::default(),
             "a new controller has seen none of it"
         );
-        assert_eq!(at(&later.reported, until(200), 140).begun, ["n".to_owned()].into(), "another spell");
+        assert_eq!(at(&later.reported, until(200), 140).begun, ["n".to_owned()].into(), "it has begun again");
     }
 
     proptest! {
@@ -168,7 +168,7 @@ mod tests {
                 prop_assert!(now >= last.saturating_add(60));
                 last = now;
                 for name in &change.over {
-                    prop_assert!(generations.remove(name).is_some(), "{name} was told before");
+                    prop_assert!(generations.remove(name).is_some(), "{name} was reported before");
                 }
                 for name in &change.begun {
                     let before = generations.insert(name.clone(), seen[name].nodes);

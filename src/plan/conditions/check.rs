@@ -56,18 +56,18 @@ impl Check<'_, '_> {
         seen: BTreeMap<String, Extent>,
         lasts: impl Fn(&str, &Extent) -> bool,
     ) -> (BTreeSet<String>, BTreeSet<String>) {
-        let change = change(self.reported.reported.get(&condition), seen, lasts, self.context.now);
+        let change = change(self.reported.conditions.get(&condition), seen, lasts, self.context.now);
         self.wake_at = self.wake_at.into_iter().chain(change.wake_at).min();
         match change.reported {
             None => {}
-            Some(reported) => drop(self.reported.reported.insert(condition, reported)),
+            Some(reported) => drop(self.reported.conditions.insert(condition, reported)),
         }
         (change.begun, change.over)
     }
 
     fn failing(&mut self, observations: &Observations) {
         let group = self.group;
-        let lasts = |image: &str, extent: &Extent| observations.may_fail_still(image, &extent.some);
+        let lasts = |image: &str, extent: &Extent| observations.may_still_fail(image, &extent.sample);
         let (begun, over) = self.of(Condition::Failing, observations.failing(), lasts);
         if !begun.is_empty() {
             let images = begun.iter().filter_map(|image| observations.failing_image(image, reference(group, image)));
@@ -97,7 +97,7 @@ impl Check<'_, '_> {
         };
         let seen = loops.map(|it| (it.node.to_owned(), extent(it.last))).collect();
         let lasts = |_: &str, extent: &Extent| extent.until.is_some_and(|until| now < until);
-        let (nodes, _) = self.of(Condition::Evicted, seen, lasts);
+        let (nodes, _) = self.of(Condition::EvictionLoop, seen, lasts);
         if !nodes.is_empty() {
             self.findings.push(Finding::EvictionLoop { group: group.name.to_string(), nodes });
         }
@@ -124,7 +124,7 @@ impl Check<'_, '_> {
         let RefusedOn { nodes, wake_at } = refused_on(newest, group, context, generations);
         self.wake_at = self.wake_at.into_iter().chain(wake_at).min();
         let extent = Extent { nodes: nodes.len(), ..Extent::default() };
-        if self.has_begun(Condition::Refused, (!nodes.is_empty()).then_some(extent)) {
+        if self.has_begun(Condition::PodsRefused, (!nodes.is_empty()).then_some(extent)) {
             let pod =
                 newest.record.as_ref().map(|record| daemon_set::pod(context.list, group, record, context.settings));
             self.findings.push(Finding::PodsRefused {
@@ -147,7 +147,7 @@ impl Check<'_, '_> {
         let Some(record) = newest.record.as_ref().filter(|_| !self.reported.complete) else { return };
         let alone = generations.needed_of(self.group).all(|generation| generation.name == newest.name);
         if !alone || !observations.all_settled(record) {
-            let later = observations.pods_have_come_at(record).filter(|at| self.context.now < *at);
+            let later = observations.pods_expected_at(record).filter(|at| self.context.now < *at);
             self.wake_at = self.wake_at.into_iter().chain(later).min();
             return;
         }

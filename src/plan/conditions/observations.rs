@@ -12,11 +12,11 @@ use crate::plan::generation::conditions::Extent;
 use crate::plan::generation::{Generation, Record};
 
 /// The number of failing nodes stored by name, on which recovery is checked.
-const REMEMBERED: usize = 3;
+const MAX_SAMPLE: usize = 3;
 
 /// If nodes cannot be read, the controller does not know how many pods to expect. It assumes that all exist this long
 /// after the last node's start delay.
-const PODS_HAVE_COME: SignedDuration = SignedDuration::from_mins(1);
+const POD_CREATION_GRACE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The state of the pods of a group's newest generation, on nodes that can hold all of its images.
 pub struct Observations<'a> {
@@ -24,12 +24,12 @@ pub struct Observations<'a> {
     /// The nodes that should have a pod, if nodes can be read.
     expected: Option<BTreeSet<&'a str>>,
     /// By image: the causes of failure, and the nodes that report each.
-    failing: BTreeMap<&'a str, BTreeMap<Why<'a>, BTreeSet<&'a str>>>,
+    failing: BTreeMap<&'a str, BTreeMap<Failure<'a>, BTreeSet<&'a str>>>,
     now: Timestamp,
 }
 
 /// Whether the image was pulled, the kubelet's reason, and the runtime's message.
-type Why<'a> = (bool, &'a str, &'a str);
+type Failure<'a> = (bool, &'a str, &'a str);
 
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
@@ -42,15 +42,15 @@ impl<'a> Observations<'a> {
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> =
             own.filter_map(|pod| Some((pod.target.as_deref()?, pod))).filter(|(node, _)| counts(node)).collect();
-        let mut failing: BTreeMap<&str, BTreeMap<Why, BTreeSet<&str>>> = BTreeMap::new();
+        let mut failing: BTreeMap<&str, BTreeMap<Failure, BTreeSet<&str>>> = BTreeMap::new();
         for (node, pod) in pods.iter().filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost) {
             for image in &pod.images {
-                let why = match &image.state {
+                let failure = match &image.state {
                     ImageState::Failed { reason, message } => (false, &**reason, &**message),
                     ImageState::CannotStart { reason, message, .. } => (true, &**reason, &**message),
                     ImageState::Waiting | ImageState::Pulling | ImageState::Held | ImageState::Stopped => continue,
                 };
-                failing.entry(&image.name).or_default().entry(why).or_default().insert(node);
+                failing.entry(&image.name).or_default().entry(failure).or_default().insert(node);
             }
         }
         Self { pods, expected, failing, now: context.now }
@@ -58,17 +58,17 @@ impl<'a> Observations<'a> {
 
     /// The images that cannot be held, by container name.
     pub fn failing(&self) -> BTreeMap<String, Extent> {
-        let extent = |by_why: &BTreeMap<Why, BTreeSet<&str>>| {
-            let nodes: BTreeSet<&str> = by_why.values().flatten().copied().collect();
-            let some = nodes.iter().take(REMEMBERED).map(|node| (*node).to_owned()).collect();
-            Extent { nodes: nodes.len(), some, until: None }
+        let extent = |by_failure: &BTreeMap<Failure, BTreeSet<&str>>| {
+            let nodes: BTreeSet<&str> = by_failure.values().flatten().copied().collect();
+            let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
+            Extent { nodes: nodes.len(), sample, until: None }
         };
-        self.failing.iter().map(|(image, by_why)| ((*image).to_owned(), extent(by_why))).collect()
+        self.failing.iter().map(|(image, by_failure)| ((*image).to_owned(), extent(by_failure))).collect()
     }
 
     /// Whether an image that is not seen failing may still fail, because the result on one of these nodes is not known
     /// yet.
-    pub fn may_fail_still(&self, image: &str, nodes: &BTreeSet<String>) -> bool {
+    pub fn may_still_fail(&self, image: &str, nodes: &BTreeSet<String>) -> bool {
         nodes.iter().any(|node| match self.pods.get(node.as_str()) {
             Some(pod) => pod.images.iter().any(|it| *it.name == *image && it.state.hold() == Hold::None),
             None => self.expected.as_ref().is_some_and(|expected| expected.contains(node.as_str())),
@@ -77,14 +77,14 @@ impl<'a> Observations<'a> {
 
     /// An image that cannot be held, with the cause on most of the nodes.
     pub fn failing_image(&self, image: &str, reference: String) -> Option<FailingImage> {
-        let by_why = self.failing.get(image)?;
-        let ((pulled, reason, message), _) = by_why.iter().max_by_key(|(_, nodes)| nodes.len())?;
+        let by_failure = self.failing.get(image)?;
+        let ((pulled, reason, message), _) = by_failure.iter().max_by_key(|(_, nodes)| nodes.len())?;
         Some(FailingImage {
             reference,
             pulled: *pulled,
             reason: (*reason).to_owned(),
             message: (*message).to_owned(),
-            nodes: by_why.values().flatten().map(|node| (*node).to_owned()).collect(),
+            nodes: by_failure.values().flatten().map(|node| (*node).to_owned()).collect(),
         })
     }
 
@@ -98,15 +98,15 @@ impl<'a> Observations<'a> {
         };
         let complete = match &self.expected {
             Some(expected) => self.pods.len() == expected.len(),
-            None => self.pods_have_come_at(record).is_some_and(|at| at <= self.now),
+            None => self.pods_expected_at(record).is_some_and(|at| at <= self.now),
         };
         !self.pods.is_empty() && complete && self.pods.values().all(settled)
     }
 
     /// When all pods are assumed to exist, if nodes cannot be read.
-    pub fn pods_have_come_at(&self, record: &Record) -> Option<Timestamp> {
+    pub fn pods_expected_at(&self, record: &Record) -> Option<Timestamp> {
         let spread = SignedDuration::from_secs(record.spread_seconds.try_into().unwrap_or(i64::MAX));
-        let after = spread.saturating_add(PODS_HAVE_COME);
+        let after = spread.saturating_add(POD_CREATION_GRACE);
         record.epoch.checked_add(after).ok().filter(|_| self.expected.is_none())
     }
 

@@ -20,7 +20,7 @@ pub struct ReportedConditions {
     pub latest_pod: Option<Timestamp>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     /// What has been reported of each condition.
-    pub reported: BTreeMap<Condition, ReportedCondition>,
+    pub conditions: BTreeMap<Condition, ReportedCondition>,
 }
 
 /// A condition that a group can be in.
@@ -30,13 +30,13 @@ pub enum Condition {
     /// The newest generation cannot hold an image. Keyed by container name.
     Failing,
     /// Holders are repeatedly evicted. Keyed by node.
-    Evicted,
+    EvictionLoop,
     /// Admission sets `imagePullPolicy: Always` on every pod.
     AlwaysPullEnforced,
     /// No node matches the group.
     NoNodes,
     /// Something refuses the group's pods.
-    Refused,
+    PodsRefused,
 }
 
 impl ReportedConditions {
@@ -52,13 +52,13 @@ impl ReportedConditions {
     }
 
     /// What the next generation of the group starts with, since conditions outlast rollouts.
-    pub fn for_the_next(&self) -> Self {
+    pub fn for_next_generation(&self) -> Self {
         Self { complete: false, latest_pod: None, ..self.clone() }
     }
 
     /// The nodes with an eviction loop, and the time of the last known eviction.
-    pub fn evicted(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
-        let nodes = self.reported.get(&Condition::Evicted).into_iter().flat_map(|reported| &reported.of);
+    pub fn eviction_loops(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
+        let nodes = self.conditions.get(&Condition::EvictionLoop).into_iter().flat_map(|reported| &reported.extents);
         nodes.filter_map(move |(node, extent)| {
             let until = extent.until.filter(|until| *until > now)?;
             Some((node.as_str(), until.checked_sub(EVICTION_LOOP_WINDOW).ok()?))
@@ -74,7 +74,7 @@ pub struct Extent {
     pub nodes: usize,
     /// Names of some of them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub some: BTreeSet<String>,
+    pub sample: BTreeSet<String>,
     /// The condition lasts until this time, even if it is no longer observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -86,5 +86,5 @@ pub struct ReportedCondition {
     /// When it was last reported.
     pub at: Timestamp,
     /// The images or nodes that it was reported for.
-    pub of: BTreeMap<String, Extent>,
+    pub extents: BTreeMap<String, Extent>,
 }

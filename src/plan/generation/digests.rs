@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::naming::hash::short_hash;
 
 /// The maximum number of digests kept for an image and an architecture. The oldest ones are dropped.
-const MOST: usize = 8;
+const MAX_DIGESTS: usize = 8;
 /// The number of hexadecimal digits that `git` and container tools show.
 const SHOWN: usize = 12;
 
@@ -54,11 +54,11 @@ impl Digests {
         let of_image = self.0.entry(image.to_owned()).or_default();
         let digests = of_image.entry(architecture.to_owned()).or_default();
         digests.push(digest);
-        digests.drain(..digests.len().saturating_sub(MOST));
+        digests.drain(..digests.len().saturating_sub(MAX_DIGESTS));
     }
 
     /// If the newest digest of an image on an architecture is in use, drops all older ones.
-    pub fn forget_what_led_to(&mut self, in_use: impl Fn(&str, &str, &Digest) -> bool) {
+    pub fn drop_superseded(&mut self, in_use: impl Fn(&str, &str, &Digest) -> bool) {
         for (image, of_image) in &mut self.0 {
             for (architecture, digests) in of_image {
                 if digests.last().is_some_and(|newest| in_use(image, architecture, newest)) {
@@ -148,7 +148,7 @@ mod tests {
         for number in 0..20 {
             digests.add("app", "amd64", Digest(number.to_string()));
         }
-        assert_eq!(digests.of("app", "amd64").len(), MOST);
+        assert_eq!(digests.of("app", "amd64").len(), MAX_DIGESTS);
         assert_eq!(digests.of("app", "amd64").last(), Some(&Digest("19".to_owned())));
         assert_eq!(digests.at_most(1).of("app", "amd64"), [Digest("19".to_owned())]);
         assert_eq!(digests.of("app", "arm64"), []);

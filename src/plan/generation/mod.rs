@@ -4,12 +4,14 @@
 //! - [`Generation`], [`Record`]: a generation, and how it was built
 //! - [`pulled_always`], [`node_scope`]: which images its template pulls with `Always`, and which nodes it is still on
 //! - [`tag_check`], [`tag_check_record`], [`digests`]: what nodes report as the content of tags
+//! - [`check_failure`]: why a tag could not be checked
 //! - [`conditions`]: which conditions of its group have been reported
 //! - [`alteration`], [`restores`]: what somebody else changed, and how often that was undone
 //! - [`scheduled`]: the node counts in its DaemonSet's status
 //! - [`pods`]: the state of its pods relative to its template
 
 pub mod alteration;
+pub mod check_failure;
 pub mod conditions;
 pub mod digests;
 pub mod node_scope;
@@ -164,7 +166,7 @@ impl Generation {
     /// Whether it answers this request for a refresh, because of a tag check or because it was created for it.
     pub fn answers(&self, request: &str) -> bool {
         match &self.tag_check_record.request {
-            Some(_) => self.tag_check_record.answer(request),
+            Some(_) => self.tag_check_record.answers(request),
             None => self.record.as_ref().and_then(|it| it.refresh_request.as_deref()) == Some(request),
         }
     }

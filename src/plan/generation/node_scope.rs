@@ -36,11 +36,11 @@ impl NodeScope {
     }
 
     /// The scope without these nodes.
-    pub fn without(&self, leaving: &BTreeSet<String>) -> Self {
+    pub fn without(&self, removed: &BTreeSet<String>) -> Self {
         match self {
-            Self::Everywhere => Self::Without(leaving.clone()),
-            Self::Only(nodes) => Self::Only(nodes - leaving),
-            Self::Without(nodes) => Self::Without(nodes | leaving),
+            Self::Everywhere => Self::Without(removed.clone()),
+            Self::Only(nodes) => Self::Only(nodes - removed),
+            Self::Without(nodes) => Self::Without(nodes | removed),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use kube::core::ObjectMeta;
 
+use super::check_failure::{CheckFailure, CheckFailureCause};
 use super::digests::Digest;
 use crate::coverage::{ImageState, PodStatus, SlimPod, Texts, image_state};
 use crate::list::config::Image;
@@ -13,7 +14,7 @@ use crate::naming::labels;
 /// How long a tag check may take. DaemonSets have no deadline of their own.
 pub const DEADLINE: SignedDuration = SignedDuration::from_mins(10);
 /// How long a pod may be unschedulable for lack of capacity before the tag check fails.
-const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+const UNSCHEDULABLE_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A tag check in the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,43 +27,44 @@ pub struct TagCheck {
     pub deleting: bool,
     created: Option<Timestamp>,
     /// The state of its pod, or `None` if it has no pod that stays.
-    pod: Option<PodsAnswer>,
+    pod: Option<TagCheckPod>,
 }
 
 /// The state of a tag check's pod.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct PodsAnswer {
+struct TagCheckPod {
     /// The answers by container name.
-    images: BTreeMap<String, Said>,
+    images: BTreeMap<String, ImageAnswer>,
     /// Names of the running containers.
     held: BTreeSet<String>,
-    /// Why the pod will report nothing more.
+    /// What the kubelet says about the end of the pod, if it has ended.
     ended: Option<String>,
+    /// What the scheduler says, if the node has no capacity.
     no_capacity: Option<String>,
-    /// Why the holder is not installed yet.
-    hindered: Option<String>,
+    /// What the kubelet says about an init container that has not started, if any.
+    init_message: Option<String>,
 }
 
 /// What a tag check has found out about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ImageAnswer {
     /// The pull is still in progress.
-    Nothing,
+    Pending,
     /// The tag points to this digest.
-    Is(Digest),
+    Resolved(Digest),
     /// The image was pulled, but the node does not report its ID.
     Unreported,
     /// The tag could not be checked.
-    Failed(String),
+    Failed(CheckFailure),
 }
 
 /// The progress of a tag check.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Progress {
+pub enum TagCheckProgress {
     /// It may take until this time.
     Underway(Timestamp),
     /// It has finished with these answers, by container name. None of them is [`ImageAnswer::Pending`].
-    Done(Vec<(String, Said)>),
+    Done(Vec<(String, ImageAnswer)>),
 }
 
 impl TagCheck {
@@ -77,13 +79,13 @@ impl TagCheck {
             return None;
         }
         let uid = metadata.uid.clone()?;
-        let own = pods.into_iter().filter(|pod| is_of(pod, &uid) && pod.metadata.deletion_timestamp.is_none());
+        let own = pods.into_iter().filter(|pod| is_owned_by(pod, &uid) && pod.metadata.deletion_timestamp.is_none());
         let newest = own.max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         Some(Self {
             name: metadata.name.clone()?,
             deleting: metadata.deletion_timestamp.is_some(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            pod: newest.map(PodsAnswer::of),
+            pod: newest.map(TagCheckPod::of),
             uid,
         })
     }
@@ -94,82 +96,88 @@ impl TagCheck {
     }
 
     /// Its progress with these images.
-    pub fn progress(&self, asked: &[Image], now: Timestamp) -> Progress {
+    pub fn progress(&self, asked: &[Image], now: Timestamp) -> TagCheckProgress {
         let pod = self.pod.clone().unwrap_or_default();
-        let said = asked.iter().map(|image| {
+        let answers = asked.iter().map(|image| {
             let name = image.name.as_str();
-            (name.to_owned(), pod.images.get(name).cloned().unwrap_or(Said::Nothing))
+            (name.to_owned(), pod.images.get(name).cloned().unwrap_or(ImageAnswer::Pending))
         });
-        let said: Vec<(String, Said)> = said.collect();
-        if said.iter().all(|(_, said)| *said != Said::Nothing) {
-            return Progress::Done(said);
+        let answers: Vec<(String, ImageAnswer)> = answers.collect();
+        if answers.iter().all(|(_, answer)| *answer != ImageAnswer::Pending) {
+            return TagCheckProgress::Done(answers);
         }
-        let why = match self.end(&pod, now) {
-            Ok(why) => why,
-            Err(until) => return Progress::Underway(until),
+        let failure = match self.failure(&pod, now) {
+            Ok(failure) => failure,
+            Err(until) => return TagCheckProgress::Underway(until),
         };
-        let reported = |said| if said == Said::Nothing { Said::Failed(why.clone()) } else { said };
-        Progress::Done(said.into_iter().map(|(name, said)| (name, reported(said))).collect())
+        let last = |answer| match answer {
+            ImageAnswer::Pending => ImageAnswer::Failed(failure.clone()),
+            answer => answer,
+        };
+        TagCheckProgress::Done(answers.into_iter().map(|(name, answer)| (name, last(answer))).collect())
     }
 
     /// Why it will report nothing more, or the time until which it may.
-    fn end(&self, pod: &PodsAnswer, now: Timestamp) -> Result<String, Timestamp> {
+    fn failure(&self, pod: &TagCheckPod, now: Timestamp) -> Result<CheckFailure, Timestamp> {
         let after = |time| self.created.and_then(|created| created.checked_add(time).ok()).unwrap_or(now);
-        let (limit, why) = match (&pod.ended, &pod.no_capacity) {
-            (Some(ended), _) => (now, ended.clone()),
-            (None, Some(no_capacity)) => (after(MARGIN), no_capacity.clone()),
-            (None, None) => (after(DEADLINE), format!("no answer within {DEADLINE:#}")),
+        let (limit, cause, message) = match (&self.pod, &pod.ended, &pod.no_capacity) {
+            (None, ..) => (after(DEADLINE), CheckFailureCause::NoPod, ""),
+            (Some(_), Some(ended), _) => (now, CheckFailureCause::PodEnded, ended.as_str()),
+            (Some(_), None, Some(scheduler)) => {
+                (after(UNSCHEDULABLE_GRACE), CheckFailureCause::NoCapacity, scheduler.as_str())
+            }
+            (Some(_), None, None) => (after(DEADLINE), CheckFailureCause::NoAnswer, ""),
         };
         if now < limit {
             return Err(limit);
         }
-        let hindered = match self.pod {
-            None => Some("it has no pod"),
-            Some(_) => pod.hindered.as_deref(),
-        };
-        Ok(hindered.map_or(why.clone(), |hindered| format!("{why} ({hindered})")))
+        let init_message = pod.init_message.clone().unwrap_or_default();
+        Ok(CheckFailure { init_message, ..CheckFailure::new(cause, message) })
     }
 }
 
-impl PodsAnswer {
+impl TagCheckPod {
     fn of(pod: &SlimPod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
-        let images = pod.spec.containers.iter().map(|it| (it.name.clone(), said(&status, &it.name)));
+        let images = pod.spec.containers.iter().map(|it| (it.name.clone(), answer(&status, &it.name)));
         let held = status.container_statuses.iter().filter(|it| it.state.running.is_some());
         let inits = status.init_container_statuses.iter();
         let waiting = inits.filter_map(|init| init.state.waiting.as_ref()).find(|it| !it.reason.is_empty());
         Self {
             images: images.collect(),
             held: held.map(|it| it.name.clone()).collect(),
-            ended: status.has_ended().then(|| words(&status.reason, &status.message, "the pod ended")),
-            no_capacity: status.unschedulable().map(|message| words("no room", message, "")),
-            hindered: waiting.map(|it| words(&it.reason, &it.message, "")),
+            ended: status.has_ended().then(|| one_line(&status.reason, &status.message)),
+            no_capacity: status.unschedulable().map(|message| one_line("", message)),
+            init_message: waiting.map(|it| one_line(&it.reason, &it.message)),
         }
     }
 }
 
-fn is_of(pod: &SlimPod, daemon_set: &str) -> bool {
+fn is_owned_by(pod: &SlimPod, daemon_set: &str) -> bool {
     pod.metadata.owner_references.iter().flatten().any(|it| it.controller == Some(true) && it.uid == daemon_set)
 }
 
-fn said(status: &PodStatus, container: &str) -> Said {
+fn answer(status: &PodStatus, container: &str) -> ImageAnswer {
     let reported = status.container_statuses.iter().find(|it| it.name == container);
     let digest = reported.and_then(|it| Digest::of_image_id(&it.image_id));
     match (image_state(status, container, &mut Texts::default()), digest) {
-        (ImageState::Waiting | ImageState::Pulling, _) => Said::Nothing,
-        (ImageState::Failed { reason, message }, _) => Said::Failed(words(&reason, &message, "")),
+        (ImageState::Waiting | ImageState::Pulling, _) => ImageAnswer::Pending,
+        (ImageState::Failed { reason, message }, _) => {
+            ImageAnswer::Failed(CheckFailure::new(CheckFailureCause::PullFailed, one_line(&reason, &message)))
+        }
         // The kubelet lost the container before it could read its status.
-        (ImageState::CannotStart { reason, .. }, None) if &*reason == "ContainerStatusUnknown" => Said::Nothing,
-        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, Some(digest)) => Said::Is(digest),
-        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, None) => Said::Unreported,
+        (ImageState::CannotStart { reason, .. }, None) if &*reason == "ContainerStatusUnknown" => ImageAnswer::Pending,
+        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, Some(digest)) => {
+            ImageAnswer::Resolved(digest)
+        }
+        (ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. }, None) => ImageAnswer::Unreported,
     }
 }
 
 /// Joins a reason and a message on one line.
-fn words(reason: &str, message: &str, otherwise: &str) -> String {
+fn one_line(reason: &str, message: &str) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match (reason, message.as_str()) {
-        ("", "") => otherwise.to_owned(),
         (reason, "") => reason.to_owned(),
         ("", message) => message.to_owned(),
         (reason, message) => format!("{reason}: {message}"),
@@ -210,7 +218,7 @@ mod tests {
     fn check_of(pods: &[SlimPod]) -> TagCheck {
         let metadata = serde_json::from_value(json!({
             "name": "c", "uid": "u", "creationTimestamp": CREATED,
-            "labels": {labels::MANAGED_BY: labels::PROGRAM, labels::LIST: "tools", labels::TAG_CHECK: "look"},
+            "labels": {labels::MANAGED_BY: labels::PROGRAM, labels::LIST: "tools", labels::TAG_CHECK: "check"},
         }));
         TagCheck::from_metadata(&metadata.expect("metadata"), pods).expect("a tag check")
     }
@@ -219,19 +227,23 @@ mod tests {
         check_of(&[pod("p", 1, status)])
     }
 
-    fn progress(check: &TagCheck, seconds: i64) -> Progress {
+    fn progress(check: &TagCheck, seconds: i64) -> TagCheckProgress {
         check.progress(&asked(), after(seconds))
     }
 
-    fn done(check: &TagCheck, seconds: i64) -> Vec<Said> {
+    fn done(check: &TagCheck, seconds: i64) -> Vec<ImageAnswer> {
         match progress(check, seconds) {
-            Progress::Done(images) => images.into_iter().map(|(_, said)| said).collect(),
-            Progress::Underway(until) => panic!("underway until {until}"),
+            TagCheckProgress::Done(images) => images.into_iter().map(|(_, answer)| answer).collect(),
+            TagCheckProgress::Underway(until) => panic!("underway until {until}"),
         }
     }
 
-    fn is(image_id: &str) -> Said {
-        Said::Is(Digest::of_image_id(image_id).expect("a digest"))
+    fn is(image_id: &str) -> ImageAnswer {
+        ImageAnswer::Resolved(Digest::of_image_id(image_id).expect("a digest"))
+    }
+
+    fn failed(cause: CheckFailureCause, message: &str) -> ImageAnswer {
+        ImageAnswer::Failed(CheckFailure::new(cause, message))
     }
 
     fn running(name: &str, image_id: &str) -> Value {
@@ -239,65 +251,72 @@ mod tests {
     }
 
     #[test]
-    fn it_is_done_as_soon_as_all_images_came_or_failed() {
+    fn a_check_is_done_once_every_image_is_pulled_or_has_failed() {
         let one = running("one", "one@sha256:1");
         let pulling = json!({"name": "two", "state": {"waiting": {"reason": "ContainerCreating"}}});
-        let failed =
+        let refused =
             json!({"name": "two", "state": {"waiting": {"reason": "ErrImagePull", "message": "429\n Too Many"}}});
         let underway = check(json!({"containerStatuses": [one, pulling]}));
-        assert_eq!(progress(&underway, 1), Progress::Underway(after(600)));
-        let check = check(json!({"containerStatuses": [one, failed]}));
-        assert_eq!(done(&check, 1), [is("sha256:1"), Said::Failed("ErrImagePull: 429 Too Many".to_owned())]);
+        assert_eq!(progress(&underway, 1), TagCheckProgress::Underway(after(600)));
+        let check = check(json!({"containerStatuses": [one, refused]}));
+        assert_eq!(
+            done(&check, 1),
+            [is("sha256:1"), failed(CheckFailureCause::PullFailed, "ErrImagePull: 429 Too Many")]
+        );
     }
 
     #[test]
-    fn an_image_whose_container_ended_or_never_started_was_pulled_all_the_same() {
+    fn an_image_counts_as_pulled_even_if_its_container_ended_or_did_not_start() {
         let ended =
             json!({"name": "one", "imageID": "sha256:1", "state": {"terminated": {"containerID": "c", "exitCode": 1}}});
         let refused = json!({"name": "two", "state": {"waiting": {"reason": "CreateContainerError"}}});
-        assert_eq!(done(&check(json!({"containerStatuses": [ended, refused]})), 1), [is("sha256:1"), Said::Unreported]);
+        assert_eq!(
+            done(&check(json!({"containerStatuses": [ended, refused]})), 1),
+            [is("sha256:1"), ImageAnswer::Unreported]
+        );
     }
 
     #[test]
-    fn a_pod_that_was_ended_keeps_what_it_said_and_fails_for_the_rest() {
+    fn an_ended_pod_keeps_its_answers_and_fails_for_the_other_images() {
         let ended =
             json!({"name": "one", "imageID": "sha256:1", "state": {"terminated": {"containerID": "c", "exitCode": 0}}});
         let lost =
             json!({"name": "two", "state": {"terminated": {"reason": "ContainerStatusUnknown", "exitCode": 137}}});
         let status = json!({"phase": "Failed", "reason": "Evicted", "containerStatuses": [ended, lost]});
-        assert_eq!(done(&check(status), 60), [is("sha256:1"), Said::Failed("Evicted".to_owned())]);
+        assert_eq!(done(&check(status), 60), [is("sha256:1"), failed(CheckFailureCause::PodEnded, "Evicted")]);
     }
 
     #[test]
-    fn a_node_without_capacity_is_waited_for_a_moment_and_a_silent_one_until_the_deadline() {
+    fn a_node_without_capacity_has_thirty_seconds_and_an_unresponsive_one_until_the_deadline() {
         let condition =
             json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"});
         let full = check(json!({"conditions": [condition]}));
-        assert_eq!(progress(&full, 1), Progress::Underway(after(30)));
-        let no_capacity = Said::Failed("no room: full".to_owned());
+        assert_eq!(progress(&full, 1), TagCheckProgress::Underway(after(30)));
+        let no_capacity = failed(CheckFailureCause::NoCapacity, "full");
         assert_eq!(done(&full, 30), [no_capacity.clone(), no_capacity]);
         let init = json!([{"name": "i", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}}]);
         let silent = check(json!({"initContainerStatuses": init}));
-        assert_eq!(progress(&silent, 599), Progress::Underway(after(600)));
-        let Said::Failed(why) = &done(&silent, 600)[0] else { panic!("it did not answer") };
-        assert_eq!(why, "no answer within 10m (ImagePullBackOff: gone)");
+        assert_eq!(progress(&silent, 599), TagCheckProgress::Underway(after(600)));
+        let init_message = "ImagePullBackOff: gone".to_owned();
+        let failure = CheckFailure { init_message, ..CheckFailure::new(CheckFailureCause::NoAnswer, "") };
+        assert_eq!(done(&silent, 600)[0], ImageAnswer::Failed(failure));
     }
 
     #[test]
-    fn one_without_a_pod_has_until_the_deadline() {
+    fn a_check_without_a_pod_has_until_the_deadline() {
         let none = check_of(&[]);
-        assert_eq!(progress(&none, 599), Progress::Underway(after(600)));
-        assert_eq!(done(&none, 600)[0], Said::Failed("no answer within 10m (it has no pod)".to_owned()));
+        assert_eq!(progress(&none, 599), TagCheckProgress::Underway(after(600)));
+        assert_eq!(done(&none, 600)[0], failed(CheckFailureCause::NoPod, ""));
     }
 
     #[test]
-    fn the_newest_pod_that_is_its_own_and_stays_answers() {
+    fn the_newest_pod_of_the_check_that_is_not_being_deleted_answers() {
         let all = |id: &str| json!({"containerStatuses": [running("one", id), running("two", id)]});
         let mut others = pod("others", 9, all("sha256:9"));
         others.metadata.owner_references = None;
-        let mut going = pod("going", 8, all("sha256:8"));
-        going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
-        let pods = [others, pod("newest", 2, all("sha256:2")), going, pod("old", 1, all("sha256:1"))];
+        let mut deleting = pod("deleting", 8, all("sha256:8"));
+        deleting.metadata.deletion_timestamp = deleting.metadata.creation_timestamp.clone();
+        let pods = [others, pod("newest", 2, all("sha256:2")), deleting, pod("old", 1, all("sha256:1"))];
         assert_eq!(done(&check_of(&pods), 10), [is("sha256:2"), is("sha256:2")]);
     }
 }

@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::check_failure::CheckFailure;
 use super::digests::Digests;
 use crate::list::schedule::Schedule;
 use crate::naming::hash::{number, short_hash};
 
 /// The maximum size of the annotation. All annotations of an object share 256 KiB.
-const MOST_BYTES: usize = 100_000;
+const MAX_BYTES: usize = 100_000;
 /// The approximate pause after the first failure. It doubles with each further failure.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(20);
 /// After this many doublings, the pause exceeds any interval.
-const MOST_DOUBLINGS: u32 = 24;
+const MAX_DOUBLINGS: u32 = 24;
 
 /// The results of a generation's tag checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +30,13 @@ pub struct TagCheckRecord {
     pub outdated: Digests,
     /// How many nodes still reported another digest after they were updated.
     #[serde(skip_serializing_if = "is_zero")]
-    pub renewals_in_vain: u32,
+    pub failed_renewals: u32,
     /// When a check of all tags last succeeded for at least one image.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
     /// When a tag check last finished, successfully or not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub looked: Option<Timestamp>,
+    pub last_attempt: Option<Timestamp>,
     /// The hash of the request that was answered last. The request itself can have any length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
@@ -46,7 +47,7 @@ pub struct TagCheckRecord {
     pub retry_at: Option<Timestamp>,
     /// The images that could not be checked, and why. The reasons are for humans only, and are dropped first if the
     /// annotation gets too long.
-    pub failed: BTreeMap<String, String>,
+    pub failed: BTreeMap<String, Option<CheckFailure>>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -66,7 +67,7 @@ impl TagCheckRecord {
             serde_json::to_string(tag_check_record).unwrap_or_else(|error| unreachable!("{error}"))
         };
         let unexplained =
-            Self { failed: self.failed.keys().map(|name| (name.clone(), String::new())).collect(), ..self.clone() };
+            Self { failed: self.failed.keys().map(|name| (name.clone(), None)).collect(), ..self.clone() };
         let fewer = [4, 2, 1].into_iter().map(|most| Self {
             tried: self.tried.at_most(most),
             outdated: self.outdated.at_most(most),
@@ -76,7 +77,7 @@ impl TagCheckRecord {
             .into_iter()
             .chain(fewer)
             .map(|tag_check_record| text(&tag_check_record));
-        forms.find(|text| text.len() <= MOST_BYTES).unwrap_or_else(|| text(&Self::default()))
+        forms.find(|text| text.len() <= MAX_BYTES).unwrap_or_else(|| text(&Self::default()))
     }
 
     /// The results for these images only.
@@ -92,36 +93,36 @@ impl TagCheckRecord {
     }
 
     /// Whether this request was the last one to be answered by a tag check.
-    pub fn answer(&self, request: &str) -> bool {
+    pub fn answers(&self, request: &str) -> bool {
         self.request.as_deref() == Some(&short_hash(request.as_bytes()))
     }
 
     /// Stores the outcome of a tag check.
-    pub fn take_in(&mut self, tag_check: Taken) {
-        self.looked = Some(tag_check.at);
-        if tag_check.any_answered {
-            self.last = Some(tag_check.at);
+    pub fn record_outcome(&mut self, outcome: TagCheckOutcome) {
+        self.last_attempt = Some(outcome.at);
+        if outcome.any_succeeded {
+            self.last_success = Some(outcome.at);
         }
-        if let Some(request) = tag_check.request {
+        if let Some(request) = outcome.request {
             self.request = Some(short_hash(request.as_bytes()));
         }
-        self.failures = if tag_check.failed.is_empty() { 0 } else { self.failures.saturating_add(1) };
-        self.retry_at = (!tag_check.failed.is_empty())
-            .then(|| next_try(self.failures, tag_check.schedule, tag_check.at, tag_check.salt));
-        self.failed = tag_check.failed;
+        self.failures = if outcome.failed.is_empty() { 0 } else { self.failures.saturating_add(1) };
+        self.retry_at =
+            (!outcome.failed.is_empty()).then(|| next_try(self.failures, outcome.schedule, outcome.at, outcome.salt));
+        self.failed = outcome.failed;
     }
 }
 
 /// The outcome of a tag check.
-pub struct Taken<'a> {
+pub struct TagCheckOutcome<'a> {
     /// When it finished.
     pub at: Timestamp,
     /// The request for a refresh at that time.
     pub request: Option<&'a str>,
     /// Whether it succeeded for any image.
-    pub any_answered: bool,
+    pub any_succeeded: bool,
     /// The images that it failed for, and why.
-    pub failed: BTreeMap<String, String>,
+    pub failed: BTreeMap<String, Option<CheckFailure>>,
     /// The schedule of refreshes.
     pub schedule: &'a Schedule,
     /// A text that differs between groups, so that they do not all retry at the same time.
@@ -131,7 +132,7 @@ pub struct Taken<'a> {
 /// When to retry after this many failures: with exponential backoff and a quarter of jitter either way, but no later
 /// than the next scheduled refresh.
 fn next_try(failures: u32, schedule: &Schedule, now: Timestamp, salt: &str) -> Timestamp {
-    let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
+    let doublings = failures.saturating_sub(1).min(MAX_DOUBLINGS);
     let percent = 75 + i64::try_from(number(format!("{salt}\n{failures}").as_bytes()) % 50).unwrap_or_default();
     let pause = FIRST_PAUSE.as_secs().saturating_mul(1 << doublings).saturating_mul(percent) / 100;
     let retry_at = now.checked_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX);
@@ -140,6 +141,7 @@ fn next_try(failures: u32, schedule: &Schedule, now: Timestamp, salt: &str) -> T
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_failure::CheckFailureCause;
     use super::super::digests::Digest;
     use super::*;
 
@@ -149,17 +151,28 @@ mod tests {
         Timestamp::from_second(seconds).expect("a time")
     }
 
-    fn taken(failed: &[&str], seconds: i64) -> Taken<'static> {
-        let failed: BTreeMap<_, _> = failed.iter().map(|name| ((*name).to_owned(), "401".to_owned())).collect();
-        Taken { at: at(seconds), request: None, any_answered: failed.is_empty(), failed, schedule: &HOURLY, salt: "" }
+    fn unauthorized() -> Option<CheckFailure> {
+        Some(CheckFailure::new(CheckFailureCause::PullFailed, "401"))
+    }
+
+    fn outcome(failed: &[&str], seconds: i64) -> TagCheckOutcome<'static> {
+        let failed: BTreeMap<_, _> = failed.iter().map(|name| ((*name).to_owned(), unauthorized())).collect();
+        TagCheckOutcome {
+            at: at(seconds),
+            request: None,
+            any_succeeded: failed.is_empty(),
+            failed,
+            schedule: &HOURLY,
+            salt: "",
+        }
     }
 
     #[test]
-    fn pauses_double_up_to_the_interval_and_a_success_ends_them() {
+    fn pauses_double_up_to_the_interval_and_a_success_resets_them() {
         let (mut tag_check_record, mut now) = (TagCheckRecord::default(), 0);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            tag_check_record.take_in(taken(&["app"], now));
+            tag_check_record.record_outcome(outcome(&["app"], now));
             let next = tag_check_record.retry_at.expect("another try").as_second();
             pauses.push(next - now);
             now = next;
@@ -167,51 +180,51 @@ mod tests {
         assert!((15..=25).contains(&pauses[0]), "{pauses:?}");
         assert!((30..=50).contains(&pauses[1]), "{pauses:?}");
         assert!(pauses.iter().all(|pause| *pause <= 3600) && pauses[39] == 3600, "{pauses:?}");
-        assert_eq!(tag_check_record.last, None);
-        tag_check_record.take_in(taken(&[], now));
+        assert_eq!(tag_check_record.last_success, None);
+        tag_check_record.record_outcome(outcome(&[], now));
         assert_eq!(
-            (tag_check_record.failures, tag_check_record.retry_at, tag_check_record.last),
+            (tag_check_record.failures, tag_check_record.retry_at, tag_check_record.last_success),
             (0, None, Some(at(now)))
         );
         assert!(tag_check_record.failed.is_empty());
     }
 
     #[test]
-    fn groups_do_not_try_again_all_at_once() {
+    fn groups_do_not_all_retry_at_the_same_time() {
         let tries: std::collections::BTreeSet<_> =
             (0..20).map(|salt: u32| next_try(5, &HOURLY, at(0), &salt.to_string())).collect();
         assert!(tries.len() > 10, "{tries:?}");
     }
 
     #[test]
-    fn it_is_read_back_from_its_text_and_nonsense_is_nothing() {
+    fn a_record_round_trips_and_an_invalid_annotation_counts_as_empty() {
         let mut tag_check_record = TagCheckRecord {
             failures: 3,
             request: Some("x".to_owned()),
-            last: Some(at(7)),
+            last_success: Some(at(7)),
             ..TagCheckRecord::default()
         };
         tag_check_record.tried.add("app", "amd64", Digest::of_image_id("anything").expect("a digest"));
-        tag_check_record.failed.insert("tools".to_owned(), "401".to_owned());
+        tag_check_record.failed.insert("tools".to_owned(), unauthorized());
         assert_eq!(TagCheckRecord::from_text(&tag_check_record.to_text()), tag_check_record);
-        for nonsense in ["", "{", "[]", r#"{"failures": -1}"#, r#"{"last": "yesterday"}"#] {
+        for nonsense in ["", "{", "[]", r#"{"failures": -1}"#, r#"{"lastSuccess": "yesterday"}"#] {
             assert_eq!(TagCheckRecord::from_text(nonsense), TagCheckRecord::default(), "{nonsense}");
         }
     }
 
     #[test]
-    fn it_never_outgrows_an_annotation() {
+    fn a_record_never_exceeds_the_size_of_an_annotation() {
         let mut tag_check_record = TagCheckRecord::default();
         for (image, digest) in (0..1500).flat_map(|image| (0..8).map(move |digest| (image, digest))) {
             let digest = Digest::of_image_id(&format!("{image} {digest}")).expect("a digest");
             tag_check_record.tried.add(&format!("image-{image}"), "amd64", digest);
         }
-        tag_check_record.failed.insert("tools".to_owned(), "401".to_owned());
+        tag_check_record.failed.insert("tools".to_owned(), unauthorized());
         let text = tag_check_record.to_text();
-        assert!(text.len() <= MOST_BYTES, "{}", text.len());
+        assert!(text.len() <= MAX_BYTES, "{}", text.len());
         let kept = TagCheckRecord::from_text(&text);
         let newest = Digest::of_image_id("1499 7").expect("a digest");
         assert_eq!(kept.tried.of("image-1499", "amd64").last(), Some(&newest));
-        assert_eq!(kept.failed, BTreeMap::from([("tools".to_owned(), String::new())]), "what failed is known still");
+        assert_eq!(kept.failed, BTreeMap::from([("tools".to_owned(), None)]), "the failed image is still known");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{Need, Needed, Nodes};
+use super::{KnownNodes, Need, Needed};
 use crate::coverage::Hold;
 use crate::list::config::Group;
 use crate::plan::generation::Generation;
@@ -18,21 +18,21 @@ impl<'a> Need<'a> {
             return;
         }
         let nodes: Vec<&'a str> = match &self.nodes {
-            Nodes::Read(nodes) => nodes.keys().copied().collect(),
-            Nodes::Unreadable(_) => self.pods.keys().copied().collect(),
+            KnownNodes::Read(nodes) => nodes.keys().copied().collect(),
+            KnownNodes::Unreadable(_) => self.pods.keys().copied().collect(),
         };
         let names: HashSet<&str> = newer.iter().map(|generation| generation.name.as_str()).collect();
         for node in nodes.into_iter().filter(|node| self.is_absent_on(generation, node)) {
             self.add_node(node, generation, &names, needed);
         }
         // If nodes cannot be read, a node without any pod of the list is unknown.
-        let unknown = matches!(self.nodes, Nodes::Unreadable(_));
+        let unknown = matches!(self.nodes, KnownNodes::Unreadable(_));
         needed.awaits_pods = unknown && newer.iter().any(|newer| self.lacks_pods(newer));
     }
 
     fn add_node(&self, node: &'a str, generation: &Generation, newer: &HashSet<&str>, needed: &mut Needed<'a>) {
         let pods = self.pods.get(node).map(Vec::as_slice).unwrap_or_default();
-        for image in self.made_for.get(generation.name.as_str()).into_iter().flatten() {
+        for image in self.built_with.get(generation.name.as_str()).into_iter().flatten() {
             let wanting: Vec<&Group> =
                 self.groups_with(image).filter(|group| self.may_belong(group, generation, node)).collect();
             let held = || self.holds(node, pods, newer, image).any(|hold| hold != Hold::None);
@@ -45,8 +45,8 @@ impl<'a> Need<'a> {
 
     fn may_belong(&self, group: &Group, generation: &Generation, node: &str) -> bool {
         match &self.nodes {
-            Nodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.takes(&group.placement)),
-            Nodes::Unreadable(deselection) => !deselection.has_left(group, &generation.name, node),
+            KnownNodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.takes(&group.placement)),
+            KnownNodes::Unreadable(deselection) => !deselection.has_left(group, &generation.name, node),
         }
     }
 

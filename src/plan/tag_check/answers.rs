@@ -1,12 +1,12 @@
 //! The answers of tag checks.
 
-use super::places::Place;
-use crate::plan::generation::tag_check::Said;
+use super::targets::CheckTarget;
+use crate::plan::generation::tag_check::ImageAnswer;
 
 /// The answers of a finished tag check.
 pub struct Answer<'a> {
     /// Where it ran.
-    pub place: Place<'a>,
+    pub target: CheckTarget<'a>,
     /// The answers by container name.
-    pub images: Vec<(String, Said)>,
+    pub images: Vec<(String, ImageAnswer)>,
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::answers::Answer;
 use super::holders::Holders;
-use super::places::{Asked, Candidates, Place, Places};
+use super::targets::{Candidates, CheckState, CheckTarget, CheckTargets};
 use super::{conclusion, daemon_set};
 use crate::list::config::{Group, Image};
 use crate::naming::hash::short_hash;
@@ -14,7 +14,7 @@ use crate::plan::context::Context;
 use crate::plan::decision::{Action, Moved, Plan, Waiting};
 use crate::plan::generation::Generation;
 use crate::plan::generation::pulled_always::PulledAlways;
-use crate::plan::generation::tag_check::{Progress, TagCheck};
+use crate::plan::generation::tag_check::{TagCheck, TagCheckProgress};
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::refresh::{NextRefresh, next_refresh, retry_at, wait_for};
 
@@ -40,8 +40,8 @@ pub fn plan(
     let tag_check = tag_check_id(context, newest, &images);
     let asked = Group { images, ..group.clone() };
     let holders = Holders::of(context, newest);
-    let places = places(context, group, newest, &holders, &tag_check, plan);
-    let answers = answers(context, &asked, newest, &tag_check, &places, blocked, plan)?;
+    let targets = targets(context, group, newest, &holders, &tag_check, plan);
+    let answers = answers(context, &asked, newest, &tag_check, &targets, blocked, plan)?;
     conclusion::conclude(context, &asked, newest, &holders, &answers, plan)
 }
 
@@ -76,31 +76,35 @@ fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan
 
 /// Identifies a tag check. The ID stays the same until the answer is recorded, in any controller process.
 fn tag_check_id(context: &Context, newest: &Generation, images: &[Image]) -> String {
-    let TagCheckRecord { last, failures, retry_at, .. } = &newest.tag_check_record;
+    let TagCheckRecord { last_success, failures, retry_at, .. } = &newest.tag_check_record;
     let request = context.refresh_request.filter(|request| !newest.answers(request));
     let images: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
-    short_hash(format!("{}\n{last:?}\n{failures}\n{retry_at:?}\n{request:?}\n{images:?}", newest.name).as_bytes())
+    short_hash(
+        format!("{}\n{last_success:?}\n{failures}\n{retry_at:?}\n{request:?}\n{images:?}", newest.name).as_bytes(),
+    )
 }
 
-fn places<'a>(
+fn targets<'a>(
     context: &Context<'a>,
     group: &Group,
     newest: &Generation,
     holders: &Holders,
     tag_check: &str,
     plan: &mut Plan,
-) -> Places<'a> {
-    let asked =
-        |place: Place| match context.tag_checks.iter().find(|it| it.name == daemon_set::name(newest, tag_check, place))
-        {
-            None => Asked::No,
-            Some(check) if check.deleting => Asked::Going,
-            Some(_) => Asked::Yes,
-        };
-    let places = Candidates::of(context, group, newest).choose(holders, tag_check, asked);
+) -> CheckTargets<'a> {
+    let asked = |target: CheckTarget| match context
+        .tag_checks
+        .iter()
+        .find(|it| it.name == daemon_set::name(newest, tag_check, target))
+    {
+        None => CheckState::Absent,
+        Some(check) if check.deleting => CheckState::Deleting,
+        Some(_) => CheckState::Started,
+    };
+    let targets = Candidates::of(context, group, newest).choose(holders, tag_check, asked);
     // If the group has no node at all, there is nothing to check.
-    if !places.without.is_empty() {
-        let names = places.without.iter().filter(|name| !name.is_empty());
+    if !targets.without.is_empty() {
+        let names = targets.without.iter().filter(|name| !name.is_empty());
         plan.waiting.push(Waiting::TagCheck {
             group: group.name.to_string(),
             daemon_set: newest.name.clone(),
@@ -110,7 +114,7 @@ fn places<'a>(
             plan.wake_up_at(again);
         }
     }
-    places
+    targets
 }
 
 /// The answers from all nodes once they are complete. Starts tag checks that are missing.
@@ -119,41 +123,41 @@ fn answers<'a>(
     asked: &Group,
     newest: &Generation,
     tag_check: &str,
-    places: &Places<'a>,
+    targets: &CheckTargets<'a>,
     blocked: Option<Waiting>,
     plan: &mut Plan,
 ) -> Option<Vec<Answer<'a>>> {
     let mut answers = Vec::new();
-    for &place in &places.places {
-        let name = daemon_set::name(newest, tag_check, place);
+    for &target in &targets.targets {
+        let name = daemon_set::name(newest, tag_check, target);
         match context.tag_checks.iter().find(|check| check.name == name) {
             None if blocked.is_some() => {}
-            None => plan.actions.extend(ask(context, asked, newest, tag_check, place)),
+            None => plan.actions.extend(ask(context, asked, newest, tag_check, target)),
             // There is no other node, and the name is still taken.
             Some(check) if check.deleting => {}
             Some(check) => {
                 plan.tag_checks.insert(check.uid.clone());
                 match check.progress(&asked.images, context.now) {
-                    Progress::Underway(until) => plan.wake_up_at(until),
-                    Progress::Done(images) => answers.push(Answer { place, images }),
+                    TagCheckProgress::Underway(until) => plan.wake_up_at(until),
+                    TagCheckProgress::Done(images) => answers.push(Answer { target, images }),
                 }
             }
         }
     }
-    let complete = !answers.is_empty() && answers.len() == places.places.len();
+    let complete = !answers.is_empty() && answers.len() == targets.targets.len();
     if let (false, Some(blocked)) = (complete, blocked) {
         plan.waiting.push(blocked);
     }
     complete.then_some(answers)
 }
 
-fn ask(context: &Context, asked: &Group, newest: &Generation, tag_check: &str, place: Place) -> Option<Action> {
+fn ask(context: &Context, asked: &Group, newest: &Generation, tag_check: &str, target: CheckTarget) -> Option<Action> {
     let daemon_set = daemon_set::build(
         context.list,
         asked,
         newest,
         tag_check,
-        place,
+        target,
         PulledAlways::all_of(asked),
         context.settings,
     )?;

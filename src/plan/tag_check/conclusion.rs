@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::Answer;
 use super::holders::Holders;
-use super::places::Place;
 use super::renewal;
-use crate::coverage::end_of;
+use super::targets::CheckTarget;
 use crate::list::config::Group;
 use crate::plan::context::Context;
 use crate::plan::decision::{Action, Finding, Moved, MovedTag, Plan, UncheckedImage};
 use crate::plan::generation::Generation;
+use crate::plan::generation::check_failure::CheckFailure;
 use crate::plan::generation::digests::Digest;
-use crate::plan::generation::tag_check::Said;
-use crate::plan::generation::tag_check_record::{TagCheckRecord, Taken};
+use crate::plan::generation::tag_check::ImageAnswer;
+use crate::plan::generation::tag_check_record::{TagCheckOutcome, TagCheckRecord};
 
 /// After this many rollouts that did not deliver the digest that started them, a tag starts no further rollout.
-const MOST_IN_VAIN: usize = 3;
+const MAX_FUTILE_ROLLOUTS: usize = 3;
 
 /// Records the outcome of a tag check, or returns a rollout if tags have moved. All answers together start one rollout.
 pub fn conclude(
@@ -28,18 +28,18 @@ pub fn conclude(
     plan: &mut Plan,
 ) -> Option<Moved> {
     let mut tag_check_record = newest.tag_check_record.clone();
-    tag_check_record.tried.forget_what_led_to(|image, architecture, digest| holders.have(image, architecture, digest));
+    tag_check_record.tried.drop_superseded(|image, architecture, digest| holders.have(image, architecture, digest));
     let (mut agreeing, mut differing, mut failed) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     for answer in answers {
-        let (place, architecture) = (answer.place, answer.place.architecture);
-        for (image, said) in &answer.images {
-            match said {
-                Said::Is(digest) => match before(holders, place, image, digest) {
+        let (target, architecture) = (answer.target, answer.target.architecture);
+        for (image, image_answer) in &answer.images {
+            match image_answer {
+                ImageAnswer::Resolved(digest) => match before(holders, target, image, digest) {
                     Some(before) => drop(differing.insert((image, architecture, digest), before)),
                     None => drop(agreeing.insert((image, architecture))),
                 },
-                Said::Failed(why) => drop(failed.insert(image.clone(), (place.node, why.clone()))),
-                Said::Unreported | Said::Nothing => {}
+                ImageAnswer::Failed(failure) => drop(failed.insert(image.clone(), (target.node, failure.clone()))),
+                ImageAnswer::Unreported | ImageAnswer::Pending => {}
             }
         }
     }
@@ -51,11 +51,11 @@ pub fn conclude(
     let (mut moved, mut outdated) = (BTreeMap::new(), BTreeSet::new());
     for ((image, architecture, digest), before) in differing {
         if holders.have(image, architecture, digest) {
-            if tag_check_record.renewals_in_vain < renewal::MOST_IN_VAIN {
+            if tag_check_record.failed_renewals < renewal::MAX_FAILED_RENEWALS {
                 outdated.insert(image.clone());
                 tag_check_record.outdated.add(image, architecture, before.clone());
             }
-        } else if tag_check_record.try_out(holders, image, architecture, digest) {
+        } else if tag_check_record.start_rollout_for(holders, image, architecture, digest) {
             moved.insert(image.clone(), (before.clone(), digest.clone()));
         }
     }
@@ -63,24 +63,24 @@ pub fn conclude(
     let tags =
         context.list.config.groups.iter().filter(|group| group.name == asked.name).flat_map(|group| &group.images);
     let all = asked.images.len() == tags.filter(|image| image.may_move()).count();
-    let any_answered = all && asked.images.iter().any(|image| !failed.contains_key(image.name.as_str()));
-    tag_check_record.take_in(Taken {
+    let any_succeeded = all && asked.images.iter().any(|image| !failed.contains_key(image.name.as_str()));
+    tag_check_record.record_outcome(TagCheckOutcome {
         at: context.now,
         request: context.refresh_request,
-        any_answered,
-        failed: failed.iter().map(|(image, (_, why))| (image.clone(), end_of(why))).collect(),
+        any_succeeded,
+        failed: failed.iter().map(|(image, (_, failure))| (image.clone(), Some(failure.shortened()))).collect(),
         schedule: &context.list.config.refresh.schedule,
         salt: &format!("{}\n{}", context.list.label, asked.name),
     });
     let mut findings: Vec<Finding> = deferred(asked, newest, &tag_check_record, &failed).into_iter().collect();
     findings.extend(recovered(asked, newest, &tag_check_record));
-    findings.extend(out_of_date(asked, &outdated));
+    findings.extend(nodes_outdated(asked, &outdated));
     if moved.is_empty() {
         plan.actions.push(Action::note(newest, tag_check_record));
         plan.actions.extend(findings.into_iter().map(Action::Report));
         return None;
     }
-    findings.insert(0, moves(asked, &moved));
+    findings.insert(0, tags_moved(asked, &moved));
     Some(Moved { images: moved.into_keys().collect(), tag_check_record, findings })
 }
 
@@ -88,21 +88,21 @@ pub fn conclude(
 ///
 /// A node is compared with itself, because nodes may report the same image differently. If it does not hold the image,
 /// it is compared with other nodes of its architecture.
-fn before<'a>(holders: &'a Holders, place: Place, image: &str, digest: &Digest) -> Option<&'a Digest> {
-    let own = holders.on(place.node).and_then(|images| images.get(image));
+fn before<'a>(holders: &'a Holders, target: CheckTarget, image: &str, digest: &Digest) -> Option<&'a Digest> {
+    let own = holders.on(target.node).and_then(|images| images.get(image));
     match own {
         Some(own) => Some(own).filter(|own| *own != digest),
-        None if holders.have(image, place.architecture, digest) => None,
-        None => holders.of_image(image, place.architecture).next(),
+        None if holders.have(image, target.architecture, digest) => None,
+        None => holders.of_image(image, target.architecture).next(),
     }
 }
 
 impl TagCheckRecord {
     /// Records that a digest that no node had starts a rollout. Returns `false` if it must not, because nodes that
     /// report a tag differently each time would otherwise start a rollout with every check.
-    fn try_out(&mut self, holders: &Holders, image: &str, architecture: &str, digest: &Digest) -> bool {
+    fn start_rollout_for(&mut self, holders: &Holders, image: &str, architecture: &str, digest: &Digest) -> bool {
         let tried = self.tried.of(image, architecture);
-        if tried.contains(digest) || tried.len() >= MOST_IN_VAIN {
+        if tried.contains(digest) || tried.len() >= MAX_FUTILE_ROLLOUTS {
             return false;
         }
         match tried.last() {
@@ -115,13 +115,13 @@ impl TagCheckRecord {
     }
 }
 
-fn out_of_date(asked: &Group, outdated: &BTreeSet<String>) -> Option<Finding> {
+fn nodes_outdated(asked: &Group, outdated: &BTreeSet<String>) -> Option<Finding> {
     let references: Vec<String> = outdated.iter().map(|image| reference(asked, image)).collect();
     let group = asked.name.to_string();
     (!references.is_empty()).then_some(Finding::NodesOutdated { group, references })
 }
 
-fn moves(asked: &Group, moved: &BTreeMap<String, (Digest, Digest)>) -> Finding {
+fn tags_moved(asked: &Group, moved: &BTreeMap<String, (Digest, Digest)>) -> Finding {
     let tag = |(image, (before, now)): (&String, &(Digest, Digest))| MovedTag {
         reference: reference(asked, image),
         before: before.clone(),
@@ -135,15 +135,15 @@ fn deferred(
     asked: &Group,
     newest: &Generation,
     tag_check_record: &TagCheckRecord,
-    failed: &BTreeMap<String, (&str, String)>,
+    failed: &BTreeMap<String, (&str, CheckFailure)>,
 ) -> Option<Finding> {
     if failed.keys().all(|image| newest.tag_check_record.failed.contains_key(image)) {
         return None;
     }
-    let unchecked = |(image, (node, why)): (&String, &(&str, String))| UncheckedImage {
+    let unchecked = |(image, (node, failure)): (&String, &(&str, CheckFailure))| UncheckedImage {
         reference: reference(asked, image),
         node: (*node).to_owned(),
-        why: why.clone(),
+        failure: failure.clone(),
     };
     Some(Finding::RefreshDeferred {
         group: asked.name.to_string(),

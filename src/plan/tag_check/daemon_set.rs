@@ -7,12 +7,12 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Affinity, Pod};
 use kube::core::ObjectMeta;
 
-use super::places::Place;
+use super::targets::CheckTarget;
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 use crate::plan::context::{AcceptedList, Settings};
-use crate::plan::daemon_set::{managed, spec, template, texts};
+use crate::plan::daemon_set::{object_labels, spec, string_map, template};
 use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{Generation, Record};
@@ -31,28 +31,28 @@ pub fn build(
     asked: &Group,
     newest: &Generation,
     tag_check: &str,
-    place: Place,
+    target: CheckTarget,
     pulled_always: PulledAlways,
     settings: &Settings,
 ) -> Option<DaemonSet> {
     // Use the generation's holder image, which the node already has. A newer one would make no difference.
     let record = Record { spread_seconds: 0, pulled_always, ..newest.record.clone()? };
-    let selector = texts([
+    let selector = string_map([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),
-        (labels::TAG_CHECK, &hash(tag_check, place)),
-        (labels::TAG_CHECK_ARCHITECTURE, place.architecture),
+        (labels::TAG_CHECK, &hash(tag_check, target)),
+        (labels::TAG_CHECK_ARCHITECTURE, target.architecture),
     ]);
     let mut template = template(selector.clone(), asked, &record, settings);
     let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
     annotations.insert(SAFE_TO_EVICT.to_owned(), "true".to_owned());
     let pod = template.spec.get_or_insert_default();
-    pin(pod.affinity.get_or_insert_default(), place.node);
+    pin(pod.affinity.get_or_insert_default(), target.node);
     Some(DaemonSet {
         metadata: ObjectMeta {
-            name: Some(name(newest, tag_check, place)),
+            name: Some(name(newest, tag_check, target)),
             namespace: Some(list.namespace.to_owned()),
-            labels: Some(managed(selector.clone())),
+            labels: Some(object_labels(selector.clone())),
             annotations: Some(list.config.daemon_set_annotations.clone()).filter(|it| !it.is_empty()),
             owner_references: settings.owner.clone().map(|owner| vec![owner]),
             ..ObjectMeta::default()
@@ -75,12 +75,12 @@ pub fn pod_of(daemon_set: &DaemonSet) -> Option<Pod> {
 
 /// The same check on the same node always has the same name, so it is never created twice. On another node it has
 /// another name, so a tag check that is stuck on a lost node blocks nothing.
-pub fn name(newest: &Generation, tag_check: &str, place: Place) -> String {
-    format!("{}-{}", newest.name, hash(tag_check, place))
+pub fn name(newest: &Generation, tag_check: &str, target: CheckTarget) -> String {
+    format!("{}-{}", newest.name, hash(tag_check, target))
 }
 
-fn hash(tag_check: &str, place: Place) -> String {
-    short_hash(format!("{tag_check}\n{}\n{}", place.architecture, place.node).as_bytes())
+fn hash(tag_check: &str, target: CheckTarget) -> String {
+    short_hash(format!("{tag_check}\n{}\n{}", target.architecture, target.node).as_bytes())
 }
 
 /// Uses affinity so that the scheduler checks capacity. `nodeName` would bypass the scheduler.

@@ -4,7 +4,7 @@
 //! due or requested ─► one tag check per architecture ─► its imageIDs ─► all known: recorded on the newest generation
 //!                                                                 └──► one is new: a new generation
 //! ```
-//! - [`places`]: chooses the nodes
+//! - [`targets`]: chooses the nodes
 //! - [`daemon_set`]: builds the DaemonSet whose pod pulls on one node
 //! - [`check`]: starts tag checks and collects their answers
 //! - [`answers`]: what the pods report
@@ -23,7 +23,7 @@ pub mod check;
 mod conclusion;
 mod daemon_set;
 mod holders;
-mod places;
 pub mod renewal;
+mod targets;
 
 pub use daemon_set::pod_of;

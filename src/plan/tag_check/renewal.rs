@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::daemon_set;
 use super::holders::Holders;
-use super::places::{Candidates, Place};
+use super::targets::{Candidates, CheckTarget};
 use crate::coverage::{CoveringPod, Hold};
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
@@ -21,15 +21,15 @@ use crate::plan::decision::{Action, Plan};
 use crate::plan::generation::Generation;
 use crate::plan::generation::digests::Digest;
 use crate::plan::generation::pulled_always::PulledAlways;
-use crate::plan::generation::tag_check::{Progress, Said, TagCheck};
+use crate::plan::generation::tag_check::{ImageAnswer, TagCheck, TagCheckProgress};
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 
 /// One in this many nodes is updated at a time, but at least one.
-const OF: usize = 20;
+const ONE_IN: usize = 20;
 
 /// After this many renewals that ended with another digest than the tag check reported, there are no more: nodes that
 /// report a different digest each time are not outdated.
-pub const MOST_IN_VAIN: u32 = 3;
+pub const MAX_FAILED_RENEWALS: u32 = 3;
 
 /// Plans the renewal of nodes for a group that does not start a rollout.
 pub fn plan(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) {
@@ -39,27 +39,25 @@ pub fn plan(context: &Context, group: &Group, newest: &Generation, plan: &mut Pl
         return;
     }
     let renewal = Renewal::new(context, group, newest);
-    let mut most = (renewal.nodes.len() / OF).max(1);
-    let (mut is_over, mut gives_up, mut in_vain) = (true, false, newest.tag_check_record.renewals_in_vain);
+    let mut budget = (renewal.nodes.len() / ONE_IN).max(1);
+    let (mut is_over, mut gives_up, mut failed) = (true, false, newest.tag_check_record.failed_renewals);
     for node in &renewal.nodes {
         let step = renewal.step(node);
-        is_over &= matches!(step, Step::Nothing | Step::End { .. });
-        gives_up |= step == Step::GiveUp;
-        in_vain += u32::from(step == Step::End { in_vain: true });
-        if matches!(step, Step::Nothing | Step::End { .. }) || (step == Step::Begin && most == 0) {
+        is_over &= matches!(step, RenewalStep::Nothing | RenewalStep::End { .. });
+        gives_up |= step == RenewalStep::GiveUp;
+        failed += u32::from(step == RenewalStep::End { failed: true });
+        if matches!(step, RenewalStep::Nothing | RenewalStep::End { .. }) || (step == RenewalStep::Begin && budget == 0)
+        {
             continue;
         }
-        most = most.saturating_sub(1);
+        budget = budget.saturating_sub(1);
         renewal.carry_out(node, step, plan);
     }
     let noted = |action: &Action| matches!(action, Action::Note { daemon_set, .. } if *daemon_set == newest.name);
     if known && (is_over || gives_up) && !plan.actions.iter().any(noted) {
         // The next refresh finds the remaining outdated nodes again.
-        let tag_check_record = TagCheckRecord {
-            outdated: Default::default(),
-            renewals_in_vain: in_vain,
-            ..newest.tag_check_record.clone()
-        };
+        let tag_check_record =
+            TagCheckRecord { outdated: Default::default(), failed_renewals: failed, ..newest.tag_check_record.clone() };
         plan.actions.push(Action::note(newest, tag_check_record));
     }
 }
@@ -68,12 +66,12 @@ struct Renewal<'f, 'a> {
     context: &'f Context<'a>,
     group: &'f Group,
     newest: &'f Generation,
-    nodes: Vec<Node<'f, 'a>>,
+    nodes: Vec<RenewalNode<'f, 'a>>,
 }
 
 /// A node and its pods.
-struct Node<'f, 'a> {
-    place: Place<'a>,
+struct RenewalNode<'f, 'a> {
+    target: CheckTarget<'a>,
     /// The newest generation's pod, if it is not being deleted.
     pod: Option<&'f CoveringPod>,
     check: Option<&'f TagCheck>,
@@ -83,7 +81,7 @@ struct Node<'f, 'a> {
 
 /// The next step for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum RenewalStep {
     Nothing,
     /// Start a tag check that pulls the current images.
     Begin,
@@ -95,7 +93,7 @@ enum Step {
     GiveUp,
     /// Delete the tag check: the pod holds everything that it holds.
     End {
-        in_vain: bool,
+        failed: bool,
     },
 }
 
@@ -105,14 +103,14 @@ impl<'f, 'a> Renewal<'f, 'a> {
         let own =
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> = own.filter_map(|pod| Some((pod.node.as_deref()?, pod))).collect();
-        let node = |place: Place<'a>| {
-            let name = daemon_set::name(newest, &tag_check(newest), place);
-            let held = holders.on(place.node).into_iter().flatten();
+        let node = |target: CheckTarget<'a>| {
+            let name = daemon_set::name(newest, &tag_check_id(newest), target);
+            let held = holders.on(target.node).into_iter().flatten();
             let is_old =
-                |image: &str, digest| newest.tag_check_record.outdated.of(image, place.architecture).contains(digest);
-            Node {
-                place,
-                pod: pods.get(place.node).copied(),
+                |image: &str, digest| newest.tag_check_record.outdated.of(image, target.architecture).contains(digest);
+            RenewalNode {
+                target,
+                pod: pods.get(target.node).copied(),
                 check: context.tag_checks.iter().find(|check| check.name == name),
                 outdated: held.filter(|(image, digest)| is_old(image, digest)).map(|(image, _)| *image).collect(),
             }
@@ -121,81 +119,83 @@ impl<'f, 'a> Renewal<'f, 'a> {
         Self { context, group, newest, nodes }
     }
 
-    fn step(&self, node: &Node) -> Step {
+    fn step(&self, node: &RenewalNode) -> RenewalStep {
         let Some(check) = node.check else {
-            return if node.outdated.is_empty() { Step::Nothing } else { Step::Begin };
+            return if node.outdated.is_empty() { RenewalStep::Nothing } else { RenewalStep::Begin };
         };
         let holds = |pod: &CoveringPod, hold: Hold| {
             let mut held = self.group.images.iter().filter(|image| check.holds(image));
             held.all(|image| pod.images.iter().any(|it| *it.name == *image.name.as_str() && it.state.hold() >= hold))
         };
         match node.pod {
-            _ if check.deleting => Step::Wait,
+            _ if check.deleting => RenewalStep::Wait,
             Some(pod) if node.outdated.is_empty() && holds(pod, Hold::Running) => {
-                Step::End { in_vain: !self.agrees(pod, check) }
+                RenewalStep::End { failed: !self.agrees(pod, check) }
             }
-            Some(pod) if !node.outdated.is_empty() => self.of_outdated(node, pod, check),
-            _ => Step::Wait,
+            Some(pod) if !node.outdated.is_empty() => self.step_of_outdated(node, pod, check),
+            _ => RenewalStep::Wait,
         }
     }
 
     /// Whether the pod reports the same digest as the tag check for all tags.
     fn agrees(&self, pod: &CoveringPod, check: &TagCheck) -> bool {
-        let Progress::Done(said) = check.progress(&self.group.images, self.context.now) else { return true };
+        let TagCheckProgress::Done(answers) = check.progress(&self.group.images, self.context.now) else { return true };
         pod.images.iter().all(|image| {
             let own = Digest::of_image_id(&image.image_id);
-            said.iter().all(|(name, said)| match said {
-                Said::Is(digest) if **name == *image.name => own.as_ref().is_none_or(|own| own == digest),
+            answers.iter().all(|(name, answers)| match answers {
+                ImageAnswer::Resolved(digest) if **name == *image.name => own.as_ref().is_none_or(|own| own == digest),
                 _ => true,
             })
         })
     }
 
-    fn of_outdated(&self, node: &Node, pod: &CoveringPod, check: &TagCheck) -> Step {
-        let Progress::Done(said) = check.progress(&self.group.images, self.context.now) else { return Step::Wait };
+    fn step_of_outdated(&self, node: &RenewalNode, pod: &CoveringPod, check: &TagCheck) -> RenewalStep {
+        let TagCheckProgress::Done(answers) = check.progress(&self.group.images, self.context.now) else {
+            return RenewalStep::Wait;
+        };
         let outdated = &self.newest.tag_check_record.outdated;
         let is_newer = |image: &str| {
-            said.iter().any(|(name, said)| {
-                matches!(said, Said::Is(digest) if name == image && !outdated.of(image, node.place.architecture).contains(digest))
+            answers.iter().any(|(name, answers)| {
+                matches!(answers, ImageAnswer::Resolved(digest) if name == image && !outdated.of(image, node.target.architecture).contains(digest))
             })
         };
         let held = pod.images.iter().filter(|image| image.state.hold() != Hold::None);
-        let is_covered = held
+        let is_backed = held
             .into_iter()
             .all(|held| self.group.images.iter().any(|image| *held.name == *image.name.as_str() && check.holds(image)));
-        match is_covered && node.outdated.iter().all(|image| is_newer(image)) {
-            true => Step::Replace,
-            false => Step::GiveUp,
+        match is_backed && node.outdated.iter().all(|image| is_newer(image)) {
+            true => RenewalStep::Replace,
+            false => RenewalStep::GiveUp,
         }
     }
 
-    fn carry_out(&self, node: &Node, step: Step, plan: &mut Plan) {
+    fn carry_out(&self, node: &RenewalNode, step: RenewalStep, plan: &mut Plan) {
         plan.tag_checks.extend(node.check.map(|check| check.uid.clone()));
         match (step, node.pod) {
-            (Step::Begin, _) => plan.actions.extend(self.begin(node)),
-            (Step::Replace, Some(pod)) => plan.actions.push(Action::ReplacePod {
+            (RenewalStep::Begin, _) => plan.actions.extend(self.begin(node)),
+            (RenewalStep::Replace, Some(pod)) => plan.actions.push(Action::ReplacePod {
                 name: pod.name.to_string(),
                 uid: pod.uid.to_string(),
                 daemon_set: self.newest.name.clone(),
             }),
             _ => {}
         }
-        if let Some(Progress::Underway(until)) =
+        if let Some(TagCheckProgress::Underway(until)) =
             node.check.map(|check| check.progress(&self.group.images, self.context.now))
         {
             plan.wake_up_at(until);
         }
     }
 
-    fn begin(&self, node: &Node) -> Option<Action> {
+    fn begin(&self, node: &RenewalNode) -> Option<Action> {
         let pulled_always = PulledAlways::of(node.outdated.iter().copied());
         let (list, settings) = (self.context.list, self.context.settings);
         let daemon_set = daemon_set::build(
             list,
             self.group,
             self.newest,
-            &tag_check(self.newest),
-            node.place,
+            &tag_check_id(self.newest),
+            node.target,
             pulled_always,
             settings,
         )?;
@@ -204,6 +204,6 @@ impl<'f, 'a> Renewal<'f, 'a> {
 }
 
 /// The ID of a renewal, which is the same in any controller process.
-fn tag_check(newest: &Generation) -> String {
+fn tag_check_id(newest: &Generation) -> String {
     short_hash(format!("{}\nrenewal", newest.name).as_bytes())
 }

@@ -20,7 +20,7 @@ fn rollout_with_full(full: &[usize], nodes: usize) -> Simulation {
 /// The nodes that are left for lack of capacity, once all that can be scoped down has been.
 fn left(simulation: &Simulation) -> Vec<String> {
     let nodes = |action: Action| match action {
-        Action::ScopeDown { leaving: ScopeDownReason::NoCapacity { nodes }, .. } => Some(nodes.into_keys()),
+        Action::ScopeDown { reason: ScopeDownReason::NoCapacity { nodes }, .. } => Some(nodes.into_keys()),
         _ => None,
     };
     let mut later = simulation.clone();
@@ -176,9 +176,9 @@ fn what_takes_up_capacity_and_is_not_needed_there_leaves_without_conditions() {
     simulation.place_pods();
     simulation.pass(GRACE);
     assert_eq!(left(&simulation), ["n1"]);
-    let Some(Action::ScopeDown { name, leaving, .. }) = simulation.plan().actions.into_iter().next() else { panic!() };
+    let Some(Action::ScopeDown { name, reason, .. }) = simulation.plan().actions.into_iter().next() else { panic!() };
     assert_eq!(
-        (name, leaving),
+        (name, reason),
         (names[0].clone(), ScopeDownReason::NoCapacity { nodes: [("n1".to_owned(), Shortage::Pods)].into() })
     );
 }

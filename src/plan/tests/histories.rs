@@ -14,7 +14,7 @@ use crate::list::reference::ImageReference;
 use crate::naming::labels;
 use crate::plan::decision::ScopeDownReason;
 use crate::plan::generation::restores::LONGEST_PAUSE;
-use crate::plan::restoring::RETURN;
+use crate::plan::restoring::POD_RETURN_GRACE;
 use crate::plan::rollouts::MAX_GENERATIONS;
 use crate::plan::{Action, DeletionReason, Generation, Plan};
 
@@ -241,7 +241,7 @@ fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCas
 
 fn makes_room(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| match action {
-        Action::ScopeDown { name, leaving: ScopeDownReason::NoCapacity { nodes }, .. } => {
+        Action::ScopeDown { name, reason: ScopeDownReason::NoCapacity { nodes }, .. } => {
             *name == pod.daemon_set && nodes.contains_key(&pod.node)
         }
         _ => false,
@@ -284,7 +284,7 @@ fn few_stay(simulation: &Simulation) -> Result<(), TestCaseError> {
 /// Whether a pod goes with the plan. The gap of `Recreate` is what the user asked for.
 fn goes(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| match action {
-        Action::Delete { name, ending: DeletionReason::NeededNowhere, .. } => *name == pod.daemon_set,
+        Action::Delete { name, reason: DeletionReason::NeededNowhere, .. } => *name == pod.daemon_set,
         Action::ScopeDown { name, node_scope, .. } => *name == pod.daemon_set && !node_scope.includes(&pod.node),
         _ => false,
     }) || is_replaced(plan, pod)
@@ -329,7 +329,7 @@ fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     // However often somebody has changed a DaemonSet.
     simulation.pass(LONGEST_PAUSE);
     simulation.settle();
-    simulation.pass(RETURN);
+    simulation.pass(POD_RETURN_GRACE);
     simulation.settle();
     let mut found: Vec<String> = (simulation.daemon_sets.iter())
         .map(|it| it.metadata.labels.as_ref().expect("labels")["kube-prepull.io/group"].clone())

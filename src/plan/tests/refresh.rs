@@ -231,11 +231,11 @@ fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_restored_
 const RECREATE: &str = "{images: [a:1, b:1], refresh: {every: 1h, mode: Recreate}}";
 
 fn endings(plan: &Plan) -> Vec<DeletionReason> {
-    let ending = |action: &Action| match action {
-        Action::Delete { ending, .. } => *ending,
+    let reason = |action: &Action| match action {
+        Action::Delete { reason, .. } => *reason,
         other => panic!("{other:?}"),
     };
-    plan.actions.iter().map(ending).collect()
+    plan.actions.iter().map(reason).collect()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::restores::{LONGEST_PAUSE, Restores};
 use crate::plan::patch::scope_patch;
 use crate::plan::patch::strategy_patch;
-use crate::plan::restoring::{RETURN, restored};
+use crate::plan::restoring::{POD_RETURN_GRACE, restored};
 use crate::plan::scoping_down::GRACE;
 use crate::plan::{Action, Finding, Generation, Plan};
 
@@ -143,7 +143,7 @@ fn a_retiring_generation_that_lost_its_pods_by_it_is_not_given_up_before_they_ca
     let plan = simulation.act();
     assert_eq!((restores(&plan).len(), simulation.daemon_sets.len()), (1, 2), "{plan:?}");
     assert!(simulation.plan().actions.is_empty(), "its pods are not there yet: {:?}", simulation.plan());
-    simulation.pass(RETURN);
+    simulation.pass(POD_RETURN_GRACE);
     simulation.settle();
     assert_eq!(simulation.held_on("n0"), ["a:1"].into());
 }
@@ -202,7 +202,7 @@ fn scoping_down_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
         name: simulation.names()[0].clone(),
         uid: String::new(),
         node_scope: NodeScope::Only(BTreeSet::new()),
-        leaving: crate::plan::decision::ScopeDownReason::NeededOnFew,
+        reason: crate::plan::decision::ScopeDownReason::NeededOnFew,
     };
     simulation.apply(&again);
     assert!(read(&simulation.daemon_sets[0]).altered.is_some());

@@ -46,7 +46,7 @@ fn it_is_deleted_by_its_uid() {
     let (mut simulation, old, _) = edited("[a:1]", "[a:2]");
     simulation.daemon_sets[0].metadata.uid = Some("the one that was seen".to_owned());
     let uid = "the one that was seen".to_owned();
-    assert_eq!(simulation.plan().actions, [Action::Delete { name: old, uid, ending: DeletionReason::NeededNowhere }]);
+    assert_eq!(simulation.plan().actions, [Action::Delete { name: old, uid, reason: DeletionReason::NeededNowhere }]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn only(nodes: &[&str]) -> NodeScope {
 /// Where the plan scopes down generations to.
 fn scopings(simulation: &Simulation) -> Vec<NodeScope> {
     let node_scope = |action: Action| match action {
-        Action::ScopeDown { node_scope, leaving: ScopeDownReason::NeededOnFew, .. } => Some(node_scope),
+        Action::ScopeDown { node_scope, reason: ScopeDownReason::NeededOnFew, .. } => Some(node_scope),
         _ => None,
     };
     simulation.plan().actions.into_iter().filter_map(node_scope).collect()

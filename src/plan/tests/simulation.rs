@@ -75,7 +75,7 @@ pub struct Simulation {
     /// The accepted forms that are kept besides the one in force, the newest first.
     pub kept: Vec<Config>,
     uids: usize,
-    /// The pods of each DaemonSet when the DaemonSet controller looked last, and whether they were about to go.
+    /// The pods of each DaemonSet when the DaemonSet controller processed it last, and whether each was being deleted.
     counted: BTreeMap<String, BTreeSet<(usize, bool)>>,
 }
 

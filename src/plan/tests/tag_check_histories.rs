@@ -151,7 +151,7 @@ proptest! {
         checked(&mut simulation);
         let since = simulation.now;
         hours(&mut simulation, 2);
-        let last = newest(&simulation).tag_check_record.last;
+        let last = newest(&simulation).tag_check_record.last_success;
         prop_assert!(last > Some(since), "the last look was at {last:?}, and it is {}", simulation.now);
     }
 

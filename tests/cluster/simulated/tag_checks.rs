@@ -253,7 +253,7 @@ async fn without_the_right_to_read_nodes_none_is_made_for_a_group_that_has_no_no
     request(&trial, "one").await;
     eventually("the group with nodes to be checked", async || {
         let found = trial.daemon_sets().await;
-        found.iter().any(|it| it.labels()[labels::GROUP] == "here" && tag_check_record(it).answer("one")).then_some(())
+        found.iter().any(|it| it.labels()[labels::GROUP] == "here" && tag_check_record(it).answers("one")).then_some(())
     })
     .await;
     assert_eq!(made(&log, &trial), 1, "on the warm node: the other one never answers");

@@ -10,11 +10,11 @@ use crate::plan::context::Context;
 use crate::plan::generation::Generation;
 
 /// The maximum number of nodes of an architecture in one tag check.
-const MOST: usize = 3;
+const MAX_NODES: usize = 3;
 
 /// A node for a tag check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct CheckTarget<'a> {
     /// The node's architecture; empty if unknown.
     pub architecture: &'a str,
     /// Name of the node.
@@ -23,22 +23,22 @@ pub struct Place<'a> {
 
 /// The nodes for a tag check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places<'a> {
+pub struct CheckTargets<'a> {
     /// The chosen nodes.
-    pub places: Vec<Place<'a>>,
+    pub targets: Vec<CheckTarget<'a>>,
     /// Architectures of the group's nodes without a node that can run a tag check now.
     pub without: Vec<&'a str>,
 }
 
 /// The state of a tag check on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum CheckState {
     /// There is none.
-    No,
+    Absent,
     /// It is running or has finished.
-    Yes,
+    Started,
     /// It is being deleted.
-    Going,
+    Deleting,
 }
 
 /// A group's nodes by architecture, and whether each can run a tag check now.
@@ -69,10 +69,10 @@ impl<'a> Candidates<'a> {
     }
 
     /// The nodes that can run a tag check now.
-    pub fn able(self) -> impl Iterator<Item = Place<'a>> {
+    pub fn able(self) -> impl Iterator<Item = CheckTarget<'a>> {
         self.0.into_iter().flat_map(|(architecture, nodes)| {
             let able = nodes.into_iter().filter(|(_, able)| *able);
-            able.map(move |(node, _)| Place { architecture, node })
+            able.map(move |(node, _)| CheckTarget { architecture, node })
         })
     }
 
@@ -82,17 +82,17 @@ impl<'a> Candidates<'a> {
     ///
     /// If nodes hold different digests of an image, the tag may have moved while they pulled it, and only nodes with
     /// the older digest can detect that. So one more node is chosen for each digest that the first one does not hold.
-    pub fn choose(self, holders: &Holders, salt: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
-        let mut chosen = Places::default();
+    pub fn choose(self, holders: &Holders, salt: &str, asked: impl Fn(CheckTarget) -> CheckState) -> CheckTargets<'a> {
+        let mut chosen = CheckTargets::default();
         for (architecture, nodes) in self.0 {
             let able: Vec<&str> = nodes.into_iter().filter(|(_, able)| *able).map(|(name, _)| name).collect();
             let rotated = rotated(&able, &format!("{salt}\n{architecture}"));
-            let in_order = in_order(&rotated, holders, |node| asked(Place { architecture, node }));
-            let different = different(&in_order, holders);
-            if different.is_empty() {
+            let in_order = in_order(&rotated, holders, |node| asked(CheckTarget { architecture, node }));
+            let distinct = distinct(&in_order, holders);
+            if distinct.is_empty() {
                 chosen.without.push(architecture);
             }
-            chosen.places.extend(different.into_iter().map(|node| Place { architecture, node }));
+            chosen.targets.extend(distinct.into_iter().map(|node| CheckTarget { architecture, node }));
         }
         chosen
     }
@@ -100,11 +100,12 @@ impl<'a> Candidates<'a> {
 
 /// Nodes with a running check come first, then nodes that hold images, then the others. A node whose previous check is
 /// being deleted cannot start one yet, so it is the last resort.
-fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> Asked) -> Vec<&'a str> {
-    let of = |which: Asked| nodes.iter().copied().filter(|node| asked(node) == which).collect::<Vec<&str>>();
-    let (warm, cold): (Vec<&str>, Vec<&str>) = of(Asked::No).into_iter().partition(|node| holders.on(node).is_some());
-    let first = [of(Asked::Yes), warm].concat();
-    [first, cold, of(Asked::Going)].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default()
+fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> CheckState) -> Vec<&'a str> {
+    let of = |which: CheckState| nodes.iter().copied().filter(|node| asked(node) == which).collect::<Vec<&str>>();
+    let (warm, cold): (Vec<&str>, Vec<&str>) =
+        of(CheckState::Absent).into_iter().partition(|node| holders.on(node).is_some());
+    let first = [of(CheckState::Started), warm].concat();
+    [first, cold, of(CheckState::Deleting)].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default()
 }
 
 /// Rotates the nodes, starting with one that depends on the salt.
@@ -115,20 +116,20 @@ fn rotated<'a>(nodes: &[&'a str], salt: &str) -> Vec<&'a str> {
 }
 
 /// The first node, and those that hold a digest that no node before them holds.
-fn different<'a>(nodes: &[&'a str], holders: &Holders) -> Vec<&'a str> {
-    let (mut seen, mut different) = (BTreeSet::new(), Vec::new());
+fn distinct<'a>(nodes: &[&'a str], holders: &Holders) -> Vec<&'a str> {
+    let (mut seen, mut distinct) = (BTreeSet::new(), Vec::new());
     for node in nodes {
         let held = holders.on(node).into_iter().flatten();
         let before = seen.len();
         seen.extend(held);
-        if different.is_empty() || before < seen.len() {
-            different.push(*node);
+        if distinct.is_empty() || before < seen.len() {
+            distinct.push(*node);
         }
-        if different.len() == MOST {
+        if distinct.len() == MAX_NODES {
             break;
         }
     }
-    different
+    distinct
 }
 
 #[cfg(test)]
@@ -137,7 +138,11 @@ mod tests {
 
     const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-    fn chosen<'a>(nodes: &[(&'a str, &'a str, bool)], salt: &str, asked: impl Fn(Place) -> Asked) -> Places<'a> {
+    fn chosen<'a>(
+        nodes: &[(&'a str, &'a str, bool)],
+        salt: &str,
+        asked: impl Fn(CheckTarget) -> CheckState,
+    ) -> CheckTargets<'a> {
         let mut candidates = Candidates::default();
         for (name, architecture, able) in nodes {
             candidates.0.entry(architecture).or_default().insert(name, *able);
@@ -150,9 +155,9 @@ mod tests {
         let nodes = [("a", "amd64", true), ("b", "amd64", true), ("c", "arm64", true), ("d", "amd64", true)];
         let mut seen = BTreeSet::new();
         for salt in 0..50 {
-            let places = chosen(&nodes, &salt.to_string(), |_| Asked::No).places;
-            assert_eq!(places.iter().map(|it| it.architecture).collect::<Vec<_>>(), ["amd64", "arm64"]);
-            seen.extend(places.iter().map(|it| it.node));
+            let targets = chosen(&nodes, &salt.to_string(), |_| CheckState::Absent).targets;
+            assert_eq!(targets.iter().map(|it| it.architecture).collect::<Vec<_>>(), ["amd64", "arm64"]);
+            seen.extend(targets.iter().map(|it| it.node));
         }
         assert_eq!(seen, ["a", "b", "c", "d"].into());
     }
@@ -160,28 +165,28 @@ mod tests {
     #[test]
     fn nodes_that_cannot_take_one_are_left_out_and_missed() {
         let nodes = [("away", "amd64", false), ("fine", "arm64", true)];
-        let found = chosen(&nodes, "", |_| Asked::No);
-        assert_eq!(found.places, [Place { architecture: "arm64", node: "fine" }]);
+        let found = chosen(&nodes, "", |_| CheckState::Absent);
+        assert_eq!(found.targets, [CheckTarget { architecture: "arm64", node: "fine" }]);
         assert_eq!(found.without, ["amd64"]);
-        assert_eq!(chosen(&[], "", |_| Asked::No), Places::default());
+        assert_eq!(chosen(&[], "", |_| CheckState::Absent), CheckTargets::default());
     }
 
     #[test]
     fn a_node_that_is_asked_stays_chosen_whatever_joins() {
         for salt in ["one", "two", "three"] {
             let all = NAMES.map(|name| (name, "", true));
-            let first = chosen(&all[..2], salt, |_| Asked::No).places;
-            let asked = |place: Place| if first == [place] { Asked::Yes } else { Asked::No };
-            assert_eq!(chosen(&all, salt, asked).places, first);
+            let first = chosen(&all[..2], salt, |_| CheckState::Absent).targets;
+            let asked = |target: CheckTarget| if first == [target] { CheckState::Started } else { CheckState::Absent };
+            assert_eq!(chosen(&all, salt, asked).targets, first);
         }
     }
 
     #[test]
     fn a_node_whose_tag_check_is_going_is_asked_only_where_there_is_no_other() {
-        let going = |place: Place| if place.node == "a" { Asked::Going } else { Asked::No };
+        let going = |target: CheckTarget| if target.node == "a" { CheckState::Deleting } else { CheckState::Absent };
         for salt in ["one", "two", "three"] {
-            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], salt, going).places[0].node, "b");
-            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], salt, going).places[0].node, "a");
+            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], salt, going).targets[0].node, "b");
+            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], salt, going).targets[0].node, "a");
         }
     }
 }
