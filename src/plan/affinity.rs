@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_stands_in_every_one_of_several_terms() {
+    fn every_term_gets_the_requirements() {
         let placement = required(serde_json::json!([
             {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]},
             {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]},
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_the_user_asked_for_is_kept() {
+    fn the_rest_of_the_users_affinity_is_kept() {
         let preferred = serde_json::json!([{"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}]);
         let anti = serde_json::json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]});
         let placement = placement(serde_json::json!({

@@ -137,30 +137,30 @@ mod tests {
     }
 
     #[test]
-    fn a_list_claims_a_name_for_each_of_its_groups() {
+    fn a_list_claims_a_prefix_for_each_of_its_groups() {
         let config = yaml("tools", "{images: [a], groups: [{name: gpu, images: [b]}]}");
         let names: Vec<String> = claims(&config).map(|(_, name)| name).collect();
         assert_eq!(names, ["tools", "tools-gpu"]);
     }
 
     #[test]
-    fn lists_that_claim_different_names_do_not_concern_each_other() {
+    fn lists_that_claim_different_prefixes_do_not_conflict() {
         let (one, other) = (yaml("one", "[a]"), yaml("other", "[a]"));
         assert!(rejections(&[claimant("one", &one), claimant("other", &other)]).is_empty());
     }
 
     #[test]
-    fn of_two_lists_with_one_daemon_set_name_the_one_in_force_has_it() {
+    fn the_list_in_force_keeps_a_daemon_set_name_that_another_list_claims() {
         let flat = |name: &str| list(name, &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "puller")]);
-        let (first, second) = (flat("newcomer"), flat("standing"));
-        let seniority = Claimant { in_force: true, ..claimant("standing", &second) };
-        let claimants = [claimant("newcomer", &first), seniority];
-        assert_eq!(winner(&claimants), "standing");
-        insta::assert_snapshot!(problems(&claimants, "newcomer"), @r#"data: the DaemonSets of the group "default" would be called puller-…, a name that the list "standing" has; set another DAEMONSET_NAME, or give the ConfigMap another name"#);
+        let (first, second) = (flat("newcomer"), flat("in-force"));
+        let in_force = Claimant { in_force: true, ..claimant("in-force", &second) };
+        let claimants = [claimant("newcomer", &first), in_force];
+        assert_eq!(winner(&claimants), "in-force");
+        insta::assert_snapshot!(problems(&claimants, "newcomer"), @r#"data: the DaemonSets of the group "default" would be called puller-…, a name that the list "in-force" has; set another DAEMONSET_NAME, or give the ConfigMap another name"#);
     }
 
     #[test]
-    fn a_list_and_a_group_run_together_may_meet_another_lists_name() {
+    fn list_and_group_joined_can_equal_another_lists_name() {
         let (group, other) = (yaml("a", "groups: [{name: b-c, images: [x]}]"), yaml("a-b-c", "[x]"));
         let claimants = [claimant("a", &group), Claimant { in_force: true, ..claimant("a-b-c", &other) }];
         insta::assert_snapshot!(problems(&claimants, "a"), @r#"data: the DaemonSets of the group "b-c" would be called a-b-c-…, a name that the list "a-b-c" has; give the group another name"#);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_right_counts_more_than_the_next() {
+    fn each_criterion_outweighs_the_next() {
         let config = list("x", &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "puller")]);
         let (old, young) = ([made("2026-01-01T00:00:00Z")], [made("2026-02-01T00:00:00Z")]);
         let since = |time: &str| time.parse().ok();
@@ -189,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_never_stands_in_its_own_way() {
+    fn a_list_never_conflicts_with_itself() {
         let (before, edited) = (yaml("tools", "[a]"), yaml("tools", "[b]"));
         let in_force = Claimant { in_force: true, ..claimant("tools", &before) };
         assert!(rejections(&[claimant("tools", &edited), in_force]).is_empty());
     }
 
     #[test]
-    fn a_list_that_is_rejected_stands_in_nobodys_way() {
+    fn a_rejected_list_blocks_no_other_list() {
         let both = yaml("a", "{images: [x], groups: [{name: b, images: [x]}]}");
         let (in_force, free) = (yaml("a-b", "[x]"), list("z", &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "a")]));
         let claimants =

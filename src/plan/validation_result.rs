@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_validation_result_that_was_written_stands_until_the_data_changes() {
+    fn a_stored_validation_result_is_valid_until_the_data_changes() {
         for images_yaml in ["[nginx]", "[Bad]", ""] {
             let validation_result = validation_result(images_yaml);
             assert!(!validation_result.is_stored_on(&ObjectMeta::default()), "{images_yaml}: nothing is written yet");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_somebody_took_away_is_missed() {
+    fn a_removed_label_or_annotation_is_noticed() {
         let validation_result = validation_result("[Bad]");
         let without = |key: &str| {
             let mut metadata = written(&validation_result);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_holds_nothing_but_the_validation_result_and_the_lists_identity() {
+    fn the_patch_contains_only_the_validation_result_and_the_lists_identity() {
         let metadata = ObjectMeta {
             name: Some("tools".to_owned()),
             namespace: Some("prepull".to_owned()),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_problem_stands_on_a_line_of_its_own() {
+    fn each_problem_is_on_its_own_line() {
         assert_eq!(problem_lines(&problems(2, 1)), "x: m; r\nx: m; r");
         assert_eq!(problem_lines(&[]), "");
     }

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_reported_when_it_begins_when_it_doubles_and_when_it_is_over() {
+    fn a_condition_is_reported_when_it_begins_doubles_and_ends() {
         let mut reported = None;
         assert_eq!(report(&mut reported, &[("a", 1)], false, 0), ["+a"]);
         assert_eq!(report(&mut reported, &[("a", 1)], false, 100), [""; 0]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_within_a_minute_is_reported_together_after_it() {
+    fn changes_within_a_minute_are_reported_together_after_it() {
         let mut reported = None;
         assert_eq!(report(&mut reported, &[("a", 1)], false, 0), ["+a"]);
         assert_eq!(report(&mut reported, &[("a", 1), ("b", 1)], false, 5), [""; 0]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_until_a_time_is_not_reported_again_before_and_is_extended_with_few_writes() {
+    fn a_condition_with_a_set_end_is_reported_once_and_extended_with_few_writes() {
         let until = |minutes: i64| {
             let extent = Extent { nodes: 1, until: Some(second(60 * minutes)), ..Extent::default() };
             BTreeMap::from([("n".to_owned(), extent)])
@@ -150,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_reported_twice_per_condition_nor_twice_a_minute_and_nothing_is_left_out(
+        fn every_condition_is_reported_once_and_at_most_once_a_minute(
             history in prop::collection::vec((1_i64..50, prop::collection::btree_map("[a-c]", 1_usize..20, 0..4)), 1..40)
         ) {
             let (mut reported, mut now, mut last, mut generations) = (None::<ReportedCondition>, 0, i64::MIN, BTreeMap::new());

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn all_spellings_of_a_digest_are_one() {
+    fn all_formats_of_a_digest_are_equal() {
         let spellings = [
             format!("sha256:{HEX}"),
             format!("docker.io/library/nginx@sha256:{HEX}"),
@@ -129,21 +129,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_compared_as_a_text() {
+    fn other_image_ids_are_compared_as_strings() {
         assert_eq!(digest("some/image:tag"), digest("some/image:tag"));
         assert_ne!(digest("some/image:tag"), digest("some/image:other"));
         assert_ne!(digest("sha256:short"), digest("sha256:shorter"));
     }
 
     #[test]
-    fn nothing_is_no_digest() {
+    fn an_empty_image_id_is_no_digest() {
         for nothing in ["", "  ", "docker-pullable://", "name@"] {
             assert_eq!(digest(nothing), None, "{nothing:?}");
         }
     }
 
     #[test]
-    fn the_oldest_is_forgotten_and_architectures_are_kept_apart() {
+    fn the_oldest_digest_is_dropped_and_architectures_are_separate() {
         let mut digests = Digests::default();
         for number in 0..20 {
             digests.add("app", "amd64", Digest(number.to_string()));
@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_node_says_is_read_without_a_panic_and_is_short(text in any::<String>()) {
+        fn any_image_id_is_parsed_without_a_panic_and_is_short(text in any::<String>()) {
             if let Some(Digest(digest)) = digest(&text) {
                 prop_assert!((1..=SHOWN).contains(&digest.chars().count()), "{digest}");
             }

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn each_architecture_has_one_and_they_go_around() {
+    fn one_node_of_each_architecture_is_chosen_in_rotation() {
         let nodes = [("a", "amd64", true), ("b", "amd64", true), ("c", "arm64", true), ("d", "amd64", true)];
         let mut seen = BTreeSet::new();
         for salt in 0..50 {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_cannot_take_one_are_left_out_and_missed() {
+    fn nodes_that_cannot_run_a_check_are_skipped_and_reported() {
         let nodes = [("away", "amd64", false), ("fine", "arm64", true)];
         let found = chosen(&nodes, "", |_| CheckState::Absent);
         assert_eq!(found.targets, [CheckTarget { architecture: "arm64", node: "fine" }]);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_asked_stays_chosen_whatever_joins() {
+    fn a_node_with_a_running_check_stays_chosen_when_nodes_join() {
         for salt in ["one", "two", "three"] {
             let all = NAMES.map(|name| (name, "", true));
             let first = chosen(&all[..2], salt, |_| CheckState::Absent).targets;
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_whose_tag_check_is_going_is_asked_only_where_there_is_no_other() {
+    fn a_node_whose_check_is_being_deleted_is_the_last_resort() {
         let going = |target: CheckTarget| if target.node == "a" { CheckState::Deleting } else { CheckState::Absent };
         for salt in ["one", "two", "three"] {
             assert_eq!(chosen(&[("a", "", true), ("b", "", true)], salt, going).targets[0].node, "b");

@@ -1,4 +1,4 @@
-//! Taking over from kubernetes-image-puller.
+//! Adopting DaemonSets of kubernetes-image-puller.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn called(name: &str, images_yaml: &str) -> Config {
     config
 }
 
-/// Which of the lists adopts it, and what each says.
+/// Which lists adopt it, and what they report.
 fn outcome(lists: &[(&str, &Config)], adoption: &Adoptable) -> (Vec<String>, Vec<Waiting>) {
     let (mut heirs, mut waiting) = (Vec::new(), Vec::new());
     for (name, _) in lists {
@@ -40,20 +40,20 @@ fn outcome(lists: &[(&str, &Config)], adoption: &Adoptable) -> (Vec<String>, Vec
 }
 
 #[test]
-fn it_belongs_to_the_list_that_bears_its_name() {
+fn the_list_with_its_name_adopts_it() {
     let (wanting, named) = (called("a", "[x:1]"), called(KIP, "[y:1]"));
     assert_eq!(outcome(&[("a", &wanting), ("k8s", &named)], &adoption(&["x:1"])), (vec!["k8s".to_owned()], vec![]));
 }
 
 #[test]
-fn otherwise_it_belongs_to_the_first_list_that_wants_any_of_its_images() {
+fn otherwise_the_first_list_with_any_of_its_images_adopts_it() {
     let (none, first, second) = (called("a", "[y:1]"), called("b", "[docker.io/library/x:1]"), called("c", "[x:1]"));
     let lists = [("c", &second), ("a", &none), ("b", &first)];
     assert_eq!(outcome(&lists, &adoption(&["w:1", "x:1"])), (vec!["b".to_owned()], vec![]));
 }
 
 #[test]
-fn what_nobody_wants_is_left_alone_and_one_list_says_so() {
+fn a_daemon_set_that_no_list_adopts_is_left_alone_and_reported_once() {
     let (a, b) = (called("a", "[y:1]"), called("b", "[z:1]"));
     let (heirs, waiting) = outcome(&[("b", &b), ("a", &a)], &adoption(&["x:1"]));
     assert!(heirs.is_empty());
@@ -71,7 +71,7 @@ fn pod_of(daemon_set: &str, labels: serde_json::Value) -> crate::coverage::SlimP
 }
 
 #[test]
-fn it_is_known_by_the_labels_of_its_pods() {
+fn it_is_identified_by_the_labels_of_its_pods() {
     let mut pods = Coverage::default();
     pods.apply(&pod_of(KIP, json!({"test": "daemonset-test", "app.kubernetes.io/name": "image-puller"})));
     pods.apply(&pod_of("other", json!({"test": "daemonset-test"})));
@@ -80,11 +80,11 @@ fn it_is_known_by_the_labels_of_its_pods() {
     assert_eq!(find(metadata.iter(), &pods), [adoption(&["x:1"])]);
     metadata[0].deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(super::at("2026-03-01T12:00:00Z")));
-    assert!(find(metadata.iter(), &pods).is_empty(), "it goes already");
+    assert!(find(metadata.iter(), &pods).is_empty(), "it is being deleted already");
 }
 
 #[test]
-fn adoption_replaces_no_pod_and_takes_it_from_the_other_deployment() {
+fn adoption_replaces_no_pod_and_changes_the_owner() {
     let patch = adoption_patch(&daemon_set_of_kip(KIP, &["x:1"]), "tools", Some(&owner()));
     assert_eq!(patch["spec"], json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}));
     assert_eq!(patch["metadata"]["uid"], "kip");
@@ -97,7 +97,7 @@ fn adoption_replaces_no_pod_and_takes_it_from_the_other_deployment() {
 #[test]
 fn it_stays_until_every_node_has_its_images_from_the_list() {
     let mut simulation = Simulation::new("[a:1, b:1]", 3);
-    simulation.leave_behind(&["a:1", "z:1"]);
+    simulation.adopt_kip_daemon_set(&["a:1", "z:1"]);
     simulation.unavailable.insert("a:1".to_owned());
     simulation.settle();
     assert_eq!(simulation.held_on("n0"), ["a:1", "b:1", "z:1"].into());
@@ -110,9 +110,9 @@ fn it_stays_until_every_node_has_its_images_from_the_list() {
 }
 
 #[test]
-fn it_is_scoped_down_like_any_other_though_it_has_no_affinity() {
+fn it_is_scoped_down_although_it_has_no_affinity() {
     let mut simulation = Simulation::new("[a:1]", 6);
-    simulation.leave_behind(&["a:1"]);
+    simulation.adopt_kip_daemon_set(&["a:1"]);
     simulation.nodes[1].ready = false;
     simulation.settle();
     simulation.pass(GRACE);
@@ -124,7 +124,7 @@ fn it_is_scoped_down_like_any_other_though_it_has_no_affinity() {
 #[test]
 fn an_edit_does_not_wait_for_it() {
     let mut simulation = Simulation::new("[a:1]", 2);
-    simulation.leave_behind(&["a:1"]);
+    simulation.adopt_kip_daemon_set(&["a:1"]);
     simulation.unavailable.insert("a:1".to_owned());
     for tag in 1..5 {
         simulation.edit(&format!("[a:1, \"b:{tag}\"]"));

@@ -1,4 +1,4 @@
-//! Who changed a DaemonSet, as the API server's record of managed fields has it.
+//! Finding out who changed a DaemonSet, from the API server's managed fields.
 
 use kube::core::ObjectMeta;
 use serde_json::{from_value, json};
@@ -10,7 +10,7 @@ fn metadata(generation: i64, managed_fields: serde_json::Value) -> ObjectMeta {
 }
 
 #[test]
-fn those_who_manage_fields_of_the_spec_are_named_the_newest_first() {
+fn managers_of_spec_fields_are_named_latest_first() {
     let spec = json!({"f:spec": {"f:template": {}}});
     let found = changed_by(&metadata(
         2,
@@ -29,7 +29,7 @@ fn those_who_manage_fields_of_the_spec_are_named_the_newest_first() {
 }
 
 #[test]
-fn who_changed_it_need_not_be_known() {
+fn a_change_is_detected_even_if_its_manager_is_unknown() {
     let altered = Alteration::of(&metadata(2, json!([])));
     assert_eq!(altered, Some(Alteration { generation: 2, by: Vec::new() }));
     assert_eq!(Alteration::of(&metadata(1, json!([]))), None);

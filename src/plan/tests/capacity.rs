@@ -8,7 +8,7 @@ use crate::plan::capacity::GRACE;
 use crate::plan::decision::ScopeDownReason;
 use crate::plan::{Action, Waiting};
 
-/// A rollout that came to rest on all nodes but these, which have capacity for one pod.
+/// A rollout that has settled on all nodes but these, which have capacity for one pod.
 fn rollout_with_full(full: &[usize], nodes: usize) -> Simulation {
     let mut simulation = Simulation::settled("[a:1]", nodes);
     simulation.capacity.extend(full.iter().map(|index| (format!("n{index}"), 1)));
@@ -17,7 +17,7 @@ fn rollout_with_full(full: &[usize], nodes: usize) -> Simulation {
     simulation
 }
 
-/// The nodes that are left for lack of capacity, once all that can be scoped down has been.
+/// The nodes that the old generation is removed from for lack of capacity, after all scoping down.
 fn left(simulation: &Simulation) -> Vec<String> {
     let nodes = |action: Action| match action {
         Action::ScopeDown { reason: ScopeDownReason::NoCapacity { nodes }, .. } => Some(nodes.into_keys()),
@@ -35,7 +35,7 @@ fn pass_in_steps(simulation: &mut Simulation, seconds: i64) {
 }
 
 #[test]
-fn on_a_full_node_the_old_generation_leaves_first_after_a_grace() {
+fn on_a_full_node_the_old_generation_is_removed_first_after_the_grace_period() {
     let mut simulation = rollout_with_full(&[1], 4);
     assert_eq!(simulation.held_on("n1"), ["a:1"].into());
     assert!(left(&simulation).is_empty());
@@ -51,7 +51,7 @@ fn on_a_full_node_the_old_generation_leaves_first_after_a_grace() {
 }
 
 #[test]
-fn it_does_not_while_no_other_node_shows_that_the_images_can_be_pulled() {
+fn the_old_generation_stays_until_another_node_has_pulled_the_images() {
     let mut simulation = Simulation::settled("[a:1]", 3);
     simulation.capacity = (0..3).map(|index| (format!("n{index}"), 1)).collect();
     simulation.edit("[a:1, b:1]");
@@ -72,15 +72,15 @@ fn it_does_not_while_no_other_node_shows_that_the_images_can_be_pulled() {
 }
 
 #[test]
-fn full_nodes_are_left_one_at_a_time() {
+fn full_nodes_are_handled_one_at_a_time() {
     let mut simulation = rollout_with_full(&[0, 1, 2, 3, 4], 12);
     simulation.pass(GRACE + SignedDuration::from_mins(1));
     assert_eq!(left(&simulation), ["n0"]);
-    // First it is scoped down to the full nodes, then it leaves the first of them.
+    // First the generation is scoped down to the full nodes, then it is removed from the first of them.
     simulation.act();
     simulation.act();
     assert!(left(&simulation).is_empty(), "n0 is not done");
-    // The capacity that was freed on n0 is taken by somebody else's pod.
+    // Somebody else's pod takes the capacity that was freed on n0.
     simulation.capacity.insert("n0".to_owned(), 0);
     pass_in_steps(&mut simulation, 300);
     assert!(simulation.held_on("n0").is_empty());
@@ -93,19 +93,19 @@ fn full_nodes_are_left_one_at_a_time() {
     assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "b:1"].into()));
 }
 
-/// The list of a group `p` in zone a with these images, and of a group `q` in zone b whose one image cannot be pulled.
-fn with_a_group_that_cannot_be_served(images: &str) -> String {
+/// A list with a group `p` in zone a with these images, and a group `q` in zone b whose only image cannot be pulled.
+fn with_a_group_that_cannot_be_pulled(images: &str) -> String {
     let q = "{name: q, images: [dead:1], nodeSelector: {zone: b}}";
     format!("groups: [{{name: p, images: [{images}], nodeSelector: {{zone: a}}}}, {q}]")
 }
 
 #[test]
-fn a_group_that_cannot_be_served_keeps_no_other_from_making_room() {
-    let mut simulation = Simulation::new(&with_a_group_that_cannot_be_served("a:1"), 8);
+fn a_group_that_cannot_be_pulled_does_not_keep_others_from_freeing_capacity() {
+    let mut simulation = Simulation::new(&with_a_group_that_cannot_be_pulled("a:1"), 8);
     simulation.unavailable.insert("dead:1".to_owned());
     simulation.settle();
     simulation.capacity.insert("n2".to_owned(), 1);
-    simulation.edit(&with_a_group_that_cannot_be_served("a:1, b:1"));
+    simulation.edit(&with_a_group_that_cannot_be_pulled("a:1, b:1"));
     simulation.settle();
     simulation.pass(GRACE);
     assert_eq!(left(&simulation), ["n2"]);
@@ -114,7 +114,7 @@ fn a_group_that_cannot_be_served_keeps_no_other_from_making_room() {
 }
 
 #[test]
-fn a_group_that_took_another_ones_name_leaves_full_nodes_one_at_a_time_too() {
+fn a_renamed_group_handles_full_nodes_one_at_a_time_too() {
     let group = |name: &str, images: &str| format!("groups: [{{name: {name}, images: [{images}]}}]");
     let mut simulation = Simulation::settled(&group("p", "a:1"), 12);
     simulation.capacity.extend((0..4).map(|index| (format!("n{index}"), 1)));
@@ -129,7 +129,7 @@ fn a_group_that_took_another_ones_name_leaves_full_nodes_one_at_a_time_too() {
 }
 
 #[test]
-fn a_node_that_is_not_ready_is_not_left() {
+fn a_node_that_is_not_ready_keeps_the_old_generation() {
     let mut simulation = rollout_with_full(&[1], 4);
     simulation.nodes[1].ready = false;
     simulation.pass(GRACE);
@@ -137,18 +137,18 @@ fn a_node_that_is_not_ready_is_not_left() {
 }
 
 #[test]
-fn an_image_that_the_new_pods_do_not_bring_is_not_given_up_for_capacity() {
+fn an_image_that_new_pods_do_not_have_is_not_released_for_capacity() {
     let mut simulation = Simulation::settled("groups: [{name: p, images: [a:1, c:1]}]", 4);
     simulation.capacity.insert("n1".to_owned(), 1);
     simulation.edit("groups: [{name: p, images: [a:1]}, {name: q, images: [c:1], nodeSelector: {zone: b}}]");
     simulation.settle();
     simulation.pass(GRACE);
-    // Neither of the two new pods that wait on n1 brings both.
+    // Neither of the two new pods that wait on n1 has both images.
     assert!(left(&simulation).is_empty());
 }
 
 #[test]
-fn the_rest_of_a_scoped_down_generation_leaves_too() {
+fn a_scoped_down_generation_is_removed_from_full_nodes_too() {
     let mut simulation = rollout_with_full(&[1], 8);
     simulation.pass(GRACE + SignedDuration::from_mins(1));
     let plan = simulation.plan();
@@ -158,10 +158,10 @@ fn the_rest_of_a_scoped_down_generation_leaves_too() {
 }
 
 #[test]
-fn what_takes_up_capacity_and_is_not_needed_there_leaves_without_conditions() {
+fn an_unneeded_pod_on_a_full_node_is_removed_unconditionally() {
     let mut simulation = rollout_with_full(&[1], 6);
     let names = simulation.names();
-    // Somebody else's pod ends, and the new generation comes, but then yet another one has no room.
+    // Somebody else's pod ends and the new generation starts, but then the next generation lacks capacity.
     simulation.capacity.insert("n1".to_owned(), 2);
     for index in [0, 2, 3, 4] {
         simulation.nodes[index].ready = false;

@@ -1,4 +1,4 @@
-//! What is reported of groups: once while it lasts, whatever happens to the controller.
+//! Reports about groups: once for each condition, even if the controller restarts.
 
 use jiff::SignedDuration;
 
@@ -9,13 +9,13 @@ use crate::plan::capacity::REFUSED_GRACE;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// What is reported now. The controller is another one each time.
+/// What is reported now, by a new controller process each time.
 fn reported(simulation: &mut Simulation) -> Vec<Finding> {
     simulation.restart_controller();
     simulation.act().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings).collect()
 }
 
-/// All that is reported within ten minutes in which nothing happens.
+/// Everything that is reported within ten minutes without any change.
 fn reported_later(simulation: &mut Simulation) -> Vec<Finding> {
     let mut findings = Vec::new();
     for _ in 0..10 {
@@ -25,7 +25,7 @@ fn reported_later(simulation: &mut Simulation) -> Vec<Finding> {
     findings
 }
 
-/// A list whose images are on all nodes, and all of that was reported long ago.
+/// A list whose images are on all nodes, and whose rollout was reported long ago.
 fn settled(images_yaml: &str, nodes: usize) -> Simulation {
     let mut simulation = Simulation::settled(images_yaml, nodes);
     simulation.pass(MINUTE);
@@ -38,7 +38,7 @@ fn newest(simulation: &Simulation) -> String {
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_is_reported_once_for_all_nodes_and_once_when_it_heals() {
+fn a_failing_image_is_reported_once_for_all_nodes_and_once_when_it_recovers() {
     let mut simulation = settled("[a:1, b:1, c:1]", 5);
     let name = newest(&simulation);
     simulation.set(&name, None, "b:1", State::Failed);
@@ -56,14 +56,14 @@ fn an_image_that_cannot_be_pulled_is_reported_once_for_all_nodes_and_once_when_i
 }
 
 #[test]
-fn pods_that_are_recreated_do_not_mean_that_an_image_is_healed() {
+fn recreated_pods_do_not_count_as_recovery() {
     let mut simulation = settled("[a:1]", 3);
     let name = newest(&simulation);
     simulation.unavailable.insert("a:1".to_owned());
     simulation.set(&name, Some("n1"), "a:1", State::Failed);
     assert_eq!(reported_later(&mut simulation).len(), 1);
     simulation.set(&name, Some("n1"), "a:1", State::Waiting);
-    assert_eq!(reported_later(&mut simulation), [], "nobody knows yet");
+    assert_eq!(reported_later(&mut simulation), [], "the result is not known yet");
     let pods = std::mem::take(&mut simulation.pods);
     simulation.pods = pods.into_iter().filter(|pod| pod.node != "n1").collect();
     assert_eq!(reported_later(&mut simulation), [], "it is about to come");
@@ -81,7 +81,7 @@ fn pods_that_are_recreated_do_not_mean_that_an_image_is_healed() {
 }
 
 #[test]
-fn an_outage_that_takes_image_after_image_is_reported_once_a_minute_at_most() {
+fn a_spreading_outage_is_reported_at_most_once_a_minute() {
     let images: Vec<String> = (0..20).map(|image| format!("i{image}:1")).collect();
     let mut simulation = settled(&format!("[{}]", images.join(", ")), 3);
     let name = newest(&simulation);
@@ -101,7 +101,7 @@ fn an_outage_that_takes_image_after_image_is_reported_once_a_minute_at_most() {
 }
 
 #[test]
-fn nodes_that_are_away_report_no_failure() {
+fn nodes_that_are_not_ready_report_no_failure() {
     let mut simulation = settled("[a:1]", 3);
     let name = newest(&simulation);
     simulation.nodes[1].ready = false;
@@ -110,7 +110,7 @@ fn nodes_that_are_away_report_no_failure() {
 }
 
 #[test]
-fn a_rollout_is_reported_complete_once_with_its_time_and_its_nodes() {
+fn a_complete_rollout_is_reported_once_with_its_duration_and_nodes() {
     let mut simulation = Simulation::new("[a:1, b:1]", 4);
     let mut findings = Vec::new();
     for _ in 0..30 {
@@ -163,7 +163,7 @@ fn a_rollout_whose_older_generation_is_still_needed_is_not_complete() {
 }
 
 #[test]
-fn a_group_that_matches_no_node_is_reported_once_and_again_only_after_it_matched_one() {
+fn a_group_that_matches_no_node_is_reported_again_only_after_it_matched_one() {
     let list = "groups: [{name: gpu, images: [a:1], nodeSelector: {gpu: nvidia}}]";
     let mut simulation = Simulation::new(list, 3);
     simulation.step();
@@ -178,7 +178,7 @@ fn a_group_that_matches_no_node_is_reported_once_and_again_only_after_it_matched
 }
 
 #[test]
-fn without_the_right_to_read_nodes_no_group_is_said_to_match_none() {
+fn without_the_right_to_read_nodes_no_group_is_reported_to_match_none() {
     let mut simulation = Simulation::new("groups: [{name: gpu, images: [a:1], nodeSelector: {gpu: nvidia}}]", 3);
     simulation.may_read_nodes = false;
     simulation.step();
@@ -187,7 +187,7 @@ fn without_the_right_to_read_nodes_no_group_is_said_to_match_none() {
 }
 
 #[test]
-fn holders_that_are_evicted_again_and_again_are_reported_once_per_condition_whatever_happens_to_the_controller() {
+fn an_eviction_loop_is_reported_once_even_if_the_controller_restarts() {
     let mut simulation = settled("[a:1]", 5);
     let name = newest(&simulation);
     for node in ["n0", "n1", "n2", "n3"] {
@@ -197,7 +197,7 @@ fn holders_that_are_evicted_again_and_again_are_reported_once_per_condition_what
     }
     let [evicted @ Finding::EvictionLoop { .. }] = &reported(&mut simulation)[..] else { panic!("one finding") };
     assert!(note(evicted).contains("on 4 nodes (n0, n1, n2, and 1 more"), "{evicted:?}");
-    // Another controller has seen none of it.
+    // A new controller process has not seen any of it.
     let before = std::mem::take(&mut simulation.evicted);
     simulation.pass(10 * MINUTE);
     assert_eq!(reported_later(&mut simulation), []);
@@ -215,7 +215,7 @@ fn refused(simulation: &mut Simulation) -> Vec<Finding> {
 }
 
 #[test]
-fn where_pods_are_refused_nothing_is_taken_away_and_it_is_said_once_with_a_pod_to_ask_about() {
+fn refused_pods_release_nothing_and_are_reported_once_with_a_sample_pod() {
     let mut simulation = Simulation::settled("[a:1]", 3);
     simulation.pods_refused = true;
     simulation.edit("[a:1, b:1]");
@@ -236,7 +236,7 @@ fn where_pods_are_refused_nothing_is_taken_away_and_it_is_said_once_with_a_pod_t
 }
 
 #[test]
-fn refusals_are_known_without_the_right_to_read_nodes_too() {
+fn refusals_are_detected_without_the_right_to_read_nodes_too() {
     let mut simulation = Simulation::settled("[a:1]", 3);
     simulation.may_read_nodes = false;
     simulation.pods_refused = true;
@@ -247,7 +247,7 @@ fn refusals_are_known_without_the_right_to_read_nodes_too() {
 }
 
 #[test]
-fn a_node_that_joins_later_is_not_taken_for_a_refusal() {
+fn a_node_that_joins_later_does_not_count_as_a_refusal() {
     let mut simulation = Simulation::settled("[a:1]", 3);
     simulation.pass(REFUSED_GRACE);
     simulation.nodes.push(super::simulation::node(3));
@@ -255,7 +255,7 @@ fn a_node_that_joins_later_is_not_taken_for_a_refusal() {
 }
 
 #[test]
-fn admission_that_pulls_always_is_reported_once() {
+fn always_pull_enforced_by_admission_is_reported_once() {
     let mut simulation = Simulation::new("[a:1]", 2);
     simulation.always_pulls = true;
     let mut found = 0;

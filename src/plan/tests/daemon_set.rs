@@ -1,4 +1,4 @@
-//! A generation's DaemonSet, line by line. The snapshots are the specification's "A generation's DaemonSet" in YAML.
+//! A generation's DaemonSet in full. The snapshots are the specification's "A generation's DaemonSet" in YAML.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 
@@ -11,7 +11,7 @@ use crate::plan::{Platform, Record, Settings};
 
 const SMALLEST: &str = "[nginx]";
 
-/// Uses every key that a list has.
+/// Uses every key of a list.
 const EVERYTHING: &str = r#"
 apiVersion: kube-prepull.io/v1
 images: [busybox]
@@ -91,7 +91,7 @@ fn a_list_that_uses_everything_on_openshift() {
     insta::assert_yaml_snapshot!("everything_on_openshift_named_group", of_group(&accepted(EVERYTHING), 1, &settings));
 }
 
-/// The template's labels and annotations of that key.
+/// The template's label and annotation with this key.
 fn on_pods(daemon_set: &DaemonSet, key: &str) -> (Option<String>, Option<String>) {
     let metadata = daemon_set.spec.as_ref().and_then(|spec| spec.template.metadata.clone()).unwrap_or_default();
     let of = |map: Option<std::collections::BTreeMap<String, String>>| map.unwrap_or_default().remove(key);

@@ -1,4 +1,4 @@
-//! Nodes that a group leaves while the controller may not read nodes.
+//! Nodes that a group no longer selects while the controller may not read nodes.
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Taint;
@@ -17,12 +17,12 @@ const ZONE_B: &str = ", nodeSelector: {zone: b}";
 /// Half of zone a.
 const RACK: &str = ", nodeSelector: {zone: a, rack: r}";
 
-/// The list of one group with these images on these nodes.
+/// A list with one group, with these images on these nodes.
 fn group(images: &str, place: &str) -> String {
     format!("groups: [{{name: p, images: [{images}]{place}}}]")
 }
 
-/// Eight nodes that the controller may not read, with all images of a list that has come to rest.
+/// Eight nodes that the controller may not read, with all images of a settled list.
 fn settled(images_yaml: &str) -> Simulation {
     let mut simulation = Simulation::new(images_yaml, 8);
     simulation.may_read_nodes = false;
@@ -33,8 +33,8 @@ fn settled(images_yaml: &str) -> Simulation {
     simulation
 }
 
-/// The same with an edit whose generation has all of its pods, none of which has pulled anything. All is counted that there is to
-/// count.
+/// The same after an edit whose generation has all of its pods, none of which has pulled anything. All recounts are
+/// done.
 fn edited(from: &str, to: &str) -> Simulation {
     let mut simulation = settled(from);
     simulation.edit(to);
@@ -52,14 +52,14 @@ fn taint(simulation: &mut Simulation, index: usize) {
     simulation.place_pods();
 }
 
-/// The nodes on which something of ours runs.
+/// The nodes that run any pod of the list.
 fn held(simulation: &Simulation) -> Vec<&str> {
     let nodes = simulation.nodes.iter().map(|node| node.name.as_str());
     nodes.filter(|node| !simulation.held_on(node).is_empty()).collect()
 }
 
 #[test]
-fn edits_that_scope_down_a_group_again_and_again_release_nodes_and_wait_for_nothing() {
+fn repeated_edits_that_shrink_a_group_release_nodes_without_waiting() {
     let mut simulation = settled(&group("a:1", EVERYWHERE));
     for (images, place, nodes) in [
         ("a:1, b:1", ZONE_A, vec!["n0", "n2", "n4", "n6"]),
@@ -76,7 +76,7 @@ fn edits_that_scope_down_a_group_again_and_again_release_nodes_and_wait_for_noth
 }
 
 #[test]
-fn three_edits_in_a_row_are_followed_by_a_fourth() {
+fn a_fourth_edit_in_a_row_starts_a_rollout() {
     let mut simulation = settled(&group("a:1", EVERYWHERE));
     simulation.unavailable.extend(["b:1", "b:2"].map(str::to_owned));
     for (images, place) in [("a:1, b:1", ZONE_A), ("a:1, b:2", RACK), ("a:1, b:3", RACK)] {
@@ -119,7 +119,7 @@ fn a_node_that_is_tainted_when_the_group_moves_keeps_what_it_holds() {
         assert_eq!(simulation.plan().waiting, []);
     }
     assert_eq!(simulation.held_on("n4"), ["a:1", "b:4"].into());
-    assert!(simulation.held_on("n2").contains("a:1"), "nobody can tell n2, which the group left, from n0");
+    assert!(simulation.held_on("n2").contains("a:1"), "n2, which the group left, cannot be distinguished from n0");
     assert!(!simulation.held_on("n2").contains("b:1"), "what was made after the taint is not on n0");
     simulation.nodes[0].taints.clear();
     simulation.settle();
@@ -128,7 +128,7 @@ fn a_node_that_is_tainted_when_the_group_moves_keeps_what_it_holds() {
 }
 
 #[test]
-fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
+fn a_group_that_no_longer_tolerates_a_taint_is_removed_from_its_nodes() {
     let mut simulation = Simulation::new(&group("a:1", ", tolerations: [{key: gpu, operator: Exists}]"), 4);
     simulation.may_read_nodes = false;
     taint(&mut simulation, 1);
@@ -140,10 +140,10 @@ fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
 }
 
 #[test]
-fn what_kubernetes_image_puller_left_behind_goes_from_nodes_that_the_list_does_not_select() {
+fn an_adopted_daemon_set_is_removed_from_nodes_that_the_list_does_not_select() {
     let mut simulation = Simulation::new(&group("a:1", ZONE_A), 4);
     simulation.may_read_nodes = false;
-    simulation.leave_behind(&["a:1"]);
+    simulation.adopt_kip_daemon_set(&["a:1"]);
     assert_eq!(held(&simulation).len(), 4);
     simulation.settle();
     assert_eq!(held(&simulation), ["n0", "n2"]);
@@ -151,12 +151,12 @@ fn what_kubernetes_image_puller_left_behind_goes_from_nodes_that_the_list_does_n
 }
 
 #[test]
-fn a_taint_on_a_node_of_the_newest_generation_does_not_hide_a_pod_that_is_missing() {
+fn a_taint_on_a_node_of_the_newest_generation_does_not_hide_a_missing_pod() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1, b:1", ZONE_A));
     let new = simulation.names()[1].clone();
     simulation.pull();
     taint(&mut simulation, 0);
-    // As many pods as there should be: one on n0, where there should be none, and none on n2.
+    // The number of pods is right, but one is on n0, where there should be none, and none is on n2.
     simulation.pods.retain(|pod| pod.daemon_set != new || pod.node != "n2");
     simulation.nodes[0].taints.clear();
     assert!(deleted(&simulation).is_empty());
@@ -177,7 +177,7 @@ fn nothing_is_released_before_the_newest_generation_has_all_of_its_pods() {
 }
 
 #[test]
-fn a_status_that_is_older_than_the_daemon_set_says_nothing() {
+fn an_outdated_status_is_ignored() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
     simulation.pull();
     assert_eq!(deleted(&simulation), [simulation.names()[0].as_str()]);
@@ -190,7 +190,7 @@ fn a_status_that_is_older_than_the_daemon_set_says_nothing() {
 }
 
 #[test]
-fn an_older_generation_is_counted_once_and_again_when_the_nodes_of_the_newest_are_others() {
+fn an_older_generation_is_recounted_only_when_the_newest_is_on_other_nodes() {
     let mut simulation = edited(&group("a:1, b:1", EVERYWHERE), &group("a:1", ZONE_A));
     let counts = |plan: &Plan| plan.actions.iter().filter(|it| matches!(it, Action::Recount { .. })).count();
     simulation.edit(&group("a:1, b:1", ZONE_A));
@@ -208,7 +208,7 @@ fn an_older_generation_is_counted_once_and_again_when_the_nodes_of_the_newest_ar
 }
 
 #[test]
-fn counting_hides_nothing_that_somebody_else_did() {
+fn a_recount_does_not_hide_somebody_elses_change() {
     let mut simulation = settled(&group("a:1", EVERYWHERE));
     let live = &mut simulation.daemon_sets[0];
     let patch = recount_patch(live, &["x".to_owned(), "y".to_owned()].into());
@@ -224,7 +224,7 @@ fn counting_hides_nothing_that_somebody_else_did() {
 }
 
 #[test]
-fn what_somebody_else_did_to_the_newest_generation_releases_nothing() {
+fn somebody_elses_change_of_the_newest_generation_releases_nothing() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
     let altered = &mut simulation.daemon_sets[1];
     altered.metadata.generation = Some(2);
@@ -236,7 +236,7 @@ fn what_somebody_else_did_to_the_newest_generation_releases_nothing() {
 }
 
 #[test]
-fn a_generation_that_does_not_say_what_it_was_made_for_is_kept() {
+fn a_generation_with_unknown_placement_is_kept() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
     simulation.pull();
     let annotations = simulation.daemon_sets[0].metadata.annotations.as_mut().expect("annotations");
@@ -253,7 +253,7 @@ fn an_edit_that_selects_a_node_again_keeps_what_it_holds() {
 }
 
 #[test]
-fn a_node_that_another_group_selects_keeps_the_images_that_this_one_wants() {
+fn a_node_that_another_group_selects_keeps_its_images() {
     let q = |images: &str, place: &str| format!("{{name: q, images: [{images}]{place}}}");
     let both = |place: &str| format!("groups: [{{name: p, images: [a:1]{ZONE_A}}}, {}]", q("b:1, a:1", place));
     let mut simulation = edited(&group("a:1", EVERYWHERE), &both(ZONE_B));
@@ -264,7 +264,7 @@ fn a_node_that_another_group_selects_keeps_the_images_that_this_one_wants() {
     assert_eq!(deleted(&simulation), [old.as_str()]);
     simulation.set(&new, Some("n3"), "a:1", State::Failed);
     assert!(deleted(&simulation).is_empty(), "q wants it on n3 and does not get it");
-    // Half of zone a is not what n3 is in.
+    // n3 is not in the half of zone a.
     let mut simulation = edited(&group("a:1", EVERYWHERE), &both(RACK));
     let old = simulation.names()[0].clone();
     simulation.pull();

@@ -1,4 +1,4 @@
-//! What a generation's DaemonSet says of itself can be read back from its metadata.
+//! A generation can be read back from its DaemonSet's metadata.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::ObjectMeta;
@@ -28,7 +28,7 @@ fn record() -> Record {
     }
 }
 
-/// The metadata as the API server keeps it.
+/// The metadata as the API server stores it.
 fn stored() -> ObjectMeta {
     let config = accepted("[a:1, b:1]");
     let mut metadata = build(named(&config), &config.groups[0], &record(), &settings()).metadata;
@@ -43,7 +43,7 @@ fn read(metadata: &ObjectMeta) -> Generation {
 }
 
 #[test]
-fn what_was_built_is_read_back() {
+fn a_generation_round_trips() {
     let metadata = stored();
     let found = read(&metadata);
     assert_eq!(found.record, Some(record()));
@@ -56,7 +56,7 @@ fn what_was_built_is_read_back() {
 }
 
 #[test]
-fn one_that_was_never_refreshed_by_hand_is_read_back_too() {
+fn a_generation_without_a_refresh_request_round_trips_too() {
     let config = accepted("[a:1, b:1]");
     let record = Record { refresh_request: None, ..record() };
     let mut metadata = build(named(&config), &config.groups[0], &record, &settings()).metadata;
@@ -74,7 +74,7 @@ fn a_daemon_set_that_is_not_ours_is_no_generation() {
 }
 
 #[test]
-fn a_record_that_somebody_changed_or_took_away_says_nothing() {
+fn a_changed_or_removed_record_is_ignored() {
     for key in [labels::REVISION, labels::CONTENT, labels::EPOCH, labels::SPREAD, labels::HOLDER_IMAGE, labels::FORMAT]
     {
         let mut metadata = stored();
@@ -97,7 +97,7 @@ fn a_record_that_somebody_changed_or_took_away_says_nothing() {
 }
 
 #[test]
-fn a_change_of_the_spec_that_was_not_our_last_write_is_seen() {
+fn somebody_elses_change_of_the_spec_is_detected() {
     let altered = |generation, noted: Option<&str>| {
         let mut metadata = stored();
         metadata.generation = Some(generation);
@@ -113,14 +113,14 @@ fn a_change_of_the_spec_that_was_not_our_last_write_is_seen() {
 }
 
 #[test]
-fn one_that_is_about_to_go_says_so() {
+fn a_generation_that_is_being_deleted_is_marked_as_such() {
     let mut metadata = stored();
     metadata.deletion_timestamp = Some(Time(at("2026-03-01T13:00:00Z")));
     assert!(read(&metadata).deleting);
 }
 
 #[test]
-fn the_revision_orders_generations_whatever_clocks_said() {
+fn the_revision_orders_generations_whatever_the_clocks_showed() {
     let generation = |revision: u32, epoch: &str, created: &str| {
         let record = Record { revision, epoch: at(epoch), ..record() };
         Generation { record: Some(record), created: Some(at(created)), ..read(&stored()) }
@@ -134,7 +134,7 @@ fn the_revision_orders_generations_whatever_clocks_said() {
 }
 
 #[test]
-fn the_content_is_that_of_the_group_as_the_user_wrote_it() {
+fn the_content_hash_depends_on_the_group_as_written() {
     let group_of = |rest: &str| content_hash(&group(&format!("groups: [{{name: a, images: [a:1, b:1]{rest}}}]")));
     let plain = group_of("");
     assert_eq!(plain, group_of(", tolerations: [], resources: {requests: {cpu: 1m}}"), "defaults spelled out");
@@ -153,14 +153,15 @@ fn the_content_is_that_of_the_group_as_the_user_wrote_it() {
     assert_ne!(of("[a:1]"), of("[docker.io/library/a:1]"), "the spelling is what stands in the pod");
 }
 
-/// It names DaemonSets in clusters: another value would begin a rollout of every list when the controller is upgraded.
+/// The hash is part of DaemonSet names in clusters, so another value would start a rollout of every list when the
+/// controller is upgraded.
 #[test]
 fn the_content_hash_stays_the_same_from_version_to_version() {
     assert_eq!(content_hash(&group("[nginx:1.27]")), "pn8jpq26vw");
 }
 
-/// A new version of the controller alone begins no rollout: so this hash may change only together with a reason to pull all
-/// images on all nodes again.
+/// A new version of the controller alone must not start a rollout. So this hash may only change if there is a reason to
+/// pull all images on all nodes again.
 #[test]
 fn the_hash_of_a_groups_content_never_changes() {
     assert_eq!(content_hash(&group("[a:1, b:1]")), "nglntw5gnh");

@@ -1,4 +1,4 @@
-//! What must hold in every history of a cluster, whatever is edited, fails, goes and comes back.
+//! Invariants that hold in every history of a cluster, whatever is edited, fails, disappears and comes back.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use crate::plan::{Action, DeletionReason, Generation, Plan};
 const IMAGES: [&str; 5] = ["a:1", "a:2", "docker.io/library/a:2", "b:1", "c:1"];
 const PLACES: [&str; 3] = ["", ", nodeSelector: {zone: a}", ", tolerations: [{key: gpu, operator: Exists}]"];
 
-/// Something that happens to the cluster.
+/// An event in the cluster.
 #[derive(Clone, Debug)]
 enum Event {
     Edit(String),
@@ -34,11 +34,11 @@ enum Event {
     NodeIsBack(usize),
     NodeIsCordoned(usize),
     NodeIsAboutToGo(usize),
-    /// It has room for so many pods of ours from now on.
+    /// From now on the node has capacity for this many pods of the list.
     NodeHasCapacity(usize, usize),
     PodsAreRefused(bool),
     PodIsDeleted(usize),
-    /// It is deleted or evicted, and the DaemonSet controller creates another one.
+    /// The pod is deleted or evicted, and the DaemonSet controller replaces it.
     PodIsReplaced(usize),
     NodeReboots(usize),
     ContainerExits(usize),
@@ -46,18 +46,18 @@ enum Event {
     DaemonSetIsAltered(usize),
     ImageIsUnavailable(usize),
     ImagesAreServed,
-    /// The tag of that number, to the digest of that number.
+    /// The tag with this index moves to the digest with this number.
     TagMoves(usize, u8),
     AdmissionMirrors(bool),
-    /// The controller's right to is granted or revoked.
+    /// The controller's right to read nodes is granted or revoked.
     NodesMayBeRead(bool),
     ControllerRestarts,
     ControllerActs,
-    /// In the middle of its actions, and another process takes over.
+    /// The controller crashes after this many actions, and another process takes over.
     ControllerCrashes(usize),
     PodsArePlaced,
     KubeletsPull,
-    /// Milliseconds; the controller's clock may be set back.
+    /// Milliseconds; negative if the controller's clock is set back.
     TimePasses(i64),
 }
 
@@ -122,8 +122,8 @@ fn with_nth<T>(items: &mut [T], index: usize, change: impl FnOnce(&mut T)) {
     }
 }
 
-/// Lets it happen, and says how many new generations of a group it may bring about.
-fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseError> {
+/// Applies the event, and returns how many new generations it may cause.
+fn apply(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseError> {
     let nth = |index: usize, of: usize| (of > 0).then(|| index % of);
     match event {
         Event::Edit(list) => {
@@ -202,12 +202,12 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
         Event::ControllerRestarts => simulation.restart_controller(),
         Event::ControllerActs => {
             let plan = simulation.plan();
-            nothing_is_let_go(simulation, &plan)?;
+            no_image_is_released(simulation, &plan)?;
             simulation.act();
         }
         Event::ControllerCrashes(after) => {
             let plan = simulation.plan();
-            nothing_is_let_go(simulation, &plan)?;
+            no_image_is_released(simulation, &plan)?;
             plan.actions.iter().take(*after).for_each(|action| simulation.apply(action));
             simulation.restart_controller();
         }
@@ -218,28 +218,29 @@ fn happen(simulation: &mut Simulation, event: &Event) -> Result<usize, TestCaseE
     Ok(0)
 }
 
-/// The promise: whatever is held on a node and is on the list for that node is held there as firmly after the plan is
-/// carried out. The one exception is a node without room for two pods, while the new pods hold the image elsewhere.
-fn nothing_is_let_go(simulation: &Simulation, plan: &Plan) -> Result<(), TestCaseError> {
-    for pod in simulation.pods.iter().filter(|pod| stays(simulation, pod) && goes(plan, pod)) {
+/// The promise: an image that is held on a node and is on the list for that node is held there as firmly after the plan
+/// is carried out. The only exception is a node without capacity for two pods, if the new pods hold the image on other
+/// nodes.
+fn no_image_is_released(simulation: &Simulation, plan: &Plan) -> Result<(), TestCaseError> {
+    for pod in simulation.pods.iter().filter(|pod| stays(simulation, pod) && is_removed(plan, pod)) {
         let Some(node) = simulation.nodes.iter().find(|node| node.name == pod.node) else { continue };
         let daemon_set = simulation.daemon_sets.iter().find(|it| name(it) == pod.daemon_set).expect("what is deleted");
-        let wanted = wanted_on(simulation, &as_it_was_when_chosen(node, daemon_set));
+        let wanted = wanted_on(simulation, &without_later_taints(node, daemon_set));
         let others =
-            simulation.pods.iter().filter(|it| it.node == pod.node && stays(simulation, it) && !goes(plan, it));
+            simulation.pods.iter().filter(|it| it.node == pod.node && stays(simulation, it) && !is_removed(plan, it));
         let others: Vec<&Container> = others.flat_map(|it| &it.containers).collect();
         for held in pod.containers.iter().filter(|it| it.state >= State::Exited && wanted.contains(&normal(&it.image)))
         {
             let kept = others.iter().any(|it| normal(&it.image) == normal(&held.image) && it.state >= held.state);
-            let kept = kept || makes_room(plan, pod) && comes_again(simulation, pod, &normal(&held.image));
+            let kept = kept || frees_capacity(plan, pod) && replacement_waits(simulation, pod, &normal(&held.image));
             let kept = kept || is_replaced(plan, pod) && comes_from_disk(daemon_set, held);
-            prop_assert!(kept, "{} is let go on {} with {}", held.image, pod.node, pod.daemon_set);
+            prop_assert!(kept, "{} is released on {} with {}", held.image, pod.node, pod.daemon_set);
         }
     }
     Ok(())
 }
 
-fn makes_room(plan: &Plan, pod: &Pod) -> bool {
+fn frees_capacity(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| match action {
         Action::ScopeDown { name, reason: ScopeDownReason::NoCapacity { nodes }, .. } => {
             *name == pod.daemon_set && nodes.contains_key(&pod.node)
@@ -253,15 +254,15 @@ fn is_replaced(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| matches!(action, Action::ReplacePod { uid: replaced, .. } if *replaced == uid))
 }
 
-/// Whether the pod that replaces another one needs no registry for the image.
+/// Whether the replacement of a pod needs no registry for the image.
 fn comes_from_disk(daemon_set: &DaemonSet, held: &Container) -> bool {
     let spec = daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template");
     let container = spec.containers.iter().find(|it| it.image.as_ref() == Some(&held.image)).expect("the container");
     container.image_pull_policy.as_deref() == Some("IfNotPresent")
 }
 
-/// Whether a pod waits for room on that pod's node whose siblings hold the image elsewhere.
-fn comes_again(simulation: &Simulation, pod: &Pod, image: &str) -> bool {
+/// Whether a pod waits for capacity on the node whose siblings hold the image on other nodes.
+fn replacement_waits(simulation: &Simulation, pod: &Pod, image: &str) -> bool {
     let waiting = simulation.pods.iter().filter(|it| it.node == pod.node && !it.bound);
     waiting.into_iter().any(|waiting| {
         let siblings = simulation.pods.iter().filter(|it| it.daemon_set == waiting.daemon_set);
@@ -270,9 +271,9 @@ fn comes_again(simulation: &Simulation, pod: &Pod, image: &str) -> bool {
     })
 }
 
-/// However long faults last, the DaemonSets of a group are bounded: those that move, one for each image that cannot be pulled, and
-/// one for each node that newer ones do not get onto.
-fn few_stay(simulation: &Simulation) -> Result<(), TestCaseError> {
+/// The number of DaemonSets of a group is bounded however long faults last: those that move, one for each image that
+/// cannot be pulled, and one for each node that newer ones cannot run on.
+fn generations_are_bounded(simulation: &Simulation) -> Result<(), TestCaseError> {
     for group in ["p", "q", "r"] {
         let of_group = |it: &&DaemonSet| it.metadata.labels.as_ref().is_some_and(|it| it[labels::GROUP] == group);
         let found = simulation.daemon_sets.iter().filter(of_group).count();
@@ -281,8 +282,8 @@ fn few_stay(simulation: &Simulation) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Whether a pod goes with the plan. The gap of `Recreate` is what the user asked for.
-fn goes(plan: &Plan, pod: &Pod) -> bool {
+/// Whether the plan removes the pod. With `Recreate`, the user accepts a gap.
+fn is_removed(plan: &Plan, pod: &Pod) -> bool {
     plan.actions.iter().any(|action| match action {
         Action::Delete { name, reason: DeletionReason::NeededNowhere, .. } => *name == pod.daemon_set,
         Action::ScopeDown { name, node_scope, .. } => *name == pod.daemon_set && !node_scope.includes(&pod.node),
@@ -290,16 +291,16 @@ fn goes(plan: &Plan, pod: &Pod) -> bool {
     }) || is_replaced(plan, pod)
 }
 
-/// Whether a pod stays if nothing is done.
+/// Whether the pod stays if nothing is done.
 fn stays(simulation: &Simulation, pod: &Pod) -> bool {
     let daemon_set = simulation.daemon_sets.iter().find(|it| name(it) == pod.daemon_set);
     let generation = daemon_set.and_then(|it| Generation::from_metadata(&it.metadata));
     !pod.deleting && generation.is_some_and(|generation| generation.node_scope.includes(&pod.node))
 }
 
-/// Without the taints that the generation does not tolerate: they came after its pod, and say nothing about what the user
-/// wants there.
-fn as_it_was_when_chosen(node: &Node, daemon_set: &DaemonSet) -> Node {
+/// The node without the taints that the generation does not tolerate. They were added after its pod was created, and do
+/// not change what the user wants on the node.
+fn without_later_taints(node: &Node, daemon_set: &DaemonSet) -> Node {
     let tolerates = |taint: &Taint| {
         let only = Node { taints: vec![taint.clone()], ..node.clone() };
         only.takes(&placement(daemon_set))
@@ -316,8 +317,8 @@ fn normal(image: &str) -> String {
     ImageReference::parse(image).expect("a reference").normal_form()
 }
 
-/// What the cluster must come to when nothing disturbs it any more.
-fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
+/// The state that the cluster must reach when there are no more faults.
+fn settles(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     simulation.unavailable.clear();
     simulation.capacity.clear();
     simulation.pods_refused = false;
@@ -326,7 +327,7 @@ fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
         node.taints.clear();
         (node.ready, node.unschedulable) = (true, false);
     }
-    // However often somebody has changed a DaemonSet.
+    // Wait for the longest pause, however often somebody has changed a DaemonSet.
     simulation.pass(LONGEST_PAUSE);
     simulation.settle();
     simulation.pass(POD_RETURN_GRACE);
@@ -346,14 +347,15 @@ fn ends_well(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// However pods are replaced and nodes reboot while nothing can be pulled, what a node held is held there again from its disk.
-fn everything_is_held_again(first: &str, edit: &str, events: &[Event]) -> Result<(), TestCaseError> {
+/// While nothing can be pulled, a node holds what it held before again, from its disk, however often pods are replaced
+/// and nodes reboot.
+fn held_images_are_recovered(first: &str, edit: &str, events: &[Event]) -> Result<(), TestCaseError> {
     let mut simulation = Simulation::settled(first, 4);
     let held: Vec<BTreeSet<String>> = held_by_node(&simulation);
     simulation.unavailable.extend(IMAGES.map(str::to_owned));
     simulation.edit(edit);
     for event in events {
-        happen(&mut simulation, event)?;
+        apply(&mut simulation, event)?;
     }
     simulation.pass(SignedDuration::from_mins(3));
     simulation.settle();
@@ -371,7 +373,7 @@ fn held_by_node(simulation: &Simulation) -> Vec<BTreeSet<String>> {
     simulation.nodes.iter().map(held).collect()
 }
 
-/// What an outage brings with it.
+/// An event during a registry outage.
 fn disturbance() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => any::<usize>().prop_map(Event::PodIsReplaced),
@@ -385,9 +387,9 @@ fn disturbance() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What waits on nodes that only the edit adds to a group must not hold that edit up.
+/// An edit that adds nodes to a group must not wait for older generations on these nodes.
 #[test]
-fn an_edit_that_adds_nodes_is_not_held_up_by_what_stays_on_them() {
+fn an_edit_that_adds_nodes_does_not_wait_for_generations_on_them() {
     let mut simulation = Simulation::new(
         "groups:
 - {name: p, images: [a:2], tolerations: [{key: gpu, operator: Exists}]}
@@ -395,59 +397,60 @@ fn an_edit_that_adds_nodes_is_not_held_up_by_what_stays_on_them() {
 ",
         4,
     );
-    simulation.leave_behind(&["a:2"]);
+    simulation.adopt_kip_daemon_set(&["a:2"]);
     let edit = Event::Edit("groups: [{name: q, images: [a:2]}]".to_owned());
     let before = [Event::ControllerActs, Event::PodsArePlaced, Event::NodeIsLost(3), Event::KubeletsPull];
     for event in before.into_iter().chain([Event::TimePasses(118_500), edit]) {
-        happen(&mut simulation, &event).expect("nothing is let go");
+        apply(&mut simulation, &event).expect("no image is released");
     }
-    ends_well(&mut simulation).expect("the edit comes into force");
+    settles(&mut simulation).expect("the edit comes into force");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn nothing_is_let_go_and_every_history_ends_well(first in list(), adoption in btree_set(0..IMAGES.len(), 0..3), events in vec(event(), 0..60)) {
+    fn no_image_is_released_and_every_history_settles(first in list(), adoption in btree_set(0..IMAGES.len(), 0..3), events in vec(event(), 0..60)) {
         let mut simulation = Simulation::new(&first, 4);
         if !adoption.is_empty() {
-            simulation.leave_behind(&adoption.iter().map(|image| IMAGES[*image]).collect::<Vec<_>>());
+            simulation.adopt_kip_daemon_set(&adoption.iter().map(|image| IMAGES[*image]).collect::<Vec<_>>());
         }
         let mut causes = simulation.config.groups.len();
         let mut seconds = 0;
         for event in &events {
-            causes += happen(&mut simulation, event)?;
-            few_stay(&simulation)?;
+            causes += apply(&mut simulation, event)?;
+            generations_are_bounded(&simulation)?;
             if let Event::TimePasses(milliseconds) = event {
                 seconds += (*milliseconds).max(0) / 1000 + 1;
             }
         }
         let since = simulation.now;
-        ends_well(&mut simulation)?;
+        settles(&mut simulation)?;
         seconds += simulation.now.duration_since(since).as_secs();
-        // A refresh is due every minute at most, in each of three groups.
+        // A refresh is due at most every minute, in each of three groups.
         causes += 3 * (usize::try_from(seconds).unwrap_or_default() / 60 + 1);
         prop_assert!(simulation.created <= causes, "{} generations for {} causes", simulation.created, causes);
     }
 
     #[test]
-    fn what_a_node_held_is_held_again_from_its_disk_while_nothing_can_be_pulled(
+    fn held_images_are_recovered_from_disk_while_nothing_can_be_pulled(
         first in list(), edit in list(), events in vec(disturbance(), 0..40),
     ) {
-        // The gap of `Recreate` is what the user asked for. `Always` begins a rollout every minute here: of a generation that retires before
-        // its rollout was complete, pods that are replaced within its first moments are taken for its first ones.
+        // With `Recreate`, the user accepts a gap. With `Always`, a rollout starts every minute here: if a generation
+        // retires before its rollout was complete, pods that are replaced shortly after its creation count as its first
+        // pods.
         let [first, edit] =
             [first, edit].map(|list| list.replace(", mode: Recreate", "").replace(", mode: Always", ""));
-        everything_is_held_again(&first, &edit, &events)?;
+        held_images_are_recovered(&first, &edit, &events)?;
     }
 
     #[test]
-    fn whoever_sleeps_until_the_plan_wakes_up_misses_nothing(
+    fn sleeping_until_the_plan_wakes_up_misses_nothing(
         first in list(), events in vec(event(), 0..40), later in 0i64..10_000_000,
     ) {
         let mut simulation = Simulation::new(&first, 4);
         for event in &events {
-            happen(&mut simulation, event)?;
+            apply(&mut simulation, event)?;
         }
         (0..5).for_each(|_| drop(simulation.act()));
         let plan = simulation.plan();
@@ -463,7 +466,7 @@ proptest! {
     ) {
         let mut simulation = Simulation::new(&first, 4);
         for event in &events {
-            happen(&mut simulation, event)?;
+            apply(&mut simulation, event)?;
         }
         simulation.pass(SignedDuration::from_mins(5));
         let before = simulation.plan();

@@ -17,11 +17,11 @@ fn list(content: &str) -> ListData {
     }
 }
 
-/// What an API server keeps of the writes.
+/// The ControllerRevisions that an API server stores.
 #[derive(Clone, Debug, Default)]
 struct Kept(Vec<Revision>);
 
-/// A list as it is written, and whether it is accepted; `None` where there is none.
+/// The list's ConfigMap and whether it is accepted, or `None` if there is no ConfigMap.
 type Now = Option<(ListData, bool)>;
 
 impl Kept {
@@ -58,12 +58,12 @@ impl Kept {
         Revision::from_object(&object).expect("what was built can be read")
     }
 
-    /// Carries everything out, and returns which content is in force.
+    /// Carries out all writes, and returns the content in force.
     fn settle(&mut self, written: &Now, now: Timestamp) -> Option<String> {
         self.carry_out(written, now, usize::MAX)
     }
 
-    /// Carries out so many writes, as a process does that is killed after them.
+    /// Carries out this many writes, like a process that is killed after them.
     fn carry_out(&mut self, written: &Now, now: Timestamp, writes: usize) -> Option<String> {
         let before = self.0.clone();
         let ruling = ruling(written, &before, now);
@@ -86,7 +86,7 @@ fn ruling<'a>(written: &Now, revisions: &'a [Revision], now: Timestamp) -> Rulin
 }
 
 #[test]
-fn an_accepted_list_is_kept_once() {
+fn an_accepted_list_is_stored_once() {
     let mut kept = Kept::default();
     let written = Some((list("a"), true));
     assert_eq!(ruling(&written, &[], at(NOW)).first, [Write::Keep { number: 1, ledger: None }]);
@@ -95,20 +95,20 @@ fn an_accepted_list_is_kept_once() {
 }
 
 #[test]
-fn while_a_list_is_rejected_the_last_accepted_form_is_in_force() {
+fn the_last_accepted_version_is_in_force_while_an_edit_is_rejected() {
     let mut kept = Kept::holding(&["a", "b"]);
     assert_eq!(kept.settle(&Some((list("bad"), false)), at(NOW)).as_deref(), Some("b"));
     assert!(ruling(&Some((list("bad"), false)), &kept.0, at(NOW)).is_idle());
 }
 
 #[test]
-fn a_list_that_never_was_accepted_changes_nothing() {
+fn a_list_that_was_never_accepted_changes_nothing() {
     let ruling = ruling(&Some((list("bad"), false)), &[], at(NOW));
     assert_eq!((ruling.in_force, ruling.is_idle()), (InForce::Nothing, true));
 }
 
 #[test]
-fn going_back_to_an_earlier_form_takes_the_one_that_is_kept() {
+fn reverting_to_an_earlier_version_reuses_its_revision() {
     let mut kept = Kept::holding(&["a", "b"]);
     kept.settle(&Some((list("a"), true)), at(NOW));
     assert_eq!(kept.0.len(), 2);
@@ -116,7 +116,7 @@ fn going_back_to_an_earlier_form_takes_the_one_that_is_kept() {
 }
 
 #[test]
-fn only_a_few_forms_are_kept() {
+fn only_a_few_versions_are_kept() {
     let kept = Kept::holding(&["a", "b", "c", "d", "e"]);
     let mut contents: Vec<_> = kept.0.iter().map(|revision| revision.list.data["images.yaml"].as_str()).collect();
     contents.sort_unstable();
@@ -124,7 +124,7 @@ fn only_a_few_forms_are_kept() {
 }
 
 #[test]
-fn a_list_that_disappears_stays_in_force_until_it_has_been_away_for_the_grace() {
+fn a_missing_list_stays_in_force_for_the_grace_period() {
     let mut kept = Kept::holding(&["a"]);
     assert_eq!(kept.settle(&None, at(NOW)).as_deref(), Some("a"), "noticed");
     let almost = at(NOW) + GRACE - SignedDuration::from_secs(1);
@@ -136,7 +136,7 @@ fn a_list_that_disappears_stays_in_force_until_it_has_been_away_for_the_grace() 
 }
 
 #[test]
-fn a_list_that_comes_back_in_time_loses_nothing_and_the_next_absence_counts_anew() {
+fn a_list_that_comes_back_in_time_loses_nothing_and_resets_the_grace_period() {
     let mut kept = Kept::holding(&["a"]);
     kept.settle(&None, at(NOW));
     kept.settle(&Some((list("a"), true)), at(NOW) + SignedDuration::from_mins(9));
@@ -147,7 +147,7 @@ fn a_list_that_comes_back_in_time_loses_nothing_and_the_next_absence_counts_anew
 }
 
 #[test]
-fn a_note_from_the_future_counts_from_now() {
+fn a_missing_since_time_in_the_future_counts_from_now() {
     let mut kept = Kept::holding(&["a"]);
     kept.settle(&None, at(NOW) + SignedDuration::from_hours(24));
     kept.settle(&None, at(NOW));
@@ -155,7 +155,7 @@ fn a_note_from_the_future_counts_from_now() {
 }
 
 #[test]
-fn of_a_list_that_left_nothing_but_daemon_sets_the_absence_is_noted_too() {
+fn a_missing_list_with_nothing_but_daemon_sets_is_recorded_too() {
     let mut kept = Kept::default();
     kept.settle(&None, at(NOW));
     assert_eq!(newest(&kept.0).expect("a note").missing_since, Some(at(NOW)));
@@ -164,7 +164,7 @@ fn of_a_list_that_left_nothing_but_daemon_sets_the_absence_is_noted_too() {
 }
 
 #[test]
-fn a_controller_that_dies_while_it_cleans_up_leaves_the_word_that_the_rest_may_go() {
+fn a_crash_during_clean_up_keeps_the_record_that_the_rest_may_be_deleted() {
     let mut kept = Kept::holding(&["a", "b", "c"]);
     kept.settle(&None, at(NOW));
     kept.carry_out(&None, at(NOW) + GRACE, 2);
@@ -173,7 +173,7 @@ fn a_controller_that_dies_while_it_cleans_up_leaves_the_word_that_the_rest_may_g
 }
 
 #[test]
-fn a_revision_belongs_to_the_deployment_and_is_found_by_its_list() {
+fn a_revision_is_owned_by_the_deployment_and_labelled_with_its_list() {
     let revision = build(&list("a"), "tools", 7, None, Some(&owner()));
     assert_eq!(revision.metadata.owner_references, Some(vec![owner()]));
     let labels = revision.metadata.labels.expect("labels");
@@ -182,8 +182,8 @@ fn a_revision_belongs_to_the_deployment_and_is_found_by_its_list() {
 }
 
 proptest! {
-    /// Whatever is edited, deleted and restarted: the last accepted list stays in force until its ConfigMap has been away
-    /// for the grace, without a break.
+    /// The last accepted list stays in force without interruption until its ConfigMap has been missing for the grace
+    /// period, whatever is edited, deleted and restarted.
     #[test]
     fn the_last_good_list_survives_everything(
         steps in prop::collection::vec((prop::option::of(("[a-e]", prop::bool::ANY)), 0i64..400, 0usize..4), 1..60)
@@ -204,7 +204,7 @@ proptest! {
             }
             prop_assert_eq!(&in_force, &last);
             prop_assert!(kept.0.len() <= KEPT);
-            // Once all is gone, nothing is left behind that could begin it anew.
+            // Once everything is deleted, nothing remains that could start it again.
             let idle = written.is_none() && last.is_none() || ruling(&written, &kept.0, now).is_idle();
             prop_assert!(idle);
         }

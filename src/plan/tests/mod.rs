@@ -1,4 +1,4 @@
-//! What the tests of the plan share: lists as users write them, and an installation.
+//! Helpers that the plan's tests share: lists as users write them, and an installation.
 
 mod adoption;
 mod alteration;
@@ -29,7 +29,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::{AcceptedList, Settings};
 use crate::list::{Config, ListData, parse};
 
-/// The list `tools` of the namespace `prepull`, accepted.
+/// The list `tools` in the namespace `prepull`, which must be valid.
 pub(super) fn accepted(images_yaml: &str) -> Config {
     let parsed = parse(&ListData {
         namespace: "prepull".to_owned(),
@@ -62,12 +62,12 @@ fn at(time: &str) -> Timestamp {
     time.parse().unwrap_or_else(|error| panic!("{time}: {error}"))
 }
 
-/// What users read of a finding.
+/// The text that users read about a finding.
 fn note(finding: &crate::plan::Finding) -> String {
     crate::messages::found::found(finding, None).note
 }
 
-/// A change or a refresh of the default group that waits for so many generations.
+/// A change or refresh of the default group that waits for this many moving generations.
 fn waits_for(moving: usize, refresh: bool) -> crate::plan::Waiting {
     crate::plan::Waiting::Generations { group: "default".to_owned(), refresh, moving, unavailable: [].into() }
 }

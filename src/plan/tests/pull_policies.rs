@@ -1,4 +1,4 @@
-//! What a rollout asks the registry for, and what it takes from the nodes' disks.
+//! What a rollout pulls from the registry, and what it takes from the nodes' disks.
 
 use std::collections::BTreeSet;
 
@@ -28,20 +28,20 @@ fn digest(of: char) -> String {
 }
 
 #[test]
-fn a_first_generation_asks_for_every_tag() {
+fn a_first_generation_pulls_every_tag() {
     let simulation = Simulation::settled(&format!("[a:1, b:1, '{PINNED}']"), 2);
     assert_eq!(newest(&simulation).pulled_always.names().collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
-fn an_edit_that_adds_an_image_asks_for_that_one_alone() {
+fn an_edit_that_adds_an_image_pulls_only_that_one() {
     let mut simulation = Simulation::settled("[a:1, b:1]", 3);
     let asked = asked_since(&mut simulation, |it| it.edit("[a:1, c:1, b:1]"));
     assert_eq!(asked, [("c:1".to_owned(), 3)]);
 }
 
 #[test]
-fn an_edit_comes_into_force_while_the_registry_of_all_other_images_is_down() {
+fn an_edit_takes_effect_while_the_registry_of_all_other_images_is_down() {
     let mut simulation = Simulation::settled("[a:1, b:1]", 2);
     simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
     simulation.edit("[a:1, b:1, c:1]");
@@ -51,7 +51,7 @@ fn an_edit_comes_into_force_while_the_registry_of_all_other_images_is_down() {
 }
 
 #[test]
-fn a_tag_that_moved_is_asked_for_and_the_others_are_not() {
+fn only_moved_tags_are_pulled_again() {
     let mut simulation = Simulation::new("{images: [a:1, b:1], refresh: {every: 1h}}", 2);
     simulation.tags = [("a:1".to_owned(), digest('a')), ("b:1".to_owned(), digest('b'))].into();
     simulation.settle();
@@ -64,14 +64,14 @@ fn a_tag_that_moved_is_asked_for_and_the_others_are_not() {
 }
 
 #[test]
-fn a_mode_and_a_request_ask_for_every_tag_again() {
+fn a_mode_or_a_request_can_pull_every_tag_again() {
     let mut simulation = Simulation::settled("{images: [a:1, b:1], refresh: {every: 1h, mode: Always}}", 2);
     let asked = asked_since(&mut simulation, |it| it.request("now"));
     assert_eq!(asked, [("a:1".to_owned(), 2), ("b:1".to_owned(), 2)]);
 }
 
 #[test]
-fn an_image_is_asked_for_as_the_list_says() {
+fn the_pull_policy_of_the_list_is_respected() {
     let list = |more: &str| {
         format!("[{{image: a:1, imagePullPolicy: IfNotPresent}}, {{image: b:1, imagePullPolicy: Always}}{more}]")
     };
@@ -93,7 +93,7 @@ fn an_image_that_exists_on_nodes_only_is_held_and_never_checked() {
 }
 
 #[test]
-fn a_node_that_has_not_tried_an_image_keeps_it_from_being_carried_over() {
+fn a_node_that_has_not_tried_an_image_prevents_carrying_it_over() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.nodes.push(node(2));
     simulation.edit("[a:1, b:1]");
@@ -103,7 +103,7 @@ fn a_node_that_has_not_tried_an_image_keeps_it_from_being_carried_over() {
 }
 
 #[test]
-fn nodes_that_cannot_try_keep_nothing_from_being_carried_over() {
+fn nodes_that_cannot_run_the_pod_do_not_prevent_carrying_images_over() {
     let mut simulation = Simulation::settled("[a:1]", 3);
     simulation.nodes[1].ready = false;
     simulation.nodes.push(Node { unschedulable: true, ..node(3) });
@@ -117,7 +117,7 @@ fn nodes_that_cannot_try_keep_nothing_from_being_carried_over() {
 }
 
 #[test]
-fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leaves_no_node_behind() {
+fn an_edit_during_the_rollout_of_a_moved_tag_leaves_no_node_outdated() {
     for failing in [BTreeSet::new(), BTreeSet::from(["a:1".to_owned()])] {
         let mut simulation = Simulation::new("{images: [a:1], refresh: {every: 1h, mode: Always}}", 3);
         simulation.tags.insert("a:1".to_owned(), digest('a'));
@@ -126,7 +126,7 @@ fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leaves_no_n
         simulation.request("now");
         simulation.act();
         simulation.place_pods();
-        // One node has the new digest, and the others do not yet, or could not get it.
+        // One node has the new digest; the others do not have it yet, or could not get it.
         let (mut first, mut others) = (simulation.clone(), simulation.clone());
         first.pull();
         others.unavailable = failing.clone();
@@ -157,7 +157,7 @@ fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leaves_no_n
 }
 
 #[test]
-fn a_rollout_that_carries_images_over_answers_no_request_and_moves_no_refresh() {
+fn a_rollout_that_carries_images_over_answers_no_request_and_postpones_no_refresh() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", "{images: [a:1], refresh: {every: 1h}}", 2);
     simulation.settle();
     simulation.pass(SignedDuration::from_mins(50));
@@ -175,7 +175,7 @@ fn a_rollout_that_carries_images_over_answers_no_request_and_moves_no_refresh() 
 }
 
 #[test]
-fn a_generation_of_an_earlier_version_pulls_everything_always() {
+fn a_generation_without_the_annotation_pulls_everything_always() {
     let mut simulation = Simulation::settled("[a:1, b:1]", 1);
     let annotations = simulation.daemon_sets[0].metadata.annotations.as_mut().expect("annotations");
     annotations.remove(labels::PULLED_ALWAYS);

@@ -24,8 +24,8 @@ fn cron(pattern: &str) -> String {
     format!("{{images: [a:1], refresh: {{schedule: \"{pattern}\", timeZone: Europe/Berlin, mode: Always}}}}")
 }
 
-/// Whether the plan is to begin one rollout, because a refresh is due.
-fn begins_a_refresh(plan: &Plan) -> bool {
+/// Whether the plan starts one rollout because a refresh is due.
+fn starts_a_refresh(plan: &Plan) -> bool {
     matches!(plan.actions.as_slice(), [Action::Create { cause: RolloutCause::Due, .. }])
 }
 
@@ -34,12 +34,12 @@ fn nothing_to_do(simulation: &Simulation) -> bool {
     plan.actions.is_empty() && plan.waiting.is_empty()
 }
 
-/// Lets time pass in such steps and says when refreshes began.
+/// Lets time pass in steps, and returns when refreshes started.
 fn refreshes_until(simulation: &mut Simulation, end: &str, step: SignedDuration) -> Vec<Timestamp> {
     let mut begun = Vec::new();
     while simulation.now < at(end) {
         simulation.pass(step);
-        if begins_a_refresh(&simulation.act()) {
+        if starts_a_refresh(&simulation.act()) {
             begun.push(simulation.now);
         }
         simulation.place_pods();
@@ -53,7 +53,7 @@ fn times(times: &[&str]) -> Vec<Timestamp> {
 }
 
 #[test]
-fn an_interval_counts_from_the_last_rollout_and_the_plan_wakes_up_for_it() {
+fn an_interval_counts_from_the_last_rollout_and_wakes_up_the_plan() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.act();
     simulation.place_pods();
@@ -62,13 +62,13 @@ fn an_interval_counts_from_the_last_rollout_and_the_plan_wakes_up_for_it() {
     simulation.now = at("2026-03-01T12:59:59Z");
     assert!(nothing_to_do(&simulation));
     simulation.now = at("2026-03-01T13:00:00Z");
-    assert!(begins_a_refresh(&simulation.act()));
+    assert!(starts_a_refresh(&simulation.act()));
     simulation.place_pods();
     assert_eq!(simulation.plan().wake_at, Some(at("2026-03-01T14:00:00Z")));
 }
 
 #[test]
-fn edits_and_requests_are_rollouts_that_the_next_refresh_counts_from() {
+fn the_next_refresh_counts_from_edits_and_requests_too() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.now = at("2026-03-01T12:40:00Z");
@@ -86,7 +86,7 @@ fn edits_and_requests_are_rollouts_that_the_next_refresh_counts_from() {
 }
 
 #[test]
-fn a_restart_of_the_controller_begins_nothing_and_delays_nothing() {
+fn a_restart_of_the_controller_starts_nothing_and_delays_nothing() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.now = at("2026-03-01T12:50:00Z");
@@ -96,13 +96,13 @@ fn a_restart_of_the_controller_begins_nothing_and_delays_nothing() {
 }
 
 #[test]
-fn ticks_that_nobody_saw_are_made_up_once() {
+fn missed_times_are_made_up_for_once() {
     for list in [HOURLY, &cron("0 * * * *")] {
         let mut simulation = Simulation::at("2026-03-01T12:00:00Z", list, 2);
         simulation.settle();
         simulation.pass(hours(100));
         simulation.restart_controller();
-        assert!(begins_a_refresh(&simulation.act()), "{list}");
+        assert!(starts_a_refresh(&simulation.act()), "{list}");
         simulation.settle();
         assert_eq!(simulation.created, 2, "{list}");
     }
@@ -116,7 +116,7 @@ fn a_schedule_is_read_in_its_time_zone() {
 }
 
 #[test]
-fn a_time_that_daylight_saving_skips_is_made_up_once_that_night() {
+fn a_time_skipped_by_daylight_saving_is_made_up_for_once_that_night() {
     for step in [1, 7, 10, 45] {
         let mut simulation = Simulation::at("2026-03-27T12:00:00Z", &cron("30 2 * * *"), 1);
         let found = refreshes_until(&mut simulation, "2026-03-30T12:00:00Z", minutes(step));
@@ -127,7 +127,7 @@ fn a_time_that_daylight_saving_skips_is_made_up_once_that_night() {
 }
 
 #[test]
-fn a_time_that_the_clocks_show_twice_is_due_once_that_night() {
+fn a_time_that_occurs_twice_is_due_once_that_night() {
     for step in [1, 7, 10, 45] {
         let mut simulation = Simulation::at("2026-10-23T12:00:00Z", &cron("30 2 * * *"), 1);
         let found = refreshes_until(&mut simulation, "2026-10-26T12:00:00Z", minutes(step));
@@ -138,7 +138,7 @@ fn a_time_that_the_clocks_show_twice_is_due_once_that_night() {
 }
 
 #[test]
-fn every_hour_means_every_hour_also_when_the_clocks_change() {
+fn an_hourly_refresh_stays_hourly_when_the_clocks_change() {
     let mut simulation = Simulation::at("2026-10-24T22:00:00Z", &cron("0 * * * *"), 1);
     let found = refreshes_until(&mut simulation, "2026-10-25T04:00:00Z", minutes(10));
     assert_eq!(found.len(), 6, "{found:?}");
@@ -154,7 +154,7 @@ fn a_changed_schedule_counts_from_the_last_rollout_too() {
     simulation.edit("{images: [a:1], refresh: {every: 10m, mode: Always}}");
     assert!(nothing_to_do(&simulation), "another edit may follow within the second");
     simulation.pass(SignedDuration::from_secs(1));
-    assert!(begins_a_refresh(&simulation.act()), "10 minutes have passed");
+    assert!(starts_a_refresh(&simulation.act()), "10 minutes have passed");
     simulation.settle();
     assert_eq!(simulation.created, 2, "once, not three times");
     simulation.edit("{images: [a:1], refresh: {every: 5h, mode: Always}}");
@@ -162,7 +162,7 @@ fn a_changed_schedule_counts_from_the_last_rollout_too() {
 }
 
 #[test]
-fn no_refresh_is_due_before_the_last_node_had_its_turn() {
+fn no_refresh_is_due_before_the_last_nodes_start_delay_is_over() {
     let list = "{images: [a:1], pullRate: 1, refresh: {every: 1m, mode: Always}}";
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", list, 10);
     simulation.act();
@@ -171,7 +171,7 @@ fn no_refresh_is_due_before_the_last_node_had_its_turn() {
 }
 
 #[test]
-fn each_group_has_a_last_rollout_of_its_own() {
+fn each_group_has_its_own_last_rollout() {
     let list = |tag: u8| {
         format!(
             "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\"]}}], refresh: {{every: 1h, mode: Always}}}}"
@@ -183,13 +183,13 @@ fn each_group_has_a_last_rollout_of_its_own() {
     simulation.edit(&list(2));
     simulation.settle();
     simulation.now = at("2026-03-01T13:01:00Z");
-    assert!(begins_a_refresh(&simulation.act()));
+    assert!(starts_a_refresh(&simulation.act()));
     simulation.settle();
     assert!(nothing_to_do(&simulation));
 }
 
 #[test]
-fn refreshes_do_not_pile_up_while_the_registry_keeps_everybody_waiting() {
+fn refreshes_do_not_pile_up_while_the_registry_is_slow() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     let before = simulation.names();
@@ -205,12 +205,12 @@ fn refreshes_do_not_pile_up_while_the_registry_keeps_everybody_waiting() {
 }
 
 #[test]
-fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_restored_meanwhile() {
+fn a_due_refresh_waits_while_three_generations_move_and_restores_go_on() {
     let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h, mode: Always}}}}");
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &list("a:1, b:1"), 2);
     simulation.settle();
     for images in ["a:2, b:1", "a:2, b:1, c:1"] {
-        // Of the second generation only a:2 has come when the third begins.
+        // Only a:2 of the second generation has been pulled when the third starts.
         simulation.place_pods();
         simulation.pull();
         simulation.edit(&list(images));
@@ -230,7 +230,7 @@ fn a_due_refresh_waits_while_three_generations_move_and_what_stands_is_restored_
 
 const RECREATE: &str = "{images: [a:1, b:1], refresh: {every: 1h, mode: Recreate}}";
 
-fn endings(plan: &Plan) -> Vec<DeletionReason> {
+fn deletion_reasons(plan: &Plan) -> Vec<DeletionReason> {
     let reason = |action: &Action| match action {
         Action::Delete { reason, .. } => *reason,
         other => panic!("{other:?}"),
@@ -239,11 +239,11 @@ fn endings(plan: &Plan) -> Vec<DeletionReason> {
 }
 
 #[test]
-fn recreate_deletes_first_and_recreates_when_nothing_is_left() {
+fn recreate_deletes_all_generations_before_creating_one() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
     simulation.settle();
     simulation.pass(hours(1));
-    assert_eq!(endings(&simulation.act()), [DeletionReason::Recreated(RolloutCause::Due)]);
+    assert_eq!(deletion_reasons(&simulation.act()), [DeletionReason::Recreated(RolloutCause::Due)]);
     assert!(simulation.daemon_sets.is_empty());
     let plan = simulation.act();
     assert!(matches!(plan.actions.as_slice(), [Action::Create { cause: RolloutCause::Missing, .. }]), "{plan:?}");
@@ -267,7 +267,7 @@ fn recreate_survives_a_crash_between_deleting_and_recreating() {
 }
 
 #[test]
-fn recreate_takes_all_generations_of_its_group_and_of_no_other() {
+fn recreate_deletes_all_generations_of_its_group_and_no_others() {
     let list = |tag: u8| {
         format!(
             "{{images: [a:1], groups: [{{name: more, images: [\"b:{tag}\", {{image: \"c:1\", imagePullPolicy: Always}}]}}], refresh: {{every: 1h, mode: Recreate}}}}"
@@ -282,25 +282,25 @@ fn recreate_takes_all_generations_of_its_group_and_of_no_other() {
     assert_eq!(simulation.daemon_sets.len(), 3, "an edit is never a gap");
     simulation.now = at("2026-03-01T13:30:00Z");
     assert_eq!(
-        endings(&simulation.act()),
+        deletion_reasons(&simulation.act()),
         [DeletionReason::Recreated(RolloutCause::Due)],
         "only the default group is due"
     );
     simulation.act();
     simulation.now = at("2026-03-01T14:00:00Z");
     assert_eq!(
-        endings(&simulation.act()),
+        deletion_reasons(&simulation.act()),
         [DeletionReason::Recreated(RolloutCause::Due); 2],
         "the old one and the new one"
     );
 }
 
 #[test]
-fn a_request_does_what_the_mode_says_and_is_answered_once() {
+fn a_request_follows_the_mode_and_is_answered_once() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
     simulation.settle();
     simulation.request("one");
-    assert_eq!(endings(&simulation.act()), [DeletionReason::Recreated(RolloutCause::Requested)]);
+    assert_eq!(deletion_reasons(&simulation.act()), [DeletionReason::Recreated(RolloutCause::Requested)]);
     simulation.restart_controller();
     simulation.settle();
     assert_eq!(simulation.created, 2);
@@ -311,12 +311,12 @@ fn a_clock_that_was_far_ahead_for_a_while_costs_one_rollout() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.jump(hours(40_000));
-    assert!(begins_a_refresh(&simulation.act()), "it looks as if nobody had been there for years");
+    assert!(starts_a_refresh(&simulation.act()), "the last rollout seems to be years ago");
     simulation.settle();
     simulation.jump(hours(-40_000));
     assert!(nothing_to_do(&simulation), "the API server's clock dates the rollout to just now");
     simulation.pass(minutes(61));
-    assert!(begins_a_refresh(&simulation.act()), "and so the next one comes in time");
+    assert!(starts_a_refresh(&simulation.act()), "and so the next one comes in time");
     simulation.settle();
     assert_eq!(simulation.created, 3);
 }
@@ -335,13 +335,13 @@ fn a_clock_that_was_behind_for_a_while_costs_no_rollout() {
 }
 
 #[test]
-fn clocks_that_differ_by_seconds_make_no_second_rollout_for_one_tick() {
+fn clocks_that_differ_by_seconds_cause_no_second_rollout() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", &cron("0 3 * * *"), 1);
     simulation.settle();
-    // The controller's clock is half a minute ahead when the tick comes, and another controller takes over.
+    // The controller's clock is half a minute ahead at the scheduled time, and then another controller takes over.
     simulation.now = at("2026-03-02T02:00:05Z");
     simulation.server_ahead = SignedDuration::from_secs(-30);
-    assert!(begins_a_refresh(&simulation.act()));
+    assert!(starts_a_refresh(&simulation.act()));
     simulation.settle();
     simulation.now = at("2026-03-02T02:00:01Z");
     simulation.server_ahead = SignedDuration::ZERO;
@@ -364,7 +364,7 @@ fn a_rollout_that_both_clocks_date_in_the_future_is_reported_with_the_remedy() {
 }
 
 #[test]
-fn a_generation_whose_creation_is_not_known_counts_from_its_epoch() {
+fn a_generation_without_a_creation_time_counts_from_its_epoch() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 2);
     simulation.settle();
     simulation.daemon_sets[0].metadata.creation_timestamp = None;
@@ -375,9 +375,9 @@ fn a_generation_whose_creation_is_not_known_counts_from_its_epoch() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// The controller's clock jumps as it likes; the API server's runs true.
+    /// The controller's clock jumps arbitrarily; the API server's clock is right.
     #[test]
-    fn each_jump_of_the_clock_costs_one_rollout_at_most_and_refreshes_go_on_after_it(
+    fn each_jump_of_the_clock_costs_at_most_one_rollout_and_refreshes_continue(
         jumps in prop::collection::vec((-50_000i64..50_000, 0i64..130), 0..10),
     ) {
         let mut simulation = Simulation::at("2026-03-01T12:00:00Z", HOURLY, 1);
@@ -389,7 +389,7 @@ proptest! {
                 simulation.pass(minutes(1));
                 real += 1;
                 let plan = simulation.act();
-                prop_assert!(!begins_a_refresh(&plan) || !begins_a_refresh(&simulation.plan()), "twice at one time");
+                prop_assert!(!starts_a_refresh(&plan) || !starts_a_refresh(&simulation.plan()), "twice at one time");
                 simulation.place_pods();
                 simulation.pull();
             }

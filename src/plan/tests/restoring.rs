@@ -1,4 +1,4 @@
-//! What somebody else changed is undone.
+//! Undoing changes that somebody else made.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +38,8 @@ fn read(daemon_set: &DaemonSet) -> Generation {
     Generation::from_metadata(&daemon_set.metadata).expect("a generation")
 }
 
-/// A rollout in which the first node cannot be reached, and the generation before it.
-fn with_a_retiring_one() -> (Simulation, DaemonSet) {
+/// A rollout while the first node is not ready, and the generation before it.
+fn with_a_retiring_generation() -> (Simulation, DaemonSet) {
     let mut simulation = Simulation::settled("[a:1]", 4);
     simulation.nodes[0].ready = false;
     simulation.edit("[a:1, b:1]");
@@ -49,7 +49,7 @@ fn with_a_retiring_one() -> (Simulation, DaemonSet) {
 }
 
 #[test]
-fn what_somebody_else_changed_is_restored_as_it_was_made() {
+fn a_changed_generation_is_restored_to_its_original() {
     let mut simulation = Simulation::settled("{images: [a:1], pullRate: 1}", 2);
     let made = simulation.daemon_sets[0].clone();
     simulation.nodes.clear();
@@ -64,7 +64,7 @@ fn what_somebody_else_changed_is_restored_as_it_was_made() {
 }
 
 #[test]
-fn nodes_get_back_what_they_lost_by_it() {
+fn a_restore_brings_back_the_pods() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     simulation.place_pods();
@@ -74,7 +74,7 @@ fn nodes_get_back_what_they_lost_by_it() {
 }
 
 #[test]
-fn whoever_keeps_changing_it_meets_longer_and_longer_pauses() {
+fn repeated_changes_are_undone_with_longer_and_longer_pauses() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let mut pauses = Vec::new();
     for _ in 0..12 {
@@ -101,7 +101,7 @@ fn whoever_keeps_changing_it_meets_longer_and_longer_pauses() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_keeps_nothing_from_being_restored() {
+fn a_clock_that_was_set_back_delays_no_restore() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     for _ in 0..2 {
         alter(&mut simulation.daemon_sets[0], "kubectl-patch");
@@ -111,7 +111,7 @@ fn a_clock_that_was_set_back_keeps_nothing_from_being_restored() {
 }
 
 #[test]
-fn a_change_is_undone_while_the_next_rollout_waits() {
+fn a_change_is_undone_while_a_rollout_waits() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let made = simulation.daemon_sets[0].clone();
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
@@ -122,8 +122,8 @@ fn a_change_is_undone_while_the_next_rollout_waits() {
 }
 
 #[test]
-fn a_retiring_generation_is_restored_from_a_form_of_the_list_that_is_kept() {
-    let (mut simulation, old) = with_a_retiring_one();
+fn a_retiring_generation_is_restored_from_a_stored_version_of_the_list() {
+    let (mut simulation, old) = with_a_retiring_generation();
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     simulation.act();
     assert_eq!(simulation.daemon_sets[0].spec, old.spec);
@@ -131,7 +131,7 @@ fn a_retiring_generation_is_restored_from_a_form_of_the_list_that_is_kept() {
 }
 
 #[test]
-fn a_retiring_generation_that_lost_its_pods_by_it_is_not_given_up_before_they_can_come_back() {
+fn a_restored_retiring_generation_is_kept_until_its_pods_can_come_back() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.unavailable.insert("b:1".to_owned());
     simulation.edit("[b:1, a:1]");
@@ -149,7 +149,7 @@ fn a_retiring_generation_that_lost_its_pods_by_it_is_not_given_up_before_they_ca
 }
 
 #[test]
-fn what_the_list_no_longer_asks_for_is_released_as_soon_as_it_is_restored() {
+fn a_restored_generation_without_listed_images_is_deleted_at_once() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.edit("[b:1]");
     simulation.pass(second());
@@ -161,7 +161,7 @@ fn what_the_list_no_longer_asks_for_is_released_as_soon_as_it_is_restored() {
 }
 
 #[test]
-fn what_pods_of_a_changed_generation_hold_lets_no_other_go() {
+fn a_changed_generation_does_not_replace_others() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.edit("[a:1, b:1]");
     simulation.pass(second());
@@ -176,8 +176,8 @@ fn what_pods_of_a_changed_generation_hold_lets_no_other_go() {
 }
 
 #[test]
-fn a_generation_that_was_scoped_down_is_restored_to_where_it_stays() {
-    let (mut simulation, _) = with_a_retiring_one();
+fn a_scoped_down_generation_is_restored_with_its_scope() {
+    let (mut simulation, _) = with_a_retiring_generation();
     simulation.pass(GRACE);
     simulation.settle();
     let scoped_down = simulation.daemon_sets[0].clone();
@@ -189,8 +189,8 @@ fn a_generation_that_was_scoped_down_is_restored_to_where_it_stays() {
 }
 
 #[test]
-fn scoping_down_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
-    let (mut simulation, _) = with_a_retiring_one();
+fn scoping_down_waits_for_the_restore_and_does_not_hide_the_change() {
+    let (mut simulation, _) = with_a_retiring_generation();
     simulation.pass(GRACE);
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     let plan = simulation.act();
@@ -209,7 +209,7 @@ fn scoping_down_waits_for_the_restore_and_does_not_pass_a_change_for_its_own() {
 }
 
 #[test]
-fn a_sealed_generation_is_restored_as_it_was_sealed() {
+fn a_sealed_generation_is_restored_as_sealed() {
     let mut simulation = Simulation::settled("[a:1, b:1]", 2);
     let seal = |simulation: &mut Simulation| {
         simulation.apply(&Action::Seal {
@@ -230,14 +230,14 @@ fn a_sealed_generation_is_restored_as_it_was_sealed() {
     assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not pass a change for its own");
 }
 
-/// Of the first list that is not kept any more.
+/// A generation of a version of the list that is no longer stored.
 fn forgotten() -> Simulation {
-    let (mut simulation, _) = with_a_retiring_one();
+    let (mut simulation, _) = with_a_retiring_generation();
     simulation.kept.clear();
     simulation
 }
 
-/// Made by another version of the controller.
+/// A generation that another version of the controller built.
 fn of_another_version() -> Simulation {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let annotations = simulation.daemon_sets[0].metadata.annotations.get_or_insert_default();
@@ -246,7 +246,7 @@ fn of_another_version() -> Simulation {
 }
 
 #[test]
-fn what_nothing_describes_any_more_is_left_but_for_its_strategy_and_reported_once() {
+fn a_generation_that_cannot_be_rebuilt_gets_its_strategy_reset_and_is_reported_once() {
     for mut simulation in [forgotten(), of_another_version()] {
         alter(&mut simulation.daemon_sets[0], "kubectl-patch");
         let (altered, name) = (simulation.daemon_sets[0].clone(), simulation.names()[0].clone());
@@ -273,7 +273,7 @@ fn what_nothing_describes_any_more_is_left_but_for_its_strategy_and_reported_onc
 }
 
 #[test]
-fn what_others_have_in_the_metadata_stays_and_ours_is_set() {
+fn other_metadata_is_kept_and_labels_annotations_and_owners_are_set() {
     let mut simulation = Simulation::settled("[a:1]", 1);
     let wanted = simulation.daemon_sets[0].clone();
     let live = simulation.stored(&name(&wanted));
@@ -300,7 +300,7 @@ fn what_others_have_in_the_metadata_stays_and_ours_is_set() {
 }
 
 #[test]
-fn setting_the_strategy_back_notes_the_generation_that_the_api_server_will_count() {
+fn resetting_the_strategy_records_the_resulting_generation() {
     let mut simulation = Simulation::settled("[a:1]", 1);
     let count = Restores { count: 1, at: simulation.now, left: None };
     let left = |daemon_set: &DaemonSet| {
@@ -314,7 +314,7 @@ fn setting_the_strategy_back_notes_the_generation_that_the_api_server_will_count
 }
 
 #[test]
-fn a_group_whose_daemon_set_was_changed_is_not_said_to_be_refused_pods() {
+fn a_group_whose_daemon_set_was_changed_reports_no_refused_pods() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.pass(SignedDuration::from_hours(1));
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");

@@ -1,4 +1,4 @@
-//! When an older generation may go.
+//! When an older generation is no longer needed.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Taint;
 use super::simulation::{Simulation, State};
 use crate::plan::{Action, DeletionReason};
 
-/// A settled list with a rollout under way in which no pod has come yet, and the names of the old and new generation.
+/// A settled list with a new rollout that has no pods yet, and the names of the old and the new generation.
 fn edited(from: &str, to: &str) -> (Simulation, String, String) {
     let mut simulation = Simulation::settled(from, 2);
     simulation.edit(to);
@@ -19,7 +19,7 @@ fn edited(from: &str, to: &str) -> (Simulation, String, String) {
     (simulation, old.clone(), new.clone())
 }
 
-/// The names of what the plan deletes.
+/// Names of the DaemonSets that the plan deletes.
 pub fn deleted(simulation: &Simulation) -> Vec<String> {
     let name = |action: Action| match action {
         Action::Delete { name, .. } => Some(name),
@@ -29,7 +29,7 @@ pub fn deleted(simulation: &Simulation) -> Vec<String> {
 }
 
 #[test]
-fn it_stays_until_every_node_has_what_it_holds() {
+fn an_older_generation_stays_until_every_node_has_its_images() {
     let (mut simulation, old, new) = edited("[a:1, b:1]", "[a:1, b:1, c:1]");
     assert!(deleted(&simulation).is_empty());
     simulation.place_pods();
@@ -42,7 +42,7 @@ fn it_stays_until_every_node_has_what_it_holds() {
 }
 
 #[test]
-fn it_is_deleted_by_its_uid() {
+fn an_older_generation_is_deleted_by_uid() {
     let (mut simulation, old, _) = edited("[a:1]", "[a:2]");
     simulation.daemon_sets[0].metadata.uid = Some("the one that was seen".to_owned());
     let uid = "the one that was seen".to_owned();
@@ -50,7 +50,7 @@ fn it_is_deleted_by_its_uid() {
 }
 
 #[test]
-fn a_running_container_is_not_given_up_for_a_dead_one() {
+fn a_running_container_is_not_replaced_by_an_exited_one() {
     let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
     simulation.place_pods();
     simulation.set(&new, None, "a:1", State::Exited);
@@ -62,14 +62,14 @@ fn a_running_container_is_not_given_up_for_a_dead_one() {
 }
 
 #[test]
-fn what_it_never_held_does_not_keep_it() {
+fn images_that_it_never_held_do_not_keep_it() {
     let (mut simulation, old, _) = edited("[a:1]", "[a:1, b:1]");
     simulation.set(&old, None, "a:1", State::Failed);
     assert_eq!(deleted(&simulation), [old]);
 }
 
 #[test]
-fn the_same_image_in_another_spelling_is_the_same_image() {
+fn different_references_to_the_same_image_are_equal() {
     let (mut simulation, old, new) = edited("[a:1]", "[docker.io/library/a:1]");
     simulation.place_pods();
     assert!(deleted(&simulation).is_empty());
@@ -78,7 +78,7 @@ fn the_same_image_in_another_spelling_is_the_same_image() {
 }
 
 #[test]
-fn an_image_that_left_the_list_is_released_at_once_everywhere() {
+fn an_image_removed_from_the_list_is_released_everywhere_at_once() {
     let (simulation, old, _) = edited("[a:1]", "[b:1]");
     assert_eq!(deleted(&simulation), [old]);
     let (simulation, _, _) = edited("[a:1, b:1]", "[b:1]");
@@ -102,8 +102,8 @@ fn an_image_that_moved_to_another_group_is_held_until_that_group_holds_it() {
 }
 
 #[test]
-fn what_another_groups_standing_generation_holds_need_not_be_held_twice() {
-    // The group p is younger than q, so its generation is the newer one of the two.
+fn an_image_that_another_groups_generation_holds_is_not_held_twice() {
+    // Group p was added after q, so its generation is newer.
     let mut simulation = Simulation::settled("groups: [{name: q, images: [a:1]}]", 2);
     simulation.edit("groups: [{name: q, images: [a:1]}, {name: p, images: [a:1, b:1]}]");
     simulation.settle();
@@ -113,7 +113,7 @@ fn what_another_groups_standing_generation_holds_need_not_be_held_twice() {
 }
 
 #[test]
-fn a_node_that_is_gone_needs_nothing() {
+fn a_deleted_node_needs_nothing() {
     let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
     simulation.place_pods();
     simulation.set(&new, Some("n0"), "a:1", State::Running);
@@ -145,7 +145,7 @@ fn a_node_that_no_longer_matches_needs_nothing() {
 }
 
 #[test]
-fn a_group_that_moves_to_other_nodes_leaves_the_old_ones_at_once() {
+fn a_group_that_moves_to_other_nodes_is_removed_from_the_old_ones_at_once() {
     let zone = |zone: &str| format!("groups: [{{name: p, images: [a:1], nodeSelector: {{zone: {zone}}}}}]");
     let (simulation, old, _) = edited(&zone("a"), &zone("b"));
     assert_eq!(deleted(&simulation), [old]);
@@ -157,7 +157,7 @@ fn taint_all(simulation: &mut Simulation) {
 }
 
 #[test]
-fn a_taint_that_came_later_lets_nothing_go() {
+fn a_later_taint_releases_nothing() {
     let (mut simulation, old, _) = edited("[a:1]", "[a:1, b:1]");
     taint_all(&mut simulation);
     simulation.place_pods();
@@ -168,7 +168,7 @@ fn a_taint_that_came_later_lets_nothing_go() {
 }
 
 #[test]
-fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
+fn a_group_that_no_longer_tolerates_a_taint_is_removed_from_its_nodes() {
     let tolerating = "groups: [{name: p, images: [a:1], tolerations: [{key: gpu, operator: Exists}]}]";
     let mut simulation = Simulation::new(tolerating, 2);
     taint_all(&mut simulation);
@@ -181,12 +181,13 @@ fn a_group_that_no_longer_tolerates_a_taint_leaves_its_nodes() {
 }
 
 #[test]
-fn two_that_go_do_not_stand_in_for_each_other() {
+fn generations_to_be_deleted_do_not_replace_each_other() {
     let p = "{name: p, images: [a:1]}";
     let tolerating = "{name: r, images: [a:1], tolerations: [{key: gpu, operator: Exists}]}";
     let mut simulation = Simulation::settled(&format!("groups: [{p}, {tolerating}]"), 2);
     taint_all(&mut simulation);
-    // The pods of p are older than the taint, and no new one can come; r, which tolerates it, leaves the list.
+    // The pods of p were created before the taint, and no new ones can be. Group r, which tolerates the taint, is
+    // removed.
     simulation.request_rollout("one");
     simulation.act();
     simulation.place_pods();
@@ -196,7 +197,7 @@ fn two_that_go_do_not_stand_in_for_each_other() {
 }
 
 #[test]
-fn a_pod_that_the_list_no_longer_wants_on_its_node_holds_nothing_for_an_older_one() {
+fn a_pod_that_the_list_no_longer_places_on_its_node_does_not_replace_an_older_one() {
     let p = "groups: [{name: p, images: [a:1]}]";
     let tolerating = "groups: [{name: r, images: [a:1], tolerations: [{key: gpu, operator: Exists}]}]";
     let mut simulation = Simulation::settled(p, 2);
@@ -208,13 +209,16 @@ fn a_pod_that_the_list_no_longer_wants_on_its_node_holds_nothing_for_an_older_on
     simulation.place_pods();
     simulation.pull();
     simulation.edit("groups: [{name: q, images: [a:1]}]");
-    assert!(!deleted(&simulation).contains(&old), "the pods of r are on these nodes by a toleration that is gone");
+    assert!(
+        !deleted(&simulation).contains(&old),
+        "the pods of r are only there because of a toleration that was removed"
+    );
     simulation.settle();
     assert_eq!(simulation.held_on("n0"), ["a:1"].into());
 }
 
 #[test]
-fn pods_that_are_about_to_go_hold_nothing() {
+fn pods_that_are_being_deleted_hold_nothing() {
     let (mut simulation, old, new) = edited("[a:1]", "[a:1, b:1]");
     simulation.place_pods();
     simulation.set(&new, None, "a:1", State::Running);
@@ -228,7 +232,7 @@ fn pods_that_are_about_to_go_hold_nothing() {
 }
 
 #[test]
-fn images_that_admission_rewrites_are_known_by_what_the_list_said() {
+fn images_rewritten_by_admission_are_identified_by_the_list() {
     let mut simulation = Simulation::new("[a:1]", 2);
     simulation.mirrored = true;
     simulation.settle();
@@ -242,7 +246,7 @@ fn images_that_admission_rewrites_are_known_by_what_the_list_said() {
 }
 
 #[test]
-fn a_change_of_the_name_that_generations_begin_with_moves_over_like_any_other() {
+fn a_change_of_the_name_prefix_is_rolled_out_like_any_other() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let old = simulation.names();
     simulation.config.name = crate::list::names::ObjectName::shortened("other");

@@ -1,4 +1,4 @@
-//! What begins a rollout, what does not, and what waits.
+//! What starts a rollout, what does not, and what waits.
 
 use jiff::SignedDuration;
 
@@ -8,7 +8,7 @@ use crate::naming::labels;
 use crate::plan::generation::FORMAT;
 use crate::plan::{Action, Generation, Plan, Record, RolloutCause};
 
-/// Why generations are made, by the plan.
+/// The causes of the generations that the plan creates.
 fn causes(plan: &Plan) -> Vec<RolloutCause> {
     let cause = |action: &Action| match action {
         Action::Create { cause, .. } => Some(*cause),
@@ -35,7 +35,7 @@ fn nothing_to_do(plan: &Plan) -> bool {
 }
 
 #[test]
-fn a_new_list_begins_at_once_with_a_generation_of_each_group() {
+fn a_new_list_immediately_gets_a_generation_for_each_group() {
     let mut simulation = Simulation::new("{images: [a:1], groups: [{name: more, images: [b:1]}]}", 2);
     let plan = simulation.act();
     assert_eq!(causes(&plan), [RolloutCause::Missing, RolloutCause::Missing]);
@@ -46,7 +46,7 @@ fn a_new_list_begins_at_once_with_a_generation_of_each_group() {
 }
 
 #[test]
-fn an_edit_begins_a_rollout_when_it_has_stood_for_a_second() {
+fn an_edit_starts_a_rollout_after_one_second() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.edit("[a:2]");
     let waiting = simulation.plan();
@@ -57,7 +57,7 @@ fn an_edit_begins_a_rollout_when_it_has_stood_for_a_second() {
 }
 
 #[test]
-fn two_edits_within_a_second_begin_one_rollout() {
+fn two_edits_within_a_second_start_one_rollout() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.edit("[a:2]");
     simulation.pass(milliseconds(900));
@@ -83,7 +83,7 @@ fn an_edit_does_not_wait_for_a_clock_that_was_set_back() {
 }
 
 #[test]
-fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
+fn an_edit_without_effect_on_nodes_starts_nothing() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.edit("{images: [a:1], pullRate: 7, refresh: {every: 9h}, daemonSetAnnotations: {a: b}}");
     simulation.pass(milliseconds(2000));
@@ -91,7 +91,7 @@ fn an_edit_that_changes_nothing_for_the_nodes_begins_nothing() {
 }
 
 #[test]
-fn an_edit_of_one_group_begins_nothing_for_another() {
+fn an_edit_of_one_group_starts_nothing_for_another() {
     let list = |image: &str| format!("{{images: [a:1], groups: [{{name: more, images: [\"{image}\"]}}]}}");
     let mut simulation = Simulation::settled(&list("b:1"), 2);
     simulation.edit(&list("b:2"));
@@ -100,7 +100,7 @@ fn an_edit_of_one_group_begins_nothing_for_another() {
 }
 
 #[test]
-fn a_new_request_begins_a_rollout_and_an_old_one_does_not() {
+fn a_new_request_starts_a_rollout_and_an_old_one_does_not() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.request_rollout("one");
     assert_eq!(causes(&simulation.act()), [RolloutCause::Requested]);
@@ -123,7 +123,7 @@ fn the_rollout_of_an_edit_answers_the_request_that_came_with_it() {
 }
 
 #[test]
-fn requests_within_a_second_each_get_a_generation_of_their_own_name() {
+fn requests_within_a_second_each_get_their_own_generation() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.request_rollout("one");
     simulation.act();
@@ -134,7 +134,7 @@ fn requests_within_a_second_each_get_a_generation_of_their_own_name() {
 }
 
 #[test]
-fn a_deleted_daemon_set_is_recreated_at_once_and_one_that_is_about_to_go_counts_as_gone() {
+fn a_daemon_set_that_was_or_is_being_deleted_is_recreated_at_once() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.daemon_sets[0].metadata.deletion_timestamp =
         simulation.daemon_sets[0].metadata.creation_timestamp.clone();
@@ -145,7 +145,7 @@ fn a_deleted_daemon_set_is_recreated_at_once_and_one_that_is_about_to_go_counts_
 }
 
 #[test]
-fn a_generation_that_our_last_write_left_is_not_restored() {
+fn the_controllers_own_write_is_not_undone() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let metadata = &mut simulation.daemon_sets[0].metadata;
     metadata.generation = Some(3);
@@ -173,8 +173,8 @@ fn a_generation_whose_record_was_changed_is_replaced_once() {
     }
 }
 
-/// A list whose two older generations each hold something that the newest does not hold yet.
-fn three_that_move() -> Simulation {
+/// A list whose two older generations each hold an image that the newest does not hold yet.
+fn three_moving_generations() -> Simulation {
     let mut simulation = Simulation::settled("[a:1, b:1]", 2);
     simulation.edit("[a:2, b:1]");
     simulation.pass(milliseconds(1000));
@@ -190,7 +190,7 @@ fn three_that_move() -> Simulation {
 
 #[test]
 fn while_three_generations_move_a_further_change_waits_and_the_newest_wins() {
-    let mut simulation = three_that_move();
+    let mut simulation = three_moving_generations();
     simulation.edit("[a:2, b:1, d:1]");
     simulation.pass(milliseconds(1000));
     let plan = simulation.act();
@@ -204,7 +204,7 @@ fn while_three_generations_move_a_further_change_waits_and_the_newest_wins() {
 
 #[test]
 fn a_request_waits_like_an_edit() {
-    let mut simulation = three_that_move();
+    let mut simulation = three_moving_generations();
     simulation.request_rollout("one");
     assert!(simulation.act().actions.is_empty());
     simulation.request_rollout("two");
@@ -213,7 +213,7 @@ fn a_request_waits_like_an_edit() {
 }
 
 #[test]
-fn a_dead_tag_blocks_no_edit() {
+fn a_deleted_tag_blocks_no_edit() {
     let mut simulation = Simulation::settled("[a:1, dead:1]", 2);
     simulation.unavailable.insert("dead:1".to_owned());
     for tag in 2..8 {
@@ -226,7 +226,7 @@ fn a_dead_tag_blocks_no_edit() {
 }
 
 #[test]
-fn three_generations_move_besides_one_that_stays_for_a_dead_tag() {
+fn a_generation_that_stays_for_a_deleted_tag_does_not_count_as_moving() {
     let mut simulation = Simulation::settled("[dead:1, a:1, b:1]", 2);
     simulation.unavailable.insert("dead:1".to_owned());
     simulation.request_rollout("one");
@@ -244,9 +244,9 @@ fn three_generations_move_besides_one_that_stays_for_a_dead_tag() {
 }
 
 #[test]
-fn no_more_generations_stay_for_dead_tags_than_there_are_such_tags() {
+fn at_most_one_generation_stays_for_each_deleted_tag() {
     let mut simulation = Simulation::settled("[a:1, flaky:1]", 4);
-    // Every rollout pulls the image on one more node, and then the registry refuses it again.
+    // Each rollout pulls the image on one more node before the registry refuses it again.
     for rollout in 0..3 {
         simulation.request_rollout(&rollout.to_string());
         simulation.unavailable.insert("flaky:1".to_owned());
@@ -266,7 +266,7 @@ fn no_more_generations_stay_for_dead_tags_than_there_are_such_tags() {
 }
 
 #[test]
-fn a_group_that_leaves_the_list_goes_and_another_that_comes_begins() {
+fn a_removed_group_is_deleted_and_a_new_group_starts() {
     let mut simulation = Simulation::settled("groups: [{name: old, images: [a:1, b:1]}]", 2);
     simulation.edit("groups: [{name: new, images: [a:1, c:1]}]");
     simulation.pass(milliseconds(1000));
@@ -278,7 +278,7 @@ fn a_group_that_leaves_the_list_goes_and_another_that_comes_begins() {
 }
 
 #[test]
-fn the_spread_is_of_the_nodes_that_the_group_belongs_on() {
+fn the_spread_depends_on_the_nodes_that_the_group_selects() {
     let list = "{pullRate: 1, groups: [{name: a, images: [a:1], nodeSelector: {zone: a}}]}";
     let mut simulation = Simulation::new(list, 4);
     simulation.act();
@@ -290,7 +290,7 @@ fn the_spread_is_of_the_nodes_that_the_group_belongs_on() {
 }
 
 #[test]
-fn a_new_image_of_the_controller_is_adopted_only_with_the_next_rollout() {
+fn a_new_controller_image_is_used_from_the_next_rollout_on() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     simulation.holder_image = "ghcr.io/acme/kube-prepull:2".to_owned();
     assert!(nothing_to_do(&simulation.plan()));

@@ -1,4 +1,4 @@
-//! How a generation that is needed on few nodes only leaves all others.
+//! Scoping down a generation that is needed on few nodes.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn only(nodes: &[&str]) -> NodeScope {
     NodeScope::Only(nodes.iter().map(|node| (*node).to_owned()).collect())
 }
 
-/// Where the plan scopes down generations to.
+/// The scopes that the plan sets.
 fn scopings(simulation: &Simulation) -> Vec<NodeScope> {
     let node_scope = |action: Action| match action {
         Action::ScopeDown { node_scope, reason: ScopeDownReason::NeededOnFew, .. } => Some(node_scope),
@@ -34,7 +34,7 @@ fn scopings(simulation: &Simulation) -> Vec<NodeScope> {
     simulation.plan().actions.into_iter().filter_map(node_scope).collect()
 }
 
-/// A rollout that came to rest while these nodes were not ready.
+/// A rollout that has settled while these nodes were not ready.
 fn rollout_without(lost: &[usize], nodes: usize) -> Simulation {
     let mut simulation = Simulation::settled("[a:1]", nodes);
     lost.iter().for_each(|index| simulation.nodes[*index].ready = false);
@@ -49,7 +49,7 @@ fn node_scopes(simulation: &Simulation) -> Vec<NodeScope> {
 }
 
 #[test]
-fn a_node_that_is_not_ready_keeps_what_it_has_and_the_others_get_their_slot_back() {
+fn a_node_that_is_not_ready_keeps_its_images_and_the_others_get_their_pod_slot_back() {
     let mut simulation = rollout_without(&[2], 6);
     assert!(scopings(&simulation).is_empty(), "nodes get some time first");
     assert_eq!(simulation.plan().wake_at.map(|at| at <= simulation.now + GRACE), Some(true));
@@ -68,11 +68,11 @@ fn a_node_that_is_not_ready_keeps_what_it_has_and_the_others_get_their_slot_back
 }
 
 #[test]
-fn it_is_scoped_down_once_and_not_again_while_nothing_changes() {
+fn a_generation_is_scoped_down_once_while_nothing_changes() {
     let mut simulation = rollout_without(&[2], 6);
     simulation.pass(GRACE);
     simulation.act();
-    // The DaemonSet controller has not removed a pod yet.
+    // The DaemonSet controller has not removed any pod yet.
     assert!(simulation.plan().actions.is_empty(), "{:?}", simulation.plan());
     simulation.settle();
     simulation.restart_controller();
@@ -80,7 +80,7 @@ fn it_is_scoped_down_once_and_not_again_while_nothing_changes() {
 }
 
 #[test]
-fn it_is_kept_whole_where_it_is_needed_on_many_nodes() {
+fn a_generation_needed_on_many_nodes_is_not_scoped_down() {
     for (lost, nodes) in [(vec![0, 1], 3), (vec![0, 1, 2, 3], 7), ((0..51).collect(), 110)] {
         let mut simulation = rollout_without(&lost, nodes);
         simulation.pass(GRACE);
@@ -92,7 +92,7 @@ fn it_is_kept_whole_where_it_is_needed_on_many_nodes() {
 }
 
 #[test]
-fn it_shrinks_further_when_half_of_the_nodes_are_done() {
+fn the_scope_shrinks_further_when_half_of_the_nodes_are_done() {
     let mut simulation = rollout_without(&[0, 1, 2], 8);
     simulation.pass(GRACE);
     simulation.settle();
@@ -118,7 +118,7 @@ fn scoping_down_waits_for_the_start_delays_of_all_nodes() {
 }
 
 #[test]
-fn a_dead_tag_on_a_few_nodes_keeps_the_old_generation_on_those() {
+fn a_deleted_tag_on_a_few_nodes_keeps_the_old_generation_on_those() {
     let mut simulation = Simulation::settled("[a:1, dead:1]", 6);
     simulation.unavailable.insert("dead:1".to_owned());
     let old = simulation.names()[0].clone();
@@ -147,7 +147,7 @@ fn a_node_that_does_not_come_back_blocks_no_edit() {
     assert_eq!(simulation.held_on("n2"), ["a:1"].into());
 }
 
-/// Every rollout one more node is lost, and nothing that it has comes with a newer generation.
+/// One more node is lost during each rollout, and newer generations have none of its images.
 fn lost_one_by_one(lost: usize) -> Simulation {
     let mut simulation = Simulation::settled("[a:1]", 12);
     for index in 0..lost {
@@ -161,7 +161,7 @@ fn lost_one_by_one(lost: usize) -> Simulation {
 }
 
 #[test]
-fn nodes_that_fell_out_in_different_rollouts_keep_their_images_and_block_no_edit() {
+fn nodes_lost_in_different_rollouts_keep_their_images_and_block_no_edit() {
     let mut simulation = lost_one_by_one(7);
     assert_eq!(simulation.daemon_sets.len(), 8);
     assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1"].into()));
@@ -176,7 +176,7 @@ fn nodes_that_fell_out_in_different_rollouts_keep_their_images_and_block_no_edit
 }
 
 #[test]
-fn a_taint_that_keeps_new_pods_away_blocks_no_edit() {
+fn a_taint_that_keeps_new_pods_off_blocks_no_edit() {
     let mut simulation = Simulation::settled("[a:1]", 6);
     simulation.nodes[0].taints = from_value(json!([{"key": "x", "effect": "NoSchedule"}])).expect("taints");
     for tag in 2..6 {
@@ -191,13 +191,13 @@ fn a_taint_that_keeps_new_pods_away_blocks_no_edit() {
 }
 
 #[test]
-fn an_edit_that_brings_back_images_of_several_older_generations_does_not_wait_for_them() {
+fn an_edit_that_restores_images_of_older_generations_does_not_wait_for_them() {
     let mut simulation = Simulation::settled("[a:1, b:1]", 4);
     simulation.edit("[a:1, c:1, d:1]");
     simulation.pass(second());
     simulation.act();
     simulation.place_pods();
-    // Each older generation holds, on a node of its own, what the newest does not hold there yet.
+    // Each older generation holds, on a node of its own, an image that the newest does not hold there yet.
     let second_one = simulation.names()[1].clone();
     for image in ["c:1", "d:1"] {
         simulation.set(&second_one, Some("n1"), image, super::simulation::State::Running);
@@ -207,7 +207,7 @@ fn an_edit_that_brings_back_images_of_several_older_generations_does_not_wait_fo
     simulation.act();
     assert_eq!(simulation.daemon_sets.len(), 3);
     simulation.edit("[a:1, d:1, b:1, c:1]");
-    // What nobody newer was made for only a new rollout can bring, so that must not wait for it.
+    // Only a new rollout can pull an image that no newer generation has, so it must not wait for that.
     simulation.settle();
     assert_eq!(simulation.daemon_sets.len(), 1);
     assert_eq!(simulation.held_on("n0"), ["a:1", "b:1", "c:1", "d:1"].into());
@@ -256,7 +256,7 @@ fn a_renamed_groups_generations_count_for_the_group_that_wants_their_images() {
 }
 
 #[test]
-fn the_patch_replaces_no_pod_and_says_what_it_did() {
+fn the_patch_replaces_no_pod_and_records_the_scope() {
     let mut simulation = Simulation::settled("[a:1]", 2);
     let live = &mut simulation.daemon_sets[0];
     live.metadata.resource_version = Some("7".to_owned());
@@ -273,7 +273,7 @@ fn the_patch_replaces_no_pod_and_says_what_it_did() {
 }
 
 #[test]
-fn what_the_annotation_says_is_read_back_and_nonsense_is_ignored() {
+fn a_scope_round_trips_and_an_invalid_annotation_is_ignored() {
     for node_scope in
         [only(&["n1", "n2.example.com"]), NodeScope::Everywhere.without(&["n1".to_owned()].into()), only(&[])]
     {
@@ -305,7 +305,7 @@ fn node_scope() -> impl Strategy<Value = NodeScope> {
         .prop_map(|(only, nodes)| if only { NodeScope::Only(nodes) } else { NodeScope::Without(nodes) })
 }
 
-fn lets_in(terms: Option<&[NodeSelectorTerm]>, node: &Node) -> bool {
+fn selects(terms: Option<&[NodeSelectorTerm]>, node: &Node) -> bool {
     let required = terms.map(|terms| NodeSelector { node_selector_terms: terms.to_vec() });
     let affinity =
         NodeAffinity { required_during_scheduling_ignored_during_execution: required, ..NodeAffinity::default() };
@@ -315,12 +315,12 @@ fn lets_in(terms: Option<&[NodeSelectorTerm]>, node: &Node) -> bool {
 
 proptest! {
     #[test]
-    fn scoped_down_terms_let_in_what_they_did_as_far_as_the_node_scope_goes(own in terms(), node_scopes in prop::collection::vec(node_scope(), 0..4)) {
+    fn scoped_down_terms_select_exactly_the_selected_nodes_in_the_scope(own in terms(), node_scopes in prop::collection::vec(node_scope(), 0..4)) {
         let scope_down = |terms: Option<Vec<_>>, node_scope: &NodeScope| node_scope.terms(terms.as_deref());
         let scoped_down = node_scopes.iter().fold(own.clone(), scope_down);
         for node in (0..5).map(node) {
-            let expected = lets_in(own.as_deref(), &node) && node_scopes.iter().all(|node_scope| node_scope.includes(&node.name));
-            prop_assert_eq!(lets_in(scoped_down.as_deref(), &node), expected, "{} in {:?}", node.name, scoped_down);
+            let expected = selects(own.as_deref(), &node) && node_scopes.iter().all(|node_scope| node_scope.includes(&node.name));
+            prop_assert_eq!(selects(scoped_down.as_deref(), &node), expected, "{} in {:?}", node.name, scoped_down);
         }
         let again = node_scopes.iter().fold(scoped_down.clone(), scope_down);
         prop_assert_eq!(again, scoped_down, "the same once more is the same");

@@ -1,4 +1,4 @@
-//! What is on a node's disk is held though the registry does not serve it.
+//! Images on a node's disk stay held even if the registry does not serve them.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn outage(simulation: &mut Simulation) {
     simulation.unavailable = ["a:1", "b:1", "c:1"].map(str::to_owned).into();
 }
 
-/// Somebody deletes the pods on a node, and the DaemonSet controller creates others.
+/// Somebody deletes the pods on a node, and the DaemonSet controller replaces them.
 fn replace_pods(simulation: &mut Simulation, node: &str) {
     simulation.pass(SignedDuration::from_secs(2));
     simulation.pods.retain(|pod| pod.node != node);
@@ -34,7 +34,7 @@ fn replaced(plan: &Plan) -> usize {
     plan.actions.iter().filter(|action| matches!(action, Action::ReplacePod { .. })).count()
 }
 
-/// Steps until somebody seals.
+/// Steps until a generation is sealed.
 fn until_sealed(simulation: &mut Simulation) -> Plan {
     for _ in 0..10 {
         let plan = simulation.step();
@@ -46,7 +46,7 @@ fn until_sealed(simulation: &mut Simulation) -> Plan {
 }
 
 #[test]
-fn a_pod_that_is_replaced_during_an_outage_holds_what_is_on_the_disk() {
+fn a_pod_replaced_during_an_outage_holds_what_is_on_the_disk() {
     let mut simulation = Simulation::settled(TWO, 3);
     outage(&mut simulation);
     replace_pods(&mut simulation, "n1");
@@ -85,7 +85,7 @@ fn a_node_that_reboots_during_an_outage_holds_what_is_on_its_disk() {
 }
 
 #[test]
-fn an_image_that_is_not_on_the_disk_costs_one_pod_and_no_more() {
+fn an_image_that_is_not_on_the_disk_costs_at_most_one_pod() {
     let mut simulation = Simulation::settled(TWO, 2);
     outage(&mut simulation);
     simulation.disks.clear();
@@ -95,7 +95,7 @@ fn an_image_that_is_not_on_the_disk_costs_one_pod_and_no_more() {
 }
 
 #[test]
-fn an_image_that_never_could_be_pulled_replaces_no_pod() {
+fn an_image_that_could_never_be_pulled_replaces_no_pod() {
     let mut simulation = Simulation::new(TWO, 2);
     simulation.unavailable = ["b:1".to_owned()].into();
     for _ in 0..200 {
@@ -105,7 +105,7 @@ fn an_image_that_never_could_be_pulled_replaces_no_pod() {
 }
 
 #[test]
-fn nothing_is_sealed_in_the_middle_of_a_rollout() {
+fn nothing_is_sealed_during_a_rollout() {
     let mut simulation = Simulation::settled(TWO, 2);
     outage(&mut simulation);
     simulation.request("now");
@@ -122,7 +122,7 @@ fn nothing_is_sealed_in_the_middle_of_a_rollout() {
 }
 
 #[test]
-fn a_retiring_generation_is_not_given_up_before_what_replaces_its_pods_had_a_try() {
+fn a_retiring_generation_is_kept_until_its_replaced_pods_have_tried() {
     let mut simulation = Simulation::settled(TWO, 1);
     outage(&mut simulation);
     simulation.request("now");
@@ -135,7 +135,7 @@ fn a_retiring_generation_is_not_given_up_before_what_replaces_its_pods_had_a_try
 }
 
 #[test]
-fn a_retiring_generation_is_given_up_once_its_images_are_known_to_be_gone() {
+fn a_retiring_generation_is_deleted_once_its_images_are_known_to_be_missing() {
     let mut simulation = Simulation::settled(TWO, 1);
     outage(&mut simulation);
     simulation.request("now");
@@ -148,7 +148,7 @@ fn a_retiring_generation_is_given_up_once_its_images_are_known_to_be_gone() {
 }
 
 #[test]
-fn a_node_that_joins_during_an_outage_holds_what_was_baked_into_it() {
+fn a_node_that_joins_during_an_outage_holds_its_preloaded_images() {
     let mut simulation = Simulation::settled(TWO, 2);
     outage(&mut simulation);
     simulation.pass(SignedDuration::from_secs(2));
@@ -180,7 +180,7 @@ fn stuck_pods_are_replaced_a_few_at_a_time() {
 }
 
 #[test]
-fn where_admission_pulls_always_nothing_is_sealed_replaced_or_deleted() {
+fn nothing_is_sealed_replaced_or_deleted_if_admission_enforces_always() {
     let mut simulation = Simulation::new(TWO, 1);
     simulation.always_pulls = true;
     simulation.settle();
@@ -199,7 +199,7 @@ fn where_admission_pulls_always_nothing_is_sealed_replaced_or_deleted() {
 }
 
 #[test]
-fn where_a_policy_rewrites_only_what_was_sealed_it_is_tried_once() {
+fn sealing_is_tried_once_if_a_policy_rewrites_what_was_sealed() {
     let mut simulation = Simulation::settled(TWO, 1);
     outage(&mut simulation);
     replace_pods(&mut simulation, "n0");
@@ -215,7 +215,7 @@ fn where_a_policy_rewrites_only_what_was_sealed_it_is_tried_once() {
 }
 
 #[test]
-fn a_generation_that_was_sealed_pulls_what_an_edit_adds_and_all_when_it_is_asked_to() {
+fn after_sealing_an_edit_pulls_the_added_image_and_a_request_pulls_all() {
     let mut simulation = Simulation::settled(TWO, 2);
     outage(&mut simulation);
     replace_pods(&mut simulation, "n0");

@@ -1,5 +1,5 @@
-//! A small pure cluster around the plan: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a
-//! registry, each as simple as its contract allows.
+//! A small simulated cluster: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a registry,
+//! each as simple as its contract allows.
 
 mod daemon_sets;
 mod pods;
@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{is_looked_at, recount, reset_strategy, restore, scope_down, seal, status, stays_on};
+use daemon_sets::{is_processed, recount, reset_strategy, restore, scope_down, seal, status, stays_on};
 use pods::Registry;
 pub use pods::{Checking, Container, Pod, State};
 
@@ -28,51 +28,51 @@ use crate::plan::{Action, Context, Generation, Plan, Settings, plan};
 /// The list `tools`, its controller, and the cluster around them.
 #[derive(Clone)]
 pub struct Simulation {
-    /// What the controller's clock shows.
+    /// The controller's clock.
     pub now: Timestamp,
     /// How far the API server's clock is ahead of the controller's.
     pub server_ahead: SignedDuration,
-    /// The list as accepted.
+    /// The accepted list.
     pub config: Config,
     /// When this controller process saw the list change.
     pub edited_at: Option<Timestamp>,
-    /// The value of the annotation that asks for a refresh.
+    /// The value of the annotation that requests a refresh.
     pub request: Option<String>,
     pub nodes: Vec<Node>,
-    /// Whether the controller may read them.
+    /// Whether the controller may read nodes.
     pub may_read_nodes: bool,
     pub daemon_sets: Vec<DaemonSet>,
     pub pods: Vec<Pod>,
     pub tag_checks: Vec<Checking>,
-    /// What nodes say of a tag when they have pulled it; nothing where it is not here.
+    /// The image ID that nodes report for a tag after pulling it; empty if missing.
     pub tags: BTreeMap<String, String>,
-    /// The same of single nodes that say something else, by node and tag.
+    /// Other image IDs that single nodes report, by node and tag.
     pub tags_on: BTreeMap<(String, String), String>,
-    /// How many tag checks were ever made.
+    /// How many tag checks have been created in total.
     pub tag_checks_made: usize,
-    /// What the registry does not serve.
+    /// References that the registry does not serve.
     pub unavailable: BTreeSet<String>,
-    /// What lies on the nodes' disks: what a node says of an image, by node and image.
+    /// The nodes' disks: the image ID by node and reference.
     pub disks: BTreeMap<(String, String), String>,
     /// How often nodes asked the registry for an image.
     pub asked: BTreeMap<String, usize>,
-    /// Whether the admission plugin AlwaysPullImages is on.
+    /// Whether the admission plugin AlwaysPullImages is enabled.
     pub always_pulls: bool,
-    /// How many pods of ours have room on a node; nodes that are not named have room for any.
+    /// How many pods of the list a node has capacity for; unlimited if missing.
     pub capacity: BTreeMap<String, usize>,
-    /// Pods that the kubelet evicted for want of disk, and that are gone: the DaemonSet, the node and when.
+    /// Pods that the kubelet evicted for lack of disk and that no longer exist: DaemonSet, node and time.
     pub evicted: Vec<(String, String, Timestamp)>,
     /// Whether a quota or admission refuses new pods.
     pub pods_refused: bool,
-    /// Whether admission makes pods pull everything from a mirror.
+    /// Whether admission makes pods pull from a mirror.
     pub mirrored: bool,
     /// The controller's own image.
     pub holder_image: String,
-    /// How many DaemonSets were ever made.
+    /// How many DaemonSets have been created in total.
     pub created: usize,
-    /// How often any was restored.
+    /// How often a DaemonSet was restored.
     pub restored: usize,
-    /// The accepted forms that are kept besides the one in force, the newest first.
+    /// The stored versions of the list before the current one, newest first.
     pub kept: Vec<Config>,
     uids: usize,
     /// The pods of each DaemonSet when the DaemonSet controller processed it last, and whether each was being deleted.
@@ -80,7 +80,7 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// A list that was just written, and `nodes` empty nodes.
+    /// A new list, and `nodes` empty nodes.
     pub fn new(images_yaml: &str, nodes: usize) -> Self {
         Self {
             now: at("2026-03-01T12:00:00.5Z"),
@@ -113,12 +113,12 @@ impl Simulation {
         }
     }
 
-    /// The same at that time.
+    /// The same at this time.
     pub fn at(now: &str, images_yaml: &str, nodes: usize) -> Self {
         Self { now: at(now), ..Self::new(images_yaml, nodes) }
     }
 
-    /// The same after all of it has arrived.
+    /// The same after everything has been pulled.
     pub fn settled(images_yaml: &str, nodes: usize) -> Self {
         let mut simulation = Self::new(images_yaml, nodes);
         simulation.settle();
@@ -126,14 +126,14 @@ impl Simulation {
     }
 
     /// Stores a DaemonSet of kubernetes-image-puller that the list has adopted, and lets it pull.
-    pub fn leave_behind(&mut self, images: &[&str]) {
+    pub fn adopt_kip_daemon_set(&mut self, images: &[&str]) {
         let mut daemon_set = daemon_set_of_kip("kubernetes-image-puller", images);
         let patch = adoption_patch(&daemon_set, "tools", None);
         let texts = |key: &str| serde_json::from_value(patch["metadata"][key].clone()).expect("texts");
         daemon_set.metadata.labels = texts("labels");
         daemon_set.metadata.annotations = texts("annotations");
         self.store(&daemon_set);
-        // The patch changed its update strategy.
+        // The patch changes the update strategy.
         self.stored("kubernetes-image-puller").metadata.generation = Some(2);
         self.created -= 1;
         self.place_pods();
@@ -151,19 +151,19 @@ impl Simulation {
         self.request = Some(value.to_owned());
     }
 
-    /// Asks for a refresh of a list whose mode begins a rollout for it.
+    /// Requests a refresh of a list whose mode starts a rollout for it.
     pub fn request_rollout(&mut self, value: &str) {
         self.config.refresh.mode = RefreshMode::Always;
         self.request(value);
     }
 
-    /// A node joins that was never there before, as far as the others tell.
+    /// Adds a node with a new name.
     pub fn join(&mut self) {
         let index = 1 + self.nodes.iter().filter_map(|it| it.name[1..].parse().ok()).max().unwrap_or(0);
         self.nodes.push(node(index));
     }
 
-    /// A new controller process remembers nothing.
+    /// A new controller process has nothing in memory.
     pub fn restart_controller(&mut self) {
         self.edited_at = None;
     }
@@ -172,13 +172,13 @@ impl Simulation {
         self.now += time;
     }
 
-    /// Sets the controller's clock; the API server's goes on as it was.
+    /// Sets the controller's clock; the API server's clock is not affected.
     pub fn jump(&mut self, by: SignedDuration) {
         self.now += by;
         self.server_ahead -= by;
     }
 
-    /// What the plan is now, with nothing done about it.
+    /// The current plan, without carrying it out.
     pub fn plan(&self) -> Plan {
         let (mut coverage, mut adoptable) = (Coverage::default(), Coverage::default());
         for pod in &self.pods {
@@ -193,7 +193,7 @@ impl Simulation {
         let of_checks: Vec<_> = self.tag_checks.iter().map(Checking::metadata).collect();
         let check_pods: Vec<_> = self.tag_checks.iter().filter_map(Checking::pod_as_watched).collect();
         check_pods.iter().for_each(|pod| coverage.apply(pod));
-        // All of them have the list's label, and are seen by one watch.
+        // All of them have the list's label, so one watch returns both kinds.
         assert!(
             of_checks.iter().all(|metadata| Generation::from_metadata(metadata).is_none()),
             "no tag check is a generation"
@@ -216,7 +216,7 @@ impl Simulation {
         })
     }
 
-    /// Plans and does it.
+    /// Plans, and carries out the plan.
     pub fn act(&mut self) -> Plan {
         let plan = self.plan();
         plan.actions.iter().for_each(|action| self.apply(action));
@@ -253,7 +253,7 @@ impl Simulation {
         }
     }
 
-    /// The DaemonSet of that name, which is there.
+    /// The stored DaemonSet of this name.
     pub fn stored(&mut self, wanted: &str) -> &mut DaemonSet {
         self.daemon_sets.iter_mut().find(|it| name(it) == *wanted).unwrap_or_else(|| panic!("{wanted} is gone"))
     }
@@ -270,7 +270,7 @@ impl Simulation {
         let nodes: Vec<&Node> = self.nodes.iter().filter(|node| node.takes(&placement)).collect();
         let node = match nodes[..] {
             [node] => node.name.clone(),
-            // Whoever may not read nodes does not know of a taint.
+            // Without the right to read nodes, the controller does not know about taints.
             [] if !self.may_read_nodes => String::new(),
             _ => panic!("it is for {} nodes", nodes.len()),
         };
@@ -284,8 +284,8 @@ impl Simulation {
         self.run_checks();
     }
 
-    /// The DaemonSet controller and the garbage collector for tag checks. One that is deleted goes after its pod, and that stays as
-    /// long as its node is lost.
+    /// The DaemonSet controller and the garbage collector for tag checks. A deleted DaemonSet disappears after its pod,
+    /// which stays as long as its node is lost.
     fn run_checks(&mut self) {
         let Self { tag_checks, nodes, pods_refused, .. } = self;
         for check in tag_checks.iter_mut() {
@@ -312,7 +312,8 @@ impl Simulation {
         self.created += 1;
     }
 
-    /// The DaemonSet controller and the garbage collector. A pod on a node that is not ready goes when that is back.
+    /// The DaemonSet controller and the garbage collector. A deleted pod on a node that is not ready stays until the
+    /// node is back.
     pub fn place_pods(&mut self) {
         let Self { daemon_sets, nodes, pods, .. } = self;
         pods.retain_mut(|pod| {
@@ -337,14 +338,15 @@ impl Simulation {
         self.schedule();
     }
 
-    /// The DaemonSet controller writes the status of DaemonSets that it has to look at. It does so whenever pods come or go.
+    /// The DaemonSet controller updates the status of the DaemonSets that it processes, which it does whenever their
+    /// pods change.
     fn count(&mut self) {
         let Self { daemon_sets, nodes, pods, counted, .. } = self;
         for daemon_set in daemon_sets {
             let own = pods.iter().filter(|pod| pod.daemon_set == name(daemon_set));
             let own = own.map(|pod| (pod.uid, pod.deleting)).collect();
             let before = counted.insert(name(daemon_set), own);
-            if before.as_ref() != counted.get(&name(daemon_set)) || is_looked_at(daemon_set, nodes, pods) {
+            if before.as_ref() != counted.get(&name(daemon_set)) || is_processed(daemon_set, nodes, pods) {
                 daemon_set.status = Some(status(daemon_set, nodes, pods));
             }
         }
@@ -360,7 +362,7 @@ impl Simulation {
         }
     }
 
-    /// Every kubelet that is there tries one image more of every pod, and those that failed again.
+    /// Every kubelet that is ready tries one more image of each pod, and retries those that failed.
     pub fn pull(&mut self) {
         let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
         let mut registry = Registry {
@@ -385,14 +387,14 @@ impl Simulation {
         }
     }
 
-    /// The node's power fails: when it is back, its pods are the same and have no containers.
+    /// The node's power fails. When it is back, it has the same pods without containers.
     pub fn reboot(&mut self, node: &str) {
         for pod in self.pods.iter_mut().filter(|pod| pod.node == node) {
             pod.containers.iter_mut().for_each(Container::vanish);
         }
     }
 
-    /// A second in which everybody does something.
+    /// A second in which every component acts once.
     pub fn step(&mut self) -> Plan {
         self.pass(SignedDuration::from_secs(1));
         let plan = self.act();
@@ -401,7 +403,7 @@ impl Simulation {
         plan
     }
 
-    /// Steps until nothing moves any more.
+    /// Steps until nothing changes any more.
     pub fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..200 {
@@ -412,7 +414,7 @@ impl Simulation {
                 return;
             }
         }
-        panic!("it never comes to rest: {:#?}", self.plan());
+        panic!("it never settles: {:#?}", self.plan());
     }
 
     /// The images that run on a node.
@@ -421,12 +423,12 @@ impl Simulation {
         pods.flat_map(|pod| pod.running()).collect()
     }
 
-    /// The names of the DaemonSets, oldest first.
+    /// Names of the DaemonSets, oldest first.
     pub fn names(&self) -> Vec<String> {
         self.daemon_sets.iter().map(name).collect()
     }
 
-    /// The same container of the DaemonSet's pods on all nodes, or on one, is in this state now.
+    /// Sets the state of a container in the DaemonSet's pods on all nodes, or on one.
     pub fn set(&mut self, daemon_set: &str, node: Option<&str>, image: &str, state: State) {
         let pods = self.pods.iter_mut().filter(|it| it.daemon_set == daemon_set);
         for pod in pods.filter(|it| node.is_none_or(|node| it.node == node)) {
@@ -440,7 +442,7 @@ impl Simulation {
     }
 }
 
-/// A node in zone a or b, with Linux.
+/// A Linux node in zone a or b.
 pub fn node(index: usize) -> Node {
     let zone = if index.is_multiple_of(2) { "a" } else { "b" };
     Node {

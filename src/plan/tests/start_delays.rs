@@ -1,4 +1,4 @@
-//! When nodes begin a generation's pulls, from the list to the arguments that a holder gets.
+//! When nodes start a generation's pulls, from the list to the holder's arguments.
 
 use holder::start_delay::StartDelay;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ fn record(simulation: &Simulation) -> Record {
     Generation::from_metadata(&daemon_set.metadata).and_then(|generation| generation.record).expect("a record")
 }
 
-/// How long the holder on that node waits at `now`, in seconds.
+/// How long the holder on this node waits at `now`, in seconds.
 fn wait(record: &Record, node: &str, now: Timestamp) -> u64 {
     let seconds = |time: Timestamp| u64::try_from(time.as_second()).expect("after 1970");
     let start_delay =
@@ -22,7 +22,7 @@ fn wait(record: &Record, node: &str, now: Timestamp) -> u64 {
 }
 
 #[test]
-fn no_minute_of_a_rollout_sees_many_more_nodes_than_the_pull_rate() {
+fn a_rollout_hardly_exceeds_the_pull_rate_in_any_minute() {
     let mut simulation = Simulation::new(LIST, 1200);
     simulation.act();
     let record = record(&simulation);

@@ -1,4 +1,4 @@
-//! The mode OnChange: what begins a rollout and what does not.
+//! Tag checks in the mode `OnChange`: what starts a rollout and what does not.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub fn digest(number: u8) -> String {
     format!("registry.test/some@sha256:{}", format!("{number:02x}").repeat(32))
 }
 
-/// A list that has arrived on two nodes, an hour ago, whose tags stand for these digests.
+/// A list that was pulled on two nodes an hour ago, with these digests.
 pub fn arrived(list: &str, tags: &[(&str, u8)]) -> Simulation {
     let mut simulation = Simulation::new(list, 2);
     moved(&mut simulation, tags);
@@ -35,7 +35,7 @@ pub fn moved(simulation: &mut Simulation, tags: &[(&str, u8)]) {
     simulation.tags.extend(tags.iter().map(|(tag, number)| ((*tag).to_owned(), digest(*number))));
 }
 
-/// Ten seconds of everything: time enough for a look and the rollout that it begins. Returns what was done.
+/// Ten seconds, which are enough for a tag check and the start of a rollout. Returns the actions.
 pub fn checked(simulation: &mut Simulation) -> Vec<Action> {
     (0..10).flat_map(|_| simulation.step().actions).collect()
 }
@@ -78,7 +78,7 @@ pub fn newest(simulation: &Simulation) -> Generation {
     generations.max_by_key(Generation::revision).expect("a generation")
 }
 
-/// Hours that pass, and what was done in them by a controller that sleeps until the plan wakes it up.
+/// Lets hours pass with a controller that sleeps until the plan wakes it up. Returns the actions.
 pub fn hours(simulation: &mut Simulation, hours: i64) -> Vec<Action> {
     let end = simulation.now + SignedDuration::from_hours(hours);
     let mut actions = Vec::new();
@@ -104,12 +104,12 @@ fn a_refresh_that_finds_nothing_new_costs_one_tag_check_and_changes_nothing_on_a
     assert_eq!(simulation.daemon_sets[0].spec, before[0].spec);
     assert_eq!(simulation.tag_checks.len(), 0);
     let next = simulation.plan().wake_at.expect("the next refresh");
-    let looked_at = newest(&simulation).tag_check_record.last_success.expect("a look");
-    assert_eq!(next.duration_since(looked_at), SignedDuration::from_hours(1), "it counts from the look");
+    let checked_at = newest(&simulation).tag_check_record.last_success.expect("a tag check");
+    assert_eq!(next.duration_since(checked_at), SignedDuration::from_hours(1), "it counts from the tag check");
 }
 
 #[test]
-fn tags_that_moved_begin_one_rollout_together_and_none_at_later_ticks() {
+fn moved_tags_start_one_rollout_together_and_none_at_later_refreshes() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     moved(&mut simulation, &[("a:1", 11), ("b:1", 12)]);
     let actions = checked(&mut simulation);
@@ -127,7 +127,7 @@ fn tags_that_moved_begin_one_rollout_together_and_none_at_later_ticks() {
 }
 
 #[test]
-fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
+fn a_request_starts_a_tag_check_and_is_answered_once() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     checked(&mut simulation);
     simulation.request("one");
@@ -146,7 +146,7 @@ fn a_request_is_a_look_and_is_answered_once_whoever_asks_again() {
 }
 
 #[test]
-fn a_registry_that_fails_touches_nothing_is_reported_once_and_tried_less_and_less_often() {
+fn a_failing_registry_changes_nothing_is_reported_once_and_retried_with_backoff() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
     let before = simulation.tag_checks_made;
@@ -170,7 +170,7 @@ fn a_registry_that_fails_touches_nothing_is_reported_once_and_tried_less_and_les
 }
 
 #[test]
-fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_tried_again() {
+fn a_moved_tag_starts_a_rollout_and_only_failed_images_are_retried() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     moved(&mut simulation, &[("a:1", 11)]);
     simulation.unavailable.insert("b:1".to_owned());
@@ -187,7 +187,7 @@ fn what_moved_counts_although_something_else_cannot_be_pulled_and_only_that_is_t
 }
 
 #[test]
-fn what_is_pinned_is_not_asked_for() {
+fn pinned_images_are_not_checked() {
     let digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let pinned = arrived(&format!("{{images: [\"p@sha256:{digest}\"], refresh: {{every: 1h}}}}"), &[]);
     assert_eq!((pinned.plan().actions, pinned.tag_checks_made), (Vec::new(), 0));
@@ -203,7 +203,7 @@ fn of_architecture(index: usize, architecture: &str) -> Node {
 }
 
 #[test]
-fn each_architecture_is_asked_and_compared_for_itself() {
+fn each_architecture_is_checked_and_compared_separately() {
     let mut simulation = Simulation::new(HOURLY, 0);
     simulation.nodes = vec![of_architecture(0, "amd64"), of_architecture(1, "arm64"), of_architecture(2, "amd64")];
     moved(&mut simulation, &[("a:1", 1)]);
@@ -218,7 +218,7 @@ fn each_architecture_is_asked_and_compared_for_itself() {
 }
 
 #[test]
-fn nodes_that_call_a_tag_something_else_begin_no_rollouts() {
+fn nodes_that_report_a_tag_differently_start_no_rollout() {
     let mut simulation = Simulation::new(HOURLY, 4);
     moved(&mut simulation, &[("a:1", 1)]);
     for (node, id) in [("n1", "0123abcd"), ("n2", "docker-pullable://x@sha256:1"), ("n3", "")] {
@@ -229,7 +229,7 @@ fn nodes_that_call_a_tag_something_else_begin_no_rollouts() {
 }
 
 #[test]
-fn a_node_that_got_the_new_image_by_joining_late_hides_no_move_from_the_others() {
+fn a_node_that_joined_with_the_new_image_does_not_hide_the_move() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     checked(&mut simulation);
     moved(&mut simulation, &[("a:1", 2)]);
@@ -241,7 +241,7 @@ fn a_node_that_got_the_new_image_by_joining_late_hides_no_move_from_the_others()
 }
 
 #[test]
-fn a_tag_that_moves_during_its_rollout_reaches_the_nodes_that_pulled_before() {
+fn a_tag_that_moves_during_its_rollout_is_updated_on_nodes_that_pulled_before() {
     for request in ["one", "two", "three", "four"] {
         let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
         checked(&mut simulation);
@@ -257,7 +257,7 @@ fn a_tag_that_moves_during_its_rollout_reaches_the_nodes_that_pulled_before() {
 }
 
 #[test]
-fn a_tag_check_that_nobody_waits_for_any_more_goes() {
+fn a_tag_check_that_is_no_longer_awaited_is_deleted() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
     assert_eq!(simulation.tag_checks.len(), 1);
@@ -273,7 +273,7 @@ fn a_tag_check_that_nobody_waits_for_any_more_goes() {
 }
 
 #[test]
-fn where_no_node_can_run_it_that_is_said_and_tried_again() {
+fn a_tag_check_that_no_node_can_run_is_reported_and_retried() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.nodes.iter_mut().for_each(|node| node.unschedulable = true);
     let plan = simulation.plan();
@@ -283,31 +283,31 @@ fn where_no_node_can_run_it_that_is_said_and_tried_again() {
     assert_eq!(checks(&simulation.plan()).len(), 1);
 }
 
-/// The node of the only tag check that is not about to go.
-fn asked(simulation: &Simulation) -> String {
+/// The node of the only tag check that is not being deleted.
+fn checked_node(simulation: &Simulation) -> String {
     let mut live = simulation.tag_checks.iter().filter(|check| !check.deleting);
     let (Some(check), None) = (live.next(), live.next()) else { panic!("{:?}", simulation.tag_checks) };
     check.node.clone()
 }
 
 #[test]
-fn a_tag_check_whose_node_goes_is_followed_by_one_on_another() {
+fn a_tag_check_whose_node_is_deleted_moves_to_another_node() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
-    let gone = asked(&simulation);
+    let gone = checked_node(&simulation);
     simulation.nodes.retain(|node| node.name != gone);
     simulation.act();
-    assert_ne!(asked(&simulation), gone);
+    assert_ne!(checked_node(&simulation), gone);
 }
 
 #[test]
 fn a_tag_check_that_is_stuck_on_a_lost_node_blocks_no_refresh() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
     simulation.act();
-    let lost = asked(&simulation);
+    let lost = checked_node(&simulation);
     simulation.nodes.iter_mut().filter(|node| node.name == lost).for_each(|node| node.ready = false);
     simulation.act();
-    assert_ne!(asked(&simulation), lost);
+    assert_ne!(checked_node(&simulation), lost);
     let tag_check_record = newest(&simulation).tag_check_record;
     assert_eq!(causes(&checked(&mut simulation)), []);
     assert!(
@@ -325,30 +325,30 @@ fn a_tag_check_that_is_stuck_on_a_lost_node_blocks_no_refresh() {
 }
 
 #[test]
-fn a_cordoned_node_is_asked_no_more() {
+fn a_cordoned_node_runs_no_tag_check() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
-    let cordoned = asked(&simulation);
+    let cordoned = checked_node(&simulation);
     simulation.nodes.iter_mut().filter(|node| node.name == cordoned).for_each(|node| node.unschedulable = true);
     simulation.act();
-    assert_ne!(asked(&simulation), cordoned);
+    assert_ne!(checked_node(&simulation), cordoned);
 }
 
 #[test]
-fn a_tag_check_stays_where_it_is_while_nodes_join() {
+fn a_tag_check_stays_on_its_node_while_nodes_join() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
-    let first = asked(&simulation);
+    let first = checked_node(&simulation);
     for index in 2..10 {
         simulation.nodes.push(node(index));
         simulation.place_pods();
         assert_eq!(simulation.act().actions, []);
-        assert_eq!(asked(&simulation), first);
+        assert_eq!(checked_node(&simulation), first);
     }
 }
 
 #[test]
-fn a_node_that_never_answers_counts_as_a_failure_after_the_deadline() {
+fn a_node_without_an_answer_is_a_failure_after_the_deadline() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.pods_refused = true;
     let plan = simulation.act();
@@ -363,7 +363,7 @@ fn a_node_that_never_answers_counts_as_a_failure_after_the_deadline() {
 }
 
 #[test]
-fn tag_checks_go_around_the_nodes() {
+fn tag_checks_rotate_among_the_nodes() {
     let mut simulation = Simulation::new(HOURLY, 4);
     simulation.settle();
     let mut seen = BTreeSet::new();
@@ -377,7 +377,7 @@ fn tag_checks_go_around_the_nodes() {
 }
 
 #[test]
-fn without_the_right_to_read_nodes_one_is_asked_that_holds_the_images() {
+fn without_the_right_to_read_nodes_a_node_that_holds_the_images_is_checked() {
     let mut simulation = Simulation::new(HOURLY, 0);
     simulation.nodes = vec![of_architecture(0, "amd64"), of_architecture(1, "arm64")];
     simulation.may_read_nodes = false;
@@ -387,14 +387,14 @@ fn without_the_right_to_read_nodes_one_is_asked_that_holds_the_images() {
     simulation.place_pods();
     simulation.pass(SignedDuration::from_hours(1));
     simulation.act();
-    assert_ne!(asked(&simulation), "n2", "it holds nothing yet");
+    assert_ne!(checked_node(&simulation), "n2", "it holds nothing yet");
     assert_eq!(causes(&checked(&mut simulation)), []);
     moved(&mut simulation, &[("a:1", 2)]);
     assert_eq!(causes(&hours(&mut simulation, 2)), [RolloutCause::Moved { images: 1 }]);
 }
 
 #[test]
-fn no_tag_check_begins_while_three_generations_move() {
+fn no_tag_check_starts_while_three_generations_move() {
     let list = |images: &str| format!("{{images: [{images}], refresh: {{every: 1h}}}}");
     let mut simulation = Simulation::settled(&list("a:1, b:1"), 2);
     for images in ["a:2, b:1", "a:2, b:1, c:1"] {
@@ -412,7 +412,7 @@ fn no_tag_check_begins_while_three_generations_move() {
 }
 
 #[test]
-fn a_restore_keeps_what_is_known() {
+fn a_restore_keeps_the_results_of_tag_checks() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     checked(&mut simulation);
     let known = newest(&simulation).tag_check_record;
@@ -429,7 +429,7 @@ fn without_the_right_to_read_nodes_no_tag_check_waits_for_a_node() {
     simulation.settle();
     simulation.pass(SignedDuration::from_hours(5));
     let plan = simulation.plan();
-    assert_eq!((plan.actions, plan.waiting), (Vec::new(), Vec::new()), "there is nothing to look after");
+    assert_eq!((plan.actions, plan.waiting), (Vec::new(), Vec::new()), "there is nothing to check");
     simulation.nodes.push(node(0));
     simulation.capacity.insert("n0".to_owned(), 0);
     simulation.place_pods();
@@ -442,7 +442,7 @@ fn without_the_right_to_read_nodes_no_tag_check_waits_for_a_node() {
 }
 
 #[test]
-fn it_is_the_groups_own_on_one_node_and_no_generations() {
+fn a_tag_check_runs_the_groups_pod_on_one_node_and_is_no_generation() {
     const LIST: &str = r#"
 groups:
 - name: gpu

@@ -1,4 +1,4 @@
-//! Looks at tags over histories: what moves, fails, goes and comes back, and nodes that say what they like.
+//! Tag checks in arbitrary histories of moved tags, faults and nodes, including nodes that report arbitrary digests.
 
 use jiff::SignedDuration;
 use proptest::collection::vec;
@@ -9,8 +9,9 @@ use super::tag_check::{HOURLY, arrived, causes, checked, digest, hours, moved, n
 use crate::naming::hash;
 use crate::plan::RolloutCause;
 
-/// The rollouts in 200 looks at nodes that call one unmoved tag something else each time they pull it: one of so many things, at random.
-fn rollouts_of_a_tag_with_names(names: u64) -> usize {
+/// The number of rollouts in 200 tag checks, if the tag does not move but nodes report a random one of this many
+/// digests with each pull.
+fn rollouts_of_a_tag_with_random_digests(names: u64) -> usize {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     let mut rollouts = 0;
     for second in 0..2000 {
@@ -28,14 +29,14 @@ fn rollouts_of_a_tag_with_names(names: u64) -> usize {
 }
 
 #[test]
-fn nodes_that_call_a_tag_something_else_each_time_begin_few_rollouts() {
+fn nodes_that_report_a_different_digest_each_time_start_few_rollouts() {
     for names in [2, 3, 200] {
-        let rollouts = rollouts_of_a_tag_with_names(names);
-        assert!((1..=20).contains(&rollouts), "{rollouts} rollouts in 200 looks with {names} names");
+        let rollouts = rollouts_of_a_tag_with_random_digests(names);
+        assert!((1..=20).contains(&rollouts), "{rollouts} rollouts in 200 tag checks with {names} digests");
     }
 }
 
-/// What may happen between looks.
+/// An event between tag checks.
 #[derive(Clone, Debug)]
 enum Event {
     TagMoves(bool, u8),
@@ -67,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn happen(simulation: &mut Simulation, event: &Event) -> usize {
+fn apply(simulation: &mut Simulation, event: &Event) -> usize {
     let tag = |first: bool| if first { "a:1" } else { "b:1" };
     match event {
         Event::TagMoves(first, number) => {
@@ -106,15 +107,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn there_is_one_rollout_for_a_move_at_most_and_none_when_all_is_quiet(events in vec(event(), 0..40)) {
+    fn each_move_starts_at_most_one_rollout_and_nothing_else_does(events in vec(event(), 0..40)) {
         let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
         let mut moves = 0;
         for event in &events {
             let failing = !simulation.unavailable.is_empty();
-            moves += happen(&mut simulation, event);
+            moves += apply(&mut simulation, event);
             let created = causes(&checked(&mut simulation));
             prop_assert!(created.iter().all(|cause| matches!(cause, RolloutCause::Moved { .. })), "{created:?}");
-            // It is down for as long as one event.
+            // The registry fails for a single event.
             if failing {
                 simulation.unavailable.clear();
             }
@@ -123,7 +124,7 @@ proptest! {
         prop_assert!(rollouts <= moves, "{} rollouts for {} moves", rollouts, moves);
         simulation.unavailable.clear();
         simulation.nodes.iter_mut().for_each(|node| (node.ready, node.unschedulable) = (true, false));
-        // Hours pass in leaps, and pods that move in seconds keep refreshes waiting.
+        // Hours pass in leaps here, while pods that change within seconds would delay refreshes.
         checked(&mut simulation);
         hours(&mut simulation, 2);
         let last = simulation.created;
@@ -134,16 +135,16 @@ proptest! {
                 prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "a stale one");
             }
         }
-        // One may have begun with the last second that passed.
+        // A tag check may have started in the last second.
         let ended = (0..20).any(|_| simulation.step().actions.is_empty() && simulation.tag_checks.is_empty());
         prop_assert!(ended, "a tag check is left");
     }
 
     #[test]
-    fn a_refresh_ends_while_any_node_is_at_work_whatever_befalls_the_others(events in vec(event(), 0..15)) {
+    fn a_refresh_finishes_while_any_node_works_whatever_happens_to_the_others(events in vec(event(), 0..15)) {
         let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
         for event in &events {
-            happen(&mut simulation, event);
+            apply(&mut simulation, event);
             checked(&mut simulation);
         }
         simulation.unavailable.clear();
@@ -152,11 +153,11 @@ proptest! {
         let since = simulation.now;
         hours(&mut simulation, 2);
         let last = newest(&simulation).tag_check_record.last_success;
-        prop_assert!(last > Some(since), "the last look was at {last:?}, and it is {}", simulation.now);
+        prop_assert!(last > Some(since), "the last tag check was at {last:?}, and it is {}", simulation.now);
     }
 
     #[test]
-    fn a_registry_that_fails_never_begins_a_rollout(seconds in vec(1i64..4000, 1..30), one in any::<bool>()) {
+    fn a_failing_registry_never_starts_a_rollout(seconds in vec(1i64..4000, 1..30), one in any::<bool>()) {
         let mut simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
         simulation.unavailable.insert("a:1".to_owned());
         if !one {

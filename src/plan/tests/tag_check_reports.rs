@@ -1,4 +1,4 @@
-//! What users are told about refreshes is what the plan does.
+//! The reports about refreshes match what the plan does.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn last(simulation: &Simulation) -> LastTagCheck {
     last_tag_check(&newest(simulation)).expect("it says how it was made")
 }
 
-/// Whether the plan would look at tags or begin a rollout at that time.
+/// Whether the plan checks tags or starts a rollout at this time.
 fn acts_at(simulation: &mut Simulation, time: Timestamp) -> bool {
     let now = std::mem::replace(&mut simulation.now, time);
     let acts = !simulation.plan().actions.is_empty();
@@ -39,7 +39,7 @@ fn acts_at(simulation: &mut Simulation, time: Timestamp) -> bool {
 
 proptest! {
     #[test]
-    fn the_next_tag_check_is_when_the_plan_looks(
+    fn the_reported_next_tag_check_is_when_the_plan_acts(
         list in prop_oneof![Just(ON_CHANGE), Just(ALWAYS), Just(NIGHTLY)],
         pauses in proptest::collection::vec((0i64..8000, any::<bool>()), 0..6),
         asks in any::<bool>(),
@@ -70,7 +70,7 @@ proptest! {
 }
 
 #[test]
-fn pinned_images_are_never_checked_unless_rollouts_are_asked_for() {
+fn pinned_images_are_never_checked_unless_the_mode_starts_rollouts() {
     let pinned = format!("a@sha256:{}", "0".repeat(64));
     for (mode, never) in [("OnChange", true), ("Always", false)] {
         let list = format!("{{images: [\"{pinned}\"], refresh: {{every: 1h, mode: {mode}}}}}");
@@ -80,7 +80,7 @@ fn pinned_images_are_never_checked_unless_rollouts_are_asked_for() {
 }
 
 #[test]
-fn a_look_comes_to_what_became_of_the_tags() {
+fn the_outcome_of_a_tag_check_is_reported() {
     let mut simulation = Simulation::new(ON_CHANGE, 2);
     moved(&mut simulation, &[("a:1", 1), ("b:1", 2)]);
     simulation.settle();
@@ -99,7 +99,11 @@ fn a_look_comes_to_what_became_of_the_tags() {
     let before = hour(&mut simulation);
     simulation.unavailable = ["a:1".to_owned(), "b:1".to_owned()].into();
     let deferred = hour(&mut simulation);
-    assert_eq!((deferred.outcome, deferred.success), (RefreshOutcome::Deferred, before.success), "nothing was told");
+    assert_eq!(
+        (deferred.outcome, deferred.success),
+        (RefreshOutcome::Deferred, before.success),
+        "no tag check succeeded"
+    );
     let tag_check_record = newest(&simulation).tag_check_record;
     assert_eq!(tag_check_record.failed.keys().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
     assert!(tag_check_record.failed.values().all(Option::is_some), "{:?}", tag_check_record.failed);

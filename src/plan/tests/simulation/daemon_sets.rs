@@ -1,4 +1,4 @@
-//! The DaemonSets of the simulated cluster, and what its API server makes of patches.
+//! The DaemonSets of the simulated cluster, and how its API server applies patches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::plan::patch::strategy_patch;
 use crate::plan::restoring::restored;
 use crate::plan::{Generation, SlimDaemonSet};
 
-/// As kubernetes-image-puller makes it.
+/// A DaemonSet as kubernetes-image-puller creates it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
     let containers = images
         .iter()
@@ -53,7 +53,7 @@ pub(super) fn template(daemon_set: &DaemonSet) -> &PodSpec {
     daemon_set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod template")
 }
 
-/// Where the pods of a DaemonSet go, as its template says.
+/// The placement in the DaemonSet's template.
 pub fn placement(daemon_set: &DaemonSet) -> Placement {
     let spec = template(daemon_set);
     Placement {
@@ -64,7 +64,7 @@ pub fn placement(daemon_set: &DaemonSet) -> Placement {
     }
 }
 
-/// Somebody else gives it a node selector that no node matches, and has its pods replaced.
+/// Somebody else adds a node selector that matches no node, and has its pods replaced.
 pub fn alter(daemon_set: &mut DaemonSet, manager: &str) {
     let spec = daemon_set.spec.as_mut().expect("a spec");
     spec.update_strategy.get_or_insert_default().type_ = Some("RollingUpdate".to_owned());
@@ -83,7 +83,7 @@ fn bump(daemon_set: &mut DaemonSet) {
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
 }
 
-/// What the API server makes of the replacement.
+/// Applies the replacement like the API server.
 pub(super) fn restore(daemon_set: &mut DaemonSet, wanted: &DaemonSet) {
     let dynamic = |it: &DaemonSet| from_value(to_value(it).expect("JSON")).expect("an object");
     let new = restored(&dynamic(daemon_set), wanted);
@@ -96,7 +96,7 @@ pub(super) fn restore(daemon_set: &mut DaemonSet, wanted: &DaemonSet) {
     daemon_set.metadata.annotations.get_or_insert_default().insert(labels::SPEC_GENERATION.to_owned(), generation);
 }
 
-/// What the API server makes of the patch.
+/// Applies the patch like the API server.
 pub(super) fn reset_strategy(daemon_set: &mut DaemonSet, restores: &Restores) {
     let patch = strategy_patch(daemon_set, restores);
     annotate(daemon_set, &patch);
@@ -113,7 +113,7 @@ fn annotate(daemon_set: &mut DaemonSet, patch: &Value) {
     daemon_set.metadata.annotations.get_or_insert_default().extend(texts);
 }
 
-/// What the API server makes of the patch.
+/// Applies the patch like the API server.
 pub(super) fn scope_down(daemon_set: &mut DaemonSet, node_scope: &NodeScope) {
     let patch = scope_patch(daemon_set, node_scope);
     annotate(daemon_set, &patch);
@@ -129,7 +129,7 @@ pub(super) fn scope_down(daemon_set: &mut DaemonSet, node_scope: &NodeScope) {
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + i64::from(changes));
 }
 
-/// What the API server makes of the patch.
+/// Applies the patch like the API server.
 pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) {
     let patch = sealing_patch(daemon_set, images, pulled_always);
     let texts = |of: &Value| -> BTreeMap<String, String> { serde_json::from_value(of.clone()).expect("texts") };
@@ -144,13 +144,13 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
         let container = containers.iter_mut().find(|it| change["name"] == *it.name).expect("the container");
         container.image_pull_policy = change["imagePullPolicy"].as_str().map(str::to_owned);
     }
-    // What is patched moves behind the rest, unless the patch states the order.
+    // Patched containers move behind the others, unless the patch states the order.
     let order = pod["$setElementOrder/containers"].as_array().unwrap_or(changes);
     containers.sort_by_key(|container| order.iter().position(|it| it["name"] == *container.name));
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
 }
 
-/// What the API server makes of that patch.
+/// Applies the patch like the API server.
 pub(super) fn recount(daemon_set: &mut DaemonSet, selections: &BTreeSet<String>) {
     let patch = recount_patch(daemon_set, selections);
     let annotations = daemon_set.metadata.annotations.get_or_insert_default();
@@ -158,11 +158,11 @@ pub(super) fn recount(daemon_set: &mut DaemonSet, selections: &BTreeSet<String>)
     annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
     let limit = &mut daemon_set.spec.as_mut().expect("a spec").revision_history_limit;
     let before = limit.replace(serde_json::from_value(patch["spec"]["revisionHistoryLimit"].clone()).expect("a limit"));
-    assert_ne!(*limit, before, "a change that changes nothing makes nobody count");
+    assert_ne!(*limit, before, "only a change of the spec causes a recount");
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
 }
 
-/// A DaemonSet as the controller reads it.
+/// The DaemonSet as the controller reads it.
 pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
     let count = |count: i32| count.try_into().expect("a count");
     let status = daemon_set.status.as_ref().map(|status| scheduled::DaemonSetStatus {
@@ -175,12 +175,12 @@ pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
     Generation::from_daemon_set(&SlimDaemonSet { types: None, metadata, spec: NotUsed {}, status })
 }
 
-/// Whether the DaemonSet controller looks at it for the sake of its nodes: `syncNodeUpdate` in
-/// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go`. A taint that lets pods stay is no reason.
-pub(super) fn is_looked_at(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> bool {
+/// Whether the DaemonSet controller processes the DaemonSet because of its nodes: `syncNodeUpdate` in
+/// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go`. A taint that lets existing pods stay is not enough.
+pub(super) fn is_processed(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> bool {
     let Some(status) = &daemon_set.status else { return true };
     let name = name(daemon_set);
-    // What could not create all of its pods is tried again (`processNextWorkItem` in the DaemonSet controller).
+    // If it could not create all pods, it retries (`processNextWorkItem` in the DaemonSet controller).
     let failed = status.current_number_scheduled < status.desired_number_scheduled;
     failed
         || status.observed_generation != daemon_set.metadata.generation
@@ -190,7 +190,7 @@ pub(super) fn is_looked_at(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod])
         })
 }
 
-/// What the DaemonSet controller says about it.
+/// The status that the DaemonSet controller writes.
 pub(super) fn status(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> DaemonSetStatus {
     let name = name(daemon_set);
     let has_pod = |node: &&Node| pods.iter().any(|pod| pod.daemon_set == name && pod.node == node.name);
@@ -206,7 +206,7 @@ pub(super) fn status(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> Da
     }
 }
 
-/// A taint with the effect `NoSchedule` keeps new pods away and leaves those that are there.
+/// Whether a pod may stay on the node. A taint with the effect `NoSchedule` only keeps new pods off.
 pub(super) fn stays_on(daemon_set: &DaemonSet, node: &Node) -> bool {
     let mut node = node.clone();
     node.taints.retain(|taint| taint.effect == "NoExecute");

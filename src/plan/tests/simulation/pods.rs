@@ -1,4 +1,4 @@
-//! The pods of the simulated cluster, and what a watch says of them.
+//! The pods of the simulated cluster, as a watch returns them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ pub struct Pod {
     pub uid: usize,
     pub daemon_set: String,
     pub node: String,
-    /// Whether the node had room for it.
+    /// Whether the scheduler has bound it to its node.
     pub bound: bool,
     pub(super) created: Timestamp,
     pub deleting: bool,
@@ -27,9 +27,9 @@ pub struct Pod {
     pub(super) tolerations: Vec<Toleration>,
     pub(super) mirrored: bool,
     pub(super) always_pulls: bool,
-    /// What its template said of pull policies.
+    /// The pull policy annotation of its template.
     pub(super) pull_policies: Option<String>,
-    /// Whether it is kubernetes-image-puller's.
+    /// Whether it belongs to kubernetes-image-puller.
     pub(super) adoption: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct Container {
     restarts: usize,
 }
 
-/// Where images come from: the registry, and the nodes' disks.
+/// The sources of images: the registry and the nodes' disks.
 pub struct Registry<'s> {
     pub unavailable: &'s BTreeSet<String>,
     pub tags: &'s BTreeMap<String, String>,
@@ -53,7 +53,7 @@ pub struct Registry<'s> {
 }
 
 impl Registry<'_> {
-    /// What the node says of the image once it has pulled it.
+    /// The image ID that the node reports after the pull.
     fn pull(&mut self, node: &str, image: &str) -> Option<String> {
         *self.asked.entry(image.to_owned()).or_default() += 1;
         if self.unavailable.contains(image) {
@@ -70,7 +70,7 @@ impl Registry<'_> {
     }
 }
 
-/// A tag check and what became of it.
+/// A tag check in the simulated cluster.
 #[derive(Clone, Debug)]
 pub struct Checking {
     pub uid: usize,
@@ -82,7 +82,7 @@ pub struct Checking {
     pub pod: Option<Vec<Container>>,
 }
 
-/// What became of a container; a greater one is firmer from [`State::Exited`] on.
+/// The state of a container. From [`State::Exited`] on, a greater state holds the image more firmly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Waiting,
@@ -103,16 +103,16 @@ impl Container {
         }
     }
 
-    /// The kubelet looks at the disk if the policy lets it, and then pulls.
+    /// The kubelet uses the image on the disk if the policy allows that, and otherwise pulls.
     pub(super) fn start(&mut self, node: &str, registry: &mut Registry, always: bool) {
-        // A container that only ended is started again from what the kubelet has.
+        // The kubelet restarts an exited container from the image that it has.
         let on_disk = (!self.always && !always).then(|| registry.on_disk(node, &self.image)).flatten();
         let found = on_disk.or_else(|| registry.pull(node, &self.image));
         self.state = if found.is_some() { State::Running } else { State::Failed };
         self.image_id = found.unwrap_or_default();
     }
 
-    /// It is gone, as after a power failure.
+    /// The container no longer exists, as after a power failure.
     pub(super) fn vanish(&mut self) {
         self.restarts += usize::from(self.state >= State::Exited);
         self.state = State::Waiting;
@@ -241,7 +241,7 @@ fn policy(always: bool) -> &'static str {
     if always { "Always" } else { "IfNotPresent" }
 }
 
-/// A pod that the kubelet evicted for want of disk.
+/// A pod that the kubelet evicted for lack of disk.
 pub fn evicted(uid: &str, daemon_set: &str, node: &str, time: Timestamp) -> SlimPod {
     let owner =
         json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": daemon_set, "uid": "", "controller": true});
