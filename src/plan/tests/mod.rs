@@ -11,6 +11,7 @@ mod histories;
 mod history;
 mod pull_policies;
 mod refresh;
+mod refresh_modes;
 mod renewal;
 mod restoring;
 mod retiring;
@@ -21,6 +22,7 @@ mod simulation;
 mod start_delays;
 mod tag_check;
 mod tag_check_histories;
+mod tag_check_nodes;
 mod tag_check_reports;
 
 use jiff::Timestamp;

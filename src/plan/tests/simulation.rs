@@ -1,18 +1,18 @@
 //! A small simulated cluster: an API server that stores DaemonSets, a DaemonSet controller, kubelets and a registry,
 //! each as simple as its contract allows.
 
+mod controllers;
 mod daemon_sets;
+mod kubelets;
 mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{is_processed, recount, reset_strategy, restore, scope_down, seal, status, stays_on};
-use pods::Registry;
+use daemon_sets::{recount, reset_strategy, restore, scope_down, seal};
 pub use pods::{Checking, Container, Pod, State};
 
 use super::{accepted, at, named, settings};
@@ -261,137 +261,6 @@ impl Simulation {
     fn annotate(&mut self, daemon_set: &str, key: &str, text: String) {
         let metadata = &mut self.stored(daemon_set).metadata;
         metadata.annotations.get_or_insert_default().insert(key.to_owned(), text);
-    }
-
-    fn start_check(&mut self, daemon_set: &DaemonSet) {
-        let taken = self.tag_checks.iter().map(|it| &it.daemon_set).chain(&self.daemon_sets).map(name);
-        assert!(taken.into_iter().all(|taken| taken != name(daemon_set)), "the name is taken");
-        let placement = placement(daemon_set);
-        let nodes: Vec<&Node> = self.nodes.iter().filter(|node| node.takes(&placement)).collect();
-        let node = match nodes[..] {
-            [node] => node.name.clone(),
-            // Without the right to read nodes, the controller does not know about taints.
-            [] if !self.may_read_nodes => String::new(),
-            _ => panic!("it is for {} nodes", nodes.len()),
-        };
-        let is_at_work = nodes.iter().all(|node| node.is_at_work());
-        assert!(is_at_work || !self.may_read_nodes, "{node} cannot take it");
-        let created = self.now + self.server_ahead;
-        self.tag_checks_made += 1;
-        let check =
-            Checking { uid: self.uid(), daemon_set: daemon_set.clone(), created, node, deleting: false, pod: None };
-        self.tag_checks.push(check);
-        self.run_checks();
-    }
-
-    /// The DaemonSet controller and the garbage collector for tag checks. A deleted DaemonSet disappears after its pod,
-    /// which stays as long as its node is lost.
-    fn run_checks(&mut self) {
-        let Self { tag_checks, nodes, pods_refused, .. } = self;
-        for check in tag_checks.iter_mut() {
-            match nodes.iter().find(|node| node.name == check.node) {
-                None => check.pod = None,
-                Some(node) if check.deleting && node.ready => check.pod = None,
-                Some(_) if check.deleting => {}
-                Some(node) if check.pod.is_none() && !*pods_refused && node.takes(&placement(&check.daemon_set)) => {
-                    check.pod = Some(check.containers());
-                }
-                Some(_) => {}
-            }
-        }
-        tag_checks.retain(|check| !check.deleting || check.pod.is_some());
-    }
-
-    fn store(&mut self, daemon_set: &DaemonSet) {
-        assert!(self.daemon_sets.iter().all(|it| it.metadata.name != daemon_set.metadata.name), "the name is taken");
-        let mut stored = daemon_set.clone();
-        stored.metadata.uid = Some(self.uid().to_string());
-        stored.metadata.generation = Some(1);
-        stored.metadata.creation_timestamp = Some(Time(self.now + self.server_ahead));
-        self.daemon_sets.push(stored);
-        self.created += 1;
-    }
-
-    /// The DaemonSet controller and the garbage collector. A deleted pod on a node that is not ready stays until the
-    /// node is back.
-    pub fn place_pods(&mut self) {
-        let Self { daemon_sets, nodes, pods, .. } = self;
-        pods.retain_mut(|pod| {
-            let daemon_set = daemon_sets.iter().find(|it| name(it) == pod.daemon_set);
-            let Some(node) = nodes.iter().find(|node| node.name == pod.node) else { return false };
-            pod.deleting |= !daemon_set.is_some_and(|daemon_set| stays_on(daemon_set, node));
-            !(pod.deleting && node.ready)
-        });
-        for daemon_set in &self.daemon_sets.clone() {
-            for node in &self.nodes.clone() {
-                let there = self.pods.iter().any(|pod| pod.daemon_set == name(daemon_set) && pod.node == node.name);
-                if !there && !self.pods_refused && node.takes(&placement(daemon_set)) {
-                    let (uid, created) = (self.uid(), self.now + self.server_ahead);
-                    let (mirrored, always_pulls) = (self.mirrored, self.always_pulls);
-                    let pod = Pod { mirrored, always_pulls, ..Pod::waiting(daemon_set, &node.name, uid, created) };
-                    self.pods.push(pod);
-                }
-            }
-        }
-        self.run_checks();
-        self.count();
-        self.schedule();
-    }
-
-    /// The DaemonSet controller updates the status of the DaemonSets that it processes, which it does whenever their
-    /// pods change.
-    fn count(&mut self) {
-        let Self { daemon_sets, nodes, pods, counted, .. } = self;
-        for daemon_set in daemon_sets {
-            let own = pods.iter().filter(|pod| pod.daemon_set == name(daemon_set));
-            let own = own.map(|pod| (pod.uid, pod.deleting)).collect();
-            let before = counted.insert(name(daemon_set), own);
-            if before.as_ref() != counted.get(&name(daemon_set)) || is_processed(daemon_set, nodes, pods) {
-                daemon_set.status = Some(status(daemon_set, nodes, pods));
-            }
-        }
-    }
-
-    /// The scheduler.
-    fn schedule(&mut self) {
-        for node in &self.nodes {
-            let capacity = self.capacity.get(&node.name).copied().unwrap_or(usize::MAX);
-            let (bound, waiting): (Vec<_>, Vec<_>) =
-                self.pods.iter_mut().filter(|pod| pod.node == node.name).partition(|pod| pod.bound);
-            waiting.into_iter().take(capacity.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
-        }
-    }
-
-    /// Every kubelet that is ready tries one more image of each pod, and retries those that failed.
-    pub fn pull(&mut self) {
-        let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
-        let mut registry = Registry {
-            unavailable: &self.unavailable,
-            tags: &self.tags,
-            tags_on: &self.tags_on,
-            disks: &mut self.disks,
-            asked: &mut self.asked,
-        };
-        for pod in self.pods.iter_mut().filter(|it| it.bound && ready.contains(it.node.as_str())) {
-            let next = pod.containers.iter().position(|it| it.state == State::Waiting);
-            for (index, container) in pod.containers.iter_mut().enumerate() {
-                if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
-                    container.start(&pod.node, &mut registry, pod.always_pulls);
-                }
-            }
-        }
-        for check in self.tag_checks.iter_mut().filter(|check| ready.contains(check.node.as_str())) {
-            for container in check.pod.iter_mut().flatten().filter(|it| it.state != State::Running) {
-                container.start(&check.node, &mut registry, false);
-            }
-        }
-    }
-
-    /// The node's power fails. When it is back, it has the same pods without containers.
-    pub fn reboot(&mut self, node: &str) {
-        for pod in self.pods.iter_mut().filter(|pod| pod.node == node) {
-            pod.containers.iter_mut().for_each(Container::vanish);
-        }
     }
 
     /// A second in which every component acts once.

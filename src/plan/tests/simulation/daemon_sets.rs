@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::core::NotUsed;
 use serde_json::{Value, from_value, json, to_value};
 
-use super::pods::Pod;
-use crate::coverage::Node;
 use crate::list::config::Placement;
 use crate::naming::labels;
 use crate::plan::deselection::recount_patch;
@@ -173,42 +171,4 @@ pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
     });
     let metadata = daemon_set.metadata.clone();
     Generation::from_daemon_set(&SlimDaemonSet { types: None, metadata, spec: NotUsed {}, status })
-}
-
-/// Whether the DaemonSet controller processes the DaemonSet because of its nodes: `syncNodeUpdate` in
-/// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go`. A taint that lets existing pods stay is not enough.
-pub(super) fn is_processed(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> bool {
-    let Some(status) = &daemon_set.status else { return true };
-    let name = name(daemon_set);
-    // If it could not create all pods, it retries (`processNextWorkItem` in the DaemonSet controller).
-    let failed = status.current_number_scheduled < status.desired_number_scheduled;
-    failed
-        || status.observed_generation != daemon_set.metadata.generation
-        || nodes.iter().any(|node| match pods.iter().any(|pod| pod.daemon_set == name && pod.node == node.name) {
-            true => !stays_on(daemon_set, node) || status.number_misscheduled > 0,
-            false => node.takes(&placement(daemon_set)),
-        })
-}
-
-/// The status that the DaemonSet controller writes.
-pub(super) fn status(daemon_set: &DaemonSet, nodes: &[Node], pods: &[Pod]) -> DaemonSetStatus {
-    let name = name(daemon_set);
-    let has_pod = |node: &&Node| pods.iter().any(|pod| pod.daemon_set == name && pod.node == node.name);
-    let placement = placement(daemon_set);
-    let (desired, others): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.takes(&placement));
-    let count = |nodes: usize| nodes.try_into().expect("few nodes");
-    DaemonSetStatus {
-        observed_generation: daemon_set.metadata.generation,
-        desired_number_scheduled: count(desired.len()),
-        current_number_scheduled: count(desired.into_iter().filter(has_pod).count()),
-        number_misscheduled: count(others.into_iter().filter(has_pod).count()),
-        ..DaemonSetStatus::default()
-    }
-}
-
-/// Whether a pod may stay on the node. A taint with the effect `NoSchedule` only keeps new pods off.
-pub(super) fn stays_on(daemon_set: &DaemonSet, node: &Node) -> bool {
-    let mut node = node.clone();
-    node.taints.retain(|taint| taint.effect == "NoExecute");
-    node.takes(&placement(daemon_set))
 }

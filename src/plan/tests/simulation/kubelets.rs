@@ -1,0 +1,40 @@
+//! The kubelets of the simulated cluster.
+
+use std::collections::BTreeSet;
+
+use super::Simulation;
+use super::pods::{Container, Registry, State};
+
+impl Simulation {
+    /// Every kubelet that is ready tries one more image of each pod, and retries those that failed.
+    pub fn pull(&mut self) {
+        let ready: BTreeSet<&str> = self.nodes.iter().filter(|it| it.ready).map(|it| it.name.as_str()).collect();
+        let mut registry = Registry {
+            unavailable: &self.unavailable,
+            tags: &self.tags,
+            tags_on: &self.tags_on,
+            disks: &mut self.disks,
+            asked: &mut self.asked,
+        };
+        for pod in self.pods.iter_mut().filter(|it| it.bound && ready.contains(it.node.as_str())) {
+            let next = pod.containers.iter().position(|it| it.state == State::Waiting);
+            for (index, container) in pod.containers.iter_mut().enumerate() {
+                if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
+                    container.start(&pod.node, &mut registry, pod.always_pulls);
+                }
+            }
+        }
+        for check in self.tag_checks.iter_mut().filter(|check| ready.contains(check.node.as_str())) {
+            for container in check.pod.iter_mut().flatten().filter(|it| it.state != State::Running) {
+                container.start(&check.node, &mut registry, false);
+            }
+        }
+    }
+
+    /// The node's power fails. When it is back, it has the same pods without containers.
+    pub fn reboot(&mut self, node: &str) {
+        for pod in self.pods.iter_mut().filter(|pod| pod.node == node) {
+            pod.containers.iter_mut().for_each(Container::vanish);
+        }
+    }
+}
