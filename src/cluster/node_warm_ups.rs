@@ -10,7 +10,7 @@ use crate::coverage::Node;
 use crate::metrics::Metrics;
 use crate::naming::labels::list_value;
 use crate::summary::node_state::NodeState;
-use crate::summary::{Sources, Summary};
+use crate::summary::{Summary, SummaryInput};
 
 /// How exactly warm-ups are measured.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ impl Overview {
         let mut states = Vec::new();
         for list in &lists {
             let (label, Some(config)) = (list_value(&list.name), &list.config) else { continue };
-            let summary = Summary::new(Sources {
+            let summary = Summary::new(SummaryInput {
                 list: &label,
                 config,
                 generations: &list.generations,

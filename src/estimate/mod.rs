@@ -23,8 +23,8 @@ use serde::Serialize;
 
 use crate::list::{Config, ListData};
 use prices::Prices;
-use reserved::Reserved;
-use serverless::Serverless;
+use reserved::ReservedEstimate;
+use serverless::ImageCacheCosts;
 pub use table::print;
 
 /// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
@@ -56,9 +56,9 @@ pub struct Estimate {
     /// The prices that were used.
     pub prices: Prices,
     /// What ImageCaches cost; `None` if the list asks for none.
-    pub image_caches: Option<Serverless>,
+    pub image_caches: Option<ImageCacheCosts>,
     /// What is reserved on nodes.
-    pub reserved: Reserved,
+    pub reserved: ReservedEstimate,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -76,7 +76,7 @@ pub fn estimate(list: &ListData, config: &Config, prices: Prices, usage: &Usage)
         name: list.name.clone(),
         prices,
         image_caches,
-        reserved: Reserved::by(config, usage.nodes),
+        reserved: ReservedEstimate::by(config, usage.nodes),
         warnings,
     }
 }

@@ -10,7 +10,7 @@ use crate::list::quantity::Nanos;
 /// What the pods of a list reserve outside rollouts.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reserved {
+pub struct ReservedEstimate {
     /// Each group on its own.
     pub groups: Vec<OfGroup>,
     /// On a node that matches all groups.
@@ -31,7 +31,7 @@ pub struct OfGroup {
     pub per_node: Requests,
 }
 
-impl Reserved {
+impl ReservedEstimate {
     /// Computes what a list reserves on this number of nodes.
     pub fn by(config: &Config, nodes: Option<u32>) -> Self {
         let of_group = |group: &Group| OfGroup {

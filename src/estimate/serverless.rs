@@ -21,7 +21,7 @@ const DIGITS: u32 = 6;
 /// What the ImageCaches of a list cost.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Serverless {
+pub struct ImageCacheCosts {
     /// How many exist at a time: each holds at most 20 images.
     pub number: u32,
     /// How many images they hold.
@@ -87,7 +87,7 @@ pub fn charges(
     prices: &Prices,
     usage: &Usage,
     warnings: &mut Vec<String>,
-) -> Serverless {
+) -> ImageCacheCosts {
     let shards = content::shards(namespace, config, cache);
     let images = shards.iter().map(|shard| shard.images.len()).sum();
     let number = u32::try_from(shards.len()).unwrap_or(u32::MAX);
@@ -117,7 +117,7 @@ pub fn charges(
         now: sum.now + charge.amounts.now,
         month: sum.month + charge.amounts.month,
     });
-    Serverless {
+    ImageCacheCosts {
         number,
         images,
         size_gib,

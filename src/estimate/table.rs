@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::Estimate;
-use super::serverless::{Serverless, shown};
+use super::serverless::{ImageCacheCosts, shown};
 use crate::coverage::requests::Requests;
 
 const HEADING: Style = Style::new().bold();
@@ -30,8 +30,8 @@ pub fn print(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
     estimate.warnings.iter().try_for_each(|warning| writeln!(output, "{WARNING}warning{WARNING:#}: {warning}"))
 }
 
-fn print_charges(serverless: &Serverless, currency: &str, output: &mut impl Write) -> io::Result<()> {
-    let Serverless { number, images, size_gib, .. } = serverless;
+fn print_charges(serverless: &ImageCacheCosts, currency: &str, output: &mut impl Write) -> io::Result<()> {
+    let ImageCacheCosts { number, images, size_gib, .. } = serverless;
     let caches = if *number == 1 { "ImageCache".to_owned() } else { format!("{number} ImageCaches") };
     writeln!(output, "{caches} of {size_gib} GiB for {}, in {currency}:\n", counted(*images))?;
     let widths = serverless.charges.iter().map(|charge| charge.what.len());

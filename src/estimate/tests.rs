@@ -24,7 +24,7 @@ fn estimated(images_yaml: &str, usage: &Usage) -> Estimate {
     estimate(&list, &config, Prices::example(), usage)
 }
 
-fn serverless(images_yaml: &str, usage: &Usage) -> Serverless {
+fn serverless(images_yaml: &str, usage: &Usage) -> ImageCacheCosts {
     estimated(images_yaml, usage).image_caches.expect("an ImageCache")
 }
 

@@ -16,14 +16,14 @@ pub type Digests = BTreeMap<String, BTreeMap<String, Digest>>;
 
 /// The digests that the newest generations' pods hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
+pub struct HeldDigests {
     /// On how many nodes each digest is held, by image and architecture.
     digests: BTreeMap<String, BTreeMap<String, BTreeMap<Digest, usize>>>,
     /// Images that are held, although the runtime reports no digest.
     held: BTreeSet<String>,
 }
 
-impl Known {
+impl HeldDigests {
     /// Counts what the pods of each group's newest generation hold now.
     pub fn of(
         config: &Config,

@@ -32,7 +32,7 @@ mod reporting;
 use std::collections::BTreeMap;
 
 pub use cache::{Cache, Phase};
-pub use digests::{Digests, Known};
+pub use digests::{Digests, HeldDigests};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Entry, Ledger};
 pub use object::ImageCacheObject;
@@ -61,7 +61,7 @@ pub struct CacheContext<'a> {
     /// The ledger on the list's newest accepted form, where it belongs.
     pub on_newest_form: Option<&'a Ledger>,
     /// The digests that nodes hold.
-    pub known: &'a Known,
+    pub known: &'a HeldDigests,
     /// The bytes that nodes report for each image (as the list spells it); `None` if they were not looked up yet.
     pub sizes: Option<&'a BTreeMap<String, u64>>,
     /// The current time.

@@ -12,7 +12,7 @@ use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::schedule::Schedule;
-use super::tree::Node;
+use super::tree::TreeNode;
 use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
 /// The key by which this notation is recognized.
@@ -262,7 +262,7 @@ fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(
     // Untrimmed, because leading empty lines count.
     let text = value.as_deref()?;
     let lines = text.trim_end().contains('\n');
-    match Node::from_json(text) {
+    match TreeNode::from_json(text) {
         Ok(node) => {
             let at = At::json(key, &node, lines);
             (!at.is_null()).then(|| read(&at, problems))
@@ -280,7 +280,7 @@ fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(
 }
 
 fn refresh_of(keys: &FlatKeys, problems: &mut Problems) -> Refresh {
-    let written = refresh::Written {
+    let written = refresh::RefreshFields {
         every: None,
         schedule: placed("REFRESH_SCHEDULE", &keys.refresh_schedule),
         time_zone: placed("REFRESH_TIME_ZONE", &keys.refresh_time_zone),
@@ -341,7 +341,7 @@ fn number(key: &str, value: &Option<String>, remedy: &str, problems: &mut Proble
 
 fn image_cache_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
     let enabled = image_cache_wanted(keys, problems);
-    let written = image_cache::Written {
+    let written = image_cache::ImageCacheFields {
         enabled,
         groups: None,
         size: number("IMAGE_CACHE_SIZE", &keys.image_cache_size, "write a number of GiB", problems),

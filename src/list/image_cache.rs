@@ -17,7 +17,7 @@ use super::suggest;
 
 /// The fields that the user wrote about the ImageCache.
 #[derive(Debug, Default)]
-pub struct Written {
+pub struct ImageCacheFields {
     /// Whether the list asks for one.
     pub enabled: bool,
     /// The names of groups.
@@ -35,7 +35,7 @@ pub struct Written {
 }
 
 /// Checks all fields, and returns an [`ImageCache`] if the list asks for one.
-pub fn parse(written: Written, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
+pub fn parse(written: ImageCacheFields, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
     let all = || groups.iter().map(|group| group.name.clone()).collect();
     let cache = ImageCache {
         groups: written.groups.map_or_else(all, |named| chosen(named, groups, problems)),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::problem::Problem;
 use super::reader::{At, Problems};
-use super::tree::{Node, Value};
+use super::tree::{TreeNode, Value};
 use super::{IMAGE_LIST_LABEL, ListData, Parsed, parse, yaml};
 
 /// The contents of a file.
@@ -16,7 +16,7 @@ pub struct File {
     /// The lists, in the order of the file.
     pub lists: Vec<FileList>,
     /// The other objects.
-    pub others: Vec<Other>,
+    pub others: Vec<OtherObject>,
 }
 
 /// A list in a file.
@@ -35,7 +35,7 @@ pub struct FileList {
 
 /// An object that is not a list.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Other {
+pub struct OtherObject {
     /// Its first line.
     pub line: u64,
     /// Its kind.
@@ -75,7 +75,7 @@ impl File {
     /// Finds the lists. A ConfigMap without the label counts only if it is the only object, because the controller may be given
     /// a list by name. A file without manifests counts as an `images.yaml`, even if it is not YAML: then parsing it reports that.
     pub fn read(text: &str, defaults: Defaults) -> Self {
-        let documents = Node::documents(text).unwrap_or_default();
+        let documents = TreeNode::documents(text).unwrap_or_default();
         let objects = objects(&documents);
         if objects.is_empty() {
             return Self { lists: vec![FileList::plain(text, defaults)], others: Vec::new() };
@@ -87,7 +87,7 @@ impl File {
                 file.lists.push(FileList::from_manifest(object, !labelled, text, defaults));
             } else {
                 let name = object.metadata("name").unwrap_or_default().to_owned();
-                file.others.push(Other { line: object.line(), kind: object.kind.clone(), name });
+                file.others.push(OtherObject { line: object.line(), kind: object.kind.clone(), name });
             }
         }
         file
@@ -96,7 +96,7 @@ impl File {
 
 /// A node of an object with its kind.
 struct Object<'n> {
-    node: &'n Node,
+    node: &'n TreeNode,
     kind: String,
 }
 
@@ -115,7 +115,7 @@ impl<'n> Object<'n> {
 }
 
 /// The objects in documents and in a `List`.
-fn objects(documents: &[Node]) -> Vec<Object<'_>> {
+fn objects(documents: &[TreeNode]) -> Vec<Object<'_>> {
     let mut objects = Vec::new();
     for node in documents {
         match (child(node, "kind").and_then(text), child(node, "items").map(|items| &items.value)) {
@@ -130,17 +130,17 @@ fn objects(documents: &[Node]) -> Vec<Object<'_>> {
 }
 
 /// The items of a typed list, such as a `ConfigMapList`, need not say their kind.
-fn kind_of(item: &Node, list_kind: &str) -> String {
+fn kind_of(item: &TreeNode, list_kind: &str) -> String {
     let kind = child(item, "kind").and_then(text).unwrap_or(list_kind.trim_end_matches("List"));
     kind.to_owned()
 }
 
-fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+fn child<'n>(node: &'n TreeNode, key: &str) -> Option<&'n TreeNode> {
     let Value::Mapping(entries) = &node.value else { return None };
     entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
 }
 
-fn text(node: &Node) -> Option<&str> {
+fn text(node: &TreeNode) -> Option<&str> {
     let Value::Text(text) = &node.value else { return None };
     Some(text)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::problem::{Code, Problem, Severity, quoted};
 use super::suggest;
-use super::tree::{Key, Node, Value};
+use super::tree::{Key, TreeNode, Value};
 
 /// The most problems that are reported one by one.
 const MAX_PROBLEMS: usize = 1000;
@@ -104,7 +104,7 @@ fn bounded(text: String) -> String {
 /// A node and its place.
 #[derive(Clone, Debug)]
 pub struct At<'a> {
-    node: &'a Node,
+    node: &'a TreeNode,
     path: String,
     /// Whether the user sees lines.
     lines: bool,
@@ -120,17 +120,17 @@ pub struct Fields<'a> {
 
 impl<'a> At<'a> {
     /// The whole document of a key whose text has lines.
-    pub fn document(key: &str, node: &'a Node) -> Self {
+    pub fn document(key: &str, node: &'a TreeNode) -> Self {
         Self { node, path: key.to_owned(), lines: true, document: true }
     }
 
     /// The JSON of a flat key; `lines`: it has several lines.
-    pub fn json(key: &str, node: &'a Node, lines: bool) -> Self {
+    pub fn json(key: &str, node: &'a TreeNode, lines: bool) -> Self {
         Self { node, path: key.to_owned(), lines, document: false }
     }
 
     /// The node.
-    pub(super) fn node(&self) -> &'a Node {
+    pub(super) fn node(&self) -> &'a TreeNode {
         self.node
     }
 
@@ -244,7 +244,8 @@ impl<'a> At<'a> {
     /// The entries of a mapping, including repeated keys; nothing if it is not a mapping.
     pub(super) fn children(&self) -> Vec<(&'a str, At<'a>)> {
         let Value::Mapping(entries) = &self.node.value else { return Vec::new() };
-        let child = |(key, node): &'a (Key, Node)| (key.name.as_str(), self.below(node, self.child_path(&key.name)));
+        let child =
+            |(key, node): &'a (Key, TreeNode)| (key.name.as_str(), self.below(node, self.child_path(&key.name)));
         entries.iter().map(child).collect()
     }
 
@@ -266,7 +267,7 @@ impl<'a> At<'a> {
         self.below(node.unwrap_or(self.node), self.item_path(index))
     }
 
-    fn below(&self, node: &'a Node, path: String) -> At<'a> {
+    fn below(&self, node: &'a TreeNode, path: String) -> At<'a> {
         At { node, path, lines: self.lines, document: false }
     }
 
@@ -355,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_place_below_what_is_not_there_has_the_line_of_what_is() {
-        let node = Node::from_yaml("a:\n  b:\n    - c: 1\n").expect("valid YAML");
+        let node = TreeNode::from_yaml("a:\n  b:\n    - c: 1\n").expect("valid YAML");
         let at = At::document("doc", &node);
         let line = |at: &At| (at.place().path, at.place().line);
         assert_eq!(line(&at.child("a").child("b").item(0).child("c")), ("doc: a.b[0].c".to_owned(), Some(3)));

@@ -13,7 +13,7 @@ pub type Placed = (Place, String);
 
 /// The fields that the user wrote about the refresh.
 #[derive(Debug, Default)]
-pub struct Written {
+pub struct RefreshFields {
     /// An interval.
     pub every: Option<Placed>,
     /// A cron pattern.
@@ -28,7 +28,7 @@ pub struct Written {
 pub const MODES: [&str; 3] = ["OnChange", "Always", "Recreate"];
 
 /// Checks the fields, and returns a [`Refresh`].
-pub fn parse(written: Written, problems: &mut Problems) -> Refresh {
+pub fn parse(written: RefreshFields, problems: &mut Problems) -> Refresh {
     let mut refresh = Refresh::default();
     if let (Some((place, _)), Some(_)) = (&written.schedule, &written.every) {
         problems.error(

@@ -26,7 +26,7 @@ fn options(max_depth: usize) -> serde_yaml::Options {
 
 /// A value and its line (`None` if lines are not useful, as in a flat key's JSON).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub struct TreeNode {
     /// The value.
     pub value: Value,
     /// The first line, from 1.
@@ -56,9 +56,9 @@ pub enum Value {
     /// Text.
     Text(String),
     /// A sequence.
-    Sequence(Vec<Node>),
+    Sequence(Vec<TreeNode>),
     /// A mapping in the order of the text. It may have repeated keys.
-    Mapping(Vec<(Key, Node)>),
+    Mapping(Vec<(Key, TreeNode)>),
 }
 
 /// The parser's error for a text that is not YAML or not JSON.
@@ -70,14 +70,14 @@ pub struct NotYaml {
     pub line: Option<u64>,
 }
 
-impl Node {
+impl TreeNode {
     /// Parses one YAML document. Depth, size and the expansion of aliases are bounded by the parser's budget.
     ///
     /// # Errors
     /// The text is not YAML, has several documents or exceeds the budget.
     pub fn from_yaml(text: &str) -> Result<Self, NotYaml> {
         let options = options(MAX_DEPTH);
-        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(NotYaml::from)
+        serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(TreeNode::from).map_err(NotYaml::from)
     }
 
     /// Parses all documents of a file of manifests, except for empty ones.
@@ -86,7 +86,7 @@ impl Node {
     /// The text is not YAML or exceeds the budget.
     pub fn documents(text: &str) -> Result<Vec<Self>, NotYaml> {
         let documents = serde_yaml::from_multiple_with_options::<Spanned<Value>>(text, options(MAX_MANIFEST_DEPTH));
-        Ok(documents?.into_iter().map(Node::from).collect())
+        Ok(documents?.into_iter().map(TreeNode::from).collect())
     }
 
     /// Parses JSON. Every JSON text is YAML, so the same parser is used, which detects repeated keys.
@@ -107,7 +107,7 @@ impl Node {
             Value::Integer(value) => i64::try_from(*value).map(Into::into).unwrap_or_else(|_| value.to_string().into()),
             Value::Float(value) => (*value).into(),
             Value::Text(text) => text.as_str().into(),
-            Value::Sequence(nodes) => nodes.iter().map(Node::to_json).collect(),
+            Value::Sequence(nodes) => nodes.iter().map(TreeNode::to_json).collect(),
             Value::Mapping(entries) => entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
         }
     }
@@ -125,7 +125,7 @@ impl Node {
     }
 }
 
-impl From<Spanned<Value>> for Node {
+impl From<Spanned<Value>> for TreeNode {
     fn from(spanned: Spanned<Value>) -> Self {
         Self { line: line(spanned.referenced), value: spanned.value }
     }
@@ -233,14 +233,14 @@ impl<'de> Visitor<'de> for ValueVisitor {
 mod tests {
     use super::*;
 
-    fn entry<'a>(node: &'a Node, name: &str) -> &'a Node {
+    fn entry<'a>(node: &'a TreeNode, name: &str) -> &'a TreeNode {
         let Value::Mapping(entries) = &node.value else { panic!("not a mapping: {node:?}") };
         &entries.iter().find(|(key, _)| key.name == name).expect("the key is there").1
     }
 
     #[test]
     fn every_key_and_value_knows_its_line() {
-        let node = Node::from_yaml("a: 1\nb:\n  - x\n  - c: true\n").expect("valid YAML");
+        let node = TreeNode::from_yaml("a: 1\nb:\n  - x\n  - c: true\n").expect("valid YAML");
         assert_eq!(entry(&node, "a").line, Some(1));
         let Value::Sequence(items) = &entry(&node, "b").value else { panic!("not a sequence") };
         assert_eq!(items[0].line, Some(3));
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_kept_twice() {
-        let node = Node::from_yaml("a: 1\na: 2\n").expect("valid YAML");
+        let node = TreeNode::from_yaml("a: 1\na: 2\n").expect("valid YAML");
         let Value::Mapping(entries) = node.value else { panic!("not a mapping") };
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].0.line, Some(2));
@@ -258,27 +258,27 @@ mod tests {
 
     #[test]
     fn nothing_after_the_colon_is_null() {
-        let node = Node::from_yaml("images:\n").expect("valid YAML");
+        let node = TreeNode::from_yaml("images:\n").expect("valid YAML");
         assert_eq!(entry(&node, "images").value, Value::Null);
     }
 
     #[test]
     fn broken_yaml_is_reported_with_its_line() {
-        let error = Node::from_yaml("a: 1\nb: [1, 2\n").expect_err("an open bracket");
+        let error = TreeNode::from_yaml("a: 1\nb: [1, 2\n").expect_err("an open bracket");
         assert!(error.line.is_some(), "{error:?}");
         assert!(!error.message.is_empty());
     }
 
     #[test]
     fn json_and_yaml_give_the_same_tree() {
-        let json = Node::from_json(r#"{"a":[1,"x",null,true]}"#).expect("valid JSON");
-        let yaml = Node::from_yaml("a: [1, x, null, true]").expect("valid YAML");
+        let json = TreeNode::from_json(r#"{"a":[1,"x",null,true]}"#).expect("valid JSON");
+        let yaml = TreeNode::from_yaml("a: [1, x, null, true]").expect("valid YAML");
         assert_eq!(json.to_json(), yaml.to_json());
     }
 
     #[test]
     fn a_key_called_value_is_an_ordinary_key() {
-        let node = Node::from_json(r#"{"value":"x","key":"y"}"#).expect("valid JSON");
+        let node = TreeNode::from_json(r#"{"value":"x","key":"y"}"#).expect("valid JSON");
         assert_eq!(entry(&node, "value").value, Value::Text("x".into()));
     }
 
@@ -290,9 +290,9 @@ mod tests {
             let row = [previous.as_str(); 10].join(", ");
             bomb.push_str(&format!("a{i}: &a{i} [{row}]\n"));
         }
-        assert!(Node::from_yaml(&bomb).is_err());
+        assert!(TreeNode::from_yaml(&bomb).is_err());
         for opening in ["[", "{a: ", "- ", "? ", "- ? ", "!x [", "&a ["] {
-            assert!(Node::from_yaml(&opening.repeat(100_000)).is_err(), "{opening:?}");
+            assert!(TreeNode::from_yaml(&opening.repeat(100_000)).is_err(), "{opening:?}");
         }
     }
 }

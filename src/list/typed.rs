@@ -15,7 +15,7 @@ const MAX_WRONG_PARTS: usize = 20;
 
 /// A step of a path into a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Key(String),
     Item(usize),
 }
@@ -32,10 +32,10 @@ impl At<'_> {
         Some(value)
     }
 
-    fn after(&self, steps: &[Step]) -> Self {
+    fn after(&self, steps: &[PathStep]) -> Self {
         steps.iter().fold(self.clone(), |at, step| match step {
-            Step::Key(key) => at.child(key),
-            Step::Item(index) => at.item(*index),
+            PathStep::Key(key) => at.child(key),
+            PathStep::Item(index) => at.item(*index),
         })
     }
 }
@@ -55,7 +55,7 @@ fn check_duplicate_keys(at: &At, problems: &mut Problems) {
 /// the next one is found.
 fn decode<T: DeserializeOwned>(at: &At, problems: &mut Problems) -> Option<T> {
     let mut json = at.node().to_json();
-    let mut wrong: Vec<Vec<Step>> = Vec::new();
+    let mut wrong: Vec<Vec<PathStep>> = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize(&json) {
             Ok(value) => return Some(value),
@@ -94,19 +94,19 @@ fn remedy(at: &At, message: &str) -> &'static str {
     }
 }
 
-fn steps(path: &serde_path_to_error::Path) -> Vec<Step> {
+fn steps(path: &serde_path_to_error::Path) -> Vec<PathStep> {
     let step = |segment: &Segment| match segment {
-        Segment::Seq { index } => Some(Step::Item(*index)),
-        Segment::Map { key } => Some(Step::Key(key.clone())),
+        Segment::Seq { index } => Some(PathStep::Item(*index)),
+        Segment::Map { key } => Some(PathStep::Key(key.clone())),
         Segment::Enum { .. } | Segment::Unknown => None,
     };
     path.iter().filter_map(step).collect()
 }
 
-fn find<'j>(json: &'j mut Json, steps: &[Step]) -> Option<&'j mut Json> {
+fn find<'j>(json: &'j mut Json, steps: &[PathStep]) -> Option<&'j mut Json> {
     steps.iter().try_fold(json, |json, step| match step {
-        Step::Key(key) => json.get_mut(key),
-        Step::Item(index) => json.get_mut(*index),
+        PathStep::Key(key) => json.get_mut(key),
+        PathStep::Item(index) => json.get_mut(*index),
     })
 }
 

@@ -7,7 +7,7 @@ use super::group::{self, ImageEntry, PlacedQuantity};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
-use super::tree::Node;
+use super::tree::TreeNode;
 use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
 /// The key of this notation in a ConfigMap's data.
@@ -50,7 +50,7 @@ pub const API_VERSION: &str = "kube-prepull.io/v1";
 /// Parses the document into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
     super::check_keys(list, &[KEY], problems);
-    let node = match Node::from_yaml(text) {
+    let node = match TreeNode::from_yaml(text) {
         Ok(node) => node,
         Err(error) => {
             let place = Place { path: KEY.to_owned(), line: error.line };
@@ -334,7 +334,7 @@ fn refresh_of(at: &At, problems: &mut Problems) -> Refresh {
         Some((at.place(), at.text(problems)?.to_owned()))
     };
     let written =
-        refresh::Written { every, schedule: text("schedule"), time_zone: text("timeZone"), mode: text("mode") };
+        refresh::RefreshFields { every, schedule: text("schedule"), time_zone: text("timeZone"), mode: text("mode") };
     refresh::parse(written, problems)
 }
 
@@ -373,7 +373,7 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
         Some((at.place(), at.integer(problems)?))
     };
     let (size, retention_days) = (number("size"), number("retentionDays"));
-    let written = image_cache::Written {
+    let written = image_cache::ImageCacheFields {
         enabled: enabled.unwrap_or_default(),
         groups: fields.get("groups").map(|at| image_cache::groups(at, problems)),
         size,

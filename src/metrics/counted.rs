@@ -9,7 +9,7 @@ pub enum Counted {
     /// An edit was rejected.
     Rejected,
     /// The tags of a group were checked.
-    Refreshed(Refresh),
+    Refreshed(TagCheckOutcome),
     /// A rollout started.
     RolloutStarted(CauseLabel),
     /// A DaemonSet that another client had changed was restored.
@@ -20,7 +20,7 @@ pub enum Counted {
 
 /// The outcome of a check of a group's tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refresh {
+pub enum TagCheckOutcome {
     /// No tag has moved enough for a rollout.
     Unchanged,
     /// Tags have moved, and a rollout started.
@@ -79,9 +79,9 @@ pub const COUNTERS: [Counter; 5] = [
         label: Some("outcome"),
         happenings: || {
             vec![
-                Counted::Refreshed(Refresh::Unchanged),
-                Counted::Refreshed(Refresh::Moved),
-                Counted::Refreshed(Refresh::Deferred),
+                Counted::Refreshed(TagCheckOutcome::Unchanged),
+                Counted::Refreshed(TagCheckOutcome::Moved),
+                Counted::Refreshed(TagCheckOutcome::Deferred),
             ]
         },
     },
@@ -111,9 +111,9 @@ impl Counted {
         match self {
             Self::Rejected => "rejected",
             Self::Restored => "restored",
-            Self::Refreshed(Refresh::Unchanged) => "unchanged",
-            Self::Refreshed(Refresh::Moved) => "moved",
-            Self::Refreshed(Refresh::Deferred) => "deferred",
+            Self::Refreshed(TagCheckOutcome::Unchanged) => "unchanged",
+            Self::Refreshed(TagCheckOutcome::Moved) => "moved",
+            Self::Refreshed(TagCheckOutcome::Deferred) => "deferred",
             Self::RolloutStarted(cause) => cause.word(),
             Self::PullFailed(reason) => reason,
         }
@@ -124,13 +124,13 @@ impl Counted {
         match action {
             Action::Restore { .. } if matches!(outcome, ActionOutcome::Restored { .. }) => vec![Self::Restored],
             Action::Create { cause: cause @ RolloutCause::Moved { .. }, .. } => {
-                vec![Self::Refreshed(Refresh::Moved), Self::RolloutStarted(cause.into())]
+                vec![Self::Refreshed(TagCheckOutcome::Moved), Self::RolloutStarted(cause.into())]
             }
             Action::Create { cause, .. } => vec![Self::RolloutStarted(cause.into())],
             Action::Note { tag_check_record, .. } if tag_check_record.failed.is_empty() => {
-                vec![Self::Refreshed(Refresh::Unchanged)]
+                vec![Self::Refreshed(TagCheckOutcome::Unchanged)]
             }
-            Action::Note { .. } => vec![Self::Refreshed(Refresh::Deferred)],
+            Action::Note { .. } => vec![Self::Refreshed(TagCheckOutcome::Deferred)],
             _ => Vec::new(),
         }
     }

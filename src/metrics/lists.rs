@@ -20,9 +20,9 @@ use crate::status::report::{GroupReport, ListReport, NodeCounts, Report};
 
 /// The counters of each list since the start, by the value of its label.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<Mutex<BTreeMap<(String, Counted), u64>>>);
+pub struct ListCounters(Arc<Mutex<BTreeMap<(String, Counted), u64>>>);
 
-impl Counts {
+impl ListCounters {
     /// Counts one more.
     pub fn add(&self, list: &str, counted: Counted) {
         *self.lock().entry((list.to_owned(), counted)).or_default() += 1;

@@ -47,7 +47,7 @@ pub struct Metrics {
     reconcile_errors: Family<ReconcileError, Counter>,
     api_requests: Family<ApiRequest, Counter>,
     node_warm_duration: Histogram,
-    lists: lists::Counts,
+    lists: lists::ListCounters,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -102,7 +102,7 @@ impl Default for Metrics {
             reconcile_errors,
             api_requests,
             node_warm_duration,
-            lists: lists::Counts::default(),
+            lists: lists::ListCounters::default(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::naming::labels;
 use crate::plan::Generation;
 use crate::summary::node_state::NodeState;
 use crate::summary::reserved::Reserved;
-use crate::summary::{Behind, GroupSummary, ImageSummary, Sources, Summary};
+use crate::summary::{Behind, GroupSummary, ImageSummary, Summary, SummaryInput};
 
 /// The version of the JSON. It changes when a key is removed or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
@@ -164,7 +164,7 @@ impl ListReport {
     fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
         let label = labels::list_value(&list.name);
         let groups: Vec<GroupReport> = list.config.as_ref().map_or_else(Vec::new, |config| {
-            let summary = Summary::new(Sources {
+            let summary = Summary::new(SummaryInput {
                 list: &label,
                 config,
                 generations: &list.generations,

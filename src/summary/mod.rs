@@ -1,7 +1,7 @@
 //! Coverage, nodes and the list → for each image: on which nodes it is warm, and why not on the others.
 //!
 //! ```text
-//! Sources ─► Summary ─► GroupSummary: the nodes of the group ─► ImageSummary: a state for each of them
+//! SummaryInput ─► Summary ─► GroupSummary: the nodes of the group ─► ImageSummary: a state for each of them
 //! ```
 //! Every figure that users see comes from here. A summary only borrows, and images are computed one at a time, so thousands of
 //! nodes with many images cost little memory.
@@ -34,7 +34,7 @@ use crate::plan::generation::pods::as_listed;
 
 /// The input of a summary.
 #[derive(Clone, Copy, Debug)]
-pub struct Sources<'a> {
+pub struct SummaryInput<'a> {
     /// The value of the list's label.
     pub list: &'a str,
     /// The list as accepted.
@@ -53,9 +53,9 @@ pub struct Sources<'a> {
 /// A list's coverage.
 #[derive(Debug)]
 pub struct Summary<'a> {
-    sources: Sources<'a>,
+    sources: SummaryInput<'a>,
     /// All nodes, by name.
-    places: BTreeMap<&'a str, Place<'a>>,
+    places: BTreeMap<&'a str, NodeContents<'a>>,
     /// The list's distinct images, by normal form.
     images: HashMap<String, ImageId>,
     /// The generations that are not being deleted, the newest first.
@@ -65,7 +65,7 @@ pub struct Summary<'a> {
 type ImageId = usize;
 
 #[derive(Debug, Default)]
-struct Place<'a> {
+struct NodeContents<'a> {
     /// `None` if nodes may not be read.
     node: Option<&'a Node>,
     /// The list's pods that are not being deleted: the newest generation first, and live pods before others.
@@ -98,7 +98,7 @@ impl<'a> PodHere<'a> {
 
 impl<'a> Summary<'a> {
     /// Sorts pods and generations by node.
-    pub fn new(sources: Sources<'a>) -> Self {
+    pub fn new(sources: SummaryInput<'a>) -> Self {
         let mut newest_first: Vec<&Generation> = sources.generations.iter().filter(|it| !it.deleting).collect();
         newest_first.sort_by_cached_key(|generation| generation.newest_first());
         let mut images = HashMap::new();
@@ -166,8 +166,8 @@ impl<'a> Summary<'a> {
         GroupSummary { summary: self, group, newest, places: belonging }
     }
 
-    fn places_of_newest_pods(&self, group: &Group) -> Vec<(&'a str, &Place<'a>, Belonging)> {
-        let own = |place: &Place| place.pods.iter().filter(|it| it.is_of(group)).map(PodHere::revision).max();
+    fn places_of_newest_pods(&self, group: &Group) -> Vec<(&'a str, &NodeContents<'a>, Belonging)> {
+        let own = |place: &NodeContents| place.pods.iter().filter(|it| it.is_of(group)).map(PodHere::revision).max();
         let newest = self.places.values().filter_map(own).max();
         let places = self.places.iter();
         let belonging = places.filter(|(_, place)| {
@@ -198,7 +198,7 @@ enum Belonging {
     Aside(NodeState),
 }
 
-impl Place<'_> {
+impl NodeContents<'_> {
     /// `None` if the group does not belong on the node.
     fn takes(&self, group: &Group) -> Option<Belonging> {
         let node = self.node?;
@@ -224,7 +224,7 @@ pub struct GroupSummary<'s, 'a> {
     /// The group.
     pub group: &'a Group,
     newest: Option<&'a Generation>,
-    places: Vec<(&'a str, &'s Place<'a>, Belonging)>,
+    places: Vec<(&'a str, &'s NodeContents<'a>, Belonging)>,
 }
 
 impl<'a> GroupSummary<'_, 'a> {
@@ -242,7 +242,7 @@ impl<'a> GroupSummary<'_, 'a> {
 
     /// The pods of its generations, including those that are being deleted.
     pub fn pods(&self) -> impl Iterator<Item = &'a CoveringPod> {
-        let Sources { list, coverage, generations, .. } = self.summary.sources;
+        let SummaryInput { list, coverage, generations, .. } = self.summary.sources;
         let own = generations.iter().filter(|generation| generation.group == self.group.name.as_str());
         let names: HashSet<&str> = own.map(|generation| generation.name.as_str()).collect();
         coverage.pods_of(list).filter(move |pod| names.contains(&*pod.generation))
@@ -256,7 +256,7 @@ impl<'a> GroupSummary<'_, 'a> {
     /// The nodes on which its holders are evicted again and again for lack of disk.
     pub fn eviction_loops(&self) -> Vec<EvictionLoop<'a>> {
         let names: HashSet<&str> = self.generations().map(|generation| generation.name.as_str()).collect();
-        let Sources { coverage, now, .. } = self.summary.sources;
+        let SummaryInput { coverage, now, .. } = self.summary.sources;
         let seen = coverage.eviction_loops(now).filter(|eviction_loop| names.contains(eviction_loop.generation));
         // What an earlier controller process saw.
         let noted = self.newest.into_iter().flat_map(|newest| {
@@ -284,7 +284,7 @@ impl<'a> GroupSummary<'_, 'a> {
     fn image(&self, image: &'a Image) -> ImageSummary<'a> {
         let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
         let wanted = self.newest.filter(|generation| generation.holds(image));
-        let on = |(name, place, belonging): &(&'a str, &Place<'a>, Belonging)| {
+        let on = |(name, place, belonging): &(&'a str, &NodeContents<'a>, Belonging)| {
             let (state, why) = state(place, *belonging, id, wanted);
             ImageOnNode {
                 node: name,
@@ -299,7 +299,7 @@ impl<'a> GroupSummary<'_, 'a> {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> NodeContents<'a> {
     fn held(&self, id: ImageId) -> impl Iterator<Item = Held<'a>> {
         let live = self.pods.iter().filter(|here| here.pod.state == PodState::Live);
         live.filter_map(move |here| {
@@ -311,7 +311,7 @@ impl<'a> Place<'a> {
 
 /// The state of an image on a node. `wanted` is the group's newest generation, if it has the image.
 fn state<'a>(
-    place: &Place<'a>,
+    place: &NodeContents<'a>,
     belonging: Belonging,
     id: ImageId,
     wanted: Option<&'a Generation>,
@@ -329,7 +329,7 @@ fn state<'a>(
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> NodeContents<'a> {
     /// The newest pod with the image; if the newest generation has the image, its pod.
     fn in_the_newest(&self, id: ImageId, wanted: Option<&Generation>) -> Option<(&'a CoveringPod, &'a CoveredImage)> {
         let mut with_it = self.pods.iter().filter_map(|here| Some((here, here.image(id)?)));
@@ -340,7 +340,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> NodeContents<'a> {
     /// Why the newest pod with the image does not hold it, though an older one does.
     fn not_renewed(&self, id: ImageId, wanted: Option<&Generation>) -> Option<(NodeState, Why<'a>)> {
         let (pod, image) = self.in_the_newest(id, wanted)?;

@@ -6,7 +6,7 @@ use crate::cluster::image_caches::Visibility;
 use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
 use crate::image_cache::ledger::Ledger;
-use crate::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionReason, CachePlan, Known};
+use crate::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionReason, CachePlan, HeldDigests};
 use crate::list::Config;
 use crate::messages::{Message, image_caches as words};
 use crate::plan::AcceptedList;
@@ -90,7 +90,7 @@ impl ImageCacheDecider<'_> {
         let on_newest_form = newest.and_then(|newest| newest.image_caches.as_deref()).and_then(Ledger::from_text);
         let (ledger, nodes) = (self.ledger(), self.observed.nodes());
         let coverage = self.observed.coverage.lock();
-        let known = Known::of(config, self.label, &self.seen.generations, &coverage, nodes.as_deref());
+        let known = HeldDigests::of(config, self.label, &self.seen.generations, &coverage, nodes.as_deref());
         drop(coverage);
         let context = CacheContext {
             list: AcceptedList { namespace: self.namespace, label: self.label, config },

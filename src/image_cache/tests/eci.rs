@@ -8,7 +8,9 @@ use kube::ResourceExt;
 
 use crate::image_cache::ledger::Ledger;
 use crate::image_cache::object::{ImageCacheObject, Status};
-use crate::image_cache::{Cache, CacheAction, CacheCause, CacheContext, CacheFinding, CachePlan, Known, Phase, plan};
+use crate::image_cache::{
+    Cache, CacheAction, CacheCause, CacheContext, CacheFinding, CachePlan, HeldDigests, Phase, plan,
+};
 use crate::list::{self, Config, ListData};
 use crate::plan::AcceptedList;
 use crate::plan::generation::digests::Digest;
@@ -20,7 +22,7 @@ pub struct Eci {
     pub config: Config,
     pub accepted_at: Timestamp,
     /// What nodes hold; nothing where they have nothing yet.
-    pub known: Known,
+    pub known: HeldDigests,
     pub request: Option<String>,
     pub sizes: Option<BTreeMap<String, u64>>,
     pub objects: Vec<ImageCacheObject>,
@@ -39,8 +41,8 @@ pub fn config(text: &str) -> Config {
 }
 
 /// What nodes say of images: image, digest, number of nodes.
-pub fn known(images: &[(&str, &str, usize)]) -> Known {
-    let mut known = Known::default();
+pub fn known(images: &[(&str, &str, usize)]) -> HeldDigests {
+    let mut known = HeldDigests::default();
     for (image, digest, nodes) in images {
         for _ in 0..*nodes {
             known.add(image, "amd64", Digest::of_image_id(digest).expect("a digest"));
@@ -56,7 +58,7 @@ impl Eci {
             now,
             config: config(text),
             accepted_at: now,
-            known: Known::default(),
+            known: HeldDigests::default(),
             request: None,
             sizes: None,
             objects: Vec::new(),

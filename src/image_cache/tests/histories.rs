@@ -43,7 +43,7 @@ fn list(tag: u8, many: bool, size: u32) -> String {
     format!("images: [{}]\nimageCache: {{enabled: true, size: {size}, retentionDays: 2}}\n", images.join(", "))
 }
 
-fn held(eci: &Eci, moved: u8) -> crate::image_cache::Known {
+fn held(eci: &Eci, moved: u8) -> crate::image_cache::HeldDigests {
     let images = eci.config.groups.iter().flat_map(|group| &group.images);
     let images: Vec<String> = images.map(|image| image.reference.to_string()).collect();
     let digest = format!("sha256:{moved}");

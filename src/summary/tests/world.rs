@@ -10,7 +10,7 @@ use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::{Config, ListData, parse};
 use crate::naming::labels;
 use crate::plan::{Generation, Record};
-use crate::summary::{Sources, Summary};
+use crate::summary::{Summary, SummaryInput};
 
 /// The list that all of these tests are about: `b:1` is in both groups, in two spellings.
 pub const LIST: &str = "
@@ -208,7 +208,7 @@ pub fn summed_up_of<T>(
     look: impl FnOnce(&Summary) -> T,
 ) -> T {
     let config = config();
-    look(&Summary::new(Sources {
+    look(&Summary::new(SummaryInput {
         list: "tools",
         config: &config,
         generations,
