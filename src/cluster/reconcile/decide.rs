@@ -146,7 +146,7 @@ fn written_form<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> Writ
 
 fn lacks_result(seen: &Snapshot, written: Option<&ParsedList>) -> bool {
     let (config_map, written) = (seen.config_map.as_ref(), written);
-    config_map.zip(written).is_some_and(|(it, list)| !list.validation_result.stands_on(&it.metadata))
+    config_map.zip(written).is_some_and(|(it, list)| !list.validation_result.is_stored_on(&it.metadata))
 }
 
 /// The plan for a list of which no form is in force.
@@ -159,7 +159,7 @@ fn plan_without_list(ruling: &Ruling<'_>, seen: &Snapshot) -> Plan {
     let delete = |it: &Generation| Action::Delete {
         name: it.name.clone(),
         uid: it.uid.clone(),
-        ending: DeletionReason::ListGone,
+        reason: DeletionReason::ListGone,
     };
     Plan { actions: live.map(delete).chain(tag_checks).collect(), ..Plan::default() }
 }

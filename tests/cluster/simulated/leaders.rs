@@ -117,7 +117,7 @@ async fn a_leader_that_was_paused_amid_several_writes_sends_none_of_the_rest() {
     })
     .await;
     assert_eq!(proxy.writes_since_pause().len(), 1, "{:?}", proxy.writes_since_pause());
-    first.signal("CONT");
+    first.signal(Signal::SIGCONT);
     eventually("a write of the paused one to be refused", async || {
         first.log().contains("another controller has taken the lead").then_some(())
     })
