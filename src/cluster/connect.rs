@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 
 /// How to find the cluster.
 #[derive(Clone, Debug, Default)]
-pub struct ClusterArguments {
+pub struct KubeconfigContext {
     /// A kubeconfig file; otherwise `KUBECONFIG`, `~/.kube/config` or the pod's own account.
     pub kubeconfig: Option<PathBuf>,
     /// A context of the kubeconfig.
@@ -26,7 +26,7 @@ pub struct ClusterArguments {
 ///
 /// # Errors
 /// If there is no usable configuration.
-pub async fn connect(arguments: &ClusterArguments) -> anyhow::Result<(Client, String)> {
+pub async fn connect(arguments: &KubeconfigContext) -> anyhow::Result<(Client, String)> {
     let config = configuration(arguments).await?;
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config)?, namespace))
@@ -38,7 +38,7 @@ pub async fn connect(arguments: &ClusterArguments) -> anyhow::Result<(Client, St
 /// # Errors
 /// If there is no usable configuration.
 pub async fn connect_controller(
-    arguments: &ClusterArguments,
+    arguments: &KubeconfigContext,
     metrics: &Metrics,
     leadership: &Leadership,
 ) -> anyhow::Result<(Client, String)> {
@@ -51,7 +51,7 @@ pub async fn connect_controller(
     Ok((client.build(), namespace))
 }
 
-async fn configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
+async fn configuration(arguments: &KubeconfigContext) -> anyhow::Result<Config> {
     let mut config = found_configuration(arguments).await?;
     // The controller retries by itself. Retries of the client would hide an error for minutes.
     config.default_retry = false;
@@ -60,7 +60,7 @@ async fn configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn found_configuration(arguments: &ClusterArguments) -> anyhow::Result<Config> {
+async fn found_configuration(arguments: &KubeconfigContext) -> anyhow::Result<Config> {
     let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
     Ok(match &arguments.kubeconfig {
         Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,

@@ -8,7 +8,7 @@ use tracing::info;
 
 /// Until when this process leads.
 #[derive(Clone, Copy, Debug)]
-enum Until {
+enum LeadsUntil {
     /// As long as it lives: there is no election.
     Forever,
     /// Until either clock reaches its time. The first one stops while the machine sleeps, and the second one can be set back.
@@ -18,7 +18,7 @@ enum Until {
 /// Whether this process leads. All clones share the answer.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    until: Arc<Mutex<Option<Until>>>,
+    until: Arc<Mutex<Option<LeadsUntil>>>,
     leads: watch::Sender<bool>,
 }
 
@@ -30,7 +30,7 @@ pub struct NotLeading;
 impl Leadership {
     /// The leadership of a process that is the only one, and leads without an election.
     pub fn without_election() -> Self {
-        Self { until: Arc::new(Mutex::new(Some(Until::Forever))), leads: watch::Sender::new(true) }
+        Self { until: Arc::new(Mutex::new(Some(LeadsUntil::Forever))), leads: watch::Sender::new(true) }
     }
 
     /// The leadership of a process that leads once it is elected.
@@ -42,8 +42,8 @@ impl Leadership {
     pub fn holds(&self) -> bool {
         match *self.until.lock().unwrap_or_else(PoisonError::into_inner) {
             None => false,
-            Some(Until::Forever) => true,
-            Some(Until::Time(instant, time)) => Instant::now() < instant && SystemTime::now() < time,
+            Some(LeadsUntil::Forever) => true,
+            Some(LeadsUntil::Time(instant, time)) => Instant::now() < instant && SystemTime::now() < time,
         }
     }
 
@@ -54,7 +54,7 @@ impl Leadership {
 
     /// Takes the lead, or keeps it, until either clock reaches its time.
     pub(super) fn lead_until(&self, (instant, time): (Instant, SystemTime)) {
-        self.set(Some(Until::Time(instant, time)));
+        self.set(Some(LeadsUntil::Time(instant, time)));
     }
 
     /// Gives up the lead.
@@ -62,7 +62,7 @@ impl Leadership {
         self.set(None);
     }
 
-    fn set(&self, until: Option<Until>) {
+    fn set(&self, until: Option<LeadsUntil>) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         let leads = until.is_some();
         let changed = self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);

@@ -3,7 +3,7 @@
 use kube::Client;
 
 use super::arguments;
-use crate::cluster::connect::{self, ClusterArguments};
+use crate::cluster::connect::{self, KubeconfigContext};
 
 /// A client, and the namespace that the arguments or else the configuration names.
 ///
@@ -15,6 +15,6 @@ pub async fn connect(arguments: &arguments::ClusterArguments) -> anyhow::Result<
 }
 
 /// The cluster that the arguments name.
-pub fn cluster(arguments: &arguments::ClusterArguments) -> ClusterArguments {
-    ClusterArguments { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() }
+pub fn cluster(arguments: &arguments::ClusterArguments) -> KubeconfigContext {
+    KubeconfigContext { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() }
 }

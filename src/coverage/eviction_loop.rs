@@ -174,12 +174,12 @@ mod tests {
     proptest! {
         #[test]
         fn neither_order_nor_repetition_matters(
-            told in prop::collection::vec((0usize..3, 0usize..8, 0i64..120), 0..40),
+            reported in prop::collection::vec((0usize..3, 0usize..8, 0i64..120), 0..40),
             seed in any::<prop::sample::Index>(),
         ) {
             let nodes = ["n", "m", "o"];
             // A pod is evicted once, at one time.
-            let of: Vec<_> = told.iter().map(|(node, pod, at)| (nodes[*node], format!("{pod}-{at}"), *at)).collect();
+            let of: Vec<_> = reported.iter().map(|(node, pod, at)| (nodes[*node], format!("{pod}-{at}"), *at)).collect();
             let borrowed: Vec<_> = of.iter().map(|(node, uid, at)| (*node, uid.as_str(), *at)).collect();
             let mut other: Vec<_> = borrowed.iter().rev().chain(&borrowed).copied().collect();
             let by = if other.is_empty() { 0 } else { seed.index(other.len()) };

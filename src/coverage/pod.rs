@@ -169,7 +169,7 @@ pub struct ContainerStatus {
 #[serde(default)]
 pub struct ContainerState {
     /// It has not started yet, or not restarted.
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<WaitingContainer>,
     /// It runs.
     pub running: Option<Running>,
     /// It has ended.
@@ -179,7 +179,7 @@ pub struct ContainerState {
 /// Why a container waits.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Waiting {
+pub struct WaitingContainer {
     /// The kubelet's reason.
     pub reason: String,
     /// The runtime's or the registry's message.

@@ -132,7 +132,7 @@ mod tests {
         let all: Vec<_> = (0..3 * MAX_MESSAGES).map(|number| texts.message(&format!("try {number}"))).collect();
         assert!(texts.messages.len() <= MAX_MESSAGES);
         assert_eq!((&*all[0], &*all[3 * MAX_MESSAGES - 1]), ("try 0", OMITTED));
-        assert_eq!(&*texts.message("try 0"), "try 0", "what is known is still told");
+        assert_eq!(&*texts.message("try 0"), "try 0", "what is known is still reported");
         drop(all);
         let again: Vec<_> = (0..2 * MAX_MESSAGES).map(|number| texts.message(&format!("later {number}"))).collect();
         assert!(again.iter().any(|message| message.starts_with("later")), "there is room again");

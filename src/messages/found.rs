@@ -162,20 +162,21 @@ mod tests {
 
     #[test]
     fn why_pods_are_refused_is_reported_in_the_api_servers_words_with_a_remedy_where_one_is_known() {
-        let told = |why: Option<&str>| refused(why, "tools-a");
+        let reported = |why: Option<&str>| refused(why, "tools-a");
         let full =
             "pods \"tools-a-\" is forbidden: exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
-        assert_eq!(told(Some(full)), format!("the API server says of such a pod: {full}; raise the ResourceQuota"));
+        assert_eq!(reported(Some(full)), format!("the API server says of such a pod: {full}; raise the ResourceQuota"));
         let bare = "pods \"tools-a-\" is forbidden: failed quota: q: must specify limits.cpu for: app";
         assert!(
-            told(Some(bare)).ends_with("set the resources that it names in the list, or let a LimitRange fill them in")
+            reported(Some(bare))
+                .ends_with("set the resources that it names in the list, or let a LimitRange fill them in")
         );
         let small = "minimum cpu usage per Container is 50m, but request is 1m";
-        assert!(told(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
-        assert!(told(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
-        assert!(told(None).contains("`kubectl describe daemonset tools-a` says more"));
+        assert!(reported(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
+        assert!(reported(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
+        assert!(reported(None).contains("`kubectl describe daemonset tools-a` says more"));
         let right =
             "pods is forbidden: User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
-        assert!(told(Some(right)).starts_with("kube-prepull has no right to create pods"));
+        assert!(reported(Some(right)).starts_with("kube-prepull has no right to create pods"));
     }
 }

@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    fn told(count: u32, outcome: &ActionOutcome) -> Option<String> {
+    fn reported(count: u32, outcome: &ActionOutcome) -> Option<String> {
         let restores = Restores { count, at: Timestamp::UNIX_EPOCH, left: None };
         restored("tools-a", &restores, outcome).map(|message| format!("{}: {}", message.reason, message.note))
     }
@@ -74,19 +74,19 @@ mod tests {
     #[test]
     fn it_is_reported_as_restored_only_if_it_is() {
         let changed_by = || vec!["kubectl-patch".to_owned()];
-        assert_eq!(told(1, &ActionOutcome::Unchanged), None);
+        assert_eq!(reported(1, &ActionOutcome::Unchanged), None);
         assert_eq!(
-            told(1, &ActionOutcome::Restored { changed_by: changed_by() }).as_deref(),
+            reported(1, &ActionOutcome::Restored { changed_by: changed_by() }).as_deref(),
             Some(
                 "DaemonSetRestored: the DaemonSet tools-a was changed by kubectl-patch and has been restored. To change it, edit \
                  the image list"
             )
         );
-        let overtaken = told(1, &ActionOutcome::Overtaken { changed_by: changed_by() });
+        let overtaken = reported(1, &ActionOutcome::Overtaken { changed_by: changed_by() });
         assert!(
             overtaken.is_some_and(|it| it.starts_with("DaemonSetContested") && it.contains("has not been restored"))
         );
-        let overruled = told(1, &ActionOutcome::Overruled { changed_by: changed_by() });
+        let overruled = reported(1, &ActionOutcome::Overruled { changed_by: changed_by() });
         assert!(overruled.is_some_and(|it| it.starts_with("DaemonSetNotRestored") && !it.contains("been restored")));
     }
 
@@ -94,9 +94,12 @@ mod tests {
     fn whoever_keeps_changing_it_is_named_with_the_pause_before_the_next_attempt() {
         let outcome =
             ActionOutcome::Restored { changed_by: vec!["argocd-controller".to_owned(), "kubectl-edit".to_owned()] };
-        let told = told(5, &outcome).expect("an Event");
-        assert!(told.starts_with("DaemonSetContested: argocd-controller, kubectl-edit keeps changing"), "{told}");
-        assert!(told.contains("attempt 5 in a row; the next one waits 16s"), "{told}");
+        let reported = reported(5, &outcome).expect("an Event");
+        assert!(
+            reported.starts_with("DaemonSetContested: argocd-controller, kubectl-edit keeps changing"),
+            "{reported}"
+        );
+        assert!(reported.contains("attempt 5 in a row; the next one waits 16s"), "{reported}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub enum Counted {
     /// An edit was rejected.
     Rejected,
     /// The tags of a group were checked.
-    Refreshed(TagCheckOutcome),
+    Refreshed(CountedTagCheck),
     /// A rollout started.
     RolloutStarted(CauseLabel),
     /// A DaemonSet that another client had changed was restored.
@@ -20,7 +20,7 @@ pub enum Counted {
 
 /// The outcome of a check of a group's tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TagCheckOutcome {
+pub enum CountedTagCheck {
     /// No tag has moved enough for a rollout.
     Unchanged,
     /// Tags have moved, and a rollout started.
@@ -79,9 +79,9 @@ pub const COUNTERS: [Counter; 5] = [
         label: Some("outcome"),
         happenings: || {
             vec![
-                Counted::Refreshed(TagCheckOutcome::Unchanged),
-                Counted::Refreshed(TagCheckOutcome::Moved),
-                Counted::Refreshed(TagCheckOutcome::Deferred),
+                Counted::Refreshed(CountedTagCheck::Unchanged),
+                Counted::Refreshed(CountedTagCheck::Moved),
+                Counted::Refreshed(CountedTagCheck::Deferred),
             ]
         },
     },
@@ -111,9 +111,9 @@ impl Counted {
         match self {
             Self::Rejected => "rejected",
             Self::Restored => "restored",
-            Self::Refreshed(TagCheckOutcome::Unchanged) => "unchanged",
-            Self::Refreshed(TagCheckOutcome::Moved) => "moved",
-            Self::Refreshed(TagCheckOutcome::Deferred) => "deferred",
+            Self::Refreshed(CountedTagCheck::Unchanged) => "unchanged",
+            Self::Refreshed(CountedTagCheck::Moved) => "moved",
+            Self::Refreshed(CountedTagCheck::Deferred) => "deferred",
             Self::RolloutStarted(cause) => cause.word(),
             Self::PullFailed(reason) => reason,
         }
@@ -124,13 +124,13 @@ impl Counted {
         match action {
             Action::Restore { .. } if matches!(outcome, ActionOutcome::Restored { .. }) => vec![Self::Restored],
             Action::Create { cause: cause @ RolloutCause::Moved { .. }, .. } => {
-                vec![Self::Refreshed(TagCheckOutcome::Moved), Self::RolloutStarted(cause.into())]
+                vec![Self::Refreshed(CountedTagCheck::Moved), Self::RolloutStarted(cause.into())]
             }
             Action::Create { cause, .. } => vec![Self::RolloutStarted(cause.into())],
             Action::Note { tag_check_record, .. } if tag_check_record.failed.is_empty() => {
-                vec![Self::Refreshed(TagCheckOutcome::Unchanged)]
+                vec![Self::Refreshed(CountedTagCheck::Unchanged)]
             }
-            Action::Note { .. } => vec![Self::Refreshed(TagCheckOutcome::Deferred)],
+            Action::Note { .. } => vec![Self::Refreshed(CountedTagCheck::Deferred)],
             _ => Vec::new(),
         }
     }

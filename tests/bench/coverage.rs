@@ -12,7 +12,7 @@ use kube_prepull::metrics::Metrics;
 use kube_prepull::metrics::exposition::Format;
 use kube_prepull::plan::Generation;
 use kube_prepull::status::{ListInput, ListState, Report, StatusInput};
-use kube_prepull::summary::{Sources, Summary};
+use kube_prepull::summary::{Summary, SummaryInput};
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ fn sum_up(coverage: &Coverage) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let started = Instant::now();
-    let sources = Sources {
+    let sources = SummaryInput {
         list: "tools",
         config: &config,
         generations: &generations,

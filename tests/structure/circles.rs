@@ -1,13 +1,10 @@
 //! No files of `src` import each other in a circle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::crates::Crates;
 use crate::imports::{Imports, circles};
 use crate::read;
-
-/// Circles that are still to be untied, each by the folder that all of it is in. Whoever unties one removes it here.
-const KNOWN: [&str; 2] = ["src/cluster", "src/holder/src"];
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
@@ -18,24 +15,8 @@ fn no_files_import_each_other_in_a_circle() {
     crates.read("holder, the program", "src/holder/src/main.rs", &read);
     let imports = crates.imports();
     let circles = circles(&imports);
-    let unknown: Vec<_> = circles.iter().filter(|circle| !KNOWN.contains(&folder(circle).as_str())).collect();
-    let described: Vec<_> = unknown.iter().map(|circle| describe(circle, &imports)).collect();
-    assert!(unknown.is_empty(), "files that import each other in a circle:\n{}", described.join("\n"));
-    let found: BTreeSet<_> = circles.iter().map(|circle| folder(circle)).collect();
-    let gone: Vec<_> = KNOWN.iter().filter(|known| !found.contains(**known)).collect();
-    assert!(gone.is_empty(), "there is no circle in {gone:?} any more: remove it from KNOWN");
-}
-
-/// The folder that all files of a circle are in.
-fn folder(circle: &[String]) -> String {
-    let mut folders = circle.iter().map(|file| file.split('/').collect::<Vec<_>>());
-    let mut common = folders.next().unwrap_or_default();
-    common.pop();
-    for parts in folders {
-        let same = common.iter().zip(&parts).take_while(|(one, other)| one == other).count();
-        common.truncate(same);
-    }
-    common.join("/")
+    let described: Vec<_> = circles.iter().map(|circle| describe(circle, &imports)).collect();
+    assert!(circles.is_empty(), "files that import each other in a circle:\n{}", described.join("\n"));
 }
 
 fn describe(circle: &[String], imports: &Imports) -> String {
@@ -46,7 +27,7 @@ fn describe(circle: &[String], imports: &Imports) -> String {
             format!("  {file} -> {other}: {}\n", names.join(", "))
         })
     });
-    format!("a circle of {} files in {}:\n{}", circle.len(), folder(circle), ties.collect::<String>())
+    format!("a circle of {} files:\n{}", circle.len(), ties.collect::<String>())
 }
 
 /// The circles of a crate of these files.

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 pub use view::DURATION;
-use view::{RENEWAL, RETRY, Step, View, holder};
+use view::{RENEWAL, RETRY, Step, LeaseView, holder};
 
 use super::environment::{self, Installation};
 use super::leadership::Leadership;
@@ -124,7 +124,7 @@ impl Election {
     pub async fn run(mut self) {
         let of_name = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
         let mut events = pin!(watcher(self.leases.clone(), of_name).default_backoff());
-        let mut view = View::default();
+        let mut view = LeaseView::default();
         let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
@@ -144,7 +144,7 @@ impl Election {
         let _ = self.done.send(());
     }
 
-    fn record(&self, event: Option<watcher::Result<Event<Lease>>>, view: &mut View) {
+    fn record(&self, event: Option<watcher::Result<Event<Lease>>>, view: &mut LeaseView) {
         let now = Instant::now();
         match event {
             Some(Ok(Event::Apply(lease) | Event::InitApply(lease))) => view.see(Some(lease), now),
@@ -167,7 +167,7 @@ impl Election {
     }
 
     /// Writes the Lease. Returns how long to wait before the next step.
-    async fn write(&self, lease: Lease, view: &mut View) -> Duration {
+    async fn write(&self, lease: Lease, view: &mut LeaseView) -> Duration {
         let began = (Instant::now(), SystemTime::now());
         match timeout(RENEWAL, self.put(lease)).await {
             Ok(Ok(lease)) => {
@@ -211,7 +211,7 @@ impl Election {
         self.leases.create(&parameters, &lease).await
     }
 
-    async fn release(&self, view: View) {
+    async fn release(&self, view: LeaseView) {
         self.leadership.leave();
         let Some(mut lease) = view.lease.filter(|lease| holder(lease) == Some(&self.identity)) else { return };
         lease.spec.get_or_insert_default().holder_identity = None;

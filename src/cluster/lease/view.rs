@@ -20,7 +20,7 @@ pub fn holder(lease: &Lease) -> Option<&String> {
 
 /// What is known of the Lease.
 #[derive(Debug, Default)]
-pub struct View {
+pub struct LeaseView {
     /// Whether the first listing is complete: before, a missing Lease may just not have been seen.
     pub complete: bool,
     pub lease: Option<Lease>,
@@ -35,7 +35,7 @@ pub enum Step {
     Write(Box<Lease>),
 }
 
-impl View {
+impl LeaseView {
     /// Records the Lease as it was seen at that time.
     pub fn see(&mut self, lease: Option<Lease>, now: Instant) {
         let spec = |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.spec.clone());
@@ -104,8 +104,8 @@ mod tests {
         lease
     }
 
-    fn view(lease: Option<Lease>, seen_at: Instant) -> View {
-        let mut view = View { complete: true, ..View::default() };
+    fn view(lease: Option<Lease>, seen_at: Instant) -> LeaseView {
+        let mut view = LeaseView { complete: true, ..LeaseView::default() };
         view.see(lease, seen_at);
         view
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn before_the_lease_was_looked_for_nothing_is_written() {
-        assert_eq!(View::default().step("me", Instant::now()), Step::Wait(RETRY));
+        assert_eq!(LeaseView::default().step("me", Instant::now()), Step::Wait(RETRY));
     }
 
     #[test]

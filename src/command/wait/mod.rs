@@ -49,7 +49,7 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         return Ok(super::wrong_usage(&anyhow::anyhow!("name the list, or give the file that it is in (--file)")));
     };
     let begun = Instant::now();
-    let mut waiting = Waiting {
+    let mut waiting = Wait {
         client,
         namespace,
         name,
@@ -102,7 +102,7 @@ fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<Lis
 }
 
 /// The list to wait for.
-struct Waiting {
+struct Wait {
     client: Client,
     namespace: String,
     name: String,
@@ -113,7 +113,7 @@ struct Waiting {
     progress: Progress,
 }
 
-impl Waiting {
+impl Wait {
     /// Waits until the list is accepted; `None` once it is.
     async fn until_accepted(&mut self) -> anyhow::Result<Option<Outcome>> {
         loop {

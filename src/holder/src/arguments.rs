@@ -15,7 +15,7 @@ usage: holder install v1 DESTINATION EPOCH SPREAD [NODE_NAME]
 
 /// The command that the arguments name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub enum HolderCommand<'a> {
     /// `install`: copy the holder, then wait for the node's start delay.
     Install {
         /// The path of the copy.
@@ -35,12 +35,12 @@ pub struct Misuse<'a> {
     /// Its value, empty if it is missing.
     pub argument: &'a CStr,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub problem: ArgumentProblem,
 }
 
 /// What is wrong with an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum ArgumentProblem {
     /// It is not a known word.
     Unknown,
     /// It must not be empty.
@@ -58,10 +58,10 @@ impl Misuse<'_> {
         say(b" '");
         say(self.argument.to_bytes());
         say(match self.problem {
-            Problem::Unknown => b"' is unknown to this holder",
-            Problem::Empty => b"' is empty",
-            Problem::NotSeconds => b"' is not a whole number of seconds",
-            Problem::Surplus => b"' is one too many",
+            ArgumentProblem::Unknown => b"' is unknown to this holder",
+            ArgumentProblem::Empty => b"' is empty",
+            ArgumentProblem::NotSeconds => b"' is not a whole number of seconds",
+            ArgumentProblem::Surplus => b"' is one too many",
         });
     }
 }
@@ -70,7 +70,7 @@ impl Misuse<'_> {
 ///
 /// # Errors
 /// The first [`Misuse`] from the left.
-pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a CStr>) -> Result<Command<'a>, Misuse<'a>> {
+pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a CStr>) -> Result<HolderCommand<'a>, Misuse<'a>> {
     let mut arguments = arguments.into_iter();
     let mut next = || arguments.next().unwrap_or_default();
 
@@ -78,14 +78,14 @@ pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a CStr>) -> Result<Comman
     let installs = match name.to_bytes() {
         b"install" => true,
         b"hold" => false,
-        _ => return Err(Misuse { name: "command", argument: name, problem: Problem::Unknown }),
+        _ => return Err(Misuse { name: "command", argument: name, problem: ArgumentProblem::Unknown }),
     };
     let version = next();
     if version.to_bytes() != VERSION.as_bytes() {
-        return Err(Misuse { name: "version", argument: version, problem: Problem::Unknown });
+        return Err(Misuse { name: "version", argument: version, problem: ArgumentProblem::Unknown });
     }
     let command = if installs {
-        Command::Install {
+        HolderCommand::Install {
             destination: file("DESTINATION", next())?,
             start_delay: StartDelay {
                 epoch: seconds("EPOCH", next())?,
@@ -94,23 +94,23 @@ pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a CStr>) -> Result<Comman
             },
         }
     } else {
-        Command::Hold
+        HolderCommand::Hold
     };
     match arguments.next() {
         None => Ok(command),
-        Some(argument) => Err(Misuse { name: "argument", argument, problem: Problem::Surplus }),
+        Some(argument) => Err(Misuse { name: "argument", argument, problem: ArgumentProblem::Surplus }),
     }
 }
 
 fn file<'a>(name: &'static str, argument: &'a CStr) -> Result<&'a CStr, Misuse<'a>> {
     if argument.is_empty() {
-        return Err(Misuse { name, argument, problem: Problem::Empty });
+        return Err(Misuse { name, argument, problem: ArgumentProblem::Empty });
     }
     Ok(argument)
 }
 
 fn seconds<'a>(name: &'static str, argument: &'a CStr) -> Result<u64, Misuse<'a>> {
-    let problem = Problem::NotSeconds;
+    let problem = ArgumentProblem::NotSeconds;
     decimal::parse(argument.to_bytes()).ok_or(Misuse { name, argument, problem })
 }
 
@@ -123,9 +123,9 @@ mod tests {
 
     const INSTALL: [&CStr; 6] = [c"install", c"v1", c"/kube-prepull/holder", c"1800000000", c"600", c"node-1"];
 
-    fn install(node_name: &[u8]) -> Result<Command<'_>, Misuse<'_>> {
+    fn install(node_name: &[u8]) -> Result<HolderCommand<'_>, Misuse<'_>> {
         let start_delay = StartDelay { epoch: 1_800_000_000, spread: 600, node_name };
-        Ok(Command::Install { destination: c"/kube-prepull/holder", start_delay })
+        Ok(HolderCommand::Install { destination: c"/kube-prepull/holder", start_delay })
     }
 
     /// The description of what is wrong with these arguments.
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn hold_takes_nothing() {
-        assert_eq!(parse([c"hold", c"v1"]), Ok(Command::Hold));
+        assert_eq!(parse([c"hold", c"v1"]), Ok(HolderCommand::Hold));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use holder::{
-    arguments::{self, Command, Misuse, USAGE},
+    arguments::{self, HolderCommand, Misuse, USAGE},
     failure::Failure,
     start_delay::StartDelay,
 };
@@ -24,14 +24,14 @@ pub fn run<'a>(arguments: impl Iterator<Item = &'a CStr>) -> u8 {
     }
 }
 
-fn carry_out(command: Command<'_>) -> Result<u8, Failure<'_>> {
+fn carry_out(command: HolderCommand<'_>) -> Result<u8, Failure<'_>> {
     let signals = Signals::block()?;
     match command {
-        Command::Install { destination, start_delay } => {
+        HolderCommand::Install { destination, start_delay } => {
             install::install(destination)?;
             wait_for(&start_delay, &signals)
         }
-        Command::Hold => {
+        HolderCommand::Hold => {
             signals.wait()?;
             Ok(GOOD)
         }

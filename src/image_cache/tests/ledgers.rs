@@ -138,7 +138,11 @@ fn an_edit_while_an_image_cache_is_built_leads_to_no_writes_without_end() {
         world.eci.set_all("Ready");
         world.settle(listed);
         assert_eq!(world.look(), 0);
-        assert!(matches!(world.eci.findings[..], [CacheFinding::Ready { .. }]), "told once: {:?}", world.eci.findings);
+        assert!(
+            matches!(world.eci.findings[..], [CacheFinding::Ready { .. }]),
+            "reported once: {:?}",
+            world.eci.findings
+        );
         let ledger = newest_ledger(&world.revisions);
         world.edit(0);
         assert_eq!(world.settle(listed), 1, "the form and its ledger are one write");

@@ -1,4 +1,4 @@
-//! Over random histories the summary equals a recount of the cluster by hand, in whatever order its messages arrives.
+//! Over random histories the summary equals a recount of the cluster by hand, in whatever order its event arrives.
 
 use std::collections::BTreeMap;
 
@@ -135,8 +135,8 @@ impl World {
             return Some(NodeState::Tainted);
         }
         // Both newest generations have all images of their groups, so a pod of them, or of a later one, is there or missing.
-        let told = here.iter().filter(|pod| pod.generation >= newest && fate(pod).is_some());
-        let best = told.min_by_key(|pod| {
+        let reported = here.iter().filter(|pod| pod.generation >= newest && fate(pod).is_some());
+        let best = reported.min_by_key(|pod| {
             let life = [Life::Live, Life::NoCapacity, Life::Evicted].iter().position(|life| *life == pod.life);
             (std::cmp::Reverse(pod.generation), life)
         });
@@ -185,13 +185,13 @@ proptest! {
     fn at_every_step_the_summary_equals_a_recount_though_old_events_are_seen_again(
         changes in vec((change(), any::<Index>()), 1..40),
     ) {
-        let (mut world, mut coverage, mut told) = (World::default(), Coverage::default(), Vec::<WatchEvent>::new());
+        let (mut world, mut coverage, mut reported) = (World::default(), Coverage::default(), Vec::<WatchEvent>::new());
         for (change, again) in &changes {
-            let messages = world.change(change);
-            messages.iter().for_each(|messages| take_in(&mut coverage, messages));
-            told.extend(messages);
-            if !told.is_empty() {
-                take_in(&mut coverage, &told[again.index(told.len())]);
+            let event = world.change(change);
+            event.iter().for_each(|event| take_in(&mut coverage, event));
+            reported.extend(event);
+            if !reported.is_empty() {
+                take_in(&mut coverage, &reported[again.index(reported.len())]);
             }
             if world.is_possible() {
                 world.check(&coverage);
@@ -202,11 +202,11 @@ proptest! {
     #[test]
     fn in_the_end_it_does_not_matter_in_which_order_the_events_came(changes in vec((change(), any::<u32>()), 1..40)) {
         let mut world = World::default();
-        let told = changes.iter().filter_map(|(change, order)| Some((order, world.change(change)?)));
-        let mut told: Vec<_> = told.collect();
-        told.sort_by_key(|(order, _)| **order);
+        let reported = changes.iter().filter_map(|(change, order)| Some((order, world.change(change)?)));
+        let mut reported: Vec<_> = reported.collect();
+        reported.sort_by_key(|(order, _)| **order);
         let mut coverage = Coverage::default();
-        told.iter().for_each(|(_, messages)| take_in(&mut coverage, messages));
+        reported.iter().for_each(|(_, event)| take_in(&mut coverage, event));
         if world.is_possible() {
             world.check(&coverage);
         }
