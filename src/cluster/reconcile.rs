@@ -84,7 +84,7 @@ impl Reconciler {
         if decision.is_idle() {
             return Ok(decision.wake_at());
         }
-        let accepting = match decision.ruling.accepts() {
+        let accepting = match decision.history_plan.accepts() {
             true => Some(self.accepting.lock().await),
             false => None,
         };

@@ -142,7 +142,7 @@ pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Rev
 
 /// The current state of a list's ConfigMap.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Written<'a> {
+pub enum ConfigMapState<'a> {
     /// It exists and is accepted.
     Accepted(&'a ListData),
     /// It exists and is rejected.
@@ -150,7 +150,7 @@ pub enum Written<'a> {
     /// It does not exist, or is no longer an image list.
     Missing {
         /// Whether the list still has DaemonSets.
-        left_behind: bool,
+        has_daemon_sets: bool,
     },
 }
 
@@ -158,9 +158,9 @@ pub enum Written<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InForce<'a> {
     /// The current ConfigMap.
-    Written,
+    Current,
     /// The version that was accepted last.
-    Kept(&'a Revision),
+    LastAccepted(&'a Revision),
     /// None, because none was ever accepted. Nothing is changed.
     Nothing,
     /// None, because the list has been missing for [`GRACE`]. All of its objects are deleted.
@@ -171,7 +171,7 @@ pub enum InForce<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write<'a> {
     /// Store the current ConfigMap as the newest version.
-    Keep {
+    Store {
         /// Its number.
         number: i64,
         /// The ledger of ImageCaches. It moves to the new version in the same write, so that the newest version never
@@ -179,24 +179,24 @@ pub enum Write<'a> {
         ledger: Option<&'a str>,
     },
     /// Store an empty version, for a missing list of which only DaemonSets are known.
-    KeepNothing {
+    StoreEmpty {
         /// Since when it is missing.
         missing_since: Timestamp,
     },
     /// Record since when the list is missing, or that it is back.
-    Note {
+    RecordMissing {
         /// The revision to record it on.
         revision: &'a Revision,
         /// Since when it is missing, or `None` if it is back.
         missing_since: Option<Timestamp>,
     },
     /// Delete a version.
-    Forget(&'a Revision),
+    Delete(&'a Revision),
 }
 
 /// Which version of a list is in force, and the writes that follow.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ruling<'a> {
+pub struct HistoryPlan<'a> {
     /// The version in force.
     pub in_force: InForce<'a>,
     /// Writes that precede all changes to the list's objects.
@@ -207,14 +207,14 @@ pub struct Ruling<'a> {
     pub wake_at: Option<Timestamp>,
 }
 
-impl<'a> Ruling<'a> {
+impl<'a> HistoryPlan<'a> {
     fn of(in_force: InForce<'a>) -> Self {
         Self { in_force, first: Vec::new(), last: Vec::new(), wake_at: None }
     }
 
     /// Whether the current ConfigMap has yet to be stored, and so is about to come into force.
     pub fn accepts(&self) -> bool {
-        self.first.iter().any(|write| matches!(write, Write::Keep { .. }))
+        self.first.iter().any(|write| matches!(write, Write::Store { .. }))
     }
 
     /// Whether there is nothing to write.
@@ -236,65 +236,65 @@ pub fn newest_ledger(revisions: &[Revision]) -> Option<&str> {
 }
 
 /// Decides which version of a list is in force, and what to write.
-pub fn rule<'a>(written: &Written, revisions: &'a [Revision], now: Timestamp) -> Ruling<'a> {
+pub fn plan<'a>(state: &ConfigMapState, revisions: &'a [Revision], now: Timestamp) -> HistoryPlan<'a> {
     let newest = newest(revisions);
-    match written {
-        Written::Accepted(list) => accepted(list, newest, revisions),
-        Written::Rejected => {
-            let mut ruling = Ruling::of(newest.map_or(InForce::Nothing, InForce::Kept));
-            ruling.first.extend(newest.and_then(found));
-            ruling
+    match state {
+        ConfigMapState::Accepted(list) => accepted(list, newest, revisions),
+        ConfigMapState::Rejected => {
+            let mut plan = HistoryPlan::of(newest.map_or(InForce::Nothing, InForce::LastAccepted));
+            plan.first.extend(newest.and_then(record_return));
+            plan
         }
-        Written::Missing { left_behind, .. } => missing(*left_behind, newest, revisions, now),
+        ConfigMapState::Missing { has_daemon_sets, .. } => missing(*has_daemon_sets, newest, revisions, now),
     }
 }
 
-fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [Revision]) -> Ruling<'a> {
-    let mut ruling = Ruling::of(InForce::Written);
+fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [Revision]) -> HistoryPlan<'a> {
+    let mut plan = HistoryPlan::of(InForce::Current);
     match newest.filter(|newest| newest.list.data == list.data && newest.list.name == list.name) {
-        Some(newest) => ruling.first.extend(found(newest)),
-        None => ruling.first.push(Write::Keep {
+        Some(newest) => plan.first.extend(record_return(newest)),
+        None => plan.first.push(Write::Store {
             number: newest.map_or(0, |newest| newest.number).saturating_add(1),
             ledger: newest_ledger(revisions),
         }),
     }
     let mut older: Vec<&Revision> = revisions.iter().filter(|revision| revision.list.data != list.data).collect();
     older.sort_by_key(|revision| Reverse(revision.order()));
-    ruling.last.extend(older.into_iter().skip(KEPT - 1).map(Write::Forget));
-    ruling
+    plan.last.extend(older.into_iter().skip(KEPT - 1).map(Write::Delete));
+    plan
 }
 
 /// Records that the list is back, if it was missing.
-fn found(newest: &Revision) -> Option<Write<'_>> {
-    newest.missing_since.map(|_| Write::Note { revision: newest, missing_since: None })
+fn record_return(newest: &Revision) -> Option<Write<'_>> {
+    newest.missing_since.map(|_| Write::RecordMissing { revision: newest, missing_since: None })
 }
 
 fn missing<'a>(
-    left_behind: bool,
+    has_daemon_sets: bool,
     newest: Option<&'a Revision>,
     revisions: &'a [Revision],
     now: Timestamp,
-) -> Ruling<'a> {
+) -> HistoryPlan<'a> {
     let Some(newest) = newest else {
-        let mut ruling = Ruling::of(InForce::Nothing);
-        if left_behind {
-            ruling.first.push(Write::KeepNothing { missing_since: now });
+        let mut plan = HistoryPlan::of(InForce::Nothing);
+        if has_daemon_sets {
+            plan.first.push(Write::StoreEmpty { missing_since: now });
         }
-        return ruling;
+        return plan;
     };
     // If the timestamp is in the future, the clock was set back since, so its age is unknown.
     let Some(since) = newest.missing_since.filter(|since| *since <= now) else {
-        let mut ruling = Ruling::of(InForce::Kept(newest));
-        ruling.first.push(Write::Note { revision: newest, missing_since: Some(now) });
-        return ruling;
+        let mut plan = HistoryPlan::of(InForce::LastAccepted(newest));
+        plan.first.push(Write::RecordMissing { revision: newest, missing_since: Some(now) });
+        return plan;
     };
     if now.duration_since(since) < GRACE {
         let wake_at = since.checked_add(GRACE).ok();
-        return Ruling { wake_at, ..Ruling::of(InForce::Kept(newest)) };
+        return HistoryPlan { wake_at, ..HistoryPlan::of(InForce::LastAccepted(newest)) };
     }
-    let mut ruling = Ruling::of(InForce::Gone);
+    let mut plan = HistoryPlan::of(InForce::Gone);
     // Delete the newest version last: it records that the others are to be deleted.
-    ruling.last.extend(revisions.iter().filter(|revision| revision.name != newest.name).map(Write::Forget));
-    ruling.last.push(Write::Forget(newest));
-    ruling
+    plan.last.extend(revisions.iter().filter(|revision| revision.name != newest.name).map(Write::Delete));
+    plan.last.push(Write::Delete(newest));
+    plan
 }

@@ -55,7 +55,7 @@ impl Executor {
     /// Writes the history that has to exist before anything follows from it: a list is kept before its DaemonSets are created.
     pub async fn write_first(&self, label: &str, seen: &Snapshot, decision: &Decision<'_>) -> Result<(), Error> {
         let list = self.reporter.reference(seen);
-        for write in &decision.ruling.first {
+        for write in &decision.history_plan.first {
             let outcome = self.write_history(label, seen, write).await;
             self.reporter.report_failure(&list, outcome).await?;
         }
@@ -84,7 +84,7 @@ impl Executor {
         if again.is_some() || decision.image_caches.holds_history {
             return Ok(again);
         }
-        for write in &decision.ruling.last {
+        for write in &decision.history_plan.last {
             self.write_history(label, seen, write).await?;
         }
         Ok(None)
@@ -102,24 +102,24 @@ impl Executor {
     async fn write_history(&self, label: &str, seen: &Snapshot, write: &Write<'_>) -> Result<(), Error> {
         let (owner, list) = (self.owner.as_ref(), self.reporter.reference(seen));
         match write {
-            Write::Keep { number, ledger } => {
+            Write::Store { number, ledger } => {
                 let data = seen.data().unwrap_or_default();
                 self.applier.keep(&history::build(&data, label, *number, *ledger, owner)).await
             }
-            Write::KeepNothing { missing_since } => {
+            Write::StoreEmpty { missing_since } => {
                 let namespace = self.reporter.namespace.clone();
                 let data = ListData { namespace, name: seen.name.clone(), data: Default::default() };
                 self.applier.keep(&history::build_missing(&data, label, *missing_since, owner)).await?;
                 self.reporter.recorder.record(&list, lists::missing(*missing_since)).await;
                 Ok(())
             }
-            Write::Note { revision, missing_since } => {
+            Write::RecordMissing { revision, missing_since } => {
                 self.applier.note(revision, *missing_since).await?;
                 let message = missing_since.map_or_else(lists::back, lists::missing);
                 self.reporter.recorder.record(&list, message).await;
                 Ok(())
             }
-            Write::Forget(revision) => self.applier.forget(revision).await,
+            Write::Delete(revision) => self.applier.forget(revision).await,
         }
     }
 

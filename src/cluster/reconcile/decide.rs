@@ -12,7 +12,7 @@ use crate::cluster::snapshot::Snapshot;
 use crate::list::{Config, Parsed};
 use crate::plan::adoption;
 use crate::plan::claims::{self, Claimant};
-use crate::plan::history::{self, InForce, Ruling, Written};
+use crate::plan::history::{self, ConfigMapState, HistoryPlan, InForce};
 use crate::plan::tag_check::check::left_over;
 use crate::plan::{AcceptedList, Action, Context, DeletionReason, Generation, Plan, Settings, plan};
 
@@ -23,7 +23,7 @@ pub struct Decision<'p> {
     /// Whether the validation result is still to be written on the list.
     pub write_result: bool,
     /// Which form of the list is in force, and what to write in its history.
-    pub ruling: Ruling<'p>,
+    pub history_plan: HistoryPlan<'p>,
     /// What to do on nodes.
     pub plan: Plan,
     /// What to do about ImageCaches.
@@ -35,13 +35,14 @@ impl Decision<'_> {
     pub fn is_idle(&self) -> bool {
         let no_actions = self.plan.actions.is_empty() && self.plan.condition_reports.is_empty();
         // What is held back is written once it may be, and is no reason to read the cluster again and again.
-        let no_history = self.ruling.is_idle() || (self.image_caches.holds_history && self.ruling.first.is_empty());
+        let no_history =
+            self.history_plan.is_idle() || (self.image_caches.holds_history && self.history_plan.first.is_empty());
         !self.write_result && no_history && no_actions && self.image_caches.plan.actions.is_empty()
     }
 
     /// When to reconcile again, if nothing changes before.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let times = [self.ruling.wake_at, self.plan.wake_at, self.image_caches.plan.wake_at];
+        let times = [self.history_plan.wake_at, self.plan.wake_at, self.image_caches.plan.wake_at];
         times.into_iter().flatten().min()
     }
 }
@@ -58,22 +59,22 @@ impl Decider {
     pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
         let now = Timestamp::now();
         let written = seen.data().map(|data| validated(memory.parse_written(data), seen, memory));
-        let ruling = history::rule(&written_form(seen, written.as_deref()), &seen.revisions, now);
-        let in_force = match ruling.in_force {
-            InForce::Written => written.clone(),
-            InForce::Kept(revision) => Some(memory.parse_accepted(revision)),
+        let history_plan = history::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
+        let in_force = match history_plan.in_force {
+            InForce::Current => written.clone(),
+            InForce::LastAccepted(revision) => Some(memory.parse_accepted(revision)),
             InForce::Nothing | InForce::Gone => None,
         };
         let config = in_force.as_ref().and_then(|list| list.parsed.config.as_ref());
         let (observed, namespace) = (&self.observed, self.namespace.as_str());
         let image_caches =
-            ImageCacheDecider { observed, namespace, label, seen, ruling: &ruling, config, now }.decide();
+            ImageCacheDecider { observed, namespace, label, seen, history_plan: &history_plan, config, now }.decide();
         let plan = match config {
             Some(config) => self.plan(label, config, seen, memory, now),
-            None => plan_without_list(&ruling, seen),
+            None => plan_without_list(&history_plan, seen),
         };
         let write_result = lacks_result(seen, written.as_deref());
-        Decision { written, write_result, ruling, plan, image_caches }
+        Decision { written, write_result, history_plan, plan, image_caches }
     }
 
     fn plan(&self, label: &str, config: &Config, seen: &Snapshot, memory: &mut Memory, now: Timestamp) -> Plan {
@@ -136,11 +137,11 @@ fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> 
     Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, problems }))
 }
 
-fn written_form<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> Written<'a> {
+fn config_map_state<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> ConfigMapState<'a> {
     match written {
-        Some(written) if written.parsed.config.is_some() => Written::Accepted(&written.list),
-        Some(_) => Written::Rejected,
-        None => Written::Missing { left_behind: seen.is_left_behind() },
+        Some(written) if written.parsed.config.is_some() => ConfigMapState::Accepted(&written.list),
+        Some(_) => ConfigMapState::Rejected,
+        None => ConfigMapState::Missing { has_daemon_sets: seen.is_left_behind() },
     }
 }
 
@@ -150,9 +151,9 @@ fn lacks_result(seen: &Snapshot, written: Option<&ParsedList>) -> bool {
 }
 
 /// The plan for a list of which no form is in force.
-fn plan_without_list(ruling: &Ruling<'_>, seen: &Snapshot) -> Plan {
+fn plan_without_list(history_plan: &HistoryPlan<'_>, seen: &Snapshot) -> Plan {
     let tag_checks = left_over(&seen.tag_checks, &BTreeSet::new());
-    if ruling.in_force != InForce::Gone {
+    if history_plan.in_force != InForce::Gone {
         return Plan { actions: tag_checks, ..Plan::default() };
     }
     let live = seen.generations.iter().filter(|generation| !generation.deleting);

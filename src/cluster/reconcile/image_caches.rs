@@ -10,7 +10,7 @@ use crate::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionRe
 use crate::list::Config;
 use crate::messages::{Message, image_caches as words};
 use crate::plan::AcceptedList;
-use crate::plan::history::{self, InForce, Ruling};
+use crate::plan::history::{self, HistoryPlan, InForce};
 
 /// What to do about the ImageCaches of a list.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub struct ImageCacheDecider<'d> {
     /// The list as it is in the cluster.
     pub seen: &'d Snapshot,
     /// Which form of the list is in force.
-    pub ruling: &'d Ruling<'d>,
+    pub history_plan: &'d HistoryPlan<'d>,
     /// That form; `None` if none is.
     pub config: Option<&'d Config>,
     /// The time.
@@ -49,7 +49,7 @@ impl ImageCacheDecider<'_> {
             return ImageCacheDecision::default();
         }
         self.observed.image_caches.want();
-        let gone = self.ruling.in_force == InForce::Gone;
+        let gone = self.history_plan.in_force == InForce::Gone;
         let prevented = |condition| ImageCacheDecision { condition: Some(condition), ..ImageCacheDecision::default() };
         match &self.seen.image_caches {
             // Without the resource, there is nothing to delete either.
@@ -76,9 +76,9 @@ impl ImageCacheDecider<'_> {
     fn plan(&self, caches: &[Cache]) -> CachePlan {
         match self.config {
             // The ledger is kept with the accepted form, so that has to exist first.
-            Some(_) if self.ruling.accepts() || self.seen.revisions.is_empty() => CachePlan::default(),
+            Some(_) if self.history_plan.accepts() || self.seen.revisions.is_empty() => CachePlan::default(),
             Some(config) => self.plan_in_force(config, caches),
-            None if self.ruling.in_force == InForce::Gone => {
+            None if self.history_plan.in_force == InForce::Gone => {
                 image_cache::release(caches, None, CacheDeletionReason::ListGone)
             }
             None => CachePlan::default(),

@@ -9,7 +9,7 @@ use super::eci::{Eci, config, known};
 use crate::image_cache::ledger::{Entry, Ledger, ReportedStep};
 use crate::image_cache::{CacheAction, CacheFinding};
 use crate::list::ListData;
-use crate::plan::history::{self, Revision, Write, Written};
+use crate::plan::history::{self, ConfigMapState, Revision, Write};
 
 /// More writes than any state needs until nothing is left to do.
 const MANY: usize = 12;
@@ -68,29 +68,29 @@ impl World {
     /// Looks once, and returns the number of writes.
     fn look(&mut self) -> usize {
         let (seen, written) = (self.revisions.clone(), self.written.clone());
-        let ruling = history::rule(&Written::Accepted(&written), &seen, self.eci.now);
-        let plan = match (ruling.accepts(), history::newest(&seen)) {
+        let history_plan = history::plan(&ConfigMapState::Accepted(&written), &seen, self.eci.now);
+        let plan = match (history_plan.accepts(), history::newest(&seen)) {
             (false, Some(newest)) => {
                 let on_newest = newest.image_caches.as_deref().and_then(Ledger::from_text);
                 self.eci.plan_from(newest_ledger(&seen).as_ref(), on_newest.as_ref())
             }
             _ => Default::default(),
         };
-        ruling.first.iter().for_each(|write| self.write(write));
+        history_plan.first.iter().for_each(|write| self.write(write));
         plan.actions.iter().for_each(|action| self.carry_out(action));
-        ruling.last.iter().for_each(|write| self.write(write));
-        ruling.first.len() + plan.actions.len() + ruling.last.len()
+        history_plan.last.iter().for_each(|write| self.write(write));
+        history_plan.first.len() + plan.actions.len() + history_plan.last.len()
     }
 
     fn write(&mut self, write: &Write) {
         match write {
-            Write::Keep { number, ledger } => {
+            Write::Store { number, ledger } => {
                 let kept = revision(&self.written, *number, *ledger);
                 self.revisions.retain(|known| known.name != kept.name);
                 self.revisions.push(kept);
             }
-            Write::Forget(revision) => self.revisions.retain(|known| known.name != revision.name),
-            Write::Note { .. } | Write::KeepNothing { .. } => unreachable!("the list is there"),
+            Write::Delete(revision) => self.revisions.retain(|known| known.name != revision.name),
+            Write::RecordMissing { .. } | Write::StoreEmpty { .. } => unreachable!("the list is there"),
         }
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::{at, owner};
 use crate::list::ListData;
 use crate::plan::history::{
-    GRACE, InForce, KEPT, Revision, Ruling, Write, Written, build, build_missing, newest, rule,
+    self, ConfigMapState, GRACE, HistoryPlan, InForce, KEPT, Revision, Write, build, build_missing, newest,
 };
 
 const NOW: &str = "2026-01-01T12:00:00Z";
@@ -35,21 +35,21 @@ impl Kept {
 
     fn write(&mut self, written: &Now, write: &Write) {
         match write {
-            Write::Keep { number, ledger } => {
+            Write::Store { number, ledger } => {
                 let list = &written.as_ref().expect("only what is written is kept").0;
                 let object = build(list, "tools", *number, *ledger, None);
                 self.0.retain(|known| Some(&known.name) != object.metadata.name.as_ref());
                 self.0.push(Self::read(object));
             }
-            Write::KeepNothing { missing_since } => {
+            Write::StoreEmpty { missing_since } => {
                 let nothing = ListData { data: Default::default(), ..list("") };
                 self.0.push(Self::read(build_missing(&nothing, "tools", *missing_since, None)));
             }
-            Write::Note { revision, missing_since } => {
+            Write::RecordMissing { revision, missing_since } => {
                 let noted = self.0.iter_mut().find(|known| known.name == revision.name);
                 noted.expect("the revision").missing_since = *missing_since;
             }
-            Write::Forget(revision) => self.0.retain(|known| known.name != revision.name),
+            Write::Delete(revision) => self.0.retain(|known| known.name != revision.name),
         }
     }
 
@@ -66,45 +66,45 @@ impl Kept {
     /// Carries out this many writes, like a process that is killed after them.
     fn carry_out(&mut self, written: &Now, now: Timestamp, writes: usize) -> Option<String> {
         let before = self.0.clone();
-        let ruling = ruling(written, &before, now);
-        ruling.first.iter().chain(&ruling.last).take(writes).for_each(|write| self.write(written, write));
-        match ruling.in_force {
-            InForce::Written => written.as_ref().map(|(list, _)| list.data["images.yaml"].clone()),
-            InForce::Kept(revision) => revision.list.data.get("images.yaml").cloned(),
+        let plan = plan_of(written, &before, now);
+        plan.first.iter().chain(&plan.last).take(writes).for_each(|write| self.write(written, write));
+        match plan.in_force {
+            InForce::Current => written.as_ref().map(|(list, _)| list.data["images.yaml"].clone()),
+            InForce::LastAccepted(revision) => revision.list.data.get("images.yaml").cloned(),
             InForce::Nothing | InForce::Gone => None,
         }
     }
 }
 
-fn ruling<'a>(written: &Now, revisions: &'a [Revision], now: Timestamp) -> Ruling<'a> {
+fn plan_of<'a>(written: &Now, revisions: &'a [Revision], now: Timestamp) -> HistoryPlan<'a> {
     let written = match written {
-        Some((list, true)) => Written::Accepted(list),
-        Some((_, false)) => Written::Rejected,
-        None => Written::Missing { left_behind: true },
+        Some((list, true)) => ConfigMapState::Accepted(list),
+        Some((_, false)) => ConfigMapState::Rejected,
+        None => ConfigMapState::Missing { has_daemon_sets: true },
     };
-    rule(&written, revisions, now)
+    history::plan(&written, revisions, now)
 }
 
 #[test]
 fn an_accepted_list_is_stored_once() {
     let mut kept = Kept::default();
     let written = Some((list("a"), true));
-    assert_eq!(ruling(&written, &[], at(NOW)).first, [Write::Keep { number: 1, ledger: None }]);
+    assert_eq!(plan_of(&written, &[], at(NOW)).first, [Write::Store { number: 1, ledger: None }]);
     assert_eq!(kept.settle(&written, at(NOW)).as_deref(), Some("a"));
-    assert!(ruling(&written, &kept.0, at(NOW)).is_idle());
+    assert!(plan_of(&written, &kept.0, at(NOW)).is_idle());
 }
 
 #[test]
 fn the_last_accepted_version_is_in_force_while_an_edit_is_rejected() {
     let mut kept = Kept::holding(&["a", "b"]);
     assert_eq!(kept.settle(&Some((list("bad"), false)), at(NOW)).as_deref(), Some("b"));
-    assert!(ruling(&Some((list("bad"), false)), &kept.0, at(NOW)).is_idle());
+    assert!(plan_of(&Some((list("bad"), false)), &kept.0, at(NOW)).is_idle());
 }
 
 #[test]
 fn a_list_that_was_never_accepted_changes_nothing() {
-    let ruling = ruling(&Some((list("bad"), false)), &[], at(NOW));
-    assert_eq!((ruling.in_force, ruling.is_idle()), (InForce::Nothing, true));
+    let plan = plan_of(&Some((list("bad"), false)), &[], at(NOW));
+    assert_eq!((plan.in_force, plan.is_idle()), (InForce::Nothing, true));
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn a_missing_list_stays_in_force_for_the_grace_period() {
     assert_eq!(kept.settle(&None, at(NOW)).as_deref(), Some("a"), "noticed");
     let almost = at(NOW) + GRACE - SignedDuration::from_secs(1);
     assert_eq!(kept.settle(&None, almost).as_deref(), Some("a"));
-    assert_eq!(ruling(&None, &kept.0, almost).wake_at, Some(at(NOW) + GRACE));
-    assert_eq!(ruling(&None, &kept.0, at(NOW) + GRACE).in_force, InForce::Gone);
+    assert_eq!(plan_of(&None, &kept.0, almost).wake_at, Some(at(NOW) + GRACE));
+    assert_eq!(plan_of(&None, &kept.0, at(NOW) + GRACE).in_force, InForce::Gone);
     kept.settle(&None, at(NOW) + GRACE);
     assert!(kept.0.is_empty());
 }
@@ -169,7 +169,7 @@ fn a_crash_during_clean_up_keeps_the_record_that_the_rest_may_be_deleted() {
     kept.settle(&None, at(NOW));
     kept.carry_out(&None, at(NOW) + GRACE, 2);
     assert_eq!(kept.0.len(), 1);
-    assert_eq!(ruling(&None, &kept.0, at(NOW) + GRACE).in_force, InForce::Gone);
+    assert_eq!(plan_of(&None, &kept.0, at(NOW) + GRACE).in_force, InForce::Gone);
 }
 
 #[test]
@@ -205,7 +205,7 @@ proptest! {
             prop_assert_eq!(&in_force, &last);
             prop_assert!(kept.0.len() <= KEPT);
             // Once everything is deleted, nothing remains that could start it again.
-            let idle = written.is_none() && last.is_none() || ruling(&written, &kept.0, now).is_idle();
+            let idle = written.is_none() && last.is_none() || plan_of(&written, &kept.0, now).is_idle();
             prop_assert!(idle);
         }
     }
