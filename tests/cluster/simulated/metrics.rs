@@ -23,7 +23,7 @@ fn samples(text: &str) -> Samples {
     let mut samples = Samples::new();
     for line in lines {
         let (series, value) = line.rsplit_once(' ').unwrap();
-        assert!(samples.insert(series.to_owned(), value.parse().unwrap()).is_none(), "{series} stands twice");
+        assert!(samples.insert(series.to_owned(), value.parse().unwrap()).is_none(), "{series} is used twice");
     }
     samples
 }
