@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 pub use view::DURATION;
-use view::{RENEWAL, RETRY, Step, LeaseView, holder};
+use view::{LeaseView, RENEWAL, RETRY, Step, holder};
 
 use super::environment::{self, Installation};
 use super::leadership::Leadership;
