@@ -156,7 +156,7 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     /// fails.
     fn may_remove(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
         let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
-        let brings = |waiting: &HoldingPod, image: &Rc<str>| {
+        let will_pull = |waiting: &HoldingPod, image: &Rc<str>| {
             let states = || {
                 let siblings = self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
                 siblings
@@ -167,7 +167,7 @@ impl<'n, 'a> FullNodes<'n, 'a> {
             states().any(|state| *state == ImageState::Held) && states().all(|state| !has_failed(state))
         };
         let waiting = self.pods.get(node).into_iter().flatten();
-        usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| brings(waiting, image)))
+        usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| will_pull(waiting, image)))
     }
 
     /// How many nodes have a pod of the generation's successors but hold nothing: nodes that it was removed from and

@@ -97,7 +97,7 @@ mod tests {
         list(name, &[("images.yaml", text)])
     }
 
-    fn made(created: &str) -> Generation {
+    fn created_at(created: &str) -> Generation {
         Generation {
             name: "puller-bcdfghjklm".to_owned(),
             uid: "u".to_owned(),
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn each_criterion_outweighs_the_next() {
         let config = list("x", &[("IMAGES", "a=a:1"), ("DAEMONSET_NAME", "puller")]);
-        let (old, young) = ([made("2026-01-01T00:00:00Z")], [made("2026-02-01T00:00:00Z")]);
+        let (old, young) = ([created_at("2026-01-01T00:00:00Z")], [created_at("2026-02-01T00:00:00Z")]);
         let since = |time: &str| time.parse().ok();
         let (a, z) = (claimant("a", &config), claimant("z", &config));
         for (better, worse) in [

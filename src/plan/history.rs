@@ -174,8 +174,8 @@ pub enum Write<'a> {
     Store {
         /// Its number.
         number: i64,
-        /// The ledger of ImageCaches. It moves to the new version in the same write, so that the newest version never
-        /// lacks it.
+        /// The ledger of ImageCaches. It moves to the new version in the same write, so that an outdated ledger
+        /// is never the newest one.
         ledger: Option<&'a str>,
     },
     /// Store an empty version, for a missing list of which only DaemonSets are known.

@@ -237,10 +237,11 @@ impl<'a> Need<'a> {
         image: &Rc<str>,
         wanting: &[&Group],
     ) -> Blocker {
-        let in_vain = |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
+        let has_failed =
+            |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
         let built_with =
             |name: &&str| self.built_with.get(*name).is_none_or(|images| images.is_empty() || images.contains(image));
-        if states(pods, newer, image).any(in_vain) || !newer.iter().any(built_with) {
+        if states(pods, newer, image).any(has_failed) || !newer.iter().any(built_with) {
             return Blocker::Stuck;
         }
         let newer_pods = pods.iter().filter(|it| newer.contains(&*it.pod.generation));

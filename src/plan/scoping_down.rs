@@ -44,7 +44,9 @@ pub fn starts_at(newest: &[&Generation], now: Timestamp) -> Option<Timestamp> {
 fn start_delays_end(generation: &Generation, now: Timestamp) -> Option<Timestamp> {
     let record = generation.record.as_ref();
     let dates = record.map(|record| record.epoch).into_iter().chain(generation.created);
-    let begun = dates.filter(|date| *date <= now).min()?;
+    let started = dates.filter(|date| *date <= now).min()?;
     let spread = record.map_or(0, |record| record.spread_seconds);
-    Some(begun.checked_add(SignedDuration::from_secs(spread.try_into().unwrap_or(i64::MAX))).unwrap_or(Timestamp::MAX))
+    Some(
+        started.checked_add(SignedDuration::from_secs(spread.try_into().unwrap_or(i64::MAX))).unwrap_or(Timestamp::MAX),
+    )
 }

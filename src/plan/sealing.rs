@@ -104,10 +104,10 @@ impl Need<'_> {
     /// How many pods of a generation are being replaced: they are being deleted, or have not pulled all images yet.
     fn being_replaced(&self, generation: &Generation) -> usize {
         let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
-        let begun = |it: &HoldingPod| {
+        let underway = |it: &HoldingPod| {
             let states = it.images.iter().map(|(_, image)| &image.state);
             states.into_iter().any(|state| matches!(state, ImageState::Waiting | ImageState::Pulling))
         };
-        of.filter(|(_, it)| begun(it)).count() + self.deleting_pods(generation)
+        of.filter(|(_, it)| underway(it)).count() + self.deleting_pods(generation)
     }
 }

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(
             at(&later.reported, BTreeMap::new(), 100),
             Change::default(),
-            "a new controller has seen none of it"
+            "a new controller has not seen any of it"
         );
         assert_eq!(at(&later.reported, until(200), 140).begun, ["n".to_owned()].into(), "it has begun again");
     }

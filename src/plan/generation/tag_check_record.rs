@@ -98,7 +98,7 @@ impl TagCheckRecord {
     }
 
     /// Stores the outcome of a tag check.
-    pub fn record_outcome(&mut self, outcome: TagCheckOutcome) {
+    pub fn record_outcome(&mut self, outcome: FinishedTagCheck) {
         self.last_attempt = Some(outcome.at);
         if outcome.any_succeeded {
             self.last_success = Some(outcome.at);
@@ -113,8 +113,8 @@ impl TagCheckRecord {
     }
 }
 
-/// The outcome of a tag check.
-pub struct TagCheckOutcome<'a> {
+/// A finished tag check.
+pub struct FinishedTagCheck<'a> {
     /// When it finished.
     pub at: Timestamp,
     /// The request for a refresh at that time.
@@ -155,9 +155,9 @@ mod tests {
         Some(CheckFailure::new(CheckFailureCause::PullFailed, "401"))
     }
 
-    fn outcome(failed: &[&str], seconds: i64) -> TagCheckOutcome<'static> {
+    fn outcome(failed: &[&str], seconds: i64) -> FinishedTagCheck<'static> {
         let failed: BTreeMap<_, _> = failed.iter().map(|name| ((*name).to_owned(), unauthorized())).collect();
-        TagCheckOutcome {
+        FinishedTagCheck {
             at: at(seconds),
             request: None,
             any_succeeded: failed.is_empty(),

@@ -13,7 +13,7 @@ use crate::plan::generation::Generation;
 use crate::plan::generation::check_failure::CheckFailure;
 use crate::plan::generation::digests::Digest;
 use crate::plan::generation::tag_check::ImageAnswer;
-use crate::plan::generation::tag_check_record::{TagCheckOutcome, TagCheckRecord};
+use crate::plan::generation::tag_check_record::{FinishedTagCheck, TagCheckRecord};
 
 /// After this many rollouts that did not deliver the digest that started them, a tag starts no further rollout.
 const MAX_FUTILE_ROLLOUTS: usize = 3;
@@ -64,7 +64,7 @@ pub fn conclude(
         context.list.config.groups.iter().filter(|group| group.name == asked.name).flat_map(|group| &group.images);
     let all = asked.images.len() == tags.filter(|image| image.may_move()).count();
     let any_succeeded = all && asked.images.iter().any(|image| !failed.contains_key(image.name.as_str()));
-    tag_check_record.record_outcome(TagCheckOutcome {
+    tag_check_record.record_outcome(FinishedTagCheck {
         at: context.now,
         request: context.refresh_request,
         any_succeeded,

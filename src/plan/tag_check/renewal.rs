@@ -46,7 +46,7 @@ pub fn plan(context: &Context, group: &Group, newest: &Generation, plan: &mut Pl
         is_over &= matches!(step, RenewalStep::Nothing | RenewalStep::End { .. });
         gives_up |= step == RenewalStep::GiveUp;
         failed += u32::from(step == RenewalStep::End { failed: true });
-        if matches!(step, RenewalStep::Nothing | RenewalStep::End { .. }) || (step == RenewalStep::Begin && budget == 0)
+        if matches!(step, RenewalStep::Nothing | RenewalStep::End { .. }) || (step == RenewalStep::Start && budget == 0)
         {
             continue;
         }
@@ -84,7 +84,7 @@ struct RenewalNode<'f, 'a> {
 enum RenewalStep {
     Nothing,
     /// Start a tag check that pulls the current images.
-    Begin,
+    Start,
     /// Keep the tag check: it is pulling, or holds something that the pod does not hold yet.
     Wait,
     /// Replace the pod while the tag check holds its images.
@@ -121,7 +121,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
 
     fn step(&self, node: &RenewalNode) -> RenewalStep {
         let Some(check) = node.check else {
-            return if node.outdated.is_empty() { RenewalStep::Nothing } else { RenewalStep::Begin };
+            return if node.outdated.is_empty() { RenewalStep::Nothing } else { RenewalStep::Start };
         };
         let holds = |pod: &CoveringPod, hold: Hold| {
             let mut held = self.group.images.iter().filter(|image| check.holds(image));
@@ -172,7 +172,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
     fn carry_out(&self, node: &RenewalNode, step: RenewalStep, plan: &mut Plan) {
         plan.tag_checks.extend(node.check.map(|check| check.uid.clone()));
         match (step, node.pod) {
-            (RenewalStep::Begin, _) => plan.actions.extend(self.begin(node)),
+            (RenewalStep::Start, _) => plan.actions.extend(self.start(node)),
             (RenewalStep::Replace, Some(pod)) => plan.actions.push(Action::ReplacePod {
                 name: pod.name.to_string(),
                 uid: pod.uid.to_string(),
@@ -187,7 +187,7 @@ impl<'f, 'a> Renewal<'f, 'a> {
         }
     }
 
-    fn begin(&self, node: &RenewalNode) -> Option<Action> {
+    fn start(&self, node: &RenewalNode) -> Option<Action> {
         let pulled_always = PulledAlways::of(node.outdated.iter().copied());
         let (list, settings) = (self.context.list, self.context.settings);
         let daemon_set = daemon_set::build(

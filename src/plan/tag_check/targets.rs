@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_node_whose_check_is_being_deleted_is_the_last_resort() {
-        let going = |target: CheckTarget| if target.node == "a" { CheckState::Deleting } else { CheckState::Absent };
+        let deleting = |target: CheckTarget| if target.node == "a" { CheckState::Deleting } else { CheckState::Absent };
         for salt in ["one", "two", "three"] {
-            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], salt, going).targets[0].node, "b");
-            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], salt, going).targets[0].node, "a");
+            assert_eq!(chosen(&[("a", "", true), ("b", "", true)], salt, deleting).targets[0].node, "b");
+            assert_eq!(chosen(&[("a", "", true), ("b", "", false)], salt, deleting).targets[0].node, "a");
         }
     }
 }

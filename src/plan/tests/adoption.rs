@@ -90,8 +90,8 @@ fn adoption_replaces_no_pod_and_changes_the_owner() {
     assert_eq!(patch["metadata"]["uid"], "kip");
     assert_eq!(patch["metadata"]["labels"][labels::LIST], "tools");
     assert_eq!(patch["metadata"]["ownerReferences"][0]["name"], "kube-prepull");
-    assert_eq!(patch["metadata"]["annotations"][labels::IMAGES], "c0=x:1", "whatever admission makes of its pods");
-    assert_eq!(patch["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the strategy is a part of its spec");
+    assert_eq!(patch["metadata"]["annotations"][labels::IMAGES], "c0=x:1", "even if admission rewrites its pods");
+    assert_eq!(patch["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the strategy is part of the spec");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn the_old_generation_stays_until_another_node_has_pulled_the_images() {
     failing.pass(GRACE);
     assert!(left(&failing).is_empty(), "the registry refuses it somewhere");
     failing.set(&new, None, "a:1", State::Waiting);
-    assert!(left(&failing).is_empty(), "nowhere has it come");
+    assert!(left(&failing).is_empty(), "no node has it");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn full_nodes_are_handled_one_at_a_time() {
     // First the generation is scoped down to the full nodes, then it is removed from the first of them.
     simulation.act();
     simulation.act();
-    assert!(left(&simulation).is_empty(), "n0 is not done");
+    assert!(left(&simulation).is_empty(), "n0 is not finished yet");
     // Somebody else's pod takes the capacity that was freed on n0.
     simulation.capacity.insert("n0".to_owned(), 0);
     pass_in_steps(&mut simulation, 300);
@@ -125,7 +125,7 @@ fn a_renamed_group_handles_full_nodes_one_at_a_time_too() {
     simulation.act();
     simulation.capacity.insert("n0".to_owned(), 0);
     pass_in_steps(&mut simulation, 60);
-    assert!(left(&simulation).is_empty(), "n0 has not got what it was left for");
+    assert!(left(&simulation).is_empty(), "the new pod on n0 is not ready yet");
 }
 
 #[test]

@@ -66,13 +66,13 @@ fn recreated_pods_do_not_count_as_recovery() {
     assert_eq!(reported_later(&mut simulation), [], "the result is not known yet");
     let pods = std::mem::take(&mut simulation.pods);
     simulation.pods = pods.into_iter().filter(|pod| pod.node != "n1").collect();
-    assert_eq!(reported_later(&mut simulation), [], "it is about to come");
+    assert_eq!(reported_later(&mut simulation), [], "the pull is still in progress");
     simulation.request_rollout("one");
     simulation.settle();
     assert_eq!(
         reported_later(&mut simulation),
         [],
-        "another rollout fails in the same way, on more nodes, which was reported meanwhile"
+        "the next rollout fails in the same way, and more nodes have been reported since"
     );
     simulation.unavailable.clear();
     simulation.settle();

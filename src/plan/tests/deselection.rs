@@ -105,7 +105,7 @@ fn a_node_that_was_tainted_before_the_group_moved_keeps_what_it_holds() {
     assert_eq!(held(&simulation), ["n0", "n4"]);
     assert_eq!(simulation.held_on("n0"), ["a:1"].into());
     assert_eq!(simulation.held_on("n4"), ["a:1", "b:5"].into());
-    assert_eq!(simulation.daemon_sets.len(), 2, "the one that is scoped down to n0, and the newest");
+    assert_eq!(simulation.daemon_sets.len(), 2, "the generation scoped down to n0, and the newest");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_node_that_is_tainted_when_the_group_moves_keeps_what_it_holds() {
     }
     assert_eq!(simulation.held_on("n4"), ["a:1", "b:4"].into());
     assert!(simulation.held_on("n2").contains("a:1"), "n2, which the group left, cannot be distinguished from n0");
-    assert!(!simulation.held_on("n2").contains("b:1"), "what was made after the taint is not on n0");
+    assert!(!simulation.held_on("n2").contains("b:1"), "generations created after the taint are not on n0");
     simulation.nodes[0].taints.clear();
     simulation.settle();
     assert_eq!(held(&simulation), ["n0", "n4"]);
@@ -202,7 +202,7 @@ fn an_older_generation_is_recounted_only_when_the_newest_is_on_other_nodes() {
     let old = simulation.names()[0].clone();
     simulation.set(&old, Some("n8"), "a:1", State::Running);
     assert_eq!(counts(&simulation.act()), 1);
-    assert_eq!(counts(&simulation.act()), 0, "before it is counted");
+    assert_eq!(counts(&simulation.act()), 0, "before the recount");
     simulation.place_pods();
     assert_eq!(counts(&simulation.act()), 0);
 }
@@ -215,12 +215,12 @@ fn a_recount_does_not_hide_somebody_elses_change() {
     assert_eq!(patch["metadata"]["annotations"], json!({labels::COUNTED_FOR: "x y", labels::SPEC_GENERATION: "2"}));
     live.metadata.generation = Some(2);
     let altered = recount_patch(live, &["x".to_owned()].into());
-    assert_eq!(altered["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the patch makes it 3");
+    assert_eq!(altered["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the patch increments it to 3");
     let limits = [None, Some(9), Some(10)].map(|limit| {
         live.spec.as_mut().expect("a spec").revision_history_limit = limit;
         recount_patch(live, &["x".to_owned()].into())["spec"]["revisionHistoryLimit"].as_i64()
     });
-    assert_eq!(limits, [Some(9), Some(10), Some(9)], "always another one");
+    assert_eq!(limits, [Some(9), Some(10), Some(9)], "it changes every time");
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn an_edit_that_selects_a_node_again_keeps_what_it_holds() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &group("a:1", ZONE_A));
     simulation.pull();
     simulation.edit(&group("a:1, b:1", EVERYWHERE));
-    assert!(deleted(&simulation).is_empty(), "the newest generation is of before that edit");
+    assert!(deleted(&simulation).is_empty(), "the newest generation precedes the edit");
 }
 
 #[test]
@@ -259,11 +259,11 @@ fn a_node_that_another_group_selects_keeps_its_images() {
     let mut simulation = edited(&group("a:1", EVERYWHERE), &both(ZONE_B));
     let (old, new) = (simulation.names()[0].clone(), simulation.names()[2].clone());
     simulation.pull();
-    assert!(deleted(&simulation).is_empty(), "q has only pulled b:1 yet");
+    assert!(deleted(&simulation).is_empty(), "q has only pulled b:1 so far");
     simulation.pull();
     assert_eq!(deleted(&simulation), [old.as_str()]);
     simulation.set(&new, Some("n3"), "a:1", State::Failed);
-    assert!(deleted(&simulation).is_empty(), "q wants it on n3 and does not get it");
+    assert!(deleted(&simulation).is_empty(), "q wants it on n3 but has not pulled it");
     // n3 is not in the half of zone a.
     let mut simulation = edited(&group("a:1", EVERYWHERE), &both(RACK));
     let old = simulation.names()[0].clone();

@@ -137,7 +137,7 @@ fn the_revision_orders_generations_whatever_the_clocks_showed() {
 fn the_content_hash_depends_on_the_group_as_written() {
     let group_of = |rest: &str| content_hash(&group(&format!("groups: [{{name: a, images: [a:1, b:1]{rest}}}]")));
     let plain = group_of("");
-    assert_eq!(plain, group_of(", tolerations: [], resources: {requests: {cpu: 1m}}"), "defaults spelled out");
+    assert_eq!(plain, group_of(", tolerations: [], resources: {requests: {cpu: 1m}}"), "explicit defaults");
     for change in [
         ", nodeSelector: {a: b}",
         ", tolerations: [{operator: Exists}]",
@@ -150,7 +150,7 @@ fn the_content_hash_depends_on_the_group_as_written() {
     }
     let of = |images: &str| content_hash(&group(images));
     assert_ne!(of("[a:1, b:1]"), of("[b:1, a:1]"), "kubelets pull in order");
-    assert_ne!(of("[a:1]"), of("[docker.io/library/a:1]"), "the spelling is what stands in the pod");
+    assert_ne!(of("[a:1]"), of("[docker.io/library/a:1]"), "pods contain the reference as written");
 }
 
 /// The hash is part of DaemonSet names in clusters, so another value would start a rollout of every list when the

@@ -58,7 +58,7 @@ fn an_edit_that_adds_nodes_does_not_wait_for_generations_on_them() {
     for event in before.into_iter().chain([Event::TimePasses(118_500), edit]) {
         apply(&mut simulation, &event).expect("no image is released");
     }
-    settles(&mut simulation).expect("the edit comes into force");
+    settles(&mut simulation).expect("the edit takes effect");
 }
 
 proptest! {

@@ -36,7 +36,7 @@ impl Kept {
     fn write(&mut self, written: &Now, write: &Write) {
         match write {
             Write::Store { number, ledger } => {
-                let list = &written.as_ref().expect("only what is written is kept").0;
+                let list = &written.as_ref().expect("only an accepted list is stored").0;
                 let object = build(list, "tools", *number, *ledger, None);
                 self.0.retain(|known| Some(&known.name) != object.metadata.name.as_ref());
                 self.0.push(Self::read(object));
@@ -55,7 +55,7 @@ impl Kept {
 
     fn read(mut object: k8s_openapi::api::apps::v1::ControllerRevision) -> Revision {
         object.metadata.uid = Some("1".to_owned());
-        Revision::from_object(&object).expect("what was built can be read")
+        Revision::from_object(&object).expect("a built revision can be read")
     }
 
     /// Carries out all writes, and returns the content in force.

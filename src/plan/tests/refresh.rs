@@ -36,16 +36,16 @@ pub fn nothing_to_do(simulation: &Simulation) -> bool {
 
 /// Lets time pass in steps, and returns when refreshes started.
 fn refreshes_until(simulation: &mut Simulation, end: &str, step: SignedDuration) -> Vec<Timestamp> {
-    let mut begun = Vec::new();
+    let mut started = Vec::new();
     while simulation.now < at(end) {
         simulation.pass(step);
         if starts_a_refresh(&simulation.act()) {
-            begun.push(simulation.now);
+            started.push(simulation.now);
         }
         simulation.place_pods();
         simulation.pull();
     }
-    begun
+    started
 }
 
 fn times(times: &[&str]) -> Vec<Timestamp> {
@@ -150,11 +150,11 @@ fn a_changed_schedule_counts_from_the_last_rollout_too() {
     simulation.settle();
     simulation.now = at("2026-03-01T12:30:00Z");
     simulation.edit("{images: [a:1], refresh: {every: 45m, mode: Always}}");
-    assert!(nothing_to_do(&simulation), "45 minutes have not passed");
+    assert!(nothing_to_do(&simulation), "it is less than 45 minutes ago");
     simulation.edit("{images: [a:1], refresh: {every: 10m, mode: Always}}");
     assert!(nothing_to_do(&simulation), "another edit may follow within the second");
     simulation.pass(SignedDuration::from_secs(1));
-    assert!(starts_a_refresh(&simulation.act()), "10 minutes have passed");
+    assert!(starts_a_refresh(&simulation.act()), "it is more than 10 minutes ago");
     simulation.settle();
     assert_eq!(simulation.created, 2, "once, not three times");
     simulation.edit("{images: [a:1], refresh: {every: 5h, mode: Always}}");
@@ -199,7 +199,7 @@ fn refreshes_do_not_pile_up_while_the_registry_is_slow() {
         simulation.place_pods();
         assert!(simulation.daemon_sets.len() <= 3);
     }
-    assert_eq!(simulation.names()[0], before[0], "the first one still holds what no newer one does");
+    assert_eq!(simulation.names()[0], before[0], "the first generation still holds an image that no newer one does");
     simulation.settle();
     assert_eq!(simulation.daemon_sets.len(), 1);
 }
@@ -225,7 +225,7 @@ fn a_due_refresh_waits_while_three_generations_move_and_restores_go_on() {
     assert_eq!(plan.waiting, [waits_for(3, true)]);
     simulation.act();
     simulation.settle();
-    assert_eq!(simulation.created, 4, "five hours of waiting are one refresh");
+    assert_eq!(simulation.created, 4, "five missed hours cause one refresh");
 }
 
 #[test]
@@ -236,9 +236,9 @@ fn a_clock_that_was_far_ahead_for_a_while_costs_one_rollout() {
     assert!(starts_a_refresh(&simulation.act()), "the last rollout seems to be years ago");
     simulation.settle();
     simulation.jump(hours(-40_000));
-    assert!(nothing_to_do(&simulation), "the API server's clock dates the rollout to just now");
+    assert!(nothing_to_do(&simulation), "by the API server's clock, the rollout has just started");
     simulation.pass(minutes(61));
-    assert!(starts_a_refresh(&simulation.act()), "and so the next one comes in time");
+    assert!(starts_a_refresh(&simulation.act()), "so the next refresh is on time");
     simulation.settle();
     assert_eq!(simulation.created, 3);
 }
@@ -252,7 +252,7 @@ fn a_clock_that_was_behind_for_a_while_costs_no_rollout() {
     simulation.request("one");
     simulation.settle();
     simulation.jump(hours(40_000));
-    assert!(nothing_to_do(&simulation), "its epoch is years old, but it was made just now");
+    assert!(nothing_to_do(&simulation), "its epoch is years old, but it has just been created");
     assert_eq!(simulation.created, 2);
 }
 
@@ -282,7 +282,7 @@ fn a_rollout_that_both_clocks_date_in_the_future_is_reported_with_the_remedy() {
     assert_eq!(plan.waiting, [Waiting::Clock { group: "default".to_owned(), until: at("2030-01-01T00:00:01Z") }]);
     simulation.request("one");
     simulation.settle();
-    assert_eq!(simulation.plan().wake_at, Some(at("2026-01-01T01:00:01Z")), "a request puts it right");
+    assert_eq!(simulation.plan().wake_at, Some(at("2026-01-01T01:00:01Z")), "a request fixes it");
 }
 
 #[test]
@@ -311,7 +311,7 @@ proptest! {
                 simulation.pass(minutes(1));
                 real += 1;
                 let plan = simulation.act();
-                prop_assert!(!starts_a_refresh(&plan) || !starts_a_refresh(&simulation.plan()), "twice at one time");
+                prop_assert!(!starts_a_refresh(&plan) || !starts_a_refresh(&simulation.plan()), "two refreshes at the same time");
                 simulation.place_pods();
                 simulation.pull();
             }

@@ -41,7 +41,7 @@ fn recreate_survives_a_crash_between_deleting_and_recreating() {
     simulation.restart_controller();
     simulation.place_pods();
     simulation.settle();
-    assert_eq!(simulation.created, 2, "what was made counts as the refresh");
+    assert_eq!(simulation.created, 2, "the new generation counts as the refresh");
     assert!(nothing_to_do(&simulation));
 }
 
@@ -58,7 +58,7 @@ fn recreate_deletes_all_generations_of_its_group_and_no_others() {
     simulation.edit(&list(2));
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
-    assert_eq!(simulation.daemon_sets.len(), 3, "an edit is never a gap");
+    assert_eq!(simulation.daemon_sets.len(), 3, "an edit never causes a gap");
     simulation.now = at("2026-03-01T13:30:00Z");
     assert_eq!(
         deletion_reasons(&simulation.act()),
@@ -70,7 +70,7 @@ fn recreate_deletes_all_generations_of_its_group_and_no_others() {
     assert_eq!(
         deletion_reasons(&simulation.act()),
         [DeletionReason::Recreated(RolloutCause::Due); 2],
-        "the old one and the new one"
+        "the old and the new generation"
     );
 }
 

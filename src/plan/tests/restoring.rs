@@ -51,14 +51,14 @@ fn with_a_retiring_generation() -> (Simulation, DaemonSet) {
 #[test]
 fn a_changed_generation_is_restored_to_its_original() {
     let mut simulation = Simulation::settled("{images: [a:1], pullRate: 1}", 2);
-    let made = simulation.daemon_sets[0].clone();
+    let original = simulation.daemon_sets[0].clone();
     simulation.nodes.clear();
     simulation.pass(SignedDuration::from_mins(5));
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     assert_eq!(read(&simulation.daemon_sets[0]).altered.expect("an alteration").by, ["kubectl-patch"]);
     let plan = simulation.act();
     assert_eq!(restores(&plan).len(), 1, "{plan:?}");
-    assert_eq!(simulation.daemon_sets[0].spec, made.spec);
+    assert_eq!(simulation.daemon_sets[0].spec, original.spec);
     assert_eq!(read(&simulation.daemon_sets[0]).altered, None);
     assert!(simulation.plan().actions.is_empty(), "once");
 }
@@ -70,7 +70,7 @@ fn a_restore_brings_back_the_pods() {
     simulation.place_pods();
     assert!(simulation.held_on("n0").is_empty());
     simulation.settle();
-    assert_eq!((simulation.held_on("n0"), simulation.created), (["a:1"].into(), 1), "and no rollout begins");
+    assert_eq!((simulation.held_on("n0"), simulation.created), (["a:1"].into(), 1), "and no rollout starts");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn repeated_changes_are_undone_with_longer_and_longer_pauses() {
         pauses.push(wake_at.duration_since(simulation.now).as_secs());
         simulation.restart_controller();
         simulation.now = wake_at - SignedDuration::from_millis(1);
-        assert!(simulation.plan().actions.is_empty(), "it does not come before");
+        assert!(simulation.plan().actions.is_empty(), "it is not restored earlier");
         simulation.now = wake_at;
         assert_eq!(restores(&simulation.plan()).len(), 1);
     }
@@ -97,7 +97,7 @@ fn repeated_changes_are_undone_with_longer_and_longer_pauses() {
     simulation.act();
     simulation.pass(3 * LONGEST_PAUSE);
     alter(&mut simulation.daemon_sets[0], "kubectl-edit");
-    assert_eq!(restores(&simulation.plan()).len(), 1, "after a quiet time it is restored at once");
+    assert_eq!(restores(&simulation.plan()).len(), 1, "after a quiet period it is restored immediately");
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn a_clock_that_was_set_back_delays_no_restore() {
 #[test]
 fn a_change_is_undone_while_a_rollout_waits() {
     let mut simulation = Simulation::settled("[a:1]", 2);
-    let made = simulation.daemon_sets[0].clone();
+    let original = simulation.daemon_sets[0].clone();
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     simulation.edit("[a:1, b:1]");
     let plan = simulation.act();
     assert_eq!(restores(&plan).len(), 1, "the edit has not stood for long enough: {plan:?}");
-    assert_eq!(simulation.daemon_sets[0].spec, made.spec);
+    assert_eq!(simulation.daemon_sets[0].spec, original.spec);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_changed_generation_does_not_replace_others() {
     }
     assert!(matches!(simulation.plan().actions.as_slice(), [Action::Delete { .. }]), "{:?}", simulation.plan());
     alter(&mut simulation.daemon_sets[1], "kubectl-patch");
-    assert!(matches!(simulation.act().actions.as_slice(), [Action::Restore { .. }]), "its pods are about to go");
+    assert!(matches!(simulation.act().actions.as_slice(), [Action::Restore { .. }]), "its pods are being deleted");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_sealed_generation_is_restored_as_sealed() {
     assert_eq!(simulation.daemon_sets[0].spec, sealed.spec);
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     seal(&mut simulation);
-    assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not pass a change for its own");
+    assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not hide the change");
 }
 
 /// A generation of a version of the list that is no longer stored.
@@ -259,16 +259,16 @@ fn a_generation_that_cannot_be_rebuilt_gets_its_strategy_reset_and_is_reported_o
         let left = simulation.daemon_sets[0].spec.clone().expect("a spec");
         assert_eq!(left.template, altered.spec.expect("a spec").template);
         assert_eq!(left.update_strategy.and_then(|it| it.type_).as_deref(), Some("OnDelete"));
-        assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "what is altered is not passed off as ours");
+        assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "the change is still detected");
         assert!(simulation.plan().actions.is_empty());
         let node_scope = NodeScope::Only(["n0".to_owned()].into());
         let patch = scope_patch(&simulation.daemon_sets[0], &node_scope);
         let generation = simulation.daemon_sets[0].metadata.generation.expect("a generation") + 1;
         let noted = patch["metadata"]["annotations"][labels::RESTORES].as_str().and_then(Restores::from_text);
-        assert_eq!(noted.and_then(|it| it.left), Some(generation), "scoped down, it is left as well");
+        assert_eq!(noted.and_then(|it| it.left), Some(generation), "it is left as it is after scoping down too");
         simulation.pass(second());
         alter(&mut simulation.daemon_sets[0], "kubectl-patch");
-        assert_eq!(simulation.act().actions.len(), 2, "another change is another matter");
+        assert_eq!(simulation.act().actions.len(), 2, "another change is reported again");
     }
 }
 
@@ -296,7 +296,7 @@ fn other_metadata_is_kept_and_labels_annotations_and_owners_are_set() {
     assert_eq!(restored.metadata.finalizers, live.metadata.finalizers);
     let owners = restored.metadata.owner_references.expect("owners");
     assert_eq!(owners.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["theirs", "kube-prepull"]);
-    assert_eq!(restored.metadata.resource_version, live.metadata.resource_version, "it holds for this version only");
+    assert_eq!(restored.metadata.resource_version, live.metadata.resource_version, "it applies to this version only");
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn a_group_whose_daemon_set_was_changed_reports_no_refused_pods() {
         findings.filter(|finding| matches!(finding, Finding::PodsRefused { .. })).count()
     };
     assert_eq!(refused(&simulation.act()), 0);
-    assert_eq!(refused(&simulation.act()), 0, "the DaemonSet controller has not made the pods again yet");
+    assert_eq!(refused(&simulation.act()), 0, "the DaemonSet controller has yet to recreate the pods");
     simulation.pods_refused = true;
     simulation.pass(SignedDuration::from_mins(2));
-    assert_eq!(refused(&simulation.plan()), 1, "now it is something else");
+    assert_eq!(refused(&simulation.plan()), 1, "now something else prevents them");
 }

@@ -38,7 +38,7 @@ fn an_older_generation_stays_until_every_node_has_its_images() {
     simulation.set(&new, Some("n1"), "a:1", State::Running);
     assert!(deleted(&simulation).is_empty(), "n1 lacks b:1");
     simulation.set(&new, Some("n1"), "b:1", State::Running);
-    assert_eq!(deleted(&simulation), [old], "c:1 was never its concern");
+    assert_eq!(deleted(&simulation), [old], "it never held c:1");
 }
 
 #[test]
@@ -56,9 +56,9 @@ fn a_running_container_is_not_replaced_by_an_exited_one() {
     simulation.set(&new, None, "a:1", State::Exited);
     assert!(deleted(&simulation).is_empty());
     simulation.set(&old, None, "a:1", State::Exited);
-    assert_eq!(deleted(&simulation), [old.as_str()], "a dead one is as good as a dead one");
+    assert_eq!(deleted(&simulation), [old.as_str()], "an exited container is as good as another");
     simulation.set(&new, None, "a:1", State::Waiting);
-    assert!(deleted(&simulation).is_empty(), "a dead one is better than none");
+    assert!(deleted(&simulation).is_empty(), "an exited container is better than none");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_deleted_node_needs_nothing() {
     simulation.place_pods();
     simulation.set(&new, Some("n0"), "a:1", State::Running);
     simulation.nodes.retain(|node| node.name == "n0");
-    assert_eq!(deleted(&simulation), [old], "although its pod is still known");
+    assert_eq!(deleted(&simulation), [old], "although its pod still exists");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn without_the_right_to_read_nodes_every_pod_counts() {
     simulation.nodes.clear();
     assert!(deleted(&simulation).is_empty());
     simulation.pods.clear();
-    assert!(deleted(&simulation).is_empty(), "they may have been deleted a moment ago, and be replaced in the next");
+    assert!(deleted(&simulation).is_empty(), "they may have just been deleted and are replaced next");
     simulation.place_pods();
     assert_eq!(deleted(&simulation), [old]);
     drop(new);
@@ -225,7 +225,7 @@ fn pods_that_are_being_deleted_hold_nothing() {
     simulation.pods.iter_mut().filter(|pod| pod.daemon_set == new).for_each(|pod| pod.deleting = true);
     assert!(deleted(&simulation).is_empty());
     simulation.pods.iter_mut().for_each(|pod| pod.deleting = true);
-    assert!(deleted(&simulation).is_empty(), "what replaces them may hold the image from the disk");
+    assert!(deleted(&simulation).is_empty(), "their replacements may hold the image from the disk");
     simulation.settle();
     assert_eq!(simulation.names(), [new]);
     assert_ne!(simulation.names(), [old]);
@@ -239,7 +239,7 @@ fn images_rewritten_by_admission_are_identified_by_the_list() {
     simulation.edit("[a:1, b:1]");
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
-    assert!(deleted(&simulation).is_empty(), "mirror.example/a:1 is what the list calls a:1");
+    assert!(deleted(&simulation).is_empty(), "mirror.example/a:1 is a:1 on the list");
     simulation.mirrored = false;
     simulation.settle();
     assert_eq!(simulation.daemon_sets.len(), 1);

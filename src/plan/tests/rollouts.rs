@@ -79,7 +79,7 @@ fn an_edit_does_not_wait_for_a_clock_that_was_set_back() {
     assert_eq!(causes(&simulation.act()), [RolloutCause::Edited]);
     simulation.settle();
     assert_eq!(simulation.held_on("n0"), ["a:2"].into());
-    assert_eq!(simulation.created, 2, "the new one is the newer one, whatever the clock says");
+    assert_eq!(simulation.created, 2, "the new generation is newer, whatever the clock shows");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_daemon_set_that_was_or_is_being_deleted_is_recreated_at_once() {
     simulation.daemon_sets[0].metadata.deletion_timestamp =
         simulation.daemon_sets[0].metadata.creation_timestamp.clone();
     assert_eq!(causes(&simulation.act()), [RolloutCause::Missing]);
-    assert_eq!(simulation.daemon_sets.len(), 2, "its name is still taken, so the new one has another");
+    assert_eq!(simulation.daemon_sets.len(), 2, "its name is still taken, so the new one has another name");
     simulation.daemon_sets.clear();
     assert_eq!(causes(&simulation.act()), [RolloutCause::Missing]);
 }
@@ -199,7 +199,7 @@ fn while_three_generations_move_a_further_change_waits_and_the_newest_wins() {
     simulation.edit("[a:2, b:1, e:1]");
     simulation.settle();
     assert_eq!(simulation.held_on("n0"), ["a:2", "b:1", "e:1"].into());
-    assert_eq!(simulation.created, 4, "nothing was made for the change in between");
+    assert_eq!(simulation.created, 4, "the change in between got no generation");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_deleted_tag_blocks_no_edit() {
         simulation.settle();
         let image = format!("a:{tag}");
         assert_eq!(simulation.held_on("n0"), [&image, "dead:1"].into());
-        assert_eq!(simulation.daemon_sets.len(), 1, "what was resolved before is taken from the disk");
+        assert_eq!(simulation.daemon_sets.len(), 1, "tags that were resolved before are taken from the disk");
     }
 }
 
@@ -255,7 +255,7 @@ fn at_most_one_generation_stays_for_each_deleted_tag() {
         simulation.set(&name, Some(&format!("n{rollout}")), "flaky:1", State::Running);
     }
     let before = simulation.daemon_sets.len();
-    assert_eq!(before, 4, "three stay for one image on different nodes");
+    assert_eq!(before, 4, "three generations stay for one image on different nodes");
     simulation.request_rollout("one more");
     let plan = simulation.act();
     assert!(plan.actions.is_empty());
@@ -297,7 +297,7 @@ fn a_new_controller_image_is_used_from_the_next_rollout_on() {
     simulation.daemon_sets[0].metadata.generation = Some(2);
     let plan = simulation.plan();
     let [Action::Restore { daemon_set, .. }] = plan.actions.as_slice() else { panic!("{plan:?}") };
-    assert_eq!(daemon_set.spec, simulation.daemon_sets[0].spec, "a restore adopts nothing");
+    assert_eq!(daemon_set.spec, simulation.daemon_sets[0].spec, "a restore does not change the image");
     simulation.request_rollout("one");
     simulation.act();
     assert_eq!(record(&simulation).holder_image, "ghcr.io/acme/kube-prepull:2");

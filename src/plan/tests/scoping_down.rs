@@ -51,7 +51,7 @@ fn node_scopes(simulation: &Simulation) -> Vec<NodeScope> {
 #[test]
 fn a_node_that_is_not_ready_keeps_its_images_and_the_others_get_their_pod_slot_back() {
     let mut simulation = rollout_without(&[2], 6);
-    assert!(scopings(&simulation).is_empty(), "nodes get some time first");
+    assert!(scopings(&simulation).is_empty(), "nodes get a grace period first");
     assert_eq!(simulation.plan().wake_at.map(|at| at <= simulation.now + GRACE), Some(true));
     simulation.pass(GRACE);
     assert_eq!(scopings(&simulation), [only(&["n2"])]);
@@ -269,7 +269,7 @@ fn the_patch_replaces_no_pod_and_records_the_scope() {
     let terms = &patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         ["nodeSelectorTerms"];
     assert_eq!(terms[0]["matchFields"], json!([{"key": "metadata.name", "operator": "In", "values": ["n1"]}]));
-    assert_eq!(terms[0]["matchExpressions"].as_array().map(Vec::len), Some(3), "virtual nodes stay left out");
+    assert_eq!(terms[0]["matchExpressions"].as_array().map(Vec::len), Some(3), "virtual nodes stay excluded");
 }
 
 #[test]
@@ -323,6 +323,6 @@ proptest! {
             prop_assert_eq!(selects(scoped_down.as_deref(), &node), expected, "{} in {:?}", node.name, scoped_down);
         }
         let again = node_scopes.iter().fold(scoped_down.clone(), scope_down);
-        prop_assert_eq!(again, scoped_down, "the same once more is the same");
+        prop_assert_eq!(again, scoped_down, "it is idempotent");
     }
 }

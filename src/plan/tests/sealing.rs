@@ -54,7 +54,7 @@ fn a_pod_replaced_during_an_outage_holds_what_is_on_the_disk() {
     assert_eq!(
         sealed(&plan),
         [&["a".to_owned(), "b".to_owned()].into()],
-        "both at once, though one has not failed yet"
+        "both images at once, although one has not failed yet"
     );
     simulation.settle();
     assert_eq!(simulation.held_on("n1"), ["a:1", "b:1"].into());
@@ -111,7 +111,7 @@ fn nothing_is_sealed_during_a_rollout() {
     simulation.request("now");
     simulation.step();
     simulation.settle();
-    assert_eq!(simulation.daemon_sets.len(), 2, "what is held stays held by the older generation");
+    assert_eq!(simulation.daemon_sets.len(), 2, "the older generation keeps its images");
     let newest = name(&simulation.daemon_sets[1]);
     simulation.pass(SignedDuration::from_mins(10));
     simulation.pods.retain(|pod| pod.daemon_set != newest || pod.node != "n0");

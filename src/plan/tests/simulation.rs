@@ -243,7 +243,7 @@ impl Simulation {
             Action::CheckTags { daemon_set } => self.start_check(daemon_set),
             Action::EndTagCheck { uid, .. } => {
                 let check = self.tag_checks.iter_mut().find(|it| it.uid.to_string() == *uid);
-                check.expect("what is ended is there").deleting = true;
+                check.expect("the tag check exists").deleting = true;
                 self.run_checks();
             }
             Action::Note { daemon_set, tag_check_record, .. } => {

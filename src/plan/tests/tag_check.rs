@@ -120,7 +120,7 @@ fn moved_tags_start_one_rollout_together_and_none_at_later_refreshes() {
     assert_eq!(causes(&hours(&mut simulation, 10)), []);
     assert!((10..=12).contains(&simulation.tag_checks_made), "{} tag checks", simulation.tag_checks_made);
     moved(&mut simulation, &[("a:1", 1)]);
-    assert_eq!(causes(&hours(&mut simulation, 3)), [RolloutCause::Moved { images: 1 }], "and back again is a move too");
+    assert_eq!(causes(&hours(&mut simulation, 3)), [RolloutCause::Moved { images: 1 }], "moving back is a move too");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_node_that_joined_with_the_new_image_does_not_hide_the_move() {
     simulation.nodes.push(node(2));
     simulation.place_pods();
     checked(&mut simulation);
-    assert_eq!(causes(&hours(&mut simulation, 3)), [], "the others are brought up to date without a rollout");
+    assert_eq!(causes(&hours(&mut simulation, 3)), [], "the other nodes are updated without a rollout");
     assert!(simulation.pods.iter().all(|pod| pod.containers[0].image_id == digest(2)));
 }
 
@@ -261,12 +261,12 @@ fn a_tag_check_that_is_no_longer_awaited_is_deleted() {
     simulation.edit("{images: [a:2, b:1], refresh: {every: 1h}}");
     simulation.pass(SignedDuration::from_secs(1));
     simulation.act();
-    assert_eq!(simulation.tag_checks.len(), 0, "an edit begins a rollout of its own");
+    assert_eq!(simulation.tag_checks.len(), 0, "the edit starts its own rollout");
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
     simulation.config = accepted("{images: [a:1, b:1], refresh: {every: 5h}}");
     simulation.act();
-    assert_eq!(simulation.tag_checks.len(), 0, "it is not due any more");
+    assert_eq!(simulation.tag_checks.len(), 0, "it is no longer due");
 }
 
 #[test]

@@ -132,7 +132,7 @@ proptest! {
         prop_assert_eq!(simulation.created, last, "no rollout without a move");
         for pod in &simulation.pods {
             for container in &pod.containers {
-                prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "a stale one");
+                prop_assert_eq!(Some(&container.image_id), simulation.tags.get(&container.image), "an outdated image");
             }
         }
         // A tag check may have started in the last second.

@@ -31,10 +31,10 @@ fn checked_node(simulation: &Simulation) -> String {
 fn a_tag_check_whose_node_is_deleted_moves_to_another_node() {
     let mut simulation = arrived(HOURLY, &[("a:1", 1)]);
     simulation.act();
-    let gone = checked_node(&simulation);
-    simulation.nodes.retain(|node| node.name != gone);
+    let deleted = checked_node(&simulation);
+    simulation.nodes.retain(|node| node.name != deleted);
     simulation.act();
-    assert_ne!(checked_node(&simulation), gone);
+    assert_ne!(checked_node(&simulation), deleted);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_tag_check_that_is_stuck_on_a_lost_node_blocks_no_refresh() {
         "the other node has answered"
     );
     let stuck: Vec<_> = simulation.tag_checks.iter().map(|check| (check.node.clone(), check.deleting)).collect();
-    assert_eq!(stuck, [(lost, true)], "the pod there cannot go");
+    assert_eq!(stuck, [(lost, true)], "the pod there cannot be deleted");
     moved(&mut simulation, &[("a:1", 11)]);
     assert_eq!(
         causes(&hours(&mut simulation, 2)),

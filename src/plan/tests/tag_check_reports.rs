@@ -26,7 +26,7 @@ fn next(simulation: &Simulation) -> Option<NextRefresh> {
 }
 
 fn last(simulation: &Simulation) -> LastTagCheck {
-    last_tag_check(&newest(simulation)).expect("it says how it was made")
+    last_tag_check(&newest(simulation)).expect("a record")
 }
 
 /// Whether the plan checks tags or starts a rollout at this time.
