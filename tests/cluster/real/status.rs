@@ -116,7 +116,7 @@ async fn a_terminal_shows_what_is_warm_half_warm_and_broken() {
     real.push("app:8", &content("the next one"));
     let list = format!("images: {}\nrefresh: {{every: 6h}}\n", images(&["tools:1", "app:8"]));
     real.trial.write_list("tools", &list).await;
-    pages.write("half-warm", &shows(real, &["1/2", ": tainted", "; before it"]).await);
+    pages.write("half-warm", &shows(real, &["1/2", ": tainted", "; previous"]).await);
     real.bed.kubectl(["taint", "node", "node2", &format!("{taint}-")]).unwrap();
 
     real.push("private:1", &content("private"));
