@@ -30,7 +30,7 @@ use jiff::Timestamp;
 
 pub use capacity::{NoCapacity, Shortage};
 use eviction_loop::Evictions;
-pub use eviction_loop::{EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
+pub use eviction_loop::{ENOUGH as EVICTION_LOOP_LENGTH, EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;

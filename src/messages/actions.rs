@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 
 use super::restores::restored;
-use super::{Message, Reason, first_few, found, number};
+use super::{Message, Reason, first_few, found, number, subject_of};
 use crate::naming::labels;
 use crate::plan::decision::{Action, ActionOutcome, DeletionReason, RolloutCause, ScopeDownReason};
 use crate::plan::generation::node_scope::NodeScope;
@@ -15,7 +15,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
             let name = daemon_set.name_any();
             let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
             let note = format!("group {group}: the DaemonSet {name} starts a rollout because {}", because(*cause));
-            Message::new(Reason::RolloutStarted, note).about(&name)
+            Message::new(Reason::RolloutStarted, &name, note).about(&name)
         }
         Action::Restore { daemon_set, restores, .. } => return restored(&daemon_set.name_any(), restores, outcome),
         Action::Adopt { name, .. } => {
@@ -23,7 +23,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
                 "the DaemonSet {name} of kubernetes-image-puller was adopted: it keeps its images until this list's own \
                  DaemonSets hold them, and is deleted then"
             );
-            Message::new(Reason::DaemonSetAdopted, note).about(name)
+            Message::new(Reason::DaemonSetAdopted, name, note).about(name)
         }
         Action::ScopeDown { name, node_scope, reason, .. } => scoped_down(name, node_scope, reason).about(name),
         Action::Seal { name, images, .. } => {
@@ -33,7 +33,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
                 number(images.len(), "image"),
                 first_few(images, ", ", "")
             );
-            Message::new(Reason::Sealed, note).about(name)
+            Message::new(Reason::Sealed, subject_of(&(name, images)), note).about(name)
         }
         Action::Delete { name, reason, .. } => deleted(name, *reason).about(name),
         Action::Report(finding) => found::found(finding, None),
@@ -60,6 +60,7 @@ fn because(cause: RolloutCause) -> String {
 }
 
 fn scoped_down(name: &str, node_scope: &NodeScope, reason: &ScopeDownReason) -> Message {
+    let subject = subject_of(&(name, node_scope));
     match reason {
         ScopeDownReason::NeededOnFew => {
             let note = match node_scope {
@@ -71,7 +72,7 @@ fn scoped_down(name: &str, node_scope: &NodeScope, reason: &ScopeDownReason) -> 
                 }
                 NodeScope::Everywhere | NodeScope::Without(_) => format!("the DaemonSet {name} was scoped down"),
             };
-            Message::new(Reason::ScopedDown, note)
+            Message::new(Reason::ScopedDown, subject, note)
         }
         ScopeDownReason::NoCapacity { nodes } => {
             let nodes: Vec<String> =
@@ -81,7 +82,7 @@ fn scoped_down(name: &str, node_scope: &NodeScope, reason: &ScopeDownReason) -> 
                  on {}; other nodes show that the images can be pulled",
                 nodes.join(", ")
             );
-            Message::new(Reason::NoCapacity, note)
+            Message::new(Reason::NoCapacity, subject, note)
         }
     }
 }
@@ -96,5 +97,5 @@ fn deleted(name: &str, reason: DeletionReason) -> Message {
         }
         DeletionReason::ListGone => (Reason::ListCleanedUp, "was deleted: its list did not come back".to_owned()),
     };
-    Message::new(event, format!("the DaemonSet {name} {why}"))
+    Message::new(event, name, format!("the DaemonSet {name} {why}"))
 }

@@ -7,13 +7,15 @@ use crate::cluster::Error;
 ///
 /// The API server may word the same failure differently each time, so its subject is the attempted action.
 pub fn failure(error: &Error) -> Option<Message> {
-    let message = Message::new(reason(error)?, error.to_string());
+    let subject = match error {
+        Error::Forbidden { action, .. } | Error::Refused { action, .. } | Error::Unreachable { action, .. } => action,
+        Error::Foreign { name } => name,
+        Error::NotLeading | Error::TimedOut { .. } => "",
+    };
+    let message = Message::new(reason(error)?, subject, error.to_string());
     Some(match error {
-        Error::Forbidden { action, .. } | Error::Refused { action, .. } | Error::Unreachable { action, .. } => {
-            message.on(action)
-        }
         Error::Foreign { name } => message.about(name),
-        Error::NotLeading | Error::TimedOut { .. } => message,
+        _ => message,
     })
 }
 

@@ -1,8 +1,8 @@
 //! What was found.
 
 use super::restores::cannot_restore;
-use super::{Message, Reason, first_few, number};
-use crate::coverage::end_of;
+use super::{Message, Reason, first_few, number, subject_of};
+use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of};
 use crate::plan::decision::{FailingImage, Finding, MovedTag, UncheckedImage};
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::tag_check::DEADLINE;
@@ -12,13 +12,14 @@ const REST: &str = " (`kubectl prepull status` has all)";
 
 /// Reports a finding. `refusal` is what the API server says of pods that are missing.
 pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
+    let subject = subject_of(finding);
     match finding {
         Finding::TagsMoved { group, moved } => {
             let moved = moved.iter().map(|MovedTag { reference, before, now }| format!("{reference} is {now} now and was {before}"));
-            Message::new(Reason::TagsMoved, format!("group {group}: {}", first_few(moved, "; ", "")))
+            Message::new(Reason::TagsMoved, subject, format!("group {group}: {}", first_few(moved, "; ", "")))
         }
         Finding::NodesOutdated { group, references } => Message::new(
-            Reason::NodesOutdated,
+            Reason::NodesOutdated, subject,
             format!(
                 "group {group}: some nodes hold older content than others of {}; they are brought up to date a few at a time, \
                  without a rollout",
@@ -31,7 +32,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
                 format!("{reference} on {node}: {}", end_of(&unchecked(failure)))
             });
             Message::new(
-                Reason::RefreshDeferred,
+                Reason::RefreshDeferred, subject,
                 format!(
                     "group {group}: the tags of {} of {} could not be checked{}: {}",
                     images.len(),
@@ -42,10 +43,10 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             )
         }
         Finding::RefreshRecovered { group } => {
-            Message::new(Reason::RefreshRecovered, format!("group {group}: the tags of all images could be checked again"))
+            Message::new(Reason::RefreshRecovered, subject, format!("group {group}: the tags of all images could be checked again"))
         }
         Finding::ImagesFailing { group, images, count, of } => Message::new(
-            Reason::ImageFailing,
+            Reason::ImageFailing, subject,
             format!(
                 "group {group}: {count} of {} cannot be held: {}; kubelets retry at least every 5 minutes, and nodes keep \
                  what they held before",
@@ -54,23 +55,23 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             ),
         ),
         Finding::ImagesRecovered { group, references } => Message::new(
-            Reason::ImageRecovered,
+            Reason::ImageRecovered, subject,
             format!(
                 "group {group}: held again on every node on which the newest DaemonSet has a pod: {}",
                 first_few(references, ", ", REST)
             ),
         ),
         Finding::EvictionLoop { group, nodes } => Message::new(
-            Reason::EvictionLoop,
+            Reason::EvictionLoop, subject,
             format!(
-                "group {group}: the holder was evicted three times within an hour on {} ({}) for lack of disk, and its images \
-                 are pulled again each time; give the nodes more disk, shorten the list, or exclude the nodes with its nodeSelector",
+                "group {group}: the holder was evicted at least {EVICTION_LOOP_LENGTH} times within {EVICTION_LOOP_WINDOW:#} on {} ({}) for lack of disk, and its \
+                 images are pulled again each time; give the nodes more disk, shorten the list, or exclude the nodes with its nodeSelector",
                 number(nodes.len(), "node"),
                 first_few(nodes, ", ", REST)
             ),
         ),
         Finding::AlwaysPullEnforced { group } => Message::new(
-            Reason::AlwaysPullEnforced,
+            Reason::AlwaysPullEnforced, subject,
             format!(
                 "group {group}: admission sets imagePullPolicy: Always on every pod, as the plugin AlwaysPullImages does, so a pod \
                  that is replaced or restarted during a registry outage cannot use the images on its node's disk; exempt this \
@@ -78,14 +79,14 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             ),
         ),
         Finding::NoNodes { group } => Message::new(
-            Reason::NoNodes,
+            Reason::NoNodes, subject,
             format!(
                 "group {group}: no node matches, so its images are held nowhere; a node has to run Linux, match the group's \
                  nodeSelector, affinity and architectures, and have no taint that the group does not tolerate"
             ),
         ),
         Finding::PodsRefused { group, daemon_set, nodes, .. } => Message::new(
-            Reason::PodsRefused,
+            Reason::PodsRefused, subject,
             format!(
                 "group {group}: the DaemonSet {daemon_set} has no pod on {} that it selects ({}); older DaemonSets stay meanwhile; {}",
                 number(nodes.len(), "node"),
@@ -105,7 +106,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
                 number(*images, "image"),
                 if *images == 1 { "is" } else { "are" },
             );
-            Message::new(Reason::RolloutComplete, note).about(daemon_set)
+            Message::new(Reason::RolloutComplete, subject, note).about(daemon_set)
         }
     }
 }

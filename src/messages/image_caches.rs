@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
 use super::format::{first_few, number, printable, span};
-use super::{Message, Reason};
+use super::{Message, Reason, subject_of};
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
+use crate::image_cache::pace::MAX_ATTEMPTS;
 use crate::image_cache::{
     CacheAction, CacheCause, CacheDeletionReason, CacheFinding, CacheWait, ImageCacheReport, Next, Phase,
 };
@@ -26,23 +27,23 @@ fn created(object: &ImageCacheObject, cause: CacheCause) -> Message {
     let size = object.spec.image_cache_size.unwrap_or_default();
     let why = match cause {
         CacheCause::Missing => "there is none for what the list asks for now".to_owned(),
-        CacheCause::Retry { attempt } => format!("the one before it failed (attempt {attempt} of 4)"),
+        CacheCause::Retry { attempt } => format!("the one before it failed (attempt {attempt} of {MAX_ATTEMPTS})"),
         CacheCause::Lost => "the one that was ready is gone".to_owned(),
         CacheCause::Renewal => "the one that is ready will expire".to_owned(),
     };
     let note = format!("the ImageCache {name} of {images} and {size} GiB was created, because {why}");
-    about(Message::new(Reason::ImageCacheCreated, note), &name)
+    about(Reason::ImageCacheCreated, &name, note)
 }
 
 fn found(finding: &CacheFinding) -> Message {
     match finding {
         CacheFinding::Progress { name, percent } => {
             let note = format!("the ImageCache {name} is being built: {percent}%");
-            about(Message::new(Reason::ImageCacheProgress, note), name)
+            about(Reason::ImageCacheProgress, name, note)
         }
         CacheFinding::Ready { name, id } => {
             let note = format!("the ImageCache {name} is ready; {}", pod_annotations(id.as_deref()));
-            about(Message::new(Reason::ImageCacheReady, note), name)
+            about(Reason::ImageCacheReady, name, note)
         }
         CacheFinding::Failed { name, reason, next } => {
             let reason = reason.as_deref().unwrap_or("ECI gives no reason");
@@ -55,7 +56,7 @@ fn found(finding: &CacheFinding) -> Message {
                 Next::Nothing => "no other is created, because the list no longer asks for its content".to_owned(),
             };
             let note = format!("the ImageCache {name} failed: {reason}; {next}; the last one that was ready stays");
-            about(Message::new(Reason::ImageCacheFailed, note), name)
+            about(Reason::ImageCacheFailed, name, note)
         }
     }
 }
@@ -85,7 +86,7 @@ fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
             (Reason::ListCleanedUp, format!("its list has been missing for {:#}", history::GRACE))
         }
     };
-    about(Message::new(reason, format!("the ImageCache {name} was deleted, because {why}")), name)
+    about(reason, name, format!("the ImageCache {name} was deleted, because {why}"))
 }
 
 /// Reports what an ImageCache waits for.
@@ -102,7 +103,7 @@ pub fn waiting(wait: &CacheWait) -> Message {
             format!("the ImageCache {name} has been {phase} since {since:.0}; ECI decides when it is ready")
         }
     };
-    Message::new(Reason::Waiting, note)
+    Message::new(Reason::Waiting, subject_of(wait), note)
 }
 
 /// A line of the status table, after the name of the ImageCache.
@@ -132,7 +133,7 @@ pub fn no_definition() -> Message {
         "the list asks for an ImageCache, but this cluster has no resource {DEFINITION}, which comes with Alibaba Cloud's virtual \
          node component; until it appears, only nodes are kept warm"
     );
-    Message::new(Reason::ImageCacheUnavailable, note)
+    Message::new(Reason::ImageCacheUnavailable, DEFINITION, note)
 }
 
 /// The controller may not read ImageCaches.
@@ -142,15 +143,15 @@ pub fn forbidden(message: &str) -> Message {
          ServiceAccount a ClusterRole with apiGroups: [{GROUP}], resources: [imagecaches], verbs: [list, watch, create, delete] \
          (chart: imageCache.enabled=true)"
     );
-    Message::new(Reason::MissingRight, note).on(DEFINITION)
+    Message::new(Reason::MissingRight, DEFINITION, note)
 }
 
-fn about(message: Message, name: &str) -> Message {
+fn about(reason: Reason, name: &str, note: String) -> Message {
     let related = ObjectReference {
         api_version: Some(format!("{GROUP}/v1")),
         kind: Some("ImageCache".to_owned()),
         name: Some(name.to_owned()),
         ..ObjectReference::default()
     };
-    Message { related: Some(related), ..message }.on(name)
+    Message { related: Some(related), ..Message::new(reason, name, note) }
 }

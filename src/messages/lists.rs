@@ -11,7 +11,7 @@ use crate::plan::history;
 
 /// A list was accepted, with what has changed since `before`; or it was rejected. The note has the first three problems, and an
 /// annotation of the list has all.
-pub fn validation_result(parsed: &Parsed, before: Option<&Config>) -> Message {
+pub fn validation_result(parsed: &Parsed, before: Option<&Config>, data_hash: &str) -> Message {
     let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
     let rest = match parsed.problems.len() {
         0..=3 => String::new(),
@@ -22,12 +22,13 @@ pub fn validation_result(parsed: &Parsed, before: Option<&Config>) -> Message {
     let Some(config) = &parsed.config else {
         return Message::new(
             Reason::ListRejected,
+            data_hash,
             format!("this edit is rejected, and nothing was changed: {problems}"),
         );
     };
     let problems = Some(problems).filter(|problems| !problems.is_empty());
     let sentences: Vec<String> = [summary(config)].into_iter().chain(changed(before, config)).chain(problems).collect();
-    Message::new(Reason::ListAccepted, sentences.join("; "))
+    Message::new(Reason::ListAccepted, data_hash, sentences.join("; "))
 }
 
 fn summary(config: &Config) -> String {
@@ -48,10 +49,10 @@ pub fn missing(since: Timestamp) -> Message {
          comes back before",
         crate::list::IMAGE_LIST_LABEL
     );
-    Message::new(Reason::ListMissing, note)
+    Message::new(Reason::ListMissing, since.to_string(), note)
 }
 
 /// The list is back.
 pub fn back() -> Message {
-    Message::new(Reason::ListFound, "this list is back, and its images were held throughout")
+    Message::new(Reason::ListFound, "", "this list is back, and its images were held throughout")
 }

@@ -24,10 +24,14 @@ mod restores;
 mod terms;
 pub mod waiting;
 
+use std::fmt::Debug;
+
 pub use format::{first_few, number};
 use k8s_openapi::api::core::v1::ObjectReference;
 pub use reason::Reason;
 pub use terms::shortage;
+
+use crate::naming::hash::short_hash;
 
 /// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
 pub const MAX_NOTE: usize = 1024;
@@ -42,16 +46,16 @@ pub struct Message {
     /// The other object that it is about.
     pub related: Option<ObjectReference>,
     /// What it is about: the same reason for the same subject is reported at most once a minute, however it is worded.
-    pub subject: Option<String>,
+    pub subject: String,
 }
 
 impl Message {
-    /// A message about the list itself.
-    pub fn new(reason: Reason, note: impl Into<String>) -> Self {
-        Self { reason, note: note.into(), related: None, subject: None }
+    /// A message about the list.
+    pub fn new(reason: Reason, subject: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { reason, note: note.into(), related: None, subject: subject.into() }
     }
 
-    /// The same about a DaemonSet.
+    /// The same, related to a DaemonSet.
     pub fn about(mut self, daemon_set: &str) -> Self {
         self.related = Some(ObjectReference {
             api_version: Some("apps/v1".to_owned()),
@@ -59,12 +63,6 @@ impl Message {
             name: Some(daemon_set.to_owned()),
             ..ObjectReference::default()
         });
-        self
-    }
-
-    /// The same, at most once a minute for that subject.
-    pub fn on(mut self, subject: impl Into<String>) -> Self {
-        self.subject = Some(subject.into());
         self
     }
 
@@ -78,15 +76,20 @@ impl Message {
     }
 }
 
+/// The subject of a message whose data is all that it is about.
+fn subject_of(data: &impl Debug) -> String {
+    short_hash(format!("{data:?}").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_long_note_is_cut_at_a_character() {
-        let note = Message::new(Reason::Waiting, "ä".repeat(1000)).short_note();
+        let note = Message::new(Reason::Waiting, "", "ä".repeat(1000)).short_note();
         assert!(note.len() <= MAX_NOTE);
         assert!(note.ends_with('…'));
-        assert_eq!(Message::new(Reason::Waiting, "short").short_note(), "short");
+        assert_eq!(Message::new(Reason::Waiting, "", "short").short_note(), "short");
     }
 }

@@ -51,11 +51,7 @@ impl Recent {
     pub fn record(&mut self, list: &str, message: &Message, now: Timestamp) -> Delivery {
         let age = |sent: &Sent| now.duration_since(sent.at);
         self.0.retain(|_, sent| (SignedDuration::ZERO..SERIES).contains(&age(sent)));
-        let about = About {
-            list: list.to_owned(),
-            reason: message.reason,
-            subject: message.subject.clone().unwrap_or_else(|| message.note.clone()),
-        };
+        let about = About { list: list.to_owned(), reason: message.reason, subject: message.subject.clone() };
         match self.0.get_mut(&about) {
             Some(sent) if age(sent) < PAUSE => Delivery::Suppressed,
             Some(sent) if sent.note == message.note => {
@@ -101,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_same_change_comes_once_a_minute_and_is_counted_on_the_same_event() {
-        let (mut recent, message) = (Recent::default(), Message::new(Reason::Refused, "no"));
+        let (mut recent, message) = (Recent::default(), Message::new(Reason::Refused, "a", "no"));
         assert_eq!(sent(&mut recent, &message, 0), "new");
         assert_eq!(sent(&mut recent, &message, 59), "suppressed");
         assert_eq!(sent(&mut recent, &message, 60), "repeated");
@@ -111,7 +107,7 @@ mod tests {
     #[test]
     fn other_words_of_one_subject_wait_for_the_minute_to_be_over_and_other_subjects_do_not() {
         let mut recent = Recent::default();
-        let of = |note: &str, subject: &str| Message::new(Reason::Refused, note).on(subject);
+        let of = |note: &str, subject: &str| Message::new(Reason::Refused, subject, note);
         assert_eq!(sent(&mut recent, &of("4 pods", "the DaemonSet a"), 0), "new");
         assert_eq!(sent(&mut recent, &of("5 pods", "the DaemonSet a"), 30), "suppressed");
         assert_eq!(sent(&mut recent, &of("4 pods", "the DaemonSet b"), 30), "new");
@@ -120,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_keeps_nothing_from_being_reported() {
-        let (mut recent, message) = (Recent::default(), Message::new(Reason::Refused, "no"));
+        let (mut recent, message) = (Recent::default(), Message::new(Reason::Refused, "a", "no"));
         assert_eq!(sent(&mut recent, &message, 1000), "new");
         assert_eq!(sent(&mut recent, &message, 0), "new");
     }
@@ -129,10 +125,11 @@ mod tests {
     fn names_of_events_are_names_of_objects_and_differ() {
         let mut recent = Recent::default();
         let list = "x".repeat(253);
-        let mut name = |note: &str| match recent.record(&list, &Message::new(Reason::Refused, note), second(0)) {
-            Delivery::New(name) => name,
-            other => panic!("{other:?}"),
-        };
+        let mut name =
+            |subject: &str| match recent.record(&list, &Message::new(Reason::Refused, subject, "no"), second(0)) {
+                Delivery::New(name) => name,
+                other => panic!("{other:?}"),
+            };
         let (one, other) = (name("one"), name("other"));
         assert!(one.len() <= 253 && one != other, "{one} {other}");
     }

@@ -42,7 +42,7 @@ pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Opt
             ),
         ),
     };
-    Some(Message::new(reason, note).about(name).on(name))
+    Some(Message::new(reason, name, note).about(name))
 }
 
 /// A DaemonSet cannot be restored.
@@ -53,7 +53,7 @@ pub fn cannot_restore(name: &str, changed_by: &[String]) -> Message {
          before that, undo the change by hand",
         who(changed_by)
     );
-    Message::new(Reason::DaemonSetNotRestored, note).about(name).on(name)
+    Message::new(Reason::DaemonSetNotRestored, name, note).about(name)
 }
 
 fn who(changed_by: &[String]) -> String {

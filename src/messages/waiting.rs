@@ -1,11 +1,11 @@
 //! What waits.
 
-use super::{Message, Reason, first_few, shortage};
+use super::{Message, Reason, first_few, shortage, subject_of};
 use crate::plan::decision::Waiting;
 
 /// Reports what waits, and for what.
 pub fn waiting(waiting: &Waiting) -> Message {
-    Message::new(Reason::Waiting, note(waiting))
+    Message::new(Reason::Waiting, subject_of(waiting), note(waiting))
 }
 
 fn note(waiting: &Waiting) -> String {

@@ -136,8 +136,7 @@ impl Executor {
         self.metrics.validated(&labels::list_value(&seen.name), written.parsed.config.is_some());
         let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
         let before = before.and_then(|revision| list::parse(&revision.list).config);
-        let message =
-            lists::validation_result(&written.parsed, before.as_ref()).on(&written.validation_result.data_hash);
+        let message = lists::validation_result(&written.parsed, before.as_ref(), &written.validation_result.data_hash);
         self.reporter.recorder.record(&validated.object_ref(&()), message).await;
         Ok(())
     }

@@ -29,7 +29,7 @@ async fn a_full_disk_that_evicts_the_holder_again_and_again_is_reported_and_the_
     let before = outage.real.held(full);
     let kubelet = full_disk(full);
     let reported = outage.real.trial.reported_within(HEALING, "EvictionLoop").await;
-    assert!(reported.contains("the holder was evicted three times within an hour on 1 node (node2)"), "{reported}");
+    assert!(reported.contains("the holder was evicted at least 3 times within 1h on 1 node (node2)"), "{reported}");
     let eviction_loops = outage.real.trial.status()["lists"][0]["groups"][0]["evictionLoops"].clone();
     assert_eq!(
         (eviction_loops.as_array().unwrap().len(), &eviction_loops[0]["node"]),
