@@ -165,18 +165,30 @@ fn without_sidecars(group: &Group) -> (BTreeMap<String, String>, BTreeMap<String
 }
 
 fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
-    let secrets = group.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.to_string() });
-    let own_account = group.service_account_name.as_ref().map(ToString::to_string);
-    let resources = resource_requirements(&group.resources);
+    // Without `..`: whoever adds a field to groups decides here what it does to pods. Labels and annotations are in `template`.
+    let Group {
+        name: _,
+        images,
+        placement,
+        image_pull_secrets,
+        service_account_name,
+        resources,
+        priority_class_name,
+        pod_labels: _,
+        pod_annotations: _,
+    } = group;
+    let secrets = image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.to_string() });
+    let own_account = service_account_name.as_ref().map(ToString::to_string);
+    let resources = resource_requirements(resources);
     PodSpec {
-        affinity: Some(on_real_linux_nodes(&group.placement)),
+        affinity: Some(on_real_linux_nodes(placement)),
         automount_service_account_token: Some(false),
-        containers: group.images.iter().map(|image| holder_container(image, record, &resources)).collect(),
+        containers: images.iter().map(|image| holder_container(image, record, &resources)).collect(),
         enable_service_links: Some(false),
         image_pull_secrets: some_unless_empty(secrets.collect()),
         init_containers: Some(vec![init_container(record, &resources)]),
-        node_selector: Some(group.placement.node_selector.clone()).filter(|selector| !selector.is_empty()),
-        priority_class_name: group.priority_class_name.as_ref().map(ToString::to_string),
+        node_selector: Some(placement.node_selector.clone()).filter(|selector| !selector.is_empty()),
+        priority_class_name: priority_class_name.as_ref().map(ToString::to_string),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: (settings.platform == Platform::Kubernetes).then_some(USER),
@@ -186,7 +198,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         service_account_name: own_account.or_else(|| settings.service_account_name.clone()),
         // A holder has nothing to clean up.
         termination_grace_period_seconds: Some(1),
-        tolerations: some_unless_empty(group.placement.tolerations.clone()),
+        tolerations: some_unless_empty(placement.tolerations.clone()),
         volumes: Some(vec![Volume {
             name: VOLUME.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("1Mi".to_owned())), medium: None }),
