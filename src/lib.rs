@@ -13,6 +13,7 @@
 //! - [`coverage`]: pods and nodes → who has what
 //! - [`messages`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
+//! - [`error`]: what can go wrong when reading or writing the cluster
 //! - [`estimate`]: Config + prices → what a list costs
 //! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
 //! - [`status`]: summaries → what users see
@@ -25,6 +26,7 @@
 pub mod cluster;
 pub mod command;
 pub mod coverage;
+pub mod error;
 pub mod estimate;
 pub mod image_cache;
 pub mod list;

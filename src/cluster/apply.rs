@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
-use super::{Error, FIELD_MANAGER};
+use super::FIELD_MANAGER;
+use crate::error::Error;
 use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
@@ -80,7 +81,8 @@ impl Applier {
     pub async fn note_conditions(&self, condition_report: &ConditionReport) -> Result<(), Error> {
         let ConditionReport { daemon_set, uid, reported, .. } = condition_report;
         let note = Note { key: labels::CONDITIONS, text: Some(&reported.to_text()) };
-        annotate(&self.daemon_sets, "note what was reported on the DaemonSet", daemon_set, Some(uid), &[note]).await
+        annotate(&self.daemon_sets, "record the reported conditions on the DaemonSet", daemon_set, Some(uid), &[note])
+            .await
     }
 
     /// Why the API server would refuse a pod, in its own words; `None` if it would accept it. Creates nothing.
@@ -113,7 +115,7 @@ impl Applier {
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::ResetStrategy { name, uid, restores } => {
                 let patch = |live: &DaemonSet| Patch::Merge(strategy_patch(live, restores));
-                self.change(name, uid, "set the update strategy back of the DaemonSet", patch).await
+                self.change(name, uid, "reset the update strategy of the DaemonSet", patch).await
             }
             Action::Adopt { name, uid, list, owner } => {
                 let patch = |live: &DaemonSet| Patch::Merge(adoption_patch(live, list, owner.as_ref()));
@@ -130,7 +132,7 @@ impl Applier {
             Action::ReplacePod { name, uid, .. } => delete(&self.pods, "delete the pod", name, uid).await,
             Action::Recount { name, uid, selections } => {
                 let patch = |live: &DaemonSet| Patch::Merge(recount_patch(live, selections));
-                self.change(name, uid, "have the nodes counted of the DaemonSet", patch).await
+                self.change(name, uid, "trigger a recount of the nodes of the DaemonSet", patch).await
             }
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
             Action::CheckTags { daemon_set } => self.check_tags(daemon_set).await,
@@ -177,8 +179,7 @@ impl Applier {
         tag_check_record: &TagCheckRecord,
     ) -> Result<(), Error> {
         let note = Note { key: labels::TAG_CHECKS, text: Some(&tag_check_record.to_text()) };
-        annotate(&self.daemon_sets, "note what was found of tags on the DaemonSet", daemon_set, Some(uid), &[note])
-            .await
+        annotate(&self.daemon_sets, "record the tag check on the DaemonSet", daemon_set, Some(uid), &[note]).await
     }
 
     /// Creates a DaemonSet, unless one of that name exists that is not kube-prepull's.
@@ -192,7 +193,7 @@ impl Applier {
         if existing
             .is_some_and(|existing| existing.labels().get(labels::MANAGED_BY).is_none_or(|it| it != labels::PROGRAM))
         {
-            return Err(Error::Foreign { name });
+            return Err(Error::ForeignDaemonSet { name });
         }
         put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)
     }

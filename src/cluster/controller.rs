@@ -11,17 +11,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
-use super::changed::Changed;
+use super::affected_lists::Changed;
+use super::backoff::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::leadership::Leadership;
 use super::lease::{Election, Resignation};
 use super::observed::Observed;
-use super::overview::Overview;
-use super::pace::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::readiness::Readiness;
 use super::reconcile::{Memory, Reconciler};
+use super::status_server::Overview;
 use super::watch::Listeners;
-use super::{Error, Installation, environment, node_warm_ups, watch};
-use crate::messages::failures;
+use super::{Installation, environment, node_warm_ups, watch};
+use crate::error::Error;
+use crate::messages::api_errors;
 use crate::metrics::Metrics;
 use crate::naming::labels::{LIST, list_value};
 use crate::plan::Settings;
@@ -85,7 +86,7 @@ impl Controller {
     /// Waits until a task ends, which none should.
     pub async fn ended(&mut self) {
         if let Some(Err(panic)) = self.tasks.join_next().await {
-            error!(%panic, "a part of the controller ended");
+            error!(%panic, "task panicked");
         }
     }
 }
@@ -155,8 +156,8 @@ async fn settings_of_cluster(client: &Client, installation: &Installation, readi
                 return settings;
             }
             Err(error) => {
-                warn!(%error, "cannot find out about the cluster yet");
-                readiness.not_ready(part, error.to_string());
+                warn!(%error, "cannot detect the environment; retrying");
+                readiness.not_ready(part, api_errors::of_controller(&error));
             }
         }
         tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -207,7 +208,7 @@ struct Work {
 
 impl Work {
     async fn go_on(mut self) {
-        info!(list = self.list, "keeping this list warm");
+        info!(list = self.list, "started worker for list");
         let mut memory = Memory::default();
         loop {
             self.pace.next().await;
@@ -219,7 +220,7 @@ impl Work {
             let started = Instant::now();
             let outcome = timeout(TIME_LIMIT, self.reconciler.reconcile(&self.list, &mut memory)).await;
             let outcome = outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }));
-            self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(failures::category));
+            self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(api_errors::category));
             match outcome {
                 Ok(next) => {
                     self.readiness.ready(&self.list);
@@ -234,9 +235,9 @@ impl Work {
         let pause = self.pace.failed();
         let list = &self.list;
         if matches!(error, Error::Forbidden { .. }) {
-            self.readiness.not_ready(list, format!("list {list}: {error}"));
+            self.readiness.not_ready(list, format!("list {list}: {}", api_errors::of_controller(error)));
         }
-        warn!(list, %error, seconds = pause.as_secs_f32(), "trying again");
+        warn!(list, %error, seconds = pause.as_secs_f32(), "reconcile failed; retrying");
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::Error;
+use crate::error::Error;
 use crate::naming::labels;
 use crate::plan::{Platform, Settings};
 

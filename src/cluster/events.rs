@@ -1,7 +1,7 @@
 //! Reports messages as Events on the list and in the log.
 //!
 //! kube's own recorder folds all Events of one reason about one object into the first one, so the text of later ones would be lost.
-//! Here only Events with the same text are folded ([`crate::messages::recent`]).
+//! Here only Events with the same text are folded ([`crate::messages::deduplication`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,8 +17,8 @@ use tracing::{debug, info, warn};
 
 use super::FIELD_MANAGER;
 use crate::messages::Message;
+use crate::messages::deduplication::{Delivery, Recent};
 use crate::messages::reason::Type;
-use crate::messages::recent::{Delivery, Recent};
 
 /// Reports what happened to a list.
 #[derive(Clone)]

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use hyper::{Method, Request};
 use tower::{BoxError, Layer, Service};
 
-use super::leadership::{Leadership, NotLeading};
+use super::leadership::Leadership;
+use crate::error::NotLeading;
 
 /// API groups that every controller writes to: its Lease and its Events, and reviews, which store nothing.
 const FREE_GROUPS: [&str; 4] =
@@ -92,7 +93,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::cluster::Error;
+    use crate::error::Error;
 
     /// A client whose requests are answered with an empty object, and how many there were.
     fn client(leadership: &Leadership) -> (Client, Arc<AtomicUsize>) {

@@ -22,11 +22,6 @@ pub struct Leadership {
     leads: watch::Sender<bool>,
 }
 
-/// A write was refused because this process does not lead.
-#[derive(Debug, thiserror::Error)]
-#[error("another controller has taken the lead")]
-pub struct NotLeading;
-
 impl Leadership {
     /// The leadership of a process that is the only one, and leads without an election.
     pub fn without_election() -> Self {

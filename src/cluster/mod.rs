@@ -5,17 +5,17 @@
 //! ```
 //! Who works:
 //! - [`controller`]: runs a worker for each list
-//! - [`pace`]: when a worker reconciles its list
+//! - [`backoff`]: when a worker reconciles its list
 //! - [`reconcile`]: decides what to do for a list, and does it
 //! - [`lease`], [`leadership`]: elect the controller that may write
 //!
 //! What it reads:
 //! - [`watch`], [`watch_error`]: the watches, and why they fail
 //! - [`observed`]: what the watches have seen
-//! - [`changed`], [`edits`]: which lists a change concerns, and whether it is an edit
+//! - [`affected_lists`], [`list_edits`]: which lists a change concerns, and whether it is an edit
 //! - [`snapshot`]: one list as it is at one time, observed or read
-//! - [`reader`]: reads all lists of a namespace, for commands
-//! - [`objects`]: the objects of a list → the input of its status
+//! - [`command_reader`]: reads all lists of a namespace, for commands
+//! - [`status_input`]: the objects of a list → the input of its status
 //! - [`environment`]: what kind of cluster this is, and how the controller is installed
 //! - [`resources`]: API resources for types that decode only a part of an object
 //!
@@ -24,49 +24,46 @@
 //! - [`image_caches`]: all about ImageCaches, for lists that ask for them
 //! - [`events`]: Events on the list
 //! - [`refresh`]: a user's request for a refresh
-//! - [`clean_up`]: deletes what uninstalling the controller would leave behind
+//! - [`delete_image_caches`]: deletes what uninstalling the controller would leave behind
 //!
 //! How it connects:
 //! - [`connect`]: clients for the cluster that the user named
 //! - [`leader_writes`]: refuses the writes of a controller that does not lead
 //! - [`requests`]: counts the requests to the API server
-//! - [`error`]: what can go wrong
 //!
 //! What others learn from it:
 //! - [`readiness`]: whether the controller can work, and what prevents it
-//! - [`overview`]: what the controller knows
+//! - [`status_server`]: what the controller knows
 //! - [`node_warm_ups`]: how long nodes that join take to be warm
 
+mod affected_lists;
 mod apply;
-mod changed;
-pub mod clean_up;
+mod backoff;
+pub mod command_reader;
 pub mod connect;
 pub mod controller;
-mod edits;
+pub mod delete_image_caches;
 mod environment;
-mod error;
 mod events;
 mod image_caches;
 mod leader_writes;
 pub mod leadership;
 pub mod lease;
+mod list_edits;
 mod node_warm_ups;
-pub mod objects;
 mod observed;
-pub mod overview;
-mod pace;
-pub mod reader;
 pub mod readiness;
 mod reconcile;
 pub mod refresh;
 mod requests;
 mod resources;
 mod snapshot;
+pub mod status_input;
+pub mod status_server;
 mod watch;
 mod watch_error;
 
 pub use environment::Installation;
-pub use error::Error;
 
 /// The name under which the controller owns fields (server-side apply) and reports Events.
 pub const FIELD_MANAGER: &str = "kube-prepull";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
-use super::overview::Overview;
+use super::status_server::Overview;
 use crate::coverage::Node;
 use crate::metrics::Metrics;
 use crate::naming::labels::list_value;

@@ -22,12 +22,13 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Mutex;
 
+use super::Installation;
 use super::apply::Applier;
 use super::events::EventRecorder;
 use super::image_caches::ImageCacheApplier;
 use super::observed::Observed;
 use super::snapshot::{Reader, Snapshot};
-use super::{Error, Installation};
+use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::plan::Settings;
 use carry_out::Executor;

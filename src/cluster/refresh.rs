@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::Error;
+use crate::error::Error;
 use crate::naming::labels;
 
 /// Writes a new value into the annotation that requests a refresh. Returns whether there is such a ConfigMap.

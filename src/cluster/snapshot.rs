@@ -8,12 +8,12 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::Error;
+use super::command_reader::all;
 use super::image_caches::{Visibility, selector};
 use super::observed::Observed;
-use super::reader::all;
 use super::resources;
 use crate::coverage::SlimPod;
+use crate::error::Error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
 use crate::list::{IMAGE_LIST_LABEL, ListData};

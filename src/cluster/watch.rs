@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 pub use follow::Listeners;
 use follow::{Watches, list_of};
 
-use super::changed::Changed;
+use super::affected_lists::Changed;
 use super::environment::Installation;
 use super::image_caches::ObservedImageCaches;
 use super::observed::Observed;

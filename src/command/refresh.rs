@@ -5,8 +5,8 @@ use anyhow::bail;
 use super::Outcome;
 use super::arguments::RefreshArguments;
 use super::connection::connect;
-use crate::cluster::Error;
 use crate::cluster::refresh::request_refresh;
+use crate::error::Error;
 
 /// Requests a refresh of a list.
 ///

@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::cluster::overview::Overview;
 use crate::cluster::readiness::Readiness;
+use crate::cluster::status_server::Overview;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
 

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 
 use super::restores::restored;
-use super::{Message, Reason, first_few, found, number, subject_of};
+use super::{Message, Reason, findings, first_few, number, subject_of};
 use crate::naming::labels;
 use crate::plan::decision::{Action, ActionOutcome, DeletionReason, RolloutCause, ScopeDownReason};
 use crate::plan::generation::node_scope::NodeScope;
@@ -36,7 +36,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
             Message::new(Reason::Sealed, subject_of(&(name, images)), note).about(name)
         }
         Action::Delete { name, reason, .. } => deleted(name, *reason).about(name),
-        Action::Report(finding) => found::found(finding, None),
+        Action::Report(finding) => findings::found(finding, None),
         Action::ResetStrategy { .. }
         | Action::Recount { .. }
         | Action::ReplacePod { .. }

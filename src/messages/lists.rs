@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::changes::changes;
 use super::format::number;
+use super::list_changes::list_changes;
 use super::{Message, Reason};
 use crate::list::{Config, Parsed};
 use crate::naming::labels;
@@ -37,7 +37,7 @@ fn summary(config: &Config) -> String {
 }
 
 fn changed(before: Option<&Config>, config: &Config) -> Option<String> {
-    let changes = changes(before?, config);
+    let changes = list_changes(before?, config);
     Some(if changes.is_empty() { "it asks for the same as before".to_owned() } else { changes.join("; ") })
 }
 

@@ -1,25 +1,25 @@
 //! All words for users: what happened, to what, why, and what to do. Pure.
 //!
 //! - [`reason`]: the reason of each Event
-//! - [`lists`], [`changes`]: whether a list was accepted, what an edit changes, and that a list is missing
+//! - [`lists`], [`list_changes`]: whether a list was accepted, what an edit changes, and that a list is missing
 //! - [`actions`], [`restores`]: what was done
-//! - [`found`], [`waiting`]: what was found, and what waits
+//! - [`findings`], [`waiting`]: what was found, and what waits
 //! - [`image_caches`]: what was done and found about ImageCaches
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
-//! - [`failures`]: what could not be read or written
+//! - [`api_errors`]: what could not be read or written
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
-//! - [`recent`]: what was reported a moment ago, and is not repeated
+//! - [`deduplication`]: what was reported a moment ago, and is not repeated
 
 pub mod actions;
-mod changes;
+pub mod api_errors;
+pub mod deduplication;
 pub mod diagnosis;
-pub mod failures;
+pub mod findings;
 pub mod format;
-pub mod found;
 pub mod image_caches;
+mod list_changes;
 pub mod lists;
 pub mod reason;
-pub mod recent;
 mod restores;
 mod terms;
 pub mod waiting;

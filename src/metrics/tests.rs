@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::cluster::Error;
-use crate::messages::failures::category;
+use crate::error::Error;
+use crate::messages::api_errors::category;
 use crate::naming::labels::list_value;
 use crate::plan::{ActionOutcome, RolloutCause};
 use crate::status::ListState;
@@ -82,7 +82,8 @@ fn the_documentation_has_every_category_of_errors() {
         Error::Forbidden { action: action.clone(), message: message.clone() },
         Error::Refused { action: action.clone(), message },
         Error::Unreachable { action, source: Box::new(unreachable) },
-        Error::Foreign { name: String::new() },
+        Error::ForeignDaemonSet { name: String::new() },
+        Error::ForeignImageCache { name: String::new() },
         Error::NotLeading,
         Error::TimedOut { seconds: 1 },
     ];

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::list::config::{self, RefreshMode};
-use crate::messages::found::unchecked;
+use crate::messages::findings::unchecked;
 use crate::plan::Generation;
 use crate::plan::refresh::{NextRefresh, RefreshOutcome, last_tag_check, next_tag_check, start_delays_end};
 

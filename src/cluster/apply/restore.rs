@@ -8,7 +8,8 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, PostParams};
 
 use super::{Applier, Note, annotate};
-use crate::cluster::{Error, FIELD_MANAGER};
+use crate::cluster::FIELD_MANAGER;
+use crate::error::Error;
 use crate::naming::labels;
 use crate::plan::ActionOutcome;
 use crate::plan::generation::alteration::changed_by;

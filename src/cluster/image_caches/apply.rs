@@ -5,8 +5,9 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use crate::cluster::FIELD_MANAGER;
 use crate::cluster::apply::delete;
-use crate::cluster::{Error, FIELD_MANAGER};
+use crate::error::Error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{CacheAction, ImageCacheObject};
 use crate::naming::labels;
@@ -54,7 +55,7 @@ impl ImageCacheApplier {
         let ledger = json!({"metadata": {"uid": revision.uid, "annotations": {labels::IMAGE_CACHES: text}}});
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patched = self.revisions.patch_metadata(&revision.name, &parameters, &Patch::Merge(ledger)).await;
-        let action = || format!("keep what is known of ImageCaches on the ControllerRevision {}", revision.name);
+        let action = || format!("store the ImageCache ledger on the ControllerRevision {}", revision.name);
         patched.map(drop).map_err(|error| Error::new(action(), error))
     }
 
@@ -71,13 +72,10 @@ impl ImageCacheApplier {
     async fn check_existing(&self, object: &ImageCacheObject, action: String) -> Result<(), Error> {
         // Listed, because the controller's role has no right to get a single one.
         let of_name = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
-        let existing = self.image_caches.list(&of_name).await.map_err(|error| Error::new(&action, error))?;
+        let existing = self.image_caches.list(&of_name).await.map_err(|error| Error::new(action, error))?;
         match existing.items.iter().all(|existing| existing.labels() == object.labels()) {
             true => Ok(()),
-            false => Err(Error::Refused {
-                action,
-                message: "one of that name belongs to somebody else; delete or rename it".to_owned(),
-            }),
+            false => Err(Error::ForeignImageCache { name: object.name_any() }),
         }
     }
 }

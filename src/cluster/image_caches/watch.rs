@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use crate::cluster::changed::Changed;
+use crate::cluster::affected_lists::Changed;
 use crate::cluster::watch_error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};

@@ -27,11 +27,13 @@ use tracing::{debug, warn};
 pub use view::DURATION;
 use view::{LeaseView, RENEWAL, RETRY, Step, holder};
 
+use super::FIELD_MANAGER;
 use super::environment::{self, Installation};
 use super::leadership::Leadership;
 use super::readiness::Readiness;
 use super::watch_error::WatchErrorKind;
-use super::{Error, FIELD_MANAGER};
+use crate::error::Error;
+use crate::messages::api_errors::of_controller;
 
 /// The name of the Lease. It is in the controller's namespace, so that one controller leads in each.
 pub const NAME: &str = "kube-prepull";
@@ -182,9 +184,9 @@ impl Election {
             }
             Ok(Err(error)) => {
                 let error = Error::new(format!("write the Lease {NAME}"), error);
-                warn!(%error, "cannot take the lead; this is retried");
+                warn!(%error, "cannot take the lead; retrying");
                 if matches!(error, Error::Forbidden { .. }) {
-                    self.readiness.not_ready(PART, error.to_string());
+                    self.readiness.not_ready(PART, of_controller(&error));
                 }
                 RETRY
             }

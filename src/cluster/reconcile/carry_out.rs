@@ -8,12 +8,12 @@ use kube::Resource;
 use super::decide::Decision;
 use super::image_caches::ImageCacheDecision;
 use super::report::Reporter;
-use crate::cluster::Error;
 use crate::cluster::apply::Applier;
 use crate::cluster::image_caches::ImageCacheApplier;
 use crate::cluster::snapshot::Snapshot;
+use crate::error::Error;
 use crate::list::{self, ListData};
-use crate::messages::{actions, found, image_caches, lists};
+use crate::messages::{actions, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
 use crate::plan::history::{self, Write};
@@ -148,7 +148,7 @@ impl Executor {
                 Finding::PodsRefused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
                 _ => None,
             };
-            self.reporter.recorder.record(list, found::found(finding, refusal.as_deref())).await;
+            self.reporter.recorder.record(list, findings::found(finding, refusal.as_deref())).await;
         }
         self.applier.note_conditions(condition_report).await
     }

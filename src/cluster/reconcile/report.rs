@@ -5,10 +5,10 @@ use kube::Resource;
 
 use super::decide::Decision;
 use super::memory::Memory;
-use crate::cluster::Error;
 use crate::cluster::events::EventRecorder;
 use crate::cluster::snapshot::Snapshot;
-use crate::messages::failures::failure;
+use crate::error::Error;
+use crate::messages::api_errors::failure;
 use crate::messages::{image_caches, waiting};
 
 /// Reports on the lists of one namespace.

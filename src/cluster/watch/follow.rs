@@ -15,9 +15,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::health::WatchHealth;
-use crate::cluster::changed::Changed;
-use crate::cluster::edits::Edits;
+use crate::cluster::affected_lists::Changed;
 use crate::cluster::leadership::Leadership;
+use crate::cluster::list_edits::Edits;
 use crate::cluster::observed::SharedCoverage;
 use crate::cluster::readiness::Readiness;
 use crate::cluster::resources;

@@ -47,13 +47,13 @@ impl WatchHealth {
         }
         if kind == WatchErrorKind::Forbidden && what == NODES {
             warn!(
-                "not allowed to watch nodes: rollouts are not spread out, and nodes that are gone are known by their pods only; \
+                "not allowed to watch nodes: rollouts are not spread out, and deleted nodes are only detected through their pods; \
                  grant the controller's ClusterRole this right, or start it with --namespaced-only"
             );
             self.await_no_longer();
             return true;
         }
-        warn!(watch = what, %error, "cannot watch {what}; what is warm stays warm, and this is retried");
+        warn!(watch = what, %error, "cannot watch {what}; retrying; held images are not affected");
         if kind == WatchErrorKind::Forbidden {
             let why = format!("not allowed to watch {what}; grant the controller's Role list and watch: {error}");
             self.readiness.not_ready(what, why);

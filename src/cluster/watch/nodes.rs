@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 
 use super::follow::Watches;
 use super::health::NODES;
-use crate::cluster::changed::Changed;
+use crate::cluster::affected_lists::Changed;
 use crate::cluster::observed::{Nodes, ObservedNodes};
 use crate::cluster::watch_error::WatchErrorKind;
 use crate::coverage::SlimNode;

@@ -3,10 +3,11 @@
 use anyhow::{bail, ensure};
 use kube::Client;
 
-use crate::cluster::{Error, reader};
+use crate::cluster::command_reader;
 use crate::command::arguments::StatusArguments;
 use crate::command::connection::connect;
 use crate::coverage::Coverage;
+use crate::error::Error;
 use crate::status::{Filter, Report, StatusInput};
 
 /// The part of a cluster that is to be reported.
@@ -41,9 +42,11 @@ impl View {
     pub async fn report(&self) -> anyhow::Result<Report> {
         let namespaces = match &self.namespace {
             Some(namespace) => vec![namespace.clone()],
-            None => reader::namespaces_with_lists(&self.client).await.map_err(|error| self.unreadable(&[error]))?,
+            None => {
+                command_reader::namespaces_with_lists(&self.client).await.map_err(|error| self.unreadable(&[error]))?
+            }
         };
-        let inputs = reader::read(&self.client, &namespaces, self.list.as_deref()).await;
+        let inputs = command_reader::read(&self.client, &namespaces, self.list.as_deref()).await;
         let inputs = inputs.map_err(|errors| self.unreadable(&errors))?;
         self.ensure_something_matches(&inputs)?;
         let inputs: Vec<(&StatusInput, &Coverage)> = inputs.iter().map(|(input, coverage)| (input, coverage)).collect();

@@ -21,7 +21,8 @@ use super::connection::connect;
 use super::source;
 use super::status::view::unreadable;
 use super::status::{layout, pause_after};
-use crate::cluster::{Error, objects, reader};
+use crate::cluster::{command_reader, status_input};
+use crate::error::Error;
 use crate::list::ListData;
 use crate::list::manifest::Defaults;
 use crate::naming::labels;
@@ -136,7 +137,7 @@ impl Wait {
 
     /// Reads the list, or the reason why it cannot be read; `None` if the time ran out.
     async fn read_list(&self) -> anyhow::Result<Option<Result<Option<ConfigMap>, String>>> {
-        let Some(answer) = self.in_time(reader::list(&self.client, &self.namespace, &self.name)).await else {
+        let Some(answer) = self.in_time(command_reader::list(&self.client, &self.namespace, &self.name)).await else {
             return Ok(None);
         };
         match answer {
@@ -166,7 +167,7 @@ impl Wait {
             }
             bail!("{}/{} was edited while waiting; the awaited version was superseded", self.namespace, self.name);
         }
-        Ok(match objects::state(list) {
+        Ok(match status_input::state(list) {
             ListState::Accepted => Validation::Accepted,
             ListState::Rejected => {
                 Validation::Rejected(list.annotations().get(labels::PROBLEMS).cloned().unwrap_or_default())
@@ -241,7 +242,7 @@ impl Wait {
     /// A report on the list, or the reason why there is none; `None` if the time ran out.
     async fn report(&self) -> anyhow::Result<Option<Result<Report, String>>> {
         let namespaces = [self.namespace.clone()];
-        let Some(inputs) = self.in_time(reader::read(&self.client, &namespaces, Some(&self.name))).await else {
+        let Some(inputs) = self.in_time(command_reader::read(&self.client, &namespaces, Some(&self.name))).await else {
             return Ok(None);
         };
         match inputs {

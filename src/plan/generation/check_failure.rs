@@ -1,4 +1,4 @@
-//! Why a tag check failed for an image. [`crate::messages::found`] puts it into words.
+//! Why a tag check failed for an image. [`crate::messages::findings`] puts it into words.
 
 use serde::{Deserialize, Serialize};
 

@@ -12,11 +12,11 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::Error;
 use super::image_caches::selector;
-use super::objects::Objects;
 use super::resources;
+use super::status_input::Objects;
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::error::Error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
 use crate::list::IMAGE_LIST_LABEL;

@@ -5,10 +5,10 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::sleep;
 
-use super::Error;
 use super::apply::delete;
 use super::image_caches::selector;
 use super::lease;
+use crate::error::Error;
 use crate::image_cache::ImageCacheObject;
 use crate::image_cache::object::resource;
 
@@ -20,7 +20,7 @@ const PASSES: usize = 3;
 ///
 /// # Errors
 /// What the API server answered, or why it could not be reached. What was deleted before stays deleted.
-pub async fn clean_up(client: &Client, namespace: &str) -> Result<Vec<String>, Error> {
+pub async fn delete_image_caches(client: &Client, namespace: &str) -> Result<Vec<String>, Error> {
     let caches: Api<ImageCacheObject> = Api::all_with(client.clone(), &resource());
     let ours = ListParams::default().labels(&selector(namespace));
     match caches.list(&ours).await {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-use super::changed::Changed;
+use super::affected_lists::Changed;
 use crate::naming::hash;
 use crate::naming::labels::{self, list_value};
 

@@ -10,9 +10,9 @@ use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 
 use super::leadership::Leadership;
-use super::objects::Objects;
 use super::observed::Observed;
 use super::readiness::Readiness;
+use super::status_input::Objects;
 use crate::status::{ListInput, Report, StatusInput};
 
 /// How old a report may be to be returned again, so that many requests at once cost no more than one.

@@ -8,7 +8,7 @@ use crate::list::config::{Group, Image, Placement, PullPolicy};
 use crate::list::names::ResourceName;
 
 /// What has changed from one accepted form of a list to another, a sentence each. Nothing if both ask for the same.
-pub fn changes(before: &Config, after: &Config) -> Vec<String> {
+pub fn list_changes(before: &Config, after: &Config) -> Vec<String> {
     let groups = |of: &Config, without: &Config| -> Vec<String> {
         of.groups.iter().map(|group| group.name.to_string()).filter(|name| find(without, name).is_none()).collect()
     };
@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn changed(before: &str, after: &str) -> Vec<String> {
-        changes(&config(before), &config(after))
+        list_changes(&config(before), &config(after))
     }
 
     #[test]

@@ -1,14 +1,11 @@
-//! What can go wrong when reading or writing the cluster.
+//! What can go wrong when reading or writing the cluster, as data. `messages::api_errors` has the words for it.
 
 use kube::core::Status;
 
-use super::leadership::NotLeading;
-
 /// An error while reading or writing the cluster. The controller retries all of them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum Error {
     /// A right is missing.
-    #[error("not allowed to {action}: {message}; grant the controller's Role this right")]
     Forbidden {
         /// The attempted action.
         action: String,
@@ -16,7 +13,6 @@ pub enum Error {
         message: String,
     },
     /// The API server refused the request.
-    #[error("cannot {action}: the API server says: {message}")]
     Refused {
         /// The attempted action.
         action: String,
@@ -24,7 +20,6 @@ pub enum Error {
         message: String,
     },
     /// The API server could not be reached, or its answer could not be decoded.
-    #[error("cannot {action}: {source}")]
     Unreachable {
         /// The attempted action.
         action: String,
@@ -32,22 +27,37 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// A DaemonSet of the needed name exists, and is not kube-prepull's.
-    #[error(
-        "the DaemonSet {name} exists and is not kube-prepull's; delete or rename it, or choose another DAEMONSET_NAME"
-    )]
-    Foreign {
+    ForeignDaemonSet {
+        /// The name.
+        name: String,
+    },
+    /// An ImageCache of the needed name exists, and was not created for this list.
+    ForeignImageCache {
         /// The name.
         name: String,
     },
     /// A write was refused because another controller may lead now.
-    #[error("{NotLeading}")]
     NotLeading,
     /// The cluster did not answer in time.
-    #[error("the cluster did not answer within {seconds} s")]
     TimedOut {
         /// The time limit.
         seconds: u64,
     },
+}
+
+/// Why a client sends no write: this process does not lead.
+#[derive(Debug)]
+pub struct NotLeading;
+
+impl std::error::Error for NotLeading {}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable { source, .. } => Some(source),
+            _ => None,
+        }
+    }
 }
 
 impl Error {
