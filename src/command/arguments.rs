@@ -43,13 +43,11 @@ pub enum Command {
     /// Validate a list as the controller does, without a cluster
     #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 no list to validate.")]
     Validate(ValidateArguments),
-    /// Show what is warm where, and why not
-    #[command(
-        after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 they are not or cannot be read, 2 wrong usage."
-    )]
+    /// Show which images are warm on which nodes, and why others are not
+    #[command(after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 otherwise, 2 wrong usage.")]
     Status(StatusArguments),
-    /// Estimate what a list costs, without a cluster: ImageCaches by Alibaba Cloud's charging points, and requests on nodes
-    #[command(after_help = "Exit codes: 0 good, 1 the list is rejected, 2 wrong usage or a bad price file.")]
+    /// Estimate what a list costs, without a cluster: ImageCache charges and resource requests
+    #[command(after_help = "Exit codes: 0 success, 1 the list is rejected, 2 wrong usage or an invalid price file.")]
     Estimate(EstimateArguments),
     /// Wait until exactly this list is accepted and its images are warm
     #[command(
@@ -122,7 +120,7 @@ pub struct RunArguments {
     /// A ConfigMap that is a list without the label kube-prepull.io/image-list=true; may be repeated
     #[arg(long = "config-map", env = "CONFIG_MAPS", value_name = "NAME", value_delimiter = ',')]
     pub config_maps: Vec<String>,
-    /// The controller's own Deployment, which owns everything that the controller creates
+    /// The controller's own Deployment, which owns all namespaced objects that the controller creates
     #[arg(long, env = "DEPLOYMENT_NAME", value_name = "NAME")]
     pub deployment: Option<String>,
     /// The kind of cluster
@@ -305,7 +303,7 @@ pub struct EstimateArguments {
     /// How many nodes the list's groups are on [default: report only the requests per node]
     #[arg(long, value_name = "NUMBER")]
     pub nodes: Option<u32>,
-    /// Prices, as in config/prices.yaml [default: that example]
+    /// A price file [default: the example config/prices.yaml]
     #[arg(long, value_name = "FILE")]
     pub prices: Option<PathBuf>,
     /// How to print the estimate

@@ -27,7 +27,7 @@ pub async fn refresh(arguments: RefreshArguments) -> anyhow::Result<Outcome> {
         Err(error) => return Err(error.into()),
     }
     println!(
-        "requested a refresh of {namespace}/{name}; `kubectl -n {namespace} describe configmap {name}` shows the outcome"
+        "Requested a refresh of {namespace}/{name}. `kubectl prepull status --namespace {namespace} --list {name}` shows the result."
     );
     Ok(Outcome::Good)
 }

@@ -24,7 +24,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
     let leadership = if elects { Leadership::to_be_elected() } else { Leadership::without_election() };
     let connection = connect::connect_controller(&cluster(&arguments.cluster), &metrics, &leadership).await;
-    let (client, default_namespace) = connection.context("cannot tell which cluster to work for")?;
+    let (client, default_namespace) = connection.context("no usable cluster configuration")?;
     let listener = serve::listen(arguments.listen).await?;
     let installation = installation(arguments, default_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
@@ -34,9 +34,9 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         () = serve::serve(listener, sources) => {}
-        () = controller.ended() => anyhow::bail!("the controller ended by itself, which is a bug"),
-        _ = terminate.recv() => info!("terminated; everything stays warm"),
-        _ = tokio::signal::ctrl_c() => info!("interrupted; everything stays warm"),
+        () = controller.ended() => anyhow::bail!("the controller stopped unexpectedly; please report this bug"),
+        _ = terminate.recv() => info!("terminated; images stay held on the nodes"),
+        _ = tokio::signal::ctrl_c() => info!("interrupted; images stay held on the nodes"),
     }
     controller.resign().await;
     Ok(Outcome::Good)

@@ -84,7 +84,7 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
 impl Sources {
     async fn answer(self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET is answered\n".to_owned());
+            let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET is supported\n".to_owned());
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }

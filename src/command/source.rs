@@ -61,7 +61,7 @@ fn read_text(file: &Path) -> anyhow::Result<String> {
         opened.take(MAX_BYTES).read_to_string(&mut text)
     };
     read.with_context(|| format!("cannot read {shown}"))?;
-    ensure!(text.len() < MAX_BYTES as usize, "{shown} has more than {MAX_BYTES} bytes: that is no list");
+    ensure!(text.len() < MAX_BYTES as usize, "{shown} is too large for a list: more than {MAX_BYTES} bytes");
     Ok(text)
 }
 
@@ -74,7 +74,7 @@ fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     let files: Vec<_> = files.filter(|path| path.is_file()).map(|path| (key_of(&path), path)).collect();
     ensure!(
         files.iter().any(|(key, _)| is_key(key)),
-        "{shown}: this folder holds no list, which has a file per key, such as {} or {}",
+        "{shown}: the folder contains no list: it needs a file named {} or {}",
         yaml::KEY,
         flat::KEY
     );

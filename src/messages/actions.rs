@@ -21,15 +21,15 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
         Action::Adopt { name, .. } => {
             let note = format!(
                 "the DaemonSet {name} of kubernetes-image-puller was adopted: it keeps its images until this list's own \
-                 DaemonSets hold them, and is deleted then"
+                 DaemonSets hold them, and will then be deleted"
             );
             Message::new(Reason::DaemonSetAdopted, name, note).about(name)
         }
         Action::ScopeDown { name, node_scope, reason, .. } => scoped_down(name, node_scope, reason).about(name),
         Action::Seal { name, images, .. } => {
             let note = format!(
-                "the DaemonSet {name} was sealed because a pod that was replaced or restarted cannot pull: from now on its pods \
-                 take {} from the nodes' disks: {}",
+                "sealed the DaemonSet {name}: a replaced or restarted pod cannot pull, so its pods now use {} from the nodes' \
+                 disks ({})",
                 number(images.len(), "image"),
                 first_few(images, ", ", "")
             );
@@ -49,8 +49,8 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
 fn because(cause: RolloutCause) -> String {
     match cause {
         RolloutCause::Missing => "the group has no DaemonSet".to_owned(),
-        RolloutCause::Unknown => "the one before no longer says how it was made".to_owned(),
-        RolloutCause::ScopedDown => "the one before is on some of the nodes only".to_owned(),
+        RolloutCause::Unknown => "the annotations of the group's current DaemonSet were changed or removed".to_owned(),
+        RolloutCause::ScopedDown => "the group's current DaemonSet covers only some of the nodes".to_owned(),
         RolloutCause::Edited => "the group's images or nodes were edited".to_owned(),
         RolloutCause::Requested => "a refresh was requested".to_owned(),
         RolloutCause::Due => "a refresh is due".to_owned(),
@@ -75,12 +75,11 @@ fn scoped_down(name: &str, node_scope: &NodeScope, reason: &ScopeDownReason) -> 
             Message::new(Reason::ScopedDown, subject, note)
         }
         ScopeDownReason::NoCapacity { nodes } => {
-            let nodes: Vec<String> =
-                nodes.iter().map(|(node, shortage)| format!("{node} ({})", super::shortage(*shortage))).collect();
+            let nodes = nodes.iter().map(|(node, shortage)| format!("{node} ({})", super::shortage(*shortage)));
             let note = format!(
-                "the DaemonSet {name} leaves nodes before its successor holds their images, because there is no capacity for both \
-                 on {}; other nodes show that the images can be pulled",
-                nodes.join(", ")
+                "the pods of the DaemonSet {name} are removed first on nodes that have no capacity for two pods: {}; until the new \
+                 pods have pulled, its images may not be held on these nodes; other nodes show that the images can be pulled",
+                first_few(nodes, ", ", "")
             );
             Message::new(Reason::NoCapacity, subject, note)
         }
@@ -95,7 +94,9 @@ fn deleted(name: &str, reason: DeletionReason) -> Message {
         DeletionReason::Recreated(cause) => {
             (Reason::Recreating, format!("was deleted and will be recreated because {}", because(cause)))
         }
-        DeletionReason::ListGone => (Reason::ListCleanedUp, "was deleted: its list did not come back".to_owned()),
+        DeletionReason::ListGone => {
+            (Reason::ListCleanedUp, "was deleted: its list was not restored in time".to_owned())
+        }
     };
     Message::new(event, name, format!("the DaemonSet {name} {why}"))
 }

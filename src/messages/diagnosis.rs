@@ -31,7 +31,7 @@ enum Meaning {
 use Meaning::{From, Of, Says};
 
 /// For images that cannot be pulled. The first rule that matches counts, so special rules come before general ones.
-const PULLING: [Rule; 16] = [
+const PULLING: [Rule; 18] = [
     (
         &["no match for platform", "no image found in manifest list for architecture", "no matching manifest"],
         Says("the image does not exist for this node's architecture"),
@@ -54,7 +54,17 @@ const PULLING: [Rule; 16] = [
         "pull with an account (imagePullSecrets), through a mirror, or with a lower pullRate",
     ),
     (
-        &["x509:", "certificate"],
+        &["certificate has expired or is not yet valid"],
+        Of("has a certificate that has expired or is not yet valid"),
+        "renew the registry's certificate, or set the node's clock",
+    ),
+    (
+        &["certificate is valid for", "certificate is not valid for any names", "doesn't contain any IP SANs"],
+        Of("has a certificate for other names"),
+        "check the registry's name",
+    ),
+    (
+        &["certificate signed by unknown authority"],
         Of("has a certificate that the node does not trust"),
         "add the registry's CA to the node's runtime",
     ),
@@ -99,7 +109,11 @@ const PULLING: [Rule; 16] = [
         Says("the node's runtime rejects the reference"),
         "check the reference",
     ),
-    (&["layer", "checksum", "digest"], Says("a layer is damaged or does not match its digest"), "push the image again"),
+    (
+        &["failed commit", "unexpected commit digest", "checksum mismatch"],
+        Says("a layer is damaged or does not match its digest"),
+        "push the image again",
+    ),
 ];
 
 /// For images whose container does not run.
@@ -180,7 +194,7 @@ fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
     let what = match reason {
         "Missing" => "the DaemonSet has no pod there".to_owned(),
         "Altered" if said.what.is_empty() => {
-            "the DaemonSet has no pod there and was changed by somebody else".to_owned()
+            "the DaemonSet has no pod there and was changed by another client".to_owned()
         }
         "Altered" => format!("the DaemonSet has no pod there and was changed by {}", said.what),
         _ => said.what,
@@ -255,6 +269,18 @@ mod tests {
             ),
             ("toomanyrequests: You have reached your pull rate limit", "429, too many requests, from ghcr.io"),
             ("write /var/lib/containerd/x: no space left on device", "the node's disk is full"),
+            (
+                "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2026-03-01T12:00:00Z",
+                "ghcr.io has a certificate that has expired or is not yet valid",
+            ),
+            (
+                "tls: failed to verify certificate: x509: certificate is valid for mirror.test, not ghcr.io",
+                "ghcr.io has a certificate for other names",
+            ),
+            ("x509: certificate signed by unknown authority", "ghcr.io has a certificate that the node does not trust"),
+            ("x509: unhandled critical extension", "x509: unhandled critical extension"),
+            ("unexpected commit digest sha256:1, expected sha256:2", "a layer is damaged or does not match its digest"),
+            ("failed to extract layer: input/output error", "failed to extract layer: input/output error"),
             ("something new.", "something new"),
             (OMITTED, "(too many different messages; see the pod)"),
         ] {

@@ -15,19 +15,18 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
     let subject = subject_of(finding);
     match finding {
         Finding::TagsMoved { group, moved } => {
-            let moved = moved.iter().map(|MovedTag { reference, before, now }| format!("{reference} is {now} now and was {before}"));
+            let moved = moved.iter().map(|MovedTag { reference, before, now }| format!("the tag {reference} moved from {before} to {now}"));
             Message::new(Reason::TagsMoved, subject, format!("group {group}: {}", first_few(moved, "; ", "")))
         }
         Finding::NodesOutdated { group, references } => Message::new(
             Reason::NodesOutdated, subject,
             format!(
-                "group {group}: some nodes hold older content than others of {}; they are brought up to date a few at a time, \
-                 without a rollout",
-                first_few(references, "; ", "")
+                "group {group}: some nodes hold an older version of {}; they are updated a few at a time, without a rollout",
+                first_few(references, ", ", "")
             ),
         ),
         Finding::RefreshDeferred { group, images, of, retry_at } => {
-            let next = retry_at.map(|at| format!(" and will be checked again at {at:.0}, then less and less often"));
+            let next = retry_at.map(|at| format!(" and will be checked again at {at:.0}, then with increasing backoff"));
             let why = images.iter().map(|UncheckedImage { reference, node, failure }| {
                 format!("{reference} on {node}: {}", end_of(&unchecked(failure)))
             });
@@ -65,7 +64,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             Reason::EvictionLoop, subject,
             format!(
                 "group {group}: the holder was evicted at least {EVICTION_LOOP_LENGTH} times within {EVICTION_LOOP_WINDOW:#} on {} ({}) for lack of disk, and its \
-                 images are pulled again each time; give the nodes more disk, shorten the list, or exclude the nodes with its nodeSelector",
+                 images are pulled again each time; give the nodes more disk, shorten the list, or exclude these nodes with the group's nodeSelector",
                 number(nodes.len(), "node"),
                 first_few(nodes, ", ", REST)
             ),
@@ -99,7 +98,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
         Finding::RolloutComplete { group, daemon_set, took, images, nodes, nodes_with_all } => {
             let held_on = match nodes == nodes_with_all {
                 true => number(*nodes, "node"),
-                false => format!("{nodes_with_all} of {}; `kubectl prepull status` says why not on the others", number(*nodes, "node")),
+                false => format!("{nodes_with_all} of {}; see `kubectl prepull status` for the others", number(*nodes, "node")),
             };
             let note = format!(
                 "group {group}: the rollout of the DaemonSet {daemon_set} is complete after {took:#}: {} {} held on {held_on}",
@@ -136,14 +135,14 @@ fn failing(image: &FailingImage) -> String {
 fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
     let Some(why) = refusal else {
         return format!(
-            "the API server takes such a pod from kube-prepull itself, so an admission webhook may refuse it from the DaemonSet \
-             controller, or that is behind: `kubectl describe daemonset {daemon_set}` says more"
+            "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
+             controller may lag; see `kubectl describe daemonset {daemon_set}`"
         );
     };
     if why.contains("cannot create resource \"pods\"") {
         return format!(
-            "kube-prepull has no right to create pods, so it cannot ask the API server why: `kubectl describe daemonset \
-             {daemon_set}` says it"
+            "kube-prepull has no right to create pods, so it cannot ask the API server why; run `kubectl describe daemonset \
+             {daemon_set}` for the reason"
         );
     }
     // The messages of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
@@ -154,7 +153,7 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
         ("maximum", "; set requests and limits in the list that the LimitRange allows"),
     ];
     let remedy = remedies.iter().find(|(done, _)| why.contains(done)).map_or("", |(_, remedy)| remedy);
-    format!("the API server says of such a pod: {why}{remedy}")
+    format!("a dry run of such a pod was refused: {why}{remedy}")
 }
 
 #[cfg(test)]
@@ -166,7 +165,10 @@ mod tests {
         let reported = |why: Option<&str>| refused(why, "tools-a");
         let full =
             "pods \"tools-a-\" is forbidden: exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
-        assert_eq!(reported(Some(full)), format!("the API server says of such a pod: {full}; raise the ResourceQuota"));
+        assert_eq!(
+            reported(Some(full)),
+            format!("a dry run of such a pod was refused: {full}; raise the ResourceQuota")
+        );
         let bare = "pods \"tools-a-\" is forbidden: failed quota: q: must specify limits.cpu for: app";
         assert!(
             reported(Some(bare))
@@ -175,7 +177,7 @@ mod tests {
         let small = "minimum cpu usage per Container is 50m, but request is 1m";
         assert!(reported(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
         assert!(reported(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
-        assert!(reported(None).contains("`kubectl describe daemonset tools-a` says more"));
+        assert!(reported(None).ends_with("see `kubectl describe daemonset tools-a`"));
         let right =
             "pods is forbidden: User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
         assert!(reported(Some(right)).starts_with("kube-prepull has no right to create pods"));

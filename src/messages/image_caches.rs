@@ -1,4 +1,4 @@
-//! The words about ImageCaches.
+//! What was done and found about ImageCaches, and what they wait for.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -26,12 +26,12 @@ fn created(object: &ImageCacheObject, cause: CacheCause) -> Message {
     let (name, images) = (object.name_any(), number(object.spec.images.len(), "image"));
     let size = object.spec.image_cache_size.unwrap_or_default();
     let why = match cause {
-        CacheCause::Missing => "there is none for what the list asks for now".to_owned(),
-        CacheCause::Retry { attempt } => format!("the one before it failed (attempt {attempt} of {MAX_ATTEMPTS})"),
-        CacheCause::Lost => "the one that was ready is gone".to_owned(),
-        CacheCause::Renewal => "the one that is ready will expire".to_owned(),
+        CacheCause::Missing => "no ImageCache matches the current list".to_owned(),
+        CacheCause::Retry { attempt } => format!("the previous one failed (attempt {attempt} of {MAX_ATTEMPTS})"),
+        CacheCause::Lost => "the ready ImageCache was deleted".to_owned(),
+        CacheCause::Renewal => "the ready ImageCache is about to expire".to_owned(),
     };
-    let note = format!("the ImageCache {name} of {images} and {size} GiB was created, because {why}");
+    let note = format!("the ImageCache {name} of {images} and {size} GiB was created because {why}");
     about(Reason::ImageCacheCreated, &name, note)
 }
 
@@ -48,14 +48,14 @@ fn found(finding: &CacheFinding) -> Message {
         CacheFinding::Failed { name, reason, next } => {
             let reason = reason.as_deref().unwrap_or("ECI gives no reason");
             let next = match next {
-                Next::Retry(at) => format!("another one is created at {at:.0}"),
+                Next::Retry(at) => format!("the next attempt is at {at:.0}"),
                 Next::GivenUp => {
-                    "no other is created until the list changes or a refresh is requested (kube-prepull refresh)"
+                    "there are no further attempts until the list changes or a refresh is requested (`kubectl prepull refresh`)"
                         .to_owned()
                 }
-                Next::Nothing => "no other is created, because the list no longer asks for its content".to_owned(),
+                Next::Nothing => "there are no further attempts, because the list has changed".to_owned(),
             };
-            let note = format!("the ImageCache {name} failed: {reason}; {next}; the last one that was ready stays");
+            let note = format!("the ImageCache {name} failed: {reason}; {next}; the last ready ImageCache stays");
             about(Reason::ImageCacheFailed, name, note)
         }
     }
@@ -74,10 +74,10 @@ fn pod_annotations(id: Option<&str>) -> String {
 
 fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
     let (reason, why) = match ending {
-        CacheDeletionReason::Replaced => (Reason::ImageCacheDeleted, "another one has replaced it".to_owned()),
+        CacheDeletionReason::Replaced => (Reason::ImageCacheDeleted, "a newer one has replaced it".to_owned()),
         CacheDeletionReason::Failed => (Reason::ImageCacheDeleted, "it failed".to_owned()),
         CacheDeletionReason::Abandoned => {
-            (Reason::ImageCacheDeleted, "it was not ready, and the list no longer asks for its content".to_owned())
+            (Reason::ImageCacheDeleted, "it was not ready, and the list has changed".to_owned())
         }
         CacheDeletionReason::TurnedOff => {
             (Reason::ImageCacheDeleted, "the list no longer asks for an ImageCache".to_owned())
@@ -86,7 +86,7 @@ fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
             (Reason::ListCleanedUp, format!("its list has been missing for {:#}", history::GRACE))
         }
     };
-    about(reason, name, format!("the ImageCache {name} was deleted, because {why}"))
+    about(reason, name, format!("the ImageCache {name} was deleted because {why}"))
 }
 
 /// Reports what an ImageCache waits for.
@@ -97,7 +97,7 @@ pub fn waiting(wait: &CacheWait) -> Message {
             first_few(images, ", ", "")
         ),
         CacheWait::Predecessor => {
-            "the newest content waits until the ImageCache before it has replaced its own predecessor".to_owned()
+            "the latest edit waits until the previous ImageCache is ready and has replaced the one before it".to_owned()
         }
         CacheWait::SlowBuild { name, phase, since } => {
             format!("the ImageCache {name} has been {phase} since {since:.0}; ECI decides when it is ready")
@@ -131,7 +131,7 @@ pub fn in_table(cache: &ImageCacheReport, now: Timestamp) -> String {
 pub fn no_definition() -> Message {
     let note = format!(
         "the list asks for an ImageCache, but this cluster has no resource {DEFINITION}, which comes with Alibaba Cloud's virtual \
-         node component; until it appears, only nodes are kept warm"
+         node component; until it is installed, no ImageCache is created; nodes are not affected"
     );
     Message::new(Reason::ImageCacheUnavailable, DEFINITION, note)
 }

@@ -7,7 +7,7 @@ use crate::list::Config;
 use crate::list::config::{Group, Image, Placement, PullPolicy};
 use crate::list::names::ResourceName;
 
-/// What has changed from one accepted form of a list to another, a sentence each. Nothing if both ask for the same.
+/// What has changed from one accepted version of a list to another, a sentence each. Nothing if both ask for the same.
 pub fn list_changes(before: &Config, after: &Config) -> Vec<String> {
     let groups = |of: &Config, without: &Config| -> Vec<String> {
         of.groups.iter().map(|group| group.name.to_string()).filter(|name| find(without, name).is_none()).collect()
@@ -20,7 +20,7 @@ pub fn list_changes(before: &Config, after: &Config) -> Vec<String> {
         ("images added", images.added),
         ("images removed", images.removed),
         ("images moved", images.moved),
-        ("images replaced", images.replaced),
+        ("images changed", images.replaced),
         ("settings", settings(before, after)),
     ];
     let changed = lists.into_iter().filter(|(_, what)| !what.is_empty());
@@ -51,7 +51,7 @@ impl ImageChanges {
             match (renewed, same) {
                 (Some(renewed), _) => {
                     let (_, old) = removed.remove(renewed);
-                    changes.replaced.push(format!("{} by {}", old.reference, image.reference));
+                    changes.replaced.push(format!("{} → {}", old.reference, image.reference));
                 }
                 (None, Some(same)) => {
                     let (from, _) = removed.remove(same);
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(changed("[a:1, b:1]", "[a:1, c:1, d:1]"), ["images added: c:1, d:1", "images removed: b:1"]);
         assert_eq!(
             changed("[{name: web, image: \"nginx:1.27\"}]", "[{name: web, image: \"nginx:1.28\"}]"),
-            ["images replaced: nginx:1.27 by nginx:1.28"]
+            ["images changed: nginx:1.27 → nginx:1.28"]
         );
         assert_eq!(changed("[a:1, b:1]", "[b:1, a:1]"), ["settings: order of group default"]);
     }

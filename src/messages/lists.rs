@@ -38,15 +38,14 @@ fn summary(config: &Config) -> String {
 
 fn changed(before: Option<&Config>, config: &Config) -> Option<String> {
     let changes = list_changes(before?, config);
-    Some(if changes.is_empty() { "it asks for the same as before".to_owned() } else { changes.join("; ") })
+    Some(if changes.is_empty() { "no effective change".to_owned() } else { changes.join("; ") })
 }
 
 /// The list is gone.
 pub fn missing(since: Timestamp) -> Message {
     let until = since.checked_add(history::GRACE).unwrap_or(since);
     let note = format!(
-        "this list is gone: there is no such ConfigMap with the label {}=true; its images are released at {until:.0} unless it \
-         comes back before",
+        "the ConfigMap was deleted or lost the label {}=true; its images will be released at {until:.0} unless it is restored",
         crate::list::IMAGE_LIST_LABEL
     );
     Message::new(Reason::ListMissing, since.to_string(), note)
@@ -54,5 +53,5 @@ pub fn missing(since: Timestamp) -> Message {
 
 /// The list is back.
 pub fn back() -> Message {
-    Message::new(Reason::ListFound, "", "this list is back, and its images were held throughout")
+    Message::new(Reason::ListFound, "", "the list is back; its images stay held")
 }

@@ -12,7 +12,7 @@ pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Opt
         ActionOutcome::Restored { changed_by } if restores.is_contested() => (
             Reason::DaemonSetContested,
             format!(
-                "{} keeps changing the DaemonSet {name}. It has been restored, with attempt {} in a row; the next one waits \
+                "{} changed the DaemonSet {name} again. It was restored, with attempt {} in a row; the next restore waits \
                  {pause:#}. Stop the changes at their source, and edit the image list instead",
                 who(changed_by),
                 restores.count
@@ -28,7 +28,7 @@ pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Opt
         ActionOutcome::Overtaken { changed_by } => (
             Reason::DaemonSetContested,
             format!(
-                "{} keeps changing the DaemonSet {name}. It has not been restored: it changed again before each write. The next \
+                "{} changed the DaemonSet {name} again. It has not been restored, because it changed before each write. The next \
                  attempt waits {pause:#}. Stop the changes at their source, and edit the image list instead",
                 who(changed_by)
             ),
@@ -36,8 +36,8 @@ pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Opt
         ActionOutcome::Overruled { changed_by } => (
             Reason::DaemonSetNotRestored,
             format!(
-                "the DaemonSet {name} was changed by {}. Its spec was replaced, but admission made something else of it than of \
-                 the dry run before. Check the mutating admission webhooks and policies of the cluster",
+                "the DaemonSet {name} was changed by {}. Its spec was replaced, but admission changed the written spec in another \
+                 way than in the dry run. Check the mutating admission webhooks and policies of the cluster",
                 who(changed_by)
             ),
         ),
@@ -48,16 +48,15 @@ pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Opt
 /// A DaemonSet cannot be restored.
 pub fn cannot_restore(name: &str, changed_by: &[String]) -> Message {
     let note = format!(
-        "the DaemonSet {name} was changed by {} and cannot be restored, since neither the image list nor a kept form of it \
-         describes the DaemonSet. It stays as it is until newer DaemonSets hold its images; to bring back what it lost \
-         before that, undo the change by hand",
+        "the DaemonSet {name} was changed by {} and cannot be restored, because no stored version of the list matches it. It \
+         stays as it is until newer DaemonSets hold its images. To recover its pods sooner, undo the change by hand",
         who(changed_by)
     );
     Message::new(Reason::DaemonSetNotRestored, name, note).about(name)
 }
 
 fn who(changed_by: &[String]) -> String {
-    if changed_by.is_empty() { "somebody else".to_owned() } else { first_few(changed_by, ", ", "") }
+    if changed_by.is_empty() { "another client".to_owned() } else { first_few(changed_by, ", ", "") }
 }
 
 #[cfg(test)]
@@ -95,17 +94,14 @@ mod tests {
         let outcome =
             ActionOutcome::Restored { changed_by: vec!["argocd-controller".to_owned(), "kubectl-edit".to_owned()] };
         let reported = reported(5, &outcome).expect("an Event");
-        assert!(
-            reported.starts_with("DaemonSetContested: argocd-controller, kubectl-edit keeps changing"),
-            "{reported}"
-        );
-        assert!(reported.contains("attempt 5 in a row; the next one waits 16s"), "{reported}");
+        assert!(reported.starts_with("DaemonSetContested: argocd-controller, kubectl-edit changed"), "{reported}");
+        assert!(reported.contains("attempt 5 in a row; the next restore waits 16s"), "{reported}");
     }
 
     #[test]
-    fn somebody_who_left_no_trace_is_somebody() {
+    fn an_unknown_client_is_another_client() {
         assert!(
-            cannot_restore("tools-a", &[]).note.starts_with("the DaemonSet tools-a was changed by somebody else and")
+            cannot_restore("tools-a", &[]).note.starts_with("the DaemonSet tools-a was changed by another client and")
         );
     }
 }

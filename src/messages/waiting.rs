@@ -15,15 +15,15 @@ fn note(waiting: &Waiting) -> String {
             let kept = match unavailable.is_empty() {
                 true => String::new(),
                 false => format!(
-                    "; some of them stay for nodes that are not ready or keep new pods away: {}",
+                    "; some of them stay for nodes that are not ready or whose taints or capacity prevent new pods: {}",
                     first_few(unavailable, ", ", "")
                 ),
             };
             format!("group {group}: the newest {what} waits because {moving} DaemonSets are still rolling out{kept}")
         }
         Waiting::Clock { group, until } => format!(
-            "group {group}: its last rollout is dated {until}, in the future, so no refresh is due before; a requested refresh \
-             starts one"
+            "group {group}: the last rollout has a timestamp in the future ({until}), so scheduled refreshes are paused until \
+             then; check the clocks, or run `kubectl prepull refresh`"
         ),
         Waiting::TagCheck { group, daemon_set, architectures } => {
             let of = match architectures.is_empty() {
@@ -31,8 +31,8 @@ fn note(waiting: &Waiting) -> String {
                 false => format!(" of the architecture {}", architectures.join(", ")),
             };
             format!(
-                "group {group}: a refresh waits because no node{of} can take the tag check: one has to match the group and be \
-                 ready, neither cordoned nor tainted; the DaemonSet {daemon_set} keeps its images meanwhile"
+                "group {group}: a refresh waits because no node{of} can run the tag check; it needs a ready node of the group \
+                 that is neither cordoned nor tainted; the DaemonSet {daemon_set} keeps its images meanwhile"
             )
         }
         Waiting::Capacity { group, daemon_set, node, shortage: why } => format!(
@@ -41,8 +41,8 @@ fn note(waiting: &Waiting) -> String {
             shortage(*why)
         ),
         Waiting::Unadopted { daemon_set } => format!(
-            "the DaemonSet {daemon_set} seems to belong to kubernetes-image-puller, but no list wants any of its images, so it \
-             was left alone; delete it if nobody needs it"
+            "the DaemonSet {daemon_set} seems to belong to kubernetes-image-puller, but no list contains any of its images, so \
+             it was left alone; delete it if nobody needs it"
         ),
     }
 }

@@ -66,7 +66,7 @@ impl Screen {
     pub fn condition(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         let error = format!("{error:#}");
         if self.condition.as_ref() != Some(&error) {
-            eprintln!("error: {error}; this is retried");
+            eprintln!("error: {error}; retrying");
             self.condition = Some(error);
         }
         Ok(())
@@ -90,7 +90,7 @@ impl Screen {
 
     fn redraw(&self, report: &Report) -> anyhow::Result<()> {
         let rendered = String::from_utf8_lossy(&self.rendered(report, true)?).into_owned();
-        let heading = format!("{}  (every 2 s or less often; Ctrl-C ends it)\n\n", local(report.time));
+        let heading = format!("{}  (every 2 s or less often; Ctrl-C to stop)\n\n", local(report.time));
         let height = size().map_or(usize::MAX, |(_, height)| height);
         let lines: Vec<&str> = heading.lines().chain(rendered.lines()).collect();
         // The last line is for the cursor, and the one before it for how many lines are missing.

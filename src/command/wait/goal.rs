@@ -161,10 +161,7 @@ impl Goal {
             let held = held(image, Some(digest));
             let of: Vec<&str> = image.digests.values().flat_map(|it| it.keys()).map(String::as_str).collect();
             let others = if of.is_empty() { "nothing".to_owned() } else { of.join(", ") };
-            format!(
-                "{}: {held} of {} nodes hold {digest}; what is held is {others}",
-                image.reference, image.nodes.total
-            )
+            format!("{}: {held} of {} nodes hold {digest}; found {others}", image.reference, image.nodes.total)
         };
         lacking.map(sentence).collect()
     }
@@ -202,7 +199,7 @@ impl Warmth {
 impl fmt::Display for Warmth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.images == 0 {
-            return f.write_str("the controller is creating what the list needs");
+            return f.write_str("waiting for the controller to create the DaemonSets");
         }
         let percent = (self.warm * 100).checked_div(self.required).unwrap_or(100);
         write!(

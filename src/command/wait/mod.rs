@@ -47,7 +47,7 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         None => namespace,
     };
     let Some(name) = arguments.list.clone().or_else(|| file.as_ref().map(|list| list.name.clone())) else {
-        return Ok(super::wrong_usage(&anyhow::anyhow!("name the list, or give the file that it is in (--file)")));
+        return Ok(super::wrong_usage(&anyhow::anyhow!("specify a list, or a file with --file")));
     };
     let begun = Instant::now();
     let mut waiting = Wait {
@@ -84,9 +84,9 @@ fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<Lis
     }
     let shown = file.display();
     let list = match lists.len() {
-        0 => bail!("{shown}: there is no list {} in it", name.unwrap_or_default()),
+        0 => bail!("{shown}: the file has no list {}", name.unwrap_or_default()),
         1 => lists.remove(0),
-        several => bail!("{shown}: there are {several} lists in it; name the one to wait for"),
+        several => bail!("{shown}: the file has {several} lists; specify the one to wait for"),
     };
     if let Some(problem) = list.manifest_problems().first() {
         bail!("{shown}: {problem}");
@@ -94,10 +94,10 @@ fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<Lis
     let list = list.list;
     let elsewhere = arguments.cluster.namespace.as_ref().filter(|wanted| **wanted != list.namespace);
     if let Some(wanted) = elsewhere.filter(|_| !list.namespace.is_empty()) {
-        bail!("{shown}: the list is of the namespace {}, and --namespace says {wanted}", list.namespace);
+        bail!("{shown}: the list is in namespace {}, but --namespace is {wanted}", list.namespace);
     }
     if list.name.is_empty() {
-        bail!("{shown}: this text names no list; name the one that it is the data of");
+        bail!("{shown}: a plain images.yaml has no name: pass the name of its list as an argument");
     }
     Ok(list)
 }
@@ -129,7 +129,7 @@ impl Wait {
             };
             self.progress.report(&format!("{}: {state}", self.what()));
             if !self.pause(PAUSE).await {
-                eprintln!("not in time: {}: {state}", self.what());
+                eprintln!("timed out: {}: {state}", self.what());
                 return Ok(Some(Outcome::Not));
             }
         }
@@ -177,7 +177,7 @@ impl Wait {
     }
 
     fn rejected(&self, problems: &str) -> Outcome {
-        eprintln!("{} is rejected; what was accepted before stays in force:", self.what());
+        eprintln!("{} is rejected; what was accepted before stays in effect:", self.what());
         problems.lines().for_each(|problem| eprintln!("  {problem}"));
         Outcome::Not
     }
@@ -222,8 +222,8 @@ impl Wait {
     /// How close the goal is, or the outcome if it cannot be reached.
     async fn warmth(&mut self, goal: &Goal, report: &Report) -> anyhow::Result<Result<Warmth, Outcome>> {
         let list = report.lists.first();
-        let in_force = list.is_some_and(|list| list.state == ListState::Accepted && list.data_hash == self.hash);
-        if let (true, Some(list)) = (in_force, list) {
+        let in_effect = list.is_some_and(|list| list.state == ListState::Accepted && list.data_hash == self.hash);
+        if let (true, Some(list)) = (in_effect, list) {
             return Ok(match goal.warmth(list, report.nodes_known) {
                 Ok(warmth) => Ok(warmth),
                 Err(unknown) => Err(super::wrong_usage(&anyhow::anyhow!("{unknown}"))),
@@ -260,10 +260,10 @@ impl Wait {
     fn too_late(&mut self, goal: &Goal, report: Option<&Report>) -> anyhow::Result<Outcome> {
         self.progress.end();
         let Some(report) = report else {
-            eprintln!("not in time: {}: the cluster did not answer", self.what());
+            eprintln!("timed out: {}: the cluster did not answer", self.what());
             return Ok(Outcome::Not);
         };
-        eprintln!("not in time: {}", self.what());
+        eprintln!("timed out: {}", self.what());
         let lacking = goal.lacking(report);
         let mut output = anstream::stderr().lock();
         print(&lacking, layout(&std::io::stderr(), false), &mut output).context("cannot write the report")?;

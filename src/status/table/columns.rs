@@ -116,7 +116,7 @@ mod tests {
     fn rows() -> Vec<Vec<Cell>> {
         let row = |image: &str, warm: &str, why: &str| vec![Cell::left(image), Cell::right(warm), Cell::left(why)];
         vec![
-            row("IMAGE", "WARM", "WORST"),
+            row("IMAGE", "WARM", "REASON"),
             row("ghcr.io/acme/a-long-name/app:7", "10/10", ""),
             row("nginx", "0/5", "Evicted"),
         ]
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let expected = [
-            "  IMAGE                            WARM  WORST",
+            "  IMAGE                            WARM  REASON",
             "  ghcr.io/acme/a-long-name/app:7  10/10",
             "  nginx                             0/5  Evicted",
         ];
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_first_column_gives_way_from_its_middle() {
         let expected =
-            ["  IMAGE             WARM  WORST", "  ghcr.io…e/app:7  10/10", "  nginx              0/5  Evicted"];
+            ["  IMAGE             WARM  REASON", "  ghcr.io…e/app:7  10/10", "  nginx              0/5  Evicted"];
         assert_eq!(printed(&rows(), Some(33)), expected);
     }
 

@@ -98,7 +98,7 @@ impl<O: Write> Table<'_, O> {
 
     fn print_image_caches(&mut self, list: &ListReport) -> io::Result<()> {
         if !list.image_caches.is_empty() {
-            writeln!(self.output, "\nfor virtual nodes")?;
+            writeln!(self.output, "\nImageCaches:")?;
         }
         for cache in &list.image_caches {
             let style = match cache.phase {
@@ -129,8 +129,8 @@ impl<O: Write> Table<'_, O> {
         self.print_behind(group)?;
         self.print_not_counted(group)?;
         for eviction_loop in &group.eviction_loops {
-            let why =
-                ": its holder is evicted again and again for lack of disk; give the node more, or shorten the list";
+            let why = ": eviction loop: the pod is evicted repeatedly because the node runs low on disk; enlarge the disk or \
+                       shorten the list";
             self.wrapped(BAD, &eviction_loop.node, why)?;
         }
         if group.always_pull_enforced {
@@ -139,10 +139,10 @@ impl<O: Write> Table<'_, O> {
             self.wrapped(BAD, "admission", why)?;
         }
         self.print_refresh(&group.refresh)?;
-        let reserved = group.requests;
+        let of_group = group.requests;
         let text =
-            format!(": at most {} on a node, {} in total", requests(reserved.per_node), requests(reserved.total));
-        self.wrapped(QUIET, "reserved", &text)
+            format!(": at most {} on a node, {} in total", requests(of_group.per_node), requests(of_group.total));
+        self.wrapped(QUIET, "requests", &text)
     }
 
     fn headings(&self) -> Vec<Cell> {
@@ -151,7 +151,7 @@ impl<O: Write> Table<'_, O> {
             headings.extend(["PULLING", "WAITING", "FAILED"].map(Cell::right));
         }
         headings.extend(["AGE", "SIZE"].map(Cell::right));
-        headings.push(Cell::left("WORST"));
+        headings.push(Cell::left("REASON"));
         headings.into_iter().map(|cell| cell.styled(HEADING)).collect()
     }
 
@@ -178,7 +178,7 @@ impl<O: Write> Table<'_, O> {
         row.push(or_none(image.rollout_at.map(|at| age(at, self.now))));
         row.push(or_none(image.size_bytes.map(bytes)));
         row.push(Cell::left(match image.nodes.total {
-            0 => "no node".to_owned(),
+            0 => "no matching nodes".to_owned(),
             _ => behind::worst(&image.behind),
         }));
         row
@@ -199,12 +199,11 @@ impl<O: Write> Table<'_, O> {
         let all = self.layout.wide;
         let remedy = line.remedy.map(|remedy| format!(": {remedy}")).unwrap_or_default();
         self.wrapped(BEHIND, &number(line.nodes.len(), "node"), &format!(": {because}{}{remedy}", line.why))?;
-        self.further("nodes:  ", &names(&line.nodes, all))?;
-        self.further("images: ", &names(&line.images, all))?;
-        match line.message.filter(|_| all) {
-            Some(message) => self.further("said:   ", &printable(message)),
-            None => Ok(()),
-        }
+        let message = line.message.filter(|_| all).map(printable);
+        let width = if message.is_some() { "message: ".len() } else { "images: ".len() };
+        self.further(&format!("{:width$}", "nodes:"), &names(&line.nodes, all))?;
+        self.further(&format!("{:width$}", "images:"), &names(&line.images, all))?;
+        message.map_or(Ok(()), |message| self.further("message: ", &message))
     }
 
     /// Nodes that are not counted, so that nobody misses them.
@@ -215,7 +214,7 @@ impl<O: Write> Table<'_, O> {
         }
         for (state, nodes) in by_state {
             let nodes: Vec<&str> = nodes.into_iter().collect();
-            let text = format!(": {state}, so not counted: {}", names(&nodes, self.layout.wide));
+            let text = format!(": {state} (not counted): {}", names(&nodes, self.layout.wide));
             self.wrapped(QUIET, &number(nodes.len(), "node"), &text)?;
         }
         Ok(())
@@ -239,7 +238,7 @@ impl<O: Write> Table<'_, O> {
         let groups = report.lists.iter().map(|list| list.groups.len()).sum::<usize>();
         if groups > 1 {
             let text = format!(
-                "reserved by all groups: at most {} on a node, {} in total",
+                "requests of all groups: at most {} on a node, {} in total",
                 requests(report.requests.per_node),
                 requests(report.requests.total)
             );
@@ -309,17 +308,17 @@ fn refresh_in_words(refresh: &RefreshReport, now: Timestamp) -> String {
     let next = match (refresh.due, refresh.next_at) {
         (true, _) => "due now".to_owned(),
         (false, Some(at)) => format!("next in {}", span(at.duration_since(now))),
-        (false, None) if refresh.last_check_at.is_some() => "never needed, because all images are pinned".to_owned(),
-        (false, None) => "not started".to_owned(),
+        (false, None) if refresh.last_check_at.is_some() => "not needed: all images are pinned by digest".to_owned(),
+        (false, None) => "no check yet".to_owned(),
     };
     let found = match refresh.outcome {
         None => "",
-        Some(RefreshOutcome::Rollout) => ": a rollout pulled all tags",
-        Some(RefreshOutcome::Moved) => ": a tag had moved, so this rollout started",
-        Some(RefreshOutcome::Unchanged) => ": no tag had moved",
-        Some(RefreshOutcome::Deferred) => ": some tags could not be checked, and their images stay as they are",
+        Some(RefreshOutcome::Rollout) => " (by a rollout that pulled all tags)",
+        Some(RefreshOutcome::Moved) => " (a tag had moved, so this rollout started)",
+        Some(RefreshOutcome::Unchanged) => " (no tag had moved)",
+        Some(RefreshOutcome::Deferred) => " (some tags could not be checked; their images stay as they are)",
     };
-    let last = refresh.last_check_at.map(|at| format!("; last {} ago{found}", age(at, now))).unwrap_or_default();
+    let last = refresh.last_check_at.map(|at| format!("; last check {} ago{found}", age(at, now))).unwrap_or_default();
     format!("{} ({:?}), {next}{last}", refresh.schedule, refresh.mode)
 }
 
