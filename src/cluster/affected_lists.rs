@@ -5,7 +5,7 @@
 pub enum Changed {
     /// One list, by the value of its label.
     List(String),
-    /// One list, by the value of its label, because somebody edited the list itself.
+    /// One list, by the value of its label, because the list itself was edited.
     Edited(String),
     /// All lists.
     Everything,

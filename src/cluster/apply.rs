@@ -56,7 +56,7 @@ impl Applier {
         put(&self.config_maps, "write the validation result on the ConfigMap", validation_result).await
     }
 
-    /// Keeps an accepted form of a list.
+    /// Keeps an accepted version of a list.
     ///
     /// # Errors
     /// What the API server answered, or why it could not be reached.
@@ -64,7 +64,7 @@ impl Applier {
         put(&self.revisions, "write the ControllerRevision", revision).await.map(drop)
     }
 
-    /// Notes on an accepted form since when its list is missing, or that it is there.
+    /// Notes on an accepted version since when its list is missing, or that it is there.
     ///
     /// # Errors
     /// What the API server answered, or why it could not be reached.
@@ -97,7 +97,7 @@ impl Applier {
         }
     }
 
-    /// Deletes an accepted form.
+    /// Deletes an accepted version.
     ///
     /// # Errors
     /// What the API server answered, or why it could not be reached.

@@ -137,8 +137,8 @@ async fn image_caches(client: &Client, namespace: &str) -> Vec<Cache> {
     found.unwrap_or_default().iter().filter_map(Cache::from_object).collect()
 }
 
-/// The ConfigMaps that are lists, and the accepted forms of lists. A list that was given to the controller with `--config-map` may
-/// have no label, but its accepted forms contain its name. Other ConfigMaps may be large, so they are not read.
+/// The ConfigMaps that are lists, and the accepted versions of lists. A list that was given to the controller with `--config-map` may
+/// have no label, but its accepted versions contain its name. Other ConfigMaps may be large, so they are not read.
 async fn config_maps(
     client: &Client,
     namespace: &str,

@@ -9,7 +9,7 @@ use tracing::info;
 /// Until when this process leads.
 #[derive(Clone, Copy, Debug)]
 enum LeadsUntil {
-    /// As long as it lives: there is no election.
+    /// Until the process ends: there is no election.
     Forever,
     /// Until either clock reaches its time. The first one stops while the machine sleeps, and the second one can be set back.
     Time(Instant, SystemTime),

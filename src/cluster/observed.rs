@@ -25,7 +25,7 @@ use crate::summary::node_warm_ups::NodeWarmUps;
 pub struct Observed {
     /// The lists: one store for the labelled ones, and one for each that was named.
     pub lists: Vec<Store<ConfigMap>>,
-    /// The accepted forms of all lists.
+    /// The accepted versions of all lists.
     pub revisions: Store<ControllerRevision>,
     /// The DaemonSets of all lists.
     pub daemon_sets: Store<SlimDaemonSet>,
@@ -144,7 +144,7 @@ impl Observed {
         self.lists.iter().find_map(|store| store.find(|config_map| labels::list_value(&config_map.name_any()) == list))
     }
 
-    /// The accepted forms of all lists.
+    /// The accepted versions of all lists.
     pub fn revisions(&self) -> Vec<Revision> {
         self.revisions.state().iter().filter_map(|revision| Revision::from_object(revision)).collect()
     }

@@ -30,13 +30,13 @@ pub struct Snapshot {
     pub name: String,
     /// Its ConfigMap; `None` if it does not exist, or is not a list any more.
     pub config_map: Option<Arc<ConfigMap>>,
-    /// Its accepted forms.
+    /// Its accepted versions.
     pub revisions: Vec<Revision>,
     /// Its generations.
     pub generations: Vec<Generation>,
     /// Its tag checks.
     pub tag_checks: Vec<TagCheck>,
-    /// The newest accepted form of each other list.
+    /// The newest accepted version of each other list.
     pub others: Vec<Revision>,
     /// DaemonSets of kubernetes-image-puller that no list has adopted.
     pub adoptable: Vec<Adoptable>,
@@ -188,7 +188,7 @@ fn tag_checks(daemon_sets: &[SlimDaemonSet], pods: &[SlimPod]) -> Vec<TagCheck> 
     daemon_sets.iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods)).collect()
 }
 
-/// The accepted forms of the list with that label, and the newest of each other one.
+/// The accepted versions of the list with that label, and the newest of each other one.
 fn split(revisions: impl IntoIterator<Item = Revision>, label: &str) -> (Vec<Revision>, Vec<Revision>) {
     let (own, others): (Vec<_>, Vec<_>) =
         revisions.into_iter().partition(|revision| labels::list_value(&revision.list.name) == label);

@@ -19,7 +19,7 @@ use crate::status::{ListInput, ListState};
 pub struct Objects<'a> {
     /// ConfigMaps, by name.
     pub config_maps: BTreeMap<String, &'a ConfigMap>,
-    /// The accepted forms of lists.
+    /// The accepted versions of lists.
     pub revisions: Vec<Revision>,
     /// The DaemonSets of lists.
     pub daemon_sets: Vec<&'a SlimDaemonSet>,

@@ -44,7 +44,7 @@ fn read(arguments: &EstimateArguments) -> anyhow::Result<(File, Prices)> {
     let defaults = Defaults { namespace: None, name: validate::DEFAULT_NAME };
     let file = source::read_all(&arguments.file, defaults)?;
     let lists = file.lists.len();
-    ensure!(lists == 1, "{}: there are {lists} lists in it; give one at a time", arguments.file.display());
+    ensure!(lists == 1, "{}: the file has {lists} lists; pass one at a time", arguments.file.display());
     let prices = arguments.prices.as_deref().map_or_else(|| Ok(Prices::example()), read_prices)?;
     Ok((file, prices))
 }
@@ -52,7 +52,7 @@ fn read(arguments: &EstimateArguments) -> anyhow::Result<(File, Prices)> {
 fn read_prices(path: &Path) -> anyhow::Result<Prices> {
     let shown = path.display();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    Prices::parse(&text).map_err(|error| anyhow!("{shown}: {error}; config/prices.yaml shows what belongs there"))
+    Prices::parse(&text).map_err(|error| anyhow!("{shown}: {error}; see the example config/prices.yaml"))
 }
 
 fn write(estimate: &Estimate, format: EstimateFormat, output: &mut impl Write) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ pub fn restored(name: &str, restores: &Restores, outcome: &ActionOutcome) -> Opt
         ActionOutcome::Restored { changed_by } if restores.is_contested() => (
             Reason::DaemonSetContested,
             format!(
-                "{} changed the DaemonSet {name} again. It was restored, with attempt {} in a row; the next restore waits \
+                "{} changed the DaemonSet {name} again. It was restored (attempt {} in a row); the next restore waits \
                  {pause:#}. Stop the changes at their source, and edit the image list instead",
                 who(changed_by),
                 restores.count
@@ -95,7 +95,7 @@ mod tests {
             ActionOutcome::Restored { changed_by: vec!["argocd-controller".to_owned(), "kubectl-edit".to_owned()] };
         let reported = reported(5, &outcome).expect("an Event");
         assert!(reported.starts_with("DaemonSetContested: argocd-controller, kubectl-edit changed"), "{reported}");
-        assert!(reported.contains("attempt 5 in a row; the next restore waits 16s"), "{reported}");
+        assert!(reported.contains("attempt 5 in a row); the next restore waits 16s"), "{reported}");
     }
 
     #[test]

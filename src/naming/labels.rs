@@ -13,7 +13,7 @@ pub const GROUP: &str = "kube-prepull.io/group";
 pub const SHARD: &str = "kube-prepull.io/shard";
 /// On a generation and its pods: the hash that also ends its name.
 pub const GENERATION: &str = "kube-prepull.io/generation";
-/// Selects the accepted forms of lists. The DaemonSet controller keeps ControllerRevisions of its own, with the labels of
+/// Selects the accepted versions of lists. The DaemonSet controller keeps ControllerRevisions of its own, with the labels of
 /// the pods: those of generations and of tag checks.
 pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/tag-check";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
@@ -71,7 +71,7 @@ pub const PLATFORM: &str = "kube-prepull.io/platform";
 pub const OPENSHIFT: &str = "openshift";
 /// On a generation: its `metadata.generation` after kube-prepull's last write; 1 if absent.
 pub const SPEC_GENERATION: &str = "kube-prepull.io/spec-generation";
-/// On a generation that somebody else changed: how often it was restored lately, as JSON ([`crate::plan::generation::restores::Restores`]).
+/// On a generation that another client changed: how often it was restored lately, as JSON ([`crate::plan::generation::restores::Restores`]).
 pub const RESTORES: &str = "kube-prepull.io/restores";
 /// On a retiring generation: to which nodes it was scoped down, `only NODE NODE` or `without NODE NODE`.
 pub const NODE_SCOPE: &str = "kube-prepull.io/node-scope";

@@ -118,7 +118,7 @@ impl Trial {
         found
     }
 
-    /// The accepted forms of lists that are kept.
+    /// The accepted versions of lists that are kept.
     pub async fn revisions(&self) -> Vec<ControllerRevision> {
         let of_lists = ListParams::default().labels(labels::REVISIONS_OF_LISTS);
         self.api().list(&of_lists).await.unwrap().items

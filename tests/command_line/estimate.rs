@@ -110,7 +110,7 @@ fn wrong_usage_says_what_is_wrong_and_where() {
     assert!(bad(&["--pods", "1", "--prices", "/nowhere/prices.yaml"], LIST, 2).contains("/nowhere/prices.yaml"));
     let two =
         "kind: ConfigMap\nmetadata: {name: a, labels: {kube-prepull.io/image-list: 'true'}}\ndata: {IMAGES: a=a}\n";
-    assert!(bad(&["--pods", "1"], &format!("{two}---\n{two}"), 2).contains("there are 2 lists in it"));
+    assert!(bad(&["--pods", "1"], &format!("{two}---\n{two}"), 2).contains("the file has 2 lists"));
 }
 
 #[test]

@@ -58,5 +58,5 @@ fn a_bad_list_is_rejected_with_what_is_wrong() {
 fn an_empty_volume_is_no_list() {
     let output = Volume::of("empty", &[]).validate();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("holds no list"), "{}", said(&output));
+    assert!(said(&output).contains("contains no list"), "{}", said(&output));
 }

@@ -1,4 +1,4 @@
-//! Restores a DaemonSet that somebody else changed.
+//! Restores a DaemonSet that another client changed.
 //!
 //! Server-side apply would not remove fields that others have added, so the whole spec is replaced. A dry run first shows the spec
 //! with what defaulting and admission add, since that is nobody's change.

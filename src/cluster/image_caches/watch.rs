@@ -107,7 +107,7 @@ impl ObservedImageCaches {
                 }
                 Err(error) => {
                     let Some(invisible) = invisible(&error) else {
-                        debug!(%error, "cannot watch ImageCaches; this is retried");
+                        debug!(%error, "cannot watch ImageCaches; retrying");
                         continue;
                     };
                     let before = std::mem::replace(&mut *self.lock(), invisible.clone());

@@ -22,7 +22,7 @@ pub struct Decision<'p> {
     pub written: Option<Arc<ParsedList>>,
     /// Whether the validation result is still to be written on the list.
     pub write_result: bool,
-    /// Which form of the list is in force, and what to write in its history.
+    /// Which version of the list is in effect, and what to write in its history.
     pub history_plan: HistoryPlan<'p>,
     /// What to do on nodes.
     pub plan: Plan,
@@ -150,7 +150,7 @@ fn lacks_result(seen: &Snapshot, written: Option<&ParsedList>) -> bool {
     config_map.zip(written).is_some_and(|(it, list)| !list.validation_result.is_stored_on(&it.metadata))
 }
 
-/// The plan for a list of which no form is in force.
+/// The plan for a list of which no version is in effect.
 fn plan_without_list(history_plan: &HistoryPlan<'_>, seen: &Snapshot) -> Plan {
     let tag_checks = left_over(&seen.tag_checks, &BTreeSet::new());
     if history_plan.in_force != InForce::Gone {

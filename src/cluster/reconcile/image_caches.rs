@@ -33,7 +33,7 @@ pub struct ImageCacheDecider<'d> {
     pub label: &'d str,
     /// The list as it is in the cluster.
     pub seen: &'d Snapshot,
-    /// Which form of the list is in force.
+    /// Which version of the list is in effect.
     pub history_plan: &'d HistoryPlan<'d>,
     /// That form; `None` if none is.
     pub config: Option<&'d Config>,
@@ -75,7 +75,7 @@ impl ImageCacheDecider<'_> {
 
     fn plan(&self, caches: &[Cache]) -> CachePlan {
         match self.config {
-            // The ledger is kept with the accepted form, so that has to exist first.
+            // The ledger is kept with the accepted version, so that has to exist first.
             Some(_) if self.history_plan.accepts() || self.seen.revisions.is_empty() => CachePlan::default(),
             Some(config) => self.plan_in_force(config, caches),
             None if self.history_plan.in_force == InForce::Gone => {

@@ -18,7 +18,7 @@ use crate::plan::{ValidationResult, Waiting};
 pub struct Memory {
     /// The list as it was written last.
     written: Option<Arc<ParsedList>>,
-    /// Accepted forms of lists, by the names of their ControllerRevisions.
+    /// Accepted versions of lists, by the names of their ControllerRevisions.
     accepted: HashMap<String, Arc<ParsedList>>,
     /// When the list was edited last.
     pub edited_at: Option<Timestamp>,
@@ -50,21 +50,21 @@ impl Memory {
         Arc::clone(self.written.insert(Arc::new(ParsedList::new(list, parsed))))
     }
 
-    /// Parses an accepted form of a list.
+    /// Parses an accepted version of a list.
     pub fn parse_accepted(&mut self, revision: &Revision) -> Arc<ParsedList> {
         // The data of a ControllerRevision is immutable, and its name contains a hash of it.
         let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse(&revision.list)));
         Arc::clone(self.accepted.entry(revision.name.clone()).or_insert_with(parse))
     }
 
-    /// Parses all accepted forms of the list, if a generation may have to be rebuilt from one of them.
+    /// Parses all accepted versions of the list, if a generation may have to be rebuilt from one of them.
     pub fn parse_all_accepted(&mut self, seen: &Snapshot) -> Vec<Arc<ParsedList>> {
         let any_altered = seen.generations.iter().any(|generation| generation.altered.is_some());
         let accepted = seen.revisions.iter().filter(|_| any_altered);
         accepted.map(|revision| self.parse_accepted(revision)).collect()
     }
 
-    /// Forgets the accepted forms that are no longer in the cluster.
+    /// Forgets the accepted versions that are no longer in the cluster.
     pub fn forget_all_but(&mut self, seen: &Snapshot) {
         self.accepted
             .retain(|name, _| seen.revisions.iter().chain(&seen.others).any(|revision| revision.name == *name));

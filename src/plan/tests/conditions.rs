@@ -134,7 +134,7 @@ fn a_complete_rollout_is_reported_once_with_its_duration_and_nodes() {
     let [Finding::ImagesFailing { .. }, complete @ Finding::RolloutComplete { .. }] = &findings[..] else {
         panic!("{findings:?}")
     };
-    let rest = "3 images are held on 0 of 4 nodes; `kubectl prepull status` says why not on the others";
+    let rest = "3 images are held on 0 of 4 nodes; see `kubectl prepull status` for the others";
     assert!(note(complete).ends_with(rest), "{complete:?}");
 }
 

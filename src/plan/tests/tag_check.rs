@@ -114,7 +114,7 @@ fn moved_tags_start_one_rollout_together_and_none_at_later_refreshes() {
     let [found] = findings(&actions)[..] else { panic!("{actions:?}") };
     assert_eq!(
         note(found),
-        "group default: a:1 is 0b0b0b0b0b0b now and was 010101010101; b:1 is 0c0c0c0c0c0c now and was 020202020202"
+        "group default: the tag a:1 moved from 010101010101 to 0b0b0b0b0b0b; the tag b:1 moved from 020202020202 to 0c0c0c0c0c0c"
     );
     assert_eq!(simulation.daemon_sets.len(), 1);
     assert_eq!(causes(&hours(&mut simulation, 10)), []);

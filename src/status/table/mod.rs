@@ -79,7 +79,7 @@ impl<O: Write> Table<'_, O> {
             ListState::Accepted => (GOOD, "accepted"),
             ListState::Rejected => (BAD, "rejected; the last accepted list is in effect"),
             ListState::NotValidated => (BEHIND, "edited, and not validated by the controller yet"),
-            ListState::Missing => (BAD, "missing; its images are released soon unless it comes back"),
+            ListState::Missing => (BAD, "missing; its images are released soon unless it is restored"),
         };
         let name = format!("{}/{}", list.namespace, list.name);
         let heading = format!("{name}: {state}");

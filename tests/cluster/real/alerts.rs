@@ -167,7 +167,7 @@ async fn a_refresh_that_no_node_can_make_alerts_when_it_is_overdue_until_one_can
     monitoring.fires("KubePrepullRefreshOverdue", &IN_LIST).await;
     let why = async || {
         let reported = real.trial.events("Waiting").await.into_iter().filter_map(|event| event.note);
-        reported.into_iter().find(|note| note.contains("can take the tag check"))
+        reported.into_iter().find(|note| note.contains("can run the tag check"))
     };
     eventually("the Event that says why", why).await;
     drop(cordoned);

@@ -103,7 +103,7 @@ async fn is_held_again_after(real: RealTrial, loss: Loss, happens: impl AsyncFnO
 /// The sealed DaemonSet: nothing is pulled with `Always` any more, and the containers are in the order of the list.
 async fn assert_sealed(held: &Held) {
     let reported = held.outage.real.trial.reported("Sealed").await;
-    assert!(reported.contains("2 images from the nodes' disks: alpha, zeta"), "{reported}");
+    assert!(reported.contains("2 images from the nodes' disks (alpha, zeta)"), "{reported}");
     let [daemon_set] = &held.outage.generations().await[..] else { panic!("one generation") };
     assert_eq!(containers(daemon_set), [("zeta", "IfNotPresent"), ("mid", "IfNotPresent"), ("alpha", "IfNotPresent")]);
 }

@@ -53,7 +53,7 @@ async fn a_moved_tag_arrives_on_all_nodes_in_one_rollout_and_later_refreshes_beg
     real.only_held_everywhere(&[new.as_str(), other.as_str()]).await;
     let reported = real.trial.reported("TagsMoved").await;
     let short = |digest: &Digest| digest.as_str()["sha256:".len()..][..12].to_owned();
-    assert!(reported.contains(&format!("app:1 is {} now and was {}", short(&new), short(&old))), "{reported}");
+    assert!(reported.contains(&format!("app:1 moved from {} to {}", short(&old), short(&new))), "{reported}");
     assert!(!reported.contains("other:1"), "{reported}");
     for again in ["two", "three"] {
         assert_eq!(number(&real.refreshed(again).await), 2, "{again}");

@@ -20,7 +20,7 @@ async fn an_accepted_list_is_held_on_every_node_and_an_edit_takes_its_place() {
     let accepted = trial.events("ListAccepted").await;
     let mut notes: Vec<_> = accepted.iter().filter_map(|event| event.note.as_deref()).collect();
     notes.sort_unstable();
-    let edit = "accepted: 2 images in 1 group; images replaced: nginx:1.27 by nginx:1.28";
+    let edit = "accepted: 2 images in 1 group; images changed: nginx:1.27 → nginx:1.28";
     assert_eq!(notes, ["accepted: 2 images in 1 group", edit]);
 }
 
@@ -46,7 +46,7 @@ async fn a_rejected_edit_changes_nothing_and_says_what_to_do() {
     trial.validated("tools", "accepted").await;
     eventually("the edit to be reported", async || {
         let reported = trial.events("ListAccepted").await.into_iter().filter_map(|event| event.note);
-        reported.into_iter().find(|note| note.ends_with("it asks for the same as before"))
+        reported.into_iter().find(|note| note.ends_with("no effective change"))
     })
     .await;
 }

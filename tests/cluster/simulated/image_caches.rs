@@ -31,7 +31,7 @@ impl Serverless {
             .await
     }
 
-    /// Whether the list's accepted form says that the first was made.
+    /// Whether the list's accepted version says that the first was made.
     async fn is_kept(&self) -> bool {
         let kept = |annotations: &std::collections::BTreeMap<String, String>| {
             annotations.get("kube-prepull.io/image-caches").is_some_and(|it| it.contains("\"attempts\":1"))

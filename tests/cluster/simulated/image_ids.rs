@@ -116,7 +116,7 @@ async fn a_tag_that_does_move_is_one_rollout_among_refreshes_that_find_nothing()
     assert_eq!(reported.len(), 1, "{reported:?}");
     let note = reported[0].note.clone().unwrap();
     let digest = |moved: bool| hex(("moving:1", moved))[..12].to_owned();
-    assert!(note.contains(&format!("moving:1 is {} now and was {}", digest(true), digest(false))), "{note}");
+    assert!(note.contains(&format!("moving:1 moved from {} to {}", digest(false), digest(true))), "{note}");
     let kept = trial.daemon_sets().await.pop().unwrap();
     assert!(kept.metadata.annotations.unwrap().contains_key(labels::TAG_CHECKS));
 }

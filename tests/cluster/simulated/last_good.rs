@@ -65,7 +65,7 @@ async fn a_list_that_is_deleted_and_recreated_loses_nothing() {
     delete_list(&trial, "tools").await;
     noted(&trial).await;
     let reported = trial.reported("ListMissing").await;
-    assert!(reported.contains("its images are released at"));
+    assert!(reported.contains("its images will be released at"));
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.validated("tools", "accepted").await;
     eventually("the note to go", async || {

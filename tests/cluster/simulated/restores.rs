@@ -1,4 +1,4 @@
-//! What somebody else does to DaemonSets is undone.
+//! What another client does to DaemonSets is undone.
 //!
 //! - [`alterations`]: what that may be
 //! - [`foes`]: somebody who goes on, admission that changes things too, and generations that retire
@@ -108,7 +108,7 @@ async fn undone(trial: &Trial, way: Way, manager: &str, alterations: &[Alteratio
     for (index, alteration) in alterations.iter().enumerate() {
         let note = &reported[&of(index).name_any()];
         // The API server does not record who removed a field.
-        let who = if alteration.removes { "somebody else" } else { manager };
+        let who = if alteration.removes { "another client" } else { manager };
         let expected = format!("was changed by {who} and has been restored");
         assert!(note.contains(&expected), "{}: {note}", alteration.of);
     }

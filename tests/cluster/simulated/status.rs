@@ -40,9 +40,13 @@ async fn the_report_is_for_people_and_for_programs_and_of_all_or_of_a_part() {
 
     let table = text(&status(&trial, &[]).stdout);
     assert!(!table.contains('\u{1b}') && !table.contains('█'), "colours and bars are for terminals: {table}");
-    for words in
-        ["accepted", "nginx:1.27", "group gpu: rollout tools-gpu-", "refresh: every 1h (OnChange), next in ", "no node"]
-    {
+    for words in [
+        "accepted",
+        "nginx:1.27",
+        "group gpu: rollout tools-gpu-",
+        "refresh: every 1h (OnChange), next in ",
+        "no matching nodes",
+    ] {
         assert!(table.contains(words), "{words} is missing: {table}");
     }
     let json: Value = serde_json::from_slice(&status(&trial, &["-o", "json"]).stdout).unwrap();

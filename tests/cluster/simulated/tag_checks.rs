@@ -147,7 +147,7 @@ async fn where_no_node_can_take_the_tag_check_an_event_says_so_and_it_follows_wh
     trial.settled_on(&["nginx:1.27"]).await;
     request(&trial, "one").await;
     let reported = trial.reported("Waiting").await;
-    assert!(reported.contains("no node of the architecture amd64 can take the tag check"), "{reported}");
+    assert!(reported.contains("no node of the architecture amd64 can run the tag check"), "{reported}");
     nodes.patch("cordoned", &json!({"spec": {"unschedulable": false}})).await;
     answered(&trial, "one").await;
 }

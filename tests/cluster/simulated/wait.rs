@@ -129,14 +129,14 @@ async fn the_images_and_nodes_that_are_asked_for_are_enough() {
     waiting.kill().unwrap();
     waiting.wait().unwrap();
     let (code, said) = wait(&trial, &["tools", "--nodes", "10000", "--timeout", "4s"]).await;
-    assert!(code == Some(1) && said.contains("not in time"), "{said}");
+    assert!(code == Some(1) && said.contains("timed out"), "{said}");
 }
 
 #[tokio::test]
 async fn wrong_usage_is_distinguished() {
     let trial = trial("waitusage").await;
     for (arguments, words) in [
-        (&[][..], "name the list"),
+        (&[][..], "specify a list"),
         (&["tools", "--nodes", "many"], "90%"),
         (&["tools", "--file", "/nowhere"], "/nowhere"),
         (&["tools", "--image", "Bad"], "not an image reference"),

@@ -91,7 +91,7 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
     install.it.namespace.kubectl(&["annotate", LIST, "kube-prepull.io/refresh-requested=now"]).unwrap();
     install.held(&[&new, &two]);
     watch.assert_no_gap();
-    // Only some accepted forms of a list are kept.
+    // Only some accepted versions of a list are kept.
     for images in [["two:1"].as_slice(), &["one:1"], &["two:1", "one:1"]] {
         install.list(images);
         let digests = images.iter().map(|image| if image.starts_with("one") { &*new } else { &*two });

@@ -94,5 +94,5 @@ fn an_application_is_upgraded_when_its_new_image_is_warm_and_not_when_it_cannot_
     assert!(refused.contains("pre-upgrade"), "{refused}");
     assert_eq!(application.image(), install.reference("app:2"), "nothing of the application has changed");
     let log = install.it.namespace.kubectl(&["logs", &format!("job/{}", application.hook)]).unwrap();
-    assert!(log.contains("not in time") && log.contains("app:3") && log.contains("no such image or tag"), "{log}");
+    assert!(log.contains("timed out") && log.contains("app:3") && log.contains("no such image or tag"), "{log}");
 }

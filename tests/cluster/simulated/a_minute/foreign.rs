@@ -58,7 +58,7 @@ async fn a_daemon_set_of_somebody_elses_with_a_wanted_name_is_reported_and_left_
     assert!(taken.contains(&name));
     let note = reported.note.unwrap();
     assert!(
-        note.contains(&format!("the DaemonSet {name} exists and is not kube-prepull's; delete or rename it")),
+        note.contains(&format!("a DaemonSet {name} that kube-prepull did not create already exists; delete it")),
         "{note}"
     );
     // When all of these seconds are over, another name is free.

@@ -61,7 +61,7 @@ async fn a_failure_is_reported_with_its_reason_and_the_last_ready_one_stays() {
     it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
     let reported = it.trial.reported("ImageCacheFailed").await;
     assert!(
-        reported.contains("PullFailed: no such manifest") && reported.contains("another one is created at"),
+        reported.contains("PullFailed: no such manifest") && reported.contains("the next attempt is at"),
         "{reported}"
     );
     let third = eventually("another try", async || {

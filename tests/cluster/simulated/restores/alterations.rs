@@ -1,4 +1,4 @@
-//! What somebody else may do to the spec of a DaemonSet.
+//! What another client may do to the spec of a DaemonSet.
 
 use serde_json::{Value, json};
 

@@ -58,7 +58,7 @@ async fn somebody_who_never_stops_is_named_costs_few_writes_and_holds_nothing_el
     let operator = Operator::start(&trial, &before.name_any());
     let reported = trial.reported("DaemonSetContested").await;
     assert!(
-        reported.starts_with(&format!("their-operator keeps changing the DaemonSet {}.", before.name_any())),
+        reported.starts_with(&format!("their-operator changed the DaemonSet {} again.", before.name_any())),
         "{reported}"
     );
     // What else there is to do of the list does not wait for the next time that this one is restored.
