@@ -56,7 +56,7 @@ async fn a_missing_tag_and_a_rejected_edit_alert_until_they_are_corrected() {
     let rejected = monitoring.fires("KubePrepullListRejected", &IN_LIST).await;
     let named = format!("kubectl --namespace {} describe configmap tools", real.trial.namespace);
     assert!(rejected.annotations["description"].ends_with(&named), "{rejected:?}");
-    // The list that was accepted before is in force, and so are its alerts.
+    // The list that was accepted before is in effect, and so are its alerts.
     assert!(monitoring.find("KubePrepullImageFailing", &[("image", &missing)]).is_some());
 
     real.write(&["good:1", "missing:1"]).await;

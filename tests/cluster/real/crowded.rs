@@ -140,6 +140,6 @@ async fn a_full_node_is_left_by_the_old_generation_after_a_while_and_by_nobody_e
     outage.await_held(&[&old]).await;
     let other = other_pod(outage, "node2", rest_of(outage, "node2", 300)).await;
     let new = outage.push("app:1", "new");
-    the_new_generation_comes_after_a_while(outage, &old, &new, "on node2").await;
+    the_new_generation_comes_after_a_while(outage, &old, &new, "for two pods: node2 (").await;
     assert_eq!(running(outage).await, Some(other), "a priority that never preempts evicts nobody");
 }

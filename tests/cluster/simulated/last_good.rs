@@ -1,4 +1,4 @@
-//! The list that was accepted last stays in force.
+//! The list that was accepted last stays in effect.
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;

@@ -138,7 +138,7 @@ async fn edits_are_counted_and_an_image_that_leaves_the_list_takes_its_series_al
         (reported.map(|series| value(&samples, series)) == [Some(0.0), Some(1.0)]).then_some(samples)
     })
     .await;
-    assert!(redis(&rejected), "what was accepted before is in force");
+    assert!(redis(&rejected), "what was accepted before is in effect");
 
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
