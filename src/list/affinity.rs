@@ -116,7 +116,7 @@ fn check_field(at: &At, requirement: &NodeSelectorRequirement, problems: &mut Pr
         _ => problems.error(
             at.place(),
             Code::InvalidValue,
-            "a field can only be metadata.name, In or NotIn, with one value",
+            "matchFields supports only metadata.name with In or NotIn and exactly one value",
             "select nodes by labels, or by exactly one name",
         ),
     }
@@ -138,7 +138,7 @@ fn check_requirement(
             problems.error(
                 at.child("operator").place(),
                 Code::InvalidValue,
-                format!("{} is not an operator", quoted(operator)),
+                format!("unknown operator {}", quoted(operator)),
                 remedy,
             );
             return;

@@ -1,4 +1,4 @@
-//! The flat keys, the notation of kubernetes-image-puller.
+//! The flat keys, the format of kubernetes-image-puller.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use super::group::{self, ImageEntry, PlacedQuantity};
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
-use super::schedule::Schedule;
+use super::schedule::{MAX_INTERVAL_HOURS, Schedule};
 use super::tree::TreeNode;
 use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
-/// The key by which this notation is recognized.
+/// The key by which this format is recognized.
 pub const KEY: &str = "IMAGES";
 
 /// Declares the keys once: as names, and as the struct that `envy` reads them into, whose field names are the keys in lower
@@ -29,7 +29,7 @@ macro_rules! keys {
             $($field: Option<String>,)*
         }
 
-        /// All keys of this notation.
+        /// All keys of this format.
         pub const KEYS: &[&str] = &[$($key,)*];
     };
 }
@@ -256,7 +256,7 @@ fn secrets(key: &str, value: &Option<String>, problems: &mut Problems) -> Vec<Re
     group::distinct_secrets(secrets, problems)
 }
 
-/// Parses the JSON of a key with the same reader as the other notation.
+/// Parses the JSON of a key with the same reader as the other format.
 fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(&At, &mut Problems) -> T) -> Option<T> {
     set(value)?;
     // Untrimmed, because leading empty lines count.
@@ -300,13 +300,13 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
     const KEY: &str = "CACHING_INTERVAL_HOURS";
     let text = set(&keys.caching_interval_hours)?;
     match text.parse::<i64>() {
-        Ok(hours @ 1..=8784) => Some(SignedDuration::from_hours(hours)),
+        Ok(hours @ 1..=MAX_INTERVAL_HOURS) => Some(SignedDuration::from_hours(hours)),
         Ok(_) => {
             problems.error(
                 Place::key(KEY),
                 Code::OutOfRange,
                 format!("{} is not a valid number of hours between refreshes", quoted(text)),
-                "write a whole number from 1 to 8784",
+                format!("write a whole number from 1 to {MAX_INTERVAL_HOURS}"),
             );
             None
         }

@@ -1,4 +1,4 @@
-//! The parts of a group that both notations share: images, resources, secrets.
+//! The parts of a group that both formats share: images, resources, secrets.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -98,7 +98,7 @@ fn check_names(entries: &[ImageEntry], problems: &mut Problems) {
             problems.error(
                 place.clone(),
                 Code::InvalidName,
-                format!("the name \"{name}\" is taken by the container that installs the holder"),
+                format!("the name \"{name}\" is reserved for the init container"),
                 "choose another name",
             );
         }
@@ -165,9 +165,9 @@ impl FreeNames {
 
 /// Repositories may contain `.` and `_`, but names of containers may not.
 fn container_name(repository: &str) -> String {
-    const ROOM_FOR_NUMBER: usize = 7;
+    const NUMBER_LENGTH: usize = 7;
     let dashed = repository.replace(['.', '_'], "-");
-    shortened(&dashed, MAX_LABEL - ROOM_FOR_NUMBER)
+    shortened(&dashed, MAX_LABEL - NUMBER_LENGTH)
 }
 
 /// Removes duplicates: a pod cannot name a Secret twice, because the name is the key of a list map in the API.
@@ -189,13 +189,13 @@ pub fn distinct_secrets(secrets: Vec<(Place, ResourceName)>, problems: &mut Prob
     distinct
 }
 
-/// Parses the name of a PriorityClass, and warns of classes that are known to evict other pods.
+/// Parses the name of a PriorityClass, and warns of classes whose pods are known to preempt others.
 pub fn priority_class(place: &Place, text: &str, problems: &mut Problems) -> Option<ResourceName> {
     if text.starts_with("system-") {
         problems.warning(
             place.clone(),
             Code::Preempts,
-            format!("pods of the class {} evict other pods from full nodes", quoted(text)),
+            format!("pods of the PriorityClass {} can preempt other pods on full nodes", quoted(text)),
             "use a class with preemptionPolicy: Never and a value of at most 0",
         );
     }
@@ -222,13 +222,15 @@ pub fn resources(
 }
 
 /// runc needs 6 to 10 MiB for a moment while it starts a container. Whether a lower limit is enough depends on the node.
+const LEAST_MEMORY_LIMIT: &str = "10Mi";
+
 fn check_tightness(place: Place, limit: &Quantity, problems: &mut Problems) {
-    if Nanos::parse(&limit.0) < Nanos::parse("10Mi") {
+    if Nanos::parse(&limit.0) < Nanos::parse(LEAST_MEMORY_LIMIT) {
         problems.warning(
             place,
             Code::TightLimit,
             format!("with a memory limit of {} containers may be killed while they start", limit.0),
-            "raise it to 10Mi or more, or leave it out",
+            format!("raise it to {LEAST_MEMORY_LIMIT} or more, or leave it out"),
         );
     }
 }
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_apart_and_leave_room_for_a_number() {
+    fn long_names_are_cut_apart_and_leave_space_for_a_number() {
         let long = "x".repeat(200);
         let names = names(vec![
             entry(None, &format!("a/{long}")),

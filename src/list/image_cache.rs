@@ -1,4 +1,4 @@
-//! The checks of the ImageCache, which both notations share.
+//! The checks of the ImageCache, which both formats share.
 //!
 //! The ranges are those of the resource (`imagecaches.eci.alibabacloud.com`, see `config/crd/imagecache.yaml`).
 
@@ -12,7 +12,7 @@ use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::refresh::INTERVAL_FORM;
-use super::schedule::{Schedule, parse_interval};
+use super::schedule::{MAX_INTERVAL_HOURS, Schedule, parse_interval};
 use super::suggest;
 
 /// The fields that the user wrote about the ImageCache.
@@ -60,7 +60,7 @@ fn chosen(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems
             None => problems.error(
                 place,
                 Code::InvalidValue,
-                format!("there is no group {}", quoted(&name)),
+                format!("unknown group {}", quoted(&name)),
                 suggest::value_remedy(&name, &known),
             ),
         }
@@ -99,7 +99,7 @@ fn keep_previous_for(place: Place, text: &str, problems: &mut Problems) -> Optio
         place,
         Code::OutOfRange,
         format!("an ImageCache cannot be kept for {}", quoted(text)),
-        "choose an interval from 0s to a year",
+        format!("write an interval from 0s to {MAX_INTERVAL_HOURS}h"),
     );
     None
 }

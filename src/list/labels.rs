@@ -89,7 +89,7 @@ pub fn annotations(at: &At, problems: &mut Problems) -> BTreeMap<String, String>
         problems.error(
             at.place(),
             Code::TooLarge,
-            format!("these annotations have {bytes} bytes, and {MAX_ANNOTATIONS} is the limit"),
+            format!("{bytes} bytes of annotations exceed the limit of {MAX_ANNOTATIONS}"),
             "shorten them",
         );
     }
@@ -100,7 +100,7 @@ fn taken(place: &Place, what: &str, key: &str, owner: &str, problems: &mut Probl
     problems.error(
         place.clone(),
         Code::Conflict,
-        format!("the {what} {} is set by {owner} itself", quoted(key)),
+        format!("the {what} {} is reserved for {owner}", quoted(key)),
         "choose another key",
     );
 }
@@ -136,7 +136,7 @@ pub fn label_value(value: &str) -> Result<(), String> {
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(bad) = value.chars().find(|c| !allowed(*c)) {
-        return Err(format!("holds {bad:?}"));
+        return Err(format!("contains {bad:?}"));
     }
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     if !edge(value.chars().next()) || !edge(value.chars().last()) {

@@ -1,13 +1,13 @@
 //! A list as the user wrote it → [`Config`]. Pure.
 //!
 //! ```text
-//! data ─► which notation? ─┬─► yaml: images.yaml ─► tree ─┐
-//!                          └─► flat: IMAGES, … ───────────┴─► reader + checks ─► Config, or every problem at once
+//! data ─► which format? ─┬─► yaml: images.yaml ─► tree ─┐
+//!                        └─► flat: IMAGES, … ───────────┴─► reader + checks ─► Config, or every problem at once
 //! ```
 //! - [`tree`]: a document in which every value has its line
 //! - [`reader`], [`typed`]: reading a tree while collecting problems
-//! - [`yaml`], [`flat`]: the two notations
-//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both notations share
+//! - [`yaml`], [`flat`]: the two formats
+//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both formats share
 //! - [`manifest`]: a file → the lists in it
 //! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
 
@@ -59,7 +59,7 @@ pub struct ListData {
 /// The result of parsing a list: a [`Config`] with at most warnings, or problems with at least one error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
-    /// The accepted form; `None` if the list is rejected.
+    /// The accepted version; `None` if the list is rejected.
     pub config: Option<Config>,
     /// All problems: those without a line first, the others in the order of the text. Flat keys have a fixed order.
     pub problems: Vec<Problem>,
@@ -69,9 +69,9 @@ pub struct Parsed {
 pub fn parse(list: &ListData) -> Parsed {
     let mut problems = Problems::default();
     check_identity(list, &mut problems);
-    let config = match notation(list, &mut problems) {
-        Some(Notation::Yaml(text)) => yaml::parse(text, list, &mut problems),
-        Some(Notation::Flat) => flat::parse(list, &mut problems),
+    let config = match format_of(list, &mut problems) {
+        Some(ListFormat::Yaml(text)) => yaml::parse(text, list, &mut problems),
+        Some(ListFormat::Flat) => flat::parse(list, &mut problems),
         None => None,
     };
     let mut problems = problems.into_vec();
@@ -83,18 +83,18 @@ pub fn parse(list: &ListData) -> Parsed {
     Parsed { config: config.filter(|_| !rejected), problems }
 }
 
-enum Notation<'a> {
+enum ListFormat<'a> {
     Yaml(&'a str),
     Flat,
 }
 
-fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<'a>> {
+fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListFormat<'a>> {
     let bytes: usize = list.data.iter().map(|(key, value)| key.len() + value.len()).sum();
     if bytes > MAX_BYTES {
         problems.error(
             Place::key("data"),
             Code::TooLarge,
-            format!("it has {bytes} bytes, and {MAX_BYTES} is the limit"),
+            format!("{bytes} bytes exceed the limit of {MAX_BYTES}"),
             "split it into several lists",
         );
         return None;
@@ -104,14 +104,14 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
         (Some(_), Some(flat)) => {
             problems.error(
                 Place::key(yaml::KEY),
-                Code::BothNotations,
+                Code::BothFormats,
                 format!("the ConfigMap has both {} and {flat}", yaml::KEY),
-                "keep one notation: move everything into images.yaml, or remove that key",
+                format!("keep one format: move everything into {0}, or remove {0}", yaml::KEY),
             );
             None
         }
-        (Some(text), None) => Some(Notation::Yaml(text)),
-        (None, Some(_)) => Some(Notation::Flat),
+        (Some(text), None) => Some(ListFormat::Yaml(text)),
+        (None, Some(_)) => Some(ListFormat::Flat),
         (None, None) => {
             check_keys(list, &[&[yaml::KEY], flat::KEYS].concat(), problems);
             problems.error(
@@ -129,7 +129,7 @@ fn notation<'a>(list: &'a ListData, problems: &mut Problems) -> Option<Notation<
 /// ConfigMap.
 fn check_keys(list: &ListData, known: &[&str], problems: &mut Problems) {
     for key in list.data.keys().filter(|key| !known.contains(&key.as_str()) && !key.is_empty()) {
-        let message = format!("there is no key {}", quoted(key));
+        let message = format!("unknown key {}", quoted(key));
         match suggest::did_you_mean(key, known) {
             Some(remedy) => problems.error(Place::key(key), Code::UnknownKey, message, remedy),
             None => problems.warning(

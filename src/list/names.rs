@@ -90,7 +90,7 @@ fn check_length(text: &str, max: usize) -> Result<(), NotAName> {
     // Users count characters. Names that are not ASCII are rejected anyway.
     match text.chars().count() {
         0 => Err(NotAName("is empty".to_owned())),
-        length if length > max => Err(NotAName(format!("has {length} characters, and {max} is the limit"))),
+        length if length > max => Err(NotAName(format!("has {length} characters, which exceeds the limit of {max}"))),
         _ => Ok(()),
     }
 }

@@ -38,7 +38,7 @@ fn check_toleration(at: &At, toleration: &Toleration, problems: &mut Problems) {
     if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
         bad(
             "effect",
-            format!("there is no effect {}", quoted(effect)),
+            format!("unknown taint effect {}", quoted(effect)),
             "write NoSchedule, PreferNoSchedule or NoExecute, or leave it out for all",
         );
     }
@@ -68,7 +68,7 @@ fn check_operator(at: &At, toleration: &Toleration, key: &str, problems: &mut Pr
                 bad("value", format!("{} is not a taint's value: it {why}", quoted(value)), VALUE_FORM);
             }
         }
-        other => bad("operator", format!("there is no operator {}", quoted(other)), "write Exists or Equal"),
+        other => bad("operator", format!("unknown operator {}", quoted(other)), "write Exists or Equal"),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn architecture(place: Place, name: &str, problems: &mut Problems) -> Option
         problems.error(
             place,
             Code::InvalidValue,
-            format!("there is no architecture {}", quoted(name)),
+            format!("unknown architecture {}", quoted(name)),
             suggest::value_remedy(name, &known),
         );
     }

@@ -19,8 +19,8 @@ pub enum Severity {
 pub enum Code {
     /// There is neither `IMAGES` nor `images.yaml`.
     NoList,
-    /// One ConfigMap has both notations.
-    BothNotations,
+    /// One ConfigMap has both formats.
+    BothFormats,
     /// The list has no image.
     EmptyList,
     /// The text is not YAML, is too deeply nested, or has too many aliases.
@@ -29,7 +29,7 @@ pub enum Code {
     InvalidJson,
     /// The data is larger than a ConfigMap may be.
     TooLarge,
-    /// A key that is not part of the notation.
+    /// A key that is not part of the format.
     UnknownKey,
     /// A key that is twice in one mapping.
     DuplicateKey,
@@ -63,7 +63,7 @@ pub enum Code {
     Shortened,
     /// A memory limit so tight that containers are killed at their start.
     TightLimit,
-    /// A PriorityClass whose pods evict other pods from full nodes.
+    /// A PriorityClass whose pods can preempt other pods on full nodes.
     Preempts,
     /// Required node affinity with a term that no node matches.
     SelectsNothing,
@@ -75,7 +75,7 @@ impl Code {
     /// All codes, in the order of the documentation.
     pub const ALL: [Self; 26] = [
         Self::NoList,
-        Self::BothNotations,
+        Self::BothFormats,
         Self::EmptyList,
         Self::InvalidYaml,
         Self::InvalidJson,
@@ -120,7 +120,7 @@ pub struct Problem {
     /// Where it is: the key of the ConfigMap's data, then the path inside its value (`images.yaml: groups[0].name`,
     /// `TOLERATIONS[1].operator`).
     pub path: String,
-    /// The line inside the value (from 1), if the notation has lines.
+    /// The line inside the value (from 1), if the format has lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// What is wrong.

@@ -164,12 +164,7 @@ impl<'a> At<'a> {
             Value::Bool(_) | Value::Integer(_) | Value::Float(_) if wanted == "text" => "put it in quotes".to_owned(),
             _ => format!("write {wanted} here"),
         };
-        problems.error(
-            self.place(),
-            Code::WrongType,
-            format!("this is {}, but {wanted} is expected", self.node.kind()),
-            remedy,
-        );
+        problems.error(self.place(), Code::WrongType, format!("expected {wanted}, got {}", self.node.kind()), remedy);
     }
 
     /// The value as a text.
@@ -288,7 +283,7 @@ impl<'a> At<'a> {
         problems.error(
             place,
             Code::DuplicateKey,
-            format!("the key {} is here twice{where_first}", quoted(&key.name)),
+            format!("duplicate key {}{where_first}", quoted(&key.name)),
             "keep one of them",
         );
     }

@@ -90,7 +90,7 @@ const MAX_REFERENCE: usize = 1024;
 
 /// Rejects what kubelets reject although the library's grammar accepts it: they use the distribution project's `reference` package, whose
 /// `\w` is ASCII, whose digests are lower case, and whose `ParseNormalizedNamed` refuses repositories that look like an
-/// image's identifier.
+/// image ID.
 fn beyond_the_grammar(text: &str, parsed: &Reference) -> Option<NotAReference> {
     if !text.is_ascii() {
         return Some(NotAReference::new(text, &ParseError::ReferenceInvalidFormat));
@@ -101,9 +101,9 @@ fn beyond_the_grammar(text: &str, parsed: &Reference) -> Option<NotAReference> {
     if parsed.digest().is_some_and(|digest| digest.contains(|c: char| c.is_ascii_uppercase())) {
         return Some(NotAReference::new(text, &ParseError::DigestInvalidFormat));
     }
-    let identifier = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    identifier.then(|| NotAReference {
-        message: format!("{} is not an image reference: it is an image's identifier", quoted(text)),
+    let image_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    image_id.then(|| NotAReference {
+        message: format!("{} is not an image reference: it is an image ID", quoted(text)),
         remedy: "name the image as it is pulled, such as ghcr.io/acme/app@sha256:…".to_owned(),
     })
 }
@@ -238,7 +238,7 @@ mod tests {
             (&format!("nginx@sha256:{}", "A".repeat(64)), "digest"),
             (&format!("nginx@sha512:{}", "a".repeat(64)), "digest"),
             (&format!("nginx@md5:{}", "a".repeat(32)), "digest"),
-            (&"a".repeat(64), "identifier"),
+            (&"a".repeat(64), "image ID"),
             (&"a/".repeat(1000), "longer"),
             (&"a".repeat(300), "longer"),
         ] {

@@ -1,11 +1,11 @@
-//! The checks of the refresh and the pull rate, which both notations share.
+//! The checks of the refresh and the pull rate, which both formats share.
 
 use jiff::SignedDuration;
 
 use super::config::{PullRate, Refresh, RefreshMode};
 use super::problem::{Code, quoted};
 use super::reader::{Place, Problems};
-use super::schedule::{CronSchedule, Schedule, parse_interval, parse_zone};
+use super::schedule::{CronSchedule, MAX_INTERVAL_HOURS, Schedule, parse_interval, parse_zone};
 use super::suggest;
 
 /// A text and its place.
@@ -67,7 +67,7 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
             problems.error(
                 place.clone(),
                 Code::InvalidValue,
-                format!("there is no mode {}", quoted(mode)),
+                format!("unknown refresh mode {}", quoted(mode)),
                 suggest::value_remedy(mode, &MODES),
             );
             RefreshMode::default()
@@ -98,7 +98,7 @@ pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Pro
         place,
         Code::OutOfRange,
         format!("{interval:#} is out of range"),
-        "write an interval between 1m and 8784h",
+        format!("write an interval from {:#} to {MAX_INTERVAL_HOURS}h", Schedule::MIN_INTERVAL),
     );
     None
 }
@@ -126,8 +126,8 @@ fn cron((place, pattern): Placed, zone: Option<Placed>, problems: &mut Problems)
                 place,
                 Code::InvalidValue,
                 format!("{} is not a schedule: {error}", quoted(&pattern)),
-                "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 3 o'clock \
-                 on working days",
+                "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 03:00 on \
+                 weekdays",
             );
             None
         }

@@ -28,11 +28,14 @@ pub struct CronSchedule {
     zone: TimeZone,
 }
 
+/// A leap year, in hours.
+pub const MAX_INTERVAL_HOURS: i64 = 366 * 24;
+
 impl Schedule {
     /// The shortest interval: a kubelet needs some seconds per image, and registries count requests.
     pub const MIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
     /// The longest interval: a year.
-    pub const MAX_INTERVAL: SignedDuration = SignedDuration::from_hours(366 * 24);
+    pub const MAX_INTERVAL: SignedDuration = SignedDuration::from_hours(MAX_INTERVAL_HOURS);
 
     /// The first due time after `last`; `None` if there is none in the years that are searched.
     ///
@@ -60,8 +63,8 @@ impl CronSchedule {
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let pattern = parser.parse(pattern).map_err(|error| reason(&error))?;
-        let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-        pattern.find_next_occurrence(&probe, false).map_err(|_| "it never occurs".to_owned())?;
+        let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        pattern.find_next_occurrence(&start, false).map_err(|_| "it never occurs".to_owned())?;
         Ok(Self { pattern, zone })
     }
 }
@@ -110,7 +113,7 @@ pub fn parse_interval(text: &str) -> Result<SignedDuration, String> {
 /// # Errors
 /// There is no zone of that name.
 pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
-    ZONES.get(name).map_err(|_| format!("there is no time zone {}", quoted(name)))
+    ZONES.get(name).map_err(|_| format!("unknown time zone {}", quoted(name)))
 }
 
 /// The program's own time zones. Validation must not depend on the machine: /usr/share/zoneinfo differs between machines, and

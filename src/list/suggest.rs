@@ -22,7 +22,7 @@ pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// The message and the remedy for an unknown key.
 pub fn unknown_key(name: &str, known: &[&str]) -> (String, String) {
-    (format!("there is no key {}", quoted(name)), remedy(name, known))
+    (format!("unknown key {}", quoted(name)), remedy(name, known))
 }
 
 /// Suggests the likely spelling of a key, or else all keys.

@@ -116,8 +116,9 @@ impl TreeNode {
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Bool(_) => "a boolean",
+            Value::Integer(_) => "a number",
+            Value::Float(_) => "a decimal number",
             Value::Text(_) => "text",
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",

@@ -1,4 +1,4 @@
-//! The notation of `images.yaml`.
+//! The format of `images.yaml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::reader::{At, Fields, Place, Problems};
 use super::tree::TreeNode;
 use super::{ListData, affinity, image_cache, labels, placement, refresh};
 
-/// The key of this notation in a ConfigMap's data.
+/// The key of this format in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
 
 /// The keys of the document.
@@ -156,6 +156,7 @@ fn groups(document: &At, fields: &Fields, problems: &mut Problems) -> Vec<Group>
 }
 
 fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
+    let top_level_images = !groups.is_empty();
     let mut seen: BTreeSet<String> = groups.iter().map(|group| group.name.to_string()).collect();
     let items = at.items(problems);
     if at.is_sequence() && items.is_empty() && groups.is_empty() {
@@ -164,17 +165,12 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
     for item in items {
         let Some((has_name, group)) = named_group(&item, problems) else { continue };
         if has_name && !seen.insert(group.name.to_string()) {
-            let remedy = if group.name.is_default() {
-                "the images at the top are the group \"default\": choose another name"
+            let (message, remedy) = if top_level_images && group.name.is_default() {
+                ("the name \"default\" belongs to the top-level images".to_owned(), "choose another name")
             } else {
-                "give every group its own name"
+                (format!("the group \"{}\" is defined twice", group.name), "give every group its own name")
             };
-            problems.error(
-                item.place(),
-                Code::DuplicateName,
-                format!("the group \"{}\" is defined twice", group.name),
-                remedy,
-            );
+            problems.error(item.place(), Code::DuplicateName, message, remedy);
         }
         groups.push(group);
     }
@@ -221,7 +217,7 @@ fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
 
 fn group_name(fields: &Fields, problems: &mut Problems) -> Option<GroupName> {
     let Some(at) = fields.get("name") else {
-        problems.error(fields.place(), Code::MissingKey, "this group has no name", "add a key name");
+        problems.error(fields.place(), Code::MissingKey, "this group has no name", "add the key `name`");
         return None;
     };
     let text = at.text(problems)?;
@@ -275,7 +271,7 @@ fn image(at: &At, problems: &mut Problems) -> Option<ImageEntry> {
         .get("imagePullPolicy")
         .and_then(|policy| group::pull_policy(&policy.place(), policy.text(problems)?, problems));
     let Some(image) = fields.get("image") else {
-        problems.error(at.place(), Code::MissingKey, "this entry has no image", "add a key image with a reference");
+        problems.error(at.place(), Code::MissingKey, "this entry has no image", "add the key `image`");
         return Some(ImageEntry { place: at.place(), name, reference: None, pull_policy });
     };
     let reference = image.text(problems).and_then(|text| group::reference(&image.place(), text, problems));
@@ -295,7 +291,7 @@ fn secret(at: &At, problems: &mut Problems) -> Option<(Place, ResourceName)> {
         true => match at.fields(&SECRET_KEYS, problems)?.get("name") {
             Some(name) => name.clone(),
             None => {
-                problems.error(at.place(), Code::MissingKey, "this entry has no name", "add a key name");
+                problems.error(at.place(), Code::MissingKey, "this entry has no name", "add the key `name`");
                 return None;
             }
         },
@@ -359,12 +355,7 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
         Some(at) => at.boolean(problems),
         None => {
             // An ImageCache costs money, so it is never enabled by default.
-            problems.error(
-                at.place(),
-                Code::MissingKey,
-                "it does not say whether it is enabled",
-                "add a key enabled: true, or false",
-            );
+            problems.error(at.place(), Code::MissingKey, "`enabled` is missing", "set it to true or false");
             None
         }
     };

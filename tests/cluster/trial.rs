@@ -88,7 +88,7 @@ impl Trial {
         self.api().create(&dry_run, &daemon_set.unwrap()).await
     }
 
-    /// Creates or replaces a list in the notation of `images.yaml`.
+    /// Creates or replaces a list in the format of `images.yaml`.
     pub async fn write_list(&self, name: &str, images_yaml: &str) {
         self.write_data(name, json!({"images.yaml": images_yaml})).await;
     }

@@ -239,7 +239,7 @@ fn a_whole_images_yaml_can_be_given_as_yaml_or_as_text() {
     assert_eq!(configs[0], configs[1]);
     assert_eq!(configs[0].groups.len(), 2);
     let both = helm.rejection("configMap: {images: a=b, imagesYaml: [c]}");
-    assert!(both.contains("two notations of one list"), "{both}");
+    assert!(both.contains("two formats of one list"), "{both}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_list_in_either_notation_is_accepted() {
+fn a_list_in_either_format_is_accepted() {
     for (name, data) in [
         ("flat", [("IMAGES", "web=nginx:1.27"), ("NAMESPACE", "images")].as_slice()),
         ("yaml", [("images.yaml", "images: [nginx:1.27]\n")].as_slice()),

@@ -1,4 +1,4 @@
-//! Inputs that nobody thought of: at least 100,000 for each notation, arbitrary ones and good and bad lists with some edits.
+//! Random inputs: at least 100,000 for each format, arbitrary ones and good and bad lists with some edits.
 //! None may panic, take long, be rejected without a reason or be accepted with nonsense inside.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -247,7 +247,7 @@ fn is_container_name(name: &str) -> bool {
         && name != "install-holder"
 }
 
-/// An accepted list is the same when it is read again, when it is written in full in the other notation, and to editors.
+/// An accepted list is the same when it is read again, when it is written in full in the other format, and to editors.
 fn check_again(list: &ListData, parsed: &Parsed, config: &Config) {
     assert_eq!(list::parse(list), *parsed);
     let document = in_full(config);

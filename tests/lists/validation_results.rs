@@ -77,7 +77,7 @@ fn data_beyond_the_limit_of_a_configmap_is_rejected() {
     let parsed = list::parse(&too_large());
     assert_eq!(
         shown(&parsed),
-        ["TooLarge data: it has 1048588 bytes, and 1048576 is the limit; split it into several lists"]
+        ["TooLarge data: 1048588 bytes exceed the limit of 1048576; split it into several lists"]
     );
 }
 

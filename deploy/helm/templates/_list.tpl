@@ -45,7 +45,7 @@ escaping, so its users escape the quotes in them. Such strings are unescaped the
 {{- define "kube-prepull.listData" -}}
 {{- $list := .Values.configMap }}
 {{- if and $list.images $list.imagesYaml }}
-{{- fail "configMap.images and configMap.imagesYaml are two notations of one list: set only one of them" }}
+{{- fail "configMap.images and configMap.imagesYaml are two formats of one list: set only one of them" }}
 {{- end }}
 {{- if $list.imagesYaml }}
 images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toYaml $list.imagesYaml) | toJson }}
