@@ -13,8 +13,8 @@ const FAILED: i32 = 101;
 /// Ends all tests of this program with one line that says what to run: each of them would fail for the same cause.
 pub(crate) fn end_without(kind: Kind) -> ! {
     let how = match kind {
-        Kind::Simulated => "cargo build --bins && target/debug/bed run --simulated -- cargo test NAME",
-        Kind::Real => "cargo build --bins && target/debug/bed run --real --count 2 -- cargo test NAME",
+        Kind::Simulated => "cargo build --bin bed && target/debug/bed run --simulated -- cargo test NAME",
+        Kind::Real => "cargo build --bin bed && target/debug/bed run --real --count 2 -- cargo test NAME",
     };
     // Other tests run beside this one, and one line is enough.
     static SAID: AtomicBool = AtomicBool::new(false);
