@@ -1,4 +1,4 @@
-//! What a restarted controller must know about a list's ImageCaches. It is stored on the list's newest accepted form, because
+//! What a restarted controller must know about a list's ImageCaches. It is stored on the list's newest accepted version, because
 //! ECI deletes failed ImageCaches and the objects alone do not show how many attempts there were.
 
 use jiff::Timestamp;

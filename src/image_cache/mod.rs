@@ -7,7 +7,7 @@
 //! ```
 //! - [`object`], [`cache`]: the resource, and what is read of it
 //! - [`content`], [`digests`]: what the list asks for, and the digests of its tags
-//! - [`ledger`]: what must survive a restart of the controller; kept on the list's newest accepted form
+//! - [`ledger`]: what must survive a restart of the controller; kept on the list's newest accepted version
 //! - [`replacement`]: when new content replaces the current one
 //! - [`making`]: what to create for the current content: the first ImageCache, a retry or a renewal
 //! - [`pace`]: how long to wait for what
@@ -50,7 +50,7 @@ pub struct CacheContext<'a> {
     pub list: AcceptedList<'a>,
     /// The name of the list's ConfigMap.
     pub name: &'a str,
-    /// When its newest accepted form was first accepted.
+    /// When its newest accepted version was first accepted.
     pub accepted_at: Option<Timestamp>,
     /// The value of the annotation that asks for a refresh.
     pub refresh_request: Option<&'a str>,
@@ -58,7 +58,7 @@ pub struct CacheContext<'a> {
     pub caches: &'a [Cache],
     /// Their ledger, if there is one ([`crate::plan::history::newest_ledger`]).
     pub ledger: Option<&'a Ledger>,
-    /// The ledger on the list's newest accepted form, where it belongs.
+    /// The ledger on the list's newest accepted version, where it belongs.
     pub on_newest_form: Option<&'a Ledger>,
     /// The digests that nodes hold.
     pub known: &'a HeldDigests,

@@ -1,4 +1,4 @@
-//! The accepted form of a list: types that cannot hold invalid values.
+//! The accepted version of a list: types that cannot hold invalid values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -48,7 +48,7 @@ pub fn find<'a>(daemon_sets: impl Iterator<Item = &'a ObjectMeta>, pods: &Covera
 }
 
 /// What the list `own` does about adoptable DaemonSets, and what it reports about those that no list adopts. `lists`
-/// are all lists in force, by name.
+/// are all lists in effect, by name.
 ///
 /// A DaemonSet is adopted by the list whose `DAEMONSET_NAME` is its name, otherwise by the first list by name that
 /// contains any of its images. The first list by name reports those that remain.

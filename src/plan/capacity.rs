@@ -217,7 +217,7 @@ pub fn refused_on<'a>(
     context: &Context<'a>,
     generations: &Generations<'a>,
 ) -> RefusedOn<'a> {
-    // A DaemonSet that somebody else changed may not select any of the nodes.
+    // A DaemonSet that another client changed may not select any of the nodes.
     if newest.altered.is_some() {
         return RefusedOn::default();
     }

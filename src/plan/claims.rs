@@ -21,7 +21,7 @@ pub struct Claimant<'a> {
     pub list: &'a str,
     /// The parsed list.
     pub config: &'a Config,
-    /// Whether this version is in force, rather than an edit that is being validated.
+    /// Whether this version is in effect, rather than an edit that is being validated.
     pub in_force: bool,
     /// Its DaemonSets.
     pub generations: &'a [Generation],
@@ -36,9 +36,9 @@ pub fn claims(config: &Config) -> impl Iterator<Item = (&GroupName, String)> {
 
 /// The lists that claim a prefix of another list, with a problem for each such prefix.
 ///
-/// A version in force takes precedence, then the list with the oldest DaemonSet, then the one with the older ConfigMap,
+/// A version in effect takes precedence, then the list with the oldest DaemonSet, then the one with the older ConfigMap,
 /// then the one whose name sorts first. A list that cannot have all of its prefixes gets none, so it does not block
-/// others. An edit and the version in force of the same list never conflict.
+/// others. An edit and the version in effect of the same list never conflict.
 pub fn rejections<'a>(claimants: &[Claimant<'a>]) -> BTreeMap<&'a str, Vec<Problem>> {
     let mut in_order = claimants.to_vec();
     in_order.sort_by_key(Claimant::seniority);

@@ -130,7 +130,7 @@ pub fn recount_patch(live: &DaemonSet, selections: &BTreeSet<String>) -> Value {
     const LIMITS: [i32; 2] = [9, 10];
     let limit = live.spec.as_ref().and_then(|spec| spec.revision_history_limit);
     let ours = live.metadata.annotations.as_ref().and_then(|it| it.get(labels::SPEC_GENERATION));
-    // An earlier change by somebody else must still be detected.
+    // An earlier change by another client must still be detected.
     let ours = ours.and_then(|text| text.parse().ok()).unwrap_or(1_i64).saturating_add(1);
     let selections: Vec<&str> = selections.iter().map(String::as_str).collect();
     json!({

@@ -1,7 +1,7 @@
-//! The accepted versions of a list, and which of them is in force.
+//! The accepted versions of a list, and which of them is in effect.
 //!
 //! Each accepted version is stored in a ControllerRevision before anything is created from it. So the version that was
-//! accepted last stays in force during a bad edit, after a restart, and for some time after the ConfigMap was deleted.
+//! accepted last stays in effect during a bad edit, after a restart, and for some time after the ConfigMap was deleted.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// How many accepted versions of a list are kept: the one in force, and earlier ones for humans to inspect.
+/// How many accepted versions of a list are kept: the one in effect, and earlier ones for humans to inspect.
 pub const KEPT: usize = 3;
 
 /// How long a list's objects outlive its ConfigMap. `kubectl replace --force`, GitOps tools and restores delete and
@@ -126,7 +126,7 @@ pub fn build_missing(
     revision
 }
 
-/// The version that was in force before the current edit: the one that the validation result on the ConfigMap is about
+/// The version that was in effect before the current edit: the one that the validation result on the ConfigMap is about
 /// or, if that rejected it, the newest. `None` for a new list.
 pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Revision]) -> Option<&'a Revision> {
     let state = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
@@ -154,7 +154,7 @@ pub enum ConfigMapState<'a> {
     },
 }
 
-/// The version of a list that is in force.
+/// The version of a list that is in effect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InForce<'a> {
     /// The current ConfigMap.
@@ -194,10 +194,10 @@ pub enum Write<'a> {
     Delete(&'a Revision),
 }
 
-/// Which version of a list is in force, and the writes that follow.
+/// Which version of a list is in effect, and the writes that follow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryPlan<'a> {
-    /// The version in force.
+    /// The version in effect.
     pub in_force: InForce<'a>,
     /// Writes that precede all changes to the list's objects.
     pub first: Vec<Write<'a>>,
@@ -235,7 +235,7 @@ pub fn newest_ledger(revisions: &[Revision]) -> Option<&str> {
     with_ledger.max_by_key(|revision| revision.order())?.image_caches.as_deref()
 }
 
-/// Decides which version of a list is in force, and what to write.
+/// Decides which version of a list is in effect, and what to write.
 pub fn plan<'a>(state: &ConfigMapState, revisions: &'a [Revision], now: Timestamp) -> HistoryPlan<'a> {
     let newest = newest(revisions);
     match state {

@@ -16,7 +16,7 @@
 //! - [`pull_policies`]: which images a rollout asks the registry for
 //! - [`scoping_down`], [`capacity`]: when an older generation is removed from nodes
 //! - [`sealing`]: when a generation switches to the images on the nodes' disks
-//! - [`restoring`]: undoing changes that somebody else made to a DaemonSet
+//! - [`restoring`]: undoing changes that another client made to a DaemonSet
 //! - [`conditions`]: which conditions of a group are reported
 //! - [`rollouts`]: the complete plan
 //! - [`adoption`]: taking over DaemonSets of kubernetes-image-puller
@@ -26,7 +26,7 @@
 //!   cannot run a holder
 //! - [`patch`]: changes to an existing DaemonSet
 //!
-//! The list that is in force:
+//! The list that is in effect:
 //! - [`history`]: the accepted versions of a list
 //! - [`claims`]: which list owns a DaemonSet name
 //! - [`validation_result`]: the result of validation, as stored on the list's ConfigMap

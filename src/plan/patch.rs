@@ -1,7 +1,7 @@
 //! Patches for a generation's DaemonSet.
 //!
 //! Each patch applies to one version of the object only (UID and resourceVersion). It also resets the update strategy:
-//! whatever somebody else has set, a change of the template must not replace pods.
+//! whatever another client has set, a change of the template must not replace pods.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
     spec_patch(live, annotations, Some(template), true)
 }
 
-/// The merge patch that only resets the update strategy, and records that the rest stays as somebody else changed it.
+/// The merge patch that only resets the update strategy, and records that the rest stays as another client changed it.
 pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
     let restores = Restores { left: Some(generation_after(live, false)), ..restores.clone() };
     frame(live, json!({labels::RESTORES: restores.to_text()}), None)
@@ -81,7 +81,7 @@ fn generation_after(live: &DaemonSet, changes_template: bool) -> i64 {
     live.metadata.generation.unwrap_or(1) + i64::from(changes_template || strategy != Some("OnDelete"))
 }
 
-/// Adds the resulting `metadata.generation` to a patch's annotations, unless somebody else changed the spec before:
+/// Adds the resulting `metadata.generation` to a patch's annotations, unless another client changed the spec before:
 /// that change must not pass for the controller's own. A change that was left in place stays recorded as such.
 fn note_generation(live: &ObjectMeta, generation: i64, annotations: &mut Value) {
     let Some(alteration) = Alteration::of(live) else {

@@ -1,4 +1,4 @@
-//! Restores generations that somebody else changed.
+//! Restores generations that another client changed.
 //!
 //! ```text
 //! Alteration ─► a stored version of the list describes it ─► Restore: replace its whole spec
@@ -27,7 +27,7 @@ use crate::naming::labels;
 /// controller creates a thousand pods in half a minute.
 pub const POD_RETURN_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
-/// Plans to undo changes that somebody else made, except to generations that are deleted anyway.
+/// Plans to undo changes that another client made, except to generations that are deleted anyway.
 pub fn restore(context: &Context, plan: &mut Plan) {
     let mut undone = Vec::new();
     for generation in context.generations.iter().filter(|generation| !generation.deleting) {

@@ -108,7 +108,7 @@ mod tests {
         ValidationResult::new(&list, &parse(&list))
     }
 
-    /// The list's metadata with the validation result and somebody else's label and annotation.
+    /// The list's metadata with the validation result and another client's label and annotation.
     fn written(validation_result: &ValidationResult) -> ObjectMeta {
         let ours = validation_result.patch(&ObjectMeta::default()).metadata;
         let other = ("example.com/other".to_owned(), "kept".to_owned());

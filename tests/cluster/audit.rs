@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use test_bed::Simulated;
 
@@ -19,6 +19,12 @@ pub struct Request {
     #[serde(rename = "requestReceivedTimestamp")]
     pub received: Timestamp,
     object_ref: Option<Object>,
+    response_status: Option<Status>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Status {
+    code: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,6 +37,16 @@ struct Object {
 impl Request {
     pub fn is_write(&self) -> bool {
         !["get", "list", "watch"].contains(&self.verb.as_str())
+    }
+
+    /// The HTTP status of its answer.
+    pub fn code(&self) -> u16 {
+        self.response_status.as_ref().and_then(|status| status.code).unwrap_or_default()
+    }
+
+    /// Whether it was carried out, or would have been without `dryRun`.
+    pub fn succeeded(&self) -> bool {
+        (200..300).contains(&self.code())
     }
 
     /// Whether a controller of kube-prepull sent it.
@@ -58,6 +74,15 @@ impl Request {
     fn is_first_record(&self) -> bool {
         self.stage == if self.verb == "watch" { "ResponseStarted" } else { "ResponseComplete" }
     }
+}
+
+/// The most attempts that fit into `time` with these pauses between them. On a slow machine more time passes, and more are allowed.
+pub fn most_attempts(time: SignedDuration, pauses: impl Iterator<Item = SignedDuration>) -> usize {
+    let ends = pauses.scan(SignedDuration::ZERO, |sum, pause| {
+        *sum += pause;
+        Some(*sum)
+    });
+    1 + ends.take_while(|end| *end <= time).count()
 }
 
 /// The log of a cluster.

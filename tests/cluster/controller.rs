@@ -40,7 +40,7 @@ impl Controller {
         Self::spawn(trial, kubeconfig, arguments).ready().await
     }
 
-    /// The same at an address that somebody else knows.
+    /// The same at an address that is known outside.
     pub async fn start_at(address: &str, trial: &Trial, arguments: &[&str]) -> Self {
         Self::spawn_at(address.to_owned(), trial, &trial.kubeconfig, arguments).ready().await
     }

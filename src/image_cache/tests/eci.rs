@@ -32,7 +32,7 @@ pub struct Eci {
     next_uid: u32,
 }
 
-/// The accepted form of an `images.yaml`.
+/// The accepted version of an `images.yaml`.
 pub fn config(text: &str) -> Config {
     let data = [("images.yaml".to_owned(), text.to_owned())].into();
     let list = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data };
@@ -85,7 +85,7 @@ impl Eci {
         self.plan_from(self.ledger.as_ref(), self.ledger.as_ref())
     }
 
-    /// Plans with a ledger that may not be on the newest accepted form.
+    /// Plans with a ledger that may not be on the newest accepted version.
     pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_form: Option<&Ledger>) -> CachePlan {
         plan(&CacheContext {
             list: AcceptedList { namespace: "prepull", label: "tools", config: &self.config },

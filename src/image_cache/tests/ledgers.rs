@@ -1,4 +1,4 @@
-//! Ledgers on several accepted forms of a list: which one counts, and that this comes to rest.
+//! Ledgers on several accepted versions of a list: which one counts, and that this comes to rest.
 
 use std::cmp::Reverse;
 
@@ -34,7 +34,7 @@ fn revision(list: &ListData, number: i64, ledger: Option<&str>) -> Revision {
     Revision::from_object(&object).expect("what was built can be read")
 }
 
-/// In which order the accepted forms are seen: a watch and the API server have one each, and neither is that of their numbers.
+/// In which order the accepted versions are seen: a watch and the API server have one each, and neither is that of their numbers.
 #[derive(Clone, Copy, Debug)]
 enum Listed {
     OldestFirst,
@@ -44,7 +44,7 @@ enum Listed {
 
 const ORDERS: [Listed; 3] = [Listed::NewestFirst, Listed::OldestFirst, Listed::InTurn];
 
-/// A list with its accepted forms and ImageCaches.
+/// A list with its accepted versions and ImageCaches.
 #[derive(Clone, Debug)]
 struct World {
     eci: Eci,
@@ -97,7 +97,7 @@ impl World {
     fn carry_out(&mut self, action: &CacheAction) {
         self.eci.carry_out(action);
         if let CacheAction::Keep { ledger, .. } = action {
-            let newest = history::newest(&self.revisions).expect("an accepted form").name.clone();
+            let newest = history::newest(&self.revisions).expect("an accepted version").name.clone();
             let newest = self.revisions.iter_mut().find(|revision| revision.name == newest);
             newest.expect("the newest").image_caches = ledger.as_deref().map(Ledger::to_text);
         }

@@ -23,7 +23,7 @@ pub enum Action {
         /// Why it is created.
         cause: RolloutCause,
     },
-    /// Undo a change that somebody else made to a generation.
+    /// Undo a change that another client made to a generation.
     Restore {
         /// The DaemonSet as it was created.
         daemon_set: Box<DaemonSet>,
@@ -32,7 +32,7 @@ pub enum Action {
         /// Recent restores, including this one.
         restores: Restores,
     },
-    /// Reset a generation's update strategy, and leave everything else as somebody else changed it.
+    /// Reset a generation's update strategy, and leave everything else as another client changed it.
     ResetStrategy {
         /// Name of the DaemonSet.
         name: String,

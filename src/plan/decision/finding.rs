@@ -88,7 +88,7 @@ pub enum Finding {
         /// A pod like the missing ones, for a dry run against the API server.
         pod: Option<Box<Pod>>,
     },
-    /// A DaemonSet that somebody else changed cannot be restored, because no stored version of the list describes it.
+    /// A DaemonSet that another client changed cannot be restored, because no stored version of the list describes it.
     CannotRestore {
         /// Name of the DaemonSet.
         daemon_set: String,

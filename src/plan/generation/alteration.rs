@@ -1,4 +1,4 @@
-//! Detects changes that somebody else made to the spec of a generation's DaemonSet.
+//! Detects changes that another client made to the spec of a generation's DaemonSet.
 
 use std::cmp::Reverse;
 

@@ -6,7 +6,7 @@
 //! - [`tag_check`], [`tag_check_record`], [`digests`]: what nodes report as the content of tags
 //! - [`check_failure`]: why a tag could not be checked
 //! - [`conditions`]: which conditions of its group have been reported
-//! - [`alteration`], [`restores`]: what somebody else changed, and how often that was undone
+//! - [`alteration`], [`restores`]: what another client changed, and how often that was undone
 //! - [`scheduled`]: the node counts in its DaemonSet's status
 //! - [`pods`]: the state of its pods relative to its template
 
@@ -58,7 +58,7 @@ pub struct Generation {
     pub created: Option<Timestamp>,
     /// Whether the DaemonSet is being deleted.
     pub deleting: bool,
-    /// A change of its spec that somebody else made after the controller's last write.
+    /// A change of its spec that another client made after the controller's last write.
     pub altered: Option<Alteration>,
     /// How often it was restored recently.
     pub restores: Option<Restores>,

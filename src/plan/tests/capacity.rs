@@ -80,7 +80,7 @@ fn full_nodes_are_handled_one_at_a_time() {
     simulation.act();
     simulation.act();
     assert!(left(&simulation).is_empty(), "n0 is not finished yet");
-    // Somebody else's pod takes the capacity that was freed on n0.
+    // Another workload's pod takes the capacity that was freed on n0.
     simulation.capacity.insert("n0".to_owned(), 0);
     pass_in_steps(&mut simulation, 300);
     assert!(simulation.held_on("n0").is_empty());
@@ -161,7 +161,7 @@ fn a_scoped_down_generation_is_removed_from_full_nodes_too() {
 fn an_unneeded_pod_on_a_full_node_is_removed_unconditionally() {
     let mut simulation = rollout_with_full(&[1], 6);
     let names = simulation.names();
-    // Somebody else's pod ends and the new generation starts, but then the next generation lacks capacity.
+    // Another workload's pod ends and the new generation starts, but then the next generation lacks capacity.
     simulation.capacity.insert("n1".to_owned(), 2);
     for index in [0, 2, 3, 4] {
         simulation.nodes[index].ready = false;

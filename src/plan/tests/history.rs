@@ -58,7 +58,7 @@ impl Kept {
         Revision::from_object(&object).expect("a built revision can be read")
     }
 
-    /// Carries out all writes, and returns the content in force.
+    /// Carries out all writes, and returns the content in effect.
     fn settle(&mut self, written: &Now, now: Timestamp) -> Option<String> {
         self.carry_out(written, now, usize::MAX)
     }
@@ -182,7 +182,7 @@ fn a_revision_is_owned_by_the_deployment_and_labelled_with_its_list() {
 }
 
 proptest! {
-    /// The last accepted list stays in force without interruption until its ConfigMap has been missing for the grace
+    /// The last accepted list stays in effect without interruption until its ConfigMap has been missing for the grace
     /// period, whatever is edited, deleted and restarted.
     #[test]
     fn the_last_good_list_survives_everything(

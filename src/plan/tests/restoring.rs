@@ -1,4 +1,4 @@
-//! Undoing changes that somebody else made.
+//! Undoing changes that another client made.
 
 use std::collections::BTreeSet;
 

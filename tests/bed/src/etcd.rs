@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Somebody else may change an object at the same time; each try reads it again.
+/// Another client may change an object at the same time; each try reads it again.
 const TRIES: usize = 20;
 
 /// An etcd, by its gateway for JSON.

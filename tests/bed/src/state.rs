@@ -211,7 +211,7 @@ fn create_private(folder: &Path) -> Result<()> {
     let found = fs::symlink_metadata(folder)?;
     ensure!(found.is_dir(), "{} is not a folder: remove it", folder.display());
     if found.uid() != nix::unistd::getuid().as_raw() {
-        bail!("{} belongs to somebody else: set TMPDIR to a folder of your own", folder.display());
+        bail!("{} belongs to another user: set TMPDIR to a folder of your own", folder.display());
     }
     if found.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;

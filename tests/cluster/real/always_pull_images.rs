@@ -147,9 +147,7 @@ async fn a_retiring_generation_is_kept_though_its_pod_cannot_even_begin() {
     let controller = Controller::start_with(&real.trial, &["--holder-image", &holder]).await;
     let outage = Outage { real, faulty, controller };
     let _admission = AlwaysPullImages::begin(&outage.real).await;
-    let one = outage.push("one:1", "one");
-    outage.list(&["one:1"], "").await;
-    outage.await_held(&[&one]).await;
+    let one = outage.hold("one:1", "one").await;
     outage.real.trial.noted_as_reported("complete").await;
     let other = vec![outage.real.nodes[1].clone()];
     let watch = Watch::begin(other, &outage.real.trial.namespace, &[&[one.as_str()]]);

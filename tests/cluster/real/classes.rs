@@ -190,9 +190,7 @@ async fn evict(outage: &Outage, node: &Node) {
 #[ignore = "make test-faults"]
 async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_reported() {
     let outage = Outage::on(RealTrial::begin_alone("awaynodes").await).await;
-    let one = outage.push("one:1", "one");
-    outage.list(&["one:1"], "").await;
-    outage.await_held(&[&one]).await;
+    let one = outage.hold("one:1", "one").await;
     let real = &outage.real;
     let (node, name) = (&real.nodes[1], real.nodes[1].name());
     let nodes = |state: &str| {

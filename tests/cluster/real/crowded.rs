@@ -35,7 +35,7 @@ async fn pod_limit_is_reached(outage: &Outage, node: &Node) -> OtherKubelet {
     limited
 }
 
-/// Somebody else's pod, with these requests. Returns its uid once it runs.
+/// Another workload's pod, with these requests. Returns its uid once it runs.
 async fn other_pod(outage: &Outage, node: &str, requests: Value) -> String {
     let container = json!({
         "name": "other", "image": outage.real.reference("kube-prepull:1"), "command": ["/holder", "hold", "v1"],
@@ -47,10 +47,10 @@ async fn other_pod(outage: &Outage, node: &str, requests: Value) -> String {
         "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
     }});
     outage.real.trial.create::<Pod>(pod).await;
-    eventually("somebody else's pod to run", async || running(outage).await).await
+    eventually("another workload's pod to run", async || running(outage).await).await
 }
 
-/// The uid of somebody else's pod, while it runs.
+/// The uid of another workload's pod, while it runs.
 async fn running(outage: &Outage) -> Option<String> {
     let pod = outage.real.trial.api::<Pod>().get_opt("other").await.unwrap()?;
     (pod.status.as_ref()?.phase.as_deref() == Some("Running")).then(|| pod.uid().unwrap())
@@ -64,7 +64,7 @@ async fn the_new_generation_comes_after_a_while(outage: &Outage, old: &Digest, n
         outage.real.held_on("node1").contains(&new.to_string()).then_some(())
     })
     .await;
-    // Somebody else's image is held there too.
+    // Another test's image is held there too.
     let held = outage.real.held_on("node2");
     assert!(held.contains(&old.to_string()) && !held.contains(&new.to_string()), "the old one does not leave at once");
     let reported = outage.real.trial.reported_within(HEALING, "NoCapacity").await;
@@ -80,9 +80,7 @@ async fn the_new_generation_comes_after_a_while(outage: &Outage, old: &Digest, n
 #[ignore = "make test-faults"]
 async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses_nobody_elses_pod() {
     let outage = Outage::on(RealTrial::begin_alone("podlimit").await).await;
-    let old = outage.push("app:1", "old");
-    outage.list(&["app:1"], "").await;
-    outage.await_held(&[&old]).await;
+    let old = outage.hold("app:1", "old").await;
     let other = other_pod(&outage, "node2", json!({})).await;
     let _limited = pod_limit_is_reached(&outage, &outage.real.nodes[1]).await;
     let new = outage.push("app:1", "new");

@@ -20,9 +20,7 @@ fn full_disk(node: &Node) -> OtherKubelet {
 async fn a_full_disk_that_evicts_the_holder_again_and_again_is_reported_and_the_other_node_loses_nothing() {
     let outage = Outage::on(RealTrial::begin_alone("fulldisk").await).await;
     let (fine, full) = (&outage.real.nodes[0], &outage.real.nodes[1]);
-    let app = outage.push("app:1", "app");
-    outage.list(&["app:1"], "").await;
-    outage.await_held(&[&app]).await;
+    let app = outage.hold("app:1", "app").await;
     let monitoring = Monitoring::start(&outage.real.trial, &[outage.controller.address()]);
     let watch = outage.real.watch(&[&[app.as_str()]]);
 

@@ -48,6 +48,14 @@ impl Outage {
         self.real.trial.write_list("tools", &list).await;
     }
 
+    /// Pushes an image with that content, makes a list of it alone, and waits until every node holds it.
+    pub async fn hold(&self, image: &str, text: &str) -> Digest {
+        let digest = self.push(image, text);
+        self.list(&[image], "").await;
+        self.await_held(&[&digest]).await;
+        digest
+    }
+
     pub async fn refresh(&self, value: &str) {
         self.real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", value).await;
     }
@@ -182,9 +190,7 @@ async fn an_image_that_is_gone_from_the_registry_stays_held_and_the_others_move_
 #[ignore = "make test-faults"]
 async fn a_tag_that_moves_to_another_architecture_leaves_the_old_image_held() {
     let outage = Outage::begin("arch").await;
-    let old = outage.push("app:1", "old");
-    outage.list(&["app:1"], "").await;
-    outage.await_held(&[&old]).await;
+    let old = outage.hold("app:1", "old").await;
     let watch = outage.real.watch(&[&[old.as_str()]]);
     let reference = outage.real.reference("app:1");
     let foreign = content("foreign").architecture("s390x");
@@ -200,9 +206,7 @@ async fn a_tag_that_moves_to_another_architecture_leaves_the_old_image_held() {
 #[ignore = "make test-faults"]
 async fn a_taint_that_comes_after_the_pods_releases_nothing() {
     let outage = Outage::begin("tainted").await;
-    let one = outage.push("one:1", "one");
-    outage.list(&["one:1"], "").await;
-    outage.await_held(&[&one]).await;
+    let one = outage.hold("one:1", "one").await;
     let watch = outage.real.watch(&[&[one.as_str()]]);
     let taint = format!("test.kube-prepull.io/{}=x:NoSchedule", outage.real.trial.namespace);
     outage.real.bed.kubectl(["taint", "node", "node2", &taint]).unwrap();
@@ -256,9 +260,7 @@ impl Drop for OtherKubelet {
 #[ignore = "make test-faults"]
 async fn a_kubelet_that_comes_back_in_an_outage_finds_what_it_had() {
     let outage = Outage::on(RealTrial::begin_alone("kubelet").await).await;
-    let old = outage.push("app:1", "old");
-    outage.list(&["app:1"], "").await;
-    outage.await_held(&[&old]).await;
+    let old = outage.hold("app:1", "old").await;
     let new = outage.push("app:1", "new");
     let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);
     let stopped = StoppedKubelet::of(&outage.real.nodes[1]);
@@ -283,9 +285,7 @@ async fn a_kubelet_that_comes_back_in_an_outage_finds_what_it_had() {
 #[ignore = "make test-faults"]
 async fn the_mode_recreate_loses_images_in_an_outage() {
     let outage = Outage::begin("recreate").await;
-    let one = outage.push("one:1", "one");
-    outage.list(&["one:1"], "").await;
-    outage.await_held(&[&one]).await;
+    let one = outage.hold("one:1", "one").await;
     let images = json!([outage.real.reference_at(outage.faulty.name(), "one:1")]);
     let list = format!("images: {images}\nrefresh: {{every: 24h, mode: Recreate}}\n");
     outage.real.trial.write_list("tools", &list).await;

@@ -124,9 +124,7 @@ async fn an_edit_comes_into_force_while_the_registry_of_all_other_images_is_down
 #[tokio::test]
 async fn an_image_that_is_added_halfway_through_the_rollout_of_a_moved_tag_leaves_no_node_behind() {
     let outage = Outage::begin("halfway").await;
-    let old = outage.push("app:1", "old");
-    outage.list(&["app:1"], "").await;
-    outage.await_held(&[&old]).await;
+    let old = outage.hold("app:1", "old").await;
     outage.real.trial.noted_as_reported("complete").await;
     let (new, added) = (outage.push("app:1", "new"), outage.push("added:1", "added"));
     let watch = outage.real.watch(&[&[old.as_str(), new.as_str()]]);

@@ -100,6 +100,11 @@ async fn is_held_again_after(real: RealTrial, loss: Loss, happens: impl AsyncFnO
     held
 }
 
+/// The same, and the generation is sealed.
+async fn is_sealed_after(real: RealTrial, loss: Loss, happens: impl AsyncFnOnce(&Held, &Node, Pod)) {
+    assert_sealed(&is_held_again_after(real, loss, happens).await).await;
+}
+
 /// The sealed DaemonSet: nothing is pulled with `Always` any more, and the containers are in the order of the list.
 async fn assert_sealed(held: &Held) {
     let reported = held.outage.real.trial.reported("Sealed").await;
@@ -142,42 +147,36 @@ async fn rebooted(held: &Held, node: &Node, remains: Remains) {
 
 #[tokio::test]
 async fn a_pod_that_is_deleted_while_the_registry_is_down() {
-    let held = is_held_again_after(RealTrial::begin("down-deleted").await, Loss::RegistryDown, deleted).await;
-    assert_sealed(&held).await;
+    is_sealed_after(RealTrial::begin("down-deleted").await, Loss::RegistryDown, deleted).await;
 }
 
 #[tokio::test]
 async fn a_pod_that_is_deleted_after_its_tag_was() {
-    let held = is_held_again_after(RealTrial::begin("gone-deleted").await, Loss::TagDeleted, deleted).await;
-    assert_sealed(&held).await;
+    is_sealed_after(RealTrial::begin("gone-deleted").await, Loss::TagDeleted, deleted).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_pod_that_is_evicted_while_the_registry_is_down() {
-    let held = is_held_again_after(RealTrial::begin("down-evicted").await, Loss::RegistryDown, evicted).await;
-    assert_sealed(&held).await;
+    is_sealed_after(RealTrial::begin("down-evicted").await, Loss::RegistryDown, evicted).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_pod_that_is_evicted_after_its_tag_was_deleted() {
-    let held = is_held_again_after(RealTrial::begin("gone-evicted").await, Loss::TagDeleted, evicted).await;
-    assert_sealed(&held).await;
+    is_sealed_after(RealTrial::begin("gone-evicted").await, Loss::TagDeleted, evicted).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_node_that_is_shut_down_while_the_registry_is() {
-    let held = is_held_again_after(RealTrial::begin("down-shutdown").await, Loss::RegistryDown, shut_down).await;
-    assert_sealed(&held).await;
+    is_sealed_after(RealTrial::begin("down-shutdown").await, Loss::RegistryDown, shut_down).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_node_that_is_shut_down_after_a_tag_was_deleted() {
-    let held = is_held_again_after(RealTrial::begin("gone-shutdown").await, Loss::TagDeleted, shut_down).await;
-    assert_sealed(&held).await;
+    is_sealed_after(RealTrial::begin("gone-shutdown").await, Loss::TagDeleted, shut_down).await;
 }
 
 async fn rebooted_without_remains(held: &Held, node: &Node, _: Pod) {
@@ -188,16 +187,14 @@ async fn rebooted_without_remains(held: &Held, node: &Node, _: Pod) {
 #[ignore = "make test-faults"]
 async fn a_node_that_reboots_while_the_registry_is_down() {
     let real = RealTrial::begin_alone("down-reboot").await;
-    let held = is_held_again_after(real, Loss::RegistryDown, rebooted_without_remains).await;
-    assert_sealed(&held).await;
+    is_sealed_after(real, Loss::RegistryDown, rebooted_without_remains).await;
 }
 
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_node_that_reboots_after_a_tag_was_deleted() {
     let real = RealTrial::begin_alone("gone-reboot").await;
-    let held = is_held_again_after(real, Loss::TagDeleted, rebooted_without_remains).await;
-    assert_sealed(&held).await;
+    is_sealed_after(real, Loss::TagDeleted, rebooted_without_remains).await;
 }
 
 /// A kubelet goes on to report how a container ended when the container itself is gone.

@@ -78,7 +78,7 @@ impl Playing {
                 let Some(node) = node.and_then(|node| self.nodes.iter().position(|own| own == node)) else { continue };
                 let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
                 let name = pod.name_any();
-                // Somebody else may have changed or deleted it meanwhile: the next list shows.
+                // Another client may have changed or deleted it meanwhile: the next list shows.
                 if pod.metadata.deletion_timestamp.is_some() {
                     drop(self.pods.delete(&name, &DeleteParams::default().grace_period(0)).await);
                 } else if phase == "Pending" {

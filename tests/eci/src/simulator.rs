@@ -17,7 +17,7 @@ use crate::decide::{Act, Circumstances, decide};
 use crate::fault::Faults;
 use crate::image_cache::{ImageCache, Phase, resource};
 
-/// The pause after a request that failed: mostly somebody else has changed the ImageCache.
+/// The pause after a request that failed: mostly another client has changed the ImageCache.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a simulator acts upon, and how.

@@ -62,7 +62,7 @@ pub fn placement(daemon_set: &DaemonSet) -> Placement {
     }
 }
 
-/// Somebody else adds a node selector that matches no node, and has its pods replaced.
+/// Another client adds a node selector that matches no node, and has its pods replaced.
 pub fn alter(daemon_set: &mut DaemonSet, manager: &str) {
     let spec = daemon_set.spec.as_mut().expect("a spec");
     spec.update_strategy.get_or_insert_default().type_ = Some("RollingUpdate".to_owned());

@@ -11,7 +11,7 @@ use super::trial;
 use crate::controller::Controller;
 use crate::trial::{SOON, Trial, eventually, within};
 
-/// DaemonSets of somebody else's, under all names that a list's first generation would take in the next seconds.
+/// DaemonSets of another owner, under all names that a list's first generation would take in the next seconds.
 async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
     let data = ListData {
         namespace: trial.namespace.clone(),

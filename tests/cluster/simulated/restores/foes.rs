@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{Way, alter, is_noted, no_node, restored, spec};
-use crate::audit::{AuditLog, Request};
+use crate::audit::{AuditLog, Request, most_attempts};
 use crate::controller::Controller;
 use crate::simulated::admission::Mutation;
 use crate::simulated::trial;
@@ -55,6 +55,7 @@ async fn somebody_who_never_stops_is_named_costs_few_writes_and_holds_nothing_el
     trial.noted_as_reported("complete").await;
     let log = AuditLog::open();
     let from = log.length();
+    let begun = Timestamp::now();
     let operator = Operator::start(&trial, &before.name_any());
     let reported = trial.reported("DaemonSetContested").await;
     assert!(
@@ -76,10 +77,15 @@ async fn somebody_who_never_stops_is_named_costs_few_writes_and_holds_nothing_el
         (last.duration_since(first) >= SignedDuration::from_secs(29)).then_some(writes)
     })
     .await;
-    // Each time takes a dry run, a write, and a few more of both on conflicts.
-    let replaced = writes.iter().filter(|it| it.verb == "update" && !it.uri.contains("dryRun")).count();
-    assert!(replaced <= 12, "{writes:#?}");
-    assert!(writes.len() <= 40, "{writes:#?}");
+    let elapsed = writes.last().expect("a write").received.duration_since(begun);
+    let most = most_attempts(elapsed, (0..9).map(|doublings: u32| SignedDuration::from_secs(1 << doublings)));
+    let is_restore = |it: &&Request| it.verb == "update" && it.succeeded() && !it.uri.contains("dryRun");
+    let restores = writes.iter().filter(is_restore).count();
+    assert!(restores <= most, "{restores} restores, at most {most} are expected: {writes:#?}");
+    // Each takes a dry run, a write and notes. After a conflict, the dry run and the write are repeated.
+    let conflicts = writes.iter().filter(|it| it.code() == 409).count();
+    assert!(writes.len() <= 4 * most + 2 * conflicts, "at most {most} restores: {writes:#?}");
+    assert!(conflicts <= 10 * most, "{conflicts} conflicts in at most {most} restores: {writes:#?}");
     drop(operator);
     restored(&trial, &before).await;
 }
@@ -191,7 +197,7 @@ async fn a_generation_that_nothing_describes_any_more_replaces_no_pod_and_is_rep
         let (list, redis) = (format!("images: [nginx:1.27, \"redis:{tag}\"]"), format!("redis:{tag}"));
         edit_and_retire(&trial, &list, &["nginx:1.27", &redis]).await;
     }
-    eventually("the first form to be forgotten", async || {
+    eventually("the first version to be forgotten", async || {
         let kept = trial.revisions().await;
         (kept.len() == 3).then_some(())
     })
