@@ -1,4 +1,4 @@
-//! Holders that are evicted again and again under disk pressure.
+//! Holders that are evicted repeatedly under disk pressure.
 //!
 //! An evicted holder releases its images, the kubelet deletes them, the DaemonSet controller creates another pod, and that pulls
 //! them again until the disk is full. Only more disk or a shorter list helps, so the user must know.
@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::pod::SlimPod;
 
-/// So many evictions of a generation's pods on one node ...
+/// The number of evictions of a generation's pods on one node within [`WINDOW`] that count as a loop.
 pub const ENOUGH: usize = 3;
-/// ... within this time are a loop.
+/// The time within which [`ENOUGH`] evictions are a loop.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// How many pairs of node and generation are stored: those with the latest evictions.
 const MAX_PLACES: usize = 2_000;
@@ -24,7 +24,7 @@ pub struct Evictions(BTreeMap<(Arc<str>, Arc<str>), BTreeSet<Eviction>>);
 /// The time and the pod's uid.
 type Eviction = (Timestamp, Arc<str>);
 
-/// A node on which a generation's holder is evicted again and again.
+/// A node on which a generation's holder is evicted repeatedly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EvictionLoop<'a> {
     /// The node.

@@ -116,7 +116,7 @@ impl Node {
 
     /// Whether it can take more work now: it is ready, neither cordoned nor being deleted, and has no taint that only DaemonSet
     /// pods tolerate, such as disk pressure.
-    pub fn is_at_work(&self) -> bool {
+    pub fn is_available(&self) -> bool {
         let is_wrong =
             |taint: &Taint| taint.effect != "PreferNoSchedule" && ALWAYS_TOLERATED.contains(&taint.key.as_str());
         self.ready && !self.unschedulable && !self.deleting && !self.taints.iter().any(is_wrong)
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_at_work_unless_it_is_lost_cordoned_going_or_under_pressure() {
+    fn a_node_is_available_unless_it_is_lost_cordoned_deleted_or_under_pressure() {
         let fine = Node { ready: true, ..linux(json!([{"key": "dedicated", "effect": "NoSchedule"}])) };
-        assert!(fine.is_at_work(), "a taint of the user's own is about who may come");
-        assert!(!Node { ready: false, ..fine.clone() }.is_at_work());
-        assert!(!Node { unschedulable: true, ..fine.clone() }.is_at_work());
-        assert!(!Node { deleting: true, ..fine }.is_at_work());
+        assert!(fine.is_available(), "a taint of the user's own is about who may come");
+        assert!(!Node { ready: false, ..fine.clone() }.is_available());
+        assert!(!Node { unschedulable: true, ..fine.clone() }.is_available());
+        assert!(!Node { deleting: true, ..fine }.is_available());
         let pressed = linux(json!([{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}]));
-        assert!(!Node { ready: true, ..pressed }.is_at_work());
+        assert!(!Node { ready: true, ..pressed }.is_available());
     }
 
     #[test]

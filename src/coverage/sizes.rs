@@ -27,10 +27,10 @@ impl Sizes {
     }
 
     fn note(&mut self, name: &str, bytes: u64) {
-        let has_room = self.0.len() < MAX_NAMES;
+        let has_capacity = self.0.len() < MAX_NAMES;
         match self.0.get_mut(name) {
             Some(known) => *known = bytes.max(*known),
-            None if has_room && !name.is_empty() => drop(self.0.insert(name.into(), bytes)),
+            None if has_capacity && !name.is_empty() => drop(self.0.insert(name.into(), bytes)),
             None => {}
         }
     }

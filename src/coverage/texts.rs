@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(&*texts.message("try 0"), "try 0", "what is known is still reported");
         drop(all);
         let again: Vec<_> = (0..2 * MAX_MESSAGES).map(|number| texts.message(&format!("later {number}"))).collect();
-        assert!(again.iter().any(|message| message.starts_with("later")), "there is room again");
+        assert!(again.iter().any(|message| message.starts_with("later")), "there is capacity again");
     }
 
     proptest! {

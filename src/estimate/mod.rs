@@ -1,7 +1,7 @@
 //! Estimates what a list costs. Pure.
 //!
 //! ```text
-//! Config, prices, usage ──► estimate ──► serverless: charging points, now and a month
+//! Config, prices, usage ──► estimate ──► serverless: billable items, now and a month
 //!                                   └──► reserved: requests on nodes
 //! ```
 //! - [`prices`]: a price file → exact numbers

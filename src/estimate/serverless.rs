@@ -1,4 +1,4 @@
-//! What Alibaba Cloud charges for ImageCaches: four charging points.
+//! What Alibaba Cloud charges for ImageCaches: four billable items.
 
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
@@ -47,8 +47,8 @@ pub struct ImageCacheCosts {
 /// A line of the estimate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Charge {
-    /// The charging point, from 1 to 4.
-    pub point: u8,
+    /// The number of the billable item, from 1 to 4.
+    pub item: u8,
     /// What is charged.
     pub what: String,
     /// The formula of the month's amount.
@@ -171,13 +171,13 @@ impl Scope<'_> {
     }
 
     /// A charge for each build of all ImageCaches.
-    fn per_build(&self, point: u8, what: String, formula: String, one: Decimal) -> Charge {
+    fn per_build(&self, item: u8, what: String, formula: String, one: Decimal) -> Charge {
         let now = one * self.number;
         let formula = format!("{formula}{}{}", times(self.number, "ImageCaches"), times(self.builds, "builds"));
-        Charge { point, what, formula, amounts: Amounts { now, month: now * self.builds } }
+        Charge { item, what, formula, amounts: Amounts { now, month: now * self.builds } }
     }
 
-    /// Point 1.
+    /// Item 1.
     fn instance(&self) -> Charge {
         let Prices { vcpu_second, memory_gib_second, .. } = self.prices;
         let seconds = self.usage.build_minutes * whole(60);
@@ -186,17 +186,18 @@ impl Scope<'_> {
             "({vcpu_second} × {VCPUS} vCPU + {memory_gib_second} × {MEMORY_GIB} GiB) × {} s",
             seconds.normalize()
         );
-        self.per_build(1, "the instance that builds".to_owned(), formula, one)
+        self.per_build(1, "the build instance".to_owned(), formula, one)
     }
 
-    /// Point 2: each started hour.
+    /// Item 2: each started hour.
     fn disk_of_instance(&self) -> Charge {
         let hours = (self.usage.build_minutes / whole(60)).ceil();
-        let formula = format!("{} / 100 × {} GiB × {hours} h begun", self.prices.disk_100_gib_hour, self.size);
+        let unit = if hours == Decimal::ONE { "started hour" } else { "started hours" };
+        let formula = format!("{} / 100 × {} GiB × {hours} {unit}", self.prices.disk_100_gib_hour, self.size);
         self.per_build(2, "its disk".to_owned(), formula, self.disk(hours))
     }
 
-    /// Point 3.
+    /// Item 3.
     fn snapshot(&self) -> Charge {
         let formula = format!(
             "{} × {} GiB × {MONTH} h{}",
@@ -205,10 +206,10 @@ impl Scope<'_> {
             times(self.number, "ImageCaches")
         );
         let amounts = Amounts { now: Decimal::ZERO, month: self.snapshots(MONTH) };
-        Charge { point: 3, what: "the snapshot".to_owned(), formula, amounts }
+        Charge { item: 3, what: "the snapshot".to_owned(), formula, amounts }
     }
 
-    /// Point 3 again: the previous snapshot is kept for a while after each renewal.
+    /// Item 3 again: the previous snapshot is kept for a while after each renewal.
     fn previous(&self, renewals: Decimal) -> Charge {
         let formula = format!(
             "{} × {} GiB × {} h{}{}",
@@ -220,10 +221,10 @@ impl Scope<'_> {
         );
         let month = self.snapshots(self.keep_previous) * renewals;
         let amounts = Amounts { now: Decimal::ZERO, month };
-        Charge { point: 3, what: "the previous snapshot".to_owned(), formula, amounts }
+        Charge { item: 3, what: "the previous snapshot".to_owned(), formula, amounts }
     }
 
-    /// Point 4: each pod has the disk of one ImageCache.
+    /// Item 4: each pod has the disk of one ImageCache.
     fn disks_of_pods(&self) -> Charge {
         let Usage { pods, pods_hours, .. } = self.usage;
         let formula = format!(
@@ -233,7 +234,7 @@ impl Scope<'_> {
             pods_hours.normalize()
         );
         let amounts = Amounts { now: Decimal::ZERO, month: self.disk(*pods_hours) * Decimal::from(*pods) };
-        Charge { point: 4, what: "the disks of pods".to_owned(), formula, amounts }
+        Charge { item: 4, what: "the disks of pods".to_owned(), formula, amounts }
     }
 
     fn disk(&self, hours: Decimal) -> Decimal {

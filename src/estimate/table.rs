@@ -43,7 +43,7 @@ fn print_charges(serverless: &ImageCacheCosts, currency: &str, output: &mut impl
         writeln!(
             output,
             "  {} {:what$}  {now:>money$}  {month:>money$}  {}",
-            charge.point, charge.what, charge.formula
+            charge.item, charge.what, charge.formula
         )?;
     }
     let (now, month) = (shown(serverless.sum.now), shown(serverless.sum.month));

@@ -36,9 +36,9 @@ fn number(text: &str) -> Decimal {
 #[test]
 fn the_published_example_is_met_to_the_digit() {
     let found = serverless("images: [a]\nimageCache: {enabled: true, size: 25}", &usage(3));
-    let months: Vec<_> = found.charges.iter().map(|charge| (charge.point, charge.amounts.month)).collect();
+    let months: Vec<_> = found.charges.iter().map(|charge| (charge.item, charge.amounts.month)).collect();
     let expected = [(1, "0.011544"), (2, "0.008"), (3, "0.5000004"), (4, "17.28")];
-    assert_eq!(months, expected.map(|(point, month)| (point, number(month))));
+    assert_eq!(months, expected.map(|(item, month)| (item, number(month))));
     assert_eq!(found.sum, Amounts { now: number("0.019544"), month: number("17.7995444") });
     assert_eq!(found.sum.month.round_dp(4), number("17.7995"));
 }
@@ -79,8 +79,8 @@ fn more_than_twenty_images_are_several_image_caches_but_a_pod_has_one_disk() {
     };
     let (one, two) = (images(20), images(21));
     assert_eq!((one.number, two.number), (1, 2));
-    for point in 0..3 {
-        assert_eq!(two.charges[point].amounts.month, one.charges[point].amounts.month * Decimal::TWO);
+    for item in 0..3 {
+        assert_eq!(two.charges[item].amounts.month, one.charges[item].amounts.month * Decimal::TWO);
     }
     assert_eq!(two.charges[3].amounts.month, one.charges[3].amounts.month);
 }

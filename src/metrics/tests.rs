@@ -191,7 +191,7 @@ fn every_cause_of_a_rollout_is_counted_under_a_name_of_its_own() {
 }
 
 #[test]
-fn a_look_at_tags_is_counted_by_whether_all_could_be_looked_at() {
+fn a_tag_check_is_counted_by_whether_all_tags_could_be_checked() {
     let metrics = Metrics::default();
     for failed in [vec![], vec![], vec!["app"]] {
         let tag_check_record = crate::plan::generation::tag_check_record::TagCheckRecord {

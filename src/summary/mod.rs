@@ -142,7 +142,7 @@ impl<'a> Summary<'a> {
         for place in self.places.values_mut() {
             place.pods.sort_by_cached_key(|here| {
                 let generation = here.generation.map(Generation::newest_first);
-                (generation.is_none(), generation, standing(&here.pod.state))
+                (generation.is_none(), generation, rank(&here.pod.state))
             });
         }
     }
@@ -178,7 +178,7 @@ impl<'a> Summary<'a> {
 }
 
 /// Sorts pods that may hold something before those that do not.
-fn standing(state: &PodState) -> u8 {
+fn rank(state: &PodState) -> u8 {
     match state {
         PodState::Live => 0,
         PodState::Unschedulable { .. } => 1,

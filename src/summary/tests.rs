@@ -16,16 +16,16 @@ fn covering(pods: &[Pod]) -> Coverage {
     coverage
 }
 
-/// Looks at the image `b:1` of the group `p`.
-fn look<T>(pods: &[Pod], nodes: Option<&[Node]>, look: impl FnOnce(ImageSummary) -> T) -> T {
+/// Inspects the image `b:1` of the group `p`.
+fn inspect_image<T>(pods: &[Pod], nodes: Option<&[Node]>, inspect: impl FnOnce(ImageSummary) -> T) -> T {
     summed_up(&covering(pods), nodes, |summary| {
         let group = summary.groups().next().expect("the group p");
-        look(group.images().nth(1).expect("the image b"))
+        inspect(group.images().nth(1).expect("the image b"))
     })
 }
 
 fn states(pods: &[Pod], nodes: &[Node]) -> Vec<(String, NodeState)> {
-    look(pods, Some(nodes), |image| image.nodes.iter().map(|it| (it.node.to_owned(), it.state)).collect())
+    inspect_image(pods, Some(nodes), |image| image.nodes.iter().map(|it| (it.node.to_owned(), it.state)).collect())
 }
 
 fn only_state(pods: &[Pod], node: Node) -> NodeState {
@@ -41,7 +41,7 @@ fn p3(fate: Fate) -> Pod {
 #[test]
 fn an_image_is_warm_where_any_generation_of_any_group_holds_it_in_any_spelling() {
     let other_group = Pod::new(2, 3, "n").with([Fate::Pulling, Fate::Held]);
-    look(&[p3(Fate::Failed), other_group], Some(&[node("n")]), |image| {
+    inspect_image(&[p3(Fate::Failed), other_group], Some(&[node("n")]), |image| {
         assert_eq!(image.nodes[0].state, NodeState::Warm);
         let held: Vec<_> = image.nodes[0].held.iter().map(|held| (held.generation, held.digest)).collect();
         assert_eq!(held, [("q-4", Some("sha256:4"))]);
@@ -87,7 +87,7 @@ fn a_pod_that_is_missing_or_evicted_or_has_no_capacity_is_distinguished() {
     assert_eq!(only_state(std::slice::from_ref(&evicted), node("n")), NodeState::Displaced);
     let pending = Pod { uid: 9, life: Life::NoCapacity, ..p3(Fate::Waiting) };
     assert_eq!(only_state(&[evicted, pending.clone()], node("n")), NodeState::NoCapacity);
-    look(&[pending], Some(&[node("n")]), |image| {
+    inspect_image(&[pending], Some(&[node("n")]), |image| {
         let why = image.nodes[0].why.expect("a reason");
         assert_eq!((why.reason, why.message), ("Unschedulable", "Too many pods"));
     });
@@ -150,7 +150,7 @@ fn a_node_that_is_gone_is_not_counted_though_its_pod_is_still_there() {
 fn without_nodes_those_of_the_newest_generations_pods_count() {
     let old = Pod::new(2, 0, "gone").with([Fate::Held; 2]);
     let pods = [p3(Fate::Failed), Pod { uid: 3, node: "m".to_owned(), ..p3(Fate::Held) }, old];
-    look(&pods, None, |image| {
+    inspect_image(&pods, None, |image| {
         let states: Vec<_> = image.nodes.iter().map(|it| (it.node, it.state)).collect();
         assert_eq!(states, [("m", NodeState::Warm), ("n", NodeState::Failed)]);
         assert_eq!(image.digests(), [(None, [("sha256:3", 1)].into())].into());
@@ -162,7 +162,7 @@ fn without_nodes_those_of_the_newest_generations_pods_count() {
 fn nodes_that_are_behind_are_grouped_by_reason_the_worst_first() {
     let on = |uid: usize, name: &str, fate: Fate| Pod { uid, node: name.to_owned(), ..p3(fate) };
     let pods = [on(1, "a", Fate::Pulling), on(2, "b", Fate::Failed), on(3, "c", Fate::Failed), on(4, "d", Fate::Held)];
-    look(&pods, Some(&["a", "b", "c", "d"].map(node)), |image| {
+    inspect_image(&pods, Some(&["a", "b", "c", "d"].map(node)), |image| {
         let behind = image.behind();
         let states: Vec<_> = behind.iter().map(|Behind { state, nodes, .. }| (*state, nodes.clone())).collect();
         assert_eq!(states, [(NodeState::Failed, vec!["b", "c"]), (NodeState::Pulling, vec!["a"])]);

@@ -76,8 +76,8 @@ fn config() -> Config {
     parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap()
 }
 
-/// How long the watches wait while a report is made, how long the answers made of it take, and how much memory that needs for
-/// the moment. One image fails everywhere, for a reason that is the same in other words.
+/// Measures how long building a report blocks the watches, how long the HTTP responses take that are made of it, and the peak of
+/// memory. One image fails on all nodes, with messages that differ only in their request ids.
 fn answer() {
     let mut coverage = Coverage::default();
     let fate = |_, image| if image == 0 { Fate::FailedWithId } else { Fate::Warm };

@@ -49,7 +49,7 @@ impl<'t> Nodes<'t> {
         }
     }
 
-    /// Adds a node of Linux with room for everything, where the manifest says nothing else.
+    /// Adds a Linux node that is large enough for everything, unless the manifest says otherwise.
     pub async fn add(&self, name: impl Display, manifest: Value) {
         let mut node: Node = serde_json::from_value(manifest).unwrap();
         node.metadata.name = Some(self.name(name));
@@ -58,7 +58,7 @@ impl<'t> Nodes<'t> {
             ("kubernetes.io/os".to_owned(), "linux".to_owned()),
         ]);
         node.spec.get_or_insert_default().taints.get_or_insert_default().push(self.taint());
-        has_room(node.status.get_or_insert_default());
+        fill_capacity(node.status.get_or_insert_default());
         self.api.create(&PostParams::default(), &node).await.unwrap();
     }
 
@@ -126,10 +126,10 @@ fn of(namespace: &str) -> ListParams {
     ListParams::default().labels(&format!("{NODES_OF}={namespace}"))
 }
 
-fn has_room(status: &mut NodeStatus) {
-    let room = [("cpu", "32"), ("memory", "64Gi"), ("pods", "110")];
-    let room = room.map(|(resource, amount)| (resource.to_owned(), Quantity(amount.to_owned())));
+fn fill_capacity(status: &mut NodeStatus) {
+    let amounts = [("cpu", "32"), ("memory", "64Gi"), ("pods", "110")];
+    let allocatable = amounts.map(|(resource, amount)| (resource.to_owned(), Quantity(amount.to_owned())));
     for amounts in [&mut status.allocatable, &mut status.capacity] {
-        amounts.get_or_insert_with(|| room.clone().into());
+        amounts.get_or_insert_with(|| allocatable.clone().into());
     }
 }

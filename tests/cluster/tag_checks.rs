@@ -1,4 +1,4 @@
-//! Looks at the tags, as they are asked for and noted.
+//! Requests tag checks, and reads their records.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::ResourceExt;

@@ -225,16 +225,16 @@ pub fn images(daemon_set: &DaemonSet) -> Vec<String> {
     containers.iter().map(|container| container.image.clone().unwrap_or_default()).collect()
 }
 
-/// Waits until `probe` has an answer.
-pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
-    within(SOON, what, probe).await
+/// Waits until `check` returns a value.
+pub async fn eventually<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    within(SOON, what, check).await
 }
 
 /// The same for what may take longer.
-pub async fn within<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn within<T>(limit: Duration, what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(answer) = probe().await {
+        if let Some(answer) = check().await {
             return answer;
         }
         assert!(started.elapsed() < limit, "waited {limit:?} in vain for {what}");

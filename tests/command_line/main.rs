@@ -133,7 +133,7 @@ fn a_wrong_start_ends_the_controller_with_the_reason() {
     assert!(bad(&["run", "--listen", "here"], "", 2).contains("--listen"));
 }
 
-/// The shape of a manifest that is not ours to know.
+/// The only field of a manifest that is read.
 #[derive(Deserialize)]
 struct Kind {
     kind: String,

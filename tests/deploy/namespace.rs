@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use test_bed::{Kubectl, Real, Simulated, programs, wait};
 
-/// A namespace that enforces "restricted" and goes with the value.
+/// A namespace that enforces "restricted". It is deleted when this is dropped.
 pub struct Namespace {
     pub name: String,
     kubeconfig: PathBuf,
     kubectl: Kubectl,
-    /// The real cluster, which nobody else has alone as long as this lives.
+    /// The real cluster: while this exists, no other test has exclusive access to it.
     _real: Option<Real>,
 }
 

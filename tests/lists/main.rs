@@ -1,4 +1,4 @@
-//! Lists from outside: what is accepted, what is rejected and why, what is written about it, and what hurts nobody.
+//! Lists as users write them: which are accepted, which are rejected and why, what the pages say about them, and hostile inputs.
 
 mod documents;
 mod inputs;

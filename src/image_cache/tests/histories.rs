@@ -21,8 +21,8 @@ enum Step {
     Set { index: usize, phase: &'static str, percent: u8 },
     /// Somebody deletes one.
     Lose(usize),
-    /// The controller looks, and is killed after so many writes.
-    Look { writes: usize },
+    /// The controller reconciles, and is killed after so many writes.
+    Reconcile { writes: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -34,7 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop_oneof![1..5_i64, 30..90_i64, 600..2000_i64].prop_map(Step::Pass),
         6 => (0..8_usize, phase, 0..=100_u8).prop_map(|(index, phase, percent)| Step::Set { index, phase, percent }),
         1 => (0..8_usize).prop_map(Step::Lose),
-        8 => (0..6_usize).prop_map(|writes| Step::Look { writes }),
+        8 => (0..6_usize).prop_map(|writes| Step::Reconcile { writes }),
     ]
 }
 
@@ -58,7 +58,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn look(&mut self, eci: &Eci) {
+    fn observe(&mut self, eci: &Eci) {
         let Some(ledger) = &eci.ledger else { return };
         let contents: BTreeSet<String> = ledger.entries.iter().map(|entry| entry.content.clone()).collect();
         if self.asked.last() != Some(&contents) && !contents.is_empty() {
@@ -134,12 +134,12 @@ proptest! {
                     eci.objects.remove(index);
                     losses += 1;
                 }
-                Step::Look { writes } => {
+                Step::Reconcile { writes } => {
                     let plan = eci.plan();
                     for action in plan.actions.iter().take(writes) {
                         let before = watcher.is_covered(&eci.caches());
                         eci.carry_out(action);
-                        watcher.look(&eci);
+                        watcher.observe(&eci);
                         check(&eci, action, &mut watcher, before)?;
                     }
                 }
@@ -174,7 +174,7 @@ proptest! {
             let until = eci.now.checked_add(SignedDuration::from_mins(pause)).expect("a time");
             while eci.now < until {
                 let wake_at = eci.settle().wake_at;
-                watcher.look(&eci);
+                watcher.observe(&eci);
                 for index in 0..eci.objects.len() {
                     let created = eci.objects[index].metadata.creation_timestamp.clone().expect("a time").0;
                     if eci.now.duration_since(created).as_mins() >= building {

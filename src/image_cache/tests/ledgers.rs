@@ -65,8 +65,8 @@ impl World {
         self.eci.config = config(&self.written.data["images.yaml"]);
     }
 
-    /// Looks once, and returns the number of writes.
-    fn look(&mut self) -> usize {
+    /// Reconciles once, and returns the number of writes.
+    fn reconcile(&mut self) -> usize {
         let (seen, written) = (self.revisions.clone(), self.written.clone());
         let history_plan = history::plan(&ConfigMapState::Accepted(&written), &seen, self.eci.now);
         let plan = match (history_plan.accepts(), history::newest(&seen)) {
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// Looks until nothing is left to do. Returns the number of writes.
+    /// Reconciles until nothing is left to do. Returns the number of writes.
     fn settle(&mut self, listed: Listed) -> usize {
         let mut writes = 0;
         while writes <= MANY {
@@ -112,7 +112,7 @@ impl World {
                 Listed::NewestFirst => self.revisions.sort_by_key(|revision| Reverse(revision.number)),
                 Listed::InTurn => self.revisions.reverse(),
             }
-            match self.look() {
+            match self.reconcile() {
                 0 => return writes,
                 more => writes += more,
             }
@@ -137,7 +137,7 @@ fn an_edit_while_an_image_cache_is_built_leads_to_no_writes_without_end() {
         world.settle(listed);
         world.eci.set_all("Ready");
         world.settle(listed);
-        assert_eq!(world.look(), 0);
+        assert_eq!(world.reconcile(), 0);
         assert!(
             matches!(world.eci.findings[..], [CacheFinding::Ready { .. }]),
             "reported once: {:?}",

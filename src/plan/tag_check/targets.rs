@@ -53,7 +53,7 @@ impl<'a> Candidates<'a> {
         if let Some(nodes) = context.nodes {
             for node in nodes.iter().filter(|node| node.takes(&group.placement)) {
                 let of_architecture = candidates.0.entry(node.architecture().unwrap_or_default()).or_default();
-                of_architecture.insert(&node.name, node.is_at_work());
+                of_architecture.insert(&node.name, node.is_available());
             }
             return candidates;
         }

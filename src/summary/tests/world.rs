@@ -195,9 +195,9 @@ pub fn generations() -> Vec<Generation> {
     GENERATIONS.iter().map(generation).collect()
 }
 
-/// Looks at a summary of these pods and nodes.
-pub fn summed_up<T>(coverage: &Coverage, nodes: Option<&[Node]>, look: impl FnOnce(&Summary) -> T) -> T {
-    summed_up_of(&generations(), coverage, nodes, look)
+/// Inspects a summary of these pods and nodes.
+pub fn summed_up<T>(coverage: &Coverage, nodes: Option<&[Node]>, inspect: impl FnOnce(&Summary) -> T) -> T {
+    summed_up_of(&generations(), coverage, nodes, inspect)
 }
 
 /// The same of other generations.
@@ -205,10 +205,10 @@ pub fn summed_up_of<T>(
     generations: &[Generation],
     coverage: &Coverage,
     nodes: Option<&[Node]>,
-    look: impl FnOnce(&Summary) -> T,
+    inspect: impl FnOnce(&Summary) -> T,
 ) -> T {
     let config = config();
-    look(&Summary::new(SummaryInput {
+    inspect(&Summary::new(SummaryInput {
         list: "tools",
         config: &config,
         generations,

@@ -142,16 +142,16 @@ impl Machine {
         Ok(())
     }
 
-    /// Waits until `probe` has an answer about that service, as long as the service runs.
+    /// Waits until `check` returns a value about that service, as long as the service runs.
     pub fn await_service<T>(
         &self,
         service: &Service,
         limit: Duration,
-        mut probe: impl FnMut() -> Result<Option<T>>,
+        mut check: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
         let what = format!("{} on {}", service.name, self.name);
         let answer = wait::until(&what, limit, || {
-            let answer = probe()?;
+            let answer = check()?;
             if answer.is_none() && self.processes(service)?.is_empty() {
                 bail!("{what} has ended by itself");
             }

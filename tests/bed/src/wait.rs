@@ -30,16 +30,16 @@ pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// Asks `probe` again and again until it has an answer.
+/// Calls `check` repeatedly until it returns a value.
 ///
 /// # Errors
-/// If `probe` fails, if there is no answer within `limit`, or if a signal comes.
-pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+/// If `check` fails, if there is no answer within `limit`, or if a signal comes.
+pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     until_uninterrupted(what, limit, || {
         if interrupted() {
             bail!("interrupted while waiting for {what}");
         }
-        probe()
+        check()
     })
 }
 
@@ -47,11 +47,11 @@ pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<O
 pub(crate) fn until_uninterrupted<T>(
     what: &str,
     limit: Duration,
-    mut probe: impl FnMut() -> Result<Option<T>>,
+    mut check: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let begun = Instant::now();
     loop {
-        if let Some(answer) = probe()? {
+        if let Some(answer) = check()? {
             return Ok(answer);
         }
         if begun.elapsed() > limit {

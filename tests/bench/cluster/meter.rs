@@ -25,7 +25,7 @@ impl Meter {
         Self { from: log.length(), log, started: Instant::now() }
     }
 
-    /// Prints what happened since the last phase, as soon as nothing follows from it any more, and begins the next.
+    /// Waits until the controller sends no more requests, prints what happened since the last phase, and starts the next phase.
     pub async fn phase(&mut self, name: &str, controller: &Controller) {
         let took = self.started.elapsed();
         let requests = self.quiet().await;

@@ -57,7 +57,7 @@ impl<'a> AlwaysPullImages<'a> {
             "metadata": {"name": name}, "spec": {"policyName": name},
         });
         let policy = Self(real).apply(&[policy, binding]);
-        eventually("the policy to be at work", async || policy.is_at_work().await.then_some(())).await;
+        eventually("the policy to be in effect", async || policy.is_enforced().await.then_some(())).await;
         policy
     }
 
@@ -66,7 +66,7 @@ impl<'a> AlwaysPullImages<'a> {
         self
     }
 
-    async fn is_at_work(&self) -> bool {
+    async fn is_enforced(&self) -> bool {
         let container = json!({"name": "it", "image": "it:1", "imagePullPolicy": "IfNotPresent", "securityContext": {
             "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}});
         let security = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});

@@ -29,7 +29,7 @@ impl Mutation {
             let object: DynamicObject = serde_json::from_value(object).unwrap();
             api(trial.client.clone(), kind).create(&PostParams::default(), &object).await.unwrap();
         }
-        eventually("the policy to be at work", async || {
+        eventually("the policy to be enforced", async || {
             let trying = trial.try_daemon_set("nginx:1.27").await.unwrap();
             has_changed(&serde_json::to_value(&trying.spec).unwrap()).then_some(())
         })

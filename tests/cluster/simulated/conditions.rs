@@ -160,7 +160,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Waits until it is at work.
+    /// Waits until it is enforced.
     pub async fn begin(trial: &Trial, image: &str, message: &str) -> Self {
         let name = format!("refuse.{}", trial.namespace);
         let expression = format!("object.spec.template.spec.containers.all(it, it.image != '{image}')");
@@ -179,7 +179,7 @@ impl Refusal {
         let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(trial.client.clone());
         policies.create(&PostParams::default(), &policy).await.unwrap();
         bindings.create(&PostParams::default(), &binding).await.unwrap();
-        eventually("the policy to be at work", async || trial.try_daemon_set(image).await.err().map(drop)).await;
+        eventually("the policy to be enforced", async || trial.try_daemon_set(image).await.err().map(drop)).await;
         Self { name, policies, bindings }
     }
 

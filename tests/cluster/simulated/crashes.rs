@@ -44,20 +44,20 @@ enum Doing {
     Edit,
     /// A refresh that begins a rollout.
     Rollout,
-    /// A refresh that tag checks, and finds nothing new.
-    Look,
+    /// A refresh that checks the tags and finds them unchanged.
+    TagCheck,
 }
 
 impl Doing {
     fn list(self, image: &str) -> String {
-        let mode = if matches!(self, Self::Look) { "OnChange" } else { "Always" };
+        let mode = if matches!(self, Self::TagCheck) { "OnChange" } else { "Always" };
         format!("images: [\"{image}\"]\nrefresh: {{every: 24h, mode: {mode}}}\n")
     }
 
     async fn begin(self, trial: &Trial) {
         match self {
             Self::Edit => trial.write_list("tools", &self.list("nginx:1.28")).await,
-            Self::Rollout | Self::Look => {
+            Self::Rollout | Self::TagCheck => {
                 trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
             }
         }
@@ -70,7 +70,7 @@ impl Doing {
         match self {
             Self::Edit => images(daemon_set) == ["nginx:1.28"],
             Self::Rollout => daemon_set.annotations()["kube-prepull.io/revision"] == "2",
-            Self::Look => {
+            Self::TagCheck => {
                 let tag_check_record = daemon_set.annotations().get("kube-prepull.io/tag-checks");
                 tag_check_record.is_some_and(|tag_check_record| tag_check_record.contains("\"request\""))
                     && tag_checks(trial).await.is_empty()
@@ -133,5 +133,5 @@ async fn a_rollout_whose_controller_is_killed_before_any_request_is_finished_by_
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_tag_check_whose_controller_is_killed_before_any_request_is_finished_by_the_next_one() {
-    leaves_nothing_unfinished(Doing::Look).await;
+    leaves_nothing_unfinished(Doing::TagCheck).await;
 }

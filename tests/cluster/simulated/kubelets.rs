@@ -90,7 +90,7 @@ impl Playing {
         }
     }
 
-    /// All of it in one step, so that nobody ever sees a container that runs and no word of what.
+    /// Sets the whole status in one step, so that no client sees a running container without its image id.
     fn running(&self, pod: &Pod, node: usize) -> Value {
         let spec = pod.spec.as_ref().unwrap();
         let now = format!("{:.0}", Timestamp::now());

@@ -41,7 +41,7 @@ async fn nothing_left(trial: &Trial) {
 
 #[tokio::test]
 async fn while_a_bad_edit_stands_a_deleted_daemon_set_is_recreated_also_after_a_restart() {
-    let trial = trial("standing").await;
+    let trial = trial("last-good").await;
     let controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
@@ -126,7 +126,7 @@ async fn a_config_map_that_is_no_list_any_more_counts_as_gone() {
 }
 
 #[tokio::test]
-async fn only_a_few_accepted_forms_are_kept() {
+async fn only_a_few_accepted_versions_are_kept() {
     let trial = trial("few").await;
     let _controller = Controller::start(&trial).await;
     for minor in 20..26 {

@@ -10,8 +10,8 @@ use super::trial;
 use crate::nodes::{NODES_OF, Nodes, is_ready, simulated, virtual_node};
 use crate::trial::{Trial, eventually};
 
-/// How many pods each real node has room for.
-const ROOM: usize = 4;
+/// The pod limit of each real node.
+const POD_LIMIT: usize = 4;
 
 /// The YAML blocks of the page.
 fn examples() -> Vec<Value> {
@@ -24,13 +24,13 @@ fn examples() -> Vec<Value> {
 async fn add(nodes: &Nodes<'_>, name: &str, zone: &str, is_virtual: bool) {
     let mut node = simulated("amd64");
     node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!(zone);
-    let mut room = json!({"cpu": "32", "memory": "64Gi", "pods": ROOM.to_string()});
+    let mut capacity = json!({"cpu": "32", "memory": "64Gi", "pods": POD_LIMIT.to_string()});
     if is_virtual {
         virtual_node(&mut node);
         // It claims to have capacity for everything, and so attracts pods.
-        room = json!({"cpu": "10000", "memory": "10000Gi", "pods": "1000"});
+        capacity = json!({"cpu": "10000", "memory": "10000Gi", "pods": "1000"});
     }
-    node["status"] = json!({"allocatable": room, "capacity": room});
+    node["status"] = json!({"allocatable": capacity, "capacity": capacity});
     nodes.add(name, node).await;
 }
 
@@ -104,10 +104,10 @@ async fn overflows(name: &str, example: usize) {
     add(&nodes, "two", "zone-b", false).await;
     add(&nodes, "virtual", "zone-a", true).await;
     are_ready(&nodes).await;
-    let replicas = 2 * ROOM + 1;
+    let replicas = 2 * POD_LIMIT + 1;
     let deployment = on_own_nodes(&examples()[example], &trial, replicas);
     trial.api::<Deployment>().create(&PostParams::default(), &deployment).await.unwrap();
-    assert_eq!(placed(&trial, replicas).await, (2 * ROOM, 1));
+    assert_eq!(placed(&trial, replicas).await, (2 * POD_LIMIT, 1));
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs kubectl in the namespace, out of sight.
+    /// Runs kubectl in the namespace without showing it.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let all: Vec<_> = ["--namespace", NAMESPACE].iter().chain(arguments).collect();
         match self {
@@ -117,7 +117,7 @@ impl Cluster {
         self.kubectl(&["apply", "--server-side", "-f", &path.display().to_string()]).map(drop)
     }
 
-    /// Waits until the controller has said on the list what it thinks of it.
+    /// Waits until the list has this validation result.
     pub fn await_state(&self, screen: &Screen, state: &str) -> Result<()> {
         let query = ["get", "configmap", list::NAME, "-o", r"jsonpath={.metadata.labels.kube-prepull\.io/state}"];
         screen.wait(&format!("the list to be {state}"), SOON, || Ok((self.kubectl(&query)? == state).then_some(())))

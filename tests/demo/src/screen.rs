@@ -78,12 +78,12 @@ impl Screen {
         lines.iter().for_each(|line| self.line(&self.colour(GREEN, line)));
     }
 
-    /// Waits until `probe` has an answer; a terminal shows for what, and for how long already.
-    pub fn wait<T>(&self, what: &str, limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    /// Waits until `check` returns a value; a terminal shows for what, and for how long already.
+    pub fn wait<T>(&self, what: &str, limit: Duration, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         let begun = Instant::now();
         let answer = wait::until(what, limit, || {
             self.redraw(&format!("{INDENT}… {what} ({} s)", begun.elapsed().as_secs()));
-            probe()
+            check()
         });
         self.redraw("");
         answer

@@ -1,4 +1,4 @@
-//! What every story has around it: clusters that are started for it, and what is left at its end.
+//! Runs a story: starts its cluster, and stops what was started at its end.
 
 use anyhow::{Error, Result, anyhow};
 use test_bed::state::Kind;

@@ -55,13 +55,13 @@ pub fn image(reference: &str, digest: &Digest, what: &str) -> String {
     format!("{reference:<32}{:<22}{what}", short(digest.as_str()))
 }
 
-/// The heading over [`arrival`].
-pub fn arrival_heading() -> String {
+/// The heading over [`pull`].
+pub fn pull_heading() -> String {
     row("image", "digest", "size", "held after")
 }
 
-/// An image that has arrived.
-pub fn arrival(reference: &str, digest: &str, size: &str, after: Duration) -> String {
+/// An image that has been pulled.
+pub fn pull(reference: &str, digest: &str, size: &str, after: Duration) -> String {
     row(reference, &short(digest), size, &seconds(after))
 }
 
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn rows_stand_under_their_heading() {
         let digest = format!("sha256:{}", "0".repeat(64));
-        let row = arrival("registry.test/app:1", &digest, "50.0 MiB", Duration::from_millis(1250));
-        assert_eq!(row.find("sha256:000000000000 "), arrival_heading().find("digest"));
-        assert_eq!(row.len(), arrival_heading().len());
+        let row = pull("registry.test/app:1", &digest, "50.0 MiB", Duration::from_millis(1250));
+        assert_eq!(row.find("sha256:000000000000 "), pull_heading().find("digest"));
+        assert_eq!(row.len(), pull_heading().len());
         assert!(row.ends_with("1.2 s"), "{row}");
     }
 

@@ -116,7 +116,7 @@ impl Install {
         holding
     }
 
-    /// Looks on: on every node, one digest of each of these sets is to be held at any time.
+    /// From now on, on every node, one digest of each of these sets is to be held at any time.
     fn watch(&self, wanted: &[&[&str]]) -> Watch {
         Watch::begin(self.nodes.clone(), &self.it.namespace.name, wanted)
     }

@@ -104,7 +104,7 @@ impl Request {
         self.response_status.as_ref()?.code
     }
 
-    /// The rights that it took. An apply of what was not there needs two of them.
+    /// The rights that it needed. An apply that creates the object needs two.
     fn rights(&self) -> Vec<String> {
         let object = self.object_ref.as_ref().unwrap();
         let right = |verb: &str| format!("{verb} {}/{}", object.api_group, object.resource);

@@ -105,10 +105,10 @@ async fn connect(kubeconfig: PathBuf) -> Client {
     Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap()).unwrap()
 }
 
-async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(answer) = probe().await {
+        if let Some(answer) = check().await {
             return answer;
         }
         assert!(started.elapsed() < SOON, "waited {SOON:?} in vain for {what}");

@@ -20,8 +20,8 @@ impl Simulation {
             [] if !self.may_read_nodes => String::new(),
             _ => panic!("it is for {} nodes", nodes.len()),
         };
-        let is_at_work = nodes.iter().all(|node| node.is_at_work());
-        assert!(is_at_work || !self.may_read_nodes, "{node} cannot take it");
+        let available = nodes.iter().all(|node| node.is_available());
+        assert!(available || !self.may_read_nodes, "{node} cannot take it");
         let created = self.now + self.server_ahead;
         self.tag_checks_made += 1;
         let check =

@@ -159,7 +159,7 @@ impl Node {
         self.machine.stop(&kubelet(&self.layout, self.id))
     }
 
-    /// Starts the kubelet. The cluster shows when it is at work.
+    /// Starts the kubelet. The node becomes ready later.
     pub fn start_kubelet(&self) -> Result<()> {
         self.machine.start(&kubelet(&self.layout, self.id))
     }

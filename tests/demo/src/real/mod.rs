@@ -1,8 +1,8 @@
 //! The story on a real node.
 
-mod arrival;
 mod mistakes;
 mod outage;
+mod pulls;
 mod refresh;
 mod stop;
 
@@ -139,11 +139,11 @@ impl<'s> Story<'s> {
         Ok(Self { screen, cluster, node, registry, watch, images, wanted, complete, controller: None, eci: None, list })
     }
 
-    /// Waits until `probe` has an answer, as long as the controller runs that was started.
-    fn wait<T>(&self, what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    /// Waits until `check` returns a value, as long as the controller runs that was started.
+    fn wait<T>(&self, what: &str, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         self.screen.wait(what, PULLS, || {
             self.controller.as_ref().map_or(Ok(()), Controller::ensure_running)?;
-            probe()
+            check()
         })
     }
 

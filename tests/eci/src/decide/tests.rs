@@ -69,10 +69,10 @@ impl World {
         self.status().events.iter().filter_map(|event| event.message.clone()).collect()
     }
 
-    /// Looks exactly when it said it would, and keeps what was shown.
-    fn history(&mut self, tag_check_record: usize) -> Vec<String> {
+    /// Lets time pass until each next change, and records the statuses.
+    fn history(&mut self, changes: usize) -> Vec<String> {
         let mut shown = Vec::new();
-        for _ in 0..tag_check_record {
+        for _ in 0..changes {
             let next = self.settle();
             let Some(status) = self.cache.as_ref().and_then(|cache| cache.status.as_ref()) else { break };
             shown.push(format!("{:?} {}", status.phase.expect("a phase"), status.progress.clone().unwrap_or_default()));
@@ -222,7 +222,7 @@ fn one_that_is_deleted_goes_once_it_is_ready() {
 }
 
 #[test]
-fn one_that_flaps_is_not_ready_now_and_then_until_the_switch_is_turned_off() {
+fn a_cache_that_flaps_alternates_until_the_fault_is_turned_off() {
     let mut world = ready();
     world.fault = Some(Fault::Flaps(MINUTE));
     let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! Images arrive: those of the first list, and one that an edit brings.
+//! Images are pulled: those of the first list, and one that an edit adds.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ impl Story<'_> {
         self.cluster.apply_sample(screen)?;
         let images = &self.images;
         self.wanted = [&images.scratch, &images.tools, &images.app].map(|digest| vec![digest.clone()]).to_vec();
-        self.show_arrivals(begin, &NAMES[..3])?;
+        self.show_pulls(begin, &NAMES[..3])?;
         self.cluster.show(screen, &["get", "daemonsets"])?;
         screen.shown("Three images are on the node, and a container of each keeps it there.");
         Ok(())
@@ -44,7 +44,7 @@ impl Story<'_> {
         self.cluster.edit(screen, &self.list, &new)?;
         self.list = new;
         self.wanted = vec![vec![extra]];
-        self.show_arrivals(begin, &[EXTRA])?;
+        self.show_pulls(begin, &[EXTRA])?;
         // The three are held all the while; the fourth from now on too.
         let extra = std::mem::replace(&mut self.wanted, before);
         let samples = self.never_released(begin)?;
@@ -60,11 +60,11 @@ impl Story<'_> {
     }
 
     /// Shows the wanted images as they come to be held. `names` are theirs.
-    fn show_arrivals(&self, begin: Instant, names: &[&str]) -> Result<()> {
+    fn show_pulls(&self, begin: Instant, names: &[&str]) -> Result<()> {
         let screen = self.screen;
         let mut missing: Vec<(&str, &Digest)> =
             names.iter().copied().zip(self.wanted.iter().filter_map(|digests| digests.last())).collect();
-        screen.output(&text::arrival_heading());
+        screen.output(&text::pull_heading());
         self.wait("images to arrive on the node", || {
             let samples = self.watch.since(begin)?;
             let mut arrived: Vec<_> = (missing.iter())
@@ -75,7 +75,7 @@ impl Story<'_> {
             arrived.sort();
             for (at, name, digest) in arrived {
                 let size = self.size(digest.as_str())?;
-                screen.output(&text::arrival(name, digest.as_str(), &size, at.duration_since(begin)));
+                screen.output(&text::pull(name, digest.as_str(), &size, at.duration_since(begin)));
                 missing.retain(|(other, _)| *other != name);
             }
             Ok(missing.is_empty().then_some(()))
