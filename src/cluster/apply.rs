@@ -20,9 +20,9 @@ use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
 use crate::plan::deselection::recount_patch;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
-use crate::plan::history::Revision;
 use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch};
 use crate::plan::tag_check::pod_of;
+use crate::plan::versions::Revision;
 use crate::plan::{Action, ActionOutcome, ConditionReport};
 
 /// Writes in one namespace.

@@ -22,7 +22,7 @@ use crate::image_cache::{Cache, ImageCacheObject};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::naming::labels;
 use crate::plan::SlimDaemonSet;
-use crate::plan::history::Revision;
+use crate::plan::versions::Revision;
 use crate::status::{ListInput, StatusInput};
 
 /// How many objects to request per page, so that the API server never has to put thousands of pods into one answer.

@@ -15,7 +15,7 @@ use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
 use crate::plan::adoption::{self, Adoptable};
 use crate::plan::generation::tag_check::TagCheck;
-use crate::plan::history::Revision;
+use crate::plan::versions::Revision;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::node_state::NodeState;
 use crate::summary::node_warm_ups::NodeWarmUps;

@@ -20,7 +20,7 @@ use crate::list::{IMAGE_LIST_LABEL, ListData};
 use crate::naming::labels;
 use crate::plan::adoption::Adoptable;
 use crate::plan::generation::tag_check::TagCheck;
-use crate::plan::history::{self, Revision};
+use crate::plan::versions::{self, Revision};
 use crate::plan::{Generation, SlimDaemonSet};
 
 /// A list with its history and everything created from it.
@@ -49,7 +49,7 @@ impl Snapshot {
     pub fn observed(observed: &Observed, label: &str) -> Self {
         let (config_map, (revisions, others)) = (observed.list(label), split(observed.revisions(), label));
         let written = config_map.as_ref().map(|config_map| config_map.name_any());
-        let kept = || history::newest(&revisions).map(|revision| revision.list.name.clone());
+        let kept = || versions::newest(&revisions).map(|revision| revision.list.name.clone());
         Self {
             // The name differs from the label only if it is too long for one.
             name: written.or_else(kept).unwrap_or_else(|| label.to_owned()),
@@ -196,5 +196,5 @@ fn split(revisions: impl IntoIterator<Item = Revision>, label: &str) -> (Vec<Rev
     for revision in others {
         by_list.entry(revision.list.name.clone()).or_default().push(revision);
     }
-    (own, by_list.values().filter_map(|revisions| history::newest(revisions).cloned()).collect())
+    (own, by_list.values().filter_map(|revisions| versions::newest(revisions).cloned()).collect())
 }

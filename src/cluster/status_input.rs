@@ -9,8 +9,8 @@ use crate::image_cache::Cache;
 use crate::image_cache::ledger::Ledger;
 use crate::list::parse;
 use crate::naming::labels;
-use crate::plan::history::{self, Revision};
 use crate::plan::validation_result::data_hash;
+use crate::plan::versions::{self, Revision};
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::status::{ListInput, ListState};
 
@@ -41,7 +41,7 @@ impl Objects<'_> {
         let own: Vec<Revision> = self.revisions.iter().filter(|revision| revision.list.name == name).cloned().collect();
         let is_of_list = |daemon_set: &&&SlimDaemonSet| daemon_set.labels().get(labels::LIST) == Some(&label);
         let config_map = self.config_maps.get(name).copied();
-        let newest = history::newest(&own);
+        let newest = versions::newest(&own);
         ListInput {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
@@ -55,7 +55,7 @@ impl Objects<'_> {
                 .filter_map(|it| Generation::from_daemon_set(it))
                 .collect(),
             image_caches: self.image_caches.iter().filter(|cache| cache.list == label).cloned().collect(),
-            ledger: history::newest_ledger(&own).and_then(Ledger::from_text),
+            ledger: versions::newest_ledger(&own).and_then(Ledger::from_text),
             name: name.to_owned(),
         }
     }

@@ -5,15 +5,15 @@
 //!
 //! - [`pod`], [`node`]: the fields that are decoded, and what they mean
 //! - [`capacity`]: whether a pod's node has capacity for it
-//! - [`pool`], [`texts`], [`gone`]: save memory, and ignore changes that arrive late
+//! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: the sizes of images, as nodes report them
 //! - [`eviction_loop`]: holders that are evicted again and again
 
 mod capacity;
+mod deleted_pods;
 mod digest;
 mod eviction_loop;
-mod gone;
 mod node;
 mod pod;
 mod pool;
@@ -24,8 +24,8 @@ mod texts;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use deleted_pods::DeletedPods;
 pub(crate) use digest::digest;
-use gone::Gone;
 use jiff::Timestamp;
 
 pub use capacity::{NoCapacity, Shortage};
@@ -50,7 +50,7 @@ pub const NO_LIST: &str = "";
 #[derive(Debug, Default)]
 pub struct Coverage {
     pods: HashMap<Arc<str>, CoveringPod>,
-    gone: Gone,
+    deleted_pods: DeletedPods,
     evictions: Evictions,
     /// Names, references and messages, which repeat in every pod.
     texts: Texts,
@@ -173,7 +173,7 @@ impl Coverage {
     pub fn delete(&mut self, pod: &SlimPod) {
         if let Some(uid) = &pod.metadata.uid {
             self.pods.remove(uid.as_str());
-            self.gone.insert(uid);
+            self.deleted_pods.insert(uid);
         }
     }
 
@@ -192,7 +192,7 @@ impl Coverage {
     fn is_stale(&self, uid: &str, version: Option<u64>) -> bool {
         match self.pods.get(uid) {
             Some(known) => known.version.zip(version).is_some_and(|(known, version)| version < known),
-            None => self.gone.contains(uid),
+            None => self.deleted_pods.contains(uid),
         }
     }
 

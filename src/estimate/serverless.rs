@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::Usage;
 use super::prices::{Prices, whole};
-use crate::image_cache::{content, pace};
+use crate::image_cache::{content, timing};
 use crate::list::Config;
 use crate::list::config::ImageCache;
 
@@ -138,7 +138,7 @@ fn builds_per_month(retention_days: Option<u32>) -> u32 {
     let month = SignedDuration::from_hours(24 * 30);
     let renewals = retention_days.map(|days| {
         let life = SignedDuration::from_hours(24 * i64::from(days));
-        month.as_secs() / (life - pace::lead(life)).as_secs().max(1)
+        month.as_secs() / (life - timing::lead(life)).as_secs().max(1)
     });
     1 + renewals.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
 }

@@ -24,7 +24,7 @@ pub struct Cache {
     /// Whether it is being deleted.
     pub deleting: bool,
     /// How it was created. Its spec is not trusted for that, because others may have changed it.
-    pub made: Made,
+    pub creation: CreationRecord,
     /// References, as in its spec.
     pub images: Vec<String>,
     /// The retention in its spec, in days.
@@ -44,7 +44,7 @@ pub struct Cache {
 /// How an ImageCache was created. An annotation of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Made {
+pub struct CreationRecord {
     /// The hash of what the list asks for ([`super::content::Shard::base`]).
     pub base: String,
     /// The hash of that and of the digests.
@@ -106,7 +106,7 @@ impl Cache {
         if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
             return None;
         }
-        let made = object.annotations().get(labels::MADE_FROM).and_then(|text| serde_json::from_str(text).ok());
+        let creation = object.annotations().get(labels::MADE_FROM).and_then(|text| serde_json::from_str(text).ok());
         let status = object.status.clone().unwrap_or_default();
         Some(Self {
             name: object.name_any(),
@@ -114,7 +114,7 @@ impl Cache {
             list: labels.get(labels::LIST)?.clone(),
             created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
             deleting: object.metadata.deletion_timestamp.is_some(),
-            made: made.unwrap_or_default(),
+            creation: creation.unwrap_or_default(),
             images: object.spec.images.clone(),
             retention_days: object.spec.retention_days,
             phase: Phase::from_text(status.phase.as_deref().unwrap_or_default()),

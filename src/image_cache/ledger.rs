@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Phase};
 use super::digests::Digests;
-use super::pace::STABLE;
+use super::timing::STABLE;
 
 /// The history of a list's ImageCaches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ impl Ledger {
 
     /// Updates the ledger from the ImageCaches that exist.
     pub fn take_in(&mut self, caches: &[Cache], now: Timestamp) {
-        self.serial = caches.iter().map(|cache| cache.made.serial).max().unwrap_or(0).max(self.serial);
+        self.serial = caches.iter().map(|cache| cache.creation.serial).max().unwrap_or(0).max(self.serial);
         for entry in &mut self.entries {
             entry.take_in(caches, now);
         }
@@ -103,14 +103,14 @@ impl Ledger {
 impl Entry {
     /// The content of an existing ImageCache.
     pub fn of(cache: &Cache) -> Self {
-        let made = &cache.made;
-        let (base, content, digests) = (made.base.clone(), made.content.clone(), made.digests.clone());
+        let creation = &cache.creation;
+        let (base, content, digests) = (creation.base.clone(), creation.content.clone(), creation.digests.clone());
         Self { base, content, digests, ..Self::default() }
     }
 
     /// Whether that ImageCache is the latest for this content.
     pub fn is_latest(&self, cache: &Cache) -> bool {
-        cache.made.content == self.content && cache.made.serial == self.serial
+        cache.creation.content == self.content && cache.creation.serial == self.serial
     }
 
     /// The latest ImageCache for this content, if it exists.
@@ -120,11 +120,11 @@ impl Entry {
 
     /// Updates the entry from the ImageCaches that exist.
     pub fn take_in(&mut self, caches: &[Cache], now: Timestamp) {
-        let newer = |cache: &&Cache| cache.made.content == self.content && cache.made.serial > self.serial;
-        if let Some(newest) = caches.iter().filter(newer).max_by_key(|cache| cache.made.serial) {
+        let newer = |cache: &&Cache| cache.creation.content == self.content && cache.creation.serial > self.serial;
+        if let Some(newest) = caches.iter().filter(newer).max_by_key(|cache| cache.creation.serial) {
             self.losses = self.losses_by(newest.created.unwrap_or(now));
-            self.serial = newest.made.serial;
-            self.attempts = newest.made.attempt;
+            self.serial = newest.creation.serial;
+            self.attempts = newest.creation.attempt;
             self.last = newest.created.or(Some(now));
             (self.ready_at, self.lost_at, self.reported, self.reported_at) = (None, None, ReportedStep::Nothing, None);
         }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::cache::{Cache, Phase};
+use super::context::CacheContext;
+use super::decision::{CacheAction, CacheDeletionReason, CachePlan, CacheWait};
 use super::ledger::{Entry, Ledger};
-use super::{CacheContext, CacheDeletionReason, CachePlan, CacheWait, delete, pace};
+use super::timing;
 use crate::list::config::ImageCache;
 
 /// Makes `wanted` the current content if it may begin now, and returns whether it is current.
@@ -28,7 +30,7 @@ pub fn take(
     // Before the content becomes current: if the status flaps, these would otherwise count again.
     let is_wanted = |cache: &Cache| wanted.iter().any(|entry| entry.is_latest(cache));
     let failed = context.live().filter(|cache| cache.phase == Phase::Failed && !is_wanted(cache));
-    plan.actions.extend(failed.map(|cache| delete(cache, CacheDeletionReason::Failed)));
+    plan.actions.extend(failed.map(|cache| CacheAction::delete(cache, CacheDeletionReason::Failed)));
     ledger.entries = wanted;
     ledger.since = Some(context.now);
     true
@@ -63,7 +65,7 @@ fn may_begin(
         return false;
     }
     let current = || others().filter(|cache| ledger.is_current(cache));
-    let stuck_at = |cache: &Cache| context.after(cache.created.unwrap_or(context.now), pace::STUCK);
+    let stuck_at = |cache: &Cache| context.after(cache.created.unwrap_or(context.now), timing::STUCK);
     if let Some(at) = current().filter(|cache| cache.in_flight()).map(stuck_at).max().filter(|at| context.now < *at) {
         plan.wake_up_at(at);
         return false;
@@ -71,7 +73,7 @@ fn may_begin(
     // A layer that was never complete is deleted. A complete one whose renewal failed becomes the layer before.
     let is_covered = is_covered(context, ledger);
     let goes = current().filter(|cache| !is_covered || cache.phase != Phase::Ready);
-    plan.actions.extend(goes.map(|cache| delete(cache, CacheDeletionReason::Abandoned)));
+    plan.actions.extend(goes.map(|cache| CacheAction::delete(cache, CacheDeletionReason::Abandoned)));
     true
 }
 
@@ -88,8 +90,9 @@ pub fn is_ready(context: &CacheContext, ledger: &Ledger) -> bool {
 
 /// Whether all of the current content is ready, including ImageCaches that are being renewed.
 fn is_covered(context: &CacheContext, ledger: &Ledger) -> bool {
-    let ready =
-        |entry: &Entry| context.live().any(|cache| cache.made.content == entry.content && cache.phase == Phase::Ready);
+    let ready = |entry: &Entry| {
+        context.live().any(|cache| cache.creation.content == entry.content && cache.phase == Phase::Ready)
+    };
     !ledger.entries.is_empty() && ledger.entries.iter().all(ready)
 }
 
@@ -100,7 +103,7 @@ fn previous_goes_at(context: &CacheContext, config: &ImageCache, ledger: &Ledger
     let begun = ready_at.chain([ledger.since]).flatten().max()?;
     let kept_until = context.after(begun, config.keep_previous_for);
     let current = ledger.entries.iter().filter_map(|entry| entry.latest(context.caches));
-    let renewal = current.filter_map(|cache| pace::renewal_at(cache, config.retention_days)).min();
+    let renewal = current.filter_map(|cache| timing::renewal_at(cache, config.retention_days)).min();
     Some(renewal.map_or(kept_until, |renewal| renewal.min(kept_until)))
 }
 
@@ -112,11 +115,11 @@ pub fn end_previous(context: &CacheContext, config: &ImageCache, ledger: &Ledger
     let mut deletions = Vec::new();
     for cache in previous {
         match (cache.phase, goes_at) {
-            (Phase::Failed, _) => deletions.push(delete(cache, CacheDeletionReason::Failed)),
+            (Phase::Failed, _) => deletions.push(CacheAction::delete(cache, CacheDeletionReason::Failed)),
             (Phase::Ready, Some(at)) if context.now < at => plan.wake_up_at(at),
-            (Phase::Ready, Some(_)) => deletions.push(delete(cache, CacheDeletionReason::Replaced)),
+            (Phase::Ready, Some(_)) => deletions.push(CacheAction::delete(cache, CacheDeletionReason::Replaced)),
             (Phase::Pending | Phase::Creating, Some(_)) => {
-                deletions.push(delete(cache, CacheDeletionReason::Abandoned))
+                deletions.push(CacheAction::delete(cache, CacheDeletionReason::Abandoned))
             }
             (_, None) => {}
         }
@@ -124,9 +127,9 @@ pub fn end_previous(context: &CacheContext, config: &ImageCache, ledger: &Ledger
     plan.actions.extend(deletions);
 }
 
-fn deleted(action: &super::CacheAction) -> Option<String> {
+fn deleted(action: &CacheAction) -> Option<String> {
     match action {
-        super::CacheAction::Delete { uid, .. } => Some(uid.clone()),
+        CacheAction::Delete { uid, .. } => Some(uid.clone()),
         _ => None,
     }
 }

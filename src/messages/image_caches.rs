@@ -7,11 +7,11 @@ use kube::ResourceExt;
 use super::format::{first_few, number, printable, span};
 use super::{Message, Reason, subject_of};
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
-use crate::image_cache::pace::MAX_ATTEMPTS;
+use crate::image_cache::timing::MAX_ATTEMPTS;
 use crate::image_cache::{
     CacheAction, CacheCause, CacheDeletionReason, CacheFinding, CacheWait, ImageCacheReport, Next, Phase,
 };
-use crate::plan::history;
+use crate::plan::versions;
 
 /// The Events for an action that was carried out.
 pub fn done(action: &CacheAction) -> Vec<Message> {
@@ -83,7 +83,7 @@ fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
             (Reason::ImageCacheDeleted, "the list no longer asks for an ImageCache".to_owned())
         }
         CacheDeletionReason::ListGone => {
-            (Reason::ListCleanedUp, format!("its list has been missing for {:#}", history::GRACE))
+            (Reason::ListCleanedUp, format!("its list has been missing for {:#}", versions::GRACE))
         }
     };
     about(reason, name, format!("the ImageCache {name} was deleted because {why}"))

@@ -7,7 +7,7 @@ use super::list_changes::list_changes;
 use super::{Message, Reason};
 use crate::list::{Config, Parsed};
 use crate::naming::labels;
-use crate::plan::history;
+use crate::plan::versions;
 
 /// A list was accepted, with what has changed since `before`; or it was rejected. The note has the first three problems, and an
 /// annotation of the list has all.
@@ -43,7 +43,7 @@ fn changed(before: Option<&Config>, config: &Config) -> Option<String> {
 
 /// The list is gone.
 pub fn missing(since: Timestamp) -> Message {
-    let until = since.checked_add(history::GRACE).unwrap_or(since);
+    let until = since.checked_add(versions::GRACE).unwrap_or(since);
     let note = format!(
         "the ConfigMap was deleted or lost the label {}=true; its images will be released at {until:.0} unless it is restored",
         crate::list::IMAGE_LIST_LABEL

@@ -12,7 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::counted::{COUNTERS, Counted, Counter};
+use super::counters::{COUNTERS, Counted, Counter};
 use crate::image_cache::{ImageCacheReport, Phase};
 use crate::naming::labels::list_value;
 use crate::status::ListState;

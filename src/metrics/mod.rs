@@ -1,20 +1,20 @@
 //! The metrics for Prometheus: counters of what has happened since the start, and the status report as gauges.
 //!
 //! - [`lists`]: the series of each list, which end with the list
-//! - [`counted`]: what is counted for each list
+//! - [`counters`]: what is counted for each list
 //! - [`exposition`]: the formats, and which one a scraper wants
 //!
 //! `docs/metrics.md` documents all names and the limit of the number of series. Nothing here is global: code that counts
 //! something takes the [`Metrics`] as an argument.
 
-mod counted;
+mod counters;
 pub mod exposition;
 mod lists;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use counted::Counted;
+use counters::Counted;
 use exposition::Format;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};

@@ -18,7 +18,7 @@ pub const GENERATION: &str = "kube-prepull.io/generation";
 pub const REVISIONS_OF_LISTS: &str = "kube-prepull.io/list,!kube-prepull.io/generation,!kube-prepull.io/tag-check";
 /// On an ImageCache, which belongs to no namespace: the namespace of its list.
 pub const NAMESPACE: &str = "kube-prepull.io/namespace";
-/// On an ImageCache: how it was created, as JSON ([`crate::image_cache::cache::Made`]).
+/// On an ImageCache: how it was created, as JSON ([`crate::image_cache::cache::CreationRecord`]).
 pub const MADE_FROM: &str = "kube-prepull.io/made-from";
 /// On a list's newest ControllerRevision: the history of its ImageCaches, as JSON ([`crate::image_cache::ledger::Ledger`]).
 pub const IMAGE_CACHES: &str = "kube-prepull.io/image-caches";

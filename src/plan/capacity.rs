@@ -1,8 +1,8 @@
-//! Nodes without capacity for a new pod beside the old one, and DaemonSets whose pods are refused.
+//! Nodes without capacity for a new pod beside the old one.
 //!
 //! Only missing capacity is a reason to remove an old generation before the new one has started, and only from single
-//! nodes: what the new generation has pulled on other nodes, it will pull there too. If all pods are refused, nothing
-//! would replace the old generation.
+//! nodes: what the new generation has pulled on other nodes, it will pull there too. Refused pods ([`super::refusals`]) are no
+//! reason, because nothing would replace the old generation.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -15,8 +15,7 @@ use super::generation::Generation;
 use super::generation::node_scope::NodeScope;
 use super::generations::Generations;
 use super::retiring::{HoldingPod, Need, Needed};
-use crate::coverage::{Hold, ImageState, NoCapacity, Node, Shortage};
-use crate::list::config::Group;
+use crate::coverage::{Hold, ImageState, NoCapacity, Shortage};
 
 /// How long a new pod waits for capacity before the old pod is removed. Meanwhile other workloads may end, and an
 /// autoscaler may add a node.
@@ -25,10 +24,6 @@ pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 /// The same for a pod whose sandbox cannot be created. The cause may also be a broken network, which removing the old
 /// pod would not fix. By this time such a network usually works again, or its node is no longer ready.
 pub const ADDRESS_GRACE: SignedDuration = SignedDuration::from_mins(10);
-
-/// How long a DaemonSet may lack pods before that is reported. The DaemonSet controller creates a thousand pods in half
-/// a minute.
-pub const REFUSED_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// An old generation is removed from one in this many nodes at a time, but at least from one.
 const ONE_IN: usize = 20;
@@ -199,50 +194,6 @@ impl<'n, 'a> FullNodes<'n, 'a> {
 
 fn names<'a>(generations: &[&'a Generation]) -> HashSet<&'a str> {
     generations.iter().map(|generation| generation.name.as_str()).collect()
-}
-
-/// Nodes without a pod of a DaemonSet although nothing prevents it, so something must refuse the pods.
-#[derive(Debug, Default)]
-pub struct RefusedOn<'a> {
-    /// The nodes; empty while it is too early to tell.
-    pub nodes: BTreeSet<&'a str>,
-    /// When to check again.
-    pub wake_at: Option<Timestamp>,
-}
-
-/// Finds the nodes without a pod of a group's newest generation.
-pub fn refused_on<'a>(
-    newest: &Generation,
-    group: &Group,
-    context: &Context<'a>,
-    generations: &Generations<'a>,
-) -> RefusedOn<'a> {
-    // A DaemonSet that another client changed may not select any of the nodes.
-    if newest.altered.is_some() {
-        return RefusedOn::default();
-    }
-    let pods = context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
-    let there: HashSet<&str> = pods.filter_map(|pod| pod.target.as_deref()).collect();
-    let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
-    let needed = generations.retiring.iter().flat_map(|it| it.needed.nodes.keys().copied());
-    let expected: Vec<&str> = match context.nodes {
-        // A node that has just joined has no pod yet. If it has a pod of an older generation, it has not just joined.
-        Some(nodes) => {
-            let needed: HashSet<&str> = needed.collect();
-            let old = |node: &&Node| there.is_empty() || needed.contains(node.name.as_str());
-            nodes.iter().filter(old).filter(|node| takes(node)).map(|node| node.name.as_str()).collect()
-        }
-        // A taint may keep pods off some nodes, but hardly off all.
-        None if there.is_empty() => needed.collect(),
-        None => Vec::new(),
-    };
-    let nodes: BTreeSet<&str> = expected.into_iter().filter(|node| !there.contains(node)).collect();
-    let restored_at = newest.restores.as_ref().map(|restores| restores.at).filter(|at| *at <= context.now);
-    let reported_at = newest.created.max(restored_at).and_then(|since| since.checked_add(REFUSED_GRACE).ok());
-    match reported_at.filter(|_| !nodes.is_empty()) {
-        Some(at) if at <= context.now => RefusedOn { nodes, wake_at: None },
-        wake_at => RefusedOn { nodes: BTreeSet::new(), wake_at },
-    }
 }
 
 fn grace_ends_at(no_capacity: &NoCapacity) -> Option<Timestamp> {

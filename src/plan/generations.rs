@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::context::Context;
-use super::decision::Action;
 use super::generation::Generation;
 use super::generation::node_scope::NodeScope;
 use super::retiring::{Blocker, Need, Needed};
@@ -66,15 +65,6 @@ impl<'a> Generations<'a> {
         self.retiring.iter().filter(move |it| {
             let adopted = || it.orphaned && it.needed.images().any(|image| wanted.contains(&**image));
             it.needed.blocker.is_some() && (it.generation.group == group.name.as_str() || adopted())
-        })
-    }
-
-    /// Recounts that have to precede the decision where generations are needed.
-    pub fn recounts(&self) -> impl Iterator<Item = Action> {
-        self.retiring.iter().filter_map(|it| {
-            let selections = self.need.as_ref()?.uncounted(it.generation, &it.needed)?;
-            let (name, uid) = (it.generation.name.clone(), it.generation.uid.clone());
-            Some(Action::Recount { name, uid, selections })
         })
     }
 

@@ -2,24 +2,27 @@
 //! clock, no client, no environment.
 //!
 //! Data flows one way: the modules under "Input" hold facts, those under "Decisions" each decide one thing, and
-//! [`rollouts`] combines them into a [`Plan`].
+//! [`planner`] combines them into a [`Plan`].
 //!
 //! Input:
 //! - [`context`]: everything that a plan depends on
 //! - [`generation`]: what the controller stores on DaemonSets
 //! - [`generations`], [`retiring`]: a list's generations, and where an older one is still needed
 //! - [`deselection`]: which nodes a group no longer selects, if the controller may not read nodes
+//! - [`refusals`]: which nodes lack a pod because something refuses it
 //!
 //! Decisions:
 //! - [`decision`]: the types that a plan consists of
 //! - [`refresh`], [`tag_check`]: when and where tags are checked, and whether they have moved
 //! - [`pull_policies`]: which images a rollout asks the registry for
+//! - [`rollouts`]: what starts a rollout, and what it creates
+//! - [`recounting`]: when the DaemonSet controller has to recount the nodes of a generation
 //! - [`scoping_down`], [`capacity`]: when an older generation is removed from nodes
 //! - [`sealing`]: when a generation switches to the images on the nodes' disks
 //! - [`restoring`]: undoing changes that another client made to a DaemonSet
 //! - [`conditions`]: which conditions of a group are reported
-//! - [`rollouts`]: the complete plan
 //! - [`adoption`]: taking over DaemonSets of kubernetes-image-puller
+//! - [`planner`]: the complete plan, from all of these
 //!
 //! Output:
 //! - [`daemon_set`], [`affinity`]: a generation's DaemonSet, and the node affinity that keeps its pods off nodes that
@@ -27,14 +30,13 @@
 //! - [`patch`]: changes to an existing DaemonSet
 //!
 //! The list that is in effect:
-//! - [`history`]: the accepted versions of a list
-//! - [`claims`]: which list owns a DaemonSet name
+//! - [`versions`]: the accepted versions of a list
+//! - [`name_claims`]: which list owns a DaemonSet name
 //! - [`validation_result`]: the result of validation, as stored on the list's ConfigMap
 
 pub mod adoption;
 mod affinity;
 mod capacity;
-pub mod claims;
 mod conditions;
 pub mod context;
 pub mod daemon_set;
@@ -42,10 +44,13 @@ pub mod decision;
 pub mod deselection;
 pub mod generation;
 mod generations;
-pub mod history;
+pub mod name_claims;
 pub mod patch;
+pub mod planner;
 pub mod pull_policies;
+mod recounting;
 pub mod refresh;
+mod refusals;
 pub mod restoring;
 pub(crate) mod retiring;
 pub mod rollouts;
@@ -53,12 +58,13 @@ mod scoping_down;
 mod sealing;
 pub mod tag_check;
 pub mod validation_result;
+pub mod versions;
 
 pub use context::{AcceptedList, Context, Platform, Settings};
 pub use decision::{Action, ActionOutcome, ConditionReport, DeletionReason, Finding, Plan, RolloutCause, Waiting};
 pub use generation::scheduled::SlimDaemonSet;
 pub use generation::{Generation, Record};
-pub use rollouts::plan;
+pub use planner::plan;
 pub use validation_result::ValidationResult;
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
-//! The complete plan for a list.
+//! What starts a rollout, what prevents it, and what it creates.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 
-use super::capacity;
-use super::conditions;
 use super::context::Context;
 use super::daemon_set;
-use super::decision::{Action, DeletionReason, Moved, Plan, RolloutCause, ScopeDownReason, Waiting};
+use super::decision::{Action, DeletionReason, Moved, Plan, RolloutCause, Waiting};
 use super::generation::conditions::ReportedConditions;
 use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
@@ -16,95 +14,14 @@ use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::generations::Generations;
 use super::pull_policies::{self, Resolve};
 use super::refresh::{NextRefresh, next_refresh, resolved_at, wait_for};
-use super::restoring;
-use super::scoping_down;
-use super::sealing;
-use super::tag_check;
 use crate::list::config::{Group, RefreshMode};
 use crate::naming::labels;
 
 /// The maximum number of moving generations of a group. Further changes wait.
 pub const MAX_GENERATIONS: usize = 3;
 
-/// Plans all actions for a list.
-pub fn plan(context: &Context) -> Plan {
-    let mut plan = Plan::default();
-    let generations = Generations::of(context);
-    if !restoring::is_unsettled(context) {
-        plan_deletion(context, &generations, &mut plan);
-        sealing::plan(&generations, &mut plan);
-        plan.actions.extend(generations.recounts());
-        plan_scoping_down(context, &generations, &mut plan);
-        plan_capacity(context, &generations, &mut plan);
-    }
-    for group in &context.list.config.groups {
-        plan_group(context, group, &generations, &mut plan);
-    }
-    restoring::restore(context, &mut plan);
-    plan.actions.extend(tag_check::check::left_over(context.tag_checks, &plan.tag_checks));
-    plan
-}
-
-fn plan_deletion(context: &Context, generations: &Generations, plan: &mut Plan) {
-    for it in generations.retiring.iter().filter(|it| it.needed.is_nowhere()) {
-        match restoring::kept_until(context, it.generation) {
-            Some(until) => plan.wake_up_at(until),
-            None => plan.actions.push(delete(it.generation, DeletionReason::NeededNowhere)),
-        }
-    }
-}
-
-fn plan_scoping_down(context: &Context, generations: &Generations, plan: &mut Plan) {
-    let scoped_down =
-        generations.retiring.iter().filter_map(|it| Some((it, scoping_down::target_scope(it.generation, &it.needed)?)));
-    let scoped_down: Vec<Action> = scoped_down
-        .map(|(it, node_scope)| scope_down(it.generation, node_scope, ScopeDownReason::NeededOnFew))
-        .collect();
-    match scoping_down::starts_at(&generations.newest, context.now) {
-        Some(at) if !scoped_down.is_empty() => plan.wake_up_at(at),
-        _ => plan.actions.extend(scoped_down),
-    }
-}
-
-fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) {
-    let capacity = capacity::find(context, generations);
-    let being_scoped_down = |plan: &Plan, generation: &Generation| {
-        plan.actions.iter().any(|action| matches!(action, Action::ScopeDown { name, .. } if *name == generation.name))
-    };
-    for (generation, nodes) in capacity.removals {
-        if !being_scoped_down(plan, generation) {
-            let node_scope = generation.node_scope.without(&nodes.keys().cloned().collect());
-            plan.actions.push(scope_down(generation, node_scope, ScopeDownReason::NoCapacity { nodes }));
-        }
-    }
-    plan.waiting.extend(capacity.waiting);
-    capacity.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
-}
-
-fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) {
-    let newest = generations.newest_of(group);
-    let mut moved = None;
-    let cause = match newest {
-        None => Some(RolloutCause::Missing),
-        Some(newest) => outdated(context, group, newest).or_else(|| match context.list.config.refresh.mode {
-            RefreshMode::OnChange => {
-                moved = tag_check::check::plan(context, group, newest, blocked(group, true, generations), plan);
-                moved.as_ref().map(|moved| RolloutCause::Moved { images: moved.images.len() })
-            }
-            RefreshMode::Always | RefreshMode::Recreate => {
-                requested(context, newest).or_else(|| due(context, group, newest, plan))
-            }
-        }),
-    };
-    let started = cause.is_some_and(|cause| start(context, group, cause, moved, generations, plan));
-    if let (false, Some(newest)) = (started, newest) {
-        tag_check::renewal::plan(context, group, newest, plan);
-        conditions::plan(context, group, newest, generations, plan);
-    }
-}
-
 /// Why the newest generation does not match the group as it is now.
-fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
+pub fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
     let Some(record) = &newest.record else { return Some(RolloutCause::Unknown) };
     if !daemon_set::was_built_from(context.list, group, newest, record) {
         return Some(RolloutCause::Edited);
@@ -112,11 +29,13 @@ fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<Rol
     (newest.node_scope != NodeScope::Everywhere).then_some(RolloutCause::ScopedDown)
 }
 
-fn requested(context: &Context, newest: &Generation) -> Option<RolloutCause> {
+/// A rollout that was requested.
+pub fn requested(context: &Context, newest: &Generation) -> Option<RolloutCause> {
     context.refresh_request.filter(|request| !newest.answers(request)).map(|_| RolloutCause::Requested)
 }
 
-fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<RolloutCause> {
+/// A rollout that is due by the schedule. If it is due later, the plan is made again then.
+pub fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<RolloutCause> {
     match next_refresh(&context.list.config.refresh.schedule, newest, context.now) {
         Some(NextRefresh::Due { .. }) => Some(RolloutCause::Due),
         later => {
@@ -127,7 +46,7 @@ fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -
 }
 
 /// What prevents a rollout of the group: too many of its generations are still moving.
-fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Waiting> {
+pub fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Waiting> {
     let moving = generations.moving(group);
     (moving >= MAX_GENERATIONS).then(|| Waiting::Generations {
         group: group.name.to_string(),
@@ -138,7 +57,7 @@ fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Option<Wa
 }
 
 /// Starts a rollout unless something prevents it. Returns whether it started.
-fn start(
+pub fn start(
     context: &Context,
     group: &Group,
     cause: RolloutCause,
@@ -156,7 +75,8 @@ fn start(
         return false;
     }
     if refreshes && context.list.config.refresh.mode == RefreshMode::Recreate {
-        plan.actions.extend(generations.needed_of(group).map(|it| delete(it, DeletionReason::Recreated(cause))));
+        plan.actions
+            .extend(generations.needed_of(group).map(|it| Action::delete(it, DeletionReason::Recreated(cause))));
         return true;
     }
     if let Some(blocked) = blocked(group, refreshes, generations) {
@@ -167,14 +87,6 @@ fn start(
     plan.actions.push(create(context, group, cause, generations.newest_of(group), moved));
     plan.actions.extend(findings.into_iter().map(Action::Report));
     true
-}
-
-fn delete(generation: &Generation, reason: DeletionReason) -> Action {
-    Action::Delete { name: generation.name.clone(), uid: generation.uid.clone(), reason }
-}
-
-fn scope_down(generation: &Generation, node_scope: NodeScope, reason: ScopeDownReason) -> Action {
-    Action::ScopeDown { name: generation.name.clone(), uid: generation.uid.clone(), node_scope, reason }
 }
 
 fn create(

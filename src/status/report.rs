@@ -185,7 +185,7 @@ impl ListReport {
             warm: list.state == ListState::Accepted && images_are_warm,
             requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
-            image_caches: image_cache::report::of(&list.image_caches, list.ledger.as_ref()),
+            image_caches: image_cache::status::of(&list.image_caches, list.ledger.as_ref()),
         })
     }
 }

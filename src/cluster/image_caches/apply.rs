@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{CacheAction, ImageCacheObject};
 use crate::naming::labels;
-use crate::plan::history::{self, Revision};
+use crate::plan::versions::{self, Revision};
 
 /// Writes the ImageCaches of a namespace's lists, and what is recorded of them.
 pub struct ImageCacheApplier {
@@ -34,7 +34,7 @@ impl ImageCacheApplier {
     /// What the API server answered, or why it could not be reached.
     pub async fn apply(&self, action: &CacheAction, revisions: &[Revision]) -> Result<(), Error> {
         match action {
-            CacheAction::Keep { ledger: Some(ledger), .. } => match history::newest(revisions) {
+            CacheAction::Keep { ledger: Some(ledger), .. } => match versions::newest(revisions) {
                 Some(newest) => self.write_ledger(newest, Some(ledger.to_text())).await,
                 None => Ok(()),
             },

@@ -16,7 +16,7 @@ use crate::list::{self, ListData};
 use crate::messages::{actions, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
-use crate::plan::history::{self, Write};
+use crate::plan::versions::{self, Write};
 use crate::plan::{Action, ConditionReport, Finding};
 
 /// The pause after a failed action on an ImageCache.
@@ -104,12 +104,12 @@ impl Executor {
         match write {
             Write::Store { number, ledger } => {
                 let data = seen.data().unwrap_or_default();
-                self.applier.keep(&history::build(&data, label, *number, *ledger, owner)).await
+                self.applier.keep(&versions::build(&data, label, *number, *ledger, owner)).await
             }
             Write::StoreEmpty { missing_since } => {
                 let namespace = self.reporter.namespace.clone();
                 let data = ListData { namespace, name: seen.name.clone(), data: Default::default() };
-                self.applier.keep(&history::build_missing(&data, label, *missing_since, owner)).await?;
+                self.applier.keep(&versions::build_missing(&data, label, *missing_since, owner)).await?;
                 self.reporter.recorder.record(&list, lists::missing(*missing_since)).await;
                 Ok(())
             }
@@ -134,7 +134,7 @@ impl Executor {
         let validated = self.applier.write_result(&written.validation_result.patch(&config_map.metadata)).await;
         let validated = self.reporter.report_failure(&self.reporter.reference(seen), validated).await?;
         self.metrics.validated(&labels::list_value(&seen.name), written.parsed.config.is_some());
-        let before = history::before(&config_map.metadata, &written.list, &seen.revisions);
+        let before = versions::before(&config_map.metadata, &written.list, &seen.revisions);
         let before = before.and_then(|revision| list::parse(&revision.list).config);
         let message = lists::validation_result(&written.parsed, before.as_ref(), &written.validation_result.data_hash);
         self.reporter.recorder.record(&validated.object_ref(&()), message).await;

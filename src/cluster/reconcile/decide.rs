@@ -11,9 +11,9 @@ use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
 use crate::list::{Config, Parsed};
 use crate::plan::adoption;
-use crate::plan::claims::{self, Claimant};
-use crate::plan::history::{self, ConfigMapState, HistoryPlan, InForce};
+use crate::plan::name_claims::{self, Claimant};
 use crate::plan::tag_check::check::left_over;
+use crate::plan::versions::{self, ConfigMapState, HistoryPlan, InForce};
 use crate::plan::{AcceptedList, Action, Context, DeletionReason, Generation, Plan, Settings, plan};
 
 /// What to do for a list.
@@ -59,7 +59,7 @@ impl Decider {
     pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
         let now = Timestamp::now();
         let written = seen.data().map(|data| validated(memory.parse_written(data), seen, memory));
-        let history_plan = history::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
+        let history_plan = versions::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
         let in_force = match history_plan.in_force {
             InForce::Current => written.clone(),
             InForce::LastAccepted(revision) => Some(memory.parse_accepted(revision)),
@@ -127,12 +127,12 @@ fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> 
     let own = Claimant {
         list: &written.list.name,
         config,
-        in_force: history::newest(&seen.revisions).is_some_and(|newest| newest.list.data == written.list.data),
+        in_force: versions::newest(&seen.revisions).is_some_and(|newest| newest.list.data == written.list.data),
         generations: &seen.generations,
         created: None,
     };
     let claimants: Vec<_> = claimants.chain([own]).collect();
-    let Some(problems) = claims::rejections(&claimants).remove(written.list.name.as_str()) else { return written };
+    let Some(problems) = name_claims::rejections(&claimants).remove(written.list.name.as_str()) else { return written };
     let problems = [written.parsed.problems.clone(), problems].concat();
     Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, problems }))
 }

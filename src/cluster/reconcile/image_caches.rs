@@ -10,7 +10,7 @@ use crate::image_cache::{self, Cache, CacheAction, CacheContext, CacheDeletionRe
 use crate::list::Config;
 use crate::messages::{Message, image_caches as words};
 use crate::plan::AcceptedList;
-use crate::plan::history::{self, HistoryPlan, InForce};
+use crate::plan::versions::{self, HistoryPlan, InForce};
 
 /// What to do about the ImageCaches of a list.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl ImageCacheDecider<'_> {
     }
 
     fn ledger(&self) -> Option<Ledger> {
-        history::newest_ledger(&self.seen.revisions).and_then(Ledger::from_text)
+        versions::newest_ledger(&self.seen.revisions).and_then(Ledger::from_text)
     }
 
     fn has_any(&self) -> bool {
@@ -86,8 +86,8 @@ impl ImageCacheDecider<'_> {
     }
 
     fn plan_in_force(&self, config: &Config, caches: &[Cache]) -> CachePlan {
-        let newest = history::newest(&self.seen.revisions);
-        let on_newest_form = newest.and_then(|newest| newest.image_caches.as_deref()).and_then(Ledger::from_text);
+        let newest = versions::newest(&self.seen.revisions);
+        let on_newest_version = newest.and_then(|newest| newest.image_caches.as_deref()).and_then(Ledger::from_text);
         let (ledger, nodes) = (self.ledger(), self.observed.nodes());
         let coverage = self.observed.coverage.lock();
         let known = HeldDigests::of(config, self.label, &self.seen.generations, &coverage, nodes.as_deref());
@@ -99,7 +99,7 @@ impl ImageCacheDecider<'_> {
             refresh_request: self.seen.refresh_request(),
             caches,
             ledger: ledger.as_ref(),
-            on_newest_form: on_newest_form.as_ref(),
+            on_newest_version: on_newest_version.as_ref(),
             known: &known,
             sizes: None,
             now: self.now,

@@ -9,7 +9,7 @@ use crate::cluster::snapshot::Snapshot;
 use crate::image_cache::CacheWait;
 use crate::list::{self, ListData, Parsed};
 use crate::messages::Message;
-use crate::plan::history::Revision;
+use crate::plan::versions::Revision;
 use crate::plan::{ValidationResult, Waiting};
 
 /// What a worker remembers between two reconciles, only to save work: the cluster holds everything that decisions depend on. The

@@ -86,7 +86,7 @@ impl Eci {
     }
 
     /// Plans with a ledger that may not be on the newest accepted version.
-    pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_form: Option<&Ledger>) -> CachePlan {
+    pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_version: Option<&Ledger>) -> CachePlan {
         plan(&CacheContext {
             list: AcceptedList { namespace: "prepull", label: "tools", config: &self.config },
             name: "tools",
@@ -94,7 +94,7 @@ impl Eci {
             refresh_request: self.request.as_deref(),
             caches: &self.caches(),
             ledger,
-            on_newest_form,
+            on_newest_version,
             known: &self.known,
             sizes: self.sizes.as_ref(),
             now: self.now,

@@ -71,7 +71,7 @@ impl Watcher {
         let ready: BTreeSet<&str> = caches
             .iter()
             .filter(|cache| cache.phase == Phase::Ready)
-            .map(|cache| cache.made.content.as_str())
+            .map(|cache| cache.creation.content.as_str())
             .collect();
         self.asked.iter().any(|asked| asked.iter().all(|content| ready.contains(content.as_str())))
     }
@@ -85,12 +85,12 @@ fn check(eci: &Eci, action: &CacheAction, watcher: &mut Watcher, before: bool) -
     prop_assert!(caches.len() <= 2 * portions, "{} after {action:?}", caches.len());
     let mut of_content: BTreeMap<&str, usize> = BTreeMap::new();
     for cache in &caches {
-        *of_content.entry(&cache.made.content).or_default() += 1;
+        *of_content.entry(&cache.creation.content).or_default() += 1;
     }
     prop_assert!(of_content.values().all(|count| *count <= 2), "{of_content:?}");
     if let CacheAction::Create { object, .. } = action {
         let cache = eci.caches().into_iter().find(|cache| Some(&cache.name) == object.metadata.name.as_ref());
-        let attempt = cache.map_or(1, |cache| cache.made.attempt);
+        let attempt = cache.map_or(1, |cache| cache.creation.attempt);
         prop_assert!((1..=4).contains(&attempt), "try {attempt}");
     }
     Ok(())
@@ -151,11 +151,11 @@ proptest! {
             eci.causes.len() <= changes + failures + losses + renewals,
             "{:?} for {changes} changes, {failures} failures, {losses} losses", eci.causes
         );
-        let made = eci.causes.len();
+        let created = eci.causes.len();
         // What is left to do for the moment ends, and a new controller finds nothing more.
         let after = |eci: &mut Eci| { eci.settle(); eci.causes.len() };
         let settled = after(&mut eci);
-        prop_assert!(settled - made <= 2 * 2, "{made} and then {settled}");
+        prop_assert!(settled - created <= 2 * 2, "{created} and then {settled}");
         prop_assert_eq!(after(&mut eci), settled);
     }
 

@@ -9,7 +9,7 @@ use super::eci::{Eci, config, known};
 use crate::image_cache::ledger::{Entry, Ledger, ReportedStep};
 use crate::image_cache::{CacheAction, CacheFinding};
 use crate::list::ListData;
-use crate::plan::history::{self, ConfigMapState, Revision, Write};
+use crate::plan::versions::{self, ConfigMapState, Revision, Write};
 
 /// More writes than any state needs until nothing is left to do.
 const MANY: usize = 12;
@@ -25,11 +25,11 @@ fn form(number: u8) -> ListData {
 }
 
 fn newest_ledger(revisions: &[Revision]) -> Option<Ledger> {
-    history::newest_ledger(revisions).and_then(Ledger::from_text)
+    versions::newest_ledger(revisions).and_then(Ledger::from_text)
 }
 
 fn revision(list: &ListData, number: i64, ledger: Option<&str>) -> Revision {
-    let mut object = history::build(list, "tools", number, ledger, None);
+    let mut object = versions::build(list, "tools", number, ledger, None);
     object.metadata.uid = Some("1".to_owned());
     Revision::from_object(&object).expect("what was built can be read")
 }
@@ -68,8 +68,8 @@ impl World {
     /// Reconciles once, and returns the number of writes.
     fn reconcile(&mut self) -> usize {
         let (seen, written) = (self.revisions.clone(), self.written.clone());
-        let history_plan = history::plan(&ConfigMapState::Accepted(&written), &seen, self.eci.now);
-        let plan = match (history_plan.accepts(), history::newest(&seen)) {
+        let history_plan = versions::plan(&ConfigMapState::Accepted(&written), &seen, self.eci.now);
+        let plan = match (history_plan.accepts(), versions::newest(&seen)) {
             (false, Some(newest)) => {
                 let on_newest = newest.image_caches.as_deref().and_then(Ledger::from_text);
                 self.eci.plan_from(newest_ledger(&seen).as_ref(), on_newest.as_ref())
@@ -97,7 +97,7 @@ impl World {
     fn carry_out(&mut self, action: &CacheAction) {
         self.eci.carry_out(action);
         if let CacheAction::Keep { ledger, .. } = action {
-            let newest = history::newest(&self.revisions).expect("an accepted version").name.clone();
+            let newest = versions::newest(&self.revisions).expect("an accepted version").name.clone();
             let newest = self.revisions.iter_mut().find(|revision| revision.name == newest);
             newest.expect("the newest").image_caches = ledger.as_deref().map(Ledger::to_text);
         }
@@ -157,11 +157,11 @@ fn a_ledger_that_somebody_took_away_is_brought_back_from_an_older_form() {
     world.settle(Listed::OldestFirst);
     world.edit(1);
     world.settle(Listed::OldestFirst);
-    let newest = history::newest(&world.revisions).expect("two").clone();
+    let newest = versions::newest(&world.revisions).expect("two").clone();
     let taken = world.revisions.iter_mut().find(|revision| revision.name == newest.name).expect("the newest");
     taken.image_caches = None;
     assert_eq!(world.settle(Listed::OldestFirst), 1);
-    assert_eq!(history::newest(&world.revisions), Some(&newest));
+    assert_eq!(versions::newest(&world.revisions), Some(&newest));
 }
 
 fn times() -> impl Strategy<Value = Option<Timestamp>> {

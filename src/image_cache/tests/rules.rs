@@ -305,7 +305,7 @@ fn lists_with_equal_content_share_nothing() {
             refresh_request: None,
             caches: &[],
             ledger: None,
-            on_newest_form: None,
+            on_newest_version: None,
             known: &eci.known,
             sizes: None,
             now: eci.now,

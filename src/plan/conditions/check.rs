@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::change::change;
 use super::observations::Observations;
+use super::transition::transition;
 use crate::coverage::EVICTION_LOOP_WINDOW;
 use crate::list::config::Group;
-use crate::plan::capacity::{RefusedOn, refused_on};
 use crate::plan::context::Context;
 use crate::plan::daemon_set;
 use crate::plan::decision::{ConditionReport, Finding, Plan};
 use crate::plan::generation::Generation;
 use crate::plan::generation::conditions::{Condition, Extent, ReportedConditions};
 use crate::plan::generations::Generations;
+use crate::plan::refusals::{RefusedOn, refused_on};
 
 /// Plans what to report about a group.
 pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
@@ -56,13 +56,13 @@ impl Check<'_, '_> {
         seen: BTreeMap<String, Extent>,
         lasts: impl Fn(&str, &Extent) -> bool,
     ) -> (BTreeSet<String>, BTreeSet<String>) {
-        let change = change(self.reported.conditions.get(&condition), seen, lasts, self.context.now);
-        self.wake_at = self.wake_at.into_iter().chain(change.wake_at).min();
-        match change.reported {
+        let transition = transition(self.reported.conditions.get(&condition), seen, lasts, self.context.now);
+        self.wake_at = self.wake_at.into_iter().chain(transition.wake_at).min();
+        match transition.reported {
             None => {}
             Some(reported) => drop(self.reported.conditions.insert(condition, reported)),
         }
-        (change.begun, change.over)
+        (transition.begun, transition.over)
     }
 
     fn failing(&mut self, observations: &Observations) {

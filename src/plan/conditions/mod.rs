@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! pods, nodes, evictions ─► [`observations`] ─► current conditions ────┐
-//!    stored on the newest generation: reported conditions ─────────────┴─► [`change`] ─► Events, and stored again
+//!    stored on the newest generation: reported conditions ─────────────┴─► [`transition`] ─► Events, and stored again
 //! ```
 //! Reported conditions are stored on the newest generation's DaemonSet ([`super::generation::conditions`]), so a new
 //! controller neither repeats nor misses a report.
 
-mod change;
 mod check;
 mod observations;
+mod transition;
 
 pub use check::plan;

@@ -151,6 +151,16 @@ pub enum ActionOutcome {
 }
 
 impl Action {
+    /// Deletes a generation.
+    pub fn delete(generation: &Generation, reason: DeletionReason) -> Self {
+        Self::Delete { name: generation.name.clone(), uid: generation.uid.clone(), reason }
+    }
+
+    /// Restricts a generation to fewer nodes.
+    pub fn scope_down(generation: &Generation, node_scope: NodeScope, reason: ScopeDownReason) -> Self {
+        Self::ScopeDown { name: generation.name.clone(), uid: generation.uid.clone(), node_scope, reason }
+    }
+
     /// Stores the results of tag checks on a generation.
     pub fn note(generation: &Generation, tag_check_record: TagCheckRecord) -> Self {
         Self::Note {
@@ -181,7 +191,7 @@ pub enum DeletionReason {
     /// The list's mode is [`crate::list::config::RefreshMode::Recreate`]. Once all generations of the group are
     /// deleted, the group has none and gets a new one, even if the controller crashes in between.
     Recreated(RolloutCause),
-    /// Its list has been missing for [`super::history::GRACE`].
+    /// Its list has been missing for [`super::versions::GRACE`].
     ListGone,
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use super::answers::Answer;
-use super::holders::Holders;
-use super::targets::{Candidates, CheckState, CheckTarget, CheckTargets};
+use super::held_digests::GenerationDigests;
+use super::targets::{Answer, Candidates, CheckState, CheckTarget, CheckTargets};
 use super::{conclusion, daemon_set};
 use crate::list::config::{Group, Image};
 use crate::naming::hash::short_hash;
@@ -39,10 +38,10 @@ pub fn plan(
     }
     let tag_check = tag_check_id(context, newest, &images);
     let asked = Group { images, ..group.clone() };
-    let holders = Holders::of(context, newest);
-    let targets = targets(context, group, newest, &holders, &tag_check, plan);
+    let held = GenerationDigests::of(context, newest);
+    let targets = targets(context, group, newest, &held, &tag_check, plan);
     let answers = answers(context, &asked, newest, &tag_check, &targets, blocked, plan)?;
-    conclusion::conclude(context, &asked, newest, &holders, &answers, plan)
+    conclusion::conclude(context, &asked, newest, &held, &answers, plan)
 }
 
 /// The images to check now; empty if no check is due.
@@ -88,7 +87,7 @@ fn targets<'a>(
     context: &Context<'a>,
     group: &Group,
     newest: &Generation,
-    holders: &Holders,
+    held: &GenerationDigests,
     tag_check: &str,
     plan: &mut Plan,
 ) -> CheckTargets<'a> {
@@ -101,7 +100,7 @@ fn targets<'a>(
         Some(check) if check.deleting => CheckState::Deleting,
         Some(_) => CheckState::Started,
     };
-    let targets = Candidates::of(context, group, newest).choose(holders, tag_check, asked);
+    let targets = Candidates::of(context, group, newest).choose(held, tag_check, asked);
     // If the group has no node at all, there is nothing to check.
     if !targets.without.is_empty() {
         let names = targets.without.iter().filter(|name| !name.is_empty());

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::answers::Answer;
-use super::holders::Holders;
-use super::renewal;
-use super::targets::CheckTarget;
+use super::held_digests::GenerationDigests;
+use super::outdated_nodes;
+use super::targets::{Answer, CheckTarget};
 use crate::list::config::Group;
 use crate::plan::context::Context;
 use crate::plan::decision::{Action, Finding, Moved, MovedTag, Plan, UncheckedImage};
@@ -23,18 +22,18 @@ pub fn conclude(
     context: &Context,
     asked: &Group,
     newest: &Generation,
-    holders: &Holders,
+    held: &GenerationDigests,
     answers: &[Answer],
     plan: &mut Plan,
 ) -> Option<Moved> {
     let mut tag_check_record = newest.tag_check_record.clone();
-    tag_check_record.tried.drop_superseded(|image, architecture, digest| holders.have(image, architecture, digest));
+    tag_check_record.tried.drop_superseded(|image, architecture, digest| held.have(image, architecture, digest));
     let (mut agreeing, mut differing, mut failed) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     for answer in answers {
         let (target, architecture) = (answer.target, answer.target.architecture);
         for (image, image_answer) in &answer.images {
             match image_answer {
-                ImageAnswer::Resolved(digest) => match before(holders, target, image, digest) {
+                ImageAnswer::Resolved(digest) => match before(held, target, image, digest) {
                     Some(before) => drop(differing.insert((image, architecture, digest), before)),
                     None => drop(agreeing.insert((image, architecture))),
                 },
@@ -50,12 +49,12 @@ pub fn conclude(
     }
     let (mut moved, mut outdated) = (BTreeMap::new(), BTreeSet::new());
     for ((image, architecture, digest), before) in differing {
-        if holders.have(image, architecture, digest) {
-            if tag_check_record.failed_renewals < renewal::MAX_FAILED_RENEWALS {
+        if held.have(image, architecture, digest) {
+            if tag_check_record.failed_renewals < outdated_nodes::MAX_FAILED_RENEWALS {
                 outdated.insert(image.clone());
                 tag_check_record.outdated.add(image, architecture, before.clone());
             }
-        } else if tag_check_record.start_rollout_for(holders, image, architecture, digest) {
+        } else if tag_check_record.start_rollout_for(held, image, architecture, digest) {
             moved.insert(image.clone(), (before.clone(), digest.clone()));
         }
     }
@@ -88,25 +87,31 @@ pub fn conclude(
 ///
 /// A node is compared with itself, because nodes may report the same image differently. If it does not hold the image,
 /// it is compared with other nodes of its architecture.
-fn before<'a>(holders: &'a Holders, target: CheckTarget, image: &str, digest: &Digest) -> Option<&'a Digest> {
-    let own = holders.on(target.node).and_then(|images| images.get(image));
+fn before<'a>(held: &'a GenerationDigests, target: CheckTarget, image: &str, digest: &Digest) -> Option<&'a Digest> {
+    let own = held.on(target.node).and_then(|images| images.get(image));
     match own {
         Some(own) => Some(own).filter(|own| *own != digest),
-        None if holders.have(image, target.architecture, digest) => None,
-        None => holders.of_image(image, target.architecture).next(),
+        None if held.have(image, target.architecture, digest) => None,
+        None => held.of_image(image, target.architecture).next(),
     }
 }
 
 impl TagCheckRecord {
     /// Records that a digest that no node had starts a rollout. Returns `false` if it must not, because nodes that
     /// report a tag differently each time would otherwise start a rollout with every check.
-    fn start_rollout_for(&mut self, holders: &Holders, image: &str, architecture: &str, digest: &Digest) -> bool {
+    fn start_rollout_for(
+        &mut self,
+        held: &GenerationDigests,
+        image: &str,
+        architecture: &str,
+        digest: &Digest,
+    ) -> bool {
         let tried = self.tried.of(image, architecture);
         if tried.contains(digest) || tried.len() >= MAX_FUTILE_ROLLOUTS {
             return false;
         }
         match tried.last() {
-            Some(last) if !holders.have(image, architecture, last) => {
+            Some(last) if !held.have(image, architecture, last) => {
                 self.tried.add(image, architecture, digest.clone());
             }
             _ => self.tried.replace(image, architecture, digest.clone()),

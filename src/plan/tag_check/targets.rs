@@ -1,13 +1,15 @@
-//! Chooses the nodes for a tag check: one of each architecture, and more if they do not hold the same images.
+//! Chooses the nodes for a tag check: one of each architecture, and more if they do not hold the same images. What a
+//! node's pod answers belongs to the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::holders::Holders;
+use super::held_digests::GenerationDigests;
 use crate::coverage::PodState;
 use crate::list::config::Group;
 use crate::naming::hash::number;
 use crate::plan::context::Context;
 use crate::plan::generation::Generation;
+use crate::plan::generation::tag_check::ImageAnswer;
 
 /// The maximum number of nodes of an architecture in one tag check.
 const MAX_NODES: usize = 3;
@@ -39,6 +41,14 @@ pub enum CheckState {
     Started,
     /// It is being deleted.
     Deleting,
+}
+
+/// What the pod of a finished tag check answers.
+pub struct Answer<'a> {
+    /// Where it ran.
+    pub target: CheckTarget<'a>,
+    /// The answers by container name.
+    pub images: Vec<(String, ImageAnswer)>,
 }
 
 /// A group's nodes by architecture, and whether each can run a tag check now.
@@ -82,13 +92,18 @@ impl<'a> Candidates<'a> {
     ///
     /// If nodes hold different digests of an image, the tag may have moved while they pulled it, and only nodes with
     /// the older digest can detect that. So one more node is chosen for each digest that the first one does not hold.
-    pub fn choose(self, holders: &Holders, salt: &str, asked: impl Fn(CheckTarget) -> CheckState) -> CheckTargets<'a> {
+    pub fn choose(
+        self,
+        held: &GenerationDigests,
+        salt: &str,
+        asked: impl Fn(CheckTarget) -> CheckState,
+    ) -> CheckTargets<'a> {
         let mut chosen = CheckTargets::default();
         for (architecture, nodes) in self.0 {
             let able: Vec<&str> = nodes.into_iter().filter(|(_, able)| *able).map(|(name, _)| name).collect();
             let rotated = rotated(&able, &format!("{salt}\n{architecture}"));
-            let in_order = in_order(&rotated, holders, |node| asked(CheckTarget { architecture, node }));
-            let distinct = distinct(&in_order, holders);
+            let in_order = in_order(&rotated, held, |node| asked(CheckTarget { architecture, node }));
+            let distinct = distinct(&in_order, held);
             if distinct.is_empty() {
                 chosen.without.push(architecture);
             }
@@ -100,10 +115,10 @@ impl<'a> Candidates<'a> {
 
 /// Nodes with a running check come first, then nodes that hold images, then the others. A node whose previous check is
 /// being deleted cannot start one yet, so it is the last resort.
-fn in_order<'a>(nodes: &[&'a str], holders: &Holders, asked: impl Fn(&str) -> CheckState) -> Vec<&'a str> {
+fn in_order<'a>(nodes: &[&'a str], held: &GenerationDigests, asked: impl Fn(&str) -> CheckState) -> Vec<&'a str> {
     let of = |which: CheckState| nodes.iter().copied().filter(|node| asked(node) == which).collect::<Vec<&str>>();
     let (warm, cold): (Vec<&str>, Vec<&str>) =
-        of(CheckState::Absent).into_iter().partition(|node| holders.on(node).is_some());
+        of(CheckState::Absent).into_iter().partition(|node| held.on(node).is_some());
     let first = [of(CheckState::Started), warm].concat();
     [first, cold, of(CheckState::Deleting)].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default()
 }
@@ -116,10 +131,10 @@ fn rotated<'a>(nodes: &[&'a str], salt: &str) -> Vec<&'a str> {
 }
 
 /// The first node, and those that hold a digest that no node before them holds.
-fn distinct<'a>(nodes: &[&'a str], holders: &Holders) -> Vec<&'a str> {
+fn distinct<'a>(nodes: &[&'a str], held: &GenerationDigests) -> Vec<&'a str> {
     let (mut seen, mut distinct) = (BTreeSet::new(), Vec::new());
     for node in nodes {
-        let held = holders.on(node).into_iter().flatten();
+        let held = held.on(node).into_iter().flatten();
         let before = seen.len();
         seen.extend(held);
         if distinct.is_empty() || before < seen.len() {
@@ -147,7 +162,7 @@ mod tests {
         for (name, architecture, able) in nodes {
             candidates.0.entry(architecture).or_default().insert(name, *able);
         }
-        candidates.choose(&Holders::default(), salt, asked)
+        candidates.choose(&GenerationDigests::default(), salt, asked)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::note;
 use super::simulation::{Simulation, State};
 use crate::plan::Finding;
-use crate::plan::capacity::REFUSED_GRACE;
+use crate::plan::refusals::GRACE;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -221,7 +221,7 @@ fn refused_pods_release_nothing_and_are_reported_once_with_a_sample_pod() {
     simulation.edit("[a:1, b:1]");
     simulation.settle();
     let wake_at = simulation.plan().wake_at.expect("a time");
-    assert!(wake_at <= simulation.now + REFUSED_GRACE);
+    assert!(wake_at <= simulation.now + GRACE);
     assert_eq!(refused(&mut simulation.clone()).len(), 1);
     simulation.now = wake_at;
     assert!(simulation.plan().actions.is_empty());
@@ -242,14 +242,14 @@ fn refusals_are_detected_without_the_right_to_read_nodes_too() {
     simulation.pods_refused = true;
     simulation.edit("[a:1, b:1]");
     simulation.settle();
-    simulation.pass(REFUSED_GRACE);
+    simulation.pass(GRACE);
     assert_eq!(refused(&mut simulation).len(), 1);
 }
 
 #[test]
 fn a_node_that_joins_later_does_not_count_as_a_refusal() {
     let mut simulation = Simulation::settled("[a:1]", 3);
-    simulation.pass(REFUSED_GRACE);
+    simulation.pass(GRACE);
     simulation.nodes.push(super::simulation::node(3));
     assert_eq!(refused(&mut simulation), []);
 }

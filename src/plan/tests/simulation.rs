@@ -22,7 +22,7 @@ use crate::list::config::RefreshMode;
 use crate::naming::labels;
 use crate::plan::adoption::adoption_patch;
 use crate::plan::generation::tag_check::TagCheck;
-use crate::plan::history::KEPT;
+use crate::plan::versions::KEPT;
 use crate::plan::{Action, Context, Generation, Plan, Settings, plan};
 
 /// The list `tools`, its controller, and the cluster around them.

@@ -13,7 +13,7 @@ const MAX_ENTRIES: usize = 50;
 
 /// What to report and what to store.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub struct Transition {
     /// What the condition has begun for, or now affects at least twice as many nodes for.
     pub begun: BTreeSet<String>,
     /// What the condition has ended for.
@@ -26,12 +26,12 @@ pub struct Change {
 
 /// Compares what is `seen` now with what has been `reported`. `lasts` says whether a condition that is no longer seen
 /// may still last: for example, the pod that would show it has just been recreated.
-pub fn change(
+pub fn transition(
     reported: Option<&ReportedCondition>,
     mut seen: BTreeMap<String, Extent>,
     lasts: impl Fn(&str, &Extent) -> bool,
     now: Timestamp,
-) -> Change {
+) -> Transition {
     let expired = |extent: &Extent| extent.until.is_some_and(|until| until <= now);
     let mut known = reported.map(|reported| reported.extents.clone()).unwrap_or_default();
     let lapsed = known.extract_if(.., |_, extent| expired(extent)).count() > 0;
@@ -48,14 +48,14 @@ pub fn change(
     let last = reported.map(|reported| reported.at).filter(|at| *at <= now);
     if begun.is_empty() && over.is_empty() {
         let reported = (extended || lapsed).then(|| ReportedCondition { at: last.unwrap_or(now), extents: known });
-        return Change { reported, ..Change::default() };
+        return Transition { reported, ..Transition::default() };
     }
     if let Some(again) = last.and_then(|last| last.checked_add(MIN_INTERVAL).ok()).filter(|again| now < *again) {
-        return Change { wake_at: Some(again), ..Change::default() };
+        return Transition { wake_at: Some(again), ..Transition::default() };
     }
     known.retain(|name, _| !over.contains(name));
     known.extend(seen.into_iter().filter(|(name, _)| begun.contains(name)));
-    Change { begun, over, reported: Some(ReportedCondition { at: now, extents: known }), wake_at: None }
+    Transition { begun, over, reported: Some(ReportedCondition { at: now, extents: known }), wake_at: None }
 }
 
 /// Extends conditions that last until a set time and are seen to last longer. Not every extension is stored, to save
@@ -89,10 +89,10 @@ mod tests {
 
     /// What is reported at that time, as `+image` for a beginning and `-image` for an end.
     fn report(reported: &mut Option<ReportedCondition>, of: &[(&str, usize)], lasts: bool, at: i64) -> Vec<String> {
-        let change = change(reported.as_ref(), seen(of), |_, _| lasts, second(at));
-        *reported = change.reported.or(reported.take());
-        let begun = change.begun.iter().map(|name| format!("+{name}"));
-        begun.chain(change.over.iter().map(|name| format!("-{name}"))).collect()
+        let transition = transition(reported.as_ref(), seen(of), |_, _| lasts, second(at));
+        *reported = transition.reported.or(reported.take());
+        let begun = transition.begun.iter().map(|name| format!("+{name}"));
+        begun.chain(transition.over.iter().map(|name| format!("-{name}"))).collect()
     }
 
     #[test]
@@ -113,8 +113,8 @@ mod tests {
         let mut reported = None;
         assert_eq!(report(&mut reported, &[("a", 1)], false, 0), ["+a"]);
         assert_eq!(report(&mut reported, &[("a", 1), ("b", 1)], false, 5), [""; 0]);
-        let change = change(reported.as_ref(), seen(&[("a", 1), ("b", 1)]), |_, _| false, second(5));
-        assert_eq!(change.wake_at, Some(second(60)));
+        let transition = transition(reported.as_ref(), seen(&[("a", 1), ("b", 1)]), |_, _| false, second(5));
+        assert_eq!(transition.wake_at, Some(second(60)));
         assert_eq!(report(&mut reported, &[("a", 2), ("b", 1), ("c", 1)], false, 60), ["+a", "+b", "+c"]);
     }
 
@@ -132,17 +132,22 @@ mod tests {
             BTreeMap::from([("n".to_owned(), extent)])
         };
         let at = |reported: &Option<ReportedCondition>, seen, minute: i64| {
-            change(reported.as_ref(), seen, |_, extent| extent.until > Some(second(60 * minute)), second(60 * minute))
+            transition(
+                reported.as_ref(),
+                seen,
+                |_, extent| extent.until > Some(second(60 * minute)),
+                second(60 * minute),
+            )
         };
         let first = at(&None, until(60), 0);
         assert_eq!(first.begun, ["n".to_owned()].into());
         let again = at(&first.reported, until(70), 10);
-        assert_eq!(again, Change::default(), "no write");
+        assert_eq!(again, Transition::default(), "no write");
         let later = at(&first.reported, until(110), 50);
         assert!(later.begun.is_empty() && later.reported.is_some(), "{later:?}");
         assert_eq!(
             at(&later.reported, BTreeMap::new(), 100),
-            Change::default(),
+            Transition::default(),
             "a new controller has not seen any of it"
         );
         assert_eq!(at(&later.reported, until(200), 140).begun, ["n".to_owned()].into(), "it has begun again");
@@ -161,20 +166,20 @@ mod tests {
                 // After a restart, only what was stored is known.
                 let text = serde_json::to_string(&reported).expect("JSON");
                 reported = serde_json::from_str(&text).expect("the same");
-                let change = change(reported.as_ref(), seen.clone(), |_, _| false, second(now));
-                if change.begun.is_empty() && change.over.is_empty() {
+                let transition = transition(reported.as_ref(), seen.clone(), |_, _| false, second(now));
+                if transition.begun.is_empty() && transition.over.is_empty() {
                     continue;
                 }
                 prop_assert!(now >= last.saturating_add(60));
                 last = now;
-                for name in &change.over {
+                for name in &transition.over {
                     prop_assert!(generations.remove(name).is_some(), "{name} was reported before");
                 }
-                for name in &change.begun {
+                for name in &transition.begun {
                     let before = generations.insert(name.clone(), seen[name].nodes);
                     prop_assert!(before.is_none_or(|before| 2 * before <= seen[name].nodes), "{name}");
                 }
-                reported = change.reported;
+                reported = transition.reported;
                 prop_assert_eq!(generations.keys().collect::<Vec<_>>(), seen.keys().collect::<Vec<_>>());
             }
         }

@@ -3,8 +3,10 @@
 use jiff::SignedDuration;
 
 use super::cache::{Cache, Phase};
+use super::context::CacheContext;
+use super::creation;
+use super::decision::{CacheFinding, CachePlan, Next};
 use super::ledger::{Entry, Ledger, ReportedStep};
-use super::{CacheContext, CacheFinding, CachePlan, Next, making};
 use crate::list::config::ImageCache;
 
 /// The shortest pause between two reported steps of progress.
@@ -68,7 +70,7 @@ fn finding(
         Phase::Failed => CacheFinding::Failed {
             name,
             reason: cache.message.clone(),
-            next: match making::due(context, config, entry) {
+            next: match creation::due(context, config, entry) {
                 _ if !is_current => Next::Nothing,
                 Some((_, at)) => Next::Retry(at),
                 None => Next::GivenUp,

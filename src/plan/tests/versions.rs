@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::{at, owner};
 use crate::list::ListData;
-use crate::plan::history::{
+use crate::plan::versions::{
     self, ConfigMapState, GRACE, HistoryPlan, InForce, KEPT, Revision, Write, build, build_missing, newest,
 };
 
@@ -82,7 +82,7 @@ fn plan_of<'a>(written: &Now, revisions: &'a [Revision], now: Timestamp) -> Hist
         Some((_, false)) => ConfigMapState::Rejected,
         None => ConfigMapState::Missing { has_daemon_sets: true },
     };
-    history::plan(&written, revisions, now)
+    versions::plan(&written, revisions, now)
 }
 
 #[test]

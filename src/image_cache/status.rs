@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cache::{Cache, Phase};
 use super::ledger::Ledger;
-use super::{Cache, Phase};
 
 /// An ImageCache of a list. `docs/status.md` documents each key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,7 +29,7 @@ pub struct ImageCacheReport {
 /// A list's ImageCaches that are not being deleted, the newest first.
 pub fn of(caches: &[Cache], ledger: Option<&Ledger>) -> Vec<ImageCacheReport> {
     let mut live: Vec<&Cache> = caches.iter().filter(|cache| !cache.deleting).collect();
-    live.sort_by_key(|cache| std::cmp::Reverse(cache.made.serial));
+    live.sort_by_key(|cache| std::cmp::Reverse(cache.creation.serial));
     let is_current = |cache: &Cache| ledger.is_some_and(|ledger| ledger.is_current(cache));
     live.into_iter().map(|cache| ImageCacheReport::new(cache, is_current(cache))).collect()
 }

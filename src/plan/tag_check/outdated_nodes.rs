@@ -11,7 +11,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::daemon_set;
-use super::holders::Holders;
+use super::held_digests::GenerationDigests;
 use super::targets::{Candidates, CheckTarget};
 use crate::coverage::{CoveringPod, Hold};
 use crate::list::config::Group;
@@ -99,13 +99,13 @@ enum RenewalStep {
 
 impl<'f, 'a> Renewal<'f, 'a> {
     fn new(context: &'f Context<'a>, group: &'f Group, newest: &'f Generation) -> Self {
-        let holders = Holders::of(context, newest);
+        let held = GenerationDigests::of(context, newest);
         let own =
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> = own.filter_map(|pod| Some((pod.node.as_deref()?, pod))).collect();
         let node = |target: CheckTarget<'a>| {
             let name = daemon_set::name(newest, &tag_check_id(newest), target);
-            let held = holders.on(target.node).into_iter().flatten();
+            let held = held.on(target.node).into_iter().flatten();
             let is_old =
                 |image: &str, digest| newest.tag_check_record.outdated.of(image, target.architecture).contains(digest);
             RenewalNode {

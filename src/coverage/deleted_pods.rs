@@ -1,16 +1,16 @@
-//! Pods that are gone, so that an old change that arrives late does not bring one back.
+//! Deleted pods, so that an old change that arrives late does not bring one back.
 
 use std::collections::VecDeque;
 
 /// The uids of the pods that were deleted last. Uids are never reused.
 #[derive(Debug, Default)]
-pub struct Gone(VecDeque<Box<str>>);
+pub struct DeletedPods(VecDeque<Box<str>>);
 
 /// Changes that arrive out of order are a moment late, not thousands of deletions.
 const REMEMBERED: usize = 256;
 
-impl Gone {
-    /// Adds a pod that is gone.
+impl DeletedPods {
+    /// Adds a deleted pod.
     pub fn insert(&mut self, uid: &str) {
         if self.contains(uid) {
             return;
@@ -21,8 +21,8 @@ impl Gone {
         self.0.push_back(uid.into());
     }
 
-    /// Whether the pod is known to be gone.
+    /// Whether the pod is known to be deleted.
     pub fn contains(&self, uid: &str) -> bool {
-        self.0.iter().any(|gone| **gone == *uid)
+        self.0.iter().any(|deleted| **deleted == *uid)
     }
 }

@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::core::ObjectMeta;
 
-use super::cache::{Cache, Made, Phase};
+use super::cache::{Cache, CreationRecord, Phase};
 use super::content::{self, Shard};
+use super::context::CacheContext;
+use super::decision::{CacheAction, CacheCause, CacheDeletionReason, CachePlan, CacheWait};
 use super::ledger::{Entry, Ledger};
 use super::object::{ImageCacheObject, Spec, resource};
-use super::{
-    CacheAction, CacheCause, CacheContext, CacheDeletionReason, CachePlan, CacheWait, delete, pace, replacement,
-};
+use super::{replacement, timing};
 use crate::list::config::ImageCache;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
@@ -19,7 +19,7 @@ use crate::naming::labels;
 const MAX_NAME: usize = 200;
 
 /// Plans what to create for the current content.
-pub fn make(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
+pub fn plan(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
     let shards = content::shards(context.list.namespace, context.list.config, config);
     let mut serial = ledger.serial;
     for (entry, shard) in ledger.entries.iter().zip(&shards) {
@@ -34,7 +34,7 @@ pub fn make(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: 
             continue;
         }
         let failed = entry.latest(context.caches).filter(|cache| cache.phase == Phase::Failed);
-        plan.actions.extend(failed.map(|cache| delete(cache, CacheDeletionReason::Failed)));
+        plan.actions.extend(failed.map(|cache| CacheAction::delete(cache, CacheDeletionReason::Failed)));
         serial = serial.saturating_add(1);
         plan.actions.push(create(context, config, entry, shard, serial, cause));
     }
@@ -44,7 +44,7 @@ pub fn make(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: 
 fn report_slow(context: &CacheContext, entry: &Entry, plan: &mut CachePlan) {
     let Some(cache) = entry.latest(context.caches).filter(|cache| cache.in_flight()) else { return };
     let Some(created) = cache.created else { return };
-    let at = context.after(created, pace::SLOW);
+    let at = context.after(created, timing::SLOW);
     if context.now < at {
         return plan.wake_up_at(at);
     }
@@ -61,17 +61,17 @@ pub fn due(context: &CacheContext, config: &ImageCache, entry: &Entry) -> Option
         return None;
     }
     if let Some(ready) = latest.filter(|cache| cache.phase == Phase::Ready) {
-        let renewal = pace::renewal_at(ready, config.retention_days)?;
-        return Some((CacheCause::Renewal, renewal.max(context.after(last, pace::pause(losses)))));
+        let renewal = timing::renewal_at(ready, config.retention_days)?;
+        return Some((CacheCause::Renewal, renewal.max(context.after(last, timing::pause(losses)))));
     }
     if entry.ready_at.is_some() {
-        return Some((CacheCause::Lost, context.after(last, pace::pause(losses))));
+        return Some((CacheCause::Lost, context.after(last, timing::pause(losses))));
     }
     match entry.attempts {
         0 => Some((CacheCause::Missing, context.now)),
-        pace::MAX_ATTEMPTS.. => None,
+        timing::MAX_ATTEMPTS.. => None,
         attempts => {
-            let pause = pace::pause(attempts).max(share_of_what_is_left(context, entry));
+            let pause = timing::pause(attempts).max(share_of_what_is_left(context, entry));
             Some((CacheCause::Retry { attempt: attempts + 1 }, context.after(last, pause)))
         }
     }
@@ -79,10 +79,10 @@ pub fn due(context: &CacheContext, config: &ImageCache, entry: &Entry) -> Option
 
 /// While an older ImageCache of the same content is ready, attempts are spread over its remaining lifetime.
 fn share_of_what_is_left(context: &CacheContext, entry: &Entry) -> SignedDuration {
-    let older = context.live().filter(|it| it.made.content == entry.content && it.phase == Phase::Ready);
+    let older = context.live().filter(|it| it.creation.content == entry.content && it.phase == Phase::Ready);
     let end = older.filter_map(Cache::expires_at).max();
     let left = end.map_or(SignedDuration::ZERO, |end| end.duration_since(entry.last.unwrap_or(context.now)));
-    left.max(SignedDuration::ZERO) / i32::try_from(pace::MAX_ATTEMPTS).unwrap_or(i32::MAX)
+    left.max(SignedDuration::ZERO) / i32::try_from(timing::MAX_ATTEMPTS).unwrap_or(i32::MAX)
 }
 
 fn create(
@@ -93,7 +93,7 @@ fn create(
     serial: u32,
     cause: CacheCause,
 ) -> CacheAction {
-    let made = Made {
+    let creation = CreationRecord {
         base: entry.base.clone(),
         content: entry.content.clone(),
         digests: entry.digests.clone(),
@@ -109,12 +109,12 @@ fn create(
         image_cache_size: Some(content::size(shard, context.sizes)),
         retention_days: config.retention_days,
     };
-    CacheAction::Create { object: Box::new(build(context, shard, &made, spec)), cause }
+    CacheAction::Create { object: Box::new(build(context, shard, &creation, spec)), cause }
 }
 
-fn build(context: &CacheContext, shard: &Shard, made: &Made, spec: Spec) -> ImageCacheObject {
+fn build(context: &CacheContext, shard: &Shard, creation: &CreationRecord, spec: Spec) -> ImageCacheObject {
     let (namespace, list) = (context.list.namespace, context.name);
-    let hash = short_hash(format!("{namespace}\n{list}\n{}\n{}", made.content, made.serial).as_bytes());
+    let hash = short_hash(format!("{namespace}\n{list}\n{}\n{}", creation.content, creation.serial).as_bytes());
     let name = format!("{}-{hash}", shortened(&format!("{namespace}-{list}"), MAX_NAME));
     let labels = [
         (labels::LIST, context.list.label),
@@ -123,7 +123,7 @@ fn build(context: &CacheContext, shard: &Shard, made: &Made, spec: Spec) -> Imag
         (labels::MANAGED_BY, labels::PROGRAM),
     ];
     // Texts, numbers and maps of texts are always JSON.
-    let text = serde_json::to_string(made).unwrap_or_else(|error| unreachable!("{error}"));
+    let text = serde_json::to_string(creation).unwrap_or_else(|error| unreachable!("{error}"));
     let mut annotations = shard.annotations.clone();
     annotations.insert(labels::MADE_FROM.to_owned(), text);
     let mut object = ImageCacheObject::new(&name, &resource(), spec);

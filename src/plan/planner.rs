@@ -1,0 +1,86 @@
+//! The complete plan for a list: calls each decider, in an order in which their decisions fit together.
+
+use super::context::Context;
+use super::decision::{Action, DeletionReason, Plan, RolloutCause, ScopeDownReason};
+use super::generation::Generation;
+use super::generations::Generations;
+use super::{capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, tag_check};
+use crate::list::config::{Group, RefreshMode};
+
+/// Plans all actions for a list.
+pub fn plan(context: &Context) -> Plan {
+    let mut plan = Plan::default();
+    let generations = Generations::of(context);
+    if !restoring::is_unsettled(context) {
+        plan_deletion(context, &generations, &mut plan);
+        sealing::plan(&generations, &mut plan);
+        plan.actions.extend(recounting::recounts(&generations));
+        plan_scoping_down(context, &generations, &mut plan);
+        plan_capacity(context, &generations, &mut plan);
+    }
+    for group in &context.list.config.groups {
+        plan_group(context, group, &generations, &mut plan);
+    }
+    restoring::restore(context, &mut plan);
+    plan.actions.extend(tag_check::check::left_over(context.tag_checks, &plan.tag_checks));
+    plan
+}
+
+fn plan_deletion(context: &Context, generations: &Generations, plan: &mut Plan) {
+    for it in generations.retiring.iter().filter(|it| it.needed.is_nowhere()) {
+        match restoring::kept_until(context, it.generation) {
+            Some(until) => plan.wake_up_at(until),
+            None => plan.actions.push(Action::delete(it.generation, DeletionReason::NeededNowhere)),
+        }
+    }
+}
+
+fn plan_scoping_down(context: &Context, generations: &Generations, plan: &mut Plan) {
+    let scoped_down =
+        generations.retiring.iter().filter_map(|it| Some((it, scoping_down::target_scope(it.generation, &it.needed)?)));
+    let scoped_down: Vec<Action> = scoped_down
+        .map(|(it, node_scope)| Action::scope_down(it.generation, node_scope, ScopeDownReason::NeededOnFew))
+        .collect();
+    match scoping_down::starts_at(&generations.newest, context.now) {
+        Some(at) if !scoped_down.is_empty() => plan.wake_up_at(at),
+        _ => plan.actions.extend(scoped_down),
+    }
+}
+
+fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) {
+    let capacity = capacity::find(context, generations);
+    let being_scoped_down = |plan: &Plan, generation: &Generation| {
+        plan.actions.iter().any(|action| matches!(action, Action::ScopeDown { name, .. } if *name == generation.name))
+    };
+    for (generation, nodes) in capacity.removals {
+        if !being_scoped_down(plan, generation) {
+            let node_scope = generation.node_scope.without(&nodes.keys().cloned().collect());
+            plan.actions.push(Action::scope_down(generation, node_scope, ScopeDownReason::NoCapacity { nodes }));
+        }
+    }
+    plan.waiting.extend(capacity.waiting);
+    capacity.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
+}
+
+fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) {
+    let newest = generations.newest_of(group);
+    let mut moved = None;
+    let cause = match newest {
+        None => Some(RolloutCause::Missing),
+        Some(newest) => rollouts::outdated(context, group, newest).or_else(|| match context.list.config.refresh.mode {
+            RefreshMode::OnChange => {
+                moved =
+                    tag_check::check::plan(context, group, newest, rollouts::blocked(group, true, generations), plan);
+                moved.as_ref().map(|moved| RolloutCause::Moved { images: moved.images.len() })
+            }
+            RefreshMode::Always | RefreshMode::Recreate => {
+                rollouts::requested(context, newest).or_else(|| rollouts::due(context, group, newest, plan))
+            }
+        }),
+    };
+    let started = cause.is_some_and(|cause| rollouts::start(context, group, cause, moved, generations, plan));
+    if let (false, Some(newest)) = (started, newest) {
+        tag_check::outdated_nodes::plan(context, group, newest, plan);
+        conditions::plan(context, group, newest, generations, plan);
+    }
+}
