@@ -2,9 +2,9 @@
 
 use anyhow::anyhow;
 
-use super::Outcome;
 use super::arguments::ClusterArguments;
 use super::connection::connect;
+use super::outcome::Outcome;
 use crate::cluster::delete_image_caches::delete_image_caches;
 use crate::messages::api_errors;
 

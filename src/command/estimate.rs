@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow, ensure};
 
 use super::arguments::{EstimateArguments, EstimateFormat};
-use super::{Outcome, source, validate};
+use super::outcome::{Outcome, wrong_usage};
+use super::{source, validate};
 use crate::estimate::prices::Prices;
 use crate::estimate::{Estimate, Usage, estimate as compute, print};
 use crate::list::manifest::{Defaults, File};
@@ -20,7 +21,7 @@ use crate::list::parse;
 pub fn estimate(arguments: &EstimateArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
     let (file, prices) = match read(arguments) {
         Ok(read) => read,
-        Err(error) => return Ok(super::wrong_usage(&error)),
+        Err(error) => return Ok(wrong_usage(&error)),
     };
     let list = &file.lists[0];
     let config = parse(&list.list).config.filter(|_| list.manifest_problems().is_empty());

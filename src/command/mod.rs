@@ -12,6 +12,7 @@
 //! - [`clean_up`]: deletes what uninstalling the controller would leave behind
 //! - [`connection`]: connects to the cluster that the arguments name
 //! - [`source`]: reads lists from a file
+//! - [`outcome`]: how a command ended
 //! - [`logging`]: starts the controller's log
 
 pub mod arguments;
@@ -19,6 +20,7 @@ mod clean_up;
 mod connection;
 mod estimate;
 mod logging;
+mod outcome;
 mod refresh;
 mod render;
 mod run;
@@ -28,37 +30,8 @@ mod status;
 mod validate;
 mod wait;
 
-use std::process::ExitCode;
-
 use arguments::{Arguments, Command};
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Yes: the list is accepted, everything is warm, or the action succeeded.
-    Good,
-    /// No; the reasons were printed.
-    Not,
-    /// Unknown, because the arguments or files are unusable; the reasons were printed.
-    WrongUsage,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Good => Self::SUCCESS,
-            Outcome::Not => Self::FAILURE,
-            // The same as clap's.
-            Outcome::WrongUsage => Self::from(2),
-        }
-    }
-}
-
-/// Prints what is wrong with the arguments or files.
-fn wrong_usage(error: &anyhow::Error) -> Outcome {
-    eprintln!("error: {error:#}");
-    Outcome::WrongUsage
-}
+pub use outcome::Outcome;
 
 /// Runs the command that the arguments name.
 ///

@@ -2,9 +2,9 @@
 
 use anyhow::bail;
 
-use super::Outcome;
 use super::arguments::RefreshArguments;
 use super::connection::connect;
+use super::outcome::Outcome;
 use crate::cluster::refresh::request_refresh;
 use crate::error::Error;
 

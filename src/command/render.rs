@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use serde_json::json;
 
-use super::Outcome;
 use super::arguments::{ManifestFormat, RenderArguments};
+use super::outcome::{Outcome, wrong_usage};
 use super::source;
 use crate::list::config::Group;
 use crate::list::{self, Config, ListData, Severity};
@@ -24,7 +24,7 @@ use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
     let list = match source::read(&arguments.file, &arguments.namespace, &arguments.name) {
         Ok(list) => list,
-        Err(error) => return Ok(super::wrong_usage(&error)),
+        Err(error) => return Ok(wrong_usage(&error)),
     };
     let parsed = list::parse(&list);
     for problem in &parsed.problems {

@@ -6,7 +6,8 @@ use tracing::info;
 
 use super::arguments::{PlatformArgument, RunArguments};
 use super::connection::cluster;
-use super::{Outcome, logging, serve};
+use super::outcome::Outcome;
+use super::{logging, serve};
 use crate::cluster::Installation;
 use crate::cluster::connect;
 use crate::cluster::controller::Controller;

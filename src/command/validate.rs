@@ -8,7 +8,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::arguments::{ResultFormat, ValidateArguments};
-use super::{Outcome, source};
+use super::outcome::{Outcome, wrong_usage};
+use super::source;
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Severity};
 
@@ -29,7 +30,7 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
     let defaults = Defaults { namespace: arguments.namespace.as_deref(), name: DEFAULT_NAME };
     let file = match source::read_all(&arguments.file, defaults) {
         Ok(file) => file,
-        Err(error) => return Ok(super::wrong_usage(&error)),
+        Err(error) => return Ok(wrong_usage(&error)),
     };
     let validation_result = FileReport::new(&arguments.file.display().to_string(), &file);
     let printed = match arguments.output {

@@ -5,6 +5,7 @@
 //!                                   └──► reserved: requests on nodes
 //! ```
 //! - [`prices`]: a price file → exact numbers
+//! - [`usage`]: what the list does not say
 //! - [`serverless`]: what Alibaba Cloud charges for ImageCaches
 //! - [`reserved`]: what the pods reserve on nodes
 //! - [`table`]: the estimate as a table
@@ -17,8 +18,8 @@ pub mod serverless;
 mod table;
 #[cfg(test)]
 mod tests;
+mod usage;
 
-use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::list::{Config, ListData};
@@ -26,22 +27,10 @@ use prices::Prices;
 use reserved::ReservedEstimate;
 use serverless::ImageCacheCosts;
 pub use table::print;
+pub use usage::Usage;
 
 /// The version of the JSON: it changes when a key goes or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
-
-/// What the list does not say, and costs depend on.
-#[derive(Clone, Debug)]
-pub struct Usage {
-    /// How many pods start from the ImageCaches.
-    pub pods: u32,
-    /// How many hours a month each of them runs.
-    pub pods_hours: Decimal,
-    /// How long it takes to build an ImageCache.
-    pub build_minutes: Decimal,
-    /// How many nodes the list's groups are on.
-    pub nodes: Option<u32>,
-}
 
 /// What a list costs. As JSON it is what `-o json` prints.
 #[derive(Clone, Debug, Serialize)]

@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-use super::Usage;
 use super::prices::{Prices, whole};
+use super::usage::Usage;
 use crate::image_cache::{content, timing};
 use crate::list::Config;
 use crate::list::config::ImageCache;

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 use super::serverless::Amounts;
 use super::*;

@@ -7,13 +7,15 @@ use serde::Deserialize;
 use jiff::SignedDuration;
 
 use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, Placement, PullRate, Refresh};
+use super::data::ListData;
 use super::group::{self, ImageEntry, PlacedQuantity};
+use super::keys::check_keys;
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::schedule::{MAX_INTERVAL_HOURS, Schedule};
 use super::tree::TreeNode;
-use super::{ListData, affinity, image_cache, labels, placement, refresh};
+use super::{affinity, image_cache, labels, placement, refresh};
 
 /// The key by which this format is recognized.
 pub const KEY: &str = "IMAGES";
@@ -71,7 +73,7 @@ const DEFAULT_NAME: &str = "kubernetes-image-puller";
 
 /// Parses the keys into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
-    super::check_keys(list, KEYS, problems);
+    check_keys(list, KEYS, problems);
     let known = list.data.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     let keys: FlatKeys = match envy::from_iter(known.map(|(key, value)| (key.clone(), value.clone()))) {
         Ok(keys) => keys,

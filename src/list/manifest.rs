@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::data::{IMAGE_LIST_LABEL, ListData};
+use super::parser::{Parsed, parse};
 use super::problem::Problem;
 use super::reader::{At, Problems};
 use super::tree::{TreeNode, Value};
-use super::{IMAGE_LIST_LABEL, ListData, Parsed, parse, yaml};
+use super::yaml;
 
 /// The contents of a file.
 #[derive(Debug, Default)]

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, Refresh, Resources};
+use super::data::ListData;
 use super::group::{self, ImageEntry, PlacedQuantity};
+use super::keys::check_keys;
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
 use super::tree::TreeNode;
-use super::{ListData, affinity, image_cache, labels, placement, refresh};
+use super::{affinity, image_cache, labels, placement, refresh};
 
 /// The key of this format in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
@@ -49,7 +51,7 @@ pub const API_VERSION: &str = "kube-prepull.io/v1";
 
 /// Parses the document into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
-    super::check_keys(list, &[KEY], problems);
+    check_keys(list, &[KEY], problems);
     let node = match TreeNode::from_yaml(text) {
         Ok(node) => node,
         Err(error) => {

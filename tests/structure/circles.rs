@@ -53,6 +53,12 @@ fn imports_within_a_crate_are_followed_to_the_files_that_define_what_they_name()
         ("src/b/c.rs", "use crate::a; pub struct C; fn say() { println!(\"{:?}\", a::A::default()); }"),
     ];
     assert_eq!(circles_of(&offered), [["src/a.rs", "src/b/c.rs"]]);
+    let with_the_parent = [
+        ("src/lib.rs", "mod a;"),
+        ("src/a/mod.rs", "mod b; pub struct A; fn it() { b::make() }"),
+        ("src/a/b.rs", "pub fn make() { drop(super::A) }"),
+    ];
+    assert_eq!(circles_of(&with_the_parent), [["src/a/b.rs", "src/a/mod.rs"]]);
     let with_a_child_of_another = [
         ("src/lib.rs", "mod a; mod c;"),
         ("src/a/mod.rs", "mod b; use b::{self, make}; pub struct A; fn it() { make() }"),
@@ -66,17 +72,17 @@ fn imports_within_a_crate_are_followed_to_the_files_that_define_what_they_name()
 fn what_ties_nothing_is_no_circle() {
     let offered_by_the_parent = [
         ("src/lib.rs", "pub mod a; pub use a::A;"),
-        ("src/a.rs", "mod b; mod c; pub use b::B; pub use c::C; pub struct A;"),
-        ("src/a/b.rs", "use super::{A, C}; pub struct B(A, C);"),
+        ("src/a.rs", "mod b; mod c; use b::B; pub use c::C; pub struct A(B);"),
+        ("src/a/b.rs", "use super::C; pub struct B(C);"),
         ("src/a/c.rs", "//! For [`super::B`].\npub struct C;"),
     ];
     assert!(circles_of(&offered_by_the_parent).is_empty());
-    let with_the_parent = [
+    let with_a_parent_that_uses_nothing = [
         ("src/lib.rs", "mod a;"),
-        ("src/a/mod.rs", "mod b; pub struct A; fn it() { b::make() }"),
+        ("src/a/mod.rs", "mod b; pub use b::make; pub struct A;"),
         ("src/a/b.rs", "pub fn make() { drop(super::A) }"),
     ];
-    assert!(circles_of(&with_the_parent).is_empty());
+    assert!(circles_of(&with_a_parent_that_uses_nothing).is_empty());
     let in_tests = [
         ("src/lib.rs", "mod a; mod b;"),
         ("src/a.rs", "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }"),

@@ -22,7 +22,7 @@ pub struct Module {
     pub file: String,
     /// The names that it defines, besides modules.
     pub items: BTreeSet<String>,
-    /// Those that are structs or enums.
+    /// Those that are structs, enums or names of other types.
     pub types: Vec<String>,
     pub imports: Vec<Import>,
     /// The paths in its code, but for those of its imports.
@@ -100,7 +100,7 @@ impl<'ast> Visit<'ast> for Reader<'ast> {
         }
         if let Some(name) = name {
             let name = name.unraw().to_string();
-            if matches!(item, Item::Struct(_) | Item::Enum(_)) {
+            if matches!(item, Item::Struct(_) | Item::Enum(_) | Item::Type(_)) {
                 self.module.types.push(name.clone());
             }
             self.module.items.insert(name);

@@ -27,8 +27,8 @@ struct Item {
 type Passed = BTreeSet<(Id, String)>;
 
 impl Crates {
-    /// It is no import when a module takes from its parent what the parent's children share, or offers what they define, since it is
-    /// the parent that is made of them. Of `main.rs` there is nothing to share.
+    /// It is no import when a module offers what its children define, or takes from a parent what that only offers, since it is the
+    /// parent that is made of them. What a parent defines itself is imported from it as from any other module.
     pub fn imports(&self) -> Imports {
         let mut imports = Imports::new();
         for (id, module) in &self.modules {
@@ -38,10 +38,10 @@ impl Crates {
             });
             let named = module.paths.iter().filter_map(|path| self.item(id, path));
             for Item { module: definer, name, offered_by } in taken.chain(named) {
-                for from in offered_by.iter().chain([&definer]) {
+                let offered_by_others = offered_by.iter().filter(|from| !id.starts_with(from));
+                for from in offered_by_others.chain([&definer]) {
                     let file = &self.modules[from].file;
-                    let from_the_parent = id.starts_with(from) && !file.ends_with("main.rs");
-                    if *file != module.file && !from_the_parent {
+                    if *file != module.file {
                         let from = imports.entry(module.file.clone()).or_default().entry(file.clone()).or_default();
                         from.insert(name.clone());
                     }

@@ -1,4 +1,5 @@
-//! What no compiler checks and every newcomer meets: files that import each other in a circle, one name for two types, and words that
+//! What no compiler checks and every newcomer meets: files that import each other in a circle or from a
+//! higher layer, one name for two types, and words that
 //! only insiders understand.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -6,6 +7,7 @@
 mod circles;
 mod crates;
 mod imports;
+mod layers;
 mod type_names;
 mod wording;
 

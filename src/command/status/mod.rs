@@ -12,8 +12,8 @@ use screen::Screen;
 pub use screen::layout;
 use view::View;
 
-use super::Outcome;
 use super::arguments::StatusArguments;
+use super::outcome::Outcome;
 use crate::status::Report;
 
 /// The shortest pause between two reports.

@@ -8,8 +8,8 @@ use anyhow::Context;
 use jiff::Timestamp;
 use terminal_size::{Height, Width, terminal_size_of};
 
-use crate::command::Outcome;
 use crate::command::arguments::StatusFormat;
+use crate::command::outcome::Outcome;
 use crate::status::{Layout, Report, print};
 
 /// Moves the cursor to the upper left corner.

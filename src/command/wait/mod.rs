@@ -15,9 +15,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Client, ResourceExt};
 use progress::Progress;
 
-use super::Outcome;
 use super::arguments::WaitArguments;
 use super::connection::connect;
+use super::outcome::{Outcome, wrong_usage};
 use super::source;
 use super::status::view::unreadable;
 use super::status::{layout, pause_after};
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
     let file = match arguments.file.as_deref().map(|file| read(&arguments, file)).transpose() {
         Ok(file) => file,
-        Err(error) => return Ok(super::wrong_usage(&error)),
+        Err(error) => return Ok(wrong_usage(&error)),
     };
     let (client, namespace) = connect(&arguments.cluster).await?;
     let namespace = match file.as_ref().map(|list| list.namespace.clone()).filter(|namespace| !namespace.is_empty()) {
@@ -47,7 +47,7 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         None => namespace,
     };
     let Some(name) = arguments.list.clone().or_else(|| file.as_ref().map(|list| list.name.clone())) else {
-        return Ok(super::wrong_usage(&anyhow::anyhow!("specify a list, or a file with --file")));
+        return Ok(wrong_usage(&anyhow::anyhow!("specify a list, or a file with --file")));
     };
     let begun = Instant::now();
     let mut waiting = Wait {
@@ -226,7 +226,7 @@ impl Wait {
         if let (true, Some(list)) = (in_effect, list) {
             return Ok(match goal.warmth(list, report.nodes_known) {
                 Ok(warmth) => Ok(warmth),
-                Err(unknown) => Err(super::wrong_usage(&anyhow::anyhow!("{unknown}"))),
+                Err(unknown) => Err(wrong_usage(&anyhow::anyhow!("{unknown}"))),
             });
         }
         // The list was accepted only a moment ago, or it was edited again.

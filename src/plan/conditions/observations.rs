@@ -24,12 +24,12 @@ pub struct Observations<'a> {
     /// The nodes that should have a pod, if nodes can be read.
     expected: Option<BTreeSet<&'a str>>,
     /// By image: the causes of failure, and the nodes that report each.
-    failing: BTreeMap<&'a str, BTreeMap<Failure<'a>, BTreeSet<&'a str>>>,
+    failing: BTreeMap<&'a str, BTreeMap<ObservedFailure<'a>, BTreeSet<&'a str>>>,
     now: Timestamp,
 }
 
 /// Whether the image was pulled, the kubelet's reason, and the runtime's message.
-type Failure<'a> = (bool, &'a str, &'a str);
+type ObservedFailure<'a> = (bool, &'a str, &'a str);
 
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
@@ -42,7 +42,7 @@ impl<'a> Observations<'a> {
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> =
             own.filter_map(|pod| Some((pod.target.as_deref()?, pod))).filter(|(node, _)| counts(node)).collect();
-        let mut failing: BTreeMap<&str, BTreeMap<Failure, BTreeSet<&str>>> = BTreeMap::new();
+        let mut failing: BTreeMap<&str, BTreeMap<ObservedFailure, BTreeSet<&str>>> = BTreeMap::new();
         for (node, pod) in pods.iter().filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost) {
             for image in &pod.images {
                 let failure = match &image.state {
@@ -58,7 +58,7 @@ impl<'a> Observations<'a> {
 
     /// The images that cannot be held, by container name.
     pub fn failing(&self) -> BTreeMap<String, Extent> {
-        let extent = |by_failure: &BTreeMap<Failure, BTreeSet<&str>>| {
+        let extent = |by_failure: &BTreeMap<ObservedFailure, BTreeSet<&str>>| {
             let nodes: BTreeSet<&str> = by_failure.values().flatten().copied().collect();
             let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
             Extent { nodes: nodes.len(), sample, until: None }

@@ -41,9 +41,9 @@ impl fmt::Display for Digest {
 /// Digests by image (container name) and architecture, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Digests(BTreeMap<String, BTreeMap<String, Vec<Digest>>>);
+pub struct DigestLists(BTreeMap<String, BTreeMap<String, Vec<Digest>>>);
 
-impl Digests {
+impl DigestLists {
     /// The digests of an image on an architecture.
     pub fn of(&self, image: &str, architecture: &str) -> &[Digest] {
         self.0.get(image).and_then(|known| known.get(architecture)).map_or(&[], Vec::as_slice)
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_oldest_digest_is_dropped_and_architectures_are_separate() {
-        let mut digests = Digests::default();
+        let mut digests = DigestLists::default();
         for number in 0..20 {
             digests.add("app", "amd64", Digest(number.to_string()));
         }

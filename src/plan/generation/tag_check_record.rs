@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::check_failure::CheckFailure;
-use super::digests::Digests;
+use super::digests::DigestLists;
 use crate::list::schedule::Schedule;
 use crate::naming::hash::{number, short_hash};
 
@@ -24,10 +24,10 @@ const MAX_DOUBLINGS: u32 = 24;
 pub struct TagCheckRecord {
     /// The digests that started this rollout, and those before it that no rollout delivered. They start no further
     /// rollout, since nodes may keep reporting a tag the way they did before.
-    pub tried: Digests,
+    pub tried: DigestLists,
     /// Digests that some nodes still hold although other nodes hold the current image.
-    #[serde(skip_serializing_if = "Digests::is_empty")]
-    pub outdated: Digests,
+    #[serde(skip_serializing_if = "DigestLists::is_empty")]
+    pub outdated: DigestLists,
     /// How many nodes still reported another digest after they were updated.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed_renewals: u32,
