@@ -285,6 +285,11 @@ pub struct RefreshArguments {
     pub cluster: ClusterArguments,
 }
 
+/// The hours of the longest month.
+const MOST_HOURS: u32 = 31 * 24;
+/// A week.
+const MOST_MINUTES: u32 = 7 * 24 * 60;
+
 /// Arguments of `estimate`.
 #[derive(Debug, Args)]
 pub struct EstimateArguments {
@@ -294,11 +299,13 @@ pub struct EstimateArguments {
     /// How many pods start from the ImageCache
     #[arg(long, value_name = "NUMBER")]
     pub pods: u32,
-    /// How many hours a month each pod runs, up to 744
-    #[arg(long, value_name = "HOURS", default_value = "720", value_parser = |text: &str| up_to(text, 744))]
+    /// How many hours a month each pod runs.
+    #[arg(long, value_name = "HOURS", default_value = "720", value_parser = |text: &str| up_to(text, MOST_HOURS))]
+    #[arg(help = format!("How many hours a month each pod runs, up to {MOST_HOURS}"))]
     pub pods_hours: Decimal,
-    /// How many minutes building the ImageCache takes, up to 10080
-    #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = |text: &str| up_to(text, 10_080))]
+    /// How many minutes building the ImageCache takes.
+    #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = |text: &str| up_to(text, MOST_MINUTES))]
+    #[arg(help = format!("How many minutes building the ImageCache takes, up to {MOST_MINUTES}"))]
     pub build_minutes: Decimal,
     /// How many nodes the list's groups are on [default: report only the requests per node]
     #[arg(long, value_name = "NUMBER")]

@@ -12,6 +12,7 @@ use super::outcome::{Outcome, wrong_usage};
 use super::source;
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Severity};
+use crate::messages::format::number;
 
 /// The version of the JSON. It changes when a key is removed or changes its meaning, but not when a key is added.
 const JSON_VERSION: u32 = 1;
@@ -155,7 +156,7 @@ impl ListResult {
         let counts: Vec<String> = [(errors, "error"), (warnings, "warning")]
             .into_iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") })
+            .map(|(count, what)| number(count, what))
             .collect();
         let counts = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(" and ")) };
         let (line, name) = (self.line, &self.name);

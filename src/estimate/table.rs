@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::Estimate;
 use super::serverless::{ImageCacheCosts, shown};
 use crate::coverage::requests::Requests;
+use crate::messages::format;
 
 const HEADING: Style = Style::new().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -33,7 +34,7 @@ pub fn print(estimate: &Estimate, output: &mut impl Write) -> io::Result<()> {
 fn print_charges(serverless: &ImageCacheCosts, currency: &str, output: &mut impl Write) -> io::Result<()> {
     let ImageCacheCosts { number, images, size_gib, .. } = serverless;
     let caches = if *number == 1 { "ImageCache".to_owned() } else { format!("{number} ImageCaches") };
-    writeln!(output, "{caches} of {size_gib} GiB for {}, in {currency}:\n", counted(*images))?;
+    writeln!(output, "{caches} of {size_gib} GiB for {}, in {currency}:\n", format::number(*images, "image"))?;
     let widths = serverless.charges.iter().map(|charge| charge.what.len());
     let what = widths.max().unwrap_or_default();
     let money = shown(serverless.sum.month).len().max("A MONTH".len());
@@ -62,14 +63,14 @@ fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()
     let names = reserved.groups.iter().map(|group| group.name.len() + "group ".len());
     let width = names.max().unwrap_or_default().max("all nodes".len());
     let mut line = |what: &str, requests: Requests, more: &str| {
-        let (cpu, memory) = (requests.cpu_millis, bytes(requests.memory_bytes));
+        let (cpu, memory) = (requests.cpu_millis, format::bytes(requests.memory_bytes));
         writeln!(output, "  {what:width$}  {:>8}  {memory:>8}{more}", format!("{cpu}m"))
     };
     for group in &reserved.groups {
         line(
             &format!("group {}", group.name),
             group.per_node,
-            &format!("  on each of its nodes, {}", counted(group.images)),
+            &format!("  on each of its nodes, {}", format::number(group.images, "image")),
         )?;
     }
     if reserved.groups.len() > 1 {
@@ -79,15 +80,4 @@ fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()
         line("all nodes", cluster, "  if each matches all groups")?;
     }
     writeln!(output)
-}
-
-fn counted(images: usize) -> String {
-    if images == 1 { "1 image".to_owned() } else { format!("{images} images") }
-}
-
-/// A quantity in the largest unit without a fraction.
-fn bytes(bytes: u64) -> String {
-    let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
-    let fits = units.into_iter().find(|(power, _)| bytes > 0 && bytes.is_multiple_of(1 << power));
-    fits.map_or_else(|| bytes.to_string(), |(power, unit)| format!("{}{unit}", bytes >> power))
 }

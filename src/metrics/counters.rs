@@ -10,8 +10,8 @@ pub enum Counted {
     Rejected,
     /// The tags of a group were checked.
     Refreshed(CountedTagCheck),
-    /// A rollout started.
-    RolloutStarted(CauseLabel),
+    /// A rollout started, for the cause with this label.
+    RolloutStarted(&'static str),
     /// A DaemonSet that another client had changed was restored.
     Restored,
     /// An image cannot be pulled on a node, for this reason of the kubelet's.
@@ -29,27 +29,15 @@ pub enum CountedTagCheck {
     Deferred,
 }
 
-/// A [`RolloutCause`] without its details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // See RolloutCause.
-pub enum CauseLabel {
-    Missing,
-    Edited,
-    Unknown,
-    ScopedDown,
-    Requested,
-    Due,
-    Moved,
-}
-
-const CAUSE_LABELS: [CauseLabel; 7] = [
-    CauseLabel::Missing,
-    CauseLabel::Edited,
-    CauseLabel::Unknown,
-    CauseLabel::ScopedDown,
-    CauseLabel::Requested,
-    CauseLabel::Due,
-    CauseLabel::Moved,
+/// One of each kind.
+const CAUSES: [RolloutCause; 7] = [
+    RolloutCause::Missing,
+    RolloutCause::Edited,
+    RolloutCause::Unknown,
+    RolloutCause::ScopedDown,
+    RolloutCause::Requested,
+    RolloutCause::Due,
+    RolloutCause::Moved { images: 1 },
 ];
 
 /// A counter and all that it counts.
@@ -89,7 +77,7 @@ pub const COUNTERS: [Counter; 5] = [
         name: "rollouts_started",
         help: "Rollouts that started, by cause.",
         label: Some("cause"),
-        happenings: || CAUSE_LABELS.map(Counted::RolloutStarted).to_vec(),
+        happenings: || CAUSES.map(|cause| Counted::RolloutStarted(label(cause))).to_vec(),
     },
     Counter {
         name: "restores",
@@ -114,8 +102,7 @@ impl Counted {
             Self::Refreshed(CountedTagCheck::Unchanged) => "unchanged",
             Self::Refreshed(CountedTagCheck::Moved) => "moved",
             Self::Refreshed(CountedTagCheck::Deferred) => "deferred",
-            Self::RolloutStarted(cause) => cause.word(),
-            Self::PullFailed(reason) => reason,
+            Self::RolloutStarted(label) | Self::PullFailed(label) => label,
         }
     }
 
@@ -124,9 +111,9 @@ impl Counted {
         match action {
             Action::Restore { .. } if matches!(outcome, ActionOutcome::Restored { .. }) => vec![Self::Restored],
             Action::Create { cause: cause @ RolloutCause::Moved { .. }, .. } => {
-                vec![Self::Refreshed(CountedTagCheck::Moved), Self::RolloutStarted(cause.into())]
+                vec![Self::Refreshed(CountedTagCheck::Moved), Self::RolloutStarted(label(*cause))]
             }
-            Action::Create { cause, .. } => vec![Self::RolloutStarted(cause.into())],
+            Action::Create { cause, .. } => vec![Self::RolloutStarted(label(*cause))],
             Action::Note { tag_check_record, .. } if tag_check_record.failed.is_empty() => {
                 vec![Self::Refreshed(CountedTagCheck::Unchanged)]
             }
@@ -136,30 +123,15 @@ impl Counted {
     }
 }
 
-impl CauseLabel {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Edited => "edited",
-            Self::Unknown => "unknown",
-            Self::ScopedDown => "scoped_down",
-            Self::Requested => "requested",
-            Self::Due => "due",
-            Self::Moved => "moved",
-        }
-    }
-}
-
-impl From<&RolloutCause> for CauseLabel {
-    fn from(cause: &RolloutCause) -> Self {
-        match cause {
-            RolloutCause::Missing => Self::Missing,
-            RolloutCause::Edited => Self::Edited,
-            RolloutCause::Unknown => Self::Unknown,
-            RolloutCause::ScopedDown => Self::ScopedDown,
-            RolloutCause::Requested => Self::Requested,
-            RolloutCause::Due => Self::Due,
-            RolloutCause::Moved { .. } => Self::Moved,
-        }
+/// The label of a cause in counters.
+fn label(cause: RolloutCause) -> &'static str {
+    match cause {
+        RolloutCause::Missing => "missing",
+        RolloutCause::Edited => "edited",
+        RolloutCause::Unknown => "unknown",
+        RolloutCause::ScopedDown => "scoped_down",
+        RolloutCause::Requested => "requested",
+        RolloutCause::Due => "due",
+        RolloutCause::Moved { .. } => "moved",
     }
 }

@@ -128,7 +128,7 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "eviction_loop_nodes",
-        help: "Nodes on which a holder was evicted for lack of disk three times within an hour.",
+        help: "Nodes in an eviction loop: pulling the images fills the disk, and the kubelet evicts the holder repeatedly.",
         unit: None,
         samples: |list| {
             of_groups(list, |group| {
