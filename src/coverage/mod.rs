@@ -63,9 +63,9 @@ pub struct Coverage {
 /// A pod of a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoveringPod {
-    /// Its name.
+    /// Name of the pod.
     pub name: Box<str>,
-    /// Its uid.
+    /// UID of the pod, which a replaced pod does not share.
     pub uid: Arc<str>,
     /// When it was created.
     pub created: Option<Timestamp>,
@@ -77,7 +77,7 @@ pub struct CoveringPod {
     pub node: Option<Arc<str>>,
     /// The node that the DaemonSet controller created it for, even if it is not scheduled.
     pub target: Option<Arc<str>>,
-    /// Its state as a whole.
+    /// Whether it can hold anything. [`CoveringPod::images`] has the state of each image.
     pub state: PodState,
     /// The node's lack of capacity for it, if any.
     pub no_capacity: Option<NoCapacity>,
@@ -87,13 +87,13 @@ pub struct CoveringPod {
     pub deleting: bool,
     /// Its resource version, if that is a number: a greater one is a later version of the pod.
     version: Option<u64>,
-    /// Its tolerations.
+    /// With those that the DaemonSet controller adds.
     pub tolerations: Arc<[Toleration]>,
     /// The annotation [`labels::PULL_POLICIES`]: which version of its generation's template it was created from.
     pub pull_policies: Option<Arc<str>>,
     /// Whether admission makes it pull even the holder's image with `Always`, which no template does: the plugin AlwaysPullImages.
     pub always_pulls: bool,
-    /// Its requests.
+    /// What the scheduler reserves for it on its node.
     pub requests: Requests,
     /// Its images, in the order of the pulls.
     pub images: Box<[Arc<CoveredImage>]>,
@@ -126,7 +126,7 @@ pub struct CoveredImage {
     pub name: Arc<str>,
     /// The image in the pod's spec: as the list spells it, unless admission rewrote it.
     pub reference: Arc<str>,
-    /// Its state.
+    /// How far the image is in this pod.
     pub state: ImageState,
     /// The id or digest that the runtime reports; empty if it reports none.
     pub image_id: Arc<str>,

@@ -26,7 +26,7 @@ pub struct NodeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
-    /// Its conditions.
+    /// What the kubelet reports, such as `Ready`.
     pub conditions: Vec<NodeCondition>,
     /// Its largest images.
     pub images: Vec<NodeImage>,
@@ -59,11 +59,11 @@ pub struct NodeCondition {
 /// A node as the plan sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
-    /// Its name.
+    /// Name of the Node object; may differ from the label `kubernetes.io/hostname`.
     pub name: String,
-    /// Its labels.
+    /// Those that selectors and affinities of groups match.
     pub labels: BTreeMap<String, String>,
-    /// Its taints.
+    /// Those that groups tolerate or not.
     pub taints: Vec<Taint>,
     /// Whether it is ready.
     pub ready: bool,

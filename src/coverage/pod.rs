@@ -24,7 +24,7 @@ pub struct PodSpec {
     pub init_containers: Vec<Container>,
     /// The pod's own overhead, by its RuntimeClass.
     pub overhead: ResourceList,
-    /// Its tolerations.
+    /// With those that the DaemonSet controller adds.
     pub tolerations: Vec<Toleration>,
     /// Its affinity, in which the DaemonSet controller names its node.
     pub affinity: Option<Affinity>,
@@ -54,11 +54,11 @@ fn named_node(term: &NodeSelectorTerm) -> Option<&str> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
-    /// Its name.
+    /// Name of the container: for an image of a list, the image's name there.
     pub name: String,
     /// Its image, as the list spells it unless admission rewrote it.
     pub image: String,
-    /// Its requests.
+    /// What it requests of its node.
     pub resources: ContainerResources,
     /// `Always` for a sidecar: an init container that keeps running.
     pub restart_policy: Option<String>,
@@ -77,7 +77,7 @@ impl Container {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerResources {
-    /// Its requests.
+    /// Empty if it requests nothing.
     pub requests: ResourceList,
 }
 
@@ -101,7 +101,7 @@ pub struct PodStatus {
     pub reason: String,
     /// The kubelet's message.
     pub message: String,
-    /// Its conditions.
+    /// What the scheduler and the kubelet report, such as `PodScheduled`.
     pub conditions: Vec<PodCondition>,
     /// The states of the init containers.
     pub init_container_statuses: Vec<ContainerStatus>,
@@ -120,7 +120,7 @@ pub struct PodCondition {
     pub status: String,
     /// The reason, such as `Unschedulable`.
     pub reason: String,
-    /// The message.
+    /// A sentence for humans.
     pub message: String,
     /// Since when.
     pub last_transition_time: Option<Time>,

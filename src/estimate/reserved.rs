@@ -12,7 +12,7 @@ use crate::list::quantity::Nanos;
 #[serde(rename_all = "camelCase")]
 pub struct ReservedEstimate {
     /// Each group on its own.
-    pub groups: Vec<OfGroup>,
+    pub groups: Vec<ReservedByGroup>,
     /// On a node that matches all groups.
     pub per_node: Requests,
     /// On all nodes, if each matches all groups; `None` if the number of nodes is not known.
@@ -22,8 +22,8 @@ pub struct ReservedEstimate {
 /// What the pods of a group reserve.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OfGroup {
-    /// The group.
+pub struct ReservedByGroup {
+    /// Name of the group.
     pub name: String,
     /// The number of its images.
     pub images: usize,
@@ -34,7 +34,7 @@ pub struct OfGroup {
 impl ReservedEstimate {
     /// Computes what a list reserves on this number of nodes.
     pub fn by(config: &Config, nodes: Option<u32>) -> Self {
-        let of_group = |group: &Group| OfGroup {
+        let of_group = |group: &Group| ReservedByGroup {
             name: group.name.to_string(),
             images: group.images.len(),
             per_node: of_pod(group),

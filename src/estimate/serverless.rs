@@ -53,7 +53,7 @@ pub struct Charge {
     pub what: String,
     /// The formula of the month's amount.
     pub formula: String,
-    /// The amount.
+    /// What it costs, now and in a month.
     #[serde(flatten)]
     pub amounts: Amounts,
 }

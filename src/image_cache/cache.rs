@@ -13,9 +13,9 @@ use crate::naming::labels;
 /// An ImageCache of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
-    /// Its name.
+    /// Name of the object. It has a hash, so it is new for each ImageCache.
     pub name: String,
-    /// Its uid.
+    /// UID of the object.
     pub uid: String,
     /// The value of the list's label.
     pub list: String,
@@ -33,7 +33,7 @@ pub struct Cache {
     pub phase: Phase,
     /// The progress of the build, in percent.
     pub progress: Option<u8>,
-    /// ECI's id for it.
+    /// ECI's ID of it, once it has one.
     pub id: Option<String>,
     /// When it expires, according to ECI.
     pub expires: Option<Timestamp>,

@@ -29,18 +29,18 @@ pub enum CacheAction {
     },
     /// Create an ImageCache.
     Create {
-        /// The ImageCache.
+        /// As it is sent to the API server.
         object: Box<ImageCacheObject>,
-        /// Why.
+        /// Why the list needs a new one.
         cause: CacheCause,
     },
     /// Delete an ImageCache.
     Delete {
-        /// Its name.
+        /// Name of the ImageCache.
         name: String,
-        /// Its uid, so that a new object of the same name is not deleted.
+        /// UID of the ImageCache, as a precondition: a new object of the same name is not deleted.
         uid: String,
-        /// Why.
+        /// Why nothing needs it any longer.
         ending: CacheDeletionReason,
     },
 }
@@ -81,25 +81,25 @@ pub enum CacheDeletionReason {
 pub enum CacheFinding {
     /// It is being built.
     Progress {
-        /// Its name.
+        /// Name of the ImageCache.
         name: String,
-        /// In percent.
+        /// How much is built, in percent.
         percent: u8,
     },
     /// Pods can start from it.
     Ready {
-        /// Its name.
+        /// Name of the ImageCache.
         name: String,
-        /// What ECI calls it.
+        /// ECI's ID of it, if it reported one.
         id: Option<String>,
     },
     /// It failed.
     Failed {
-        /// Its name.
+        /// Name of the ImageCache.
         name: String,
         /// ECI's message, if it gave one.
         reason: Option<String>,
-        /// What follows.
+        /// What kube-prepull does next.
         next: Next,
     },
 }
@@ -118,7 +118,7 @@ pub enum CacheWait {
     Predecessor,
     /// ECI has been building it for longer than [`super::timing::SLOW`].
     SlowBuild {
-        /// The ImageCache.
+        /// Name of the ImageCache.
         name: String,
         /// How far the build is.
         phase: Phase,

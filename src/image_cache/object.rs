@@ -23,10 +23,10 @@ pub struct Spec {
     /// Each as `namespace:name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_pull_secrets: Option<Vec<String>>,
-    /// GiB.
+    /// How large the snapshot's disk is, in GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_cache_size: Option<u32>,
-    /// Days.
+    /// After how many days ECI deletes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
 }

@@ -15,7 +15,7 @@ pub struct ImageCacheReport {
     /// Whether the list asks for its content now.
     pub current: bool,
     pub phase: Phase,
-    /// In percent.
+    /// How much is built, in percent.
     pub progress: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_id: Option<String>,

@@ -22,7 +22,7 @@ pub struct ImageCacheFields {
     pub enabled: bool,
     /// The names of groups.
     pub groups: Option<Vec<(Place, String)>>,
-    /// GiB.
+    /// Size of an ImageCache, in GiB.
     pub size: Option<(Place, i128)>,
     /// Days.
     pub retention_days: Option<(Place, i128)>,

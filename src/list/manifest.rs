@@ -24,7 +24,7 @@ pub struct File {
 /// A list in a file.
 #[derive(Debug)]
 pub struct FileList {
-    /// The list.
+    /// The ConfigMap, or what a file without a ConfigMap stands for.
     pub list: ListData,
     /// The first line of its manifest.
     pub line: u64,
@@ -40,7 +40,7 @@ pub struct FileList {
 pub struct OtherObject {
     /// Its first line.
     pub line: u64,
-    /// Its kind.
+    /// Its `kind`, such as `Deployment`.
     pub kind: String,
     /// Its name; empty if it has none.
     pub name: String,

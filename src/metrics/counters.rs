@@ -45,7 +45,7 @@ const CAUSES: [RolloutCause; 7] = [
 pub struct Counter {
     /// The name without the suffix `_total`.
     pub name: &'static str,
-    /// The description.
+    /// The description that scrapers show.
     pub help: &'static str,
     /// The label that distinguishes what it counts, if it counts several things.
     pub label: Option<&'static str>,

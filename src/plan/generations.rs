@@ -21,7 +21,7 @@ pub struct Generations<'a> {
 
 /// A generation that is not the newest of its group.
 pub struct Retiring<'a> {
-    /// The generation.
+    /// It stays until no node needs it.
     pub generation: &'a Generation,
     /// The nodes and images that it is needed for.
     pub needed: Needed<'a>,

@@ -136,7 +136,7 @@ pub struct LastTagCheck {
     pub at: Timestamp,
     /// When a check last succeeded. [`TagCheckRecord::failed`] has the images that it failed for.
     pub success: Timestamp,
-    /// Its outcome.
+    /// Whether it found that tags have moved, or failed.
     pub outcome: RefreshOutcome,
 }
 

@@ -38,7 +38,7 @@ enum KnownNodes<'a> {
 
 /// A pod that is not being deleted, with its images in normal form, since references to the same image can differ.
 pub struct HoldingPod<'a> {
-    /// The pod.
+    /// The pod as coverage has it.
     pub pod: &'a CoveringPod,
     /// The state of its images.
     pub images: Vec<(Rc<str>, &'a CoveredImage)>,

@@ -172,7 +172,7 @@ pub enum InForce<'a> {
 pub enum Write<'a> {
     /// Store the current ConfigMap as the newest version.
     Store {
-        /// Its number.
+        /// One more than that of the version before.
         number: i64,
         /// The ledger of ImageCaches. It moves to the new version in the same write, so that an outdated ledger
         /// is never the newest one.

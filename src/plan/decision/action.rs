@@ -18,9 +18,9 @@ use crate::plan::generation::tag_check_record::TagCheckRecord;
 pub enum Action {
     /// Create a generation.
     Create {
-        /// The generation's DaemonSet.
+        /// As it is sent to the API server.
         daemon_set: Box<DaemonSet>,
-        /// Why it is created.
+        /// Why the group needs a new generation.
         cause: RolloutCause,
     },
     /// Undo a change that another client made to a generation.
@@ -98,7 +98,7 @@ pub enum Action {
         name: String,
         /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// Why it is deleted.
+        /// Why nothing needs it any longer.
         reason: DeletionReason,
     },
     /// Start a tag check.
@@ -108,7 +108,7 @@ pub enum Action {
     },
     /// Delete a tag check.
     EndTagCheck {
-        /// Name of its DaemonSet.
+        /// Name of the DaemonSet that ran the tag check.
         name: String,
         /// UID of its DaemonSet, as a precondition.
         uid: String,
@@ -119,7 +119,7 @@ pub enum Action {
         daemon_set: String,
         /// UID of the generation's DaemonSet, as a precondition.
         uid: String,
-        /// The results.
+        /// All results, including earlier ones that still count.
         tag_check_record: Box<TagCheckRecord>,
     },
     /// Report a finding.

@@ -14,23 +14,23 @@ use crate::plan::generation::digests::Digest;
 pub enum Finding {
     /// Tags point to different images than before.
     TagsMoved {
-        /// Name of the group.
+        /// The group whose tag check found this.
         group: String,
-        /// The tags.
+        /// One entry per image, in the order of container names.
         moved: Vec<MovedTag>,
     },
     /// Some nodes hold an older image of a tag than others.
     NodesOutdated {
-        /// Name of the group.
+        /// The group whose nodes hold different images.
         group: String,
-        /// References of the images.
+        /// The images as written in the list.
         references: Vec<String>,
     },
     /// The tags of some images could not be checked.
     RefreshDeferred {
-        /// Name of the group.
+        /// The group whose tag check failed.
         group: String,
-        /// The images.
+        /// The images that could not be checked, each with the reason of one node.
         images: Vec<UncheckedImage>,
         /// How many images were due for a check.
         of: usize,
@@ -39,14 +39,14 @@ pub enum Finding {
     },
     /// All tags can be checked again.
     RefreshRecovered {
-        /// Name of the group.
+        /// The group whose last tag check had failed.
         group: String,
     },
     /// Images cannot be held.
     ImagesFailing {
-        /// Name of the group.
+        /// The group with the images. The same image in another group is reported there.
         group: String,
-        /// The images. Those that no longer fail on any known node are missing.
+        /// Without those that no longer fail on any known node.
         images: Vec<FailingImage>,
         /// How many images cannot be held, including those that are missing above.
         count: usize,
@@ -55,35 +55,35 @@ pub enum Finding {
     },
     /// Images that could not be held are held again.
     ImagesRecovered {
-        /// Name of the group.
+        /// The group for which the failure was reported.
         group: String,
-        /// References of the images.
+        /// The images as written in the list.
         references: Vec<String>,
     },
     /// Holders are repeatedly evicted.
     EvictionLoop {
-        /// Name of the group.
+        /// The group whose holders are evicted.
         group: String,
-        /// Names of the nodes.
+        /// The nodes on which this began since the last report.
         nodes: BTreeSet<String>,
     },
     /// Admission sets `imagePullPolicy: Always` on every pod.
     AlwaysPullEnforced {
-        /// Name of the group.
+        /// The group with a pod on which this was seen.
         group: String,
     },
     /// No node matches a group.
     NoNodes {
-        /// Name of the group.
+        /// The group that matches none.
         group: String,
     },
     /// The DaemonSet has no pod on nodes that it selects.
     PodsRefused {
-        /// Name of the group.
+        /// The group whose newest generation lacks pods.
         group: String,
-        /// Name of the DaemonSet.
+        /// Name of that generation's DaemonSet.
         daemon_set: String,
-        /// Names of the nodes.
+        /// All nodes without a pod, not only those since the last report.
         nodes: BTreeSet<String>,
         /// A pod like the missing ones, for a dry run against the API server.
         pod: Option<Box<Pod>>,
@@ -97,15 +97,15 @@ pub enum Finding {
     },
     /// A rollout is complete.
     RolloutComplete {
-        /// Name of the group.
+        /// The group whose older generations are no longer needed.
         group: String,
-        /// Name of the DaemonSet.
+        /// Name of the new generation's DaemonSet.
         daemon_set: String,
         /// How long it took, in whole seconds.
         took: SignedDuration,
         /// How many images the group has.
         images: usize,
-        /// How many nodes have a pod.
+        /// How many nodes have a pod of the new generation.
         nodes: usize,
         /// How many nodes hold all of the images.
         nodes_with_all: usize,
@@ -145,7 +145,7 @@ pub struct FailingImage {
     pub reason: String,
     /// The runtime's message on most of the nodes.
     pub message: String,
-    /// Names of the nodes.
+    /// All nodes on which it fails, for any reason.
     pub nodes: BTreeSet<String>,
 }
 

@@ -11,25 +11,25 @@ use crate::coverage::Shortage;
 pub enum Waiting {
     /// A rollout waits because the group already has the maximum number of moving generations.
     Generations {
-        /// Name of the group.
+        /// The group to roll out.
         group: String,
         /// Whether a refresh waits, rather than an edit.
         refresh: bool,
-        /// How many generations are moving.
+        /// How many of its generations are moving.
         moving: usize,
         /// Nodes that keep an older generation because no pod of a newer one can run there.
         unavailable: BTreeSet<String>,
     },
     /// A refresh waits because the group's last rollout has a date in the future.
     Clock {
-        /// Name of the group.
+        /// The group to refresh.
         group: String,
-        /// That date.
+        /// That date: scheduled refreshes continue then.
         until: Timestamp,
     },
     /// A tag check waits because no node can run it.
     TagCheck {
-        /// Name of the group.
+        /// The group to check.
         group: String,
         /// Name of the group's newest DaemonSet.
         daemon_set: String,
@@ -38,9 +38,9 @@ pub enum Waiting {
     },
     /// A new pod waits because its node has no capacity for it beside the old pod.
     Capacity {
-        /// Name of the group.
+        /// The group of the new pod.
         group: String,
-        /// Name of the group's newest DaemonSet.
+        /// Name of the DaemonSet that the new pod belongs to.
         daemon_set: String,
         /// One of the nodes. Which ones are affected changes all the time.
         node: String,

@@ -52,7 +52,7 @@ pub struct Generation {
     pub name: String,
     /// UID of the DaemonSet.
     pub uid: String,
-    /// Name of its group.
+    /// The group that it was built from, which may no longer be on the list.
     pub group: String,
     /// When the DaemonSet was created.
     pub created: Option<Timestamp>,

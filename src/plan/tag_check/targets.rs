@@ -19,14 +19,14 @@ const MAX_NODES: usize = 3;
 pub struct CheckTarget<'a> {
     /// The node's architecture; empty if unknown.
     pub architecture: &'a str,
-    /// Name of the node.
+    /// The node on which the pod runs.
     pub node: &'a str,
 }
 
 /// The nodes for a tag check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckTargets<'a> {
-    /// The chosen nodes.
+    /// The nodes to ask, in the order of architectures.
     pub targets: Vec<CheckTarget<'a>>,
     /// Architectures of the group's nodes without a node that can run a tag check now.
     pub without: Vec<&'a str>,
