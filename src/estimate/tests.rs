@@ -53,7 +53,7 @@ fn with_retention_renewals_are_paid_for_and_the_previous_snapshot_as_long_as_it_
     // Each is renewed after seven and a half days.
     assert_eq!(found.builds_per_month, 5);
     let line = |what: &str| found.charges.iter().find(|charge| charge.what == what).expect("the line").amounts.month;
-    assert_eq!(line("the instance that builds"), number("0.05772"));
+    assert_eq!(line("the build instance"), number("0.05772"));
     assert_eq!(line("its disk"), number("0.16"));
     // 100 GB for an hour and a half, four times.
     assert_eq!(line("the previous snapshot"), number("0.01666668"));
