@@ -3,7 +3,7 @@
 use crate::{files, read};
 
 /// What is not said, with what is said instead. Upper and lower case are one, and so are spaces, line ends, hyphens and underscores.
-const NOT_SAID: [(&str, &str); 62] = [
+const NOT_SAID: [(&str, &str); 66] = [
     ("anew", "again; recreates"),
     ("told", "reported"),
     ("let go of", "released"),
@@ -66,6 +66,10 @@ const NOT_SAID: [(&str, &str); 62] = [
     ("looks at the tags", "checks the tags"),
     ("looked at", "checked"),
     ("at work", "available; enforced"),
+    ("accepted form", "accepted version"),
+    ("accepted forms", "accepted versions"),
+    ("somebody else", "another client"),
+    ("somebody else's", "another client's"),
 ];
 
 /// What is read, from the top of the checkout.
