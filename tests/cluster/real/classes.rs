@@ -151,7 +151,7 @@ async fn whatever_cannot_be_pulled_or_started_is_reported_everywhere_as_kubelet_
     for (image, cause, remedy) in [
         ("/missing:1", "no such image or tag", "check the reference"),
         ("/private:1", "401 from", "imagePullSecrets"),
-        ("/unreachable:1", "nowhere.invalid cannot be looked up", "DNS"),
+        ("/unreachable:1", "nowhere.invalid cannot be resolved", "DNS"),
         ("/foreign:1", "the image does not exist for this node's architecture", "architectures"),
     ] {
         let said = behind(&outage, image, "failed", cause).await;
