@@ -84,7 +84,7 @@ async fn a_node_at_its_pod_limit_gets_the_new_generation_after_a_while_and_loses
     let other = other_pod(&outage, "node2", json!({})).await;
     let _limited = pod_limit_is_reached(&outage, &outage.real.nodes[1]).await;
     let new = outage.push("app:1", "new");
-    let pod_limit = "on node2 (its pod limit is reached)";
+    let pod_limit = "for two pods: node2 (its pod limit is reached)";
     the_new_generation_comes_after_a_while(&outage, &old, &new, pod_limit).await;
     assert_eq!(running(&outage).await, Some(other), "the pod that was there before runs on");
 }
