@@ -17,9 +17,9 @@ use std::fmt::Debug;
 use super::FIELD_MANAGER;
 use crate::error::Error;
 use crate::naming::labels;
-use crate::plan::adoption::adoption_patch;
-use crate::plan::deselection::recount_patch;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
+use crate::plan::patch::adoption_patch;
+use crate::plan::patch::recount_patch;
 use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch};
 use crate::plan::tag_check::pod_of;
 use crate::plan::versions::Revision;
@@ -190,9 +190,7 @@ impl Applier {
             .get_metadata_opt(&name)
             .await
             .map_err(|e| Error::new(format!("read the DaemonSet {name}"), e))?;
-        if existing
-            .is_some_and(|existing| existing.labels().get(labels::MANAGED_BY).is_none_or(|it| it != labels::PROGRAM))
-        {
+        if existing.is_some_and(|existing| !labels::are_ours(existing.labels())) {
             return Err(Error::ForeignDaemonSet { name });
         }
         put(&self.daemon_sets, "create the DaemonSet", daemon_set).await.map(drop)

@@ -6,16 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
-use serde_json::{Value, json};
 
 use super::decision::{Action, Waiting};
-use super::generation::{images_to_text, placement_hash};
 use crate::coverage::{Coverage, NO_LIST};
 use crate::list::Config;
-use crate::list::config::Placement;
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
 
@@ -83,36 +79,4 @@ fn adopting_list<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Opti
         images.into_iter().any(|image| adoption.images.contains(&image.reference.normal_form()))
     };
     first(&|config| config.name.as_str() == adoption.name).or_else(|| first(&wants))
-}
-
-/// The merge patch that makes a DaemonSet a generation of a list. From then on its pods are not replaced, and it is no
-/// longer deleted together with kubernetes-image-puller's Deployment. Its images are recorded from its template, since
-/// admission may have rewritten them in the pods.
-pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
-    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let containers = pod.into_iter().flat_map(|pod| &pod.containers);
-    let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
-    let placement = pod.map(|pod| Placement {
-        node_selector: pod.node_selector.clone().unwrap_or_default(),
-        affinity: pod.affinity.clone(),
-        tolerations: pod.tolerations.clone().unwrap_or_default(),
-        ..Placement::default()
-    });
-    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
-    // The API server increments `metadata.generation` with each change of the spec.
-    let generation = live.metadata.generation.unwrap_or(1) + i64::from(strategy != Some("OnDelete"));
-    json!({
-        "metadata": {
-            "uid": live.metadata.uid,
-            "resourceVersion": live.metadata.resource_version,
-            "labels": {labels::LIST: list, labels::GROUP: "", labels::MANAGED_BY: labels::PROGRAM},
-            "annotations": {
-                labels::IMAGES: images_to_text(images),
-                labels::PLACEMENT: placement_hash(&placement.unwrap_or_default()),
-                labels::SPEC_GENERATION: generation.to_string(),
-            },
-            "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
-        },
-        "spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}},
-    })
 }

@@ -13,15 +13,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use k8s_openapi::api::apps::v1::DaemonSet;
-use serde_json::{Value, json};
-
 use super::generation::node_scope::NodeScope;
 use super::generation::{Generation, placement_hash};
 use crate::list::Config;
 use crate::list::config::Group;
 use crate::naming::hash::short_hash;
-use crate::naming::labels;
 
 /// The nodes that groups no longer select.
 pub struct Deselection<'a> {
@@ -122,23 +118,4 @@ fn selection<'a>(group: &Group, newest: &'a Generation, nodes: HashSet<&'a str>)
 fn untainted(generation: &Generation) -> Option<Untainted<'_>> {
     generation.scheduled.filter(|scheduled| scheduled.misscheduled == 0 && generation.altered.is_none())?;
     Some(Untainted { placement: generation.placement.as_deref()?, counted_for: &generation.counted_for })
-}
-
-/// The merge patch that makes the DaemonSet controller recount a DaemonSet's nodes. It changes the revision history
-/// limit, which does not matter here: templates rarely change, so there are never that many revisions.
-pub fn recount_patch(live: &DaemonSet, selections: &BTreeSet<String>) -> Value {
-    const LIMITS: [i32; 2] = [9, 10];
-    let limit = live.spec.as_ref().and_then(|spec| spec.revision_history_limit);
-    let ours = live.metadata.annotations.as_ref().and_then(|it| it.get(labels::SPEC_GENERATION));
-    // An earlier change by another client must still be detected.
-    let ours = ours.and_then(|text| text.parse().ok()).unwrap_or(1_i64).saturating_add(1);
-    let selections: Vec<&str> = selections.iter().map(String::as_str).collect();
-    json!({
-        "metadata": {
-            "uid": live.metadata.uid,
-            "resourceVersion": live.metadata.resource_version,
-            "annotations": {labels::COUNTED_FOR: selections.join(" "), labels::SPEC_GENERATION: ours.to_string()},
-        },
-        "spec": {"revisionHistoryLimit": LIMITS.iter().find(|other| limit != Some(**other))},
-    })
 }

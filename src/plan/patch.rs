@@ -1,11 +1,12 @@
 //! Patches for a generation's DaemonSet.
 //!
-//! Each patch applies to one version of the object only (UID and resourceVersion). It also resets the update strategy:
-//! whatever another client has set, a change of the template must not replace pods.
+//! Each patch applies to one version of the object only (UID and resourceVersion). All but the recount also reset the update
+//! strategy: whatever another client has set, a change of the template must not replace pods.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,8 @@ use super::generation::alteration::Alteration;
 use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
 use super::generation::restores::Restores;
+use super::generation::{images_to_text, placement_hash};
+use crate::list::config::Placement;
 use crate::naming::labels;
 
 /// The merge patch that scopes down a DaemonSet.
@@ -56,6 +59,46 @@ pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
     frame(live, json!({labels::RESTORES: restores.to_text()}), None)
 }
 
+/// The merge patch that makes a DaemonSet a generation of a list. From then on its pods are not replaced, and it is no
+/// longer deleted together with kubernetes-image-puller's Deployment. Its images are recorded from its template, since
+/// admission may have rewritten them in the pods.
+pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
+    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod.into_iter().flat_map(|pod| &pod.containers);
+    let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
+    let placement = pod.map(|pod| Placement {
+        node_selector: pod.node_selector.clone().unwrap_or_default(),
+        affinity: pod.affinity.clone(),
+        tolerations: pod.tolerations.clone().unwrap_or_default(),
+        ..Placement::default()
+    });
+    let annotations = json!({
+        labels::IMAGES: images_to_text(images),
+        labels::PLACEMENT: placement_hash(&placement.unwrap_or_default()),
+        labels::SPEC_GENERATION: generation_after(live, false).to_string(),
+    });
+    let mut patch = frame(live, annotations, None);
+    patch["metadata"]["labels"] = json!({labels::LIST: list, labels::GROUP: "", labels::MANAGED_BY: labels::PROGRAM});
+    patch["metadata"]["ownerReferences"] = owner.into_iter().map(|owner| json!(owner)).collect();
+    patch
+}
+
+/// The merge patch that makes the DaemonSet controller recount a DaemonSet's nodes. It changes the revision history
+/// limit, which does not matter here: templates rarely change, so there are never that many revisions.
+pub fn recount_patch(live: &DaemonSet, selections: &BTreeSet<String>) -> Value {
+    const LIMITS: [i32; 2] = [9, 10];
+    let limit = live.spec.as_ref().and_then(|spec| spec.revision_history_limit);
+    let ours = live.metadata.annotations.as_ref().and_then(|it| it.get(labels::SPEC_GENERATION));
+    // An earlier change by another client must still be detected.
+    let ours = ours.and_then(|text| text.parse().ok()).unwrap_or(1_i64).saturating_add(1);
+    let selections: Vec<&str> = selections.iter().map(String::as_str).collect();
+    let annotations = json!({labels::COUNTED_FOR: selections.join(" "), labels::SPEC_GENERATION: ours.to_string()});
+    json!({
+        "metadata": metadata(live, annotations),
+        "spec": {"revisionHistoryLimit": LIMITS.iter().find(|other| limit != Some(**other))},
+    })
+}
+
 fn spec_patch(live: &DaemonSet, mut annotations: Value, template: Option<Value>, changes_template: bool) -> Value {
     note_generation(&live.metadata, generation_after(live, changes_template), &mut annotations);
     frame(live, annotations, template)
@@ -65,13 +108,14 @@ fn frame(live: &DaemonSet, annotations: Value, template: Option<Value>) -> Value
     let mut spec = Map::new();
     spec.insert("updateStrategy".to_owned(), json!({"type": "OnDelete", "rollingUpdate": null}));
     spec.extend(template.map(|template| ("template".to_owned(), template)));
+    json!({"metadata": metadata(live, annotations), "spec": spec})
+}
+
+fn metadata(live: &DaemonSet, annotations: Value) -> Value {
     json!({
-        "metadata": {
-            "uid": live.metadata.uid,
-            "resourceVersion": live.metadata.resource_version,
-            "annotations": annotations,
-        },
-        "spec": spec,
+        "uid": live.metadata.uid,
+        "resourceVersion": live.metadata.resource_version,
+        "annotations": annotations,
     })
 }
 

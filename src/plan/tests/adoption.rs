@@ -9,7 +9,8 @@ use crate::list::Config;
 use crate::naming::labels;
 use crate::plan::Action;
 use crate::plan::Waiting;
-use crate::plan::adoption::{Adoptable, adopt, adoption_patch, find};
+use crate::plan::adoption::{Adoptable, adopt, find};
+use crate::plan::patch::adoption_patch;
 use crate::plan::scoping_down::GRACE;
 
 const KIP: &str = "kubernetes-image-puller";

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::retiring::deleted;
 use super::simulation::{Simulation, State, node};
 use crate::naming::labels;
-use crate::plan::deselection::recount_patch;
+use crate::plan::patch::recount_patch;
 use crate::plan::scoping_down::GRACE;
 use crate::plan::{Action, Plan};
 

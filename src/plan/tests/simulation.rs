@@ -20,8 +20,8 @@ use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
-use crate::plan::adoption::adoption_patch;
 use crate::plan::generation::tag_check::TagCheck;
+use crate::plan::patch::adoption_patch;
 use crate::plan::versions::KEPT;
 use crate::plan::{Action, Context, Generation, Plan, Settings, plan};
 

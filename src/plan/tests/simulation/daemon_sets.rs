@@ -10,11 +10,11 @@ use serde_json::{Value, from_value, json, to_value};
 
 use crate::list::config::Placement;
 use crate::naming::labels;
-use crate::plan::deselection::recount_patch;
 use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::restores::Restores;
 use crate::plan::generation::scheduled;
+use crate::plan::patch::recount_patch;
 use crate::plan::patch::scope_patch;
 use crate::plan::patch::sealing_patch;
 use crate::plan::patch::strategy_patch;
