@@ -122,6 +122,11 @@ impl Node {
         self.ready && !self.unschedulable && !self.deleting && !self.taints.iter().any(is_wrong)
     }
 
+    /// Whether a pod of a group can run here now: the node is selected, ready, and neither cordoned nor being deleted.
+    pub fn can_run(&self, placement: &Placement) -> bool {
+        self.ready && !self.deleting && !self.unschedulable && self.takes(placement)
+    }
+
     /// Whether a group still wants what a pod with these tolerations has on this node. A taint that the pod does not tolerate was
     /// added after it started and says nothing about the user's intent. A taint that the pod tolerates and the group does not
     /// shows that the group has left the node.

@@ -62,7 +62,7 @@ impl<'a> Tries<'a> {
     /// Reads the state of the pods. A node is relevant if it is ready, can run the pod and has capacity for it. If any
     /// other node has an older image on its disk, a later refresh updates it.
     fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
-        let counts = |node: &&Node| node.ready && !node.deleting && !node.unschedulable && node.takes(&group.placement);
+        let counts = |node: &&Node| node.can_run(&group.placement);
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
         let all = context.coverage.pods_of(context.list.label).filter(|pod| !pod.deleting);

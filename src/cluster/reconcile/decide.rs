@@ -105,7 +105,7 @@ impl Decider {
             return;
         }
         if !self.observed.all_validated() {
-            plan.wake_at = plan.wake_at.into_iter().chain(now.checked_add(PAUSE).ok()).min();
+            now.checked_add(PAUSE).into_iter().for_each(|at| plan.wake_up_at(at));
             return;
         }
         let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_accepted(revision)).collect();
@@ -157,10 +157,6 @@ fn plan_without_list(history_plan: &HistoryPlan<'_>, seen: &Snapshot) -> Plan {
         return Plan { actions: tag_checks, ..Plan::default() };
     }
     let live = seen.generations.iter().filter(|generation| !generation.deleting);
-    let delete = |it: &Generation| Action::Delete {
-        name: it.name.clone(),
-        uid: it.uid.clone(),
-        reason: DeletionReason::ListGone,
-    };
+    let delete = |it: &Generation| Action::delete(it, DeletionReason::ListGone);
     Plan { actions: live.map(delete).chain(tag_checks).collect(), ..Plan::default() }
 }

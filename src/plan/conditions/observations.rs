@@ -34,7 +34,7 @@ type ObservedFailure<'a> = (bool, &'a str, &'a str);
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
     pub fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
-        let usable = |node: &&Node| node.ready && !node.deleting && !node.unschedulable && node.takes(&group.placement);
+        let usable = |node: &&Node| node.can_run(&group.placement);
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(usable).map(|node| node.name.as_str()).collect());
         let counts = |node: &str| expected.as_ref().is_none_or(|expected| expected.contains(node));
