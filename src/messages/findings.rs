@@ -15,23 +15,29 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
     let subject = subject_of(finding);
     match finding {
         Finding::TagsMoved { group, moved } => {
-            let moved = moved.iter().map(|MovedTag { reference, before, now }| format!("the tag {reference} moved from {before} to {now}"));
+            let moved = moved
+                .iter()
+                .map(|MovedTag { reference, before, now }| format!("the tag {reference} moved from {before} to {now}"));
             Message::new(Reason::TagsMoved, subject, format!("group {group}: {}", first_few(moved, "; ", "")))
         }
         Finding::NodesOutdated { group, references } => Message::new(
-            Reason::NodesOutdated, subject,
+            Reason::NodesOutdated,
+            subject,
             format!(
-                "group {group}: some nodes hold an older version of {}; they are updated a few at a time, without a rollout",
+                "group {group}: some nodes hold an older version of {}; they are updated a few at a time, \
+                 without a rollout",
                 first_few(references, ", ", "")
             ),
         ),
         Finding::RefreshDeferred { group, images, of, retry_at } => {
-            let next = retry_at.map(|at| format!(" and will be checked again at {at:.0}, then with increasing backoff"));
+            let next =
+                retry_at.map(|at| format!(" and will be checked again at {at:.0}, then with increasing backoff"));
             let why = images.iter().map(|UncheckedImage { reference, node, failure }| {
                 format!("{reference} on {node}: {}", end_of(&unchecked(failure)))
             });
             Message::new(
-                Reason::RefreshDeferred, subject,
+                Reason::RefreshDeferred,
+                subject,
                 format!(
                     "group {group}: the tags of {} of {} could not be checked{}: {}",
                     images.len(),
@@ -41,53 +47,65 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
                 ),
             )
         }
-        Finding::RefreshRecovered { group } => {
-            Message::new(Reason::RefreshRecovered, subject, format!("group {group}: the tags of all images could be checked again"))
-        }
+        Finding::RefreshRecovered { group } => Message::new(
+            Reason::RefreshRecovered,
+            subject,
+            format!("group {group}: the tags of all images could be checked again"),
+        ),
         Finding::ImagesFailing { group, images, count, of } => Message::new(
-            Reason::ImageFailing, subject,
+            Reason::ImageFailing,
+            subject,
             format!(
-                "group {group}: {count} of {} cannot be held: {}; kubelets retry at least every 5 minutes, and nodes keep \
-                 what they held before",
+                "group {group}: {count} of {} cannot be held: {}; kubelets retry at least every 5 minutes, and \
+                 nodes keep what they held before",
                 number(*of, "image"),
                 first_few(images.iter().map(failing), "; ", REST)
             ),
         ),
         Finding::ImagesRecovered { group, references } => Message::new(
-            Reason::ImageRecovered, subject,
+            Reason::ImageRecovered,
+            subject,
             format!(
                 "group {group}: held again on every node on which the newest DaemonSet has a pod: {}",
                 first_few(references, ", ", REST)
             ),
         ),
         Finding::EvictionLoop { group, nodes } => Message::new(
-            Reason::EvictionLoop, subject,
+            Reason::EvictionLoop,
+            subject,
             format!(
-                "group {group}: the holder was evicted at least {EVICTION_LOOP_LENGTH} times within {EVICTION_LOOP_WINDOW:#} on {} ({}) for lack of disk, and its \
-                 images are pulled again each time; give the nodes more disk, shorten the list, or exclude these nodes with the group's nodeSelector",
+                "group {group}: the holder was evicted at least {EVICTION_LOOP_LENGTH} times within \
+                 {EVICTION_LOOP_WINDOW:#} on {} ({}) for lack of disk, and its images are pulled again each \
+                 time; give the nodes more disk, shorten the list, or exclude these nodes with the group's \
+                 nodeSelector",
                 number(nodes.len(), "node"),
                 first_few(nodes, ", ", REST)
             ),
         ),
         Finding::AlwaysPullEnforced { group } => Message::new(
-            Reason::AlwaysPullEnforced, subject,
+            Reason::AlwaysPullEnforced,
+            subject,
             format!(
-                "group {group}: admission sets imagePullPolicy: Always on every pod, as the plugin AlwaysPullImages does, so a pod \
-                 that is replaced or restarted during a registry outage cannot use the images on its node's disk; exempt this \
-                 namespace if a policy does it"
+                "group {group}: admission sets imagePullPolicy: Always on every pod, as the plugin \
+                 AlwaysPullImages does, so a pod that is replaced or restarted during a registry outage cannot \
+                 use the images on its node's disk; exempt this namespace if a policy does it"
             ),
         ),
         Finding::NoNodes { group } => Message::new(
-            Reason::NoNodes, subject,
+            Reason::NoNodes,
+            subject,
             format!(
-                "group {group}: no node matches, so its images are held nowhere; a node has to run Linux, match the group's \
-                 nodeSelector, affinity and architectures, and have no taint that the group does not tolerate"
+                "group {group}: no node matches, so its images are held nowhere; a node has to run Linux, match \
+                 the group's nodeSelector, affinity and architectures, and have no taint that the group does not \
+                 tolerate"
             ),
         ),
         Finding::PodsRefused { group, daemon_set, nodes, .. } => Message::new(
-            Reason::PodsRefused, subject,
+            Reason::PodsRefused,
+            subject,
             format!(
-                "group {group}: the DaemonSet {daemon_set} has no pod on {} that it selects ({}); older DaemonSets stay meanwhile; {}",
+                "group {group}: the DaemonSet {daemon_set} has no pod on {} that it selects ({}); older \
+                 DaemonSets stay meanwhile; {}",
                 number(nodes.len(), "node"),
                 first_few(nodes, ", ", REST),
                 refused(refusal, daemon_set)
@@ -98,10 +116,14 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
         Finding::RolloutComplete { group, daemon_set, took, images, nodes, nodes_with_all } => {
             let held_on = match nodes == nodes_with_all {
                 true => number(*nodes, "node"),
-                false => format!("{nodes_with_all} of {}; see `kubectl prepull status` for the others", number(*nodes, "node")),
+                false => format!(
+                    "{nodes_with_all} of {}; see `kubectl prepull status` for the others",
+                    number(*nodes, "node")
+                ),
             };
             let note = format!(
-                "group {group}: the rollout of the DaemonSet {daemon_set} is complete after {took:#}: {} {} held on {held_on}",
+                "group {group}: the rollout of the DaemonSet {daemon_set} is complete after {took:#}: {} {} held \
+                 on {held_on}",
                 number(*images, "image"),
                 if *images == 1 { "is" } else { "are" },
             );
@@ -152,7 +174,7 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
         ("minimum", "; set requests in the list that the LimitRange allows"),
         ("maximum", "; set requests and limits in the list that the LimitRange allows"),
     ];
-    let remedy = remedies.iter().find(|(done, _)| why.contains(done)).map_or("", |(_, remedy)| remedy);
+    let remedy = remedies.iter().find(|(words, _)| why.contains(words)).map_or("", |(_, remedy)| remedy);
     format!("a dry run of such a pod was refused: {why}{remedy}")
 }
 
