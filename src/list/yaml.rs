@@ -15,13 +15,12 @@ use super::{affinity, image_cache, labels, placement, refresh};
 /// The key of this format in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
 
-/// The keys of the document.
-pub const TOP_KEYS: [&str; 7] =
+/// The keys of the document, without those for the images at its top.
+const DOCUMENT_KEYS: [&str; 7] =
     ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache"];
-/// The keys of a group.
-pub const GROUP_KEYS: [&str; 12] = [
-    "name",
-    "images",
+/// The keys about the nodes and the pods of some images: in a group for its images, at the top of the document for the images
+/// there.
+pub const POD_KEYS: [&str; 10] = [
     "nodeSelector",
     "affinity",
     "tolerations",
@@ -33,6 +32,10 @@ pub const GROUP_KEYS: [&str; 12] = [
     "podLabels",
     "podAnnotations",
 ];
+/// The keys of the document.
+pub const TOP_KEYS: [&str; DOCUMENT_KEYS.len() + POD_KEYS.len()] = joined(&DOCUMENT_KEYS, &POD_KEYS);
+/// The keys of a group.
+pub const GROUP_KEYS: [&str; 2 + POD_KEYS.len()] = joined(&["name", "images"], &POD_KEYS);
 /// The keys of an image that is a mapping.
 pub const IMAGE_KEYS: [&str; 3] = ["name", "image", "imagePullPolicy"];
 /// The keys of a Secret that is a mapping.
@@ -87,6 +90,17 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     Some(config)
 }
 
+/// Both arrays, one after the other.
+const fn joined<const N: usize>(first: &[&'static str], second: &[&'static str]) -> [&'static str; N] {
+    let mut keys = [""; N];
+    let mut index = 0;
+    while index < N {
+        keys[index] = if index < first.len() { first[index] } else { second[index - first.len()] };
+        index += 1;
+    }
+    keys
+}
+
 fn config(list: &ListData, groups: Vec<Group>) -> Config {
     Config {
         name: super::names::ObjectName::shortened(&list.name),
@@ -137,12 +151,15 @@ fn check_api_version(fields: &Fields, problems: &mut Problems) {
 
 fn groups(document: &At, fields: &Fields, problems: &mut Problems) -> Vec<Group> {
     let mut groups = Vec::new();
-    if let Some(at) = fields.get_or_null("images") {
-        if at.is_null() {
-            empty(at, problems);
-        } else {
-            groups.push(plain_group(GroupName::default_group(), images(at, problems)));
+    let mut top = plain_group(GroupName::default_group(), Vec::new());
+    set_pod_keys(&mut top, fields, problems);
+    match fields.get_or_null("images") {
+        Some(at) if at.is_null() => empty(at, problems),
+        Some(at) => {
+            top.images = images(at, problems);
+            groups.push(top);
         }
+        None => check_without_images(fields, problems),
     }
     if let Some(at) = fields.get_or_null("groups") {
         if at.is_null() {
@@ -196,11 +213,17 @@ fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
     };
     // The rest is checked even without a valid name.
     let mut group = plain_group(name.unwrap_or_else(GroupName::default_group), images);
-    group.placement = placement_of(&fields, problems);
+    set_pod_keys(&mut group, &fields, problems);
+    Some((has_name, group))
+}
+
+/// Parses the keys about nodes and pods, those of a group or those at the top of the document.
+fn set_pod_keys(group: &mut Group, fields: &Fields, problems: &mut Problems) {
+    group.placement = placement_of(fields, problems);
     if let Some(at) = fields.get("imagePullSecrets") {
         group.image_pull_secrets = secrets(at, problems);
     }
-    group.service_account_name = named(&fields, "serviceAccountName", "a ServiceAccount", problems);
+    group.service_account_name = named(fields, "serviceAccountName", "a ServiceAccount", problems);
     if let Some(at) = fields.get("priorityClassName") {
         group.priority_class_name =
             at.text(problems).and_then(|text| group::priority_class(&at.place(), text, problems));
@@ -214,7 +237,21 @@ fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
     if let Some(at) = fields.get("podAnnotations") {
         group.pod_annotations = labels::annotations(at, problems);
     }
-    Some((has_name, group))
+}
+
+/// Keys at the top apply to the images there only. Whoever writes them for all groups would otherwise get pods on the wrong nodes.
+fn check_without_images(fields: &Fields, problems: &mut Problems) {
+    if fields.get("groups").is_none() {
+        return;
+    }
+    for (key, at) in POD_KEYS.iter().filter_map(|key| Some((key, fields.get(key)?))) {
+        problems.error(
+            at.place(),
+            Code::MissingKey,
+            format!("`{key}` at the top applies to the `images` at the top, and this list has none"),
+            format!("write `{key}` into each group that it is for"),
+        );
+    }
 }
 
 fn group_name(fields: &Fields, problems: &mut Problems) -> Option<GroupName> {

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use super::{list, yaml_list};
 
 /// A row of the table.
+#[derive(Clone)]
 struct Row {
-    /// The path in `images.yaml`.
-    yaml: Option<String>,
+    /// The paths in `images.yaml`: two for a key of a group that may also stand at the top.
+    yaml: Vec<String>,
     /// The flat key.
     flat: Option<String>,
     /// The default, where it is a value.
@@ -32,7 +33,7 @@ fn row(line: &str) -> Row {
     let [yaml, flat, _what, _type, default, range, examples] = cells[..] else { panic!("seven cells: {line}") };
     let first = |cell: &str| code(cell).into_iter().next();
     Row {
-        yaml: first(yaml),
+        yaml: code(yaml),
         flat: first(flat),
         default: first(default).filter(|_| default.starts_with('`')),
         range: if range.starts_with('`') { code(range.split(';').next().unwrap_or_default()) } else { Vec::new() },
@@ -49,7 +50,8 @@ fn code(cell: &str) -> Vec<String> {
 }
 
 fn yaml_rows() -> Vec<(String, Row)> {
-    rows().into_iter().filter_map(|row| Some((row.yaml.clone()?, row))).collect()
+    let of_row = |row: Row| row.yaml.clone().into_iter().map(move |path| (path, row.clone()));
+    rows().into_iter().flat_map(of_row).collect()
 }
 
 fn flat_rows() -> Vec<(String, Row)> {
@@ -99,6 +101,16 @@ pub fn example_lists() -> Vec<ListData> {
     lists.collect()
 }
 
+/// The examples of every key that works both in a group and at the top.
+fn pod_key_examples() -> Vec<Map<String, Value>> {
+    let rows = rows().into_iter().filter(|row| row.yaml.iter().any(|path| yaml::POD_KEYS.contains(&path.as_str())));
+    let examples = rows.flat_map(|row| {
+        let key = key_of(&row.yaml[0]).to_owned();
+        row.examples.into_iter().filter(move |example| example.contains_key(&key))
+    });
+    examples.collect()
+}
+
 fn with_flat(keys: &Map<String, Value>) -> ListData {
     let text = |value: &Value| value.as_str().expect("flat values are texts").to_owned();
     let mut data = list([("IMAGES", "a=b")]);
@@ -121,9 +133,13 @@ fn key_of(path: &str) -> &str {
 
 #[test]
 fn the_table_has_every_key_of_images_yaml() {
-    let sorts: [(&str, &[&str]); 10] = [
+    let sorts: [(&str, &[&str]); 14] = [
         ("", &yaml::TOP_KEYS),
         ("images[].", &yaml::IMAGE_KEYS),
+        ("imagePullSecrets[].", &yaml::SECRET_KEYS),
+        ("resources.", &yaml::RESOURCES_KEYS),
+        ("resources.requests.", &yaml::QUANTITY_KEYS),
+        ("resources.limits.", &yaml::QUANTITY_KEYS),
         ("groups[].", &yaml::GROUP_KEYS),
         ("groups[].imagePullSecrets[].", &yaml::SECRET_KEYS),
         ("groups[].resources.", &yaml::RESOURCES_KEYS),
@@ -162,6 +178,24 @@ fn every_example_of_images_yaml_is_accepted_and_changes_something() {
 }
 
 #[test]
+fn a_key_at_the_top_means_to_the_images_there_what_it_means_in_a_group_and_nothing_to_groups() {
+    let named = json!({"name": "g", "images": ["nginx"]});
+    let accepted = |document: Value| accepted(&yaml_list(&document.to_string())).groups;
+    let [_, untouched] = &accepted(json!({"images": ["busybox"], "groups": [named]}))[..] else { panic!("two groups") };
+    let examples = pod_key_examples();
+    assert!(examples.len() >= yaml::POD_KEYS.len(), "{examples:?}");
+    for example in examples {
+        let mut at_the_top = json!({"images": ["busybox"], "groups": [named]});
+        at_the_top.as_object_mut().expect("a mapping").extend(example.clone());
+        let mut group = json!({"name": "default", "images": ["busybox"]});
+        group.as_object_mut().expect("a mapping").extend(example);
+        let [top, other] = &accepted(at_the_top.clone())[..] else { panic!("two groups") };
+        assert_eq!(*top, accepted(json!({"groups": [group]}))[0], "{at_the_top}");
+        assert_eq!(other, untouched, "{at_the_top}");
+    }
+}
+
+#[test]
 fn every_flat_example_is_accepted_and_changes_something() {
     for (key, row) in flat_rows() {
         let examples: Vec<_> = row.examples.iter().filter(|example| example.contains_key(&key)).collect();
@@ -191,7 +225,7 @@ fn every_default_is_what_holds_without_the_key() {
     for row in rows() {
         let Some(default) = &row.default else { continue };
         for example in &row.examples {
-            let yaml = row.yaml.as_deref().filter(|path| example.contains_key(key_of(path)));
+            let yaml = row.yaml.first().map(String::as_str).filter(|path| example.contains_key(key_of(path)));
             let flat = row.flat.as_deref().filter(|key| example.contains_key(*key));
             let key = yaml.map(key_of).or(flat).expect("the example of a key");
             let mut without = example.clone();
