@@ -47,6 +47,9 @@ pub struct Group {
     pub resources: Resources,
     /// The PriorityClass of the pods.
     pub priority_class_name: Option<ResourceName>,
+    /// The RuntimeClass of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_class_name: Option<ResourceName>,
     /// Labels for the pods.
     pub pod_labels: BTreeMap<String, String>,
     /// Annotations for the pods.

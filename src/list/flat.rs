@@ -57,6 +57,7 @@ keys! {
     refresh_mode "REFRESH_MODE"
     pull_rate "PULL_RATE"
     priority_class_name "PRIORITY_CLASS_NAME"
+    runtime_class_name "RUNTIME_CLASS_NAME"
     service_account_name "SERVICE_ACCOUNT_NAME"
     pod_labels "POD_LABELS"
     pod_annotations "POD_ANNOTATIONS"
@@ -231,6 +232,8 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         resources: group::resources(cpu, memory, problems),
         priority_class_name: set(&keys.priority_class_name)
             .and_then(|text| group::priority_class(&Place::key("PRIORITY_CLASS_NAME"), text, problems)),
+        runtime_class_name: set(&keys.runtime_class_name)
+            .and_then(|text| group::object_name(&Place::key("RUNTIME_CLASS_NAME"), "a RuntimeClass", text, problems)),
         pod_labels: json("POD_LABELS", &keys.pod_labels, problems, labels::pod_labels).unwrap_or_default(),
         pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, labels::annotations)
             .unwrap_or_default(),

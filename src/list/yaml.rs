@@ -20,7 +20,7 @@ const DOCUMENT_KEYS: [&str; 7] =
     ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache"];
 /// The keys about the nodes and the pods of some images: in a group for its images, at the top of the document for the images
 /// there.
-pub const POD_KEYS: [&str; 10] = [
+pub const POD_KEYS: [&str; 11] = [
     "nodeSelector",
     "affinity",
     "tolerations",
@@ -29,6 +29,7 @@ pub const POD_KEYS: [&str; 10] = [
     "serviceAccountName",
     "resources",
     "priorityClassName",
+    "runtimeClassName",
     "podLabels",
     "podAnnotations",
 ];
@@ -121,6 +122,7 @@ fn plain_group(name: GroupName, images: Vec<super::config::Image>) -> Group {
         service_account_name: None,
         resources: Resources::default(),
         priority_class_name: None,
+        runtime_class_name: None,
         pod_labels: BTreeMap::new(),
         pod_annotations: BTreeMap::new(),
     }
@@ -228,6 +230,7 @@ fn set_pod_keys(group: &mut Group, fields: &Fields, problems: &mut Problems) {
         group.priority_class_name =
             at.text(problems).and_then(|text| group::priority_class(&at.place(), text, problems));
     }
+    group.runtime_class_name = named(fields, "runtimeClassName", "a RuntimeClass", problems);
     if let Some(at) = fields.get("resources") {
         group.resources = resources(at, problems);
     }

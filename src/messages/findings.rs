@@ -167,8 +167,11 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
              {daemon_set}` for the reason"
         );
     }
-    // The messages of Kubernetes' quota and LimitRange admission (`k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
+    // The messages of Kubernetes' RuntimeClass, quota and LimitRange admission (`plugin/pkg/admission/runtimeclass`,
+    // `k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
     let remedies = [
+        ("pod rejected: RuntimeClass", "; create the RuntimeClass, or correct runtimeClassName in the list"),
+        ("conflict: runtimeClass.scheduling", "; give the group the node selector of its RuntimeClass"),
         ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
         ("exceeded quota", "; raise the ResourceQuota"),
         ("minimum", "; set requests in the list that the LimitRange allows"),
@@ -198,6 +201,10 @@ mod tests {
         );
         let small = "minimum cpu usage per Container is 50m, but request is 1m";
         assert!(reported(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
+        let missing = "pods \"tools-a-\" is forbidden: pod rejected: RuntimeClass \"maximum\" not found";
+        assert!(reported(Some(missing)).ends_with(
+            "RuntimeClass \"maximum\" not found; create the RuntimeClass, or correct runtimeClassName in the list"
+        ));
         assert!(reported(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
         assert!(reported(None).ends_with("see `kubectl describe daemonset tools-a`"));
         let right =

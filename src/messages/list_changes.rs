@@ -101,7 +101,7 @@ fn settings(before: &Config, after: &Config) -> Vec<String> {
 }
 
 /// The settings of a group, and whether each is the same in both forms.
-fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 13] {
+fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 14] {
     let Group {
         name: _,
         images: _,
@@ -110,6 +110,7 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 13] {
         service_account_name,
         resources,
         priority_class_name,
+        runtime_class_name,
         pod_labels,
         pod_annotations,
     } = new;
@@ -128,6 +129,7 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 13] {
         ("serviceAccountName", *service_account_name == old.service_account_name),
         ("resources", *resources == old.resources),
         ("priorityClassName", *priority_class_name == old.priority_class_name),
+        ("runtimeClassName", *runtime_class_name == old.runtime_class_name),
         ("podLabels", *pod_labels == old.pod_labels),
         ("podAnnotations", *pod_annotations == old.pod_annotations),
         ("image names", all_same(|(old, _), (new, _)| old == new)),

@@ -174,6 +174,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         service_account_name,
         resources,
         priority_class_name,
+        runtime_class_name,
         pod_labels: _,
         pod_annotations: _,
     } = group;
@@ -189,6 +190,8 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         init_containers: Some(vec![init_container(record, &resources)]),
         node_selector: Some(placement.node_selector.clone()).filter(|selector| !selector.is_empty()),
         priority_class_name: priority_class_name.as_ref().map(ToString::to_string),
+        // Its overhead, node selector and tolerations are added to pods by admission, not to the template.
+        runtime_class_name: runtime_class_name.as_ref().map(ToString::to_string),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: (settings.platform == Platform::Kubernetes).then_some(USER),

@@ -299,6 +299,7 @@ fn group_in_full(group: &Group) -> Value {
         "imagePullSecrets": group.image_pull_secrets,
         "serviceAccountName": group.service_account_name,
         "priorityClassName": group.priority_class_name,
+        "runtimeClassName": group.runtime_class_name,
         "podLabels": group.pod_labels,
         "podAnnotations": group.pod_annotations,
         "resources": {

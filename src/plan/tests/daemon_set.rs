@@ -43,6 +43,7 @@ groups:
   serviceAccountName: puller
   resources: {requests: {cpu: 2m, memory: 3Mi}, limits: {cpu: 50m, memory: 64Mi}}
   priorityClassName: prepull
+  runtimeClassName: sandboxed
   podLabels: {team: ml}
   podAnnotations: {example.com/cost-centre: "42"}
 refresh: {schedule: "0 3 * * 1-5", timeZone: Europe/Berlin, mode: Recreate}

@@ -143,6 +143,7 @@ fn the_content_hash_depends_on_the_group_as_written() {
         ", tolerations: [{operator: Exists}]",
         ", imagePullSecrets: [s]",
         ", priorityClassName: p",
+        ", runtimeClassName: r",
         ", podLabels: {a: b}",
         ", architectures: [arm64]",
     ] {
