@@ -83,12 +83,14 @@ pub struct ContainerResources {
 
 /// An amount of each resource that is needed.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct ResourceList {
     /// CPU, as a quantity; empty if there is none.
     pub cpu: String,
     /// Memory, likewise.
     pub memory: String,
+    /// Ephemeral storage, likewise.
+    pub ephemeral_storage: String,
 }
 
 /// The part of a pod's status that is needed.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::pod::{Container, PodSpec, ResourceList};
 use crate::list::quantity::Nanos;
 
-/// CPU and memory that are reserved for pods.
+/// CPU, memory and ephemeral storage that are reserved for pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
@@ -15,6 +15,13 @@ pub struct Requests {
     pub cpu_millis: u64,
     /// Memory, in bytes.
     pub memory_bytes: u64,
+    /// Ephemeral storage, in bytes. Holders reserve none by default.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ephemeral_storage_bytes: u64,
+}
+
+fn is_zero(amount: &u64) -> bool {
+    *amount == 0
 }
 
 impl Requests {
@@ -40,6 +47,7 @@ impl Requests {
         Self {
             cpu_millis: self.cpu_millis.max(other.cpu_millis),
             memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            ephemeral_storage_bytes: self.ephemeral_storage_bytes.max(other.ephemeral_storage_bytes),
         }
     }
 }
@@ -52,6 +60,7 @@ impl Add for Requests {
         Self {
             cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),
             memory_bytes: self.memory_bytes.saturating_add(other.memory_bytes),
+            ephemeral_storage_bytes: self.ephemeral_storage_bytes.saturating_add(other.ephemeral_storage_bytes),
         }
     }
 }
@@ -65,6 +74,7 @@ fn of_list(list: &ResourceList) -> Requests {
     Requests {
         cpu_millis: Nanos::parse(&list.cpu).map_or(0, Nanos::millis),
         memory_bytes: Nanos::parse(&list.memory).map_or(0, Nanos::whole),
+        ephemeral_storage_bytes: Nanos::parse(&list.ephemeral_storage).map_or(0, Nanos::whole),
     }
 }
 
@@ -90,6 +100,18 @@ mod tests {
             (501, 1_049_600)
         );
         assert_eq!(of(json!({"containers": []})), (0, 0));
+    }
+
+    #[test]
+    fn ephemeral_storage_counts_where_it_is_asked_for() {
+        let mut asks = asking("1m", "1");
+        asks["resources"]["requests"]["ephemeral-storage"] = json!("1Ki");
+        let spec = json!({"containers": [asks, asks, asking("1m", "1")], "initContainers": [asks]});
+        let requests = Requests::of_pod(&serde_json::from_value(spec).expect("a spec"));
+        assert_eq!(requests.ephemeral_storage_bytes, 2_048);
+        let printed = |requests: Requests| serde_json::to_value(requests).expect("JSON");
+        assert_eq!(printed(requests)["ephemeralStorageBytes"], 2_048);
+        assert_eq!(printed(Requests::default()), json!({"cpuMillis": 0, "memoryBytes": 0}));
     }
 
     #[test]

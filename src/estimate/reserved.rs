@@ -51,6 +51,11 @@ fn of_pod(group: &Group) -> Requests {
     let each = Requests {
         cpu_millis: Nanos::parse(&resources.cpu_request.0).map_or(0, Nanos::millis),
         memory_bytes: Nanos::parse(&resources.memory_request.0).map_or(0, Nanos::whole),
+        ephemeral_storage_bytes: resources
+            .ephemeral_storage_request
+            .as_ref()
+            .and_then(|request| Nanos::parse(&request.0).ok())
+            .map_or(0, Nanos::whole),
     };
     times(each, group.images.len() as u64)
 }
@@ -59,5 +64,6 @@ fn times(requests: Requests, number: u64) -> Requests {
     Requests {
         cpu_millis: requests.cpu_millis.saturating_mul(number),
         memory_bytes: requests.memory_bytes.saturating_mul(number),
+        ephemeral_storage_bytes: requests.ephemeral_storage_bytes.saturating_mul(number),
     }
 }

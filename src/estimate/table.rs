@@ -64,7 +64,11 @@ fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()
     let width = names.max().unwrap_or_default().max("all nodes".len());
     let mut line = |what: &str, requests: Requests, more: &str| {
         let (cpu, memory) = (requests.cpu_millis, format::bytes(requests.memory_bytes));
-        writeln!(output, "  {what:width$}  {:>8}  {memory:>8}{more}", format!("{cpu}m"))
+        let storage = match requests.ephemeral_storage_bytes {
+            0 => String::new(),
+            bytes => format!("; {} ephemeral storage", format::bytes(bytes)),
+        };
+        writeln!(output, "  {what:width$}  {:>8}  {memory:>8}{more}{storage}", format!("{cpu}m"))
     };
     for group in &reserved.groups {
         line(

@@ -115,7 +115,7 @@ fn a_list_without_an_image_cache_costs_nothing_there() {
 
 #[test]
 fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
-    let text = "images: [a, b, c]\ngroups:\n- name: gpu\n  images: [d, e]\n  resources: {requests: {cpu: 1500u, memory: 10Mi}}\n";
+    let text = "images: [a, b, c]\ngroups:\n- name: gpu\n  images: [d, e]\n  resources: {requests: {cpu: 1500u, memory: 10Mi, ephemeral-storage: 1Gi}}\n";
     let (list, config) = list(text);
     let usage = Usage { nodes: Some(7), ..usage(0) };
     let reserved = estimate(&list, &config, Prices::example(), &usage).reserved;
@@ -145,7 +145,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
     }
     assert_eq!(reserved.per_node, sum);
     // Of 1500u each container reserves two thousandths.
-    assert_eq!((sum.cpu_millis, sum.memory_bytes), (7, 23 << 20));
+    assert_eq!((sum.cpu_millis, sum.memory_bytes, sum.ephemeral_storage_bytes), (7, 23 << 20, 2 << 30));
     assert_eq!(reserved.cluster.map(|all| (all.cpu_millis, all.memory_bytes)), Some((49, 161 << 20)));
 }
 

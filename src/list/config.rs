@@ -146,6 +146,12 @@ pub struct Resources {
     /// Memory that a container may use at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<Quantity>,
+    /// Ephemeral storage that each container reserves, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage_request: Option<Quantity>,
+    /// Ephemeral storage that a container may use at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage_limit: Option<Quantity>,
 }
 
 impl Default for Resources {
@@ -157,6 +163,8 @@ impl Default for Resources {
             memory_request: Quantity("1Mi".to_owned()),
             cpu_limit: None,
             memory_limit: None,
+            ephemeral_storage_request: None,
+            ephemeral_storage_limit: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, Placement, PullRate, Refresh};
 use super::data::ListData;
-use super::group::{self, ImageEntry, PlacedQuantity};
+use super::group::{self, ImageEntry, RequestAndLimit, ResourceFields};
 use super::keys::check_keys;
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
@@ -43,6 +43,8 @@ keys! {
     caching_memory_limit "CACHING_MEMORY_LIMIT"
     caching_cpu_request "CACHING_CPU_REQUEST"
     caching_cpu_limit "CACHING_CPU_LIMIT"
+    caching_ephemeral_storage_request "CACHING_EPHEMERAL_STORAGE_REQUEST"
+    caching_ephemeral_storage_limit "CACHING_EPHEMERAL_STORAGE_LIMIT"
     daemonset_name "DAEMONSET_NAME"
     daemonset_annotations "DAEMONSET_ANNOTATIONS"
     namespace "NAMESPACE"
@@ -207,14 +209,6 @@ fn count_lines(text: &str) -> u64 {
 }
 
 fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Group {
-    let cpu = quantity_pair(
-        ("CACHING_CPU_REQUEST", &keys.caching_cpu_request),
-        ("CACHING_CPU_LIMIT", &keys.caching_cpu_limit),
-    );
-    let memory = quantity_pair(
-        ("CACHING_MEMORY_REQUEST", &keys.caching_memory_request),
-        ("CACHING_MEMORY_LIMIT", &keys.caching_memory_limit),
-    );
     let placement = Placement {
         node_selector: json("NODE_SELECTOR", &keys.node_selector, problems, labels::labels).unwrap_or_default(),
         affinity: json("AFFINITY", &keys.affinity, problems, affinity::affinity).flatten(),
@@ -229,7 +223,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         service_account_name: set(&keys.service_account_name).and_then(|text| {
             group::object_name(&Place::key("SERVICE_ACCOUNT_NAME"), "a ServiceAccount", text, problems)
         }),
-        resources: group::resources(cpu, memory, problems),
+        resources: group::resources(resources_of(keys), problems),
         priority_class_name: set(&keys.priority_class_name)
             .and_then(|text| group::priority_class(&Place::key("PRIORITY_CLASS_NAME"), text, problems)),
         runtime_class_name: set(&keys.runtime_class_name)
@@ -240,8 +234,21 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
     }
 }
 
-fn quantity_pair(request: (&str, &Option<String>), limit: (&str, &Option<String>)) -> (PlacedQuantity, PlacedQuantity) {
-    (placed(request.0, request.1), placed(limit.0, limit.1))
+fn resources_of(keys: &FlatKeys) -> ResourceFields {
+    ResourceFields {
+        cpu: RequestAndLimit {
+            request: placed("CACHING_CPU_REQUEST", &keys.caching_cpu_request),
+            limit: placed("CACHING_CPU_LIMIT", &keys.caching_cpu_limit),
+        },
+        memory: RequestAndLimit {
+            request: placed("CACHING_MEMORY_REQUEST", &keys.caching_memory_request),
+            limit: placed("CACHING_MEMORY_LIMIT", &keys.caching_memory_limit),
+        },
+        ephemeral_storage: RequestAndLimit {
+            request: placed("CACHING_EPHEMERAL_STORAGE_REQUEST", &keys.caching_ephemeral_storage_request),
+            limit: placed("CACHING_EPHEMERAL_STORAGE_LIMIT", &keys.caching_ephemeral_storage_limit),
+        },
+    }
 }
 
 fn architectures(value: &Option<String>, problems: &mut Problems) -> BTreeSet<Architecture> {

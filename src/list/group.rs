@@ -205,20 +205,52 @@ pub fn priority_class(place: &Place, text: &str, problems: &mut Problems) -> Opt
 /// A quantity and its place.
 pub type PlacedQuantity = Option<(Place, String)>;
 
+/// The request and the limit of one resource, as the user wrote them.
+#[derive(Debug, Default)]
+pub struct RequestAndLimit {
+    /// What each container reserves.
+    pub request: PlacedQuantity,
+    /// What each container may use at most.
+    pub limit: PlacedQuantity,
+}
+
+/// What the user wrote about the resources of containers.
+#[derive(Debug, Default)]
+pub struct ResourceFields {
+    /// CPU.
+    pub cpu: RequestAndLimit,
+    /// Memory.
+    pub memory: RequestAndLimit,
+    /// Disk that is not a volume.
+    pub ephemeral_storage: RequestAndLimit,
+}
+
 /// Checks requests and limits. Missing requests get their default, but never more than a given limit.
-pub fn resources(
-    cpu: (PlacedQuantity, PlacedQuantity),
-    memory: (PlacedQuantity, PlacedQuantity),
-    problems: &mut Problems,
-) -> Resources {
+pub fn resources(written: ResourceFields, problems: &mut Problems) -> Resources {
     let defaults = Resources::default();
-    let (cpu_request, cpu_limit) = pair("CPU", cpu, defaults.cpu_request, problems);
-    let memory_limit_place = memory.1.as_ref().map(|(place, _)| place.clone());
-    let (memory_request, memory_limit) = pair("memory", memory, defaults.memory_request, problems);
+    let (cpu_request, cpu_limit) = pair("CPU", written.cpu, defaults.cpu_request, problems);
+    let memory_limit_place = written.memory.limit.as_ref().map(|(place, _)| place.clone());
+    let (memory_request, memory_limit) = pair("memory", written.memory, defaults.memory_request, problems);
     if let (Some(place), Some(limit)) = (memory_limit_place, &memory_limit) {
         check_tightness(place, limit, problems);
     }
-    Resources { cpu_request, memory_request, cpu_limit, memory_limit }
+    let (ephemeral_storage_request, ephemeral_storage_limit) = ephemeral_storage(written.ephemeral_storage, problems);
+    Resources {
+        cpu_request,
+        memory_request,
+        cpu_limit,
+        memory_limit,
+        ephemeral_storage_request,
+        ephemeral_storage_limit,
+    }
+}
+
+/// A holder writes nothing, so it reserves nothing unless the user wants it to. With a limit only, pods would reserve all of that
+/// (`SetDefaults_Pod` in `k8s.io/kubernetes/pkg/apis/core/v1`).
+fn ephemeral_storage(written: RequestAndLimit, problems: &mut Problems) -> (Option<Quantity>, Option<Quantity>) {
+    let has_request = written.request.is_some();
+    let (request, limit) = pair("ephemeral-storage", written, Quantity("0".to_owned()), problems);
+    (Some(request).filter(|_| has_request || limit.is_some()), limit)
 }
 
 /// runc needs 6 to 10 MiB for a moment while it starts a container. Whether a lower limit is enough depends on the node.
@@ -237,7 +269,7 @@ fn check_tightness(place: Place, limit: &Quantity, problems: &mut Problems) {
 
 fn pair(
     what: &str,
-    (request, limit): (PlacedQuantity, PlacedQuantity),
+    RequestAndLimit { request, limit }: RequestAndLimit,
     default: Quantity,
     problems: &mut Problems,
 ) -> (Quantity, Option<Quantity>) {
@@ -336,7 +368,8 @@ mod tests {
     fn quantities(cpu: (Option<&str>, Option<&str>)) -> (Resources, Vec<Code>) {
         let placed = |text: Option<&str>| text.map(|text| (Place::key("x"), text.to_owned()));
         let mut problems = Problems::default();
-        let resources = resources((placed(cpu.0), placed(cpu.1)), (None, None), &mut problems);
+        let cpu = RequestAndLimit { request: placed(cpu.0), limit: placed(cpu.1) };
+        let resources = resources(ResourceFields { cpu, ..ResourceFields::default() }, &mut problems);
         (resources, problems.into_vec().iter().map(|problem| problem.code).collect())
     }
 
@@ -346,6 +379,21 @@ mod tests {
         assert_eq!((resources.cpu_request.0.as_str(), problems.len()), ("500u", 0));
         let (resources, _) = quantities((None, Some("1")));
         assert_eq!(resources.cpu_request.0, "1m");
+    }
+
+    #[test]
+    fn ephemeral_storage_is_reserved_only_if_the_user_wants_it() {
+        let of = |request: Option<&str>, limit: Option<&str>| {
+            let placed = |text: Option<&str>| text.map(|text| (Place::key("x"), text.to_owned()));
+            let ephemeral_storage = RequestAndLimit { request: placed(request), limit: placed(limit) };
+            let written = ResourceFields { ephemeral_storage, ..ResourceFields::default() };
+            let resources = resources(written, &mut Problems::default());
+            (resources.ephemeral_storage_request.map(|it| it.0), resources.ephemeral_storage_limit.map(|it| it.0))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of(None, None), (None, None));
+        assert_eq!(of(Some("1Mi"), None), (text("1Mi"), None));
+        assert_eq!(of(None, Some("1Gi")), (text("0"), text("1Gi")), "not all of the limit");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, Refresh, Resources};
 use super::data::ListData;
-use super::group::{self, ImageEntry, PlacedQuantity};
+use super::group::{self, ImageEntry, PlacedQuantity, RequestAndLimit, ResourceFields};
 use super::keys::check_keys;
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
@@ -49,7 +49,7 @@ pub const IMAGE_CACHE_KEYS: [&str; 7] =
 /// The keys of `resources`.
 pub const RESOURCES_KEYS: [&str; 2] = ["requests", "limits"];
 /// The keys of `requests` and `limits`.
-pub const QUANTITY_KEYS: [&str; 2] = ["cpu", "memory"];
+pub const QUANTITY_KEYS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// The only value of `apiVersion`.
 pub const API_VERSION: &str = "kube-prepull.io/v1";
 
@@ -346,20 +346,19 @@ fn resources(at: &At, problems: &mut Problems) -> Resources {
     let Some(fields) = at.fields(&RESOURCES_KEYS, problems) else {
         return Resources::default();
     };
-    let (cpu_request, memory_request) = quantities(fields.get("requests"), problems);
-    let (cpu_limit, memory_limit) = quantities(fields.get("limits"), problems);
-    group::resources((cpu_request, cpu_limit), (memory_request, memory_limit), problems)
+    let requests = fields.get("requests").and_then(|at| at.fields(&QUANTITY_KEYS, problems));
+    let limits = fields.get("limits").and_then(|at| at.fields(&QUANTITY_KEYS, problems));
+    let mut of = |resource: &str| RequestAndLimit {
+        request: quantity(requests.as_ref(), resource, problems),
+        limit: quantity(limits.as_ref(), resource, problems),
+    };
+    let written = ResourceFields { cpu: of("cpu"), memory: of("memory"), ephemeral_storage: of("ephemeral-storage") };
+    group::resources(written, problems)
 }
 
-fn quantities(at: Option<&At>, problems: &mut Problems) -> (PlacedQuantity, PlacedQuantity) {
-    let Some(fields) = at.and_then(|at| at.fields(&QUANTITY_KEYS, problems)) else {
-        return (None, None);
-    };
-    let mut quantity = |key: &str| {
-        let at = fields.get(key)?;
-        Some((at.place(), at.quantity(problems)?))
-    };
-    (quantity("cpu"), quantity("memory"))
+fn quantity(fields: Option<&Fields>, resource: &str, problems: &mut Problems) -> PlacedQuantity {
+    let at = fields?.get(resource)?;
+    Some((at.place(), at.quantity(problems)?))
 }
 
 fn refresh_of(at: &At, problems: &mut Problems) -> Refresh {

@@ -41,13 +41,17 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
-/// CPU and memory requests, like Kubernetes quantities.
+/// Requests of CPU, memory and, if there are any, ephemeral storage, like Kubernetes quantities.
 pub fn requests(requests: Requests) -> String {
     let cpu = match requests.cpu_millis {
         millis if millis % 1_000 == 0 => (millis / 1_000).to_string(),
         millis => format!("{millis}m"),
     };
-    format!("{cpu} CPU and {} memory", bytes(requests.memory_bytes))
+    let memory = bytes(requests.memory_bytes);
+    match requests.ephemeral_storage_bytes {
+        0 => format!("{cpu} CPU and {memory} memory"),
+        storage => format!("{cpu} CPU, {memory} memory and {} ephemeral storage", bytes(storage)),
+    }
 }
 
 /// `1 node`, `2 nodes`.
@@ -96,8 +100,12 @@ mod tests {
 
     #[test]
     fn requests_are_printed_as_quantities() {
-        assert_eq!(requests(Requests { cpu_millis: 3, memory_bytes: 3 << 20 }), "3m CPU and 3Mi memory");
-        assert_eq!(requests(Requests { cpu_millis: 2_000, memory_bytes: 0 }), "2 CPU and 0 memory");
+        let of = |cpu_millis, memory_bytes, ephemeral_storage_bytes| {
+            requests(Requests { cpu_millis, memory_bytes, ephemeral_storage_bytes })
+        };
+        assert_eq!(of(3, 3 << 20, 0), "3m CPU and 3Mi memory");
+        assert_eq!(of(2_000, 0, 0), "2 CPU and 0 memory");
+        assert_eq!(of(3, 3 << 20, 1 << 30), "3m CPU, 3Mi memory and 1Gi ephemeral storage");
     }
 
     #[test]

@@ -26,6 +26,8 @@ const HOLDER_IN_IMAGE: &str = "/holder";
 const VOLUME: &str = "holder";
 const MOUNT: &str = "/kube-prepull";
 const HOLDER: &str = "/kube-prepull/holder";
+/// A resource's name in requests and limits.
+const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 /// The user of every container: "nonroot" in distroless images. Any user but 0 works.
 const USER: i64 = 65532;
 
@@ -281,14 +283,31 @@ fn restricted() -> SecurityContext {
 }
 
 fn resource_requirements(resources: &Resources) -> ResourceRequirements {
-    let map = |cpu: Option<&Quantity>, memory: Option<&Quantity>| -> BTreeMap<String, Quantity> {
-        let named = [("cpu", cpu), ("memory", memory)];
+    // Without `..`, as in `pod_spec`.
+    let Resources {
+        cpu_request,
+        memory_request,
+        cpu_limit,
+        memory_limit,
+        ephemeral_storage_request,
+        ephemeral_storage_limit,
+    } = resources;
+    let map = |named: [(&str, Option<&Quantity>); 3]| -> BTreeMap<String, Quantity> {
         named.into_iter().filter_map(|(name, quantity)| Some((name.to_owned(), quantity?.clone()))).collect()
     };
+    let requests = map([
+        ("cpu", Some(cpu_request)),
+        ("memory", Some(memory_request)),
+        (EPHEMERAL_STORAGE, ephemeral_storage_request.as_ref()),
+    ]);
+    let limits = map([
+        ("cpu", cpu_limit.as_ref()),
+        ("memory", memory_limit.as_ref()),
+        (EPHEMERAL_STORAGE, ephemeral_storage_limit.as_ref()),
+    ]);
     ResourceRequirements {
-        requests: Some(map(Some(&resources.cpu_request), Some(&resources.memory_request))),
-        limits: Some(map(resources.cpu_limit.as_ref(), resources.memory_limit.as_ref()))
-            .filter(|limits| !limits.is_empty()),
+        requests: Some(requests),
+        limits: Some(limits).filter(|limits| !limits.is_empty()),
         claims: None,
     }
 }

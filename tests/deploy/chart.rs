@@ -200,7 +200,10 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(spec["containers"][1]["image"], "redis:7");
     assert_eq!(
         spec["containers"][0]["resources"],
-        json!({"requests": {"cpu": ".05", "memory": "10Mi"}, "limits": {"cpu": "0.2", "memory": "20Mi"}})
+        json!({
+            "requests": {"cpu": ".05", "memory": "10Mi", "ephemeral-storage": "1Mi"},
+            "limits": {"cpu": "0.2", "memory": "20Mi", "ephemeral-storage": "2Mi"},
+        })
     );
     assert_eq!(spec["nodeSelector"], json!({"disk": "ssd"}));
     assert_eq!(spec["tolerations"], json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]));

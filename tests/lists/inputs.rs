@@ -287,7 +287,7 @@ fn in_full(config: &Config) -> Value {
 }
 
 fn group_in_full(group: &Group) -> Value {
-    let quantities = |cpu: Option<&_>, memory: Option<&_>| json!({"cpu": cpu, "memory": memory});
+    let quantities = |cpu: Option<&_>, memory: Option<&_>, storage: Option<&_>| json!({"cpu": cpu, "memory": memory, "ephemeral-storage": storage});
     let resources = &group.resources;
     json!({
         "name": group.name,
@@ -303,8 +303,16 @@ fn group_in_full(group: &Group) -> Value {
         "podLabels": group.pod_labels,
         "podAnnotations": group.pod_annotations,
         "resources": {
-            "requests": quantities(Some(&resources.cpu_request), Some(&resources.memory_request)),
-            "limits": quantities(resources.cpu_limit.as_ref(), resources.memory_limit.as_ref()),
+            "requests": quantities(
+                Some(&resources.cpu_request),
+                Some(&resources.memory_request),
+                resources.ephemeral_storage_request.as_ref(),
+            ),
+            "limits": quantities(
+                resources.cpu_limit.as_ref(),
+                resources.memory_limit.as_ref(),
+                resources.ephemeral_storage_limit.as_ref(),
+            ),
         },
     })
 }

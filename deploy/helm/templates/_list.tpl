@@ -59,6 +59,8 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
   "CACHING_MEMORY_LIMIT" (include "kube-prepull.number" $list.cachingMemoryLimit)
   "CACHING_CPU_REQUEST" (include "kube-prepull.number" $list.cachingCpuRequest)
   "CACHING_CPU_LIMIT" (include "kube-prepull.number" $list.cachingCpuLimit)
+  "CACHING_EPHEMERAL_STORAGE_REQUEST" (include "kube-prepull.number" $list.cachingEphemeralStorageRequest)
+  "CACHING_EPHEMERAL_STORAGE_LIMIT" (include "kube-prepull.number" $list.cachingEphemeralStorageLimit)
   "DAEMONSET_ANNOTATIONS" (include "kube-prepull.json" $list.daemonsetAnnotations)
   "NODE_SELECTOR" (include "kube-prepull.json" $list.nodeSelector)
   "IMAGE_PULL_SECRETS" (include "kube-prepull.names" $list.imagePullSecrets)

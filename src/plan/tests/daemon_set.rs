@@ -41,7 +41,7 @@ groups:
   architectures: [amd64, arm64]
   imagePullSecrets: [nvcr, {name: ghcr}]
   serviceAccountName: puller
-  resources: {requests: {cpu: 2m, memory: 3Mi}, limits: {cpu: 50m, memory: 64Mi}}
+  resources: {requests: {cpu: 2m, memory: 3Mi, ephemeral-storage: 1Mi}, limits: {cpu: 50m, memory: 64Mi, ephemeral-storage: 2Mi}}
   priorityClassName: prepull
   runtimeClassName: sandboxed
   podLabels: {team: ml}

@@ -144,6 +144,8 @@ fn the_content_hash_depends_on_the_group_as_written() {
         ", imagePullSecrets: [s]",
         ", priorityClassName: p",
         ", runtimeClassName: r",
+        ", resources: {requests: {ephemeral-storage: 1Mi}}",
+        ", resources: {limits: {ephemeral-storage: 1Mi}}",
         ", podLabels: {a: b}",
         ", architectures: [arm64]",
     ] {
