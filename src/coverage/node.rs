@@ -8,6 +8,7 @@ use kube::core::Object;
 use serde::Deserialize;
 
 use crate::list::config::Placement;
+use crate::list::placement::decimal_integer;
 
 /// A node, decoded without the fields that are not needed.
 pub type SlimNode = Object<NodeSpec, NodeStatus>;
@@ -194,7 +195,7 @@ fn tolerated_by_default(taint: &Taint) -> bool {
     taint.effect == "PreferNoSchedule" || ALWAYS_TOLERATED.contains(&taint.key.as_str())
 }
 
-/// The rule of core/v1's `Toleration.ToleratesTaint`.
+/// The rule of core/v1's `Toleration.ToleratesTaint`. That an API server knows `Lt` and `Gt` shows where it accepts them.
 fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let matches_or_any =
         |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w.is_empty() || w == value);
@@ -204,6 +205,19 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
             Some("Exists") => true,
             None | Some("" | "Equal") => {
                 toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+            }
+            Some(operator @ ("Lt" | "Gt")) => {
+                let number = |value: &Option<String>| decimal_integer(value.as_deref().unwrap_or_default());
+                match (number(&taint.value), number(&toleration.value)) {
+                    (Some(taint), Some(bound)) => {
+                        if operator == "Lt" {
+                            taint < bound
+                        } else {
+                            taint > bound
+                        }
+                    }
+                    _ => false,
+                }
             }
             Some(_) => false,
         }
@@ -297,6 +311,19 @@ mod tests {
             (json!([{"key": "dedicated", "operator": "Almost", "value": "ml"}]), false),
         ] {
             assert_eq!(tainted.takes(&tolerating(tolerations.clone())), tolerated, "{tolerations}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_as_the_scheduler_compares_them() {
+        let tolerated = |taint: &str, operator: &str, bound: &str| {
+            let tainted = linux(json!([{"key": "sla", "value": taint, "effect": "NoSchedule"}]));
+            tainted.takes(&tolerating(json!([{"key": "sla", "operator": operator, "value": bound}])))
+        };
+        assert!(tolerated("949", "Lt", "950") && !tolerated("950", "Lt", "950") && !tolerated("951", "Lt", "950"));
+        assert!(tolerated("951", "Gt", "950") && !tolerated("950", "Gt", "950") && !tolerated("-951", "Gt", "950"));
+        for (taint, bound) in [("high", "950"), ("0949", "950"), ("", "950"), ("949", "high")] {
+            assert!(!tolerated(taint, "Lt", bound) && !tolerated(taint, "Gt", bound), "{taint} and {bound}");
         }
     }
 

@@ -24,7 +24,7 @@ mod labels;
 pub mod manifest;
 pub mod names;
 pub mod parser;
-mod placement;
+pub mod placement;
 pub mod problem;
 pub mod quantity;
 mod reader;

@@ -48,28 +48,56 @@ fn check_toleration(at: &At, toleration: &Toleration, problems: &mut Problems) {
     check_operator(at, toleration, key, problems);
 }
 
+/// The operators that API servers know. `Lt` and `Gt` exist since Kubernetes 1.35, and need the feature gate
+/// `TaintTolerationComparisonOperators`; an API server without it refuses the DaemonSet, which is reported in its words.
+const OPERATORS: [&str; 4] = ["Exists", "Equal", "Lt", "Gt"];
+
 fn check_operator(at: &At, toleration: &Toleration, key: &str, problems: &mut Problems) {
     let value = toleration.value.as_deref().unwrap_or_default();
+    let operator = toleration.operator.as_deref().unwrap_or_default();
     let mut bad = |field: &str, message: String, remedy: &str| {
         problems.error(at.child(field).place(), Code::InvalidValue, message, remedy);
     };
-    match toleration.operator.as_deref().unwrap_or_default() {
-        "Exists" if value.is_empty() => {}
-        "Exists" => bad("value", "Exists takes no value".to_owned(), "remove the value, or use the operator Equal"),
-        "Equal" | "" => {
-            if key.is_empty() {
+    if !operator.is_empty() && !OPERATORS.contains(&operator) {
+        let remedy = format!("write one of {}", OPERATORS.join(", "));
+        return bad("operator", format!("unknown operator {}", quoted(operator)), &remedy);
+    }
+    if key.is_empty() && operator != "Exists" {
+        bad(
+            "operator",
+            "without a key the operator must be Exists".to_owned(),
+            "name the key, or write operator: Exists to tolerate every taint",
+        );
+    }
+    match operator {
+        "Exists" if !value.is_empty() => {
+            bad("value", "Exists takes no value".to_owned(), "remove the value, or use the operator Equal");
+        }
+        "Exists" => {}
+        "Lt" | "Gt" => {
+            if decimal_integer(value).is_none() {
                 bad(
-                    "operator",
-                    "without a key the operator must be Exists".to_owned(),
-                    "name the key, or write operator: Exists to tolerate every taint",
+                    "value",
+                    format!("{} is not a whole number, as the operator {operator} needs", quoted(value)),
+                    "write a whole number in quotes, without leading zeros, such as \"950\"",
                 );
             }
+        }
+        _ => {
             if let Err(why) = label_value(value) {
                 bad("value", format!("{} is not a taint's value: it {why}", quoted(value)), VALUE_FORM);
             }
         }
-        other => bad("operator", format!("unknown operator {}", quoted(other)), "write Exists or Equal"),
     }
+}
+
+/// The number that the operators `Lt` and `Gt` compare: decimal, without leading zeros (`IsDecimalInteger` in
+/// `k8s.io/apimachinery/pkg/api/validate/content`), and of 64 bits.
+pub fn decimal_integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_canonical = text == "0" || !digits.starts_with('0');
+    (is_decimal && is_canonical).then(|| text.parse().ok()).flatten()
 }
 
 /// Parses a sequence of architectures.
@@ -96,4 +124,19 @@ pub fn architecture(place: Place, name: &str, problems: &mut Problems) -> Option
         );
     }
     found.map(|(_, architecture)| *architecture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_that_the_api_server_takes() {
+        for (text, number) in [("0", 0), ("950", 950), ("-5", -5), ("9223372036854775807", i64::MAX)] {
+            assert_eq!(decimal_integer(text), Some(number), "{text}");
+        }
+        for text in ["", "-", "-0", "007", "-07", "+5", "1.0", "1e3", " 5", "9223372036854775808", "many"] {
+            assert_eq!(decimal_integer(text), None, "{text}");
+        }
+    }
 }

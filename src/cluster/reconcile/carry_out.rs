@@ -91,7 +91,15 @@ impl Executor {
     }
 
     async fn carry_out_action(&self, label: &str, list: &ObjectReference, action: &Action) -> Result<(), Error> {
-        let outcome = self.reporter.report_failure(list, self.applier.apply(action).await).await?;
+        let outcome = match self.applier.apply(action).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if let Some(message) = actions::failed(action, &error) {
+                    self.reporter.recorder.record(list, message).await;
+                }
+                return Err(error);
+            }
+        };
         self.metrics.carried_out(label, action, &outcome);
         if let Some(message) = actions::done(action, &outcome) {
             self.reporter.recorder.record(list, message).await;
