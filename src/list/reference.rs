@@ -1,6 +1,7 @@
 //! Image references: they keep their spelling, and are compared in normal form.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use oci_spec::distribution::{ParseError, Reference};
 use serde::{Serialize, Serializer};
@@ -25,7 +26,7 @@ impl ImageReference {
         if text.len() > MAX_REFERENCE {
             return Err(NotAReference::new(text, &ParseError::NameTooLong));
         }
-        let parsed = text.parse::<Reference>().map_err(|error| NotAReference::new(text, &error))?;
+        let parsed = parsed(text).map_err(|error| NotAReference::new(text, &error))?;
         match beyond_the_grammar(text, &parsed) {
             Some(wrong) => Err(wrong),
             None => Ok(Self { spelling: text.to_owned(), parsed }),
@@ -85,6 +86,31 @@ impl Serialize for ImageReference {
     }
 }
 
+/// Parses by the library's grammar, and by the part of the distribution project's that it lacks: a registry may be an IPv6 address.
+fn parsed(text: &str) -> Result<Reference, ParseError> {
+    let Some((registry, rest)) = ipv6_registry(text) else { return text.parse() };
+    // The rest means the same behind any other registry.
+    let parsed: Reference = format!("registry.invalid/{rest}").parse()?;
+    let (registry, repository) = (registry.to_owned(), parsed.repository().to_owned());
+    Ok(match (parsed.tag().map(str::to_owned), parsed.digest().map(str::to_owned)) {
+        (Some(tag), Some(digest)) => Reference::with_tag_and_digest(registry, repository, tag, digest),
+        (Some(tag), None) => Reference::with_tag(registry, repository, tag),
+        (None, Some(digest)) => Reference::with_digest(registry, repository, digest),
+        (None, None) => return Err(ParseError::ReferenceInvalidFormat),
+    })
+}
+
+/// The registry and the rest, if the registry is an IPv6 address in brackets: hexadecimal, without a zone or an embedded IPv4
+/// address (`ipv6address` in `github.com/distribution/reference/regexp.go`).
+fn ipv6_registry(text: &str) -> Option<(&str, &str)> {
+    let (registry, rest) = text.split_once('/')?;
+    let (address, port) = registry.strip_prefix('[')?.split_once(']')?;
+    let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
+    let is_address = !address.contains('.') && address.parse::<Ipv6Addr>().is_ok();
+    (is_port && is_address).then_some((registry, rest))
+}
+
 /// Enough for a registry of 253 characters, a repository of 255, a tag of 128 and the longest digest, sha512.
 const MAX_REFERENCE: usize = 1024;
 
@@ -131,10 +157,11 @@ impl NotAReference {
                 "use letters without accents, digits, '.', '_', '-' and '/'",
             ),
             ParseError::NameContainsUppercase => UPPER_CASE,
+            _ if text.starts_with('[') && ipv6_registry(text).is_none() => (
+                "what stands in brackets must be the IPv6 address of a registry, with a repository after it",
+                "write it as [address]:port/repository:tag, with a hexadecimal address without a zone, such as [fd00::3]:5000/app:1",
+            ),
             _ if repository_has_upper_case(text) => UPPER_CASE,
-            _ if text.starts_with('[') => {
-                ("the registry is an IPv6 address", "give the registry a name, and write that name here")
-            }
             _ if is_name(text.split_once('@').map(|(name, _)| name)) => {
                 ("the digest is malformed", "write the digest as @sha256: and 64 hexadecimal digits in lower case")
             }
@@ -152,7 +179,7 @@ impl NotAReference {
 
 /// Whether the part before a malformed tag or digest is valid, so that only these are wrong.
 fn is_name(text: Option<&str>) -> bool {
-    text.is_some_and(|text| text.parse::<Reference>().is_ok())
+    text.is_some_and(|text| parsed(text).is_ok())
 }
 
 const UPPER_CASE: (&str, &str) = (
@@ -234,7 +261,22 @@ mod tests {
             (&format!("nginx:{}", "t".repeat(129)), "malformed"),
             ("Acme/app", "upper case"),
             ("nginx:ä", "character"),
-            ("[2001:db8::1]:5000/app", "IPv6"),
+            ("[fd00::3]", "brackets"),
+            ("[fd00::3]:5000", "brackets"),
+            ("[fd00::3]:5000/", "malformed"),
+            ("[fd00::3]:/app", "brackets"),
+            ("[fd00::3]:port/app", "brackets"),
+            ("[fd00::3]5000/app", "brackets"),
+            ("[fd00::3%eth0]:5000/app", "brackets"),
+            ("[::ffff:10.0.0.1]:5000/app", "brackets"),
+            ("[fd00:::3]:5000/app", "brackets"),
+            ("[cafe]/app", "brackets"),
+            ("[10.0.0.1]:5000/app", "brackets"),
+            ("[]/app", "brackets"),
+            ("fd00::3/app", "it is malformed"),
+            ("[fd00::3]:5000/App:1", "upper case"),
+            ("[fd00::3]:5000/app:", "tag is malformed"),
+            ("[fd00::3]:5000/app@sha256:abc", "digest"),
             (&format!("nginx@sha256:{}", "A".repeat(64)), "digest"),
             (&format!("nginx@sha512:{}", "a".repeat(64)), "digest"),
             (&format!("nginx@md5:{}", "a".repeat(32)), "digest"),
@@ -246,6 +288,27 @@ mod tests {
             assert!(error.message.contains(why), "{text}: {}", error.message);
             assert!(error.message.len() < 400, "{}", error.message);
         }
+    }
+
+    /// The grammar is that of kubelets; a test on real nodes shows that they and containerd take it.
+    #[test]
+    fn a_registry_may_be_an_ipv6_address() {
+        for good in [
+            "[fd00::3]:5000/app:1",
+            "[fd00::3]/team/app:1",
+            "[::1]:5000/a/b_c@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "[2001:DB8:0:0:0:0:0:1]:443/app:Tag_1.0-X",
+        ] {
+            assert_eq!(parse(good).as_str(), good);
+            assert_eq!(parse(good).normal_form(), good);
+        }
+        assert_eq!(parse("[fd00::3]:5000/app").normal_form(), "[fd00::3]:5000/app:latest");
+        assert_ne!(parse("[fd00::3]:5000/app").normal_form(), parse("[fd00::3]:5001/app").normal_form());
+        assert_eq!(parse("[fd00::3]:5000/team/app:1").short_name(), "app");
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let both = parse(&format!("[fd00::3]:5000/app:1@{digest}"));
+        assert!(both.is_pinned());
+        assert_eq!(both.normal_form(), format!("[fd00::3]:5000/app@{digest}"));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         Ok(node) => node,
         Err(error) => {
             let place = Place { path: KEY.to_owned(), line: error.line };
-            problems.error(place, Code::InvalidYaml, error.message, "correct the YAML at this line");
+            problems.error(place, Code::InvalidYaml, error.message, yaml_remedy(text, error.line));
             return None;
         }
     };
@@ -89,6 +89,17 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         config.image_cache = image_cache_of(at, &config.groups, problems);
     }
     Some(config)
+}
+
+/// To YAML, a bracket begins a list, so a reference such as `[fd00::3]:5000/app:1` is no YAML.
+fn yaml_remedy(text: &str, line: Option<u64>) -> &'static str {
+    let index = line.and_then(|line| usize::try_from(line).ok()?.checked_sub(1));
+    match index.and_then(|index| text.lines().nth(index)) {
+        Some(line) if line.contains("]:") || line.contains("]/") => {
+            "put the reference that begins with a bracket in quotes"
+        }
+        _ => "correct the YAML at this line",
+    }
 }
 
 /// Both arrays, one after the other.
