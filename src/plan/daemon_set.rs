@@ -26,6 +26,8 @@ const HOLDER_IN_IMAGE: &str = "/holder";
 const VOLUME: &str = "holder";
 const MOUNT: &str = "/kube-prepull";
 const HOLDER: &str = "/kube-prepull/holder";
+/// Templates of earlier formats leave devices to the image. They are not changed: that would be a rollout.
+const FIRST_FORMAT_WITHOUT_DEVICES: u32 = 3;
 /// A resource's name in requests and limits.
 const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 /// The user of every container: "nonroot" in distroless images. Any user but 0 works.
@@ -224,23 +226,24 @@ fn init_container(record: &Record, resources: &ResourceRequirements) -> Containe
         record.spread_seconds.to_string(),
         "$(NODE_NAME)".to_owned(),
     ];
+    let node_name = EnvVar {
+        name: "NODE_NAME".to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: "spec.nodeName".to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+        value: None,
+    };
     Container {
         name: INIT_CONTAINER.to_owned(),
         image: Some(record.holder_image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec![HOLDER_IN_IMAGE.to_owned()]),
         args: Some(arguments.to_vec()),
-        env: Some(vec![EnvVar {
-            name: "NODE_NAME".to_owned(),
-            value_from: Some(EnvVarSource {
-                field_ref: Some(ObjectFieldSelector {
-                    api_version: Some("v1".to_owned()),
-                    field_path: "spec.nodeName".to_owned(),
-                }),
-                ..EnvVarSource::default()
-            }),
-            value: None,
-        }]),
+        env: Some([node_name].into_iter().chain(no_devices(record)).collect()),
         resources: Some(resources.clone()),
         security_context: Some(restricted()),
         volume_mounts: Some(vec![mount(false)]),
@@ -256,11 +259,21 @@ fn holder_container(image: &Image, record: &Record, resources: &ResourceRequirem
         image_pull_policy: Some(policy.to_owned()),
         command: Some(vec![HOLDER.to_owned()]),
         args: Some(vec!["hold".to_owned(), holder::arguments::VERSION.to_owned()]),
+        env: some_unless_empty(no_devices(record).into_iter().collect()),
         resources: Some(resources.clone()),
         security_context: Some(restricted()),
         volume_mounts: Some(vec![mount(true)]),
         ..Container::default()
     }
+}
+
+/// Keeps the NVIDIA container runtime from injecting devices and drivers into a holder. Images of CUDA set this variable to `all`:
+/// their holders would get all GPUs of the node, and would not start where the driver is older than the image requires. `void` is
+/// the value for none at all (`github.com/NVIDIA/nvidia-container-toolkit`, `internal/config/image`).
+fn no_devices(record: &Record) -> Option<EnvVar> {
+    let variable =
+        EnvVar { name: "NVIDIA_VISIBLE_DEVICES".to_owned(), value: Some("void".to_owned()), value_from: None };
+    (record.format >= FIRST_FORMAT_WITHOUT_DEVICES).then_some(variable)
 }
 
 fn mount(read_only: bool) -> VolumeMount {

@@ -19,7 +19,7 @@ use super::daemon_set;
 use super::decision::{Action, Finding, Plan};
 use super::generation::alteration::Alteration;
 use super::generation::restores::Restores;
-use super::generation::{FORMAT, Generation};
+use super::generation::{Generation, KNOWN_FORMATS};
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
 
@@ -77,9 +77,9 @@ fn undo(context: &Context, generation: &Generation, alteration: &Alteration) -> 
 }
 
 /// The original DaemonSet. It can only be rebuilt if a stored version of the list describes it, and this version of the
-/// controller built it.
+/// controller knows the template that it was built with.
 fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
-    let record = generation.record.as_ref().filter(|record| record.format == FORMAT)?;
+    let record = generation.record.as_ref().filter(|record| KNOWN_FORMATS.contains(&record.format))?;
     let mut forms = iter::once(context.list.config).chain(context.kept.iter().copied());
     let mut daemon_set = forms.find_map(|config| {
         let list = AcceptedList { config, ..context.list };

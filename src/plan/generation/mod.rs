@@ -24,6 +24,7 @@ pub mod tag_check_record;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -43,7 +44,12 @@ use crate::naming::labels;
 
 /// The version of the pod template builder. Generations of other versions stay as they are until the next rollout, so an
 /// upgrade of the controller changes nothing on any node.
-pub const FORMAT: u32 = 2;
+///
+/// - 2: the first
+/// - 3: containers set `NVIDIA_VISIBLE_DEVICES`
+pub const FORMAT: u32 = 3;
+/// The versions of the builder whose templates this one can build too.
+pub const KNOWN_FORMATS: RangeInclusive<u32> = 2..=FORMAT;
 
 /// A DaemonSet of a list.
 #[derive(Clone, Debug, PartialEq)]

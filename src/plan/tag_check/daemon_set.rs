@@ -15,7 +15,7 @@ use crate::plan::context::{AcceptedList, Settings};
 use crate::plan::daemon_set::{object_labels, spec, string_map, template};
 use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
-use crate::plan::generation::{Generation, Record};
+use crate::plan::generation::{FORMAT, Generation, Record};
 
 /// Allows the cluster autoscaler to remove the node under a pod (`k8s.io/autoscaler/cluster-autoscaler/FAQ.md`, "What
 /// types of pods can prevent CA from removing a node?").
@@ -35,8 +35,9 @@ pub fn build(
     pulled_always: PulledAlways,
     settings: &Settings,
 ) -> Option<DaemonSet> {
-    // Use the generation's holder image, which the node already has. A newer one would make no difference.
-    let record = Record { spread_seconds: 0, pulled_always, ..newest.record.clone()? };
+    // Use the generation's holder image, which the node already has. A newer one would make no difference. The rest of the
+    // template is today's.
+    let record = Record { spread_seconds: 0, pulled_always, format: FORMAT, ..newest.record.clone()? };
     let selector = string_map([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),

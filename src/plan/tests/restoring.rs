@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::PodSpec;
 use kube::core::DynamicObject;
 use serde_json::{from_value, json, to_value};
 
@@ -228,6 +229,54 @@ fn a_sealed_generation_is_restored_as_sealed() {
     alter(&mut simulation.daemon_sets[0], "kubectl-patch");
     seal(&mut simulation);
     assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not hide the change");
+}
+
+/// A generation whose template is the one that the controller built before its containers set `NVIDIA_VISIBLE_DEVICES`.
+fn of_the_former_format() -> Simulation {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 2);
+    let daemon_set = &mut simulation.daemon_sets[0];
+    daemon_set.metadata.annotations.get_or_insert_default().insert(labels::FORMAT.to_owned(), "2".to_owned());
+    let pod = pod_of(daemon_set);
+    pod.containers.iter_mut().for_each(|container| container.env = None);
+    for container in pod.init_containers.iter_mut().flatten() {
+        container.env.iter_mut().for_each(|env| env.retain(|variable| variable.name == "NODE_NAME"));
+    }
+    simulation
+}
+
+fn pod_of(daemon_set: &mut DaemonSet) -> &mut PodSpec {
+    daemon_set.spec.get_or_insert_default().template.spec.get_or_insert_default()
+}
+
+/// How many containers set this variable to that value.
+fn setting(daemon_set: &mut DaemonSet, variable: &str, value: &str) -> usize {
+    let pod = pod_of(daemon_set);
+    let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
+    let variables = containers.flat_map(|container| container.env.iter().flatten());
+    variables.filter(|it| it.name == variable && it.value.as_deref() == Some(value)).count()
+}
+
+#[test]
+fn a_generation_of_the_former_format_is_left_alone_and_restored_as_it_was_built() {
+    let mut simulation = of_the_former_format();
+    let original = simulation.daemon_sets[0].clone();
+    assert!(simulation.plan().actions.is_empty(), "an upgrade changes nothing");
+    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+    assert_eq!(restores(&simulation.act()).len(), 1);
+    assert_eq!(simulation.daemon_sets[0].spec, original.spec);
+    assert_eq!(read(&simulation.daemon_sets[0]).record, read(&original).record);
+}
+
+#[test]
+fn the_next_rollout_after_an_upgrade_keeps_devices_out_of_every_container() {
+    let mut simulation = of_the_former_format();
+    assert_eq!(setting(&mut simulation.daemon_sets[0], "NVIDIA_VISIBLE_DEVICES", "void"), 0);
+    simulation.edit("[a:1, b:1, c:1]");
+    simulation.settle();
+    assert_eq!(simulation.created, 2);
+    let newest = simulation.daemon_sets.last_mut().expect("a generation");
+    assert_eq!(setting(newest, "NVIDIA_VISIBLE_DEVICES", "void"), 4, "three holders, and the init container");
+    assert_eq!(read(newest).record.expect("a record").format, FORMAT);
 }
 
 /// A generation of a version of the list that is no longer stored.
