@@ -133,11 +133,15 @@ impl Node {
     /// shows that the group has left the node.
     pub fn keeps(&self, pod: &[Toleration], placement: &Placement) -> bool {
         let tolerated_by = |tolerations: &[Toleration], taint: &Taint| tolerations.iter().any(|t| tolerates(t, taint));
-        self.is_real_linux()
-            && self.selected_by(placement)
+        self.is_selected(placement)
             && self.taints.iter().all(|taint| {
                 tolerated_by_default(taint) || tolerated_by(&placement.tolerations, taint) || !tolerated_by(pod, taint)
             })
+    }
+
+    /// Whether a group selects the node, whatever its taints are.
+    pub fn is_selected(&self, placement: &Placement) -> bool {
+        self.is_real_linux() && self.selected_by(placement)
     }
 
     /// Virtual nodes have no local image cache, and Windows cannot run the holder.

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::deselection::Deselection;
-use super::generation::Generation;
 use super::generation::pods::as_listed;
+use super::generation::{Generation, placement_hash};
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node};
 use crate::list::Config;
 use crate::list::config::Group;
@@ -24,10 +24,18 @@ pub struct Need<'a> {
     deleting_pods: HashMap<&'a str, usize>,
     nodes: KnownNodes<'a>,
     config: &'a Config,
-    /// The images of each group of the list, in normal form.
-    wanted: Vec<HashSet<String>>,
+    /// What each group of the list wants, in its order.
+    wanted: Vec<WantedByGroup>,
     /// The images that each generation was built with, in normal form; empty if unknown.
     built_with: HashMap<&'a str, HashSet<Rc<str>>>,
+}
+
+/// What a group of the list wants.
+struct WantedByGroup {
+    /// Its images, in normal form.
+    images: HashSet<String>,
+    /// The hash of its placement.
+    placement: String,
 }
 
 /// The nodes, or what is derived from DaemonSets instead.
@@ -42,6 +50,8 @@ pub struct HoldingPod<'a> {
     pub pod: &'a CoveringPod,
     /// The state of its images.
     pub images: Vec<(Rc<str>, &'a CoveredImage)>,
+    /// The hash of the placement that its generation was created for, if known.
+    placement: Option<&'a str>,
 }
 
 /// Why a generation is still needed, and what may end that. If there are several reasons, the greatest applies.
@@ -113,11 +123,12 @@ impl<'a> Need<'a> {
                 continue;
             }
             let images = pod.images.iter().map(|image| (normal_forms.of(as_listed(image, generation)), &**image));
-            by_node.entry(node).or_default().push(HoldingPod { images: images.collect(), pod });
+            let placement = generation.and_then(|generation| generation.placement.as_deref());
+            by_node.entry(node).or_default().push(HoldingPod { images: images.collect(), pod, placement });
         }
         let wanted = config.groups.iter().map(|group| {
-            let references = group.images.iter().map(|image| image.reference.normal_form());
-            references.collect()
+            let images = group.images.iter().map(|image| image.reference.normal_form());
+            WantedByGroup { images: images.collect(), placement: placement_hash(&group.placement) }
         });
         let built_with = generations.iter().map(|generation| {
             let images = generation.images.values().map(|image| normal_forms.of(image));
@@ -142,7 +153,7 @@ impl<'a> Need<'a> {
             needed.runs_on += usize::from(own.peek().is_some());
             for own in own {
                 for (image, covered) in &own.images {
-                    let wanting: Vec<&Group> = self.wanting(node, own.pod, image).collect();
+                    let wanting: Vec<&Group> = self.wanting(node, own, image).collect();
                     // Keep an image that may be on the disk until the pod has tried it.
                     let hold = match covered.state.hold() {
                         Hold::None if generation.deserves_try(own.pod, covered) => Hold::Exited,
@@ -172,7 +183,7 @@ impl<'a> Need<'a> {
         image: &'n Rc<str>,
     ) -> impl Iterator<Item = Hold> {
         let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
-        let stay = theirs.filter(move |it| self.wanting(node, it.pod, image).next().is_some());
+        let stay = theirs.filter(move |it| self.wanting(node, it, image).next().is_some());
         stay.flat_map(|it| &it.images).filter(move |(other, _)| other == image).map(|(_, image)| image.state.hold())
     }
 
@@ -214,19 +225,25 @@ impl<'a> Need<'a> {
     }
 
     /// The groups that want the image on the pod's node. No group wants anything on a node that no longer exists.
-    fn wanting(&self, node: &str, pod: &'a CoveringPod, image: &str) -> impl Iterator<Item = &'a Group> {
+    fn wanting(&self, node: &str, it: &HoldingPod<'a>, image: &str) -> impl Iterator<Item = &'a Group> {
         // Whether a new pod could be scheduled there does not matter.
-        self.groups_with(image).filter(move |group| match &self.nodes {
-            KnownNodes::Read(nodes) => {
-                nodes.get(node).is_some_and(|node| node.keeps(&pod.tolerations, &group.placement))
-            }
-            KnownNodes::Unreadable(deselection) => !deselection.has_left(group, &pod.generation, node),
-        })
+        let groups = self.wanted_by(image).filter(move |(group, wanted)| match &self.nodes {
+            // If the placement is what it was, whatever else the pod tolerates was added by admission, as for a RuntimeClass.
+            KnownNodes::Read(nodes) => nodes.get(node).is_some_and(|node| match it.placement {
+                Some(placement) if *placement == wanted.placement => node.is_selected(&group.placement),
+                _ => node.keeps(&it.pod.tolerations, &group.placement),
+            }),
+            KnownNodes::Unreadable(deselection) => !deselection.has_left(group, &it.pod.generation, node),
+        });
+        groups.map(|(group, _)| group)
+    }
+
+    fn wanted_by(&self, image: &str) -> impl Iterator<Item = (&'a Group, &WantedByGroup)> {
+        self.config.groups.iter().zip(&self.wanted).filter(move |(_, wanted)| wanted.images.contains(image))
     }
 
     fn groups_with(&self, image: &str) -> impl Iterator<Item = &'a Group> {
-        let groups = self.config.groups.iter().zip(&self.wanted);
-        groups.filter(move |(_, wanted)| wanted.contains(image)).map(|(group, _)| group)
+        self.wanted_by(image).map(|(group, _)| group)
     }
 
     fn blocker(

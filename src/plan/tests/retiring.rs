@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use super::simulation::{Simulation, State};
 use crate::plan::{Action, DeletionReason};
@@ -165,6 +165,21 @@ fn a_later_taint_releases_nothing() {
     simulation.nodes.iter_mut().for_each(|node| node.taints.clear());
     simulation.settle();
     assert!(!simulation.names().contains(&old));
+}
+
+/// As admission does for a RuntimeClass.
+fn tolerate_all(simulation: &mut Simulation) {
+    let everything = Toleration { operator: Some("Exists".to_owned()), ..Toleration::default() };
+    simulation.pods.iter_mut().for_each(|pod| pod.tolerations = vec![everything.clone()]);
+}
+
+#[test]
+fn a_later_taint_that_only_admission_lets_pods_tolerate_releases_nothing() {
+    let (mut simulation, _, _) = edited("[a:1]", "[a:1, b:1]");
+    tolerate_all(&mut simulation);
+    taint_all(&mut simulation);
+    simulation.place_pods();
+    assert!(deleted(&simulation).is_empty(), "no new pod can come here, and the old one still holds a:1");
 }
 
 #[test]

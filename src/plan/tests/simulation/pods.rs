@@ -24,7 +24,7 @@ pub struct Pod {
     pub(super) created: Timestamp,
     pub deleting: bool,
     pub containers: Vec<Container>,
-    pub(super) tolerations: Vec<Toleration>,
+    pub tolerations: Vec<Toleration>,
     pub(super) mirrored: bool,
     pub(super) always_pulls: bool,
     /// The pull policy annotation of its template.
