@@ -2,6 +2,8 @@
 
 use kube::core::Status;
 
+use crate::denial::{Denial, DenyingPolicy};
+
 /// An error while reading or writing the cluster. The controller retries all of them.
 #[derive(Debug)]
 pub enum Error {
@@ -12,7 +14,16 @@ pub enum Error {
         /// The API server's message.
         message: String,
     },
-    /// The API server refused the request.
+    /// A policy refused the request, which needs no other right.
+    Denied {
+        /// The attempted action.
+        action: String,
+        /// The policy.
+        policy: DenyingPolicy,
+        /// The policy's explanation; may be empty.
+        text: String,
+    },
+    /// The API server refused the request for another reason.
     Refused {
         /// The attempted action.
         action: String,
@@ -72,11 +83,11 @@ impl Error {
     }
 
     fn from_status(action: String, status: Status) -> Self {
-        // A webhook may forbid a write too, and no right helps against that. "cannot" is in the words of the API server's own
-        // authorization only.
-        if status.is_forbidden() && status.message.contains("cannot ") {
-            return Self::Forbidden { action, message: status.message };
+        match Denial::of(&status.message) {
+            Denial::MissingRight if status.is_forbidden() => Self::Forbidden { action, message: status.message },
+            // A policy may choose another code than 403.
+            Denial::Policy { policy, text } => Self::Denied { action, policy, text },
+            Denial::MissingRight | Denial::Other => Self::Refused { action, message: status.message },
         }
-        Self::Refused { action, message: status.message }
     }
 }

@@ -14,6 +14,7 @@
 //! - [`messages`]: what was done or found → words for the user
 //! - [`cluster`]: watches and writes: the only code that talks to a cluster
 //! - [`error`]: what can go wrong when reading or writing the cluster
+//! - [`denial`]: who refused a request: a missing right, or a policy
 //! - [`estimate`]: Config + prices → what a list costs
 //! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
 //! - [`status`]: summaries → what users see
@@ -26,6 +27,7 @@
 pub mod cluster;
 pub mod command;
 pub mod coverage;
+pub mod denial;
 pub mod error;
 pub mod estimate;
 pub mod image_cache;

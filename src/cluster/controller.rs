@@ -234,8 +234,14 @@ impl Work {
     fn failed(&mut self, error: &Error) {
         let pause = self.pace.failed();
         let list = &self.list;
-        if matches!(error, Error::Forbidden { .. }) {
-            self.readiness.not_ready(list, format!("list {list}: {}", api_errors::of_controller(error)));
+        match error {
+            // The rights are those of the namespace, so all lists lack them.
+            Error::Forbidden { .. } => {
+                self.readiness.not_ready(list, format!("list {list}: {}", api_errors::of_controller(error)));
+            }
+            // Admission comes after authorization. The refusal concerns this list alone, which has an Event about it.
+            Error::Denied { .. } => self.readiness.ready(list),
+            _ => {}
         }
         warn!(list, %error, seconds = pause.as_secs_f32(), "reconcile failed; retrying");
     }

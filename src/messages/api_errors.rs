@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::{Message, Reason};
+use crate::denial::DenyingPolicy;
 use crate::error::{Error, NotLeading};
 
 /// What happened. The remedy for a missing right depends on who lacks it, so it is not part of this.
@@ -10,6 +11,7 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Forbidden { action, message } => write!(f, "not allowed to {action}: {message}"),
+            Self::Denied { action, policy, text } => write!(f, "cannot {action}: refused by {policy}: {text}"),
             Self::Refused { action, message } => write!(f, "cannot {action}: the API server says: {message}"),
             Self::Unreachable { action, source } => write!(f, "cannot {action}: {source}"),
             Self::ForeignDaemonSet { name } => write!(
@@ -23,6 +25,21 @@ impl Display for Error {
             ),
             Self::NotLeading => NotLeading.fmt(f),
             Self::TimedOut { seconds } => write!(f, "the cluster did not answer within {seconds} s"),
+        }
+    }
+}
+
+/// With its kind, so that users know which object to look at.
+impl Display for DenyingPolicy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Webhook(name) => write!(f, "the admission webhook {name}"),
+            Self::Validating(name) => write!(f, "the ValidatingAdmissionPolicy {name}"),
+            Self::Mutating(name) => write!(f, "the MutatingAdmissionPolicy {name}"),
+            Self::PodSecurity(level) => write!(f, "Pod Security {level}"),
+            Self::Quota(name) => write!(f, "the ResourceQuota {name}"),
+            Self::SecurityContextConstraints => f.write_str("the SecurityContextConstraints"),
+            Self::Plugin => f.write_str("admission"),
         }
     }
 }
@@ -54,7 +71,10 @@ pub fn of_command(error: &Error) -> String {
 /// The API server may word the same failure differently each time, so its subject is the attempted action.
 pub fn failure(error: &Error) -> Option<Message> {
     let subject = match error {
-        Error::Forbidden { action, .. } | Error::Refused { action, .. } | Error::Unreachable { action, .. } => action,
+        Error::Forbidden { action, .. }
+        | Error::Denied { action, .. }
+        | Error::Refused { action, .. }
+        | Error::Unreachable { action, .. } => action,
         Error::ForeignDaemonSet { name } | Error::ForeignImageCache { name } => name,
         Error::NotLeading | Error::TimedOut { .. } => "",
     };
@@ -73,10 +93,58 @@ pub fn category(error: &Error) -> &'static str {
 fn reason(error: &Error) -> Option<Reason> {
     Some(match error {
         Error::Forbidden { .. } => Reason::MissingRight,
-        Error::Refused { .. } | Error::ForeignImageCache { .. } => Reason::Refused,
+        Error::Denied { .. } | Error::Refused { .. } | Error::ForeignImageCache { .. } => Reason::Refused,
         Error::Unreachable { .. } => Reason::Unreachable,
         Error::ForeignDaemonSet { .. } => Reason::ForeignDaemonSet,
         Error::TimedOut { .. } => Reason::TimedOut,
         Error::NotLeading => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn of_answer(code: u16, message: &str) -> Error {
+        let status = Status { code, message: message.to_owned(), reason: "Forbidden".to_owned(), ..Status::default() };
+        Error::new("create the DaemonSet tools-a", kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_policy_is_named_without_a_right_to_grant() {
+        let said = "User \"x\" cannot create resource \"daemonsets\" in API group \"apps\" in the namespace \"p\"";
+        for (answer, expected) in [
+            (
+                format!("admission webhook \"no.example\" denied the request: {said}"),
+                format!("refused by the admission webhook no.example: {said}"),
+            ),
+            (
+                "daemonsets.apps \"tools-a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: you \
+                 cannot"
+                    .to_owned(),
+                "refused by the ValidatingAdmissionPolicy p: you cannot".to_owned(),
+            ),
+            (
+                "daemonsets.apps \"tools-a\" is forbidden: exceeded quota: q, requested: a=1, used: a=1, limited: a=1".to_owned(),
+                "refused by the ResourceQuota q: exceeded quota: q, requested: a=1, used: a=1, limited: a=1".to_owned(),
+            ),
+        ] {
+            for code in [400, 403, 422] {
+                let message = failure(&of_answer(code, &answer)).expect("a message");
+                assert_eq!(message.reason, Reason::Refused);
+                assert_eq!(message.note, format!("cannot create the DaemonSet tools-a: {expected}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_right_is_to_be_granted() {
+        let answer = "daemonsets.apps is forbidden: User \"x\" cannot create resource \"daemonsets\" in API group \"apps\" in the \
+                      namespace \"p\"";
+        let message = failure(&of_answer(403, answer)).expect("a message");
+        assert_eq!(message.reason, Reason::MissingRight);
+        assert!(message.note.ends_with("; grant the controller's account this right"), "{}", message.note);
+    }
 }

@@ -3,6 +3,7 @@
 use super::restores::cannot_restore;
 use super::{Message, Reason, first_few, number, subject_of};
 use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of};
+use crate::denial::Denial;
 use crate::plan::decision::{FailingImage, Finding, MovedTag, UncheckedImage};
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::tag_check::DEADLINE;
@@ -35,9 +36,10 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             let why = images.iter().map(|UncheckedImage { reference, node, failure }| {
                 format!("{reference} on {node}: {}", end_of(&unchecked(failure)))
             });
+            // The first retries follow within a minute, and each names the time of the next.
             Message::new(
                 Reason::RefreshDeferred,
-                subject,
+                group,
                 format!(
                     "group {group}: the tags of {} of {} could not be checked{}: {}",
                     images.len(),
@@ -161,7 +163,7 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
              controller may lag; see `kubectl describe daemonset {daemon_set}`"
         );
     };
-    if why.contains("cannot create resource \"pods\"") {
+    if Denial::of(why) == Denial::MissingRight {
         return format!(
             "kube-prepull has no right to create pods, so it cannot ask the API server why; run `kubectl describe daemonset \
              {daemon_set}` for the reason"

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::denial::DenyingPolicy;
 use crate::error::Error;
 use crate::messages::api_errors::category;
 use crate::naming::labels::list_value;
@@ -80,6 +81,7 @@ fn the_documentation_has_every_category_of_errors() {
     let unreachable = kube::Error::LinesCodecMaxLineLengthExceeded;
     let errors = [
         Error::Forbidden { action: action.clone(), message: message.clone() },
+        Error::Denied { action: action.clone(), policy: DenyingPolicy::Plugin, text: String::new() },
         Error::Refused { action: action.clone(), message },
         Error::Unreachable { action, source: Box::new(unreachable) },
         Error::ForeignDaemonSet { name: String::new() },

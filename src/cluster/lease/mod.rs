@@ -185,7 +185,8 @@ impl Election {
             Ok(Err(error)) => {
                 let error = Error::new(format!("write the Lease {NAME}"), error);
                 warn!(%error, "cannot take the lead; retrying");
-                if matches!(error, Error::Forbidden { .. }) {
+                // Without a Lease nobody leads, so a policy that refuses it concerns all lists.
+                if matches!(error, Error::Forbidden { .. } | Error::Denied { .. }) {
                     self.readiness.not_ready(PART, of_controller(&error));
                 }
                 RETRY

@@ -31,7 +31,7 @@ pub struct Executor {
     pub owner: Option<OwnerReference>,
 }
 
-/// The failures so far. None of them prevents the rest: a DaemonSet that is refused must not keep the others from nodes. The
+/// The first failure so far. None of them prevents the rest: a DaemonSet that is refused must not keep the others from nodes. The
 /// exception is the loss of the lead.
 #[derive(Default)]
 struct Failures(Option<Error>);
@@ -40,10 +40,16 @@ impl Failures {
     fn add(&mut self, outcome: Result<(), Error>) -> Result<(), Error> {
         match outcome {
             Err(Error::NotLeading) => return Err(Error::NotLeading),
+            // A missing right concerns all lists, so it is returned before anything else.
+            Err(error @ Error::Forbidden { .. }) if !self.lacks_right() => self.0 = Some(error),
             Err(error) => self.0 = self.0.take().or(Some(error)),
             Ok(()) => {}
         }
         Ok(())
+    }
+
+    fn lacks_right(&self) -> bool {
+        matches!(self.0, Some(Error::Forbidden { .. }))
     }
 
     fn first(self) -> Result<(), Error> {
