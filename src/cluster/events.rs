@@ -37,7 +37,12 @@ impl EventRecorder {
 
     /// Reports a message, unless it was reported a moment ago. A failure to write the Event is only logged.
     pub async fn record(&self, list: &ObjectReference, message: Message) {
-        let (name, now) = (list.name.as_deref().unwrap_or_default(), Timestamp::now());
+        self.record_at(list, message, Timestamp::now()).await;
+    }
+
+    /// The same at this time, for those who count the minutes themselves.
+    pub async fn record_at(&self, list: &ObjectReference, message: Message, now: Timestamp) {
+        let name = list.name.as_deref().unwrap_or_default();
         let how = self.recent.lock().unwrap_or_else(PoisonError::into_inner).record(name, &message, now);
         if how == Delivery::Suppressed {
             return debug!(list = name, reason = %message.reason, "{}", message.note);

@@ -81,9 +81,9 @@ impl Reconciler {
             return Ok(None);
         }
         let decision = self.decider.decide(label, &seen, memory);
-        self.executor.reporter.report_waiting(&seen, &decision, memory).await;
+        let report_at = self.executor.reporter.report_waiting(&seen, &decision, memory).await;
         if decision.is_idle() {
-            return Ok(decision.wake_at());
+            return Ok(decision.wake_at().into_iter().chain(report_at).min());
         }
         let accepting = match decision.history_plan.accepts() {
             true => Some(self.accepting.lock().await),
@@ -94,6 +94,6 @@ impl Reconciler {
         self.executor.write_first(label, &seen, &decision).await?;
         drop(accepting);
         let again = self.executor.carry_out(label, &seen, &decision).await?;
-        Ok(decision.wake_at().into_iter().chain(again).min())
+        Ok(decision.wake_at().into_iter().chain(again).chain(report_at).min())
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
 use super::format::{first_few, number, printable, span};
-use super::{Message, Reason, subject_of};
+use super::{Message, Reason};
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
 use crate::image_cache::timing::MAX_ATTEMPTS;
 use crate::image_cache::{
@@ -103,7 +103,13 @@ pub fn waiting(wait: &CacheWait) -> Message {
             format!("the ImageCache {name} has been {phase} since {since:.0}; ECI decides when it is ready")
         }
     };
-    Message::new(Reason::Waiting, subject_of(wait), note)
+    // Without what changes while it waits: images and times.
+    let subject = match wait {
+        CacheWait::Digests { .. } => "digests of the ImageCache",
+        CacheWait::Predecessor => "previous ImageCache",
+        CacheWait::SlowBuild { name, .. } => name,
+    };
+    Message::new(Reason::Waiting, subject, note)
 }
 
 /// A line of the status table, after the name of the ImageCache.

@@ -8,6 +8,7 @@
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
 //! - [`api_errors`]: what could not be read or written
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
+//! - [`lasting`]: what is reported once while it lasts, and in new words once a minute
 //! - [`deduplication`]: what was reported a moment ago, and is not repeated
 
 pub mod actions;
@@ -17,6 +18,7 @@ pub mod diagnosis;
 pub mod findings;
 pub mod format;
 pub mod image_caches;
+pub mod lasting;
 mod list_changes;
 pub mod lists;
 pub mod reason;

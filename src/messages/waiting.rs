@@ -1,11 +1,22 @@
 //! What waits.
 
-use super::{Message, Reason, first_few, shortage, subject_of};
+use super::{Message, Reason, first_few, shortage};
 use crate::plan::decision::Waiting;
 
 /// Reports what waits, and for what.
 pub fn waiting(waiting: &Waiting) -> Message {
-    Message::new(Reason::Waiting, subject_of(waiting), note(waiting))
+    Message::new(Reason::Waiting, subject(waiting), note(waiting))
+}
+
+/// What waits, without what changes while it waits: nodes, numbers and times.
+fn subject(waiting: &Waiting) -> String {
+    match waiting {
+        Waiting::Generations { group, .. } => format!("rollout of {group}"),
+        Waiting::Clock { group, .. } => format!("clock of {group}"),
+        Waiting::TagCheck { group, .. } => format!("tag check of {group}"),
+        Waiting::Capacity { group, .. } => format!("capacity of {group}"),
+        Waiting::Unadopted { daemon_set } => format!("adoption of {daemon_set}"),
+    }
 }
 
 fn note(waiting: &Waiting) -> String {

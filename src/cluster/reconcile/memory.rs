@@ -6,13 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cluster::snapshot::Snapshot;
-use crate::image_cache::CacheWait;
 use crate::list::{self, ListData, Parsed};
-use crate::messages::Message;
+use crate::messages::lasting::Lasting;
+use crate::plan::ValidationResult;
 use crate::plan::versions::Revision;
-use crate::plan::{ValidationResult, Waiting};
 
-/// What a worker remembers between two reconciles, only to save work: the cluster holds everything that decisions depend on. The
+/// What a worker remembers between two reconciles, only to save work and reports: the cluster holds everything that decisions depend on. The
 /// exception is the time of the last edit, from which the wait for a second edit is counted.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -22,12 +21,8 @@ pub struct Memory {
     accepted: HashMap<String, Arc<ParsedList>>,
     /// When the list was edited last.
     pub edited_at: Option<Timestamp>,
-    /// What was reported last as waiting.
-    pub waiting: Vec<Waiting>,
-    /// The same for ImageCaches.
-    pub image_caches_waiting: Vec<CacheWait>,
-    /// What was reported last about why ImageCaches cannot be managed.
-    pub image_caches_condition: Option<Message>,
+    /// What was reported as waiting, also of ImageCaches, and why ImageCaches cannot be managed.
+    pub lasting: Lasting,
 }
 
 /// A form of a list, and what it means.

@@ -1,5 +1,6 @@
 //! Reports what happens to a list, as Events on it.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 
@@ -9,7 +10,7 @@ use crate::cluster::events::EventRecorder;
 use crate::cluster::snapshot::Snapshot;
 use crate::error::Error;
 use crate::messages::api_errors::failure;
-use crate::messages::{image_caches, waiting};
+use crate::messages::{image_caches as of_image_caches, waiting};
 
 /// Reports on the lists of one namespace.
 pub struct Reporter {
@@ -18,24 +19,22 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Reports what waits, once when it begins to wait.
-    pub async fn report_waiting(&self, seen: &Snapshot, decision: &Decision<'_>, memory: &mut Memory) {
-        let list = self.reference(seen);
-        let (waiting, image_caches) = (&decision.plan.waiting, &decision.image_caches);
-        for it in waiting.iter().filter(|it| !memory.waiting.contains(it)) {
-            self.recorder.record(&list, waiting::waiting(it)).await;
+    /// Reports what waits. Returns when there will be more to report if nothing changes before.
+    pub async fn report_waiting(
+        &self,
+        seen: &Snapshot,
+        decision: &Decision<'_>,
+        memory: &mut Memory,
+    ) -> Option<Timestamp> {
+        let (list, now) = (self.reference(seen), Timestamp::now());
+        let image_caches = &decision.image_caches;
+        let waiting = decision.plan.waiting.iter().map(waiting::waiting);
+        let waiting = waiting.chain(image_caches.plan.waiting.iter().map(of_image_caches::waiting));
+        let due = memory.lasting.report(waiting.chain(image_caches.condition.clone()), now);
+        for message in due.messages {
+            self.recorder.record_at(&list, message, now).await;
         }
-        for it in image_caches.plan.waiting.iter().filter(|it| !memory.image_caches_waiting.contains(it)) {
-            self.recorder.record(&list, image_caches::waiting(it)).await;
-        }
-        if let Some(message) = &image_caches.condition
-            && memory.image_caches_condition.as_ref() != Some(message)
-        {
-            self.recorder.record(&list, message.clone()).await;
-        }
-        memory.waiting.clone_from(waiting);
-        memory.image_caches_waiting.clone_from(&image_caches.plan.waiting);
-        memory.image_caches_condition.clone_from(&image_caches.condition);
+        due.wake_at
     }
 
     /// Reports a failure, if it is one.
