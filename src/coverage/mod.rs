@@ -4,6 +4,7 @@
 //! and the status report need.
 //!
 //! - [`pod`], [`node`]: the fields that are decoded, and what they mean
+//! - [`cause`]: what a kubelet says between two attempts, and what it leaves out
 //! - [`capacity`]: whether a pod's node has capacity for it
 //! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
@@ -11,6 +12,7 @@
 //! - [`eviction_loop`]: holders that are evicted again and again
 
 mod capacity;
+mod cause;
 mod deleted_pods;
 mod digest;
 mod eviction_loop;
@@ -29,6 +31,7 @@ pub(crate) use digest::digest;
 use jiff::Timestamp;
 
 pub use capacity::{NoCapacity, Shortage};
+pub use cause::FailureCause;
 use eviction_loop::Evictions;
 pub use eviction_loop::{ENOUGH as EVICTION_LOOP_LENGTH, EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
 use k8s_openapi::api::core::v1::Toleration;
@@ -83,6 +86,8 @@ pub struct CoveringPod {
     pub no_capacity: Option<NoCapacity>,
     /// Whether its node has stopped reporting, according to the pod's conditions.
     pub node_is_lost: bool,
+    /// Since when not all of its containers run, according to its kubelet; `None` if they do or it is not known.
+    pub not_ready_since: Option<Timestamp>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Its resource version, if that is a number: a greater one is a later version of the pod.
@@ -134,6 +139,8 @@ pub struct CoveredImage {
     pub pulled_always: bool,
     /// Whether its container was started before, so the node had the image.
     pub restarted: bool,
+    /// Whether its container ran before the one that the kubelet starts now, as after a reboot.
+    pub ran_before: bool,
 }
 
 impl Coverage {
@@ -206,7 +213,8 @@ impl Coverage {
             pod::label(&pod.metadata, labels::LIST).or_else(|| is_adoptable(&pod.metadata).then_some(NO_LIST))?;
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
-        let images = pod.spec.containers.iter().map(|container| self.image(container, &status)).collect();
+        let before = self.pods.get(uid).map(|known| known.images.to_vec()).unwrap_or_default();
+        let images = pod.spec.containers.iter().map(|container| self.image(container, &status, &before)).collect();
         let annotations = pod.metadata.annotations.as_ref();
         Some(CoveringPod {
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
@@ -221,6 +229,7 @@ impl Coverage {
             state: self.pod_state(&status),
             no_capacity: capacity::no_capacity(&pod.metadata, &status),
             node_is_lost: capacity::node_is_lost(&status),
+            not_ready_since: status.not_ready_since(),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             version: version(pod),
             tolerations: self.tolerations(&pod.spec.tolerations),
@@ -229,15 +238,24 @@ impl Coverage {
         })
     }
 
-    fn image(&mut self, container: &pod::Container, status: &pod::PodStatus) -> Arc<CoveredImage> {
+    fn image(
+        &mut self,
+        container: &pod::Container,
+        status: &pod::PodStatus,
+        before: &[Arc<CoveredImage>],
+    ) -> Arc<CoveredImage> {
         let reported = status.container_statuses.iter().find(|status| status.name == container.name);
         let image = CoveredImage {
             name: self.text(&container.name),
             reference: self.text(&container.image),
-            state: pod::image_state(status, &container.name, &mut self.texts),
+            state: match before.iter().find(|before| *before.name == *container.name) {
+                Some(before) => pod::image_state(status, &container.name, &mut self.texts).with_cause_of(&before.state),
+                None => pod::image_state(status, &container.name, &mut self.texts),
+            },
             image_id: self.text(reported.map_or("", |status| &status.image_id)),
             pulled_always: container.pulls_always(),
             restarted: reported.is_some_and(|status| status.restart_count > 0),
+            ran_before: reported.is_some_and(pod::ran_before),
         };
         self.images.share(image)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::Object;
@@ -68,6 +69,8 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// Whether it is ready.
     pub ready: bool,
+    /// Since when it is ready; `None` if it is not, or does not say.
+    pub ready_since: Option<Timestamp>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
     /// Whether it is being deleted.
@@ -77,11 +80,13 @@ pub struct Node {
 impl From<&SlimNode> for Node {
     fn from(node: &SlimNode) -> Self {
         let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
+        let ready = conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True");
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             labels: node.metadata.labels.clone().unwrap_or_default(),
             taints: node.spec.taints.clone(),
-            ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            ready: ready.is_some(),
+            ready_since: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|time| time.0),
             unschedulable: node.spec.unschedulable,
             deleting: node.metadata.deletion_timestamp.is_some(),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Affinity, NodeSelectorRequirement, NodeSelectorTerm, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{Object, ObjectMeta};
@@ -132,6 +133,12 @@ impl PodStatus {
     /// The condition of that type.
     pub fn condition(&self, type_: &str) -> Option<&PodCondition> {
         self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// Since when not all containers run, by the kubelet's clock.
+    pub fn not_ready_since(&self) -> Option<Timestamp> {
+        let condition = self.condition("ContainersReady").filter(|condition| condition.status == "False")?;
+        condition.last_transition_time.as_ref().map(|time| time.0)
     }
 
     /// Whether the pod has ended. Its containers do not start again; the DaemonSet controller replaces it.
@@ -328,6 +335,13 @@ pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageSt
 fn is_dead(container: &ContainerStatus) -> bool {
     let ended = container.last_state.terminated.as_ref().is_some_and(|ended| !ended.container_id.is_empty());
     ended && !container.container_id.is_empty()
+}
+
+/// Whether a container ran before the one that the kubelet starts now. Runtimes report a first one that could not be started as ended too,
+/// with `StartError`.
+pub fn ran_before(container: &ContainerStatus) -> bool {
+    let mut ended = [&container.state, &container.last_state].into_iter().filter_map(|state| state.terminated.as_ref());
+    container.restart_count > 0 || ended.any(|ended| ended.reason != "StartError")
 }
 
 /// The kubelet's reason, if the container's image could not be pulled.

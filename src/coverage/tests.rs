@@ -233,3 +233,31 @@ fn pods_that_seem_alike_share_what_they_have_in_common() {
     coverage.apply(&pod("q", "m", held));
     assert!(Arc::ptr_eq(&coverage.pods["p"].images[0], &coverage.pods["q"].images[0]));
 }
+
+/// A holder that was killed while the registry is down: the kubelet waits before it starts it again, and then before it pulls again.
+#[test]
+fn the_cause_that_a_kubelet_named_is_known_until_the_container_runs_or_another_cause_is_named() {
+    let ended = json!({"terminated": {"exitCode": 137, "reason": "Error", "containerID": "c"}});
+    let waiting = |reason: &str, message: &str| {
+        let waiting = json!({"reason": reason, "message": message});
+        json!([{"name": "one", "containerID": "c", "state": {"waiting": waiting}, "lastState": ended}])
+    };
+    let mut coverage = Coverage::default();
+    let mut said = |status: serde_json::Value| {
+        coverage.apply(&pod("p", "n", status));
+        let image = &coverage.pods["p"].images[0];
+        assert_eq!(image.state.hold() == Hold::None, image.state.cause().is_none() && image.state != ImageState::Held);
+        image.state.cause().map(|cause| cause.message.to_owned())
+    };
+    let crashed = || waiting("CrashLoopBackOff", "back-off 10s restarting failed container=one pod=p_n(uid)");
+    assert_eq!(said(crashed()).as_deref(), Some("Error (exit code 137)"), "nothing else is known");
+    assert_eq!(said(waiting("ErrImagePull", "503 Service Unavailable")).as_deref(), Some("503 Service Unavailable"));
+    assert_eq!(said(crashed()).as_deref(), Some("503 Service Unavailable"));
+    assert_eq!(
+        said(waiting("ImagePullBackOff", "Back-off pulling image \"one:1\"")).as_deref(),
+        Some("503 Service Unavailable")
+    );
+    assert_eq!(said(waiting("ErrImagePull", "401 Unauthorized")).as_deref(), Some("401 Unauthorized"));
+    assert_eq!(said(json!([{"name": "one", "state": {"running": {}}}])), None);
+    assert_eq!(said(crashed()).as_deref(), Some("Error (exit code 137)"));
+}

@@ -25,7 +25,9 @@ pub use image::{Behind, ImageSummary};
 use node_state::{Held, ImageOnNode, NodeState, Why};
 use scheduler::scheduler_cause;
 
-use crate::coverage::{Coverage, CoveredImage, CoveringPod, EvictionLoop, Hold, ImageState, Node, PodState, digest};
+use crate::coverage::{
+    Coverage, CoveredImage, CoveringPod, EvictionLoop, FailureCause, Hold, ImageState, Node, PodState, digest,
+};
 use crate::list::Config;
 use crate::list::config::{Group, Image};
 use crate::list::reference::ImageReference;
@@ -325,7 +327,9 @@ fn state<'a>(
     match belonging {
         Belonging::Cordoned => (NodeState::Cordoned, None),
         Belonging::Tainted => (NodeState::Tainted, None),
-        _ => place.in_the_newest(id, wanted).map_or_else(|| no_pod(wanted), |(pod, image)| reported_by(pod, image)),
+        _ => place
+            .in_the_newest(id, wanted)
+            .map_or_else(|| no_pod(wanted), |(pod, image)| reported_by(pod, image, wanted)),
     }
 }
 
@@ -342,12 +346,12 @@ impl<'a> NodeContents<'a> {
 
 impl<'a> NodeContents<'a> {
     /// Why the newest pod with the image does not hold it, though an older one does.
-    fn not_renewed(&self, id: ImageId, wanted: Option<&Generation>) -> Option<(NodeState, Why<'a>)> {
+    fn not_renewed(&self, id: ImageId, wanted: Option<&'a Generation>) -> Option<(NodeState, Why<'a>)> {
         let (pod, image) = self.in_the_newest(id, wanted)?;
         if self.held(id).any(|held| wanted.is_some_and(|wanted| held.generation == wanted.name)) {
             return None;
         }
-        match reported_by(pod, image) {
+        match reported_by(pod, image, wanted) {
             (state @ (NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
             _ => None,
         }
@@ -365,7 +369,12 @@ fn no_pod(wanted: Option<&Generation>) -> (NodeState, Option<Why<'_>>) {
     }
 }
 
-fn reported_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState, Option<Why<'a>>) {
+/// `wanted` stores causes that kubelets do not repeat between two attempts.
+fn reported_by<'a>(
+    pod: &'a CoveringPod,
+    image: &'a CoveredImage,
+    wanted: Option<&'a Generation>,
+) -> (NodeState, Option<Why<'a>>) {
     match &pod.state {
         PodState::Live => {}
         PodState::Unschedulable { message } => return unschedulable(message),
@@ -375,12 +384,14 @@ fn reported_by<'a>(pod: &'a CoveringPod, image: &'a CoveredImage) -> (NodeState,
         }
         PodState::Ended { reason, message } => return (NodeState::Displaced, Some(Why { reason, message })),
     }
+    let why = image.state.cause_or(wanted.and_then(|newest| newest.reported.cause_of(&image.name)));
+    let why = why.map(|FailureCause { reason, message }| Why { reason, message });
     match &image.state {
         ImageState::Waiting => (NodeState::Waiting, None),
         ImageState::Pulling | ImageState::Stopped => (NodeState::Pulling, None),
         ImageState::Held => (NodeState::Warm, None),
-        ImageState::Failed { reason, message } => (NodeState::Failed, Some(Why { reason, message })),
-        ImageState::CannotStart { reason, message, .. } => (NodeState::CannotStart, Some(Why { reason, message })),
+        ImageState::Failed { .. } => (NodeState::Failed, why),
+        ImageState::CannotStart { .. } => (NodeState::CannotStart, why),
     }
 }
 

@@ -9,6 +9,7 @@ use super::node_state::NodeState;
 use super::{Behind, ImageSummary};
 use crate::coverage::{Coverage, Node};
 use crate::plan::generation::alteration::Alteration;
+use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition, StoredCause};
 
 fn covering(pods: &[Pod]) -> Coverage {
     let mut coverage = Coverage::default();
@@ -189,4 +190,31 @@ fn a_holder_that_is_evicted_again_and_again_for_want_of_disk_is_reported() {
     coverage.replace(Coverage::default());
     coverage.apply(&evicted(3).as_sent());
     assert_eq!(eviction_loops(&coverage), [vec!["n p-3".to_owned()], vec![]]);
+}
+
+#[test]
+fn what_kubelets_do_not_repeat_between_two_attempts_is_known_from_what_was_reported() {
+    let mut pod = p3(Fate::Failed).as_sent();
+    let mut says = |message: &str| {
+        if let Some(waiting) = &mut pod.status.as_mut().expect("a status").container_statuses[1].state.waiting {
+            (waiting.reason, waiting.message) = ("ImagePullBackOff".to_owned(), message.to_owned());
+        }
+        let mut coverage = Coverage::default();
+        coverage.apply(&pod);
+        let mut generations = generations();
+        let cause = StoredCause { reason: "ErrImagePull".to_owned(), message: "503".to_owned() };
+        let extent = Extent { nodes: 1, cause: Some(cause), ..Extent::default() };
+        let reported =
+            ReportedCondition { at: jiff::Timestamp::UNIX_EPOCH, extents: [("b".to_owned(), extent)].into() };
+        generations[2].reported.conditions.insert(Condition::Failing, reported);
+        summed_up_of(&generations, &coverage, Some(&[node("n")]), |summary| {
+            let group = summary.groups().next().expect("the group p");
+            let image = group.images().nth(1).expect("the image b");
+            image.nodes[0].why.map(|why| (why.reason.to_owned(), why.message.to_owned()))
+        })
+    };
+    let words = |reason: &str, message: &str| Some((reason.to_owned(), message.to_owned()));
+    assert_eq!(says("Back-off pulling image \"b:1\""), words("ErrImagePull", "503"));
+    let other = "Back-off pulling image \"b:1\": ErrImagePull: 401";
+    assert_eq!(says(other), words("ImagePullBackOff", other), "what the kubelet says comes first");
 }

@@ -68,9 +68,14 @@ impl Check<'_, '_> {
     fn failing(&mut self, observations: &Observations) {
         let group = self.group;
         let lasts = |image: &str, extent: &Extent| observations.may_still_fail(image, &extent.sample);
-        let (begun, over) = self.of(Condition::Failing, observations.failing(), lasts);
+        let stored = self.reported.clone();
+        let seen = observations.failing(stored.conditions.get(&Condition::Failing));
+        self.wake_at = self.wake_at.into_iter().chain(observations.failures_count_at).min();
+        let (begun, over) = self.of(Condition::Failing, seen, lasts);
         if !begun.is_empty() {
-            let images = begun.iter().filter_map(|image| observations.failing_image(image, reference(group, image)));
+            let images = begun
+                .iter()
+                .filter_map(|image| observations.failing_image(image, reference(group, image), stored.cause_of(image)));
             self.findings.push(Finding::ImagesFailing {
                 group: group.name.to_string(),
                 images: images.collect(),

@@ -5,11 +5,14 @@
 //! pods, nodes, evictions ─► [`observations`] ─► current conditions ────┐
 //!    stored on the newest generation: reported conditions ─────────────┴─► [`transition`] ─► Events, and stored again
 //! ```
-//! Reported conditions are stored on the newest generation's DaemonSet ([`super::generation::conditions`]), so a new
+//! [`failures`] leaves out what passes by itself, as when a node starts. Reported conditions are stored on the newest generation's DaemonSet ([`super::generation::conditions`]), so a new
 //! controller neither repeats nor misses a report.
 
 mod check;
+mod failures;
 mod observations;
 mod transition;
 
 pub use check::plan;
+#[cfg(test)]
+pub use failures::STARTING;

@@ -1,18 +1,16 @@
 //! The current state of the pods of a group's newest generation.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::coverage::{CoveringPod, Hold, ImageState, Node, PodState};
+use super::failures::{ImageFailures, passes_until};
+use crate::coverage::{CoveredImage, CoveringPod, FailureCause, Hold, ImageState, Node, PodState};
 use crate::list::config::Group;
 use crate::plan::context::Context;
 use crate::plan::decision::FailingImage;
-use crate::plan::generation::conditions::Extent;
+use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition};
 use crate::plan::generation::{Generation, Record};
-
-/// The number of failing nodes stored by name, on which recovery is checked.
-const MAX_SAMPLE: usize = 3;
 
 /// If nodes cannot be read, the controller does not know how many pods to expect. It assumes that all exist this long
 /// after the last node's start delay.
@@ -23,13 +21,12 @@ pub struct Observations<'a> {
     pods: HashMap<&'a str, &'a CoveringPod>,
     /// The nodes that should have a pod, if nodes can be read.
     expected: Option<BTreeSet<&'a str>>,
-    /// By image: the causes of failure, and the nodes that report each.
-    failing: BTreeMap<&'a str, BTreeMap<ObservedFailure<'a>, BTreeSet<&'a str>>>,
+    /// By image.
+    failing: BTreeMap<&'a str, ImageFailures<'a>>,
+    /// When the next failure counts that may pass by itself until then.
+    pub failures_count_at: Option<Timestamp>,
     now: Timestamp,
 }
-
-/// Whether the image was pulled, the kubelet's reason, and the runtime's message.
-type ObservedFailure<'a> = (bool, &'a str, &'a str);
 
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
@@ -42,28 +39,33 @@ impl<'a> Observations<'a> {
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> =
             own.filter_map(|pod| Some((pod.target.as_deref()?, pod))).filter(|(node, _)| counts(node)).collect();
-        let mut failing: BTreeMap<&str, BTreeMap<ObservedFailure, BTreeSet<&str>>> = BTreeMap::new();
-        for (node, pod) in pods.iter().filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost) {
-            for image in &pod.images {
-                let failure = match &image.state {
-                    ImageState::Failed { reason, message } => (false, &**reason, &**message),
-                    ImageState::CannotStart { reason, message, .. } => (true, &**reason, &**message),
-                    ImageState::Waiting | ImageState::Pulling | ImageState::Held | ImageState::Stopped => continue,
-                };
-                failing.entry(&image.name).or_default().entry(failure).or_default().insert(node);
-            }
-        }
-        Self { pods, expected, failing, now: context.now }
+        let mut observations =
+            Self { pods, expected, failing: BTreeMap::new(), failures_count_at: None, now: context.now };
+        observations.find_failures(context, newest);
+        observations
     }
 
-    /// The images that cannot be held, by container name.
-    pub fn failing(&self) -> BTreeMap<String, Extent> {
-        let extent = |by_failure: &BTreeMap<ObservedFailure, BTreeSet<&str>>| {
-            let nodes: BTreeSet<&str> = by_failure.values().flatten().copied().collect();
-            let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
-            Extent { nodes: nodes.len(), sample, until: None }
-        };
-        self.failing.iter().map(|(image, by_failure)| ((*image).to_owned(), extent(by_failure))).collect()
+    fn find_failures(&mut self, context: &Context<'a>, newest: &Generation) {
+        let nodes: HashMap<&str, &Node> =
+            context.nodes.into_iter().flatten().map(|node| (node.name.as_str(), node)).collect();
+        let pods = self.pods.iter().map(|(node, pod)| (*node, *pod));
+        let live = pods.filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost);
+        let mut held = None;
+        for (node, pod) in live {
+            for image in &pod.images {
+                let Some(cause) = image.state.cause() else { continue };
+                let held = held.get_or_insert_with(|| HeldImages::of(context, newest));
+                let until = passes_until(image, pod, nodes.get(node).copied(), held.has(image), self.now);
+                self.failures_count_at = self.failures_count_at.into_iter().chain(until).min();
+                self.failing.entry(&image.name).or_default().add(node, cause, until);
+            }
+        }
+    }
+
+    /// The images that cannot be held, by container name, of which some may have been reported.
+    pub fn failing(&self, reported: Option<&ReportedCondition>) -> BTreeMap<String, Extent> {
+        let extents = self.failing.iter();
+        extents.filter_map(|(image, it)| Some(((*image).to_owned(), it.extent(image, reported)?))).collect()
     }
 
     /// Whether an image that is not seen failing may still fail, because the result on one of these nodes is not known
@@ -75,15 +77,19 @@ impl<'a> Observations<'a> {
         })
     }
 
-    /// An image that cannot be held, with the cause on most of the nodes.
-    pub fn failing_image(&self, image: &str, reference: String) -> Option<FailingImage> {
-        let by_failure = self.failing.get(image)?;
-        let ((pulled, reason, message), _) = by_failure.iter().max_by_key(|(_, nodes)| nodes.len())?;
+    /// An image that cannot be held, with the cause on most of the nodes. `stored` is what was known before, if kubelets say none.
+    pub fn failing_image(&self, image: &str, reference: String, stored: Option<FailureCause>) -> Option<FailingImage> {
+        let by_failure = &self.failing.get(image)?.lasting;
+        let most = |known: bool| by_failure.iter().filter(move |((_, cause), _)| cause.is_known() == known);
+        let most_nodes =
+            |known| most(known).max_by_key(|(_, nodes)| nodes.len()).map(|((pulled, cause), _)| (*pulled, *cause));
+        let stored = stored.map(|cause| (!cause.is_of_pull(), cause));
+        let (pulled, cause) = most_nodes(true).or(stored).or_else(|| most_nodes(false))?;
         Some(FailingImage {
             reference,
-            pulled: *pulled,
-            reason: (*reason).to_owned(),
-            message: (*message).to_owned(),
+            pulled,
+            reason: cause.reason.to_owned(),
+            message: cause.message.to_owned(),
             nodes: by_failure.values().flatten().map(|node| (*node).to_owned()).collect(),
         })
     }
@@ -124,5 +130,30 @@ impl<'a> Observations<'a> {
     pub fn nodes_with_all(&self) -> usize {
         let all = |pod: &&&CoveringPod| pod.images.iter().all(|image| image.state.hold() != Hold::None);
         self.pods.values().filter(all).count()
+    }
+}
+
+/// The images that are held somewhere, or were when the rollout was complete.
+struct HeldImages<'a> {
+    references: HashSet<&'a str>,
+    complete: bool,
+    /// The images that were reported as failing, so a complete rollout says nothing about them.
+    failing: BTreeSet<String>,
+}
+
+impl<'a> HeldImages<'a> {
+    fn of(context: &Context<'a>, newest: &Generation) -> Self {
+        let pods = context.coverage.pods_of(context.list.label);
+        let images = pods.flat_map(|pod| &pod.images).filter(|image| image.state == ImageState::Held);
+        let reported = newest.reported.conditions.get(&Condition::Failing);
+        Self {
+            references: images.map(|image| &*image.reference).collect(),
+            complete: newest.reported.complete,
+            failing: reported.into_iter().flat_map(|reported| reported.extents.keys().cloned()).collect(),
+        }
+    }
+
+    fn has(&self, image: &CoveredImage) -> bool {
+        self.references.contains(&*image.reference) || self.complete && !self.failing.contains(&*image.name)
     }
 }

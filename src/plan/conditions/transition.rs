@@ -44,7 +44,7 @@ pub fn transition(
     let unseen = known.iter().filter(|(name, _)| !seen.contains_key(*name));
     let over: BTreeSet<String> =
         unseen.filter(|(name, extent)| !lasts(name, extent)).map(|(name, _)| name.clone()).collect();
-    let extended = extend_stored(&mut known, &seen, now);
+    let extended = extend_stored(&mut known, &seen, now) | store_causes(&mut known, &seen);
     let last = reported.map(|reported| reported.at).filter(|at| *at <= now);
     if begun.is_empty() && over.is_empty() {
         let reported = (extended || lapsed).then(|| ReportedCondition { at: last.unwrap_or(now), extents: known });
@@ -71,6 +71,20 @@ fn extend_stored(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, E
         }
     }
     extended
+}
+
+/// Stores causes that kubelets say now, for times when they do not. Returns whether there are any.
+fn store_causes(known: &mut BTreeMap<String, Extent>, seen: &BTreeMap<String, Extent>) -> bool {
+    let mut stored = false;
+    for (name, extent) in known {
+        let cause =
+            seen.get(name).and_then(|seen| seen.cause.as_ref()).filter(|cause| extent.cause.as_ref() != Some(*cause));
+        if let Some(cause) = cause {
+            extent.cause = Some(cause.clone());
+            stored = true;
+        }
+    }
+    stored
 }
 
 #[cfg(test)]

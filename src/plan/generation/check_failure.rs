@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::coverage::end_of;
+use crate::coverage::{FailureCause, end_of};
 
 /// Why a tag check failed for an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,32 @@ impl CheckFailure {
         Self { cause, message: message.into(), init_message: String::new() }
     }
 
+    /// Whether it says why, unlike a kubelet that waits before it pulls again.
+    pub fn is_explained(&self) -> bool {
+        let (reason, message) = self.message.split_once(": ").unwrap_or((&self.message, ""));
+        self.cause != CheckFailureCause::PullFailed || FailureCause { reason, message }.is_known()
+    }
+
     /// The failure with only the end of each message, where the actual error is.
     pub fn shortened(&self) -> Self {
         Self { cause: self.cause, message: end_of(&self.message), init_message: end_of(&self.init_message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubelet_that_waits_before_it_pulls_again_may_explain_nothing() {
+        let explained = |cause, message: &str| CheckFailure::new(cause, message).is_explained();
+        assert!(explained(CheckFailureCause::PullFailed, "ErrImagePull: 401 Unauthorized"));
+        assert!(explained(
+            CheckFailureCause::PullFailed,
+            "ImagePullBackOff: Back-off pulling image \"a:1\": ErrImagePull: 401 Unauthorized"
+        ));
+        assert!(!explained(CheckFailureCause::PullFailed, "ImagePullBackOff: Back-off pulling image \"a:1\""));
+        assert!(!explained(CheckFailureCause::PullFailed, "ErrImagePull"));
+        assert!(explained(CheckFailureCause::NoPod, ""));
     }
 }

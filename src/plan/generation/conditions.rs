@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::coverage::EVICTION_LOOP_WINDOW;
+use crate::coverage::{EVICTION_LOOP_WINDOW, FailureCause, OMITTED};
 
 /// The conditions of a group that have been reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,12 @@ impl ReportedConditions {
         Self { complete: false, latest_pod: None, ..self.clone() }
     }
 
+    /// The stored cause of an image that was reported as failing.
+    pub fn cause_of(&self, image: &str) -> Option<FailureCause<'_>> {
+        let extent = self.conditions.get(&Condition::Failing)?.extents.get(image)?;
+        extent.cause.as_ref().map(StoredCause::cause)
+    }
+
     /// The nodes with an eviction loop, and the time of the last known eviction.
     pub fn eviction_loops(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
         let nodes = self.conditions.get(&Condition::EvictionLoop).into_iter().flat_map(|reported| &reported.extents);
@@ -78,6 +84,42 @@ pub struct Extent {
     /// The condition lasts until this time, even if it is no longer observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Why, as far as kubelets said it. Between two attempts some of them do not repeat it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<StoredCause>,
+}
+
+/// Why an image cannot be held, as a kubelet said it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StoredCause {
+    /// The kubelet's reason.
+    pub reason: String,
+    /// The message of the registry or the runtime.
+    pub message: String,
+}
+
+/// The most bytes of the beginning of a stored message, which says what was attempted, and of its end, which says what went wrong. The
+/// annotation is one of several that share 256 KiB.
+const BEGINNING: usize = 160;
+const END: usize = 320;
+
+impl StoredCause {
+    /// Stores a cause. Of a long message, the middle is left out.
+    pub fn of(cause: FailureCause) -> Self {
+        let message = cause.message;
+        let end = message.ceil_char_boundary(message.len().saturating_sub(END));
+        let message = match message.floor_char_boundary(BEGINNING) {
+            beginning if beginning < end => format!("{} {OMITTED} {}", &message[..beginning], &message[end..]),
+            _ => message.to_owned(),
+        };
+        Self { reason: cause.reason.to_owned(), message }
+    }
+
+    /// The cause.
+    pub fn cause(&self) -> FailureCause<'_> {
+        FailureCause { reason: &self.reason, message: &self.message }
+    }
 }
 
 /// What has been reported of a condition.

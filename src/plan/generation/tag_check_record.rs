@@ -92,6 +92,13 @@ impl TagCheckRecord {
         tag_check_record
     }
 
+    /// A failure for an image, or that of the last check if this one does not say why.
+    pub fn explained(&self, image: &str, failure: &CheckFailure) -> CheckFailure {
+        let last = self.failed.get(image).and_then(Option::as_ref);
+        let last = last.filter(|last| last.cause == failure.cause && last.is_explained() && !failure.is_explained());
+        last.unwrap_or(failure).clone()
+    }
+
     /// Whether this request was the last one to be answered by a tag check.
     pub fn answers(&self, request: &str) -> bool {
         self.request.as_deref() == Some(&short_hash(request.as_bytes()))

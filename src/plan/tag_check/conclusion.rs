@@ -37,7 +37,11 @@ pub fn conclude(
                     Some(before) => drop(differing.insert((image, architecture, digest), before)),
                     None => drop(agreeing.insert((image, architecture))),
                 },
-                ImageAnswer::Failed(failure) => drop(failed.insert(image.clone(), (target.node, failure.clone()))),
+                ImageAnswer::Failed(failure) => {
+                    drop(
+                        failed.insert(image.clone(), (target.node, newest.tag_check_record.explained(image, failure))),
+                    );
+                }
                 ImageAnswer::Unreported | ImageAnswer::Pending => {}
             }
         }

@@ -3,6 +3,7 @@
 mod adoption;
 mod alteration;
 mod capacity;
+mod causes;
 mod conditions;
 mod daemon_set;
 mod deselection;
@@ -19,6 +20,7 @@ mod scoping_down;
 mod sealing;
 mod simulation;
 mod start_delays;
+mod starting_nodes;
 mod tag_check;
 mod tag_check_histories;
 mod tag_check_nodes;

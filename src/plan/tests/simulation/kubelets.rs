@@ -34,6 +34,7 @@ impl Simulation {
     /// The node's power fails. When it is back, it has the same pods without containers.
     pub fn reboot(&mut self, node: &str) {
         for pod in self.pods.iter_mut().filter(|pod| pod.node == node) {
+            pod.not_ready_since = Some(self.now);
             pod.containers.iter_mut().for_each(Container::vanish);
         }
     }

@@ -23,6 +23,8 @@ pub struct Pod {
     pub bound: bool,
     pub(super) created: Timestamp,
     pub deleting: bool,
+    /// Since when not all containers run, if the kubelet says so.
+    pub not_ready_since: Option<Timestamp>,
     pub containers: Vec<Container>,
     pub tolerations: Vec<Toleration>,
     pub(super) mirrored: bool,
@@ -40,6 +42,8 @@ pub struct Container {
     pub state: State,
     pub image_id: String,
     pub always: bool,
+    /// What the kubelet says while it cannot be pulled: a reason and a message.
+    pub failure: (&'static str, &'static str),
     restarts: usize,
 }
 
@@ -99,6 +103,7 @@ impl Container {
             state: State::Waiting,
             image_id: String::new(),
             always: container.image_pull_policy.as_deref() == Some("Always"),
+            failure: ("ImagePullBackOff", ""),
             restarts: 0,
         }
     }
@@ -122,7 +127,10 @@ impl Container {
         let (name, id) = (&self.name, &self.image_id);
         let mut status = match self.state {
             State::Waiting => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
-            State::Failed => json!({"name": name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}),
+            State::Failed => {
+                let (reason, message) = self.failure;
+                json!({"name": name, "state": {"waiting": {"reason": reason, "message": message}}})
+            }
             State::Running => json!({"name": name, "imageID": id, "state": {"running": {}}}),
             State::Exited => {
                 json!({"name": name, "imageID": id, "state": {"terminated": {"containerID": "x", "exitCode": 1}}})
@@ -180,6 +188,7 @@ impl Pod {
             bound: false,
             created,
             deleting: false,
+            not_ready_since: None,
             containers: containers.collect(),
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             mirrored: false,
@@ -228,7 +237,14 @@ impl Pod {
                 "tolerations": self.tolerations,
             },
             "status": {
-                "conditions": [{"type": "PodScheduled", "status": if self.bound { "True" } else { "False" }, "message": message}],
+                "conditions": [
+                    {"type": "PodScheduled", "status": if self.bound { "True" } else { "False" }, "message": message},
+                    {
+                        "type": "ContainersReady",
+                        "status": if self.not_ready_since.is_some() { "False" } else { "True" },
+                        "lastTransitionTime": self.not_ready_since.unwrap_or(self.created),
+                    },
+                ],
                 "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
                 "containerStatuses": statuses.collect::<Vec<_>>(),
             },
