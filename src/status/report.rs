@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::rollout::{RefreshReport, RolloutReport};
 use super::{Filter, ListInput, ListState, StatusInput};
-use crate::coverage::{Coverage, CoveringPod};
+use crate::coverage::{Coverage, CoveringPod, PULL_FAILURES};
 use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
 use crate::messages::diagnosis::{Diagnosis, explain};
@@ -273,7 +273,9 @@ fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (St
 impl NodesBehind {
     fn new(behind: &Behind, reference: &str) -> Self {
         let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
-        let Diagnosis { what, remedy } = explain(behind.state, reason, message, reference);
+        // A container that ended keeps its image on the node, but cannot be started again if the image has to be pulled first.
+        let explained = if PULL_FAILURES.contains(&reason) { NodeState::Failed } else { behind.state };
+        let Diagnosis { what, remedy } = explain(explained, reason, message, reference);
         Self {
             state: behind.state,
             reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
