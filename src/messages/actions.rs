@@ -2,10 +2,8 @@
 
 use kube::ResourceExt;
 
-use super::api_errors::failure;
 use super::restores::restored;
 use super::{Message, Reason, findings, first_few, number, subject_of};
-use crate::error::Error;
 use crate::naming::labels;
 use crate::plan::decision::{Action, ActionOutcome, DeletionReason, RolloutCause, ScopeDownReason};
 use crate::plan::generation::node_scope::NodeScope;
@@ -45,19 +43,6 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
         | Action::CheckTags { .. }
         | Action::EndTagCheck { .. }
         | Action::Note { .. } => return None,
-    })
-}
-
-/// What to report of an action that failed, if anything. Each attempt to create a generation's DaemonSet gives it another name, so
-/// the subject of such a failure is the group.
-pub fn failed(action: &Action, error: &Error) -> Option<Message> {
-    let message = failure(error)?;
-    Some(match action {
-        Action::Create { daemon_set, .. } => {
-            let group = daemon_set.labels().get(labels::GROUP).cloned().unwrap_or_default();
-            Message { subject: format!("create the DaemonSet of group {group}"), ..message }
-        }
-        _ => message,
     })
 }
 
@@ -114,24 +99,4 @@ fn deleted(name: &str, reason: DeletionReason) -> Message {
         }
     };
     Message::new(event, name, format!("the DaemonSet {name} {why}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attempts_to_create_a_groups_daemon_set_fail_under_one_subject_whatever_its_name() {
-        let failure = |name: &str, group: &str| {
-            let mut daemon_set = k8s_openapi::api::apps::v1::DaemonSet::default();
-            daemon_set.metadata.name = Some(name.to_owned());
-            daemon_set.labels_mut().insert(labels::GROUP.to_owned(), group.to_owned());
-            let error = Error::Refused { action: format!("create the DaemonSet {name}"), message: "no".to_owned() };
-            failed(&Action::Create { daemon_set: Box::new(daemon_set), cause: RolloutCause::Missing }, &error)
-                .expect("a message")
-        };
-        assert_eq!(failure("tools-a", "x").subject, failure("tools-b", "x").subject);
-        assert_ne!(failure("tools-a", "x").subject, failure("tools-a", "y").subject);
-        assert!(failure("tools-a", "x").note.contains("tools-a"));
-    }
 }

@@ -2,9 +2,13 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use kube::ResourceExt;
+
 use super::{Message, Reason};
 use crate::denial::DenyingPolicy;
 use crate::error::{Error, NotLeading};
+use crate::naming::labels;
+use crate::plan::Action;
 
 /// What happened. The remedy for a missing right depends on who lacks it, so it is not part of this.
 impl Display for Error {
@@ -85,6 +89,18 @@ pub fn failure(error: &Error) -> Option<Message> {
     })
 }
 
+/// The message about the failure of an action of the plan. What is created has another name at each attempt, so the subject is its group.
+pub fn failure_of(action: &Action, error: &Error) -> Option<Message> {
+    let message = failure(error)?;
+    let (what, created) = match action {
+        Action::Create { daemon_set, .. } => ("DaemonSet", daemon_set),
+        Action::CheckTags { daemon_set } => ("tag check", daemon_set),
+        _ => return Some(message),
+    };
+    let group = created.labels().get(labels::GROUP).map_or("", String::as_str);
+    Some(Message { subject: format!("create the {what} of group {group}"), ..message })
+}
+
 /// The stable name of the kind of error, for metrics.
 pub fn category(error: &Error) -> &'static str {
     reason(error).map_or("NotLeading", Reason::name)
@@ -103,6 +119,7 @@ fn reason(error: &Error) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::DaemonSet;
     use kube::core::Status;
 
     use super::*;
@@ -137,6 +154,20 @@ mod tests {
                 assert_eq!(message.note, format!("cannot create the DaemonSet tools-a: {expected}"));
             }
         }
+    }
+
+    #[test]
+    fn each_attempt_to_create_something_under_a_new_name_is_about_the_same_group() {
+        let subject = |name: &str, group: &str| {
+            let mut daemon_set = DaemonSet::default();
+            daemon_set.metadata.name = Some(name.to_owned());
+            daemon_set.labels_mut().insert(labels::GROUP.to_owned(), group.to_owned());
+            let action = Action::CheckTags { daemon_set: Box::new(daemon_set) };
+            let error = Error::Refused { action: format!("create the tag check {name}"), message: "no".to_owned() };
+            failure_of(&action, &error).expect("a message").subject
+        };
+        assert_eq!(subject("tools-1", "gpu"), subject("tools-2", "gpu"));
+        assert_ne!(subject("tools-1", "gpu"), subject("tools-1", "default"));
     }
 
     #[test]

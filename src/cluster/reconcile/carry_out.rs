@@ -97,15 +97,7 @@ impl Executor {
     }
 
     async fn carry_out_action(&self, label: &str, list: &ObjectReference, action: &Action) -> Result<(), Error> {
-        let outcome = match self.applier.apply(action).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                if let Some(message) = actions::failed(action, &error) {
-                    self.reporter.recorder.record(list, message).await;
-                }
-                return Err(error);
-            }
-        };
+        let outcome = self.reporter.report_action(list, action, self.applier.apply(action).await).await?;
         self.metrics.carried_out(label, action, &outcome);
         if let Some(message) = actions::done(action, &outcome) {
             self.reporter.recorder.record(list, message).await;

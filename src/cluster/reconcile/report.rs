@@ -9,8 +9,9 @@ use super::memory::Memory;
 use crate::cluster::events::EventRecorder;
 use crate::cluster::snapshot::Snapshot;
 use crate::error::Error;
-use crate::messages::api_errors::failure;
+use crate::messages::api_errors::{failure, failure_of};
 use crate::messages::{image_caches as of_image_caches, waiting};
+use crate::plan::Action;
 
 /// Reports on the lists of one namespace.
 pub struct Reporter {
@@ -40,6 +41,19 @@ impl Reporter {
     /// Reports a failure, if it is one.
     pub async fn report_failure<T>(&self, list: &ObjectReference, outcome: Result<T, Error>) -> Result<T, Error> {
         if let Some(message) = outcome.as_ref().err().and_then(failure) {
+            self.recorder.record(list, message).await;
+        }
+        outcome
+    }
+
+    /// Reports the failure of an action of the plan, if it failed.
+    pub async fn report_action<T>(
+        &self,
+        list: &ObjectReference,
+        action: &Action,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Some(message) = outcome.as_ref().err().and_then(|error| failure_of(action, error)) {
             self.recorder.record(list, message).await;
         }
         outcome

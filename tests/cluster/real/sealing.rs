@@ -13,6 +13,7 @@ use test_bed::{Digest, Node};
 
 use super::RealTrial;
 use super::faults::{HEALING, Outage, StoppedKubelet};
+use crate::controller::Controller;
 use crate::trial::within;
 
 /// Why a node cannot pull an image any more.
@@ -232,6 +233,75 @@ async fn a_node_that_reboots_in_an_outage_keeps_images_by_dead_containers_and_th
     assert!(held.outage.real.trial.events("Sealed").await.is_empty());
     held.outage.faulty.set(Fault::None);
     held.await_held_again(node, &before).await;
+}
+
+/// The registry cannot be reached at first, as before a node's network works. No node has failed then, and none has recovered.
+async fn nothing_is_reported_of_a_reboot(name: &str, remains: Remains) {
+    let held = Held::begin(RealTrial::begin_alone(name).await).await;
+    let [node, _] = held.outage.real.nodes.as_slice() else { panic!("two nodes are needed") };
+    let before = held.running_on(node);
+    held.lose(Loss::RegistryDown);
+    rebooted(&held, node, remains).await;
+    held.outage.failing_on("1", node.name()).await;
+    held.outage.faulty.set(Fault::None);
+    held.await_held_again(node, &before).await;
+    held.outage.controller.has_reconciled(&held.outage.real.trial, "tools").await;
+    for reason in ["ImageFailing", "ImageRecovered"] {
+        let reported = held.outage.real.trial.events(reason).await;
+        assert!(reported.is_empty(), "{reported:#?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_node_that_reboots_is_reported_neither_as_failing_nor_as_recovered() {
+    nothing_is_reported_of_a_reboot("reboot", Remains::DeadContainers).await;
+}
+
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_node_that_reboots_without_remains_is_reported_neither_as_failing_nor_as_recovered() {
+    nothing_is_reported_of_a_reboot("reboot-wiped", Remains::Nothing).await;
+}
+
+/// What `status` says of the first image on nodes that do not hold it.
+fn why_not_held(held: &Held) -> String {
+    let report = held.outage.real.trial.status();
+    let image = &report["lists"][0]["groups"][0]["images"][0];
+    image["behind"].as_array().into_iter().flatten().map(|behind| behind["message"].to_string()).collect()
+}
+
+/// Holders are killed in an outage. Between two attempts their kubelet says how they ended, and not why they cannot be started again.
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn the_registrys_cause_is_known_after_a_restart_of_holders_and_of_the_controller() {
+    let held = Held::begin(RealTrial::begin_alone("cause").await).await;
+    let node = held.outage.real.nodes[0].clone();
+    held.lose(Loss::RegistryDown);
+    for container in &held.running_on(&node) {
+        node.ctr(&["tasks", "kill", "--signal", "SIGKILL", container]).unwrap();
+    }
+    held.outage.failing_on("1", node.name()).await;
+    let trial = &held.outage.real.trial;
+    let reported = trial.reported_within(HEALING, "ImageFailing").await;
+    assert!(reported.contains("cannot be pulled on ") && reported.contains("connect"), "{reported}");
+    trial.noted_as_reported("cause").await;
+    let Held { outage, digests } = held;
+    let Outage { real, faulty, controller } = outage;
+    controller.kill();
+    let controller = Controller::start_with(&real.trial, &["--holder-image", &real.reference("kube-prepull:1")]).await;
+    let held = Held { outage: Outage { real, faulty, controller }, digests };
+    let silent = async || {
+        let pod = held.pod_on(&node).await;
+        let statuses = pod.status.unwrap().container_statuses.unwrap_or_default().into_iter();
+        let mut waiting = statuses.filter_map(|it| it.state?.waiting?.reason);
+        waiting.any(|reason| reason == "CrashLoopBackOff").then_some(())
+    };
+    within(HEALING, "the kubelet to say only that it waits", silent).await;
+    let said = why_not_held(&held);
+    assert!(said.contains("connect") && !said.contains("exit code"), "{said}");
+    assert_eq!(held.outage.real.trial.events("ImageFailing").await.len(), 1, "it was reported");
+    held.outage.faulty.set(Fault::None);
 }
 
 /// A label on a node, which goes with the test.

@@ -117,7 +117,7 @@ async fn a_quota_that_refuses_the_new_generation_takes_nothing_away() {
     .await;
     trial.write_list("tools", "images: [nginx:1.28]").await;
     let reported = trial.reported("Refused").await;
-    assert!(reported.contains("exceeded quota"), "{reported}");
+    assert!(reported.contains("refused by the ResourceQuota full: exceeded quota"), "{reported}");
     assert_eq!(trial.settled_on(&["nginx:1.27"]).await.metadata.uid, before.metadata.uid);
     trial.api::<ResourceQuota>().delete("full", &DeleteParams::default()).await.unwrap();
     trial.settled_on(&["nginx:1.28"]).await;
@@ -197,7 +197,8 @@ async fn admission_that_refuses_daemon_sets_is_reported_and_not_asked_in_a_loop(
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let reported = trial.reported("Refused").await;
-    assert!(reported.contains("no DaemonSets on Sundays"), "{reported}");
+    assert!(reported.contains("refused by the ValidatingAdmissionPolicy "), "{reported}");
+    assert!(reported.ends_with(": no DaemonSets on Sundays"), "{reported}");
     refusal.end().await;
     trial.settled_on(&["nginx:1.27"]).await;
     let mut refused = log.requests(0, &trial.namespace);
@@ -206,7 +207,29 @@ async fn admission_that_refuses_daemon_sets_is_reported_and_not_asked_in_a_loop(
     // The shortest pauses. The list's own validation result may be taken for an edit, after which they begin again.
     let pauses = (0..).map(|doublings: u32| SignedDuration::from_millis(500 << doublings.min(6)));
     let most = 2 * most_attempts(last.received.duration_since(first.received), pauses);
+    // Each attempt takes another name.
+    let events = trial.events("Refused").await.len();
+    let minutes = last.received.duration_since(first.received).as_secs() / 60;
+    assert!(events <= 1 + usize::try_from(minutes).unwrap(), "{events} Events in {minutes} minutes");
     assert!(refused.len() <= most, "{} attempts, at most {most} are expected: {refused:#?}", refused.len());
+}
+
+#[tokio::test]
+async fn a_policy_whose_words_are_those_of_a_missing_right_concerns_its_list_alone() {
+    let trial = trial("words").await;
+    let words = r#"User "x" cannot create resource "daemonsets" in API group "apps" in the namespace "p""#;
+    let refusal = Refusal::begin(&trial, "nginx:1.27", words).await;
+    let controller = Controller::start(&trial).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let reported = trial.reported("Refused").await;
+    let expected = format!("refused by the ValidatingAdmissionPolicy refuse.{}: {words}", trial.namespace);
+    assert!(reported.ends_with(&expected), "{reported}");
+    trial.write_list("other", "images: [nginx:1.28]").await;
+    trial.settled_on(&["nginx:1.28"]).await;
+    controller.has_reconciled(&trial, "tools").await;
+    assert_eq!(controller.get("/readyz").map(|(status, _)| status), Some(200));
+    assert!(trial.events("MissingRight").await.is_empty());
+    refusal.end().await;
 }
 
 /// Unit tests with a paused clock check how soon.

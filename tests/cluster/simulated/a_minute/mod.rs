@@ -2,9 +2,11 @@
 //!
 //! - [`foreign`]: names that are taken
 //! - [`retries`]: what is tried again
+//! - [`waits`]: what waits
 
 mod foreign;
 mod retries;
+mod waits;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
