@@ -28,6 +28,8 @@ const MOUNT: &str = "/kube-prepull";
 const HOLDER: &str = "/kube-prepull/holder";
 /// Templates of earlier formats leave devices to the image. They are not changed: that would be a rollout.
 const FIRST_FORMAT_WITHOUT_DEVICES: u32 = 3;
+/// Templates of earlier formats leave what the init container logged to the node.
+const FIRST_FORMAT_WITH_LOGS: u32 = 3;
 /// A resource's name in requests and limits.
 const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 /// The user of every container: "nonroot" in distroless images. Any user but 0 works.
@@ -246,6 +248,9 @@ fn init_container(record: &Record, resources: &ResourceRequirements) -> Containe
         env: Some([node_name].into_iter().chain(no_devices(record)).collect()),
         resources: Some(resources.clone()),
         security_context: Some(restricted()),
+        // Without this, the pod's status only has an exit code.
+        termination_message_policy: (record.format >= FIRST_FORMAT_WITH_LOGS)
+            .then(|| "FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![mount(false)]),
         ..Container::default()
     }

@@ -46,7 +46,7 @@ use crate::naming::labels;
 /// upgrade of the controller changes nothing on any node.
 ///
 /// - 2: the first
-/// - 3: containers set `NVIDIA_VISIBLE_DEVICES`
+/// - 3: containers set `NVIDIA_VISIBLE_DEVICES`, and the pod's status has what a failing init container logged
 pub const FORMAT: u32 = 3;
 /// The versions of the builder whose templates this one can build too.
 pub const KNOWN_FORMATS: RangeInclusive<u32> = 2..=FORMAT;

@@ -231,7 +231,7 @@ fn a_sealed_generation_is_restored_as_sealed() {
     assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not hide the change");
 }
 
-/// A generation whose template is the one that the controller built before its containers set `NVIDIA_VISIBLE_DEVICES`.
+/// A generation whose template is of the first format.
 fn of_the_former_format() -> Simulation {
     let mut simulation = Simulation::settled("[a:1, b:1]", 2);
     let daemon_set = &mut simulation.daemon_sets[0];
@@ -239,6 +239,7 @@ fn of_the_former_format() -> Simulation {
     let pod = pod_of(daemon_set);
     pod.containers.iter_mut().for_each(|container| container.env = None);
     for container in pod.init_containers.iter_mut().flatten() {
+        container.termination_message_policy = None;
         container.env.iter_mut().for_each(|env| env.retain(|variable| variable.name == "NODE_NAME"));
     }
     simulation
