@@ -5,6 +5,7 @@
 //!
 //! - [`pod`], [`node`]: the fields that are decoded, and what they mean
 //! - [`cause`]: what a kubelet says between two attempts, and what it leaves out
+//! - [`init`]: how far a pod's init containers are
 //! - [`capacity`]: whether a pod's node has capacity for it
 //! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
@@ -16,6 +17,7 @@ mod cause;
 mod deleted_pods;
 mod digest;
 mod eviction_loop;
+mod init;
 mod node;
 mod pod;
 mod pool;
@@ -34,6 +36,7 @@ pub use capacity::{NoCapacity, Shortage};
 pub use cause::FailureCause;
 use eviction_loop::Evictions;
 pub use eviction_loop::{ENOUGH as EVICTION_LOOP_LENGTH, EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
+pub use init::{InitFailure, Initialization, initialization};
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
@@ -59,6 +62,8 @@ pub struct Coverage {
     texts: Texts,
     /// States of images, which repeat on nearly every node.
     images: Pool<CoveredImage>,
+    /// Failures of init containers, likewise.
+    init_failures: Pool<InitFailure>,
     /// Tolerations, which repeat in every pod of a generation.
     tolerations: Vec<Arc<[Toleration]>>,
 }
@@ -82,6 +87,8 @@ pub struct CoveringPod {
     pub target: Option<Arc<str>>,
     /// Whether it can hold anything. [`CoveringPod::images`] has the state of each image.
     pub state: PodState,
+    /// How far its init containers are. Until they are done, it pulls nothing.
+    pub initialization: Initialization,
     /// The node's lack of capacity for it, if any.
     pub no_capacity: Option<NoCapacity>,
     /// Whether its node has stopped reporting, according to the pod's conditions.
@@ -214,7 +221,10 @@ impl Coverage {
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
         let before = self.pods.get(uid).map(|known| known.images.to_vec()).unwrap_or_default();
-        let images = pod.spec.containers.iter().map(|container| self.image(container, &status, &before)).collect();
+        let initialization = self.initialization(&pod.spec, &status);
+        let is_initialized = initialization == Initialization::Done;
+        let image = |container| self.image(container, &status, is_initialized, &before);
+        let images = pod.spec.containers.iter().map(image).collect();
         let annotations = pod.metadata.annotations.as_ref();
         Some(CoveringPod {
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
@@ -227,6 +237,7 @@ impl Coverage {
             node: pod.spec.node_name.as_ref().map(|node| self.text(node)),
             target: pod.spec.target().map(|node| self.text(node)),
             state: self.pod_state(&status),
+            initialization,
             no_capacity: capacity::no_capacity(&pod.metadata, &status),
             node_is_lost: capacity::node_is_lost(&status),
             not_ready_since: status.not_ready_since(),
@@ -238,19 +249,29 @@ impl Coverage {
         })
     }
 
+    fn initialization(&mut self, spec: &PodSpec, status: &PodStatus) -> Initialization {
+        match initialization(spec, status, &mut self.texts) {
+            Ok(true) => Initialization::Done,
+            Ok(false) => Initialization::Underway,
+            Err(failure) => Initialization::Failed(self.init_failures.share(failure)),
+        }
+    }
+
     fn image(
         &mut self,
         container: &pod::Container,
-        status: &pod::PodStatus,
+        status: &PodStatus,
+        is_initialized: bool,
         before: &[Arc<CoveredImage>],
     ) -> Arc<CoveredImage> {
         let reported = status.container_statuses.iter().find(|status| status.name == container.name);
+        let state = pod::image_state(status, &container.name, is_initialized, &mut self.texts);
         let image = CoveredImage {
             name: self.text(&container.name),
             reference: self.text(&container.image),
             state: match before.iter().find(|before| *before.name == *container.name) {
-                Some(before) => pod::image_state(status, &container.name, &mut self.texts).with_cause_of(&before.state),
-                None => pod::image_state(status, &container.name, &mut self.texts),
+                Some(before) => state.with_cause_of(&before.state),
+                None => state,
             },
             image_id: self.text(reported.map_or("", |status| &status.image_id)),
             pulled_always: container.pulls_always(),

@@ -29,6 +29,19 @@ pub struct PodSpec {
     pub tolerations: Vec<Toleration>,
     /// Its affinity, in which the DaemonSet controller names its node.
     pub affinity: Option<Affinity>,
+    /// Its ServiceAccount.
+    pub service_account_name: String,
+    /// Its pull secrets: the template's or, if that has none, those that the ServiceAccount had when the pod was created
+    /// (`k8s.io/kubernetes/plugin/pkg/admission/serviceaccount`).
+    pub image_pull_secrets: Vec<PullSecret>,
+}
+
+/// The name of a pull secret.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PullSecret {
+    /// The name; the API allows it to be empty.
+    pub name: String,
 }
 
 impl PodSpec {
@@ -171,6 +184,8 @@ pub struct ContainerStatus {
     pub container_id: String,
     /// How often it was restarted.
     pub restart_count: i32,
+    /// Whether a sidecar has started, by its startup probe if it has one.
+    pub started: Option<bool>,
 }
 
 /// The state of a container: one of these, or none for one that waits without a reason.
@@ -228,7 +243,7 @@ pub enum Hold {
 /// The state of one image in one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ImageState {
-    /// The node's start delay is not over, or the pod has not started.
+    /// The node's start delay is not over, or the pod has not started, or one of its init containers fails.
     Waiting,
     /// The kubelet pulls it, or will next.
     Pulling,
@@ -284,16 +299,12 @@ pub const PULL_FAILURES: [&str; 8] = [
     "ErrImagePullBackOff",
 ];
 /// The reasons for a container that has not started yet, without any error.
-const NOT_YET: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
+pub(super) const NOT_YET: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
-/// The state of the image of the container `name`, from the pod's status. Reasons and messages are shared in `texts`.
-pub fn image_state(status: &PodStatus, name: &str, texts: &mut Texts) -> ImageState {
-    let start_delay_is_over = status
-        .init_container_statuses
-        .iter()
-        .all(|init| init.state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0))
-        && !status.init_container_statuses.is_empty();
-    let not_begun = if start_delay_is_over { ImageState::Pulling } else { ImageState::Waiting };
+/// The state of the image of the container `name`, from the pod's status. `is_initialized`: whether the pod's init containers are
+/// done. Reasons and messages are shared in `texts`.
+pub fn image_state(status: &PodStatus, name: &str, is_initialized: bool, texts: &mut Texts) -> ImageState {
+    let not_begun = if is_initialized { ImageState::Pulling } else { ImageState::Waiting };
     let Some(container) = status.container_statuses.iter().find(|container| container.name == name) else {
         return not_begun;
     };

@@ -1,10 +1,10 @@
 //! What was found.
 
 use super::restores::cannot_restore;
-use super::{Message, Reason, first_few, number, subject_of};
+use super::{Message, Reason, first_few, init_containers, number, subject_of};
 use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of};
 use crate::denial::Denial;
-use crate::plan::decision::{FailingImage, Finding, MovedTag, UncheckedImage};
+use crate::plan::decision::{FailingImage, FailingInitContainer, Finding, MovedTag, UncheckedImage};
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::tag_check::DEADLINE;
 
@@ -33,9 +33,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
         Finding::RefreshDeferred { group, images, of, retry_at } => {
             let next =
                 retry_at.map(|at| format!(" and will be checked again at {at:.0}, then with increasing backoff"));
-            let why = images.iter().map(|UncheckedImage { reference, node, failure }| {
-                format!("{reference} on {node}: {}", end_of(&unchecked(failure)))
-            });
+            let why = by_cause(images);
             // The first retries follow within a minute, and each names the time of the next.
             Message::new(
                 Reason::RefreshDeferred,
@@ -45,7 +43,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
                     images.len(),
                     number(*of, "image"),
                     next.unwrap_or_default(),
-                    first_few(why, "; ", "")
+                    first_few(&why, "; ", "")
                 ),
             )
         }
@@ -72,6 +70,25 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
                 first_few(references, ", ", REST)
             ),
         ),
+        Finding::InitContainersFailing { group, daemon_set, containers } => Message::new(
+            Reason::InitContainerFailing,
+            subject,
+            format!(
+                "group {group}: pods of the DaemonSet {daemon_set} cannot start, so they pull no image: {}; kubelets retry \
+                 at least every 5 minutes",
+                first_few(containers.iter().map(failing_init), "; ", REST)
+            ),
+        )
+        .about(daemon_set),
+        Finding::InitContainersRecovered { group, daemon_set, containers } => Message::new(
+            Reason::InitContainerRecovered,
+            subject,
+            format!(
+                "group {group}: no pod of the DaemonSet {daemon_set} fails any more in its init container {}",
+                first_few(containers, ", ", "")
+            ),
+        )
+        .about(daemon_set),
         Finding::EvictionLoop { group, nodes } => Message::new(
             Reason::EvictionLoop,
             subject,
@@ -136,7 +153,7 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
 
 /// Why a tag could not be checked.
 pub fn unchecked(failure: &CheckFailure) -> String {
-    let CheckFailure { cause, message, init_message } = failure;
+    let CheckFailure { cause, message, init } = failure;
     let what = match cause {
         CheckFailureCause::PodEnded if message.is_empty() => "the pod ended".to_owned(),
         CheckFailureCause::PullFailed | CheckFailureCause::PodEnded => message.clone(),
@@ -145,7 +162,26 @@ pub fn unchecked(failure: &CheckFailure) -> String {
         CheckFailureCause::NoPod => format!("no pod within {DEADLINE:#}"),
         CheckFailureCause::NoAnswer => format!("no answer within {DEADLINE:#}"),
     };
-    if init_message.is_empty() { what } else { format!("{what} ({init_message})") }
+    match init {
+        None => what,
+        Some(failure) => format!("{what}: {}", init_containers::in_words(failure)),
+    }
+}
+
+/// The images that could not be checked, each cause once: an init container's failure concerns all images of its pod.
+fn by_cause(images: &[UncheckedImage]) -> Vec<String> {
+    let mut by_cause: Vec<(Vec<&str>, String)> = Vec::new();
+    for UncheckedImage { reference, node, failure } in images {
+        let why = unchecked(failure);
+        // The words about an init container are kube-prepull's own and begin with the cause.
+        let why = if failure.init.is_some() { why } else { end_of(&why) };
+        let why = format!("on {node}: {why}");
+        match by_cause.iter_mut().find(|(_, known)| *known == why) {
+            Some((references, _)) => references.push(reference),
+            None => by_cause.push((vec![reference], why)),
+        }
+    }
+    by_cause.into_iter().map(|(references, why)| format!("{} {why}", first_few(references, ", ", ""))).collect()
 }
 
 fn failing(image: &FailingImage) -> String {
@@ -153,6 +189,11 @@ fn failing(image: &FailingImage) -> String {
     let what = if *pulled { "was pulled, but does not start" } else { "cannot be pulled" };
     let said = [reason, message].into_iter().filter(|said| !said.is_empty()).map(String::as_str).collect::<Vec<_>>();
     format!("{reference} {what} on {}: {}", first_few(nodes, ", ", ""), end_of(&said.join(": ")))
+}
+
+fn failing_init(container: &FailingInitContainer) -> String {
+    let FailingInitContainer { failure, nodes } = container;
+    format!("on {}: {}", first_few(nodes, ", ", ""), init_containers::in_words(failure))
 }
 
 /// What the API server answered to a dry run of such a pod, and the remedy.
@@ -186,6 +227,35 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coverage::InitFailure;
+    use crate::naming::INIT_CONTAINER;
+
+    #[test]
+    fn an_init_container_that_keeps_a_tag_check_from_answering_is_named_once_with_the_cause_and_the_remedy() {
+        let init = InitFailure {
+            container: INIT_CONTAINER.to_owned(),
+            image: "registry.example/kp:1".to_owned(),
+            reason: "ImagePullBackOff".to_owned(),
+            message:
+                "unexpected status from HEAD request to https://registry.example/v2/kp/manifests/1: 401 Unauthorized"
+                    .to_owned(),
+            service_account: "holder".to_owned(),
+            ..InitFailure::default()
+        };
+        let failure = CheckFailure { init: Some(init), ..CheckFailure::new(CheckFailureCause::NoAnswer, "") };
+        let image = |reference: &str| UncheckedImage {
+            reference: reference.to_owned(),
+            node: "n1".to_owned(),
+            failure: failure.clone(),
+        };
+        let images = vec![image("a:1"), image("b:1")];
+        let said = found(&Finding::RefreshDeferred { group: "g".to_owned(), images, of: 2, retry_at: None }, None).note;
+        let cause = "a:1, b:1 on n1: no answer within 10m: kube-prepull's own image registry.example/kp:1 cannot be pulled: \
+                     401 from registry.example; give the ServiceAccount holder a pull secret";
+        assert!(said.contains(cause), "{said}");
+        assert_eq!(said.matches("own image").count(), 1, "{said}");
+        assert_eq!(unchecked(&failure), unchecked(&failure.shortened()), "after a restart, too");
+    }
 
     #[test]
     fn why_pods_are_refused_is_reported_in_the_api_servers_words_with_a_remedy_where_one_is_known() {

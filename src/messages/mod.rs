@@ -6,6 +6,7 @@
 //! - [`findings`], [`waiting`]: what was found, and what waits
 //! - [`image_caches`]: what was done and found about ImageCaches
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
+//! - [`init_containers`]: the same about the init containers of a pod
 //! - [`api_errors`]: what could not be read or written
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`lasting`]: what is reported once while it lasts, and in new words once a minute
@@ -18,6 +19,7 @@ pub mod diagnosis;
 pub mod findings;
 pub mod format;
 pub mod image_caches;
+pub mod init_containers;
 pub mod lasting;
 mod list_changes;
 pub mod lists;

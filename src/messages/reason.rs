@@ -57,6 +57,8 @@ reasons! {
     NodesOutdated: Normal, "CheckTags";
     RefreshDeferred: Warning, "CheckTags";
     RefreshRecovered: Normal, "CheckTags";
+    InitContainerFailing: Warning, "Observe";
+    InitContainerRecovered: Normal, "Observe";
     ImageFailing: Warning, "Observe";
     ImageRecovered: Normal, "Observe";
     EvictionLoop: Warning, "Observe";

@@ -8,6 +8,7 @@ use crate::summary::node_state::NodeState;
 impl fmt::Display for NodeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::InitFailed => "init container fails",
             Self::Failed => "cannot be pulled",
             Self::CannotStart => "pulled, but cannot start",
             Self::NoCapacity => "no capacity",

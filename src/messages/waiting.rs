@@ -26,7 +26,8 @@ fn note(waiting: &Waiting) -> String {
             let kept = match unavailable.is_empty() {
                 true => String::new(),
                 false => format!(
-                    "; some of them stay for nodes that are not ready or whose taints or capacity prevent new pods: {}",
+                    "; some of them stay for nodes that are not ready, or where taints, a lack of capacity or a failing init \
+                     container keep new pods from starting: {}",
                     first_few(unavailable, ", ", "")
                 ),
             };

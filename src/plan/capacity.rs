@@ -148,18 +148,19 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     }
 
     /// Whether a pod that waits on the node will pull all of the images: its siblings hold each of them, and none
-    /// fails.
+    /// fails, nor does an init container of any of them.
     fn may_remove(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
         let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
         let will_pull = |waiting: &HoldingPod, image: &Rc<str>| {
+            let siblings = || self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
             let states = || {
-                let siblings = self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
-                siblings
+                siblings()
                     .flat_map(|(_, it)| &it.images)
                     .filter(|(other, _)| other == image)
                     .map(|(_, image)| &image.state)
             };
-            states().any(|state| *state == ImageState::Held) && states().all(|state| !has_failed(state))
+            let all_start = siblings().all(|(_, it)| it.pod.initialization.failure().is_none());
+            all_start && states().any(|state| *state == ImageState::Held) && states().all(|state| !has_failed(state))
         };
         let waiting = self.pods.get(node).into_iter().flatten();
         usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| will_pull(waiting, image)))

@@ -268,7 +268,8 @@ impl<'a> Need<'a> {
             None => !pods.iter().any(|it| it.pod.node_is_lost),
         };
         let served = newer_pods.peek().is_some();
-        match can_come && !newer_pods.any(|it| it.pod.no_capacity.is_some()) {
+        let is_stuck = |it: &HoldingPod| it.pod.no_capacity.is_some() || it.pod.initialization.failure().is_some();
+        match can_come && !newer_pods.any(is_stuck) {
             true if served => Blocker::Moving,
             true => Blocker::Unserved,
             false => Blocker::NodesUnavailable,

@@ -11,6 +11,7 @@ use crate::coverage::{Coverage, CoveringPod, PULL_FAILURES};
 use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
 use crate::messages::diagnosis::{Diagnosis, explain};
+use crate::messages::init_containers;
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::summary::node_state::NodeState;
@@ -105,7 +106,7 @@ pub struct NodesBehind {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cause: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<String>,
     pub nodes: Vec<String>,
 }
 
@@ -216,7 +217,7 @@ impl GroupReport {
         (!images.is_empty()).then(|| Self {
             name: group.group.name.to_string(),
             generations: generations.iter().map(|generation| generation.name.clone()).collect(),
-            rollout: RolloutReport::new(&generations, images.iter().any(ImageReport::is_pulling), input.now),
+            rollout: RolloutReport::new(&generations, images.iter().any(ImageReport::is_untried), input.now),
             refresh: RefreshReport::new(&config.refresh, group.group, newest, request, input.now),
             requests: Reserved::by(on_nodes),
             images,
@@ -252,8 +253,10 @@ impl ImageReport {
         self.behind.is_empty()
     }
 
-    fn is_pulling(&self) -> bool {
-        self.behind.iter().any(|behind| matches!(behind.state, NodeState::Waiting | NodeState::Pulling))
+    /// Whether nodes have yet to try it.
+    fn is_untried(&self) -> bool {
+        const AHEAD: [NodeState; 3] = [NodeState::InitFailed, NodeState::Waiting, NodeState::Pulling];
+        self.behind.iter().any(|behind| AHEAD.contains(&behind.state))
     }
 }
 
@@ -273,9 +276,16 @@ fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (St
 impl NodesBehind {
     fn new(behind: &Behind, reference: &str) -> Self {
         let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
-        // A container that ended keeps its image on the node, but cannot be started again if the image has to be pulled first.
-        let explained = if PULL_FAILURES.contains(&reason) { NodeState::Failed } else { behind.state };
-        let Diagnosis { what, remedy } = explain(explained, reason, message, reference);
+        let (what, remedy) = match behind.why.and_then(|why| why.init) {
+            Some(failure) => init_containers::explain(failure),
+            None => {
+                // A container that ended keeps its image on the node, but cannot be started again if the image has to be
+                // pulled first.
+                let explained = if PULL_FAILURES.contains(&reason) { NodeState::Failed } else { behind.state };
+                let Diagnosis { what, remedy } = explain(explained, reason, message, reference);
+                (what, remedy.map(|remedy| remedy.to_string()))
+            }
+        };
         Self {
             state: behind.state,
             reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),

@@ -107,6 +107,17 @@ fn broken() -> (StatusInput, Coverage) {
     (input, coverage)
 }
 
+/// A first install whose own image cannot be pulled.
+pub(crate) fn first_install() -> (StatusInput, Coverage) {
+    let nodes = ["n0", "n1"];
+    let pods = nodes.iter().enumerate().flat_map(|(index, name)| {
+        [2, 3].map(|generation| Pod { life: Life::InitFailing, ..Pod::new(10 * index + generation, generation, name) })
+    });
+    let (mut input, coverage) = input(&pods.collect::<Vec<_>>(), Some(nodes.map(node).to_vec()));
+    input.lists[0].generations.retain(|generation| generation.revision() > 2);
+    (input, coverage)
+}
+
 pub(crate) fn report((input, coverage): &(StatusInput, Coverage)) -> Report {
     Report::new(input, coverage)
 }
@@ -176,8 +187,30 @@ fn a_cluster_that_is_broken() {
 }
 
 #[test]
+fn a_first_install_whose_own_image_cannot_be_pulled() {
+    insta::assert_snapshot!(laid_out(&report(&first_install()), Layout { width: Some(80), ..TERMINAL }));
+}
+
+#[test]
+fn programs_see_which_pods_cannot_start_and_that_their_rollout_is_not_complete() {
+    let report = serde_json::to_value(report(&first_install())).expect("JSON");
+    let group = &report["lists"][0]["groups"][0];
+    assert_eq!(group["rollout"]["complete"], false);
+    let image = &group["images"][0];
+    assert_eq!((&image["nodes"]["initFailed"], &image["nodes"]["total"]), (&json!(2), &json!(2)));
+    let behind = &image["behind"][0];
+    assert_eq!((&behind["state"], &behind["reason"]), (&json!("initFailed"), &json!("ImagePullBackOff")));
+    let cause = behind["cause"].as_str().expect("a cause");
+    assert!(cause.starts_with("kube-prepull's own image registry.example/kp:1 cannot be pulled: 401"), "{cause}");
+    let remedy = behind["remedy"].as_str().expect("a remedy");
+    assert!(remedy.starts_with("give the ServiceAccount holder a pull secret"), "{remedy}");
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal() {
-    for (width, input) in (40..120).flat_map(|width| [(width, warm()), (width, half_warm()), (width, broken())]) {
+    for (width, input) in
+        (40..120).flat_map(|width| [(width, warm()), (width, half_warm()), (width, broken()), (width, first_install())])
+    {
         let printed = laid_out(&report(&input), Layout { width: Some(width), bars: true, wide: false });
         // Words are not broken: a reference that is cut in two cannot be copied.
         let wider = printed.lines().find(|line| line.chars().count() > width && line.split_whitespace().count() > 2);

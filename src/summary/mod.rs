@@ -352,7 +352,7 @@ impl<'a> NodeContents<'a> {
             return None;
         }
         match reported_by(pod, image, wanted) {
-            (state @ (NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
+            (state @ (NodeState::InitFailed | NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
             _ => None,
         }
     }
@@ -362,9 +362,9 @@ fn no_pod(wanted: Option<&Generation>) -> (NodeState, Option<Why<'_>>) {
     match wanted {
         Some(Generation { altered: Some(alteration), .. }) => {
             let message = alteration.by.first().map_or("", String::as_str);
-            (NodeState::Displaced, Some(Why { reason: "Altered", message }))
+            (NodeState::Displaced, Some(Why { reason: "Altered", message, init: None }))
         }
-        Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", message: "" })),
+        Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", ..Why::default() })),
         None => (NodeState::Waiting, None),
     }
 }
@@ -380,12 +380,18 @@ fn reported_by<'a>(
         PodState::Unschedulable { message } => return unschedulable(message),
         // The kubelet's reasons for a lack of capacity: `OutOfpods`, `OutOfcpu`, …
         PodState::Ended { reason, message } if reason.starts_with("OutOf") => {
-            return (NodeState::NoCapacity, Some(Why { reason, message }));
+            return (NodeState::NoCapacity, Some(Why { reason, message, init: None }));
         }
-        PodState::Ended { reason, message } => return (NodeState::Displaced, Some(Why { reason, message })),
+        PodState::Ended { reason, message } => {
+            return (NodeState::Displaced, Some(Why { reason, message, init: None }));
+        }
+    }
+    // What a pod reported of its images before it had to start again says nothing about now.
+    if let (Some(failure), true) = (pod.initialization.failure(), image.state != ImageState::Held) {
+        return (NodeState::InitFailed, Some(Why::from(failure)));
     }
     let why = image.state.cause_or(wanted.and_then(|newest| newest.reported.cause_of(&image.name)));
-    let why = why.map(|FailureCause { reason, message }| Why { reason, message });
+    let why = why.map(|FailureCause { reason, message }| Why { reason, message, init: None });
     match &image.state {
         ImageState::Waiting => (NodeState::Waiting, None),
         ImageState::Pulling | ImageState::Stopped => (NodeState::Pulling, None),
@@ -398,7 +404,7 @@ fn reported_by<'a>(
 fn unschedulable(message: &str) -> (NodeState, Option<Why<'_>>) {
     let cause = scheduler_cause(message);
     let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoCapacity };
-    (state, Some(Why { reason: "Unschedulable", message: cause }))
+    (state, Some(Why { reason: "Unschedulable", message: cause, init: None }))
 }
 
 #[cfg(test)]

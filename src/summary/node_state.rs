@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
+use crate::coverage::InitFailure;
+
 /// The state of an image on a node, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NodeState {
+    /// An init container of the pod fails, so the kubelet pulls none of its images.
+    InitFailed,
     /// It could not be pulled.
     Failed,
     /// It was pulled, but its container does not run, so the image may not be held.
@@ -32,7 +36,8 @@ pub enum NodeState {
 
 impl NodeState {
     /// All states, with their names in JSON.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::InitFailed, "initFailed"),
         (Self::Failed, "failed"),
         (Self::CannotStart, "cannotStart"),
         (Self::NoCapacity, "noCapacity"),
@@ -58,13 +63,21 @@ impl NodeState {
 }
 
 /// Why an image is not warm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Why<'a> {
     /// The kubelet's or the scheduler's word, `Missing` (the DaemonSet has no pod there), or `Altered`: then the message is the
     /// field manager that changed the DaemonSet, or empty if nobody knows.
     pub reason: &'a str,
     /// The message of the registry, the runtime or the scheduler; may be empty.
     pub message: &'a str,
+    /// The init container that fails, if the reason and the message are about one.
+    pub init: Option<&'a InitFailure>,
+}
+
+impl<'a> From<&'a InitFailure> for Why<'a> {
+    fn from(failure: &'a InitFailure) -> Self {
+        Self { reason: &failure.reason, message: &failure.message, init: Some(failure) }
+    }
 }
 
 /// One image on one node.
@@ -137,6 +150,6 @@ mod tests {
     #[test]
     fn nodes_that_cannot_be_blamed_do_not_count() {
         let counts: Counts = NodeState::ALL.into_iter().map(|(state, _)| state).collect();
-        assert_eq!((counts.total(), counts.warm()), (8, 1));
+        assert_eq!((counts.total(), counts.warm()), (9, 1));
     }
 }

@@ -218,3 +218,30 @@ fn what_kubelets_do_not_repeat_between_two_attempts_is_known_from_what_was_repor
     let other = "Back-off pulling image \"b:1\": ErrImagePull: 401";
     assert_eq!(says(other), words("ImagePullBackOff", other), "what the kubelet says comes first");
 }
+
+#[test]
+fn a_pod_whose_init_container_fails_has_no_image_and_says_which_container_it_is() {
+    for fate in [Fate::Waiting, Fate::Pulling, Fate::Failed, Fate::Crashed] {
+        let failing = Pod { life: Life::InitFailing, ..p3(fate) };
+        inspect_image(&[failing], Some(&[node("n")]), |image| {
+            assert_eq!(image.nodes[0].state, NodeState::InitFailed, "{fate:?}");
+            let failure = image.nodes[0].why.and_then(|why| why.init).expect("the container");
+            assert_eq!((&*failure.image, failure.is_own()), ("registry.example/kp:1", true));
+        });
+    }
+    let held = Pod { life: Life::InitFailing, ..p3(Fate::Held) };
+    assert_eq!(only_state(&[held], node("n")), NodeState::Warm, "its container runs");
+}
+
+#[test]
+fn what_an_older_generation_holds_is_warm_and_reported_if_the_newest_pod_cannot_start() {
+    let pods =
+        [Pod::new(1, 0, "n").with([Fate::Held, Fate::Held]), Pod { life: Life::InitFailing, ..Pod::new(2, 2, "n") }];
+    summed_up(&covering(&pods), Some(&[node("n")]), |summary| {
+        let group = summary.groups().next().expect("the group p");
+        let image = group.images().next().expect("the image a");
+        assert_eq!(image.nodes[0].state, NodeState::Warm);
+        let kept: Vec<_> = image.kept().into_iter().map(|kept| (kept.state, kept.nodes)).collect();
+        assert_eq!(kept, [(NodeState::InitFailed, vec!["n"])]);
+    });
+}

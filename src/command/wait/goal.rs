@@ -1,12 +1,15 @@
 //! The goal of waiting, and how close it is. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::list::reference::ImageReference;
+use crate::messages::first_few;
 use crate::status::report::{ImageReport as Image, ListReport as List, Report};
+use crate::summary::node_state::NodeState;
 
 /// On how many nodes images have to be warm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,6 +154,21 @@ impl Goal {
         lacking
     }
 
+    /// A sentence for each init container that keeps nodes from pulling anything: what a user would wait for in vain.
+    pub fn obstacles(&self, report: &Report) -> Vec<String> {
+        let mut nodes: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for list in &report.lists {
+            let lacking = list.groups.iter().flat_map(|group| &group.images).filter(|image| self.is_lacking(image));
+            for behind in lacking.flat_map(|image| &image.behind).filter(|it| it.state == NodeState::InitFailed) {
+                let remedy = behind.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                let sentence = format!("{}{remedy}", behind.cause);
+                nodes.entry(sentence).or_default().extend(behind.nodes.iter().map(String::as_str));
+            }
+        }
+        let sentence = |(why, nodes): (String, BTreeSet<&str>)| format!("on {}: {why}", first_few(nodes, ", ", ""));
+        nodes.into_iter().map(sentence).collect()
+    }
+
     /// A sentence for each image that is warm with another digest than the wanted one.
     pub fn other_digests(&self, report: &Report) -> Vec<String> {
         let images = report.lists.iter().flat_map(|list| &list.groups).flat_map(|group| &group.images);
@@ -212,13 +230,11 @@ impl fmt::Display for Warmth {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
     use crate::status::report::NodeCounts as Nodes;
-    use crate::status::tests::{half_warm, report};
+    use crate::status::tests::{first_install, half_warm, report};
 
     fn goal(images: &[&str], share: &str) -> Goal {
         Goal {
@@ -288,6 +304,20 @@ mod tests {
         let reached = |nodes_known| goal(&[], "100%").warmth(&report.lists[0], nodes_known).expect("all").is_reached();
         assert!(reached(true), "no node matches");
         assert!(!reached(false));
+    }
+
+    #[test]
+    fn whatever_keeps_pods_from_starting_is_known_while_waiting() {
+        let failing = report(&first_install());
+        let obstacles = goal(&[], "100%").obstacles(&failing);
+        let [obstacle] = &obstacles[..] else { panic!("the same for all images: {obstacles:?}") };
+        assert!(
+            obstacle.starts_with("on n0, n1: kube-prepull's own image registry.example/kp:1 cannot be"),
+            "{obstacle}"
+        );
+        assert!(obstacle.contains("; give the ServiceAccount holder a pull secret"), "{obstacle}");
+        assert_eq!(goal(&[], "0%").obstacles(&failing), [""; 0], "it is not waited for");
+        assert_eq!(goal(&[], "100%").obstacles(&report(&half_warm())), [""; 0]);
     }
 
     #[test]

@@ -206,6 +206,7 @@ impl Wait {
                     settled = warmth.is_reached();
                     let first = first.get_or_insert_with(|| warmth.clone());
                     let left = warmth.time_left(first, begun, report.time);
+                    self.progress.explain(goal.obstacles(&report));
                     self.progress.report_with(&format!("{}: {warmth}", self.what()), left);
                     last = Some(report);
                 }

@@ -16,12 +16,14 @@ pub struct Progress {
     begun: Instant,
     /// The line that was printed last, and when.
     last: Option<(String, Instant)>,
+    /// The causes that were printed last.
+    causes: Vec<String>,
 }
 
 impl Progress {
     /// Starts to measure the time.
     pub fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), begun: Instant::now(), last: None }
+        Self { is_terminal: std::io::stderr().is_terminal(), begun: Instant::now(), last: None, causes: Vec::new() }
     }
 
     /// Prints how far it is.
@@ -43,6 +45,27 @@ impl Progress {
             self.write(&format!("{}{left}\n", words::printable(what)));
             self.last = Some((what.to_owned(), Instant::now()));
         }
+    }
+
+    /// Prints what keeps the goal from being reached, once until it changes. These lines stay above the progress.
+    pub fn explain(&mut self, causes: Vec<String>) {
+        let known = std::mem::take(&mut self.causes);
+        for cause in causes.iter().filter(|cause| !known.contains(cause)) {
+            self.end();
+            let cause = words::printable(cause);
+            let text = match terminal_size::terminal_size_of(std::io::stderr()).filter(|_| self.is_terminal) {
+                // References are copied, so they are not cut in two.
+                Some((width, _)) => textwrap::fill(
+                    &cause,
+                    textwrap::Options::new(width.0.into())
+                        .break_words(false)
+                        .word_splitter(textwrap::WordSplitter::NoHyphenation),
+                ),
+                None => cause,
+            };
+            self.write(&format!("{text}\n"));
+        }
+        self.causes = causes;
     }
 
     /// Clears the line for what follows.

@@ -21,6 +21,7 @@ use crate::plan::refusals::{RefusedOn, refused_on};
 pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
     let observations = Observations::of(context, group, newest);
     let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
+    check.init_failing(newest, &observations);
     check.failing(&observations);
     check.evicted(generations);
     check.always_pulled(newest);
@@ -63,6 +64,21 @@ impl Check<'_, '_> {
             Some(reported) => drop(self.reported.conditions.insert(condition, reported)),
         }
         (transition.begun, transition.over)
+    }
+
+    fn init_failing(&mut self, newest: &Generation, observations: &Observations) {
+        let lasts = |_: &str, extent: &Extent| observations.init_may_still_fail(&extent.sample);
+        let (begun, over) = self.of(Condition::InitFailing, observations.init_failing(), lasts);
+        let (group, daemon_set) = (self.group.name.to_string(), newest.name.clone());
+        let containers: Vec<_> = begun.iter().filter_map(|container| observations.failing_init(container)).collect();
+        if !containers.is_empty() {
+            let (group, daemon_set) = (group.clone(), daemon_set.clone());
+            self.findings.push(Finding::InitContainersFailing { group, daemon_set, containers });
+        }
+        if !over.is_empty() {
+            let containers = over.into_iter().collect();
+            self.findings.push(Finding::InitContainersRecovered { group, daemon_set, containers });
+        }
     }
 
     fn failing(&mut self, observations: &Observations) {

@@ -43,12 +43,10 @@ impl<'a> ImageFailures<'a> {
     /// What there is to report of the image, if anything. What was reported goes on as long as there is any failure.
     pub fn extent(&self, image: &str, reported: Option<&ReportedCondition>) -> Option<Extent> {
         let known = reported.and_then(|reported| reported.extents.get(image));
-        let nodes: BTreeSet<&str> = self.lasting.values().flatten().copied().collect();
-        if nodes.is_empty() && !(self.starting && known.is_some()) {
+        if self.lasting.is_empty() && !(self.starting && known.is_some()) {
             return None;
         }
-        let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
-        Some(Extent { nodes: nodes.len(), sample, until: None, cause: self.stored_cause(known) })
+        Some(extent_of(&self.lasting, self.stored_cause(known)))
     }
 
     /// The stored cause while any node reports it or none says another, so that it is seldom written again.
@@ -60,6 +58,13 @@ impl<'a> ImageFailures<'a> {
             said.map(|((_, cause), _)| StoredCause::of(*cause)).any(|cause| Some(&cause) == known.as_ref());
         if still_said { known } else { most.or(known) }
     }
+}
+
+/// How many nodes have any of these failures, and some of them.
+pub fn extent_of<Failure>(by_failure: &BTreeMap<Failure, BTreeSet<&str>>, cause: Option<StoredCause>) -> Extent {
+    let nodes: BTreeSet<&str> = by_failure.values().flatten().copied().collect();
+    let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
+    Extent { nodes: nodes.len(), sample, until: None, cause }
 }
 
 /// Until when a failure may pass by itself; `None` if it counts now. `held` is whether the image is or was held elsewhere, and `node` is

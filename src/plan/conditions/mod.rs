@@ -1,4 +1,4 @@
-//! The conditions of a group that are reported: images that cannot be held, holders that are repeatedly evicted, pods
+//! The conditions of a group that are reported: init containers that fail, images that cannot be held, holders that are repeatedly evicted, pods
 //! that are refused, a group that matches no node, and a completed rollout.
 //!
 //! ```text

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::failures::{ImageFailures, passes_until};
-use crate::coverage::{CoveredImage, CoveringPod, FailureCause, Hold, ImageState, Node, PodState};
+use super::failures::{ImageFailures, extent_of, passes_until};
+use crate::coverage::{
+    CoveredImage, CoveringPod, FailureCause, Hold, ImageState, InitFailure, Initialization, Node, PodState,
+};
 use crate::list::config::Group;
 use crate::plan::context::Context;
-use crate::plan::decision::FailingImage;
+use crate::plan::decision::{FailingImage, FailingInitContainer};
 use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition};
 use crate::plan::generation::{Generation, Record};
 
@@ -23,6 +25,8 @@ pub struct Observations<'a> {
     expected: Option<BTreeSet<&'a str>>,
     /// By image.
     failing: BTreeMap<&'a str, ImageFailures<'a>>,
+    /// By init container: the failures, and the nodes that report each.
+    init_failing: BTreeMap<&'a str, BTreeMap<&'a InitFailure, BTreeSet<&'a str>>>,
     /// When the next failure counts that may pass by itself until then.
     pub failures_count_at: Option<Timestamp>,
     now: Timestamp,
@@ -39,8 +43,14 @@ impl<'a> Observations<'a> {
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> =
             own.filter_map(|pod| Some((pod.target.as_deref()?, pod))).filter(|(node, _)| counts(node)).collect();
-        let mut observations =
-            Self { pods, expected, failing: BTreeMap::new(), failures_count_at: None, now: context.now };
+        let mut observations = Self {
+            pods,
+            expected,
+            failing: BTreeMap::new(),
+            init_failing: BTreeMap::new(),
+            failures_count_at: None,
+            now: context.now,
+        };
         observations.find_failures(context, newest);
         observations
     }
@@ -52,6 +62,11 @@ impl<'a> Observations<'a> {
         let live = pods.filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost);
         let mut held = None;
         for (node, pod) in live {
+            if let Some(failure) = pod.initialization.failure() {
+                self.init_failing.entry(&failure.container).or_default().entry(failure).or_default().insert(node);
+                // What it reports of images is from before it had to start again.
+                continue;
+            }
             for image in &pod.images {
                 let Some(cause) = image.state.cause() else { continue };
                 let held = held.get_or_insert_with(|| HeldImages::of(context, newest));
@@ -68,12 +83,39 @@ impl<'a> Observations<'a> {
         extents.filter_map(|(image, it)| Some(((*image).to_owned(), it.extent(image, reported)?))).collect()
     }
 
+    /// The init containers that fail, by name.
+    pub fn init_failing(&self) -> BTreeMap<String, Extent> {
+        let by_container = self.init_failing.iter();
+        by_container.map(|(container, failures)| ((*container).to_owned(), extent_of(failures, None))).collect()
+    }
+
+    /// Whether an init container that is not seen failing may still fail, because on one of these nodes the pod has not
+    /// got past its init containers yet.
+    pub fn init_may_still_fail(&self, nodes: &BTreeSet<String>) -> bool {
+        nodes.iter().any(|node| match self.pods.get(node.as_str()) {
+            Some(pod) => pod.initialization == Initialization::Underway,
+            None => self.is_expected(node),
+        })
+    }
+
+    /// An init container that fails, with the cause on most of the nodes.
+    pub fn failing_init(&self, container: &str) -> Option<FailingInitContainer> {
+        let by_failure = self.init_failing.get(container)?;
+        let (failure, _) = by_failure.iter().max_by_key(|(_, nodes)| nodes.len())?;
+        let nodes = by_failure.values().flatten().map(|node| (*node).to_owned()).collect();
+        Some(FailingInitContainer { failure: (*failure).clone(), nodes })
+    }
+
+    fn is_expected(&self, node: &str) -> bool {
+        self.expected.as_ref().is_some_and(|expected| expected.contains(node))
+    }
+
     /// Whether an image that is not seen failing may still fail, because the result on one of these nodes is not known
     /// yet.
     pub fn may_still_fail(&self, image: &str, nodes: &BTreeSet<String>) -> bool {
         nodes.iter().any(|node| match self.pods.get(node.as_str()) {
             Some(pod) => pod.images.iter().any(|it| *it.name == *image && it.state.hold() == Hold::None),
-            None => self.expected.as_ref().is_some_and(|expected| expected.contains(node.as_str())),
+            None => self.is_expected(node),
         })
     }
 
@@ -95,7 +137,7 @@ impl<'a> Observations<'a> {
     }
 
     /// Whether all pods exist and none is still pulling. Failing images do not count, because kubelets retry them
-    /// forever.
+    /// forever. A pod whose init container fails has not tried its images.
     pub fn all_settled(&self, record: &Record) -> bool {
         let settled = |pod: &&CoveringPod| {
             let ahead =

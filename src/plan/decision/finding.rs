@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::coverage::InitFailure;
 use crate::plan::generation::check_failure::CheckFailure;
 use crate::plan::generation::conditions::ReportedConditions;
 use crate::plan::generation::digests::Digest;
@@ -59,6 +60,24 @@ pub enum Finding {
         group: String,
         /// The images as written in the list.
         references: Vec<String>,
+    },
+    /// Init containers fail, so pods pull no image.
+    InitContainersFailing {
+        /// The group whose pods cannot start.
+        group: String,
+        /// Name of its newest generation's DaemonSet.
+        daemon_set: String,
+        /// Each container, with the cause on most of the nodes.
+        containers: Vec<FailingInitContainer>,
+    },
+    /// Init containers that failed do not fail any more.
+    InitContainersRecovered {
+        /// The group for which the failure was reported.
+        group: String,
+        /// Name of its newest generation's DaemonSet.
+        daemon_set: String,
+        /// The names of the containers.
+        containers: Vec<String>,
     },
     /// Holders are repeatedly evicted.
     EvictionLoop {
@@ -146,6 +165,15 @@ pub struct FailingImage {
     /// The runtime's message on most of the nodes.
     pub message: String,
     /// All nodes on which it fails, for any reason.
+    pub nodes: BTreeSet<String>,
+}
+
+/// An init container that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingInitContainer {
+    /// The failure on most of the nodes.
+    pub failure: InitFailure,
+    /// All nodes on which the container fails, for any reason.
     pub nodes: BTreeSet<String>,
 }
 

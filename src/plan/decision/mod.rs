@@ -11,7 +11,7 @@ mod waiting;
 use std::collections::BTreeSet;
 
 pub use action::{Action, ActionOutcome, DeletionReason, RolloutCause, ScopeDownReason};
-pub use finding::{ConditionReport, FailingImage, Finding, MovedTag, UncheckedImage};
+pub use finding::{ConditionReport, FailingImage, FailingInitContainer, Finding, MovedTag, UncheckedImage};
 use jiff::Timestamp;
 pub use waiting::Waiting;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::coverage::{FailureCause, end_of};
+use crate::coverage::{FailureCause, InitFailure, end_of};
 
 /// Why a tag check failed for an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,9 +13,9 @@ pub struct CheckFailure {
     /// What the kubelet or the scheduler says about it; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// What the kubelet says about an init container that has not started; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub init_message: String,
+    /// Why an init container of the pod failed, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitFailure>,
 }
 
 /// What went wrong in a tag check.
@@ -35,9 +35,9 @@ pub enum CheckFailureCause {
 }
 
 impl CheckFailure {
-    /// A failure without a message about an init container.
+    /// A failure of which no init container is the cause.
     pub fn new(cause: CheckFailureCause, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into(), init_message: String::new() }
+        Self { cause, message: message.into(), init: None }
     }
 
     /// Whether it says why, unlike a kubelet that waits before it pulls again.
@@ -46,9 +46,10 @@ impl CheckFailure {
         self.cause != CheckFailureCause::PullFailed || FailureCause { reason, message }.is_known()
     }
 
-    /// The failure with only the end of each message, where the actual error is.
+    /// The failure with only the end of the message, where the actual error is. An init container's message is kept, since what
+    /// to do is found out from all of it.
     pub fn shortened(&self) -> Self {
-        Self { cause: self.cause, message: end_of(&self.message), init_message: end_of(&self.init_message) }
+        Self { message: end_of(&self.message), ..self.clone() }
     }
 }
 

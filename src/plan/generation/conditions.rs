@@ -37,6 +37,8 @@ pub enum Condition {
     NoNodes,
     /// Something refuses the group's pods.
     PodsRefused,
+    /// An init container of the newest generation's pods fails. Keyed by container name.
+    InitFailing,
 }
 
 impl ReportedConditions {

@@ -7,7 +7,7 @@ use kube::core::ObjectMeta;
 
 use super::check_failure::{CheckFailure, CheckFailureCause};
 use super::digests::Digest;
-use crate::coverage::{ImageState, PodStatus, SlimPod, Texts, image_state};
+use crate::coverage::{ImageState, InitFailure, PodStatus, SlimPod, Texts, image_state, initialization};
 use crate::list::config::Image;
 use crate::naming::labels;
 
@@ -41,8 +41,8 @@ struct TagCheckPod {
     ended: Option<String>,
     /// What the scheduler says, if the node has no capacity.
     no_capacity: Option<String>,
-    /// What the kubelet says about an init container that has not started, if any.
-    init_message: Option<String>,
+    /// Why an init container fails, if one does.
+    init_failure: Option<InitFailure>,
 }
 
 /// What a tag check has found out about an image.
@@ -131,24 +131,23 @@ impl TagCheck {
         if now < limit {
             return Err(limit);
         }
-        let init_message = pod.init_message.clone().unwrap_or_default();
-        Ok(CheckFailure { init_message, ..CheckFailure::new(cause, message) })
+        Ok(CheckFailure { init: pod.init_failure.clone(), ..CheckFailure::new(cause, message) })
     }
 }
 
 impl TagCheckPod {
     fn of(pod: &SlimPod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
-        let images = pod.spec.containers.iter().map(|it| (it.name.clone(), answer(&status, &it.name)));
+        let initialized = initialization(&pod.spec, &status, &mut Texts::default());
+        let is_initialized = initialized == Ok(true);
+        let images = pod.spec.containers.iter().map(|it| (it.name.clone(), answer(&status, &it.name, is_initialized)));
         let held = status.container_statuses.iter().filter(|it| it.state.running.is_some());
-        let inits = status.init_container_statuses.iter();
-        let waiting = inits.filter_map(|init| init.state.waiting.as_ref()).find(|it| !it.reason.is_empty());
         Self {
             images: images.collect(),
             held: held.map(|it| it.name.clone()).collect(),
             ended: status.has_ended().then(|| one_line(&status.reason, &status.message)),
             no_capacity: status.unschedulable().map(|message| one_line("", message)),
-            init_message: waiting.map(|it| one_line(&it.reason, &it.message)),
+            init_failure: initialized.err(),
         }
     }
 }
@@ -157,10 +156,10 @@ fn is_owned_by(pod: &SlimPod, daemon_set: &str) -> bool {
     pod.metadata.owner_references.iter().flatten().any(|it| it.controller == Some(true) && it.uid == daemon_set)
 }
 
-fn answer(status: &PodStatus, container: &str) -> ImageAnswer {
+fn answer(status: &PodStatus, container: &str, is_initialized: bool) -> ImageAnswer {
     let reported = status.container_statuses.iter().find(|it| it.name == container);
     let digest = reported.and_then(|it| Digest::of_image_id(&it.image_id));
-    match (image_state(status, container, &mut Texts::default()), digest) {
+    match (image_state(status, container, is_initialized, &mut Texts::default()), digest) {
         (ImageState::Waiting | ImageState::Pulling, _) => ImageAnswer::Pending,
         (ImageState::Failed { reason, message }, _) => {
             ImageAnswer::Failed(CheckFailure::new(CheckFailureCause::PullFailed, one_line(&reason, &message)))
@@ -297,8 +296,13 @@ mod tests {
         let init = json!([{"name": "i", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "gone"}}}]);
         let silent = check(json!({"initContainerStatuses": init}));
         assert_eq!(progress(&silent, 599), TagCheckProgress::Underway(after(600)));
-        let init_message = "ImagePullBackOff: gone".to_owned();
-        let failure = CheckFailure { init_message, ..CheckFailure::new(CheckFailureCause::NoAnswer, "") };
+        let init = InitFailure {
+            container: "i".to_owned(),
+            reason: "ImagePullBackOff".to_owned(),
+            message: "gone".to_owned(),
+            ..InitFailure::default()
+        };
+        let failure = CheckFailure { init: Some(init), ..CheckFailure::new(CheckFailureCause::NoAnswer, "") };
         assert_eq!(done(&silent, 600)[0], ImageAnswer::Failed(failure));
     }
 

@@ -9,6 +9,7 @@ mod daemon_set;
 mod deselection;
 mod generation;
 mod histories;
+mod init_failures;
 mod outdated_nodes;
 mod pull_policies;
 mod refresh;

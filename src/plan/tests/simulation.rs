@@ -68,6 +68,8 @@ pub struct Simulation {
     pub mirrored: bool,
     /// The controller's own image.
     pub holder_image: String,
+    /// The nodes that cannot pull the controller's own image in this form: reference and node.
+    pub without_own_image: BTreeSet<(String, String)>,
     /// How many DaemonSets have been created in total.
     pub created: usize,
     /// How often a DaemonSet was restored.
@@ -105,6 +107,7 @@ impl Simulation {
             pods_refused: false,
             mirrored: false,
             holder_image: settings().holder_image,
+            without_own_image: BTreeSet::new(),
             created: 0,
             restored: 0,
             kept: Vec::new(),
@@ -166,6 +169,12 @@ impl Simulation {
     /// A new controller process has nothing in memory.
     pub fn restart_controller(&mut self) {
         self.edited_at = None;
+    }
+
+    /// From now on, these nodes cannot pull the controller's own image, which was set to this one.
+    pub fn break_own_image(&mut self, image: &str, nodes: &[&str]) {
+        image.clone_into(&mut self.holder_image);
+        self.without_own_image.extend(nodes.iter().map(|node| (image.to_owned(), (*node).to_owned())));
     }
 
     pub fn pass(&mut self, time: SignedDuration) {

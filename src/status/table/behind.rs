@@ -14,7 +14,7 @@ pub struct Line<'a> {
     /// Why, in a few words.
     pub why: String,
     /// What to do about it.
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<&'a str>,
     /// The whole message, if there is one.
     pub message: Option<&'a str>,
     /// The nodes, by name.
@@ -40,7 +40,7 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
     for image in &group.images {
         let mut causes: BTreeMap<_, SameCause> = BTreeMap::new();
         for behind in of(image) {
-            let same = causes.entry((behind.state, &behind.cause, behind.remedy)).or_default();
+            let same = causes.entry((behind.state, &behind.cause, behind.remedy.as_deref())).or_default();
             same.nodes.extend(behind.nodes.iter().map(String::as_str));
             same.reasons.extend(behind.reason.as_deref());
             same.message = same.message.or(behind.message.as_deref());
@@ -62,5 +62,7 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
 /// The worst reason why nodes lack an image, in one word.
 pub fn worst(behind: &[NodesBehind]) -> String {
     let Some(worst) = behind.first() else { return String::new() };
-    worst.reason.as_deref().map_or_else(|| worst.state.to_string(), printable)
+    // The reason is about another image than the one in whose row it would stand.
+    let reason = worst.reason.as_deref().filter(|_| worst.state != NodeState::InitFailed);
+    reason.map_or_else(|| worst.state.to_string(), printable)
 }

@@ -27,7 +27,7 @@ enum Change {
 fn change() -> impl Strategy<Value = Change> {
     let fate =
         prop::sample::select(vec![Fate::Waiting, Fate::Pulling, Fate::Held, Fate::Held, Fate::Failed, Fate::Crashed]);
-    let life = prop::sample::select(vec![Life::Live, Life::NoCapacity, Life::Evicted]);
+    let life = prop::sample::select(vec![Life::Live, Life::InitFailing, Life::NoCapacity, Life::Evicted]);
     prop_oneof![
         6 => (0..GENERATIONS.len(), 0..NODES.len()).prop_map(|(generation, node)| Change::PodComes(generation, node)),
         1 => any::<Index>().prop_map(Change::PodGoes),
@@ -125,7 +125,7 @@ impl World {
             let position = pod.images().iter().position(|(_, image)| spellings.contains(image))?;
             Some(pod.fates[position])
         };
-        if here.iter().any(|pod| pod.life == Life::Live && fate(pod) == Some(Fate::Held)) {
+        if here.iter().any(|pod| pod.is_alive() && fate(pod) == Some(Fate::Held)) {
             return Some(NodeState::Warm);
         }
         if node.unschedulable {
@@ -137,13 +137,14 @@ impl World {
         // Both newest generations have all images of their groups, so a pod of them, or of a later one, is there or missing.
         let reported = here.iter().filter(|pod| pod.generation >= newest && fate(pod).is_some());
         let best = reported.min_by_key(|pod| {
-            let life = [Life::Live, Life::NoCapacity, Life::Evicted].iter().position(|life| *life == pod.life);
+            let life = [Life::NoCapacity, Life::Evicted].iter().position(|life| *life == pod.life);
             (std::cmp::Reverse(pod.generation), life)
         });
         Some(match best.map(|pod| (pod.life, fate(pod), pod)) {
             None => NodeState::Displaced,
             Some((Life::NoCapacity, ..)) => NodeState::NoCapacity,
             Some((Life::Evicted, ..)) => NodeState::Displaced,
+            Some((Life::InitFailing, ..)) => NodeState::InitFailed,
             Some((Life::Live, Some(Fate::Failed), _)) => NodeState::Failed,
             Some((Life::Live, Some(Fate::Crashed), _)) => NodeState::CannotStart,
             Some((Life::Live, _, pod)) if pod.fates.contains(&Fate::Waiting) => NodeState::Waiting,
@@ -155,7 +156,12 @@ impl World {
     fn is_possible(&self) -> bool {
         self.pods.iter().all(|pod| {
             let same = |other: &&Pod| other.generation == pod.generation && other.node == pod.node && !other.deleting;
-            self.pods.iter().filter(same).filter(|other| other.life == pod.life).count() <= 1
+            self.pods
+                .iter()
+                .filter(same)
+                .filter(|other| other.life == pod.life || other.is_alive() && pod.is_alive())
+                .count()
+                <= 1
         })
     }
 

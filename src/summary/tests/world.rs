@@ -44,6 +44,8 @@ pub enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Live,
+    /// Its init container fails.
+    InitFailing,
     NoCapacity,
     Evicted,
 }
@@ -79,6 +81,10 @@ impl Pod {
         self
     }
 
+    pub fn is_alive(&self) -> bool {
+        matches!(self.life, Life::Live | Life::InitFailing)
+    }
+
     pub fn images(&self) -> &'static [(&'static str, &'static str)] {
         GENERATIONS[self.generation].3
     }
@@ -96,7 +102,15 @@ impl Pod {
             Fate::Failed => json!({"name": name, "state": {"waiting": {"reason": "ErrImagePull", "message": "401"}}}),
             Fate::Crashed => json!({"name": name, "state": {"waiting": {"reason": "CreateContainerError"}}}),
         });
-        let init = if start_delay_is_over { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
+        let unauthorized = "failed to resolve reference \"registry.example/kp:1\": unexpected status from HEAD request to \
+            https://registry.example/v2/kp/manifests/1: 401 Unauthorized";
+        let init = if self.life == Life::InitFailing {
+            json!({"waiting": {"reason": "ImagePullBackOff", "message": unauthorized}})
+        } else if start_delay_is_over {
+            json!({"terminated": {"exitCode": 0}})
+        } else {
+            json!({"running": {}})
+        };
         let mut status = json!({
             "phase": "Running",
             "initContainerStatuses": [{"name": "install-holder", "state": init}],
@@ -105,11 +119,12 @@ impl Pod {
         let fields = json!([{"key": "metadata.name", "operator": "In", "values": [self.node]}]);
         let required = json!({"nodeSelectorTerms": [{"matchFields": fields}]});
         let mut spec = json!({
+            "serviceAccountName": "holder", "initContainers": [{"name": "install-holder", "image": "registry.example/kp:1"}],
             "nodeName": self.node, "containers": containers.collect::<Vec<_>>(),
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
         });
         match self.life {
-            Life::Live => {}
+            Life::Live | Life::InitFailing => {}
             Life::NoCapacity => {
                 spec["nodeName"] = json!(null);
                 let message =

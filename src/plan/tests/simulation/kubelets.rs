@@ -16,7 +16,13 @@ impl Simulation {
             disks: &mut self.disks,
             asked: &mut self.asked,
         };
+        let unservable = &self.without_own_image;
         for pod in self.pods.iter_mut().filter(|it| it.bound && ready.contains(it.node.as_str())) {
+            let has_not_begun = pod.containers.iter().all(|it| it.state == State::Waiting);
+            pod.init_fails = has_not_begun && unservable.contains(&(pod.own_image.clone(), pod.node.clone()));
+            if pod.init_fails {
+                continue;
+            }
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
                 if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {

@@ -29,6 +29,10 @@ pub struct Pod {
     pub tolerations: Vec<Toleration>,
     pub(super) mirrored: bool,
     pub(super) always_pulls: bool,
+    /// The image of its init container.
+    pub(super) own_image: String,
+    /// Whether its init container cannot be pulled.
+    pub(super) init_fails: bool,
     /// The pull policy annotation of its template.
     pub(super) pull_policies: Option<String>,
     /// Whether it belongs to kubernetes-image-puller.
@@ -179,6 +183,7 @@ impl Pod {
     pub(super) fn waiting(daemon_set: &DaemonSet, node: &str, uid: usize, created: Timestamp) -> Self {
         let spec = template(daemon_set);
         let containers = spec.containers.iter().map(Container::waiting);
+        let own_image = spec.init_containers.iter().flatten().find_map(|container| container.image.clone());
         let template = daemon_set.spec.as_ref().map(|spec| &spec.template);
         let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
         Self {
@@ -193,6 +198,8 @@ impl Pod {
             tolerations: spec.tolerations.clone().unwrap_or_default(),
             mirrored: false,
             always_pulls: false,
+            own_image: own_image.unwrap_or_default(),
+            init_fails: false,
             pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES).cloned()),
             adoption: is_adoptable(daemon_set),
         }
@@ -215,6 +222,12 @@ impl Pod {
             false => BTreeMap::from([(labels::LIST.to_owned(), "tools".to_owned())]),
         };
         let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
+        let init = match self.init_fails {
+            true => {
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": format!("{}: not found", self.own_image)}})
+            }
+            false => json!({"terminated": {"exitCode": 0}}),
+        };
         let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -232,7 +245,9 @@ impl Pod {
                 "affinity": {"nodeAffinity": {
                     "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": named},
                 }},
-                "initContainers": [{"name": "install-holder", "imagePullPolicy": policy(self.always_pulls)}],
+                "initContainers": [{
+                    "name": "install-holder", "image": self.own_image, "imagePullPolicy": policy(self.always_pulls),
+                }],
                 "containers": containers.collect::<Vec<_>>(),
                 "tolerations": self.tolerations,
             },
@@ -245,7 +260,7 @@ impl Pod {
                         "lastTransitionTime": self.not_ready_since.unwrap_or(self.created),
                     },
                 ],
-                "initContainerStatuses": [{"name": "install-holder", "state": {"terminated": {"exitCode": 0}}}],
+                "initContainerStatuses": [{"name": "install-holder", "state": init}],
                 "containerStatuses": statuses.collect::<Vec<_>>(),
             },
         });

@@ -1,0 +1,128 @@
+//! Pods that cannot start, because their init container fails: nothing is released for them, and they are reported.
+
+use jiff::SignedDuration;
+
+use super::note;
+use super::simulation::{Simulation, State};
+use crate::plan::Finding;
+
+const BROKEN: &str = "registry.example/kube-prepull:missing";
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// A new list on nodes of which these cannot pull kube-prepull's own image.
+fn installed(nodes: usize, without: &[&str]) -> Simulation {
+    let mut simulation = Simulation::new("[a:1, b:1]", nodes);
+    simulation.break_own_image(BROKEN, without);
+    simulation
+}
+
+/// Everything that is reported within some minutes, by a new controller process each time.
+fn reported(simulation: &mut Simulation) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for _ in 0..60 {
+        simulation.restart_controller();
+        findings.extend(simulation.step().condition_reports.into_iter().flat_map(|report| report.findings));
+        simulation.pass(SignedDuration::from_secs(4));
+    }
+    findings
+}
+
+#[test]
+fn an_own_image_that_cannot_be_pulled_is_reported_once_and_no_rollout_is_complete() {
+    let mut simulation = installed(5, &["n0", "n1", "n2", "n3", "n4"]);
+    let findings = reported(&mut simulation);
+    let [failing @ Finding::InitContainersFailing { containers, .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert!(containers[0].failure.is_own() && containers[0].nodes.len() == 5, "{containers:?}");
+    let note = note(failing);
+    let start =
+        format!("group default: pods of the DaemonSet {} cannot start, so they pull no image: ", simulation.names()[0]);
+    assert!(note.starts_with(&start), "{note}");
+    assert!(
+        note.contains(&format!("on n0, n1, n2, and 2 more: kube-prepull's own image {BROKEN} cannot be pulled")),
+        "{note}"
+    );
+
+    simulation.without_own_image.clear();
+    let findings = reported(&mut simulation);
+    let [Finding::InitContainersRecovered { containers, .. }, Finding::RolloutComplete { nodes_with_all: 5, .. }] =
+        &findings[..]
+    else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(containers, &["install-holder"]);
+}
+
+#[test]
+fn a_pod_that_is_recreated_is_no_recovery() {
+    let mut simulation = installed(3, &["n1"]);
+    assert_eq!(reported(&mut simulation).len(), 1);
+    simulation.pods.retain(|pod| pod.node != "n1");
+    simulation.pass(2 * MINUTE);
+    assert_eq!(simulation.act().condition_reports, [], "the new pod is not there yet");
+    assert_eq!(reported(&mut simulation), []);
+}
+
+#[test]
+fn an_image_that_failed_before_its_pod_had_to_start_again_is_neither_reported_again_nor_as_recovered() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    reported(&mut simulation);
+    simulation.unavailable.insert("a:1".to_owned());
+    simulation.set(&simulation.names()[0].clone(), Some("n1"), "a:1", State::Failed);
+    assert!(matches!(reported(&mut simulation)[..], [Finding::ImagesFailing { .. }]));
+    let own = simulation.holder_image.clone();
+    simulation.break_own_image(&own, &["n1"]);
+    simulation.reboot("n1");
+    let findings = reported(&mut simulation);
+    assert!(matches!(findings[..], [Finding::InitContainersFailing { .. }]), "{findings:?}");
+}
+
+#[test]
+fn what_is_held_stays_held_while_new_pods_cannot_start() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 4);
+    simulation.break_own_image(BROKEN, &["n0", "n1", "n2", "n3"]);
+    for list in ["[a:1, b:1, c:1]", "[a:1, b:1, d:1]", "[a:1, b:1, e:1]", "[a:1, b:1, f:1]", "[a:1, b:1, g:1]"] {
+        simulation.edit(list);
+        simulation.settle();
+        simulation.pass(10 * MINUTE);
+        simulation.settle();
+        for node in ["n0", "n1", "n2", "n3"] {
+            assert_eq!(simulation.held_on(node), ["a:1", "b:1"].into());
+        }
+        assert_eq!(simulation.daemon_sets.len(), 2, "one holds the images, and one has the newest list");
+        assert_eq!(simulation.plan().waiting, [], "edits do not pile up");
+    }
+    simulation.without_own_image.clear();
+    simulation.settle();
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:1", "g:1"].into());
+    assert_eq!(simulation.daemon_sets.len(), 1);
+}
+
+#[test]
+fn a_few_nodes_on_which_new_pods_cannot_start_keep_the_old_ones_and_block_no_edit() {
+    let mut simulation = Simulation::settled("[a:1]", 8);
+    simulation.break_own_image(BROKEN, &["n3"]);
+    for number in 0..5 {
+        simulation.edit(&format!("[a:1, x{number}:1]"));
+        simulation.settle();
+        simulation.pass(10 * MINUTE);
+        simulation.settle();
+        assert!(simulation.held_on("n3").contains("a:1"));
+        assert_eq!(
+            simulation.held_on("n1"),
+            ["a:1".to_owned(), format!("x{number}:1")].iter().map(String::as_str).collect()
+        );
+        assert_eq!(simulation.plan().waiting, [], "{number}");
+    }
+}
+
+#[test]
+fn a_full_node_keeps_its_old_pod_while_another_new_pod_cannot_start() {
+    let mut simulation = Simulation::settled("[a:1]", 4);
+    simulation.capacity.insert("n1".to_owned(), 1);
+    simulation.break_own_image(BROKEN, &["n2"]);
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation.pass(10 * MINUTE);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n1"), ["a:1"].into());
+}
