@@ -51,6 +51,10 @@ fn because(cause: RolloutCause) -> String {
         RolloutCause::Missing => "the group has no DaemonSet".to_owned(),
         RolloutCause::Unknown => "the annotations of the group's current DaemonSet were changed or removed".to_owned(),
         RolloutCause::ScopedDown => "the group's current DaemonSet covers only some of the nodes".to_owned(),
+        RolloutCause::OwnImage => {
+            "no pod of the group's current DaemonSet could start with kube-prepull's own image, which has been changed"
+                .to_owned()
+        }
         RolloutCause::Edited => "the group's images or nodes were edited".to_owned(),
         RolloutCause::Requested => "a refresh was requested".to_owned(),
         RolloutCause::Due => "a refresh is due".to_owned(),

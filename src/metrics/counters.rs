@@ -30,11 +30,12 @@ pub enum CountedTagCheck {
 }
 
 /// One of each kind.
-const CAUSES: [RolloutCause; 7] = [
+const CAUSES: [RolloutCause; 8] = [
     RolloutCause::Missing,
     RolloutCause::Edited,
     RolloutCause::Unknown,
     RolloutCause::ScopedDown,
+    RolloutCause::OwnImage,
     RolloutCause::Requested,
     RolloutCause::Due,
     RolloutCause::Moved { images: 1 },
@@ -130,6 +131,7 @@ fn label(cause: RolloutCause) -> &'static str {
         RolloutCause::Edited => "edited",
         RolloutCause::Unknown => "unknown",
         RolloutCause::ScopedDown => "scoped_down",
+        RolloutCause::OwnImage => "own_image",
         RolloutCause::Requested => "requested",
         RolloutCause::Due => "due",
         RolloutCause::Moved { .. } => "moved",

@@ -14,6 +14,7 @@ use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::generations::Generations;
 use super::pull_policies::{self, Resolve};
 use super::refresh::{NextRefresh, next_refresh, resolved_at, wait_for};
+use crate::coverage::{CoveringPod, InitFailure, Initialization, PodState};
 use crate::list::config::{Group, RefreshMode};
 use crate::naming::labels;
 
@@ -26,7 +27,24 @@ pub fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option
     if !daemon_set::was_built_from(context.list, group, newest, record) {
         return Some(RolloutCause::Edited);
     }
-    (newest.node_scope != NodeScope::Everywhere).then_some(RolloutCause::ScopedDown)
+    if newest.node_scope != NodeScope::Everywhere {
+        return Some(RolloutCause::ScopedDown);
+    }
+    own_image_is_replaced(context, newest, record).then_some(RolloutCause::OwnImage)
+}
+
+/// Whether kube-prepull's own image was changed after it kept every pod of the generation from starting. As long as any of
+/// them starts, a change of that image begins nothing: an upgrade of the controller must not move all nodes.
+fn own_image_is_replaced(context: &Context, newest: &Generation, record: &Record) -> bool {
+    if record.holder_image == context.settings.holder_image {
+        return false;
+    }
+    let own = || {
+        let pods = context.coverage.pods_of(context.list.label);
+        pods.filter(|pod| *pod.generation == *newest.name && !pod.deleting && pod.state == PodState::Live)
+    };
+    let fails = |pod: &CoveringPod| pod.initialization.failure().is_some_and(InitFailure::is_own);
+    own().any(fails) && own().all(|pod| pod.initialization != Initialization::Done)
 }
 
 /// A rollout that was requested.

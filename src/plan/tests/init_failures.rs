@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::note;
 use super::simulation::{Simulation, State};
-use crate::plan::Finding;
+use crate::plan::{Action, Finding, RolloutCause};
 
 const BROKEN: &str = "registry.example/kube-prepull:missing";
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -25,6 +25,15 @@ fn reported(simulation: &mut Simulation) -> Vec<Finding> {
         simulation.pass(SignedDuration::from_secs(4));
     }
     findings
+}
+
+fn causes(simulation: &mut Simulation) -> Vec<RolloutCause> {
+    let actions = simulation.act().actions.into_iter();
+    let cause = |action| match action {
+        Action::Create { cause, .. } => Some(cause),
+        _ => None,
+    };
+    actions.filter_map(cause).collect()
 }
 
 #[test]
@@ -125,4 +134,28 @@ fn a_full_node_keeps_its_old_pod_while_another_new_pod_cannot_start() {
     simulation.pass(10 * MINUTE);
     simulation.settle();
     assert_eq!(simulation.held_on("n1"), ["a:1"].into());
+}
+
+#[test]
+fn an_own_image_with_which_no_pod_started_is_replaced_as_soon_as_another_one_is_set() {
+    let mut simulation = installed(3, &["n0", "n1", "n2"]);
+    simulation.settle();
+    assert_eq!(causes(&mut simulation), []);
+    simulation.holder_image = "registry.example/kube-prepull:1".to_owned();
+    assert_eq!(causes(&mut simulation), [RolloutCause::OwnImage]);
+    simulation.settle();
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:1"].into());
+    assert_eq!(simulation.daemon_sets.len(), 1, "nothing needs the one that never started");
+    assert_eq!(simulation.created, 2);
+}
+
+#[test]
+fn a_change_of_the_own_image_alone_moves_no_node_as_long_as_any_pod_started() {
+    let mut simulation = installed(3, &["n1"]);
+    simulation.settle();
+    simulation.holder_image = "registry.example/kube-prepull:1".to_owned();
+    assert_eq!(causes(&mut simulation), []);
+    let mut settled = Simulation::settled("[a:1]", 3);
+    settled.holder_image = "registry.example/kube-prepull:2".to_owned();
+    assert_eq!(causes(&mut settled), []);
 }

@@ -7,6 +7,7 @@ mod crowded;
 mod dashboard;
 mod eviction_loop;
 mod faults;
+mod init_containers;
 mod metrics;
 mod requests;
 mod rollouts;
