@@ -58,6 +58,7 @@ impl Display for NotLeading {
 pub fn of_controller(error: &Error) -> String {
     match error {
         Error::Forbidden { .. } => format!("{error}; grant the controller's account this right"),
+        Error::Denied { policy, text, .. } => with_remedy(error, policy, text),
         _ => error.to_string(),
     }
 }
@@ -66,8 +67,19 @@ pub fn of_controller(error: &Error) -> String {
 pub fn of_command(error: &Error) -> String {
     match error {
         Error::Forbidden { .. } => format!("{error}; grant this user the right, or run the command as another user"),
+        Error::Denied { policy, text, .. } => with_remedy(error, policy, text),
         _ => error.to_string(),
     }
+}
+
+/// What to do about the refusal of a policy. No right helps.
+fn with_remedy(error: &Error, policy: &DenyingPolicy, text: &str) -> String {
+    let remedy = match policy {
+        DenyingPolicy::Quota(_) if text.starts_with("exceeded") => "; raise this quota, or delete what it counts",
+        DenyingPolicy::Quota(_) | DenyingPolicy::Plugin => "",
+        _ => "; change what it refuses, or exempt this namespace from it",
+    };
+    format!("{}{remedy}", error.to_string().trim_end_matches(['.', ';', ':', ' ']))
 }
 
 /// The message about an error; `None` if another controller leads, since that one reports what it does.
@@ -124,6 +136,8 @@ mod tests {
 
     use super::*;
 
+    const CHANGE: &str = "; change what it refuses, or exempt this namespace from it";
+
     fn of_answer(code: u16, message: &str) -> Error {
         let status = Status { code, message: message.to_owned(), reason: "Forbidden".to_owned(), ..Status::default() };
         Error::new("create the DaemonSet tools-a", kube::Error::Api(Box::new(status)))
@@ -135,17 +149,19 @@ mod tests {
         for (answer, expected) in [
             (
                 format!("admission webhook \"no.example\" denied the request: {said}"),
-                format!("refused by the admission webhook no.example: {said}"),
+                format!("refused by the admission webhook no.example: {said}{CHANGE}"),
             ),
             (
                 "daemonsets.apps \"tools-a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: you \
                  cannot"
                     .to_owned(),
-                "refused by the ValidatingAdmissionPolicy p: you cannot".to_owned(),
+                format!("refused by the ValidatingAdmissionPolicy p: you cannot{CHANGE}"),
             ),
             (
                 "daemonsets.apps \"tools-a\" is forbidden: exceeded quota: q, requested: a=1, used: a=1, limited: a=1".to_owned(),
-                "refused by the ResourceQuota q: exceeded quota: q, requested: a=1, used: a=1, limited: a=1".to_owned(),
+                "refused by the ResourceQuota q: exceeded quota: q, requested: a=1, used: a=1, limited: a=1; raise this quota, or \
+                 delete what it counts"
+                    .to_owned(),
             ),
         ] {
             for code in [400, 403, 422] {
