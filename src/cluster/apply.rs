@@ -16,6 +16,7 @@ use std::fmt::Debug;
 
 use super::FIELD_MANAGER;
 use crate::error::Error;
+use crate::messages::findings::DryRun;
 use crate::naming::labels;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::patch::adoption_patch;
@@ -85,14 +86,14 @@ impl Applier {
             .await
     }
 
-    /// Why the API server would refuse a pod, in its own words; `None` if it would accept it. Creates nothing.
+    /// What the API server would do with a pod. Creates nothing.
     ///
     /// # Errors
     /// If the API server gives no answer.
-    pub async fn refusal(&self, pod: &Pod) -> Result<Option<String>, Error> {
+    pub async fn dry_run(&self, pod: &Pod) -> Result<DryRun, Error> {
         match self.try_pod(pod).await {
-            Ok(()) => Ok(None),
-            Err(kube::Error::Api(status)) => Ok(Some(status.message.clone())),
+            Ok(created) => Ok(answer(pod, &created)),
+            Err(kube::Error::Api(status)) => Ok(DryRun::Refused(status.message.clone())),
             Err(error) => Err(Error::new("ask why pods are refused", error)),
         }
     }
@@ -166,10 +167,10 @@ impl Applier {
         delete_by(PropagationPolicy::Foreground, &self.daemon_sets, "delete the tag check", name, uid).await
     }
 
-    /// Asks the API server whether it would accept a pod.
-    async fn try_pod(&self, pod: &Pod) -> kube::Result<()> {
+    /// Asks the API server whether it would accept a pod, and what it would make of it.
+    async fn try_pod(&self, pod: &Pod) -> kube::Result<Pod> {
         let dry_run = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        self.pods.create(&dry_run, pod).await.map(drop)
+        self.pods.create(&dry_run, pod).await
     }
 
     async fn note_tag_check_record(
@@ -218,6 +219,15 @@ impl Applier {
         }
         Ok(())
     }
+}
+
+/// What admission would add to the node selector of a pod that it accepts.
+fn answer(asked: &Pod, created: &Pod) -> DryRun {
+    let selector = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_selector.clone()).unwrap_or_default();
+    let own = selector(asked);
+    let added = selector(created).into_iter().filter(|(key, value)| own.get(key) != Some(value));
+    let added: Vec<String> = added.map(|(key, value)| format!("{key}={value}")).collect();
+    if added.is_empty() { DryRun::Accepted } else { DryRun::Selects(added.join(",")) }
 }
 
 /// An annotation to write, or to remove if it has no text.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
 use super::pod::PodStatus;
+use super::scheduler::{is_at_pod_limit, lacks_resources};
 
 /// What a node has too little of for a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +41,8 @@ pub fn no_capacity(metadata: &ObjectMeta, status: &PodStatus) -> Option<NoCapaci
     }
     status.conditions.iter().filter(|condition| condition.status == "False").find_map(|condition| {
         let shortage = match condition.type_.as_str() {
-            "PodScheduled" if condition.message.contains("Too many pods") => Shortage::Pods,
-            "PodScheduled" if condition.message.contains("Insufficient ") => Shortage::Resources,
+            "PodScheduled" if is_at_pod_limit(&condition.message) => Shortage::Pods,
+            "PodScheduled" if lacks_resources(&condition.message) => Shortage::Resources,
             "PodReadyToStartContainers" => Shortage::Addresses,
             _ => return None,
         };
@@ -88,6 +89,8 @@ mod tests {
             ("1 Insufficient cpu, 1 Insufficient memory", Some(Shortage::Resources)),
             ("1 node(s) had untolerated taint(s)", None),
             ("1 node(s) were unschedulable", None),
+            ("1 node(s) didn't match Pod's node affinity/selector", None),
+            ("1 node(s) didn't match pod topology spread constraints", None),
         ] {
             let message = format!("0/3 nodes are available: {words}. {preemption}");
             let found = read(condition("PodScheduled", "False", &message)).0;

@@ -6,6 +6,7 @@
 //! - [`pod`], [`node`]: the fields that are decoded, and what they mean
 //! - [`cause`]: what a kubelet says between two attempts, and what it leaves out
 //! - [`init`]: how far a pod's init containers are
+//! - [`scheduler`]: what the scheduler says of a pod's own node
 //! - [`capacity`]: whether a pod's node has capacity for it
 //! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
@@ -22,6 +23,7 @@ mod node;
 mod pod;
 mod pool;
 pub mod requests;
+pub mod scheduler;
 mod sizes;
 mod texts;
 
@@ -107,6 +109,8 @@ pub struct CoveringPod {
     pub always_pulls: bool,
     /// What the scheduler reserves for it on its node.
     pub requests: Requests,
+    /// Its node selector with what admission added, as [`PodSpec::node_selector_text`] has it.
+    pub node_selector: Arc<str>,
     /// Its images, in the order of the pulls.
     pub images: Box<[Arc<CoveredImage>]>,
 }
@@ -245,6 +249,7 @@ impl Coverage {
             version: version(pod),
             tolerations: self.tolerations(&pod.spec.tolerations),
             requests: Requests::of_pod(&pod.spec),
+            node_selector: self.text(&pod.spec.node_selector_text()),
             images,
         })
     }

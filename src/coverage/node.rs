@@ -63,6 +63,8 @@ pub struct NodeCondition {
 pub struct Node {
     /// Name of the Node object; may differ from the label `kubernetes.io/hostname`.
     pub name: String,
+    /// When it joined.
+    pub created: Option<Timestamp>,
     /// Those that selectors and affinities of groups match.
     pub labels: BTreeMap<String, String>,
     /// Those that groups tolerate or not.
@@ -83,6 +85,7 @@ impl From<&SlimNode> for Node {
         let ready = conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True");
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
+            created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
             labels: node.metadata.labels.clone().unwrap_or_default(),
             taints: node.spec.taints.clone(),
             ready: ready.is_some(),

@@ -1,5 +1,6 @@
 //! The fields of a pod that coverage needs, and the state of the pod and of each image.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ pub struct PodSpec {
     pub tolerations: Vec<Toleration>,
     /// Its affinity, in which the DaemonSet controller names its node.
     pub affinity: Option<Affinity>,
+    /// Its node selector, with what admission added.
+    pub node_selector: BTreeMap<String, String>,
     /// Its ServiceAccount.
     pub service_account_name: String,
     /// Its pull secrets: the template's or, if that has none, those that the ServiceAccount had when the pod was created
@@ -45,6 +48,12 @@ pub struct PullSecret {
 }
 
 impl PodSpec {
+    /// The node selector as one text: `key=value,key=value`. Neither keys nor values of labels can contain these characters.
+    pub fn node_selector_text(&self) -> String {
+        let entries: Vec<String> = self.node_selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        entries.join(",")
+    }
+
     /// The node that the pod was created for. The DaemonSet controller names it in the pod's affinity, as the only field of
     /// each term (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `k8s.io/kubernetes/pkg/controller/daemon/util`), so it is known
     /// even for an unschedulable pod.
@@ -159,9 +168,12 @@ impl PodStatus {
         matches!(self.phase.as_str(), "Failed" | "Succeeded")
     }
 
-    /// The scheduler's message, if the pod cannot be scheduled.
+    /// The scheduler's message, if the pod cannot be scheduled, or if a gate that admission added keeps it from being scheduled
+    /// (`PodReasonUnschedulable` and `PodReasonSchedulingGated` in `k8s.io/api/core/v1`).
     pub fn unschedulable(&self) -> Option<&str> {
-        let refused = |it: &&PodCondition| it.status == "False" && it.reason == "Unschedulable";
+        let refused = |it: &&PodCondition| {
+            it.status == "False" && matches!(it.reason.as_str(), "Unschedulable" | "SchedulingGated")
+        };
         self.condition("PodScheduled").filter(refused).map(|condition| condition.message.as_str())
     }
 }

@@ -3,6 +3,7 @@
 //! These messages wrap each other and differ between runtimes, so the rules here know the words of containerd, CRI-O and the
 //! kubelet. A message that no rule knows is passed on as it is.
 
+use super::scheduling;
 use crate::coverage::OMITTED;
 use crate::summary::node_state::NodeState;
 
@@ -159,6 +160,14 @@ pub fn explain(state: NodeState, reason: &str, message: &str, reference: &str) -
             .unwrap_or(Diagnosis { remedy: Some("see the pod: kubectl describe pod"), ..said }),
         NodeState::NoCapacity => Diagnosis { remedy: Some(free_capacity(reason, message)), ..said },
         NodeState::Displaced => displaced(reason, said),
+        NodeState::Excluded => {
+            Diagnosis { what: scheduling::excluded(message), remedy: Some(scheduling::KEEP_OR_REMOVE) }
+        }
+        // The scheduler's many causes have no other remedy in common.
+        NodeState::Unschedulable => Diagnosis { remedy: Some("see the pod: kubectl describe pod"), ..said },
+        NodeState::Waiting if reason == "PodNotCreated" => {
+            Diagnosis { what: "the DaemonSet controller has not created the pod yet".to_owned(), ..said }
+        }
         NodeState::Tainted => {
             Diagnosis { remedy: Some("add a toleration to the group if its images belong there"), ..said }
         }
@@ -183,16 +192,13 @@ fn free_capacity(reason: &str, message: &str) -> &'static str {
         () if message.contains("Too many pods") || reason == "OutOfpods" => {
             "raise the node's pod limit, or put the images into fewer groups"
         }
-        () if message.contains("Insufficient") || reason.starts_with("OutOf") => {
-            "lower the group's requests, or free capacity on the nodes"
-        }
-        () => "free capacity on the nodes, or exclude them with a nodeSelector",
+        () => "lower the group's requests, or free capacity on the nodes",
     }
 }
 
 fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
     let what = match reason {
-        "Missing" => "the DaemonSet has no pod there".to_owned(),
+        "Missing" => "the DaemonSet has no pod there, and none has come for a while".to_owned(),
         "Altered" if said.what.is_empty() => {
             "the DaemonSet has no pod there and was changed by another client".to_owned()
         }
@@ -202,7 +208,7 @@ fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
     let remedy = match reason {
         "Evicted" => "give the nodes more of the resource that ran low, or shorten the list; the pod is recreated",
         "Altered" => "edit the list instead; the list's Events say whether the DaemonSet was restored",
-        "Missing" => "see kubectl describe daemonset: a quota or admission may refuse the pod",
+        "Missing" => "kubectl describe daemonset shows whether a quota or admission refuses its pods",
         _ => "see the pod: kubectl describe pod",
     };
     Diagnosis { what, remedy: Some(remedy) }
@@ -311,6 +317,8 @@ mod tests {
             (NodeState::Displaced, "Evicted", "The node was low on resource: ephemeral-storage. "),
             (NodeState::Displaced, "Altered", "kubectl-patch"),
             (NodeState::Displaced, "Missing", ""),
+            (NodeState::Excluded, "NodeSelector", "tier=web"),
+            (NodeState::Unschedulable, "Unschedulable", "node(s) didn't match pod topology spread constraints"),
             (NodeState::Tainted, "Unschedulable", "node(s) had untolerated taint {gpu: }"),
         ] {
             assert!(explain(state, reason, message, REFERENCE).remedy.is_some(), "{reason}");

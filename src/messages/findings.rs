@@ -1,18 +1,30 @@
 //! What was found.
 
 use super::restores::cannot_restore;
-use super::{Message, Reason, first_few, init_containers, number, subject_of};
+use super::{Message, Reason, first_few, init_containers, number, scheduling, subject_of};
 use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of};
 use crate::denial::Denial;
 use crate::plan::decision::{FailingImage, FailingInitContainer, Finding, MovedTag, UncheckedImage};
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
+use crate::plan::generation::pod_creation::GRACE;
 use crate::plan::generation::tag_check::DEADLINE;
+
+/// What the API server answers to a dry run of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// It would create the pod.
+    Accepted,
+    /// It would create the pod with this node selector in addition: `key=value,key=value`.
+    Selects(String),
+    /// It refuses the pod, with this message.
+    Refused(String),
+}
 
 /// Where users find the rest if a note names only a few.
 const REST: &str = " (`kubectl prepull status` has all)";
 
-/// Reports a finding. `refusal` is what the API server says of pods that are missing.
-pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
+/// Reports a finding. `dry_run` is the API server's answer to a dry run of a pod that is missing.
+pub fn found(finding: &Finding, dry_run: Option<&DryRun>) -> Message {
     let subject = subject_of(finding);
     match finding {
         Finding::TagsMoved { group, moved } => {
@@ -123,28 +135,35 @@ pub fn found(finding: &Finding, refusal: Option<&str>) -> Message {
             Reason::PodsRefused,
             subject,
             format!(
-                "group {group}: the DaemonSet {daemon_set} has no pod on {} that it selects ({}); older \
-                 DaemonSets stay meanwhile; {}",
+                "group {group}: the DaemonSet {daemon_set} has no pod on {} that it selects ({}), and none has come for \
+                 {GRACE:#}; older DaemonSets stay meanwhile; {}",
                 number(nodes.len(), "node"),
                 first_few(nodes, ", ", REST),
-                refused(refusal, daemon_set)
+                refused(dry_run, daemon_set)
             ),
         )
         .about(daemon_set),
+        Finding::NodesExcluded { namespace, group, daemon_set, nodes } => {
+            scheduling::nodes_excluded(namespace, group, daemon_set, nodes)
+        }
         Finding::CannotRestore { daemon_set, changed_by } => cannot_restore(daemon_set, changed_by),
-        Finding::RolloutComplete { group, daemon_set, took, images, nodes, nodes_with_all } => {
-            let held_on = match nodes == nodes_with_all {
-                true => number(*nodes, "node"),
-                false => format!(
-                    "{nodes_with_all} of {}; see `kubectl prepull status` for the others",
-                    number(*nodes, "node")
-                ),
-            };
+        Finding::RolloutStalled { group, daemon_set, took, images, nodes, nodes_with_all } => {
             let note = format!(
-                "group {group}: the rollout of the DaemonSet {daemon_set} is complete after {took:#}: {} {} held \
-                 on {held_on}",
+                "group {group}: the rollout of the DaemonSet {daemon_set} stalled after {took:#}: no node is pulling any more, and \
+                 {nodes_with_all} of {} {} all of its {}; kubelets keep retrying; `kubectl prepull status` shows what the others \
+                 lack, and why",
+                number(*nodes, "node"),
+                if *nodes_with_all == 1 { "holds" } else { "hold" },
+                number(*images, "image"),
+            );
+            Message::new(Reason::RolloutStalled, subject, note).about(daemon_set)
+        }
+        Finding::RolloutComplete { group, daemon_set, took, images, nodes } => {
+            let note = format!(
+                "group {group}: the rollout of the DaemonSet {daemon_set} is complete after {took:#}: {} {} held on {}",
                 number(*images, "image"),
                 if *images == 1 { "is" } else { "are" },
+                number(*nodes, "node"),
             );
             Message::new(Reason::RolloutComplete, subject, note).about(daemon_set)
         }
@@ -157,8 +176,8 @@ pub fn unchecked(failure: &CheckFailure) -> String {
     let what = match cause {
         CheckFailureCause::PodEnded if message.is_empty() => "the pod ended".to_owned(),
         CheckFailureCause::PullFailed | CheckFailureCause::PodEnded => message.clone(),
-        CheckFailureCause::NoCapacity if message.is_empty() => "no capacity".to_owned(),
-        CheckFailureCause::NoCapacity => format!("no capacity: {message}"),
+        CheckFailureCause::NoCapacity if message.is_empty() => "the pod cannot be scheduled".to_owned(),
+        CheckFailureCause::NoCapacity => format!("the pod cannot be scheduled: {message}"),
         CheckFailureCause::NoPod => format!("no pod within {DEADLINE:#}"),
         CheckFailureCause::NoAnswer => format!("no answer within {DEADLINE:#}"),
     };
@@ -197,12 +216,16 @@ fn failing_init(container: &FailingInitContainer) -> String {
 }
 
 /// What the API server answered to a dry run of such a pod, and the remedy.
-fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
-    let Some(why) = refusal else {
-        return format!(
-            "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
-             controller may lag; see `kubectl describe daemonset {daemon_set}`"
-        );
+fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
+    let why = match dry_run {
+        Some(DryRun::Refused(why)) => why,
+        Some(DryRun::Selects(selector)) => return scheduling::nodes_excluded_in_dry_run(daemon_set, selector),
+        Some(DryRun::Accepted) | None => {
+            return format!(
+                "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
+                 controller may lag; see `kubectl describe daemonset {daemon_set}`"
+            );
+        }
     };
     if Denial::of(why) == Denial::MissingRight {
         return format!(
@@ -217,6 +240,11 @@ fn refused(refusal: Option<&str>, daemon_set: &str) -> String {
         ("conflict: runtimeClass.scheduling", "; give the group the node selector of its RuntimeClass"),
         ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
         ("exceeded quota", "; raise the ResourceQuota"),
+        // Words of PodNodeSelector and of OpenShift's plugin.
+        (
+            "node label selector conflicts",
+            "; change the group's nodeSelector, or the namespace's default node selector",
+        ),
         ("minimum", "; set requests in the list that the LimitRange allows"),
         ("maximum", "; set requests and limits in the list that the LimitRange allows"),
     ];
@@ -259,7 +287,7 @@ mod tests {
 
     #[test]
     fn why_pods_are_refused_is_reported_in_the_api_servers_words_with_a_remedy_where_one_is_known() {
-        let reported = |why: Option<&str>| refused(why, "tools-a");
+        let reported = |why: Option<&str>| refused(why.map(|why| DryRun::Refused(why.to_owned())).as_ref(), "tools-a");
         let full =
             "pods \"tools-a-\" is forbidden: exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
         assert_eq!(
@@ -279,6 +307,8 @@ mod tests {
         ));
         assert!(reported(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
         assert!(reported(None).ends_with("see `kubectl describe daemonset tools-a`"));
+        let selects = refused(Some(&DryRun::Selects("tier=web".to_owned())), "tools-a");
+        assert!(selects.contains("admission adds the node selector tier=web to it"), "{selects}");
         let right =
             "pods is forbidden: User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
         assert!(reported(Some(right)).starts_with("kube-prepull has no right to create pods"));

@@ -8,6 +8,7 @@
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
 //! - [`init_containers`]: the same about the init containers of a pod
 //! - [`api_errors`]: what could not be read or written
+//! - [`scheduling`]: why no pod can run on a node
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`lasting`]: what is reported once while it lasts, and in new words once a minute
 //! - [`deduplication`]: what was reported a moment ago, and is not repeated
@@ -25,6 +26,7 @@ mod list_changes;
 pub mod lists;
 pub mod reason;
 mod restores;
+pub mod scheduling;
 mod terms;
 pub mod waiting;
 

@@ -47,6 +47,7 @@ reasons! {
     ListCleanedUp: Normal, "Delete";
     RolloutStarted: Normal, "Create";
     RolloutComplete: Normal, "Plan";
+    RolloutStalled: Warning, "Plan";
     GenerationDeleted: Normal, "Delete";
     Recreating: Normal, "Delete";
     ScopedDown: Normal, "ScopeDown";
@@ -64,6 +65,7 @@ reasons! {
     EvictionLoop: Warning, "Observe";
     AlwaysPullEnforced: Warning, "Observe";
     NoNodes: Warning, "Observe";
+    NodesExcluded: Warning, "Observe";
     PodsRefused: Warning, "Observe";
     DaemonSetRestored: Warning, "Restore";
     DaemonSetContested: Warning, "Restore";

@@ -12,6 +12,8 @@ impl fmt::Display for NodeState {
             Self::Failed => "cannot be pulled",
             Self::CannotStart => "pulled, but cannot start",
             Self::NoCapacity => "no capacity",
+            Self::Excluded => "excluded",
+            Self::Unschedulable => "unschedulable",
             Self::Displaced => "displaced",
             Self::Tainted => "tainted",
             Self::Pulling => "pulling",

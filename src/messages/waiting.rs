@@ -26,8 +26,8 @@ fn note(waiting: &Waiting) -> String {
             let kept = match unavailable.is_empty() {
                 true => String::new(),
                 false => format!(
-                    "; some of them stay for nodes that are not ready, or where taints, a lack of capacity or a failing init \
-                     container keep new pods from starting: {}",
+                    "; some of them stay for nodes that are not ready, or on which no new pod can start (taints, capacity, node \
+                     selectors, a failing init container): {}",
                     first_few(unavailable, ", ", "")
                 ),
             };

@@ -2,7 +2,8 @@
 //!
 //! Only missing capacity is a reason to remove an old generation before the new one has started, and only from single
 //! nodes: what the new generation has pulled on other nodes, it will pull there too. Refused pods ([`super::refusals`]) are no
-//! reason, because nothing would replace the old generation.
+//! reason, because nothing would replace the old generation, and neither is a node that the new pod's node selector excludes
+//! or that the scheduler refuses for another reason: the capacity would be freed for nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -15,7 +16,8 @@ use super::generation::Generation;
 use super::generation::node_scope::NodeScope;
 use super::generations::Generations;
 use super::retiring::{HoldingPod, Need, Needed};
-use crate::coverage::{Hold, ImageState, NoCapacity, Shortage};
+use crate::coverage::scheduler::is_excluded;
+use crate::coverage::{Hold, ImageState, NoCapacity, PodState, Shortage};
 
 /// How long a new pod waits for capacity before the old pod is removed. Meanwhile other workloads may end, and an
 /// autoscaler may add a node.
@@ -167,7 +169,7 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     }
 
     /// How many nodes have a pod of the generation's successors but hold nothing: nodes that it was removed from and
-    /// that have not caught up, and new nodes.
+    /// that have not caught up, and new nodes. A node that its successors' pods do not fit never catches up.
     fn empty_nodes(&self, generation: &Generation, needed: &Needed) -> usize {
         let successors = self.successors(generation, needed);
         let nodes: HashSet<&str> = self
@@ -180,7 +182,11 @@ impl<'n, 'a> FullNodes<'n, 'a> {
             self.need.node(node).is_none_or(|it| it.ready && !it.deleting)
                 && self.need.on(node).all(HoldingPod::holds_nothing)
         };
-        nodes.iter().filter(is_empty).count()
+        let is_excluded = |node: &&&str| {
+            let mut own = self.need.on(node).filter(|it| successors.contains(&*it.pod.generation));
+            own.all(|it| matches!(&it.pod.state, PodState::Unschedulable { message } if is_excluded(message)))
+        };
+        nodes.iter().filter(is_empty).filter(|node| !is_excluded(node)).count()
     }
 
     /// The generations that replace this one: the newest of its group or, if the group was removed from the list, those

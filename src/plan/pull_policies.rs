@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::generation::Generation;
+use super::generation::exclusion::Exclusion;
 use super::generation::pulled_always::{PulledAlways, asks_registry};
 use crate::coverage::{CoveringPod, ImageState, NO_LIST, Node, PodState};
 use crate::list::config::Group;
@@ -62,7 +63,8 @@ impl<'a> Tries<'a> {
     /// Reads the state of the pods. A node is relevant if it is ready, can run the pod and has capacity for it. If any
     /// other node has an older image on its disk, a later refresh updates it.
     fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
-        let counts = |node: &&Node| node.can_run(&group.placement);
+        let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
+        let counts = |node: &&Node| node.can_run(&group.placement) && exclusion.on(node).is_none();
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
         let all = context.coverage.pods_of(context.list.label).filter(|pod| !pod.deleting);

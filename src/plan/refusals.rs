@@ -1,20 +1,20 @@
 //! Nodes that lack a pod of a DaemonSet because something refuses it: an admission webhook, a policy or a quota.
+//!
+//! As long as pods keep coming, the DaemonSet controller is only slow ([`super::generation::pod_creation`]). Nodes that
+//! admission excludes by a node selector get no pod, or one that fits nowhere; they are reported as such.
 
 use std::collections::{BTreeSet, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::context::Context;
 use super::generation::Generation;
+use super::generation::exclusion::Exclusion;
 use super::generations::Generations;
 use crate::coverage::Node;
 use crate::list::config::Group;
 
-/// How long a DaemonSet may lack pods before that is reported. The DaemonSet controller creates a thousand pods in half
-/// a minute.
-pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
-
-/// Nodes without a pod of a DaemonSet although nothing prevents it, so something must refuse the pods.
+/// Nodes without a pod of a DaemonSet although nothing is known to prevent it.
 #[derive(Debug, Default)]
 pub struct RefusedOn<'a> {
     /// The nodes; empty while it is too early to tell.
@@ -29,14 +29,16 @@ pub fn refused_on<'a>(
     group: &Group,
     context: &Context<'a>,
     generations: &Generations<'a>,
+    exclusion: &Exclusion,
 ) -> RefusedOn<'a> {
     // A DaemonSet that another client changed may not select any of the nodes.
     if newest.altered.is_some() {
         return RefusedOn::default();
     }
-    let pods = context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
-    let there: HashSet<&str> = pods.filter_map(|pod| pod.target.as_deref()).collect();
-    let takes = |node: &Node| node.ready && !node.deleting && node.takes(&group.placement);
+    let pods = || context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
+    let there: HashSet<&str> = pods().filter_map(|pod| pod.target.as_deref()).collect();
+    let takes =
+        |node: &Node| node.ready && !node.deleting && node.takes(&group.placement) && exclusion.on(node).is_none();
     let needed = generations.retiring.iter().flat_map(|it| it.needed.nodes.keys().copied());
     let expected: Vec<&str> = match context.nodes {
         // A node that has just joined has no pod yet. If it has a pod of an older generation, it has not just joined.
@@ -50,9 +52,8 @@ pub fn refused_on<'a>(
         None => Vec::new(),
     };
     let nodes: BTreeSet<&str> = expected.into_iter().filter(|node| !there.contains(node)).collect();
-    let restored_at = newest.restores.as_ref().map(|restores| restores.at).filter(|at| *at <= context.now);
-    let reported_at = newest.created.max(restored_at).and_then(|since| since.checked_add(GRACE).ok());
-    match reported_at.filter(|_| !nodes.is_empty()) {
+    let youngest = pods().filter_map(|pod| pod.created).max();
+    match newest.pods_due_at(youngest, context.now).filter(|_| !nodes.is_empty()) {
         Some(at) if at <= context.now => RefusedOn { nodes, wake_at: None },
         wake_at => RefusedOn { nodes: BTreeSet::new(), wake_at },
     }

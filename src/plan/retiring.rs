@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::deselection::Deselection;
 use super::generation::pods::as_listed;
 use super::generation::{Generation, placement_hash};
-use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node};
+use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node, PodState};
 use crate::list::Config;
 use crate::list::config::Group;
 use crate::list::reference::ImageReference;
@@ -268,8 +268,12 @@ impl<'a> Need<'a> {
             None => !pods.iter().any(|it| it.pod.node_is_lost),
         };
         let served = newer_pods.peek().is_some();
-        let is_stuck = |it: &HoldingPod| it.pod.no_capacity.is_some() || it.pod.initialization.failure().is_some();
-        match can_come && !newer_pods.any(is_stuck) {
+        let cannot_start = |pod: &CoveringPod| {
+            pod.no_capacity.is_some()
+                || pod.initialization.failure().is_some()
+                || matches!(pod.state, PodState::Unschedulable { .. })
+        };
+        match can_come && !newer_pods.any(|it| cannot_start(it.pod)) {
             true if served => Blocker::Moving,
             true => Blocker::Unserved,
             false => Blocker::NodesUnavailable,

@@ -15,6 +15,7 @@ use crate::messages::init_containers;
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::summary::node_state::NodeState;
+use crate::summary::progress::{GroupProgress, GroupProgressCount};
 use crate::summary::reserved::Reserved;
 use crate::summary::{Behind, GroupSummary, ImageSummary, Summary, SummaryInput};
 
@@ -173,8 +174,13 @@ impl ListReport {
                 nodes: input.nodes.as_deref(),
                 now: input.now,
             });
-            let groups = summary.groups().map(|group| group.only_on(|node| filter.has_node(node)));
-            groups.filter_map(|group| GroupReport::new(input, list, config, &group, filter)).collect()
+            let report = |group: GroupSummary| {
+                // A rollout is about all nodes, whatever is shown of them.
+                let of_all_nodes = (!filter.nodes.is_empty()).then(|| group.progress());
+                let shown = group.only_on(|node| filter.has_node(node));
+                GroupReport::new(input, list, config, &shown, of_all_nodes, filter)
+            };
+            summary.groups().filter_map(report).collect()
         });
         let images_are_warm = groups.iter().flat_map(|group| &group.images).all(ImageReport::is_warm);
         (filter.images.is_empty() || !groups.is_empty()).then(|| Self {
@@ -198,12 +204,14 @@ impl GroupReport {
         list: &ListInput,
         config: &Config,
         group: &GroupSummary,
+        of_all_nodes: Option<GroupProgress>,
         filter: &Filter,
     ) -> Option<Self> {
         let generations: Vec<&Generation> = group.generations().collect();
         let epochs: HashMap<&str, Timestamp> =
             list.generations.iter().filter_map(|it| Some((it.name.as_str(), it.record.as_ref()?.epoch))).collect();
-        let images = group.images().filter(|image| filter.has_image(image.image));
+        let mut count = GroupProgressCount::default();
+        let images = group.images().inspect(|image| count.add(image)).filter(|image| filter.has_image(image.image));
         let images: Vec<ImageReport> = images.map(|image| ImageReport::new(input, &image, &epochs)).collect();
         let eviction_loops =
             group.eviction_loops().into_iter().filter(|eviction_loop| filter.has_node(eviction_loop.node));
@@ -217,7 +225,7 @@ impl GroupReport {
         (!images.is_empty()).then(|| Self {
             name: group.group.name.to_string(),
             generations: generations.iter().map(|generation| generation.name.clone()).collect(),
-            rollout: RolloutReport::new(&generations, images.iter().any(ImageReport::is_untried), input.now),
+            rollout: RolloutReport::new(&generations, of_all_nodes.unwrap_or_else(|| count.total()), input.now),
             refresh: RefreshReport::new(&config.refresh, group.group, newest, request, input.now),
             requests: Reserved::by(on_nodes),
             images,
@@ -251,12 +259,6 @@ impl ImageReport {
     /// Whether it is warm on all nodes that count.
     pub fn is_warm(&self) -> bool {
         self.behind.is_empty()
-    }
-
-    /// Whether nodes have yet to try it.
-    fn is_untried(&self) -> bool {
-        const AHEAD: [NodeState; 3] = [NodeState::InitFailed, NodeState::Waiting, NodeState::Pulling];
-        self.behind.iter().any(|behind| AHEAD.contains(&behind.state))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::list::config::{self, RefreshMode};
 use crate::messages::findings::unchecked;
 use crate::plan::Generation;
 use crate::plan::refresh::{NextRefresh, RefreshOutcome, last_tag_check, next_tag_check, start_delays_end};
+use crate::summary::progress::GroupProgress;
 
 /// The newest generation's rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,21 +19,45 @@ pub struct RolloutReport {
     pub start_delays_end_at: Timestamp,
     pub spread_seconds: u64,
     pub complete: bool,
+    pub state: RolloutState,
+    pub nodes: usize,
+    pub nodes_with_all: usize,
+}
+
+/// How far a rollout is. `docs/status.md` documents each state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum RolloutState {
+    InProgress,
+    Stalled,
+    NoNodes,
+    Complete,
 }
 
 impl RolloutReport {
     /// The rollout of the first of `generations`, which are sorted from new to old. `None` if there is no generation, or if the
-    /// newest has no record of how it was created. `is_pulling`: an image is still being pulled on some node, or waits for it.
-    pub fn new(generations: &[&Generation], is_pulling: bool, now: Timestamp) -> Option<Self> {
+    /// newest has no record of how it was created.
+    pub fn new(generations: &[&Generation], progress: GroupProgress, now: Timestamp) -> Option<Self> {
         let (newest, older) = generations.split_first()?;
         let record = newest.record.as_ref()?;
         let start_delays_end_at = start_delays_end(record.epoch, record.spread_seconds);
+        let state = match () {
+            () if progress.is_moving || now < start_delays_end_at => RolloutState::InProgress,
+            () if progress.nodes == 0 => RolloutState::NoNodes,
+            () if !progress.is_complete() => RolloutState::Stalled,
+            () if older.is_empty() => RolloutState::Complete,
+            () => RolloutState::InProgress,
+        };
         Some(Self {
             generation: newest.name.clone(),
             started_at: record.epoch,
             start_delays_end_at,
             spread_seconds: record.spread_seconds,
-            complete: older.is_empty() && start_delays_end_at <= now && !is_pulling,
+            complete: state == RolloutState::Complete,
+            state,
+            nodes: progress.nodes,
+            nodes_with_all: progress.with_all,
         })
     }
 }

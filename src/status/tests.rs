@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Layout, ListInput, ListState, Report, StatusInput, print};
+use super::rollout::{RolloutReport, RolloutState};
+use super::{Filter, Layout, ListInput, ListState, Report, StatusInput, print};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::{Entry, Ledger};
@@ -246,7 +247,7 @@ fn programs_see_rollouts_refreshes_and_what_is_reserved() {
         group["rollout"],
         json!({
             "generation": "p-3", "startedAt": "2026-03-01T11:50:00Z", "startDelaysEndAt": "2026-03-01T11:50:00Z", "spreadSeconds": 0,
-            "complete": false,
+            "complete": false, "state": "inProgress", "nodes": 3, "nodesWithAll": 1,
         })
     );
     assert_eq!(
@@ -262,20 +263,70 @@ fn programs_see_rollouts_refreshes_and_what_is_reserved() {
     assert_eq!(group["images"][0]["sizeBytes"], Value::Null, "unknown");
 }
 
+/// The rollout of the group `p`, and its line in the table.
+fn rollout_of((mut input, coverage): (StatusInput, Coverage), only_newest: bool) -> (RolloutReport, String) {
+    input.lists[0].generations.retain(|generation| generation.name == "p-3" || !only_newest);
+    let report = Report::new(&input, &coverage);
+    let table = printed(&report);
+    let line = table.lines().find(|line| line.starts_with("group p:")).expect("the group").to_owned();
+    (report.lists[0].groups[0].rollout.clone().expect("a rollout"), line)
+}
+
 #[test]
-fn a_rollout_is_complete_when_nothing_older_is_left_and_nothing_moves() {
-    let held = |uid| Pod::new(uid, 2, "n0").with([Fate::Held, Fate::Held]);
-    let done = |(mut input, coverage): (StatusInput, Coverage)| {
-        input.lists[0].generations.retain(|generation| generation.name == "p-3");
-        Report::new(&input, &coverage).lists[0].groups[0].rollout.clone().expect("a rollout").complete
+fn a_rollout_is_complete_when_nothing_older_is_left_and_all_nodes_have_all_images() {
+    let on = |uid, node: &str, b| Pod::new(uid, 2, node).with([Fate::Held, b]);
+    let nodes = || Some(["n0", "n1"].map(node).to_vec());
+    for (b, state, words) in [
+        ([Fate::Held, Fate::Held], RolloutState::Complete, "started 20m ago, complete"),
+        ([Fate::Held, Fate::Pulling], RolloutState::InProgress, "in progress"),
+        ([Fate::Failed, Fate::Pulling], RolloutState::InProgress, "in progress"),
+        ([Fate::Held, Fate::Failed], RolloutState::Stalled, "stalled: 1 of 2 nodes has all images"),
+        ([Fate::Failed, Fate::Crashed], RolloutState::Stalled, "stalled: 0 of 2 nodes have all images"),
+    ] {
+        let (rollout, line) = rollout_of(input(&[on(1, "n0", b[0]), on(2, "n1", b[1])], nodes()), true);
+        assert_eq!((rollout.state, rollout.complete), (state, state == RolloutState::Complete), "{b:?}");
+        assert!(line.ends_with(words), "{line}");
+    }
+    let all_held = || [on(1, "n0", Fate::Held), on(2, "n1", Fate::Held)];
+    assert_eq!(
+        rollout_of(input(&all_held(), nodes()), false).0.state,
+        RolloutState::InProgress,
+        "an older one is left"
+    );
+}
+
+#[test]
+fn a_rollout_is_not_complete_where_nothing_is_warm() {
+    let pod = |life| Pod { life, ..Pod::new(1, 2, "n0") };
+    let one_node = |pods: &[Pod]| input(pods, Some(vec![node("n0")]));
+    let not_ready = Node { ready: false, ..node("n0") };
+    for (what, input, words) in [
+        ("no capacity", one_node(&[pod(Life::NoCapacity)]), "stalled: 0 of 1 node have all images"),
+        ("unschedulable", one_node(&[pod(Life::Excluded)]), "stalled: 0 of 1 node have all images"),
+        ("evicted", one_node(&[pod(Life::Evicted)]), "stalled: 0 of 1 node have all images"),
+        ("no pod", one_node(&[]), "stalled: 0 of 1 node have all images"),
+        ("not ready", input(&[pod(Life::Live)], Some(vec![not_ready])), "no node counts"),
+        ("no node", input(&[], Some(Vec::new())), "no node counts"),
+    ] {
+        let (rollout, line) = rollout_of(input, true);
+        assert!(!rollout.complete, "{what}");
+        assert!(line.ends_with(words), "{what}: {line}");
+    }
+}
+
+#[test]
+fn a_rollout_is_about_all_nodes_and_images_whatever_is_shown() {
+    let on = |uid, node: &str, b| Pod::new(uid, 2, node).with([Fate::Held, b]);
+    let pods = [on(1, "n0", Fate::Held), on(2, "n1", Fate::Failed)];
+    let (mut input, coverage) = input(&pods, Some(["n0", "n1"].map(node).to_vec()));
+    input.lists[0].generations.retain(|generation| generation.name == "p-3");
+    let shown = |images: &[&str], nodes: &[&str]| {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let filter = Filter { images: texts(images), nodes: texts(nodes).into_iter().collect() };
+        let report = Report::of(&[(&input, &coverage)], &filter);
+        report.lists[0].groups[0].rollout.clone().expect("a rollout").state
     };
-    assert!(done(input(&[held(1)], Some(vec![node("n0")]))));
-    let failed = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Failed]);
-    assert!(done(input(&[failed], Some(vec![node("n0")]))), "what cannot be pulled keeps no rollout from being done");
-    let pulling = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Pulling]);
-    assert!(!done(input(&[pulling], Some(vec![node("n0")]))));
-    let report = report(&input(&[held(1)], Some(vec![node("n0")])));
-    assert!(!report.lists[0].groups[0].rollout.as_ref().expect("a rollout").complete, "an older one is left");
+    assert_eq!([shown(&["a:1"], &[]), shown(&[], &["n0"])], [RolloutState::Stalled; 2]);
 }
 
 #[test]

@@ -7,15 +7,15 @@
 //! nodes with many images cost little memory.
 //!
 //! - [`image`], [`node_state`]: the state of one image, and of one image on one node
-//! - [`scheduler`]: the part of a scheduler's message about one node
+//! - [`progress`]: how many nodes of a group have all of its images
 //! - [`reserved`]: what pods reserve on nodes
 //! - [`node_warm_ups`]: how long new nodes take to become warm
 
 mod image;
 pub mod node_state;
 pub mod node_warm_ups;
+pub mod progress;
 pub mod reserved;
-mod scheduler;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,8 +23,9 @@ use jiff::Timestamp;
 
 pub use image::{Behind, ImageSummary};
 use node_state::{Held, ImageOnNode, NodeState, Why};
-use scheduler::scheduler_cause;
+use progress::{GroupProgress, GroupProgressCount};
 
+use crate::coverage::scheduler::{is_at_pod_limit, is_tainted, lacks_resources, scheduler_cause};
 use crate::coverage::{
     Coverage, CoveredImage, CoveringPod, EvictionLoop, FailureCause, Hold, ImageState, Node, PodState, digest,
 };
@@ -32,6 +33,7 @@ use crate::list::Config;
 use crate::list::config::{Group, Image};
 use crate::list::reference::ImageReference;
 use crate::plan::Generation;
+use crate::plan::generation::exclusion::Exclusion;
 use crate::plan::generation::pods::as_listed;
 
 /// The input of a summary.
@@ -62,6 +64,8 @@ pub struct Summary<'a> {
     images: HashMap<String, ImageId>,
     /// The generations that are not being deleted, the newest first.
     newest_first: Vec<&'a Generation>,
+    /// When the youngest pod of each generation was created.
+    youngest_pods: HashMap<&'a str, Timestamp>,
 }
 
 type ImageId = usize;
@@ -108,7 +112,8 @@ impl<'a> Summary<'a> {
             let next = images.len();
             images.entry(image.reference.normal_form()).or_insert(next);
         }
-        let mut summary = Self { sources, places: BTreeMap::new(), images, newest_first };
+        let mut summary =
+            Self { sources, places: BTreeMap::new(), images, newest_first, youngest_pods: HashMap::new() };
         for node in sources.nodes.into_iter().flatten() {
             summary.places.entry(&node.name).or_default().node = Some(node);
         }
@@ -121,6 +126,10 @@ impl<'a> Summary<'a> {
             self.sources.generations.iter().map(|generation| (generation.name.as_str(), generation)).collect();
         let mut ids: HashMap<&str, Option<ImageId>> = HashMap::new();
         for pod in self.sources.coverage.pods_of(self.sources.list) {
+            if let Some(created) = pod.created {
+                let youngest = self.youngest_pods.entry(&pod.generation).or_insert(created);
+                *youngest = created.max(*youngest);
+            }
             let Some(target) = pod.node.as_deref().or(pod.target.as_deref()) else { continue };
             // No group belongs on a node that is gone.
             if self.nodes_known() && !self.places.contains_key(target) {
@@ -165,7 +174,9 @@ impl<'a> Summary<'a> {
             true => self.places.iter().filter_map(|(name, place)| Some((*name, place, place.takes(group)?))).collect(),
             false => self.places_of_newest_pods(group),
         };
-        GroupSummary { summary: self, group, newest, places: belonging }
+        let pods = self.sources.coverage.pods_of(self.sources.list);
+        let exclusion = newest.map(|newest| Exclusion::of(newest, group, pods)).unwrap_or_default();
+        GroupSummary { summary: self, group, newest, exclusion, places: belonging }
     }
 
     fn places_of_newest_pods(&self, group: &Group) -> Vec<(&'a str, &NodeContents<'a>, Belonging)> {
@@ -226,6 +237,7 @@ pub struct GroupSummary<'s, 'a> {
     /// The group.
     pub group: &'a Group,
     newest: Option<&'a Generation>,
+    exclusion: Exclusion<'a>,
     places: Vec<(&'a str, &'s NodeContents<'a>, Belonging)>,
 }
 
@@ -248,6 +260,13 @@ impl<'a> GroupSummary<'_, 'a> {
         let own = generations.iter().filter(|generation| generation.group == self.group.name.as_str());
         let names: HashSet<&str> = own.map(|generation| generation.name.as_str()).collect();
         coverage.pods_of(list).filter(move |pod| names.contains(&*pod.generation))
+    }
+
+    /// How many of its nodes have all images.
+    pub fn progress(&self) -> GroupProgress {
+        let mut count = GroupProgressCount::default();
+        self.images().for_each(|image| count.add(&image));
+        count.total()
     }
 
     /// Its images, in the order of the list. Each is computed when the iterator reaches it.
@@ -287,7 +306,7 @@ impl<'a> GroupSummary<'_, 'a> {
         let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
         let wanted = self.newest.filter(|generation| generation.holds(image));
         let on = |(name, place, belonging): &(&'a str, &NodeContents<'a>, Belonging)| {
-            let (state, why) = state(place, *belonging, id, wanted);
+            let (state, why) = self.state(place, *belonging, id, wanted);
             ImageOnNode {
                 node: name,
                 architecture: place.node.and_then(Node::architecture),
@@ -301,6 +320,67 @@ impl<'a> GroupSummary<'_, 'a> {
     }
 }
 
+impl<'a> GroupSummary<'_, 'a> {
+    /// The state of an image on a node. `wanted` is the group's newest generation, if it has the image.
+    fn state(
+        &self,
+        place: &NodeContents<'a>,
+        belonging: Belonging,
+        id: ImageId,
+        wanted: Option<&'a Generation>,
+    ) -> (NodeState, Option<Why<'a>>) {
+        if let Belonging::Aside(state) = belonging {
+            return (state, None);
+        }
+        if place.held(id).next().is_some() {
+            return (NodeState::Warm, None);
+        }
+        match belonging {
+            Belonging::Cordoned => return (NodeState::Cordoned, None),
+            Belonging::Tainted => return (NodeState::Tainted, None),
+            Belonging::Counted | Belonging::Aside(_) => {}
+        }
+        let newest = place.in_the_newest(id, wanted);
+        if let Some(label) = wanted.and_then(|wanted| self.excluded_by(place, wanted, newest.map(|(pod, _)| pod))) {
+            return (NodeState::Excluded, Some(Why { reason: "NodeSelector", message: label, init: None }));
+        }
+        newest.map_or_else(|| self.no_pod(place, wanted), |(pod, image)| reported_by(pod, image, wanted))
+    }
+
+    /// The label that the generation's pod needs on the node and that is not there, if admission added it.
+    fn excluded_by(
+        &self,
+        place: &NodeContents<'a>,
+        wanted: &Generation,
+        pod: Option<&'a CoveringPod>,
+    ) -> Option<&'a str> {
+        let own = |pod: &CoveringPod| *pod.generation == *wanted.name;
+        match (place.node, pod) {
+            _ if wanted.altered.is_some() => None,
+            (_, Some(pod)) if !own(pod) => None,
+            (Some(node), _) => self.exclusion.on(node),
+            (None, Some(pod)) => self.exclusion.of_pod(pod),
+            (None, None) => None,
+        }
+    }
+
+    fn no_pod(&self, place: &NodeContents<'a>, wanted: Option<&'a Generation>) -> (NodeState, Option<Why<'a>>) {
+        let Some(wanted) = wanted else { return (NodeState::Waiting, None) };
+        if let Some(alteration) = &wanted.altered {
+            let message = alteration.by.first().map_or("", String::as_str);
+            return (NodeState::Displaced, Some(Why { reason: "Altered", message, init: None }));
+        }
+        let Summary { sources, youngest_pods, .. } = self.summary;
+        let joined = place.node.and_then(|node| node.created);
+        let is_replaced = place.leaving.contains(self.group.name.as_str());
+        let youngest = youngest_pods.get(wanted.name.as_str()).copied();
+        match !is_replaced && wanted.is_overdue(joined, youngest, sources.now) {
+            true => (NodeState::Displaced, Some(Why { reason: "Missing", ..Why::default() })),
+            false => (NodeState::Waiting, Some(Why { reason: "PodNotCreated", ..Why::default() })),
+        }
+    }
+}
+
 impl<'a> NodeContents<'a> {
     fn held(&self, id: ImageId) -> impl Iterator<Item = Held<'a>> {
         let live = self.pods.iter().filter(|here| here.pod.state == PodState::Live);
@@ -308,28 +388,6 @@ impl<'a> NodeContents<'a> {
             let image = here.image(id).filter(|image| image.state.hold() == Hold::Running)?;
             Some(Held { generation: &here.pod.generation, digest: digest(&image.image_id) })
         })
-    }
-}
-
-/// The state of an image on a node. `wanted` is the group's newest generation, if it has the image.
-fn state<'a>(
-    place: &NodeContents<'a>,
-    belonging: Belonging,
-    id: ImageId,
-    wanted: Option<&'a Generation>,
-) -> (NodeState, Option<Why<'a>>) {
-    if let Belonging::Aside(state) = belonging {
-        return (state, None);
-    }
-    if place.held(id).next().is_some() {
-        return (NodeState::Warm, None);
-    }
-    match belonging {
-        Belonging::Cordoned => (NodeState::Cordoned, None),
-        Belonging::Tainted => (NodeState::Tainted, None),
-        _ => place
-            .in_the_newest(id, wanted)
-            .map_or_else(|| no_pod(wanted), |(pod, image)| reported_by(pod, image, wanted)),
     }
 }
 
@@ -355,17 +413,6 @@ impl<'a> NodeContents<'a> {
             (state @ (NodeState::InitFailed | NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
             _ => None,
         }
-    }
-}
-
-fn no_pod(wanted: Option<&Generation>) -> (NodeState, Option<Why<'_>>) {
-    match wanted {
-        Some(Generation { altered: Some(alteration), .. }) => {
-            let message = alteration.by.first().map_or("", String::as_str);
-            (NodeState::Displaced, Some(Why { reason: "Altered", message, init: None }))
-        }
-        Some(_) => (NodeState::Displaced, Some(Why { reason: "Missing", ..Why::default() })),
-        None => (NodeState::Waiting, None),
     }
 }
 
@@ -402,9 +449,12 @@ fn reported_by<'a>(
 }
 
 fn unschedulable(message: &str) -> (NodeState, Option<Why<'_>>) {
-    let cause = scheduler_cause(message);
-    let state = if cause.contains("untolerated taint") { NodeState::Tainted } else { NodeState::NoCapacity };
-    (state, Some(Why { reason: "Unschedulable", message: cause, init: None }))
+    let state = match () {
+        () if is_tainted(message) => NodeState::Tainted,
+        () if is_at_pod_limit(message) || lacks_resources(message) => NodeState::NoCapacity,
+        () => NodeState::Unschedulable,
+    };
+    (state, Some(Why { reason: "Unschedulable", message: scheduler_cause(message), init: None }))
 }
 
 #[cfg(test)]

@@ -16,13 +16,17 @@ pub enum NodeState {
     CannotStart,
     /// The node has no capacity for the pod.
     NoCapacity,
+    /// Admission added a node selector to the pods that the node does not match.
+    Excluded,
+    /// The scheduler keeps the pod off the node for another reason than capacity or a taint.
+    Unschedulable,
     /// The pod was evicted or has ended, or it is missing.
     Displaced,
     /// After the pod started, the node got a taint that keeps a new pod away.
     Tainted,
     /// The kubelet pulls it, or will next.
     Pulling,
-    /// The node's start delay is not over, or no generation with the image has started.
+    /// The node's start delay is not over, its pod is not created yet, or no generation with the image has started.
     Waiting,
     /// A running container of any generation holds it.
     Warm,
@@ -36,11 +40,13 @@ pub enum NodeState {
 
 impl NodeState {
     /// All states, with their names in JSON.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::InitFailed, "initFailed"),
         (Self::Failed, "failed"),
         (Self::CannotStart, "cannotStart"),
         (Self::NoCapacity, "noCapacity"),
+        (Self::Excluded, "excluded"),
+        (Self::Unschedulable, "unschedulable"),
         (Self::Displaced, "displaced"),
         (Self::Tainted, "tainted"),
         (Self::Pulling, "pulling"),
@@ -65,8 +71,11 @@ impl NodeState {
 /// Why an image is not warm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Why<'a> {
-    /// The kubelet's or the scheduler's word, `Missing` (the DaemonSet has no pod there), or `Altered`: then the message is the
-    /// field manager that changed the DaemonSet, or empty if nobody knows.
+    /// The kubelet's or the scheduler's word, or one of:
+    /// - `Missing`: the DaemonSet has no pod there, for longer than usual
+    /// - `PodNotCreated`: it has none yet
+    /// - `NodeSelector`: the message is the label that admission requires and the node lacks
+    /// - `Altered`: the message is the field manager that changed the DaemonSet, or empty if nobody knows
     pub reason: &'a str,
     /// The message of the registry, the runtime or the scheduler; may be empty.
     pub message: &'a str,
@@ -150,6 +159,6 @@ mod tests {
     #[test]
     fn nodes_that_cannot_be_blamed_do_not_count() {
         let counts: Counts = NodeState::ALL.into_iter().map(|(state, _)| state).collect();
-        assert_eq!((counts.total(), counts.warm()), (9, 1));
+        assert_eq!((counts.total(), counts.warm()), (11, 1));
     }
 }

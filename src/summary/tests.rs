@@ -3,13 +3,17 @@
 mod recount;
 pub mod world;
 
+use jiff::Timestamp;
 use world::{Fate, Life, Pod, generations, node, summed_up, summed_up_of, taint};
 
 use super::node_state::NodeState;
 use super::{Behind, ImageSummary};
 use crate::coverage::{Coverage, Node};
+use crate::plan::Generation;
 use crate::plan::generation::alteration::Alteration;
 use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition, StoredCause};
+use crate::plan::generation::placement_hash;
+use crate::plan::generation::scheduled::Scheduled;
 
 fn covering(pods: &[Pod]) -> Coverage {
     let mut coverage = Coverage::default();
@@ -92,6 +96,100 @@ fn a_pod_that_is_missing_or_evicted_or_has_no_capacity_is_distinguished() {
         let why = image.nodes[0].why.expect("a reason");
         assert_eq!((why.reason, why.message), ("Unschedulable", "Too many pods"));
     });
+}
+
+/// The state and the reason of the image `b:1` of the group `p` on the node, with a newest generation that is changed so.
+fn without_pod(pods: &[Pod], node: Node, change: impl Fn(&mut Generation)) -> (NodeState, String) {
+    let mut generations = generations();
+    generations.iter_mut().for_each(change);
+    summed_up_of(&generations, &covering(pods), Some(&[node]), |summary| {
+        let group = summary.groups().next().expect("the group p");
+        let image = group.images().nth(1).expect("the image b");
+        let on = image.nodes.iter().find(|it| it.node == "n").expect("the node");
+        (on.state, on.why.map_or_else(String::new, |why| why.reason.to_owned()))
+    })
+}
+
+fn at(time: &str) -> Option<Timestamp> {
+    Some(time.parse().expect("a time"))
+}
+
+#[test]
+fn a_pod_that_cannot_have_come_yet_is_not_missing() {
+    let not_created = (NodeState::Waiting, "PodNotCreated".to_owned());
+    let missing = (NodeState::Displaced, "Missing".to_owned());
+    let created = |time: &str| {
+        let time = at(time);
+        move |generation: &mut Generation| generation.created = time
+    };
+    // It is 12:10.
+    let (just_now, long_ago) = ("2026-03-01T12:09:00Z", "2026-03-01T11:00:00Z");
+    assert_eq!(without_pod(&[], node("n"), created(just_now)), not_created, "the DaemonSet is new");
+    assert_eq!(without_pod(&[], node("n"), created(long_ago)), missing);
+    let joined = Node { created: at(just_now), ..node("n") };
+    assert_eq!(without_pod(&[], joined, created(long_ago)), not_created, "the node has just joined");
+    let elsewhere = Pod { created: just_now, ..Pod::new(1, 2, "m") };
+    assert_eq!(without_pod(&[elsewhere], node("n"), created(long_ago)), not_created, "pods keep coming");
+    let scheduled = |complete| {
+        move |generation: &mut Generation| {
+            generation.created = at(long_ago);
+            generation.scheduled = Some(Scheduled { desired: 1, misscheduled: 0, complete });
+        }
+    };
+    assert_eq!(without_pod(&[], node("n"), scheduled(true)), not_created, "the DaemonSet controller has yet to see it");
+    assert_eq!(without_pod(&[], node("n"), scheduled(false)), missing);
+    let leaving = Pod { deleting: true, ..p3(Fate::Held) };
+    assert_eq!(without_pod(&[leaving], node("n"), scheduled(false)), not_created, "the pod is being replaced");
+    let refused = |generation: &mut Generation| {
+        generation.created = at(just_now);
+        let extents = [(String::new(), Extent::default())].into();
+        let reported = ReportedCondition { at: Timestamp::UNIX_EPOCH, extents };
+        generation.reported.conditions.insert(Condition::PodsRefused, reported);
+    };
+    assert_eq!(without_pod(&[], node("n"), refused), missing, "the controller has reported it");
+}
+
+#[test]
+fn a_node_that_admission_excludes_is_not_short_of_capacity() {
+    let built_for_p = |generation: &mut Generation| {
+        generation.placement = Some(placement_hash(&world::config().groups[0].placement));
+        generation.created = at("2026-03-01T11:00:00Z");
+    };
+    const SELECTOR: &[(&str, &str)] = &[("zone", "p"), ("tier", "web")];
+    let waiting = Pod { life: Life::Excluded, selector: SELECTOR, ..p3(Fate::Waiting) };
+    let excluded = (NodeState::Excluded, "NodeSelector".to_owned());
+    assert_eq!(without_pod(std::slice::from_ref(&waiting), node("n"), built_for_p), excluded);
+    // OpenShift's DaemonSet controller creates no pod for it.
+    let elsewhere = Pod { selector: SELECTOR, ..Pod::new(2, 2, "m") };
+    assert_eq!(without_pod(std::slice::from_ref(&elsewhere), node("n"), built_for_p), excluded);
+    let mut matching = node("n");
+    matching.labels.insert("tier".to_owned(), "web".to_owned());
+    assert_eq!(without_pod(&[elsewhere], matching, built_for_p).1, "Missing");
+    let unschedulable = (NodeState::Unschedulable, "Unschedulable".to_owned());
+    let own = Pod { selector: &[("zone", "p")], ..waiting.clone() };
+    assert_eq!(without_pod(&[own], node("n"), built_for_p), unschedulable, "admission added nothing");
+    assert_eq!(without_pod(&[waiting], node("n"), |_| {}), unschedulable, "built for another placement");
+}
+
+#[test]
+fn whatever_else_keeps_the_scheduler_from_a_node_is_reported_in_its_own_words() {
+    for (said, state) in [
+        ("1 Too many pods", NodeState::NoCapacity),
+        ("1 Insufficient cpu, 1 Insufficient memory", NodeState::NoCapacity),
+        ("1 node(s) had untolerated taint(s)", NodeState::Tainted),
+        ("1 node(s) didn't match pod topology spread constraints", NodeState::Unschedulable),
+        ("1 node(s) had volume node affinity conflict", NodeState::Unschedulable),
+        ("1 node(s) didn't match Pod's node affinity/selector", NodeState::Unschedulable),
+    ] {
+        let message = format!(
+            "0/5 nodes are available: {said}, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/5 nodes are \
+             available: 1 Insufficient cpu."
+        );
+        let (found, why) = super::unschedulable(&message);
+        assert_eq!(found, state, "{said}");
+        let words = said.split(", ").next().and_then(|said| said.split_once(' ')).expect("a number").1;
+        assert_eq!(why.expect("a reason").message, words);
+    }
 }
 
 #[test]

@@ -150,11 +150,11 @@ impl Executor {
     /// Reports conditions, and then notes that they were reported. So a crash in between repeats a report rather than losing it.
     async fn report_conditions(&self, list: &ObjectReference, condition_report: &ConditionReport) -> Result<(), Error> {
         for finding in &condition_report.findings {
-            let refusal = match finding {
-                Finding::PodsRefused { pod: Some(pod), .. } => self.applier.refusal(pod).await?,
+            let dry_run = match finding {
+                Finding::PodsRefused { pod: Some(pod), .. } => Some(self.applier.dry_run(pod).await?),
                 _ => None,
             };
-            self.reporter.recorder.record(list, findings::found(finding, refusal.as_deref())).await;
+            self.reporter.recorder.record(list, findings::found(finding, dry_run.as_ref())).await;
         }
         self.applier.note_conditions(condition_report).await
     }

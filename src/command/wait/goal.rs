@@ -100,6 +100,8 @@ pub struct Warmth {
     pub required: usize,
     /// On how many of these nodes they are.
     pub warm: usize,
+    /// How many nodes count, summed over the images.
+    pub counted: usize,
     /// When the start delay of the last node ends.
     pub start_delays_end_at: Option<Timestamp>,
 }
@@ -124,6 +126,7 @@ impl Goal {
                 let unknown = !nodes_known && image.nodes.total == 0;
                 warmth.images += 1;
                 warmth.required += required;
+                warmth.counted += image.nodes.total;
                 warmth.warm += warm.min(required);
                 warmth.reached += usize::from(warm >= required && !unknown);
                 warmth.start_delays_end_at = warmth.start_delays_end_at.max(start_delays_end_at);
@@ -218,6 +221,9 @@ impl fmt::Display for Warmth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.images == 0 {
             return f.write_str("waiting for the controller to create the DaemonSets");
+        }
+        if self.counted == 0 {
+            return f.write_str("no node counts, so no image has to be warm yet");
         }
         let percent = (self.warm * 100).checked_div(self.required).unwrap_or(100);
         write!(
@@ -323,7 +329,14 @@ mod tests {
     #[test]
     fn the_time_left_is_by_the_pace_so_far_and_the_start_delays_of_the_nodes() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let warmth = |warm| Warmth { images: 1, required: 100, warm, start_delays_end_at: Some(at(30)), reached: 0 };
+        let warmth = |warm| Warmth {
+            images: 1,
+            required: 100,
+            warm,
+            counted: 100,
+            start_delays_end_at: Some(at(30)),
+            reached: 0,
+        };
         let left = |warm, now| warmth(warm).time_left(&warmth(10), at(0), at(now)).map(|left| left.as_secs());
         assert_eq!(left(10, 5), Some(25), "nothing came yet, and the last start delay ends in 25 s");
         assert_eq!(left(20, 10), Some(80), "ten in ten seconds");

@@ -200,7 +200,8 @@ impl Wait {
                     // Without the right to read nodes, they are known from their pods only, which come one after the other.
                     let is_enough = warmth.is_reached() && (report.nodes_known || settled);
                     if is_enough {
-                        self.done(&format!("accepted and warm: {warmth}"));
+                        let how = if warmth.counted == 0 { "accepted" } else { "accepted and warm" };
+                        self.done(&format!("{how}: {warmth}"));
                         return Ok(Outcome::Good);
                     }
                     settled = warmth.is_reached();

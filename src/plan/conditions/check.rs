@@ -14,19 +14,22 @@ use crate::plan::daemon_set;
 use crate::plan::decision::{ConditionReport, Finding, Plan};
 use crate::plan::generation::Generation;
 use crate::plan::generation::conditions::{Condition, Extent, ReportedConditions};
+use crate::plan::generation::exclusion::Exclusion;
 use crate::plan::generations::Generations;
 use crate::plan::refusals::{RefusedOn, refused_on};
 
 /// Plans what to report about a group.
 pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
-    let observations = Observations::of(context, group, newest);
+    let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
+    let observations = Observations::of(context, group, newest, &exclusion);
     let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
     check.init_failing(newest, &observations);
     check.failing(&observations);
     check.evicted(generations);
     check.always_pulled(newest);
     check.no_nodes();
-    check.refused(newest, generations);
+    check.excluded(newest, &exclusion);
+    check.refused(newest, generations, &exclusion);
     check.complete(newest, generations, &observations);
     let Check { reported, findings, wake_at, .. } = check;
     wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
@@ -140,9 +143,32 @@ impl Check<'_, '_> {
         }
     }
 
-    fn refused(&mut self, newest: &Generation, generations: &Generations) {
+    fn excluded(&mut self, newest: &Generation, exclusion: &Exclusion) {
+        let (context, placement) = (self.context, &self.group.placement);
+        let mut nodes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for node in context.nodes.into_iter().flatten().filter(|node| node.takes(placement)) {
+            if let Some(label) = exclusion.on(node) {
+                nodes.entry(label.to_owned()).or_default().insert(node.name.clone());
+            }
+        }
+        let extent = |nodes: &BTreeSet<String>| Extent { nodes: nodes.len(), ..Extent::default() };
+        let seen = nodes.iter().map(|(label, nodes)| (label.clone(), extent(nodes))).collect();
+        // Until a new pod shows that admission adds it no more, or the nodes have the label.
+        let (begun, _) = self.of(Condition::NodesExcluded, seen, |_, _| !exclusion.is_known());
+        nodes.retain(|label, _| begun.contains(label));
+        if !nodes.is_empty() {
+            self.findings.push(Finding::NodesExcluded {
+                namespace: context.list.namespace.to_owned(),
+                group: self.group.name.to_string(),
+                daemon_set: newest.name.clone(),
+                nodes,
+            });
+        }
+    }
+
+    fn refused(&mut self, newest: &Generation, generations: &Generations, exclusion: &Exclusion) {
         let (context, group) = (self.context, self.group);
-        let RefusedOn { nodes, wake_at } = refused_on(newest, group, context, generations);
+        let RefusedOn { nodes, wake_at } = refused_on(newest, group, context, generations, exclusion);
         self.wake_at = self.wake_at.into_iter().chain(wake_at).min();
         let extent = Extent { nodes: nodes.len(), ..Extent::default() };
         if self.has_begun(Condition::PodsRefused, (!nodes.is_empty()).then_some(extent)) {
@@ -164,25 +190,39 @@ impl Check<'_, '_> {
         !begun.is_empty()
     }
 
+    /// Reports the end of a rollout: as complete only if all nodes hold all images, now or later.
     fn complete(&mut self, newest: &Generation, generations: &Generations, observations: &Observations) {
-        let Some(record) = newest.record.as_ref().filter(|_| !self.reported.complete) else { return };
+        let is_over = self.reported.complete && !self.reported.stalled;
+        let Some(record) = newest.record.as_ref().filter(|_| !is_over) else { return };
         let alone = generations.needed_of(self.group).all(|generation| generation.name == newest.name);
         if !alone || !observations.all_settled(record) {
             let later = observations.pods_expected_at(record).filter(|at| self.context.now < *at);
             self.wake_at = self.wake_at.into_iter().chain(later).min();
             return;
         }
-        self.reported.complete = true;
-        self.reported.latest_pod = observations.latest_pod();
+        let (nodes, nodes_with_all) = (observations.nodes(), observations.nodes_with_all());
+        let has_all = nodes == nodes_with_all;
+        // Failures are reported first, and once.
+        let reported = self.reported.conditions.get(&Condition::Failing);
+        let is_unreported = !observations.failing(reported).is_empty() && !self.has_reported(Condition::Failing);
+        if !has_all && (self.reported.stalled || is_unreported) {
+            return;
+        }
+        if !self.reported.complete {
+            self.reported.latest_pod = observations.latest_pod();
+        }
+        (self.reported.complete, self.reported.stalled) = (true, !has_all);
         let took = self.context.now.duration_since(record.epoch).max(SignedDuration::ZERO);
-        self.findings.push(Finding::RolloutComplete {
-            group: self.group.name.to_string(),
-            daemon_set: newest.name.clone(),
-            took: SignedDuration::from_secs(took.as_secs()),
-            images: self.group.images.len(),
-            nodes: observations.nodes(),
-            nodes_with_all: observations.nodes_with_all(),
+        let (group, daemon_set) = (self.group.name.to_string(), newest.name.clone());
+        let (took, images) = (SignedDuration::from_secs(took.as_secs()), self.group.images.len());
+        self.findings.push(match has_all {
+            true => Finding::RolloutComplete { group, daemon_set, took, images, nodes },
+            false => Finding::RolloutStalled { group, daemon_set, took, images, nodes, nodes_with_all },
         });
+    }
+
+    fn has_reported(&self, condition: Condition) -> bool {
+        self.reported.conditions.get(&condition).is_some_and(|reported| !reported.extents.is_empty())
     }
 }
 

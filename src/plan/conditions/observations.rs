@@ -12,6 +12,7 @@ use crate::list::config::Group;
 use crate::plan::context::Context;
 use crate::plan::decision::{FailingImage, FailingInitContainer};
 use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition};
+use crate::plan::generation::exclusion::Exclusion;
 use crate::plan::generation::{Generation, Record};
 
 /// If nodes cannot be read, the controller does not know how many pods to expect. It assumes that all exist this long
@@ -34,8 +35,8 @@ pub struct Observations<'a> {
 
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
-    pub fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
-        let usable = |node: &&Node| node.can_run(&group.placement);
+    pub fn of(context: &Context<'a>, group: &Group, newest: &Generation, exclusion: &Exclusion) -> Self {
+        let usable = |node: &&Node| node.can_run(&group.placement) && exclusion.on(node).is_none();
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(usable).map(|node| node.name.as_str()).collect());
         let counts = |node: &str| expected.as_ref().is_none_or(|expected| expected.contains(node));
@@ -170,7 +171,7 @@ impl<'a> Observations<'a> {
 
     /// How many of these nodes hold all images.
     pub fn nodes_with_all(&self) -> usize {
-        let all = |pod: &&&CoveringPod| pod.images.iter().all(|image| image.state.hold() != Hold::None);
+        let all = |pod: &&&CoveringPod| pod.images.iter().all(|image| image.state == ImageState::Held);
         self.pods.values().filter(all).count()
     }
 }

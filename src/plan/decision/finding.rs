@@ -1,6 +1,6 @@
 //! What was found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -107,6 +107,17 @@ pub enum Finding {
         /// A pod like the missing ones, for a dry run against the API server.
         pod: Option<Box<Pod>>,
     },
+    /// Admission adds a node selector to the pods that excludes nodes of the group.
+    NodesExcluded {
+        /// The namespace of the pods.
+        namespace: String,
+        /// The group whose pods get it.
+        group: String,
+        /// Name of the newest generation's DaemonSet.
+        daemon_set: String,
+        /// The labels that nodes lack (`key=value`), with these nodes.
+        nodes: BTreeMap<String, BTreeSet<String>>,
+    },
     /// A DaemonSet that another client changed cannot be restored, because no stored version of the list describes it.
     CannotRestore {
         /// Name of the DaemonSet.
@@ -114,8 +125,8 @@ pub enum Finding {
         /// The field managers that changed it, as far as they are known.
         changed_by: Vec<String>,
     },
-    /// A rollout is complete.
-    RolloutComplete {
+    /// A rollout has come to its end without all images on all nodes: some cannot be pulled or started.
+    RolloutStalled {
         /// The group whose older generations are no longer needed.
         group: String,
         /// Name of the new generation's DaemonSet.
@@ -128,6 +139,19 @@ pub enum Finding {
         nodes: usize,
         /// How many nodes hold all of the images.
         nodes_with_all: usize,
+    },
+    /// A rollout is complete: all nodes hold all images.
+    RolloutComplete {
+        /// The group whose older generations are no longer needed.
+        group: String,
+        /// Name of the new generation's DaemonSet.
+        daemon_set: String,
+        /// How long it took, in whole seconds.
+        took: SignedDuration,
+        /// How many images the group has.
+        images: usize,
+        /// How many nodes hold them.
+        nodes: usize,
     },
 }
 

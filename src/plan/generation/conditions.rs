@@ -11,9 +11,12 @@ use crate::coverage::{EVICTION_LOOP_WINDOW, FailureCause, OMITTED};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportedConditions {
-    /// Whether the rollout has been reported as complete.
+    /// Whether the end of the rollout has been reported: no node is pulling or waiting any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub complete: bool,
+    /// Whether it ended without all images on all nodes, which has been reported.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stalled: bool,
     /// When the youngest pod was created, as of completion. A pod created later replaces another pod or is on a new
     /// node.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +42,8 @@ pub enum Condition {
     PodsRefused,
     /// An init container of the newest generation's pods fails. Keyed by container name.
     InitFailing,
+    /// Admission adds a node selector to the pods that excludes nodes of the group. Keyed by the label that these lack.
+    NodesExcluded,
 }
 
 impl ReportedConditions {
@@ -55,7 +60,7 @@ impl ReportedConditions {
 
     /// What the next generation of the group starts with, since conditions outlast rollouts.
     pub fn for_next_generation(&self) -> Self {
-        Self { complete: false, latest_pod: None, ..self.clone() }
+        Self { complete: false, stalled: false, latest_pod: None, ..self.clone() }
     }
 
     /// The stored cause of an image that was reported as failing.

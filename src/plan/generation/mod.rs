@@ -9,12 +9,16 @@
 //! - [`alteration`], [`restores`]: what another client changed, and how often that was undone
 //! - [`scheduled`]: the node counts in its DaemonSet's status
 //! - [`pods`]: the state of its pods relative to its template
+//! - [`pod_creation`]: whether the DaemonSet controller is late with its pods
+//! - [`exclusion`]: nodes that admission keeps its pods off
 
 pub mod alteration;
 pub mod check_failure;
 pub mod conditions;
 pub mod digests;
+pub mod exclusion;
 pub mod node_scope;
+pub mod pod_creation;
 pub mod pods;
 pub mod pulled_always;
 pub mod restores;

@@ -9,6 +9,7 @@ use crate::list::config::Group;
 use crate::naming::hash::number;
 use crate::plan::context::Context;
 use crate::plan::generation::Generation;
+use crate::plan::generation::exclusion::Exclusion;
 use crate::plan::generation::tag_check::ImageAnswer;
 
 /// The maximum number of nodes of an architecture in one tag check.
@@ -61,9 +62,11 @@ impl<'a> Candidates<'a> {
     pub fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let mut candidates = Self::default();
         if let Some(nodes) = context.nodes {
+            // Admission adds the same to the pods of tag checks.
+            let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
             for node in nodes.iter().filter(|node| node.takes(&group.placement)) {
                 let of_architecture = candidates.0.entry(node.architecture().unwrap_or_default()).or_default();
-                of_architecture.insert(&node.name, node.is_available());
+                of_architecture.insert(&node.name, node.is_available() && exclusion.on(node).is_none());
             }
             return candidates;
         }

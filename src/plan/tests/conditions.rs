@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::note;
 use super::simulation::{Simulation, State};
 use crate::plan::Finding;
-use crate::plan::refusals::GRACE;
+use crate::plan::generation::pod_creation::GRACE;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -119,23 +119,34 @@ fn a_complete_rollout_is_reported_once_with_its_duration_and_nodes() {
             simulation.step().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings),
         );
     }
-    let [Finding::RolloutComplete { images: 2, nodes: 4, nodes_with_all: 4, took, .. }] = findings[..] else {
-        panic!("{findings:?}")
-    };
+    let [Finding::RolloutComplete { images: 2, nodes: 4, took, .. }] = findings[..] else { panic!("{findings:?}") };
     assert!(took.is_positive(), "{took}");
+}
+
+#[test]
+fn a_rollout_that_ends_without_all_images_is_not_reported_complete_before_all_nodes_hold_them() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 4);
+    simulation.pass(MINUTE);
     simulation.edit("[a:1, b:1, c:1]");
     simulation.unavailable.insert("c:1".to_owned());
     let mut findings = Vec::new();
     for _ in 0..60 {
-        findings.extend(
-            simulation.step().condition_reports.into_iter().flat_map(|condition_report| condition_report.findings),
-        );
+        simulation.restart_controller();
+        findings.extend(simulation.step().condition_reports.into_iter().flat_map(|it| it.findings));
     }
-    let [Finding::ImagesFailing { .. }, complete @ Finding::RolloutComplete { .. }] = &findings[..] else {
+    let [Finding::ImagesFailing { .. }, stalled @ Finding::RolloutStalled { .. }] = &findings[..] else {
         panic!("{findings:?}")
     };
-    let rest = "3 images are held on 0 of 4 nodes; see `kubectl prepull status` for the others";
-    assert!(note(complete).ends_with(rest), "{complete:?}");
+    let text = note(stalled);
+    assert!(text.contains("0 of 4 nodes hold all of its 3 images") && !text.contains("complete"), "{text}");
+    simulation.unavailable.clear();
+    simulation.pass(MINUTE);
+    simulation.pull();
+    let findings = reported_later(&mut simulation);
+    let [Finding::ImagesRecovered { .. }, complete @ Finding::RolloutComplete { .. }] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert!(note(complete).ends_with("3 images are held on 4 nodes"), "{complete:?}");
 }
 
 #[test]
@@ -244,6 +255,60 @@ fn refusals_are_detected_without_the_right_to_read_nodes_too() {
     simulation.settle();
     simulation.pass(GRACE);
     assert_eq!(refused(&mut simulation).len(), 1);
+}
+
+/// Lets the DaemonSet controller create one pod every ten seconds, for that long. Returns what is reported of refused pods.
+fn slowly(simulation: &mut Simulation, minutes: usize) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for _ in 0..minutes * 6 {
+        simulation.restart_controller();
+        let reports = simulation.act().condition_reports;
+        findings.extend(reports.into_iter().flat_map(|report| report.findings));
+        simulation.pods_at_once = 1;
+        simulation.place_pods();
+        simulation.pass(SignedDuration::from_secs(10));
+    }
+    findings.retain(|finding| matches!(finding, Finding::PodsRefused { .. }));
+    findings
+}
+
+#[test]
+fn a_slow_daemon_set_controller_does_not_count_as_a_refusal_as_long_as_pods_come() {
+    let mut simulation = Simulation::new("[a:1]", 80);
+    simulation.pods_at_once = 1;
+    assert_eq!(slowly(&mut simulation, 10), []);
+    assert!(simulation.pods.len() < 80, "it is not ready yet");
+    assert_eq!(slowly(&mut simulation, 10), []);
+    assert_eq!(simulation.pods.len(), 80);
+
+    let mut simulation = Simulation::settled("[a:1]", 80);
+    simulation.edit("[a:1, b:1]");
+    assert_eq!(slowly(&mut simulation, 10), [], "beside an older generation");
+}
+
+#[test]
+fn pods_that_are_refused_halfway_are_reported_once_none_has_come_for_a_while() {
+    let mut simulation = Simulation::settled("[a:1]", 80);
+    simulation.edit("[a:1, b:1]");
+    assert_eq!(slowly(&mut simulation, 5), []);
+    simulation.pods_refused = true;
+    let since = simulation.now;
+    let mut findings = Vec::new();
+    while findings.is_empty() && simulation.now < since + 2 * GRACE {
+        findings = refused_now(&mut simulation);
+        simulation.pass(SignedDuration::from_secs(10));
+    }
+    let [Finding::PodsRefused { nodes, .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(nodes.len(), 80 - simulation.pods.iter().filter(|pod| pod.daemon_set == newest(&simulation)).count());
+    assert!(
+        simulation.now <= since + GRACE + SignedDuration::from_secs(20),
+        "{}",
+        simulation.now.duration_since(since)
+    );
+}
+
+fn refused_now(simulation: &mut Simulation) -> Vec<Finding> {
+    reported(simulation).into_iter().filter(|finding| matches!(finding, Finding::PodsRefused { .. })).collect()
 }
 
 #[test]

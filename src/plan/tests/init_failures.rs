@@ -53,7 +53,7 @@ fn an_own_image_that_cannot_be_pulled_is_reported_once_and_no_rollout_is_complet
 
     simulation.without_own_image.clear();
     let findings = reported(&mut simulation);
-    let [Finding::InitContainersRecovered { containers, .. }, Finding::RolloutComplete { nodes_with_all: 5, .. }] =
+    let [Finding::InitContainersRecovered { containers, .. }, Finding::RolloutComplete { nodes: 5, .. }] =
         &findings[..]
     else {
         panic!("{findings:?}")

@@ -7,6 +7,7 @@ mod causes;
 mod conditions;
 mod daemon_set;
 mod deselection;
+mod exclusion;
 mod generation;
 mod histories;
 mod init_failures;

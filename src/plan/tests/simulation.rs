@@ -64,6 +64,12 @@ pub struct Simulation {
     pub evicted: Vec<(String, String, Timestamp)>,
     /// Whether a quota or admission refuses new pods.
     pub pods_refused: bool,
+    /// The default node selector of the namespace, which admission adds to every pod.
+    pub namespace_selector: BTreeMap<String, String>,
+    /// Whether the DaemonSet controller knows it, as OpenShift's does.
+    pub controller_knows_selector: bool,
+    /// How many pods the DaemonSet controller creates each time it acts.
+    pub pods_at_once: usize,
     /// Whether admission makes pods pull from a mirror.
     pub mirrored: bool,
     /// The controller's own image.
@@ -105,6 +111,9 @@ impl Simulation {
             capacity: BTreeMap::new(),
             evicted: Vec::new(),
             pods_refused: false,
+            namespace_selector: BTreeMap::new(),
+            controller_knows_selector: false,
+            pods_at_once: usize::MAX,
             mirrored: false,
             holder_image: settings().holder_image,
             without_own_image: BTreeSet::new(),

@@ -16,7 +16,7 @@ use textwrap::Options;
 
 use super::ListState;
 use super::report::{GroupReport, ImageReport, ListReport, Report};
-use super::rollout::{RefreshReport, RolloutReport};
+use super::rollout::{RefreshReport, RolloutReport, RolloutState};
 use crate::image_cache::Phase;
 use crate::messages::format::{age, bytes, first_few, number, printable, requests, short_digest, span};
 use crate::messages::image_caches;
@@ -114,7 +114,11 @@ impl<O: Write> Table<'_, O> {
     fn print_group(&mut self, group: &GroupReport) -> io::Result<()> {
         writeln!(self.output)?;
         let rollout = rollout(group, self.now);
-        let style = if group.images.iter().all(ImageReport::is_warm) { GOOD } else { BEHIND };
+        let style = match group.images.iter().all(ImageReport::is_warm) {
+            true if group.images.iter().all(|image| image.nodes.total == 0) => QUIET,
+            true => GOOD,
+            false => BEHIND,
+        };
         let heading = format!("group {}", group.name);
         let lines = textwrap::wrap(&rollout, self.options("", INDENT).initial_indent(&" ".repeat(heading.len() + 2)));
         for (index, line) in lines.iter().enumerate() {
@@ -286,11 +290,14 @@ impl<O: Write> Table<'_, O> {
 fn rollout(group: &GroupReport, now: Timestamp) -> String {
     let begun = |rollout: &RolloutReport| {
         let how = match rollout {
-            RolloutReport { complete: true, .. } => "complete".to_owned(),
             RolloutReport { start_delays_end_at, .. } if *start_delays_end_at > now => {
                 format!("the last node starts in {}", span(start_delays_end_at.duration_since(now)))
             }
-            RolloutReport { .. } => "in progress".to_owned(),
+            RolloutReport { state: RolloutState::InProgress, .. } => "in progress".to_owned(),
+            RolloutReport { state: RolloutState::NoNodes, .. } => "no node counts".to_owned(),
+            RolloutReport { state: RolloutState::Stalled, .. } => format!("stalled: {}", nodes_with_all(rollout)),
+            RolloutReport { nodes, nodes_with_all: all, .. } if nodes == all => "complete".to_owned(),
+            RolloutReport { .. } => format!("complete: {}", nodes_with_all(rollout)),
         };
         format!("started {} ago, {how}", age(rollout.started_at, now))
     };
@@ -302,6 +309,11 @@ fn rollout(group: &GroupReport, now: Timestamp) -> String {
             format!("rollout {newest}{begun}{older}")
         }
     }
+}
+
+fn nodes_with_all(rollout: &RolloutReport) -> String {
+    let has = if rollout.nodes_with_all == 1 { "has" } else { "have" };
+    format!("{} of {} {has} all images", rollout.nodes_with_all, number(rollout.nodes, "node"))
 }
 
 fn refresh_in_words(refresh: &RefreshReport, now: Timestamp) -> String {

@@ -141,6 +141,14 @@ impl World {
             (std::cmp::Reverse(pod.generation), life)
         });
         Some(match best.map(|pod| (pod.life, fate(pod), pod)) {
+            // A pod that is being deleted is about to be replaced.
+            None if self
+                .pods
+                .iter()
+                .any(|it| it.node == name && it.deleting && GENERATIONS[it.generation].1 == group) =>
+            {
+                NodeState::Waiting
+            }
             None => NodeState::Displaced,
             Some((Life::NoCapacity, ..)) => NodeState::NoCapacity,
             Some((Life::Evicted, ..)) => NodeState::Displaced,

@@ -47,6 +47,7 @@ pub enum Life {
     /// Its init container fails.
     InitFailing,
     NoCapacity,
+    Excluded,
     Evicted,
 }
 
@@ -61,6 +62,9 @@ pub struct Pod {
     /// Of each image.
     pub fates: [Fate; 2],
     pub version: u64,
+    pub created: &'static str,
+    /// Its node selector.
+    pub selector: &'static [(&'static str, &'static str)],
 }
 
 impl Pod {
@@ -73,6 +77,8 @@ impl Pod {
             deleting: false,
             fates: [Fate::Waiting; 2],
             version: 1,
+            created: "2026-03-01T12:00:00Z",
+            selector: &[],
         }
     }
 
@@ -122,13 +128,18 @@ impl Pod {
             "serviceAccountName": "holder", "initContainers": [{"name": "install-holder", "image": "registry.example/kp:1"}],
             "nodeName": self.node, "containers": containers.collect::<Vec<_>>(),
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
+            "nodeSelector": self.selector.iter().copied().collect::<BTreeMap<_, _>>(),
         });
         match self.life {
             Life::Live | Life::InitFailing => {}
-            Life::NoCapacity => {
+            Life::NoCapacity | Life::Excluded => {
                 spec["nodeName"] = json!(null);
+                let cause = match self.life {
+                    Life::Excluded => "node(s) didn't match Pod's node affinity/selector",
+                    _ => "Too many pods",
+                };
                 let message =
-                    "0/3 nodes are available: 1 Too many pods, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].";
+                    format!("0/3 nodes are available: 1 {cause}, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].");
                 let condition =
                     json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message});
                 status = json!({"phase": "Pending", "conditions": [condition]});
@@ -145,7 +156,7 @@ impl Pod {
             "metadata": {
                 "name": self.uid.to_string(), "uid": self.uid.to_string(), "labels": {labels::LIST: "tools"},
                 "resourceVersion": self.version.to_string(),
-                "creationTimestamp": "2026-03-01T12:00:00Z",
+                "creationTimestamp": self.created,
                 "deletionTimestamp": self.deleting.then_some("2026-03-01T12:00:00Z"),
                 "ownerReferences":
                     [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": daemon_set, "uid": "", "controller": true}],

@@ -217,7 +217,7 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
         "componentsPatches": [
             {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]},
             {"name": "kube-apiserver", "extraArgs": [
-                {"key": "enable-admission-plugins", "value": "OwnerReferencesPermissionEnforcement"},
+                {"key": "enable-admission-plugins", "value": "OwnerReferencesPermissionEnforcement,PodNodeSelector"},
                 // In MB: a log that is rotated at the usual 100 loses count of what went before.
                 {"key": "audit-log-maxsize", "value": "4000"},
             ]},

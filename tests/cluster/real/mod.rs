@@ -6,6 +6,7 @@ mod classes;
 mod crowded;
 mod dashboard;
 mod eviction_loop;
+mod exclusion;
 mod faults;
 mod init_containers;
 mod metrics;

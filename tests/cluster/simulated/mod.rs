@@ -8,6 +8,7 @@ mod coverage;
 mod crashes;
 mod edits;
 mod events;
+pub mod exclusion;
 mod image_cache_faults;
 mod image_cache_soak;
 mod image_caches;

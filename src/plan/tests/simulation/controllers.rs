@@ -1,5 +1,7 @@
 //! The controllers of the simulated cluster: DaemonSet controller, garbage collector and scheduler.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -68,13 +70,16 @@ impl Simulation {
             pod.deleting |= !daemon_set.is_some_and(|daemon_set| stays_on(daemon_set, node));
             !(pod.deleting && node.ready)
         });
+        let mut left = if self.pods_refused { 0 } else { self.pods_at_once };
         for daemon_set in &self.daemon_sets.clone() {
             for node in &self.nodes.clone() {
                 let there = self.pods.iter().any(|pod| pod.daemon_set == name(daemon_set) && pod.node == node.name);
-                if !there && !self.pods_refused && node.takes(&placement(daemon_set)) {
+                if !there && left > 0 && node.takes(&placement(daemon_set)) && self.is_known_to_fit(node) {
+                    left -= 1;
                     let (uid, created) = (self.uid(), self.now + self.server_ahead);
                     let (mirrored, always_pulls) = (self.mirrored, self.always_pulls);
-                    let pod = Pod { mirrored, always_pulls, ..Pod::waiting(daemon_set, &node.name, uid, created) };
+                    let mut pod = Pod { mirrored, always_pulls, ..Pod::waiting(daemon_set, &node.name, uid, created) };
+                    pod.node_selector.extend(self.namespace_selector.clone());
                     self.pods.push(pod);
                 }
             }
@@ -84,16 +89,22 @@ impl Simulation {
         self.schedule();
     }
 
+    /// Kubernetes' DaemonSet controller does not know what admission adds to pods.
+    fn is_known_to_fit(&self, node: &Node) -> bool {
+        !self.controller_knows_selector || matches(&self.namespace_selector, node)
+    }
+
     /// The DaemonSet controller updates the status of the DaemonSets that it processes, which it does whenever their
     /// pods change.
     fn count(&mut self) {
-        let Self { daemon_sets, nodes, pods, counted, .. } = self;
+        let nodes: Vec<Node> = self.nodes.iter().filter(|node| self.is_known_to_fit(node)).cloned().collect();
+        let Self { daemon_sets, pods, counted, .. } = self;
         for daemon_set in daemon_sets {
             let own = pods.iter().filter(|pod| pod.daemon_set == name(daemon_set));
             let own = own.map(|pod| (pod.uid, pod.deleting)).collect();
             let before = counted.insert(name(daemon_set), own);
-            if before.as_ref() != counted.get(&name(daemon_set)) || is_processed(daemon_set, nodes, pods) {
-                daemon_set.status = Some(status(daemon_set, nodes, pods));
+            if before.as_ref() != counted.get(&name(daemon_set)) || is_processed(daemon_set, &nodes, pods) {
+                daemon_set.status = Some(status(daemon_set, &nodes, pods));
             }
         }
     }
@@ -104,9 +115,17 @@ impl Simulation {
             let capacity = self.capacity.get(&node.name).copied().unwrap_or(usize::MAX);
             let (bound, waiting): (Vec<_>, Vec<_>) =
                 self.pods.iter_mut().filter(|pod| pod.node == node.name).partition(|pod| pod.bound);
-            waiting.into_iter().take(capacity.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
+            let (fitting, excluded): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|pod| matches(&pod.node_selector, node));
+            excluded.into_iter().for_each(|pod| pod.is_excluded = true);
+            fitting.into_iter().take(capacity.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
         }
     }
+}
+
+/// Whether the node has these labels.
+fn matches(selector: &BTreeMap<String, String>, node: &Node) -> bool {
+    selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
 }
 
 /// Whether the DaemonSet controller processes the DaemonSet because of its nodes: `syncNodeUpdate` in

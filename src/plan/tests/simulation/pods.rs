@@ -33,6 +33,9 @@ pub struct Pod {
     pub(super) own_image: String,
     /// Whether its init container cannot be pulled.
     pub(super) init_fails: bool,
+    pub(super) node_selector: BTreeMap<String, String>,
+    /// Whether its node lacks a label of its node selector.
+    pub(super) is_excluded: bool,
     /// The pull policy annotation of its template.
     pub(super) pull_policies: Option<String>,
     /// Whether it belongs to kubernetes-image-puller.
@@ -200,6 +203,8 @@ impl Pod {
             always_pulls: false,
             own_image: own_image.unwrap_or_default(),
             init_fails: false,
+            node_selector: spec.node_selector.clone().unwrap_or_default(),
+            is_excluded: false,
             pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES).cloned()),
             adoption: is_adoptable(daemon_set),
         }
@@ -228,7 +233,18 @@ impl Pod {
             }
             false => json!({"terminated": {"exitCode": 0}}),
         };
-        let message = if self.bound { "" } else { "0/4 nodes are available: 1 Too many pods." };
+        let message = match self.bound {
+            true => "",
+            false if self.is_excluded => {
+                "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 3 node(s) didn't satisfy plugin(s) \
+                 [NodeAffinity]. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling."
+            }
+            false => "0/4 nodes are available: 1 Too many pods.",
+        };
+        let scheduled = json!({
+            "type": "PodScheduled", "status": if self.bound { "True" } else { "False" },
+            "reason": if self.bound { "" } else { "Unschedulable" }, "message": message,
+        });
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
@@ -249,11 +265,12 @@ impl Pod {
                     "name": "install-holder", "image": self.own_image, "imagePullPolicy": policy(self.always_pulls),
                 }],
                 "containers": containers.collect::<Vec<_>>(),
+                "nodeSelector": self.node_selector,
                 "tolerations": self.tolerations,
             },
             "status": {
                 "conditions": [
-                    {"type": "PodScheduled", "status": if self.bound { "True" } else { "False" }, "message": message},
+                    scheduled,
                     {
                         "type": "ContainersReady",
                         "status": if self.not_ready_since.is_some() { "False" } else { "True" },

@@ -66,7 +66,7 @@ pub fn api_server_service(layout: &Layout) -> Service {
         ("service-cluster-ip-range", SERVICE_RANGE),
         ("service-account-issuer", "https://kubernetes.default.svc"),
         ("authorization-mode", "Node,RBAC"),
-        ("enable-admission-plugins", "NodeRestriction,OwnerReferencesPermissionEnforcement"),
+        ("enable-admission-plugins", "NodeRestriction,OwnerReferencesPermissionEnforcement,PodNodeSelector"),
         ("allow-privileged", "true"),
         // There is no DNS: a node's name would lead nowhere.
         ("kubelet-preferred-address-types", "InternalIP"),
