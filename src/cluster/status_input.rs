@@ -42,11 +42,13 @@ impl Objects<'_> {
         let is_of_list = |daemon_set: &&&SlimDaemonSet| daemon_set.labels().get(labels::LIST) == Some(&label);
         let config_map = self.config_maps.get(name).copied();
         let newest = versions::newest(&own);
+        let config = newest.and_then(|newest| parse(&newest.list).config);
         ListInput {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
             refresh_request: config_map.and_then(|list| list.annotations().get(labels::REFRESH_REQUESTED).cloned()),
-            config: newest.and_then(|newest| parse(&newest.list).config),
+            accepted_at: newest.filter(|_| config.is_some()).and_then(|newest| newest.created),
+            config,
             data_hash: newest.map(|newest| data_hash(&newest.list.data)),
             generations: self
                 .daemon_sets
@@ -70,6 +72,7 @@ pub fn state(list: &ConfigMap) -> ListState {
     match list.labels().get(labels::STATE).map(String::as_str) {
         Some("accepted") => ListState::Accepted,
         Some("rejected") => ListState::Rejected,
+        Some("empty") => ListState::Empty,
         _ => ListState::NotValidated,
     }
 }

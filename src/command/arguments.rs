@@ -41,17 +41,19 @@ pub enum Command {
     /// Print the manifests that the controller creates for a list, without a cluster
     Render(RenderArguments),
     /// Validate a list as the controller does, without a cluster
-    #[command(after_help = "Exit codes: 0 accepted, 1 rejected, 2 no list to validate.")]
+    #[command(after_help = "Exit codes: 0 accepted, 1 rejected or without images, 2 no list to validate.")]
     Validate(ValidateArguments),
     /// Show which images are warm on which nodes, and why others are not
-    #[command(after_help = "Exit codes: 0 all lists are accepted and all images are warm, 1 otherwise, 2 wrong usage.")]
+    #[command(
+        after_help = "Exit codes: 0 all lists are accepted (or have no images yet) and all images are warm, 1 otherwise, 2 wrong usage."
+    )]
     Status(StatusArguments),
     /// Estimate what a list costs, without a cluster: ImageCache charges and resource requests
     #[command(after_help = "Exit codes: 0 success, 1 the list is rejected, 2 wrong usage or an invalid price file.")]
     Estimate(EstimateArguments),
     /// Wait until exactly this list is accepted and its images are warm
     #[command(
-        after_help = "Exit codes: 0 accepted and warm, 1 rejected, timed out or unreadable, 2 wrong usage. docs/wait.md has recipes."
+        after_help = "Exit codes: 0 accepted and warm, or no images yet, 1 rejected, timed out or unreadable, 2 wrong usage. docs/wait.md has recipes."
     )]
     Wait(WaitArguments),
     /// Ask the controller to check a list's tags now
@@ -194,6 +196,9 @@ pub struct ValidateArguments {
     /// The namespace of a list whose manifest names none [default: its key NAMESPACE, or default]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
+    /// Succeed for a list without images, which may be installed, but is no edit of a list that has some
+    #[arg(long)]
+    pub allow_empty: bool,
 }
 
 /// How a validation result is printed.

@@ -13,6 +13,7 @@ use super::source;
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Severity};
 use crate::messages::format::number;
+use crate::plan::validation_result::ResultState;
 
 /// The version of the JSON. It changes when a key is removed or changes its meaning, but not when a key is added.
 const JSON_VERSION: u32 = 1;
@@ -33,7 +34,7 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
         Ok(file) => file,
         Err(error) => return Ok(wrong_usage(&error)),
     };
-    let validation_result = FileReport::new(&arguments.file.display().to_string(), &file);
+    let validation_result = FileReport::new(&arguments.file.display().to_string(), &file, arguments.allow_empty);
     let printed = match arguments.output {
         ResultFormat::Text => validation_result.print(output),
         ResultFormat::Json => serde_json::to_writer_pretty(&mut *output, &validation_result)
@@ -49,7 +50,7 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
 /// # Errors
 /// If the output cannot be written.
 pub(super) fn report(name: &Path, file: &File, output: &mut impl Write) -> std::io::Result<()> {
-    FileReport::new(&name.display().to_string(), file).print(output)
+    FileReport::new(&name.display().to_string(), file, false).print(output)
 }
 
 /// The validation result of a file, which `-o json` prints.
@@ -70,6 +71,7 @@ struct ListResult {
     line: u64,
     labelled: bool,
     accepted: bool,
+    state: &'static str,
     problems: Vec<ProblemLine>,
 }
 
@@ -96,12 +98,14 @@ struct Other {
 }
 
 impl FileReport {
-    fn new(name: &str, file: &File) -> Self {
-        let lists: Vec<_> = file.lists.iter().map(ListResult::new).collect();
+    /// The result. `allow_empty`: a list without images is good, as it is if it is new.
+    fn new(name: &str, file: &File, allow_empty: bool) -> Self {
+        let lists: Vec<_> = file.lists.iter().map(|list| ListResult::new(list, allow_empty)).collect();
+        let empty = ResultState::Empty.name();
         Self {
             version: JSON_VERSION,
             file: if name == "-" { "<stdin>".to_owned() } else { name.to_owned() },
-            accepted: lists.iter().all(|list| list.accepted),
+            accepted: lists.iter().all(|list| list.accepted || (allow_empty && list.state == empty)),
             lists,
             others: file
                 .others
@@ -137,21 +141,37 @@ impl FileReport {
 }
 
 impl ListResult {
-    fn new(list: &FileList) -> Self {
+    fn new(list: &FileList, allow_empty: bool) -> Self {
         let validation_result = list.validation_result();
+        let state = match (validation_result.accepted, validation_result.empty) {
+            (true, _) => ResultState::Accepted,
+            (false, true) => ResultState::Empty,
+            (false, false) => ResultState::Rejected,
+        };
+        let mut problems = validation_result.problems;
+        if allow_empty && state == ResultState::Empty {
+            problems.retain(|found| !found.problem.code.says_that_it_is_empty());
+        }
         Self {
             namespace: list.list.namespace.clone(),
             name: list.list.name.clone(),
             line: list.line,
             labelled: !list.unlabelled,
             accepted: validation_result.accepted,
-            problems: validation_result.problems.into_iter().map(ProblemLine::from).collect(),
+            state: state.name(),
+            problems: problems.into_iter().map(ProblemLine::from).collect(),
         }
     }
 
     fn print_result(&self, file: &str, output: &mut impl Write) -> std::io::Result<()> {
         let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let (line, name) = (self.line, &self.name);
+        if self.state == ResultState::Empty.name() {
+            let what = "it may be installed like this; an edit that removes all images of a list is rejected";
+            writeln!(output, "{file}:{line}: the list {name} {WARNING}has no images{WARNING:#}: {what}")?;
+            return self.print_label(file, output);
+        }
         let (style, word) = if self.accepted { (GOOD, "accepted") } else { (ERROR, "rejected") };
         let counts: Vec<String> = [(errors, "error"), (warnings, "warning")]
             .into_iter()
@@ -159,8 +179,12 @@ impl ListResult {
             .map(|(count, what)| number(count, what))
             .collect();
         let counts = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(" and ")) };
-        let (line, name) = (self.line, &self.name);
         writeln!(output, "{file}:{line}: the list {name} is {style}{word}{style:#}{counts}")?;
+        self.print_label(file, output)
+    }
+
+    fn print_label(&self, file: &str, output: &mut impl Write) -> std::io::Result<()> {
+        let (line, name) = (self.line, &self.name);
         if !self.labelled {
             let label = crate::list::IMAGE_LIST_LABEL;
             writeln!(

@@ -9,7 +9,6 @@ use jiff::SignedDuration;
 use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, Placement, PullRate, Refresh};
 use super::data::ListData;
 use super::group::{self, ImageEntry, RequestAndLimit, ResourceFields};
-use super::keys::check_keys;
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
@@ -76,7 +75,6 @@ const DEFAULT_NAME: &str = "kubernetes-image-puller";
 
 /// Parses the keys into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
-    check_keys(list, KEYS, problems);
     let known = list.data.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     let keys: FlatKeys = match envy::from_iter(known.map(|(key, value)| (key.clone(), value.clone()))) {
         Ok(keys) => keys,

@@ -60,6 +60,8 @@ pub struct FileProblem {
 pub struct FileResult {
     /// Whether it is accepted.
     pub accepted: bool,
+    /// Whether nothing is wrong except that it has no image.
+    pub empty: bool,
     /// All problems, in the order of the file.
     pub problems: Vec<FileProblem>,
 }
@@ -191,7 +193,7 @@ impl FileList {
 
     /// Validates the list like the controller, with the lines of the file.
     pub fn validation_result(&self) -> FileResult {
-        let Parsed { config, problems } = parse(&self.list);
+        let Parsed { config, empty, problems } = parse(&self.list);
         let of_manifest = self.manifest_problems.iter().map(|problem| FileProblem {
             line: problem.line.unwrap_or(self.line),
             problem: Problem { line: None, ..problem.clone() },
@@ -200,7 +202,8 @@ impl FileList {
             problems.into_iter().map(|problem| FileProblem { line: self.lines.of(&problem, &self.list.data), problem });
         let mut problems: Vec<_> = of_manifest.chain(of_list).collect();
         problems.sort_by_key(|problem| problem.line);
-        FileResult { accepted: config.is_some() && self.manifest_problems.is_empty(), problems }
+        let intact = self.manifest_problems.is_empty();
+        FileResult { accepted: config.is_some() && intact, empty: empty && intact, problems }
     }
 }
 

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::data::{ListData, MAX_BYTES};
 use super::keys::check_keys;
 use super::names::ResourceName;
-use super::problem::{self, Code, Problem, quoted};
+use super::problem::{self, Code, Problem, Severity, quoted};
 use super::reader::{Place, Problems};
 use super::{flat, yaml};
 
@@ -13,6 +13,8 @@ use super::{flat, yaml};
 pub struct Parsed {
     /// The accepted version; `None` if the list is rejected.
     pub config: Option<Config>,
+    /// Whether nothing is wrong except that it has no image, neither at the top nor in a group. A list that is new may start so.
+    pub empty: bool,
     /// All problems: those without a line first, the others in the order of the text. Flat keys have a fixed order.
     pub problems: Vec<Problem>,
 }
@@ -22,8 +24,14 @@ pub fn parse(list: &ListData) -> Parsed {
     let mut problems = Problems::default();
     check_identity(list, &mut problems);
     let config = match format_of(list, &mut problems) {
-        Some(ListFormat::Yaml(text)) => yaml::parse(text, list, &mut problems),
-        Some(ListFormat::Flat) => flat::parse(list, &mut problems),
+        Some(ListFormat::Yaml(text)) => {
+            check_keys(list, &[yaml::KEY], flat::KEYS, &mut problems);
+            yaml::parse(text, list, &mut problems)
+        }
+        Some(ListFormat::Flat) => {
+            check_keys(list, flat::KEYS, &[yaml::KEY], &mut problems);
+            flat::parse(list, &mut problems)
+        }
         None => None,
     };
     let mut problems = problems.into_vec();
@@ -32,7 +40,16 @@ pub fn parse(list: &ListData) -> Parsed {
         problems.sort_by_key(|problem| problem.line);
     }
     let rejected = problem::any_error(&problems);
-    Parsed { config: config.filter(|_| !rejected), problems }
+    let empty = rejected && has_no_image(config.as_ref()) && problems.iter().all(is_no_mistake);
+    Parsed { config: config.filter(|_| !rejected), empty, problems }
+}
+
+fn has_no_image(config: Option<&Config>) -> bool {
+    config.is_none_or(|config| config.groups.iter().all(|group| group.images.is_empty()))
+}
+
+fn is_no_mistake(problem: &Problem) -> bool {
+    problem.severity == Severity::Warning || problem.code.says_that_it_is_empty()
 }
 
 enum ListFormat<'a> {
@@ -51,21 +68,24 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
         );
         return None;
     }
-    let flat = list.data.keys().find(|key| flat::KEYS.contains(&key.as_str()));
-    match (list.data.get(yaml::KEY), flat) {
-        (Some(_), Some(flat)) => {
+    // An empty value counts as unset, so a template may have the keys of both formats.
+    let set: Vec<&str> = list.data.iter().filter(|(_, value)| !is_blank(value)).map(|(key, _)| key.as_str()).collect();
+    let set_flat: Vec<&str> = flat::KEYS.iter().copied().filter(|key| set.contains(key)).collect();
+    match (list.data.get(yaml::KEY), set_flat.as_slice()) {
+        (Some(text), [_, ..]) if !is_blank(text) => {
             problems.error(
                 Place::key(yaml::KEY),
                 Code::BothFormats,
-                format!("the ConfigMap has both {} and {flat}", yaml::KEY),
+                format!("the ConfigMap has both {} and {}", yaml::KEY, set_flat.join(", ")),
                 format!("keep one format: move everything into {0}, or remove {0}", yaml::KEY),
             );
             None
         }
-        (Some(text), None) => Some(ListFormat::Yaml(text)),
-        (None, Some(_)) => Some(ListFormat::Flat),
-        (None, None) => {
-            check_keys(list, &[&[yaml::KEY], flat::KEYS].concat(), problems);
+        (Some(text), []) => Some(ListFormat::Yaml(text)),
+        (_, [_, ..]) => Some(ListFormat::Flat),
+        (None, []) if list.data.keys().any(|key| flat::KEYS.contains(&key.as_str())) => Some(ListFormat::Flat),
+        (None, []) => {
+            check_keys(list, &[&[yaml::KEY], flat::KEYS].concat(), &[], problems);
             problems.error(
                 Place::key("data"),
                 Code::NoList,
@@ -75,6 +95,10 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
             None
         }
     }
+}
+
+fn is_blank(value: &str) -> bool {
+    value.trim().is_empty()
 }
 
 /// Checks what the API server checks in a cluster, and nobody checks in a file.

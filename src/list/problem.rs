@@ -103,6 +103,13 @@ impl Code {
     ];
 }
 
+impl Code {
+    /// Whether it says no more than that there is no image.
+    pub fn says_that_it_is_empty(self) -> bool {
+        matches!(self, Self::NoList | Self::EmptyList)
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The derived name of the variant is the code.

@@ -8,8 +8,8 @@ use super::tree::{Key, TreeNode, Value};
 
 /// The most problems that are reported one by one.
 const MAX_PROBLEMS: usize = 1000;
-/// The most characters of a path or a message. Only a meaningless key makes longer ones.
-const MAX_TEXT: usize = 600;
+/// The most characters of a path or a message: enough for the names of all flat keys. Only a meaningless key makes longer ones.
+const MAX_TEXT: usize = 1000;
 
 /// The problems found so far.
 #[derive(Debug, Default)]
@@ -142,6 +142,11 @@ impl<'a> At<'a> {
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
         self.node.value == Value::Null
+    }
+
+    /// Whether it is null or a text of nothing, as templates leave it behind.
+    pub fn is_blank(&self) -> bool {
+        self.is_null() || matches!(&self.node.value, Value::Text(text) if text.trim().is_empty())
     }
 
     /// Whether it is a number.

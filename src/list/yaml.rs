@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, Refresh, Resources};
 use super::data::ListData;
 use super::group::{self, ImageEntry, PlacedQuantity, RequestAndLimit, ResourceFields};
-use super::keys::check_keys;
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
@@ -55,7 +54,6 @@ pub const API_VERSION: &str = "kube-prepull.io/v1";
 
 /// Parses the document into a [`Config`] and collects every problem. The result is valid only if there is no error.
 pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
-    check_keys(list, &[KEY], problems);
     let node = match TreeNode::from_yaml(text) {
         Ok(node) => node,
         Err(error) => {
@@ -65,7 +63,7 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         }
     };
     let document = At::document(KEY, &node);
-    if document.is_null() {
+    if document.is_blank() {
         empty(&document, problems);
         return None;
     }
@@ -167,7 +165,7 @@ fn groups(document: &At, fields: &Fields, problems: &mut Problems) -> Vec<Group>
     let mut top = plain_group(GroupName::default_group(), Vec::new());
     set_pod_keys(&mut top, fields, problems);
     match fields.get_or_null("images") {
-        Some(at) if at.is_null() => empty(at, problems),
+        Some(at) if at.is_blank() => empty(at, problems),
         Some(at) => {
             top.images = images(at, problems);
             groups.push(top);
@@ -175,7 +173,7 @@ fn groups(document: &At, fields: &Fields, problems: &mut Problems) -> Vec<Group>
         None => check_without_images(fields, problems),
     }
     if let Some(at) = fields.get_or_null("groups") {
-        if at.is_null() {
+        if at.is_blank() {
             empty(at, problems);
         } else {
             named_groups(at, &mut groups, problems);
@@ -214,7 +212,7 @@ fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
     let name = group_name(&fields, problems);
     let has_name = name.is_some();
     let images = match fields.get_or_null("images") {
-        Some(images_at) if !images_at.is_null() => images(images_at, problems),
+        Some(images_at) if !images_at.is_blank() => images(images_at, problems),
         Some(images_at) => {
             empty(images_at, problems);
             Vec::new()

@@ -1,34 +1,69 @@
-//! Whether a list was accepted, and that it is missing or back.
+//! Whether a list was accepted, and that it is empty, missing or back.
 
 use jiff::Timestamp;
 
 use super::format::number;
 use super::list_changes::list_changes;
 use super::{Message, Reason};
-use crate::list::{Config, Parsed};
+use crate::list::{Config, ListData, Parsed, Problem, flat, yaml};
 use crate::naming::labels;
 use crate::plan::versions;
 
-/// A list was accepted, with what has changed since `before`; or it was rejected. The note has the first three problems, and an
-/// annotation of the list has all.
-pub fn validation_result(parsed: &Parsed, before: Option<&Config>, data_hash: &str) -> Message {
-    let first: Vec<String> = parsed.problems.iter().take(3).map(ToString::to_string).collect();
-    let rest = match parsed.problems.len() {
+/// A list was accepted, with what has changed since `before`, and the first warnings.
+pub fn accepted(config: &Config, warnings: &[Problem], before: Option<&Config>, data_hash: &str) -> Message {
+    let warnings = Some(first_problems(warnings)).filter(|warnings| !warnings.is_empty());
+    let sentences: Vec<String> = [summary(config)].into_iter().chain(changed(before, config)).chain(warnings).collect();
+    Message::new(Reason::ListAccepted, data_hash, sentences.join("; "))
+}
+
+/// An edit was rejected. `stays`: a version is in effect, and when it was accepted.
+pub fn rejected(problems: &[Problem], stays: Option<Option<Timestamp>>, data_hash: &str) -> Message {
+    let stays = match stays {
+        Some(accepted_at) => format!("; {} stays in effect", version(accepted_at)),
+        None => ", and nothing was changed".to_owned(),
+    };
+    let note = format!("this edit is rejected{stays}: {}", first_problems(problems));
+    Message::new(Reason::ListRejected, data_hash, note)
+}
+
+/// A list has no images, and never had any.
+pub fn empty(list: &ListData, parsed: &Parsed, data_hash: &str) -> Message {
+    let place = match (list.data.contains_key(yaml::KEY), list.data.contains_key(flat::KEY)) {
+        (true, false) => format!("under `images` in the key {}", yaml::KEY),
+        (false, true) => format!("to the key {}, as name=image;name=image", flat::KEY),
+        _ => format!("as the key {} or {}", yaml::KEY, flat::KEY),
+    };
+    let others: Vec<Problem> =
+        parsed.problems.iter().filter(|problem| !problem.code.says_that_it_is_empty()).cloned().collect();
+    let others = Some(first_problems(&others)).filter(|others| !others.is_empty());
+    let note = format!("the list has no images yet, so there is nothing to do; add some {place}");
+    Message::new(Reason::ListEmpty, data_hash, [note].into_iter().chain(others).collect::<Vec<_>>().join("; "))
+}
+
+/// Which version is in effect while the list itself is not: the one accepted at that time, or none.
+pub fn in_effect(accepted_at: Option<Timestamp>) -> String {
+    match accepted_at {
+        Some(_) => format!("{} stays in effect", version(accepted_at)),
+        None => "no version of it was accepted before".to_owned(),
+    }
+}
+
+fn version(accepted_at: Option<Timestamp>) -> String {
+    accepted_at
+        .map_or_else(|| "the version accepted before".to_owned(), |at| format!("the version accepted at {at:.0}"))
+}
+
+/// The first three problems, errors first; an annotation of the list has all. On one line, because `kubectl get events` shows only
+/// the first line of a note.
+fn first_problems(problems: &[Problem]) -> String {
+    let mut sorted: Vec<&Problem> = problems.iter().collect();
+    sorted.sort_by_key(|problem| problem.severity);
+    let first: Vec<String> = sorted.iter().take(3).map(ToString::to_string).collect();
+    let rest = match problems.len() {
         0..=3 => String::new(),
         count => format!(" | … and {} more in the annotation {}", count - 3, labels::PROBLEMS),
     };
-    // On one line, because `kubectl get events` shows only the first line of a note.
-    let problems = format!("{}{rest}", first.join(" | "));
-    let Some(config) = &parsed.config else {
-        return Message::new(
-            Reason::ListRejected,
-            data_hash,
-            format!("this edit is rejected, and nothing was changed: {problems}"),
-        );
-    };
-    let problems = Some(problems).filter(|problems| !problems.is_empty());
-    let sentences: Vec<String> = [summary(config)].into_iter().chain(changed(before, config)).chain(problems).collect();
-    Message::new(Reason::ListAccepted, data_hash, sentences.join("; "))
+    format!("{}{rest}", first.join(" | "))
 }
 
 fn summary(config: &Config) -> String {
@@ -54,4 +89,58 @@ pub fn missing(since: Timestamp) -> Message {
 /// The list is back.
 pub fn back() -> Message {
     Message::new(Reason::ListFound, "", "the list is back; its images stay held")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::list::parse;
+
+    fn list(data: &[(&str, &str)]) -> ListData {
+        let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    #[test]
+    fn a_version_is_said_to_stay_in_effect_only_if_there_is_one() {
+        let problems = parse(&list(&[("images.yaml", "images: [Bad]")])).problems;
+        let note = |stays| rejected(&problems, stays, "").note;
+        let accepted_at = at("2026-03-01T12:00:00.123Z");
+        assert!(
+            note(Some(Some(accepted_at)))
+                .starts_with("this edit is rejected; the version accepted at 2026-03-01T12:00:00Z stays in effect: ")
+        );
+        assert!(note(Some(None)).contains("the version accepted before stays in effect: "));
+        let first = note(None);
+        assert!(!first.contains("in effect") && first.contains("\"Bad\" is not an image reference"), "{first}");
+        assert_eq!(in_effect(None), "no version of it was accepted before");
+    }
+
+    #[test]
+    fn errors_come_before_warnings() {
+        let data = [("IMAGES", "a=B"), ("KIP_IMAGE", "a"), ("OTHER", "b"), ("ANOTHER", "c"), ("YET_ANOTHER", "d")];
+        let note = rejected(&parse(&list(&data)).problems, None, "").note;
+        assert!(note.contains("changed: IMAGES[0]: ") && note.contains("… and 2 more"), "{note}");
+    }
+
+    #[test]
+    fn an_empty_list_says_where_images_belong() {
+        for (data, place) in [
+            (&[("images.yaml", "images:")][..], "add some under `images` in the key images.yaml"),
+            (&[("IMAGES", "")], "add some to the key IMAGES, as name=image;name=image"),
+            (&[], "add some as the key images.yaml or IMAGES"),
+            (&[("IMAGES", " "), ("images.yaml", "")], "add some as the key images.yaml or IMAGES"),
+        ] {
+            let list = list(data);
+            let parsed = parse(&list);
+            assert!(parsed.empty, "{data:?}");
+            let message = empty(&list, &parsed, "");
+            assert!(message.note.ends_with(place), "{data:?}: {}", message.note);
+            assert_eq!(message.reason.type_(), super::super::reason::Type::Normal);
+        }
+    }
 }

@@ -62,12 +62,12 @@ type Label<'a> = (&'static str, &'a str);
 const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "list_accepted",
-        help: "1 if the current list is accepted, 0 if it is rejected; absent until it is validated and while it is missing.",
+        help: "1 if the current list is accepted, 0 if it is rejected; absent until it is validated, while it never had an image, and while it is missing.",
         unit: None,
         samples: |list| match list.state {
             ListState::Accepted => vec![(Vec::new(), 1.0)],
             ListState::Rejected => vec![(Vec::new(), 0.0)],
-            ListState::NotValidated | ListState::Missing => Vec::new(),
+            ListState::Empty | ListState::NotValidated | ListState::Missing => Vec::new(),
         },
     },
     Gauge {

@@ -25,6 +25,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::plan::validation_result::ResultState;
 use crate::plan::{Action, ActionOutcome};
 use crate::status::Report;
 use crate::summary::node_warm_ups::LONGEST;
@@ -109,8 +110,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a validated edit of the list with that label.
-    pub fn validated(&self, list: &str, accepted: bool) {
-        if !accepted {
+    pub fn validated(&self, list: &str, state: ResultState) {
+        if state == ResultState::Rejected {
             self.lists.add(list, Counted::Rejected);
         }
     }

@@ -139,10 +139,13 @@ fn the_report_becomes_gauges() {
 }
 
 #[test]
-fn a_list_that_is_not_validated_or_missing_is_said_to_be_neither_accepted_nor_rejected() {
-    for (state, value) in
-        [(ListState::Rejected, Some("0.0")), (ListState::NotValidated, None), (ListState::Missing, None)]
-    {
+fn a_list_that_is_empty_not_validated_or_missing_is_said_to_be_neither_accepted_nor_rejected() {
+    for (state, value) in [
+        (ListState::Rejected, Some("0.0")),
+        (ListState::Empty, None),
+        (ListState::NotValidated, None),
+        (ListState::Missing, None),
+    ] {
         let mut half_warm = half_warm();
         half_warm.0.lists[0].state = state;
         let text = text(&Metrics::default(), Some(Arc::new(report(&half_warm))));
@@ -156,10 +159,11 @@ fn what_happens_to_a_list_is_counted_from_zero_and_goes_with_the_list() {
     let metrics = Metrics::default();
     let rejections = |list: &str| format!("kube_prepull_list_rejections_total{{list=\"{list}\"}}");
     assert!(text(&metrics, Some(half_warm_report())).contains(&format!("{} 0\n", rejections("tools"))));
-    metrics.validated("tools", false);
-    metrics.validated("tools", false);
-    metrics.validated("tools", true);
-    metrics.validated("gone", false);
+    metrics.validated("tools", ResultState::Rejected);
+    metrics.validated("tools", ResultState::Rejected);
+    metrics.validated("tools", ResultState::Accepted);
+    metrics.validated("tools", ResultState::Empty);
+    metrics.validated("gone", ResultState::Rejected);
     let after = text(&metrics, Some(half_warm_report()));
     assert!(after.contains(&format!("{} 2\n", rejections("tools"))), "{after}");
     assert!(!after.contains("list=\"gone\""), "{after}");

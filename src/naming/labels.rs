@@ -99,7 +99,7 @@ pub fn list_value(name: &str) -> String {
     format!("{beginning}_{hash}")
 }
 
-/// On a list: `accepted` or `rejected`.
+/// On a list: `accepted`, `rejected` or `empty`.
 pub const STATE: &str = "kube-prepull.io/state";
 /// On a list: the hash of the data that was validated.
 pub const DATA_HASH: &str = "kube-prepull.io/data-hash";

@@ -12,11 +12,36 @@ use crate::naming::labels;
 /// The maximum size of the problems stored on a list, in bytes. `kube-prepull validate` prints all of them.
 const MAX_PROBLEMS: usize = 16 * 1024;
 
+/// What became of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultState {
+    /// It is in effect.
+    Accepted,
+    /// It has errors. What was accepted before, if anything, stays in effect.
+    Rejected,
+    /// It has no image, and never had one: there is nothing to do, and nothing is wrong.
+    Empty,
+}
+
+impl ResultState {
+    /// All values.
+    pub const ALL: [Self; 3] = [Self::Accepted, Self::Rejected, Self::Empty];
+
+    /// The value of the label [`labels::STATE`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Empty => "empty",
+        }
+    }
+}
+
 /// The result of a list's validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationResult {
     /// Whether the list was accepted.
-    pub accepted: bool,
+    pub state: ResultState,
     /// The hash of the data that was validated.
     pub data_hash: String,
     /// The problems, one per line; empty if there are none.
@@ -26,18 +51,22 @@ pub struct ValidationResult {
 impl ValidationResult {
     /// The result for a parsed list.
     pub fn new(list: &ListData, parsed: &Parsed) -> Self {
-        Self {
-            accepted: parsed.config.is_some(),
-            data_hash: data_hash(&list.data),
-            problems: problem_lines(&parsed.problems),
-        }
+        let state = if parsed.config.is_some() { ResultState::Accepted } else { ResultState::Rejected };
+        Self { state, data_hash: data_hash(&list.data), problems: problem_lines(&parsed.problems) }
+    }
+
+    /// The result for a list that has no image and never had one. That it has none is its state, and no problem of it.
+    pub fn of_empty(list: &ListData, parsed: &Parsed) -> Self {
+        let others = parsed.problems.iter().filter(|problem| !problem.code.says_that_it_is_empty());
+        let others: Vec<Problem> = others.cloned().collect();
+        Self { state: ResultState::Empty, data_hash: data_hash(&list.data), problems: problem_lines(&others) }
     }
 
     /// Whether the ConfigMap already has this result.
     pub fn is_stored_on(&self, metadata: &ObjectMeta) -> bool {
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
-        label.map(String::as_str) == Some(self.state())
+        label.map(String::as_str) == Some(self.state.name())
             && annotation(labels::DATA_HASH) == Some(&self.data_hash)
             && annotation(labels::PROBLEMS).map_or("", String::as_str) == self.problems
     }
@@ -54,16 +83,12 @@ impl ValidationResult {
                 name: metadata.name.clone(),
                 namespace: metadata.namespace.clone(),
                 uid: metadata.uid.clone(),
-                labels: Some(BTreeMap::from([(labels::STATE.to_owned(), self.state().to_owned())])),
+                labels: Some(BTreeMap::from([(labels::STATE.to_owned(), self.state.name().to_owned())])),
                 annotations: Some(annotations),
                 ..ObjectMeta::default()
             },
             ..ConfigMap::default()
         }
-    }
-
-    fn state(&self) -> &'static str {
-        if self.accepted { "accepted" } else { "rejected" }
     }
 }
 
@@ -128,6 +153,18 @@ mod tests {
         }
         assert!(!validation_result("[nginx]").is_stored_on(&written(&validation_result("[redis]"))));
         assert!(!validation_result("[nginx]").is_stored_on(&written(&validation_result("[Bad]"))));
+    }
+
+    #[test]
+    fn that_a_list_is_empty_is_its_state_and_no_problem() {
+        let mut list = list("images:");
+        list.data.insert("README".to_owned(), "to be filled".to_owned());
+        let result = ValidationResult::of_empty(&list, &parse(&list));
+        let metadata = written(&result);
+        assert_eq!(metadata.labels.as_ref().map(|labels| labels[labels::STATE].as_str()), Some("empty"));
+        assert!(result.is_stored_on(&metadata));
+        assert!(result.problems.starts_with("README: unknown key") && !result.problems.contains('\n'), "{result:?}");
+        assert!(!ValidationResult::new(&list, &parse(&list)).is_stored_on(&metadata), "once accepted, it is rejected");
     }
 
     #[test]

@@ -134,9 +134,9 @@ pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Rev
     let validated = |revision: &&Revision| Some(&validation_result::data_hash(&revision.list.data)) == hash;
     match state.map(String::as_str) {
         Some("accepted") => revisions.iter().find(validated).or_else(|| newest(revisions)),
-        Some(_) => newest(revisions),
+        Some("rejected") => newest(revisions),
         // A version that has just been stored is not the previous one.
-        None => newest(revisions).filter(|revision| revision.list.data != written.data),
+        _ => newest(revisions).filter(|revision| revision.list.data != written.data),
     }
 }
 
@@ -145,7 +145,7 @@ pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Rev
 pub enum ConfigMapState<'a> {
     /// It exists and is accepted.
     Accepted(&'a ListData),
-    /// It exists and is rejected.
+    /// It exists and is rejected, or is empty.
     Rejected,
     /// It does not exist, or is no longer an image list.
     Missing {

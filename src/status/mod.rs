@@ -51,6 +51,8 @@ pub struct ListInput {
     pub data_hash: Option<String>,
     /// The list that is in effect; `None` if none was ever accepted.
     pub config: Option<Config>,
+    /// When the list that is in effect was accepted, if one is.
+    pub accepted_at: Option<Timestamp>,
     /// Its DaemonSets.
     pub generations: Vec<Generation>,
     /// Its ImageCaches; empty if they may not be read.
@@ -65,8 +67,10 @@ pub struct ListInput {
 pub enum ListState {
     /// The current list is in effect.
     Accepted,
-    /// The current list has errors; the last accepted one is in effect.
+    /// The current list has errors; the last accepted one, if any, is in effect.
     Rejected,
+    /// It has no images, and never had any.
+    Empty,
     /// The controller has not validated it since it was edited.
     NotValidated,
     /// The ConfigMap is gone.

@@ -48,6 +48,8 @@ pub struct ListReport {
     pub state: ListState,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Timestamp>,
     pub problems: Vec<String>,
     pub warm: bool,
     pub requests: Reserved,
@@ -188,8 +190,9 @@ impl ListReport {
             name: list.name.clone(),
             state: list.state,
             data_hash: list.data_hash.clone(),
+            accepted_at: list.accepted_at,
             problems: list.problems.clone(),
-            warm: list.state == ListState::Accepted && images_are_warm,
+            warm: matches!(list.state, ListState::Accepted | ListState::Empty) && images_are_warm,
             requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
             image_caches: image_cache::status::of(&list.image_caches, list.ledger.as_ref()),

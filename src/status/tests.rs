@@ -25,6 +25,7 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverag
         problems: Vec::new(),
         refresh_request: None,
         data_hash: None,
+        accepted_at: Some("2026-03-01T11:30:00Z".parse().expect("a time")),
         config: Some(config()),
         generations: begun(generations()),
         image_caches: Vec::new(),
@@ -339,8 +340,22 @@ fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
     let report = report(&input);
     assert!(!report.warm);
     let printed = printed(&report);
-    assert!(printed.contains("rejected; the last accepted list is in effect"), "{printed}");
+    assert!(printed.contains("rejected; the version accepted at 2026-03-01T11:30:00Z stays in effect"), "{printed}");
     assert!(printed.contains("problem: images[0]: no such [31m thing"), "control characters stay out: {printed}");
+}
+
+#[test]
+fn a_list_of_which_no_version_was_accepted_claims_none_to_be_in_effect() {
+    let mut input = input(&[], Some(vec![node("n0")]));
+    let list = &mut input.0.lists[0];
+    (list.state, list.config, list.accepted_at, list.generations) = (ListState::Rejected, None, None, Vec::new());
+    let rejected = printed(&report(&input));
+    assert_eq!(rejected.lines().next(), Some("prepull/tools: rejected; no version of it was accepted before"));
+    input.0.lists[0].state = ListState::Empty;
+    let empty = report(&input);
+    assert!(empty.warm, "nothing is behind");
+    assert_eq!(printed(&empty).lines().next(), Some("prepull/tools: no images yet: nothing to do until you add some"));
+    assert_eq!(serde_json::to_value(&empty).expect("JSON")["lists"][0]["state"], "empty");
 }
 
 #[test]

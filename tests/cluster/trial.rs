@@ -178,7 +178,7 @@ impl Trial {
         .await
     }
 
-    /// Waits until a list is said to be `accepted` or `rejected`, in its present form.
+    /// Waits until a list is said to be `accepted`, `rejected` or `empty`, in its present form.
     pub async fn validated(&self, name: &str, state: &str) -> ConfigMap {
         eventually(&format!("{name} to be {state}"), async || {
             let list = self.list(name).await;

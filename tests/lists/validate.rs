@@ -91,6 +91,22 @@ fn a_plain_images_yaml_is_a_list() {
 }
 
 #[test]
+fn an_empty_list_is_right_only_where_it_may_be_new() {
+    for input in ["", "images: []\n", &config_map(true, "  IMAGES: ''\n"), &config_map(true, "  {}\n")] {
+        let output = validate(&["-f", "-"], input);
+        let printed = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(printed.contains("the list images has no images: it may be installed like this; an edit"), "{printed}");
+        assert!(!printed.contains("is rejected,"), "{printed}");
+        let output = validate(&["-f", "-", "--allow-empty"], input);
+        let printed = text(&output.stdout);
+        assert!(output.status.code() == Some(0) && !printed.contains("error"), "{printed}");
+        assert_eq!(json(input)["lists"][0]["state"], "empty");
+    }
+    assert_eq!(validate(&["-f", "-", "--allow-empty"], "image: []\n").status.code(), Some(1));
+}
+
+#[test]
 fn a_list_that_is_called_what_no_object_can_be_called_is_rejected() {
     for metadata in ["{name: My List}", "{generateName: a}", "{name: a, namespace: A}"] {
         let printed = json(&format!("kind: ConfigMap\nmetadata: {metadata}\ndata: {{IMAGES: a=b}}\n"));

@@ -65,6 +65,41 @@ fn each_bad_list_has_exactly_the_problems_of_the_table() {
 }
 
 #[test]
+fn only_a_list_whose_one_mistake_is_that_it_has_no_image_is_empty() {
+    let is_empty = |data: &[(&str, &str)]| list::parse(&list(data.iter().copied())).empty;
+    for empty in [
+        &[][..],
+        &[("README", "to be filled")],
+        &[("IMAGES", "")],
+        &[("IMAGES", " ;\n"), ("CACHING_INTERVAL_HOURS", "1"), ("KIP_IMAGE", "x")],
+        &[("images.yaml", "")],
+        &[("images.yaml", "# nothing yet\n")],
+        &[("images.yaml", "~")],
+        &[("images.yaml", "[]")],
+        &[("images.yaml", "{}")],
+        &[("images.yaml", "images:")],
+        &[("images.yaml", "images: \"\"\nrefresh: {every: 6h}")],
+        &[("images.yaml", "images: []\ngroups: []")],
+        &[("images.yaml", "groups: [{name: gpu, images: []}]")],
+        &[("images.yaml", ""), ("IMAGES", "")],
+    ] {
+        assert!(is_empty(empty), "{empty:?}");
+    }
+    for (other, why) in [
+        (&[("images.yaml", "[a:1]")][..], "it has an image"),
+        (&[("images.yaml", "images: [a:1]\ngroups:")], "it has an image, and a mistake"),
+        (&[("images.yaml", "image: [a:1]")], "it has a misspelt key"),
+        (&[("images.yml", "[a:1]")], "it has a misspelt key"),
+        (&[("images.yaml", "images: [")], "it is no YAML"),
+        (&[("images.yaml", "images: [Bad]")], "its only image is malformed"),
+        (&[("IMAGES", ""), ("CACHING_INTERVAL_HOURS", "often")], "another key is wrong"),
+        (&[("images.yaml", "images: []"), ("PULL_RATE", "7")], "it has both formats"),
+    ] {
+        assert!(!is_empty(other), "{why}: {other:?}");
+    }
+}
+
+#[test]
 fn the_table_has_sixty_bad_lists_and_no_name_twice() {
     let cases = cases();
     let names: BTreeSet<&str> = cases.iter().map(|case| case.case.as_str()).collect();

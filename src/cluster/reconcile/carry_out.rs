@@ -1,22 +1,24 @@
 //! Carries out what was decided for a list.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
 use super::decide::Decision;
 use super::image_caches::ImageCacheDecision;
+use super::memory::ParsedList;
 use super::report::Reporter;
 use crate::cluster::apply::Applier;
 use crate::cluster::image_caches::ImageCacheApplier;
 use crate::cluster::snapshot::Snapshot;
 use crate::error::Error;
 use crate::list::{self, ListData};
-use crate::messages::{actions, findings, image_caches, lists};
+use crate::messages::{Message, actions, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
-use crate::plan::versions::{self, Write};
+use crate::plan::validation_result::ResultState;
+use crate::plan::versions::{self, Revision, Write};
 use crate::plan::{Action, ConditionReport, Finding};
 
 /// The pause after a failed action on an ImageCache.
@@ -139,10 +141,8 @@ impl Executor {
         }
         let validated = self.applier.write_result(&written.validation_result.patch(&config_map.metadata)).await;
         let validated = self.reporter.report_failure(&self.reporter.reference(seen), validated).await?;
-        self.metrics.validated(&labels::list_value(&seen.name), written.parsed.config.is_some());
-        let before = versions::before(&config_map.metadata, &written.list, &seen.revisions);
-        let before = before.and_then(|revision| list::parse(&revision.list).config);
-        let message = lists::validation_result(&written.parsed, before.as_ref(), &written.validation_result.data_hash);
+        self.metrics.validated(&labels::list_value(&seen.name), written.validation_result.state);
+        let message = message(config_map, written, &seen.revisions);
         self.reporter.recorder.record(&validated.object_ref(&()), message).await;
         Ok(())
     }
@@ -178,5 +178,22 @@ impl Executor {
             }
         }
         Ok(None)
+    }
+}
+
+/// What to report about the list's validation.
+fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision]) -> Message {
+    let (parsed, hash) = (&written.parsed, written.validation_result.data_hash.as_str());
+    match (written.validation_result.state, &parsed.config) {
+        (ResultState::Empty, _) => lists::empty(&written.list, parsed, hash),
+        (_, Some(config)) => {
+            let before = versions::before(&config_map.metadata, &written.list, revisions);
+            let before = before.and_then(|revision| list::parse(&revision.list).config);
+            lists::accepted(config, &parsed.problems, before.as_ref(), hash)
+        }
+        (_, None) => {
+            let stays = versions::newest(revisions).filter(|revision| list::parse(&revision.list).config.is_some());
+            lists::rejected(&parsed.problems, stays.map(|revision| revision.created), hash)
+        }
     }
 }

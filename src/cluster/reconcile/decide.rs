@@ -117,8 +117,12 @@ impl Decider {
     }
 }
 
-/// The list with an additional problem, if another list already uses one of its names.
+/// The list as empty, if it has no image and never had one; or with an additional problem, if another list already uses one of
+/// its names.
 fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> Arc<ParsedList> {
+    if written.parsed.empty && seen.revisions.is_empty() && seen.generations.is_empty() {
+        return Arc::new(ParsedList::of_empty(&written));
+    }
     let Some(config) = written.parsed.config.as_ref().filter(|_| !seen.others.is_empty()) else { return written };
     let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_accepted(revision)).collect();
     let in_force = others.iter().filter_map(|other| Some((other.list.name.as_str(), other.parsed.config.as_ref()?)));
@@ -134,7 +138,7 @@ fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> 
     let claimants: Vec<_> = claimants.chain([own]).collect();
     let Some(problems) = name_claims::rejections(&claimants).remove(written.list.name.as_str()) else { return written };
     let problems = [written.parsed.problems.clone(), problems].concat();
-    Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, problems }))
+    Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, empty: false, problems }))
 }
 
 fn config_map_state<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> ConfigMapState<'a> {

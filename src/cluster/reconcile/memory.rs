@@ -70,4 +70,10 @@ impl ParsedList {
     pub fn new(list: ListData, parsed: Parsed) -> Self {
         Self { validation_result: ValidationResult::new(&list, &parsed), list, parsed }
     }
+
+    /// The same list, as one that has no image and never had one.
+    pub fn of_empty(of: &Self) -> Self {
+        let validation_result = ValidationResult::of_empty(&of.list, &of.parsed);
+        Self { validation_result, list: of.list.clone(), parsed: of.parsed.clone() }
+    }
 }

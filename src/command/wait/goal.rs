@@ -76,6 +76,11 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
+    /// The image as the user wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether this image is meant. An image that the list pins by digest also matches with that digest.
     fn is(&self, image: &Image) -> bool {
         let normal = |text: &str| ImageReference::parse(text).map(|reference| reference.normal_form()).ok();

@@ -25,6 +25,7 @@ use crate::cluster::{command_reader, status_input};
 use crate::error::Error;
 use crate::list::ListData;
 use crate::list::manifest::Defaults;
+use crate::messages::lists;
 use crate::naming::labels;
 use crate::plan::validation_result::data_hash;
 use crate::status::{Filter, ListState, Report, print};
@@ -56,6 +57,7 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         name,
         hash: file.map(|list| data_hash(&list.data)),
         from_file: arguments.file.is_some(),
+        images: arguments.images.iter().map(|image| image.as_str().to_owned()).collect(),
         deadline: begun + arguments.timeout,
         progress: Progress::new(),
     };
@@ -110,6 +112,8 @@ struct Wait {
     /// The hash of the expected data, once that is known.
     hash: Option<String>,
     from_file: bool,
+    /// The images to wait for; empty: all.
+    images: Vec<String>,
     deadline: Instant,
     progress: Progress,
 }
@@ -121,7 +125,8 @@ impl Wait {
             let state = match self.read_list().await? {
                 Some(Ok(list)) => match self.list_state(list.as_ref())? {
                     Validation::Accepted => return Ok(None),
-                    Validation::Rejected(problems) => return Ok(Some(self.rejected(&problems))),
+                    Validation::Rejected(problems) => return Ok(Some(self.rejected(&problems).await)),
+                    Validation::Empty => return Ok(Some(self.empty())),
                     Validation::Pending(why) => why,
                 },
                 Some(Err(condition)) => condition,
@@ -169,6 +174,7 @@ impl Wait {
         }
         Ok(match status_input::state(list) {
             ListState::Accepted => Validation::Accepted,
+            ListState::Empty => Validation::Empty,
             ListState::Rejected => {
                 Validation::Rejected(list.annotations().get(labels::PROBLEMS).cloned().unwrap_or_default())
             }
@@ -176,10 +182,24 @@ impl Wait {
         })
     }
 
-    fn rejected(&self, problems: &str) -> Outcome {
-        eprintln!("{} is rejected; what was accepted before stays in effect:", self.what());
+    async fn rejected(&self, problems: &str) -> Outcome {
+        // What is in effect is only said if it is known.
+        let report = self.report().await.ok().flatten().and_then(Result::ok);
+        let list = report.as_ref().and_then(|report| report.lists.first());
+        let in_effect = list.map_or_else(String::new, |list| format!("; {}", lists::in_effect(list.accepted_at)));
+        eprintln!("{} is rejected{in_effect}:", self.what());
         problems.lines().for_each(|problem| eprintln!("  {problem}"));
         Outcome::Not
+    }
+
+    /// There is nothing to wait for, unless an image is asked for.
+    fn empty(&mut self) -> Outcome {
+        self.progress.end();
+        if let Some(image) = self.images.first() {
+            return wrong_usage(&anyhow::anyhow!("{image} is not on the list, which has no images yet"));
+        }
+        println!("{} has no images yet, so there is nothing to wait for", self.what());
+        Outcome::Good
     }
 
     async fn until_warm(mut self, goal: Goal) -> anyhow::Result<Outcome> {
@@ -234,7 +254,7 @@ impl Wait {
         // The list was accepted only a moment ago, or it was edited again.
         match self.read_list().await? {
             Some(Ok(found)) => match self.list_state(found.as_ref())? {
-                Validation::Rejected(problems) => Ok(Err(self.rejected(&problems))),
+                Validation::Rejected(problems) => Ok(Err(self.rejected(&problems).await)),
                 _ => Ok(Ok(Warmth::default())),
             },
             _ => Ok(Ok(Warmth::default())),
@@ -306,6 +326,8 @@ enum Validation {
     Accepted,
     /// With its problems, one line each.
     Rejected(String),
+    /// It has no images, and never had any.
+    Empty,
     /// Nothing yet, and why.
     Pending(String),
 }

@@ -19,7 +19,7 @@ use super::report::{GroupReport, ImageReport, ListReport, Report};
 use super::rollout::{RefreshReport, RolloutReport, RolloutState};
 use crate::image_cache::Phase;
 use crate::messages::format::{age, bytes, first_few, number, printable, requests, short_digest, span};
-use crate::messages::image_caches;
+use crate::messages::{image_caches, lists};
 use crate::plan::refresh::RefreshOutcome;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -76,10 +76,11 @@ struct Table<'o, O> {
 impl<O: Write> Table<'_, O> {
     fn print_list(&mut self, list: &ListReport) -> io::Result<()> {
         let (style, state) = match list.state {
-            ListState::Accepted => (GOOD, "accepted"),
-            ListState::Rejected => (BAD, "rejected; the last accepted list is in effect"),
-            ListState::NotValidated => (BEHIND, "edited, and not validated by the controller yet"),
-            ListState::Missing => (BAD, "missing; its images are released soon unless it is restored"),
+            ListState::Accepted => (GOOD, "accepted".to_owned()),
+            ListState::Rejected => (BAD, format!("rejected; {}", lists::in_effect(list.accepted_at))),
+            ListState::Empty => (QUIET, "no images yet: nothing to do until you add some".to_owned()),
+            ListState::NotValidated => (BEHIND, "edited, and not validated by the controller yet".to_owned()),
+            ListState::Missing => (BAD, "missing; its images are released soon unless it is restored".to_owned()),
         };
         let name = format!("{}/{}", list.namespace, list.name);
         let heading = format!("{name}: {state}");

@@ -16,7 +16,7 @@ use crate::trial::{SOON, Trial, eventually};
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
 /// Samples by name and labels, as they are written.
-type Samples = BTreeMap<String, f64>;
+pub type Samples = BTreeMap<String, f64>;
 
 fn samples(text: &str) -> Samples {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -28,13 +28,13 @@ fn samples(text: &str) -> Samples {
     samples
 }
 
-fn scrape(controller: &Controller) -> Samples {
+pub fn scrape(controller: &Controller) -> Samples {
     let (status, text) = controller.get("/metrics").unwrap();
     assert_eq!(status, 200, "{text}");
     samples(&text)
 }
 
-fn value(samples: &Samples, series: &str) -> Option<f64> {
+pub fn value(samples: &Samples, series: &str) -> Option<f64> {
     samples.get(&format!("kube_prepull_{series}")).copied()
 }
 

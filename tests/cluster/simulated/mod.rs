@@ -7,6 +7,7 @@ mod conditions;
 mod coverage;
 mod crashes;
 mod edits;
+mod empty;
 mod events;
 pub mod exclusion;
 mod image_cache_faults;

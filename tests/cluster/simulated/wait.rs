@@ -35,7 +35,7 @@ async fn ended(child: Child) -> (Option<i32>, String) {
     (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
-async fn wait(trial: &Trial, arguments: &[&str]) -> (Option<i32>, String) {
+pub async fn wait(trial: &Trial, arguments: &[&str]) -> (Option<i32>, String) {
     ended(begin(trial, arguments)).await
 }
 
