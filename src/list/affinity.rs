@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::labels::{KEY_FORM, VALUE_FORM, check_label, label_value, qualified_name};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
-use super::reader::{At, Problems};
+use super::reader::{At, Place, Problems};
 use super::tree::Value;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -39,6 +39,16 @@ pub fn affinity(at: &At, problems: &mut Problems) -> Option<Affinity> {
         check_pod_affinity(&at.child("podAntiAffinity"), required, preferred, problems);
     }
     (affinity != Affinity::default()).then_some(affinity)
+}
+
+/// The place of a term of the required node affinity, by its index.
+pub fn place_of_term(at: &At, index: usize) -> Place {
+    at.child("nodeAffinity").child(REQUIRED).child("nodeSelectorTerms").item(index).place()
+}
+
+/// The path of a term of the required node affinity inside an affinity.
+pub fn path_of_term(index: usize) -> String {
+    format!("nodeAffinity.{REQUIRED}.nodeSelectorTerms[{index}]")
 }
 
 fn check_node_affinity(at: &At, affinity: &NodeAffinity, problems: &mut Problems) {

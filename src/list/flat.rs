@@ -12,6 +12,7 @@ use super::group::{self, ImageEntry, RequestAndLimit, ResourceFields};
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
+use super::satisfiable::{self, PlacementPart};
 use super::schedule::{MAX_INTERVAL_HOURS, Schedule};
 use super::tree::TreeNode;
 use super::{affinity, image_cache, labels, placement, refresh};
@@ -213,6 +214,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         tolerations: json("TOLERATIONS", &keys.tolerations, problems, placement::tolerations).unwrap_or_default(),
         architectures: architectures(&keys.architectures, problems),
     };
+    satisfiable::check(&placement, place_of, problems);
     Group {
         name: GroupName::default_group(),
         images,
@@ -229,6 +231,13 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         pod_labels: json("POD_LABELS", &keys.pod_labels, problems, labels::pod_labels).unwrap_or_default(),
         pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, labels::annotations)
             .unwrap_or_default(),
+    }
+}
+
+fn place_of(part: &PlacementPart) -> Place {
+    match part {
+        PlacementPart::NodeSelector(key) => Place::key(&format!("NODE_SELECTOR.{key}")),
+        PlacementPart::Term(index) => Place::key(&format!("AFFINITY.{}", affinity::path_of_term(*index))),
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`reader`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two formats
 //! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both formats share
+//! - [`satisfiable`], [`real_nodes`]: whether any node can match a placement, and which nodes never count
 //! - [`keys`]: keys of a ConfigMap that are not a list's
 //! - [`manifest`]: a file → the lists in it
 //! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
@@ -28,8 +29,10 @@ pub mod placement;
 pub mod problem;
 pub mod quantity;
 mod reader;
+pub mod real_nodes;
 pub mod reference;
 mod refresh;
+pub(crate) mod satisfiable;
 pub mod schedule;
 mod suggest;
 mod tree;

@@ -8,6 +8,7 @@ use super::group::{self, ImageEntry, PlacedQuantity, RequestAndLimit, ResourceFi
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
+use super::satisfiable::{self, PlacementPart};
 use super::tree::TreeNode;
 use super::{affinity, image_cache, labels, placement, refresh};
 
@@ -295,7 +296,16 @@ fn placement_of(fields: &Fields, problems: &mut Problems) -> Placement {
     if let Some(at) = fields.get("architectures") {
         placement.architectures = placement::architectures(at, problems);
     }
+    satisfiable::check(&placement, |part| place_of(part, fields), problems);
     placement
+}
+
+fn place_of(part: &PlacementPart, fields: &Fields) -> Place {
+    let place = match part {
+        PlacementPart::NodeSelector(key) => fields.get("nodeSelector").map(|at| at.child(key).place()),
+        PlacementPart::Term(index) => fields.get("affinity").map(|at| affinity::place_of_term(at, *index)),
+    };
+    place.unwrap_or_else(|| fields.place())
 }
 
 /// Parses a sequence of references, or of mappings with a name and an image.

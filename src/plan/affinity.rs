@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
 
 use crate::list::config::Placement;
+use crate::list::real_nodes::NODE_RULES;
 
 /// The group's own affinity, with kube-prepull's requirements added to each of its terms. A node only has to match one
 /// term, so a term without them would allow virtual nodes.
@@ -33,11 +34,8 @@ fn with(term: &NodeSelectorTerm, ours: &[NodeSelectorRequirement]) -> NodeSelect
 }
 
 fn requirements(placement: &Placement) -> Vec<NodeSelectorRequirement> {
-    let mut requirements = vec![
-        requirement("kubernetes.io/os", "In", ["linux"]),
-        requirement("type", "NotIn", ["virtual-kubelet"]),
-        requirement("eks.amazonaws.com/compute-type", "NotIn", ["fargate"]),
-    ];
+    let rules = NODE_RULES.iter().map(|rule| requirement(rule.key, rule.operator, [rule.value]));
+    let mut requirements: Vec<_> = rules.collect();
     if !placement.architectures.is_empty() {
         let names = placement.architectures.iter().map(|architecture| architecture.name());
         requirements.push(requirement("kubernetes.io/arch", "In", names));
@@ -57,6 +55,7 @@ fn requirement<'a>(key: &str, operator: &str, values: impl IntoIterator<Item = &
 mod tests {
     use super::*;
     use crate::coverage::Node;
+    use crate::list::satisfiable;
 
     fn placement(affinity: serde_json::Value) -> Placement {
         let affinity = serde_json::from_value(affinity).expect("an affinity");
@@ -98,6 +97,44 @@ mod tests {
             );
         }
         assert!(!onto(node("n", &[("kubernetes.io/os", "windows")])));
+    }
+
+    /// Requirements of one label, in all combinations of up to three, and nodes with all of its values that could matter.
+    #[test]
+    fn a_term_is_said_to_match_no_node_exactly_if_none_of_all_nodes_matches() {
+        let tests = [
+            ("In", vec!["1"]),
+            ("In", vec!["1", "2"]),
+            ("In", vec!["2", "a"]),
+            ("NotIn", vec!["1"]),
+            ("NotIn", vec!["2", "a"]),
+            ("Exists", vec![]),
+            ("DoesNotExist", vec![]),
+            ("Gt", vec!["1"]),
+            ("Gt", vec!["-4"]),
+            ("Lt", vec!["2"]),
+            ("Lt", vec!["0"]),
+        ];
+        let labels = ["0", "1", "2", "01", "3", "a", "b"].map(|value| vec![("k", value)]);
+        let nodes: Vec<Node> = labels
+            .into_iter()
+            .chain([vec![]])
+            .map(|labels| {
+                node("n", &[&labels[..], &[("kubernetes.io/os", "linux"), ("kubernetes.io/arch", "amd64")]].concat())
+            })
+            .collect();
+        let expression = |(operator, values): &(&str, Vec<&str>)| serde_json::json!({"key": "k", "operator": operator, "values": values});
+        for one in &tests {
+            for two in &tests {
+                for three in &tests {
+                    let expressions: Vec<_> = [one, two, three].map(expression).into();
+                    let placement = required(serde_json::json!([{"matchExpressions": expressions}]));
+                    let any = nodes.iter().any(|node| lets_onto(on_real_linux_nodes(&placement), node));
+                    let none = !satisfiable::contradictions(&placement).is_empty();
+                    assert_eq!(any, !none, "{expressions:?}");
+                }
+            }
+        }
     }
 
     #[test]
