@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::list::manifest::{Defaults, File};
+use crate::list::manifest::{Defaults, File, OtherObject};
 use crate::list::{IMAGE_LIST_LABEL, ListData, flat, yaml};
 
 /// No manifest is larger. A larger file is not read to its end.
@@ -23,15 +23,29 @@ pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
     if lists.lists.is_empty() {
         let shown = file.display();
         match lists.others.as_slice() {
-            [only] if only.kind != "ConfigMap" => bail!("{shown}: this is a {}, and a list is a ConfigMap", only.kind),
-            others => bail!(
-                "{shown}: none of these {} objects is a ConfigMap with the label {}: \"true\"",
-                others.len(),
-                IMAGE_LIST_LABEL
-            ),
+            [only] if only.kind != "ConfigMap" => {
+                bail!("{shown}: this is a {}, and a list is a ConfigMap; {}", only.kind, translated(only))
+            }
+            others => {
+                let puller = others.iter().find(|other| other.config_map.is_some());
+                let translated = puller.map_or_else(String::new, |it| format!("; {}", translated(it)));
+                bail!(
+                    "{shown}: none of these {} objects is a ConfigMap with the label {}: \"true\"{translated}",
+                    others.len(),
+                    IMAGE_LIST_LABEL
+                )
+            }
         }
     }
     Ok(lists)
+}
+
+/// How an object becomes a list.
+fn translated(object: &OtherObject) -> String {
+    match &object.config_map {
+        Some(config_map) => format!("as a ConfigMap, this {} is:\n{config_map}", object.kind),
+        None => object.remedy.clone(),
+    }
 }
 
 /// Reads the only list of a file.

@@ -13,9 +13,9 @@ use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use super::satisfiable::{self, PlacementPart};
-use super::schedule::{MAX_INTERVAL_HOURS, Schedule};
+use super::schedule::{MAX_INTERVAL_HOURS, Schedule, parse_interval};
 use super::tree::TreeNode;
-use super::{affinity, image_cache, labels, placement, refresh};
+use super::{affinity, hints, image_cache, labels, placement, refresh, yaml};
 
 /// The key by which this format is recognized.
 pub const KEY: &str = "IMAGES";
@@ -165,9 +165,22 @@ fn base_name(keys: &FlatKeys, problems: &mut Problems) -> ObjectName {
 
 /// Parses `name=image;name=image;`, with optional white space around every part and an optional final `;`.
 fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
+    if hints::is_yaml_list(text) {
+        problems.error(
+            Place::key(KEY),
+            Code::InvalidValue,
+            "this is a list in YAML or JSON, but the value is name=image;name=image",
+            format!("rename the key to {}, or write the images as pairs", yaml::KEY),
+        );
+        return Vec::new();
+    }
     let mut entries = Vec::new();
     for (index, (line, pair)) in pairs(text).enumerate() {
         let place = Place { path: format!("{KEY}[{index}]"), line: line.filter(|_| text.contains('\n')) };
+        if let Some((message, remedy)) = hints::missing_separator(pair) {
+            problems.error(place, Code::InvalidValue, message, remedy);
+            continue;
+        }
         let Some((name, image)) = pair.split_once('=') else {
             problems.error(
                 place,
@@ -291,7 +304,7 @@ fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(
                 Place { path: key.to_owned(), line: error.line.filter(|_| lines) },
                 Code::InvalidJson,
                 format!("this is not JSON: {}", error.message),
-                "check quotes, commas and brackets",
+                hints::unfilled(text).map_or_else(|| "check quotes, commas and brackets".to_owned(), hints::fill_in),
             );
             None
         }
@@ -330,12 +343,16 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
             None
         }
         Err(_) => {
-            problems.error(
-                Place::key(KEY),
-                Code::WrongType,
-                format!("{} is not a whole number", quoted(text)),
-                "write a whole number of hours, such as \"1\"",
-            );
+            let remedy = match parse_interval(text).ok().or_else(|| parse_interval(&hints::in_hours(text)?).ok()) {
+                Some(interval) if interval.as_secs() % 3600 == 0 => {
+                    format!("write {:?}", interval.as_hours().to_string())
+                }
+                Some(interval) => format!(
+                    "for an interval that is no number of hours, set REFRESH_SCHEDULE to \"@every {interval:#}\""
+                ),
+                None => "write a whole number of hours, such as \"1\"".to_owned(),
+            };
+            problems.error(Place::key(KEY), Code::WrongType, format!("{} is not a whole number", quoted(text)), remedy);
             None
         }
     }

@@ -1,6 +1,5 @@
 //! The parts of a group that both formats share: images, resources, secrets.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -75,12 +74,13 @@ pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problem
         .ok()
 }
 
-/// Finds duplicates, and assigns a name to every image without one.
+/// Finds duplicates, and assigns a name to every image without one. An image that is listed twice is kept once.
 ///
 /// The name is the end of the repository, so that it does not change with the tag. If it is taken, a number is appended.
 pub fn name_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<Image> {
     check_names(&entries, problems);
-    check_images(&entries, problems);
+    let entries = distinct_images(entries, problems);
+    entries.iter().for_each(|entry| check_tag(entry, problems));
     let given = entries.iter().filter_map(|entry| entry.name.as_ref().map(|(_, name)| name.to_string()));
     let mut names = FreeNames { taken: given.chain([INIT_CONTAINER.to_owned()]).collect(), next: HashMap::new() };
     let image = |entry: ImageEntry| {
@@ -91,9 +91,11 @@ pub fn name_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<Ima
     entries.into_iter().filter_map(image).collect()
 }
 
+/// Two images cannot have one name. One image that is listed twice with one name is only a duplicate.
 fn check_names(entries: &[ImageEntry], problems: &mut Problems) {
-    let mut names: BTreeMap<&ResourceName, &Place> = BTreeMap::new();
-    for (place, name) in entries.iter().filter_map(|entry| entry.name.as_ref()) {
+    let mut names: BTreeMap<&ResourceName, (&Place, Option<String>)> = BTreeMap::new();
+    for entry in entries {
+        let Some((place, name)) = &entry.name else { continue };
         if name.as_str() == INIT_CONTAINER {
             problems.error(
                 place.clone(),
@@ -102,35 +104,66 @@ fn check_names(entries: &[ImageEntry], problems: &mut Problems) {
                 "choose another name",
             );
         }
+        let image = entry.reference.as_ref().map(ImageReference::normal_form);
         match names.get(name) {
-            Some(first) => problems.error(
+            Some((_, first)) if image.is_some() && *first == image => {}
+            Some((first, _)) => problems.error(
                 place.clone(),
                 Code::DuplicateName,
                 format!("the name \"{name}\" is used twice (first at {})", at(first)),
                 "give every image its own name",
             ),
-            None => drop(names.insert(name, place)),
+            None => drop(names.insert(name, (place, image))),
         }
     }
 }
 
-fn check_images(entries: &[ImageEntry], problems: &mut Problems) {
-    let mut images: BTreeMap<String, (&Place, &ImageReference)> = BTreeMap::new();
+/// Leaves out images that are listed twice, as lists of kubernetes-image-puller may do.
+fn distinct_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<ImageEntry> {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut distinct: Vec<ImageEntry> = Vec::new();
     for entry in entries {
-        let Some(reference) = &entry.reference else { continue };
-        match images.entry(reference.normal_form()) {
-            Entry::Occupied(first) => {
-                let (first_place, first) = first.get();
-                problems.error(
-                    entry.place.clone(),
-                    Code::DuplicateImage,
-                    format!("{reference} is the same image as {first} (at {})", at(first_place)),
-                    "keep one of them",
-                );
-            }
-            Entry::Vacant(free) => drop(free.insert((&entry.place, reference))),
-        }
+        let Some(reference) = &entry.reference else {
+            distinct.push(entry);
+            continue;
+        };
+        let Some(&index) = first.get(&reference.normal_form()) else {
+            first.insert(reference.normal_form(), distinct.len());
+            distinct.push(entry);
+            continue;
+        };
+        duplicate(&entry, reference, &distinct[index], problems);
     }
+    distinct
+}
+
+fn duplicate(entry: &ImageEntry, reference: &ImageReference, first: &ImageEntry, problems: &mut Problems) {
+    let (place, spelling) = (at(&first.place), first.reference.as_ref().map(ToString::to_string).unwrap_or_default());
+    let message = format!("{reference} is the same image as {spelling} (at {place})");
+    let remedy = "keep one of them";
+    if entry.pull_policy == first.pull_policy {
+        let message = format!("{message}, so this entry is left out");
+        let subject = entry.place.path.clone();
+        problems.warn_once(Code::DuplicateImage, subject, entry.place.clone(), message, remedy.to_owned());
+    } else {
+        let message = format!("{message}, with another imagePullPolicy");
+        problems.error(entry.place.clone(), Code::DuplicateImage, message, remedy);
+    }
+}
+
+/// An image that is never resolved needs no tag that says what it is.
+fn check_tag(entry: &ImageEntry, problems: &mut Problems) {
+    let Some(reference) = entry.reference.as_ref().filter(|reference| reference.has_no_tag()) else { return };
+    if entry.pull_policy == Some(PullPolicy::IfNotPresent) {
+        return;
+    }
+    problems.warn_once(
+        Code::NoTag,
+        reference.normal_form(),
+        entry.place.clone(),
+        format!("{reference} has no tag, which means {reference}:latest, an image that changes"),
+        format!("add the tag or digest that you mean, even if it is {reference}:latest"),
+    );
 }
 
 fn at(place: &Place) -> String {
@@ -313,6 +346,7 @@ fn quantity(place: Place, text: String, problems: &mut Problems) -> Option<(Plac
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::problem::Severity;
 
     fn entry(name: Option<&str>, reference: &str) -> ImageEntry {
         ImageEntry {
@@ -326,7 +360,7 @@ mod tests {
     fn names(entries: Vec<ImageEntry>) -> Vec<String> {
         let mut problems = Problems::default();
         let images = name_images(entries, &mut problems);
-        assert!(problems.into_vec().is_empty());
+        assert!(problems.into_vec().iter().all(|problem| problem.code == Code::NoTag));
         images.iter().map(|image| image.name.to_string()).collect()
     }
 
@@ -363,6 +397,39 @@ mod tests {
         assert_eq!(names[1], format!("{}-2", names[0]));
         assert_ne!(names[0], names[2]);
         assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
+    }
+
+    #[test]
+    fn an_image_that_is_listed_twice_is_kept_once_and_two_images_cannot_have_one_name() {
+        let found = |entries: &[(Option<&str>, &str)]| {
+            let mut problems = Problems::default();
+            let entries = entries.iter().map(|(name, reference)| entry(*name, reference)).collect();
+            let images = name_images(entries, &mut problems);
+            let codes: Vec<_> = problems.into_vec().iter().map(|problem| (problem.severity, problem.code)).collect();
+            (images.iter().map(|image| image.reference.to_string()).collect::<Vec<_>>(), codes)
+        };
+        let warning = (Severity::Warning, Code::DuplicateImage);
+        let one_name = [(Some("a"), "nginx:1"), (Some("a"), "docker.io/library/nginx:1")];
+        assert_eq!(found(&one_name), (vec!["nginx:1".to_owned()], vec![warning]));
+        assert_eq!(
+            found(&[(Some("a"), "nginx:1"), (Some("b"), "nginx:1"), (None, "redis:7")]).0,
+            ["nginx:1", "redis:7"]
+        );
+        let two_images = found(&[(Some("a"), "nginx:1"), (Some("a"), "nginx:2"), (Some("b"), "nginx:2")]);
+        assert_eq!(two_images.1, [(Severity::Error, Code::DuplicateName), warning]);
+    }
+
+    #[test]
+    fn an_image_without_a_tag_is_warned_of_once_unless_it_is_never_resolved() {
+        let mut problems = Problems::default();
+        let preloaded = ImageEntry { pull_policy: Some(PullPolicy::IfNotPresent), ..entry(None, "base") };
+        for group in [vec![entry(None, "nginx"), entry(None, "redis:7"), preloaded], vec![entry(None, "library/nginx")]]
+        {
+            name_images(group, &mut problems);
+        }
+        let found = problems.into_vec();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].message.starts_with("nginx has no tag, which means nginx:latest"), "{found:?}");
     }
 
     fn quantities(cpu: (Option<&str>, Option<&str>)) -> (Resources, Vec<Code>) {

@@ -11,7 +11,7 @@ use super::config::{Group, GroupName, ImageCache};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
-use super::refresh::INTERVAL_FORM;
+use super::refresh::interval_remedy;
 use super::schedule::{MAX_INTERVAL_HOURS, Schedule, parse_interval};
 use super::suggest;
 
@@ -89,7 +89,12 @@ fn in_range(
 
 fn keep_previous_for(place: Place, text: &str, problems: &mut Problems) -> Option<SignedDuration> {
     let Ok(interval) = parse_interval(text) else {
-        problems.error(place, Code::InvalidValue, format!("{} is not an interval", quoted(text)), INTERVAL_FORM);
+        problems.error(
+            place,
+            Code::InvalidValue,
+            format!("{} is not an interval", quoted(text)),
+            interval_remedy(text),
+        );
         return None;
     };
     if (SignedDuration::ZERO..=Schedule::MAX_INTERVAL).contains(&interval) {

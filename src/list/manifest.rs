@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::data::{IMAGE_LIST_LABEL, ListData};
+use super::foreign;
 use super::parser::{Parsed, parse};
 use super::problem::Problem;
 use super::reader::{At, Problems};
@@ -44,6 +45,10 @@ pub struct OtherObject {
     pub kind: String,
     /// Its name; empty if it has none.
     pub name: String,
+    /// How it becomes a list.
+    pub remedy: String,
+    /// The same list as the manifest of a ConfigMap, if that is known.
+    pub config_map: Option<String>,
 }
 
 /// A problem with its line in the file.
@@ -91,7 +96,10 @@ impl File {
                 file.lists.push(FileList::from_manifest(object, !labelled, text, defaults));
             } else {
                 let name = object.metadata("name").unwrap_or_default().to_owned();
-                file.others.push(OtherObject { line: object.line(), kind: object.kind.clone(), name });
+                let (line, kind) = (object.line(), object.kind.clone());
+                let remedy = foreign::remedy_for(object.node, &kind);
+                let config_map = foreign::as_config_map(object.node, &kind);
+                file.others.push(OtherObject { line, kind, name, remedy, config_map });
             }
         }
         file

@@ -10,6 +10,7 @@
 //! - [`yaml`], [`flat`]: the two formats
 //! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both formats share
 //! - [`satisfiable`], [`real_nodes`]: whether any node can match a placement, and which nodes never count
+//! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
 //! - [`keys`]: keys of a ConfigMap that are not a list's
 //! - [`manifest`]: a file → the lists in it
 //! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
@@ -18,7 +19,9 @@ mod affinity;
 pub mod config;
 pub mod data;
 pub mod flat;
+mod foreign;
 mod group;
+mod hints;
 mod image_cache;
 mod keys;
 mod labels;

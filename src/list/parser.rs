@@ -6,7 +6,7 @@ use super::keys::check_keys;
 use super::names::ResourceName;
 use super::problem::{self, Code, Problem, Severity, quoted};
 use super::reader::{Place, Problems};
-use super::{flat, yaml};
+use super::{flat, hints, yaml};
 
 /// The result of parsing a list: a [`Config`] with at most warnings, or problems with at least one error.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,10 @@ pub fn parse(list: &ListData) -> Parsed {
         problems.sort_by_key(|problem| problem.line);
     }
     let rejected = problem::any_error(&problems);
+    if rejected {
+        // What is worth a thought about a good list only hides the errors of a bad one.
+        problems.retain(|problem| problem.code != Code::NoTag);
+    }
     let empty = rejected && has_no_image(config.as_ref()) && problems.iter().all(is_no_mistake);
     Parsed { config: config.filter(|_| !rejected), empty, problems }
 }
@@ -85,7 +89,8 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
         (_, [_, ..]) => Some(ListFormat::Flat),
         (None, []) if list.data.keys().any(|key| flat::KEYS.contains(&key.as_str())) => Some(ListFormat::Flat),
         (None, []) => {
-            check_keys(list, &[&[yaml::KEY], flat::KEYS].concat(), &[], problems);
+            let others = without_documents(list, problems);
+            check_keys(&others, &[&[yaml::KEY], flat::KEYS].concat(), &[], problems);
             problems.error(
                 Place::key("data"),
                 Code::NoList,
@@ -95,6 +100,20 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
             None
         }
     }
+}
+
+/// The data without keys that are probably meant to be `images.yaml`, which are reported.
+fn without_documents(list: &ListData, problems: &mut Problems) -> ListData {
+    let mut others = list.clone();
+    others.data.retain(|key, value| {
+        let is_document = !key.is_empty() && hints::is_meant_as_document(key, value);
+        if is_document {
+            let remedy = format!("rename it to {}", yaml::KEY);
+            problems.error(Place::key(key), Code::UnknownKey, format!("unknown key {}", quoted(key)), remedy);
+        }
+        !is_document
+    });
+    others
 }
 
 fn is_blank(value: &str) -> bool {

@@ -21,6 +21,8 @@ pub enum Code {
     NoList,
     /// One ConfigMap has both formats.
     BothFormats,
+    /// The text is something else: the manifest of another object, or values of the Helm chart.
+    NotAList,
     /// The list has no image.
     EmptyList,
     /// The text is not YAML, is too deeply nested, or has too many aliases.
@@ -49,6 +51,8 @@ pub enum Code {
     InvalidReference,
     /// An image that is twice in one group.
     DuplicateImage,
+    /// An image without a tag or a digest.
+    NoTag,
     /// A quantity that Kubernetes rejects.
     InvalidQuantity,
     /// A limit that is lower than its request.
@@ -65,7 +69,7 @@ pub enum Code {
     TightLimit,
     /// A PriorityClass whose pods can preempt other pods on full nodes.
     Preempts,
-    /// Required node affinity with a term that no node matches.
+    /// A node selector or a term of required node affinity that no node can match.
     SelectsNothing,
     /// Too many problems; the rest is only counted.
     TooManyProblems,
@@ -73,9 +77,10 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::NoList,
         Self::BothFormats,
+        Self::NotAList,
         Self::EmptyList,
         Self::InvalidYaml,
         Self::InvalidJson,
@@ -90,6 +95,7 @@ impl Code {
         Self::DuplicateName,
         Self::InvalidReference,
         Self::DuplicateImage,
+        Self::NoTag,
         Self::InvalidQuantity,
         Self::LimitBelowRequest,
         Self::Conflict,

@@ -1,13 +1,15 @@
 //! Reads a tree and collects every problem: a reader never stops at one, but returns `None` and continues.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::{Code, Problem, Severity, quoted};
-use super::suggest;
 use super::tree::{Key, TreeNode, Value};
+use super::{hints, suggest};
 
 /// The most problems that are reported one by one.
 const MAX_PROBLEMS: usize = 1000;
+/// The most warnings of one kind about different subjects that are reported one by one.
+const MAX_ALIKE: usize = 10;
 /// The most characters of a path or a message: enough for the names of all flat keys. Only a meaningless key makes longer ones.
 const MAX_TEXT: usize = 1000;
 
@@ -18,8 +20,18 @@ pub struct Problems {
     /// The number of problems beyond [`MAX_PROBLEMS`], and whether any of them is an error.
     beyond: usize,
     beyond_has_error: bool,
+    /// The subjects that [`Problems::warn_once`] has warned of, by kind.
+    alike: BTreeMap<Code, Alike>,
     /// The paths of wrong types in the value that was read last. They count as missing, so that they get no further problems.
     wrong_types: Vec<String>,
+}
+
+/// Warnings of one kind.
+#[derive(Debug, Default)]
+struct Alike {
+    subjects: BTreeSet<String>,
+    /// The place of the first one beyond [`MAX_ALIKE`].
+    beyond: Option<Place>,
 }
 
 /// A place in a list: a path, and a line if there are lines.
@@ -41,12 +53,29 @@ impl Place {
 impl Problems {
     /// Adds an error.
     pub fn error(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
-        self.push(Severity::Error, place, code, message.into(), remedy.into());
+        let message = message.into();
+        // A value that a template should have filled in is wrong for that reason, whatever it is the value of.
+        let remedy = hints::unfilled(&message).map_or_else(|| remedy.into(), hints::fill_in);
+        self.push(Severity::Error, place, code, message, remedy);
     }
 
     /// Adds a warning.
     pub fn warning(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(Severity::Warning, place, code, message.into(), remedy.into());
+    }
+
+    /// Adds a warning about a subject, unless there was one of this kind about it. Of many subjects the rest is only counted, because
+    /// what is said of nearly every line of a list is noise.
+    pub fn warn_once(&mut self, code: Code, subject: String, place: Place, message: String, remedy: String) {
+        let alike = self.alike.entry(code).or_default();
+        if !alike.subjects.insert(subject) {
+            return;
+        }
+        if alike.subjects.len() > MAX_ALIKE {
+            alike.beyond.get_or_insert(place);
+            return;
+        }
+        self.warning(place, code, message, remedy);
     }
 
     /// Adds a wrong type of a part of a value. Further problems of that part are dropped.
@@ -76,6 +105,19 @@ impl Problems {
 
     /// All problems, in the order of the text, and the number of those beyond the limit.
     pub fn into_vec(mut self) -> Vec<Problem> {
+        for (code, alike) in std::mem::take(&mut self.alike) {
+            let Some(place) = alike.beyond else { continue };
+            let message = match alike.subjects.len() - MAX_ALIKE - 1 {
+                0 => "so is this entry".to_owned(),
+                more => format!("so are this entry and {more} more"),
+            };
+            self.warning(
+                place,
+                code,
+                format!("like the {MAX_ALIKE} entries before, {message}"),
+                "correct them likewise",
+            );
+        }
         if self.beyond > 0 {
             self.found.push(Problem {
                 severity: if self.beyond_has_error { Severity::Error } else { Severity::Warning },
@@ -169,7 +211,11 @@ impl<'a> At<'a> {
             Value::Bool(_) | Value::Integer(_) | Value::Float(_) if wanted == "text" => "put it in quotes".to_owned(),
             _ => format!("write {wanted} here"),
         };
-        problems.error(self.place(), Code::WrongType, format!("expected {wanted}, got {}", self.node.kind()), remedy);
+        let found = match &self.node.value {
+            Value::Text(text) if hints::unfilled(text).is_some() => quoted(text),
+            _ => self.node.kind().to_owned(),
+        };
+        problems.error(self.place(), Code::WrongType, format!("expected {wanted}, got {found}"), remedy);
     }
 
     /// The value as a text.
@@ -352,6 +398,22 @@ mod tests {
         let last = found.last().expect("there are problems");
         assert_eq!((last.severity, last.code), (Severity::Error, Code::TooManyProblems));
         assert!(last.message.contains("2 more"), "{}", last.message);
+    }
+
+    #[test]
+    fn of_many_warnings_of_one_kind_the_rest_is_counted_and_each_subject_is_named_once() {
+        let warn = |subjects: usize| {
+            let mut problems = Problems::default();
+            for subject in (0..subjects).chain(0..subjects) {
+                let place = Place::key(&format!("x[{subject}]"));
+                problems.warn_once(Code::NoTag, subject.to_string(), place, "it has no tag".to_owned(), String::new());
+            }
+            problems.into_vec()
+        };
+        assert_eq!(warn(10).len(), 10);
+        let found = warn(30);
+        assert_eq!((found.len(), found[10].path.as_str(), found[10].code), (11, "x[10]", Code::NoTag));
+        assert!(found[10].message.ends_with("so are this entry and 19 more"), "{}", found[10].message);
     }
 
     #[test]

@@ -59,6 +59,12 @@ impl ImageReference {
         self.parsed.digest().is_some()
     }
 
+    /// Whether the reference names neither a tag nor a digest, so that `latest` is meant.
+    pub fn has_no_tag(&self) -> bool {
+        let name = self.spelling.rsplit('/').next().unwrap_or_default();
+        !name.contains([':', '@'])
+    }
+
     /// The last component of the repository: `app` for `ghcr.io/acme/app:1`.
     pub fn short_name(&self) -> &str {
         let repository = self.parsed.repository();
@@ -235,6 +241,17 @@ mod tests {
         assert!(parse(&format!("ghcr.io/acme/app@sha256:{digest}")).is_pinned());
         assert!(parse(&format!("ghcr.io/acme/app:1@sha256:{digest}")).is_pinned());
         assert!(!parse("127.0.0.1:5000/app:1").is_pinned());
+    }
+
+    #[test]
+    fn a_port_is_no_tag() {
+        for none in ["nginx", "localhost:5000/nginx", "ghcr.io/acme/app"] {
+            assert!(parse(none).has_no_tag(), "{none}");
+        }
+        let digest = format!("nginx@sha256:{}", "a".repeat(64));
+        for some in ["nginx:latest", "localhost:5000/nginx:1", &digest] {
+            assert!(!parse(some).has_no_tag(), "{some}");
+        }
     }
 
     #[test]

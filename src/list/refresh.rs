@@ -6,7 +6,7 @@ use super::config::{PullRate, Refresh, RefreshMode};
 use super::problem::{Code, quoted};
 use super::reader::{Place, Problems};
 use super::schedule::{CronSchedule, MAX_INTERVAL_HOURS, Schedule, parse_interval, parse_zone};
-use super::suggest;
+use super::{hints, suggest};
 
 /// A text and its place.
 pub type Placed = (Place, String);
@@ -78,11 +78,20 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
 /// The remedy for a malformed interval.
 pub const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
 
+/// The remedy for a malformed interval: the same in hours, if that is what it says.
+pub fn interval_remedy(text: &str) -> String {
+    hints::in_hours(text).map_or_else(|| INTERVAL_FORM.to_owned(), |hours| format!("write it in hours, as {hours}"))
+}
+
 fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> {
     let interval = match parse_interval(&text) {
         Ok(interval) => interval,
         Err(_) => {
-            problems.error(place, Code::InvalidValue, format!("{} is not an interval", quoted(&text)), INTERVAL_FORM);
+            let remedy = match text.starts_with('@') || CronSchedule::parse(&text, jiff::tz::TimeZone::UTC).is_ok() {
+                true => "write a schedule as `schedule`, not as `every`".to_owned(),
+                false => interval_remedy(&text),
+            };
+            problems.error(place, Code::InvalidValue, format!("{} is not an interval", quoted(&text)), remedy);
             return None;
         }
     };
@@ -103,7 +112,19 @@ pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Pro
     None
 }
 
+/// `@every 6h`, which robfig/cron knows, counts from the last refresh, and so in no time zone.
+fn every(place: Place, text: &str, zone: Option<Placed>, problems: &mut Problems) -> Option<Schedule> {
+    if let Some((zone_place, _)) = zone {
+        let message = "it has no effect, because @every counts from the last refresh";
+        problems.warning(zone_place, Code::Ignored, message, "remove it");
+    }
+    interval((place, text.to_owned()), problems)
+}
+
 fn cron((place, pattern): Placed, zone: Option<Placed>, problems: &mut Problems) -> Option<Schedule> {
+    if let Some(interval) = pattern.trim().strip_prefix("@every ") {
+        return every(place, interval.trim(), zone, problems);
+    }
     let zone = match zone {
         None => jiff::tz::TimeZone::UTC,
         Some((zone_place, name)) => match parse_zone(&name) {
@@ -126,13 +147,31 @@ fn cron((place, pattern): Placed, zone: Option<Placed>, problems: &mut Problems)
                 place,
                 Code::InvalidValue,
                 format!("{} is not a schedule: {error}", quoted(&pattern)),
-                "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 03:00 on \
-                 weekdays",
+                schedule_remedy(&pattern),
             );
             None
         }
     }
 }
+
+fn schedule_remedy(pattern: &str) -> String {
+    let pattern = pattern.trim();
+    if pattern.starts_with('@') {
+        return suggest::value_remedy(pattern, &SCHEDULE_NAMES);
+    }
+    if pattern.starts_with("TZ=") || pattern.starts_with("CRON_TZ=") {
+        return "write the zone as timeZone or REFRESH_TIME_ZONE".to_owned();
+    }
+    match parse_interval(pattern).ok().map(|interval| format!("{interval:#}")).or_else(|| hints::in_hours(pattern)) {
+        Some(interval) => format!("write an interval as \"@every {interval}\""),
+        None => "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 03:00 on weekdays"
+            .to_owned(),
+    }
+}
+
+/// The names of common schedules.
+const SCHEDULE_NAMES: [&str; 8] =
+    ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@every 6h"];
 
 /// Checks the range of a pull rate.
 pub fn pull_rate(place: &Place, number: i128, problems: &mut Problems) -> PullRate {

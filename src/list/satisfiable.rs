@@ -87,7 +87,8 @@ fn in_term<'b>(
     of_label: impl Fn(&str) -> &'b [LabelRequirement<'b>],
 ) -> Option<(String, &'static str)> {
     let expressions = term.match_expressions.iter().flatten().filter_map(LabelRequirement::of_term);
-    let fields = term.match_fields.iter().flatten().filter_map(LabelRequirement::of_term);
+    let fields = term.match_fields.iter().flatten().filter(|field| is_well_formed(field));
+    let fields = fields.filter_map(LabelRequirement::of_term);
     let mut own: BTreeMap<(bool, &str), Vec<LabelRequirement>> = BTreeMap::new();
     for (is_field, requirement) in expressions.map(|it| (false, it)).chain(fields.map(|it| (true, it))) {
         own.entry((is_field, canonical(requirement.key))).or_default().push(requirement);
@@ -98,6 +99,11 @@ fn in_term<'b>(
         let written = requirements.first().map_or(*key, |requirement| requirement.key);
         Some((in_words(what, written, &excluded), remedy(&excluded)))
     })
+}
+
+/// Terms may select by the name only, with one value.
+fn is_well_formed(field: &NodeSelectorRequirement) -> bool {
+    field.key == NAME_FIELD && field.values.as_ref().is_some_and(|values| values.len() == 1)
 }
 
 /// The requirements outside of terms, by label.

@@ -61,6 +61,8 @@ impl CronSchedule {
         if pattern.len() > MAX_PATTERN {
             return Err(format!("it has more than {MAX_PATTERN} characters"));
         }
+        // The names that robfig/cron knows, which Kubernetes' CronJobs use, and croner does not.
+        let pattern = if pattern.eq_ignore_ascii_case("@midnight") { "@daily" } else { pattern };
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let pattern = parser.parse(pattern).map_err(|error| reason(&error))?;
         let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
@@ -172,6 +174,8 @@ mod tests {
         for (name, pattern) in [
             ("@hourly", "0 * * * *"),
             ("@daily", "0 0 * * *"),
+            ("@midnight", "0 0 * * *"),
+            ("@annually", "0 0 1 1 *"),
             ("@weekly", "0 0 * * 0"),
             ("@monthly", "0 0 1 * *"),
             ("@yearly", "0 0 1 1 *"),

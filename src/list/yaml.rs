@@ -10,7 +10,7 @@ use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
 use super::satisfiable::{self, PlacementPart};
 use super::tree::TreeNode;
-use super::{affinity, image_cache, labels, placement, refresh};
+use super::{affinity, foreign, hints, image_cache, labels, placement, refresh};
 
 /// The key of this format in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
@@ -72,6 +72,10 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         let group = plain_group(GroupName::default_group(), images(&document, problems));
         return Some(config(list, vec![group]));
     }
+    if let Some((message, remedy)) = foreign::recognize(&node) {
+        problems.error(document.place(), Code::NotAList, message, remedy);
+        return None;
+    }
     let fields = document.fields(&TOP_KEYS, problems)?;
     check_api_version(&fields, problems);
     let mut config = config(list, groups(&document, &fields, problems));
@@ -90,14 +94,16 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     Some(config)
 }
 
-/// To YAML, a bracket begins a list, so a reference such as `[fd00::3]:5000/app:1` is no YAML.
-fn yaml_remedy(text: &str, line: Option<u64>) -> &'static str {
+/// To YAML, a brace begins a mapping and a bracket a list, so `{{ tag }}` and `[fd00::3]:5000/app:1` are no YAML.
+fn yaml_remedy(text: &str, line: Option<u64>) -> String {
+    if let Some(variable) = hints::unfilled(text).filter(|variable| variable.starts_with("{{")) {
+        return hints::fill_in(variable);
+    }
     let index = line.and_then(|line| usize::try_from(line).ok()?.checked_sub(1));
-    match index.and_then(|index| text.lines().nth(index)) {
-        Some(line) if line.contains("]:") || line.contains("]/") => {
-            "put the reference that begins with a bracket in quotes"
-        }
-        _ => "correct the YAML at this line",
+    let line = index.and_then(|index| text.lines().nth(index)).unwrap_or_default();
+    match line.contains("]:") || line.contains("]/") {
+        true => "put the reference that begins with a bracket in quotes".to_owned(),
+        false => "correct the YAML at this line".to_owned(),
     }
 }
 

@@ -48,10 +48,40 @@ fn thousands_of_pairs_are_read() {
 }
 
 #[test]
-fn thousands_of_duplicates_are_refused() {
+fn thousands_of_duplicates_are_kept_once_and_reported_in_few_words() {
     let pairs = pieces(|_| "a=b;".to_owned());
-    assert!(parse(&list([("IMAGES", pairs.as_str())])).config.is_none());
+    let parsed = parse(&list([("IMAGES", pairs.as_str())]));
+    assert_eq!(parsed.config.expect("it is accepted").groups[0].images.len(), 1);
+    assert!(parsed.problems.len() <= 12, "{}", parsed.problems.len());
+}
+
+#[test]
+fn thousands_of_duplicate_keys_are_refused() {
     assert!(parse(&yaml_list(&pieces(|_| "images: [a]\n".to_owned()))).config.is_none());
+}
+
+#[test]
+fn thousands_of_images_without_tags_are_reported_in_few_words() {
+    let parsed = parse(&yaml_list(&pieces(|number| format!("- a{number}\n"))));
+    assert!(parsed.config.is_some() && parsed.problems.len() == 11, "{}", parsed.problems.len());
+}
+
+#[test]
+fn thousands_of_terms_are_compared_with_the_node_selector() {
+    let terms =
+        pieces(|_| "{\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"Lt\",\"values\":[\"0\"]}]},".to_owned());
+    let affinity = |terms: &str| {
+        format!(
+            "{{\"nodeAffinity\":{{\"requiredDuringSchedulingIgnoredDuringExecution\":{{\"nodeSelectorTerms\":[{terms}]}}}}}}"
+        )
+    };
+    let many_terms = affinity(terms.trim_end_matches(','));
+    assert!(parse(&list([("IMAGES", "a=b:1"), ("AFFINITY", &many_terms)])).config.is_some());
+    let expressions = pieces(|number| format!("{{\"key\":\"k\",\"operator\":\"NotIn\",\"values\":[\"{number}\"]}},"));
+    let one_term = affinity(&format!(
+        "{{\"matchExpressions\":[{expressions}{{\"key\":\"k\",\"operator\":\"In\",\"values\":[\"7\"]}}]}}"
+    ));
+    assert!(parse(&list([("IMAGES", "a=b:1"), ("AFFINITY", &one_term)])).config.is_some());
 }
 
 #[test]

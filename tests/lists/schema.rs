@@ -78,7 +78,7 @@ fn wrong_keys_and_types_are_invalid() {
     for (text, codes) in validation_results::rejected_yaml() {
         let Ok(value) = serde_yaml::from_str::<Value>(&text) else { continue };
         // The range of an interval is beyond a schema.
-        if !codes.iter().any(|code| seen_by_a_schema.contains(code)) || text.contains("every:") {
+        if !codes.iter().any(|code| seen_by_a_schema.contains(code)) || text.contains("every") {
             continue;
         }
         // An empty list of groups is only wrong if there are no images either.

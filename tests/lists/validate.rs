@@ -36,14 +36,14 @@ fn config_map(labelled: bool, data: &str) -> String {
 
 #[test]
 fn an_accepted_list_exits_with_0() {
-    let output = validate(&["-f", "-"], &config_map(true, "  images.yaml: '[nginx]'\n"));
+    let output = validate(&["-f", "-"], &config_map(true, "  images.yaml: '[\"nginx:1\"]'\n"));
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stdout), "<stdin>:1: the list images is accepted\n");
 }
 
 #[test]
 fn a_list_with_warnings_is_accepted() {
-    let output = validate(&["-f", "-"], &config_map(true, "  IMAGES: a=b\n  KIP_IMAGE: x\n"));
+    let output = validate(&["-f", "-"], &config_map(true, "  IMAGES: a=b:1\n  KIP_IMAGE: x\n"));
     assert_eq!(output.status.code(), Some(0));
     let printed = text(&output.stdout);
     assert!(printed.starts_with("<stdin>:8: warning[Ignored]: KIP_IMAGE: "), "{printed}");
@@ -138,6 +138,30 @@ fn what_cannot_be_checked_exits_with_2() {
         assert!(output.stdout.is_empty());
         assert!(text(&output.stderr).contains("error: "), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn what_is_given_instead_of_a_list_is_translated() {
+    let puller = "apiVersion: che.eclipse.org/v1alpha1\nkind: KubernetesImagePuller\nmetadata: {name: puller}\nspec:\n  \
+                  images: a=nginx:1;b=redis:7\n  cachingIntervalHours: \"6\"\n";
+    let several = format!("kind: Service\n---\n{puller}");
+    for input in [puller, &several] {
+        let output = validate(&["-f", "-"], input);
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        let manifest = printed.split("this KubernetesImagePuller is:\n").nth(1).unwrap_or_else(|| panic!("{printed}"));
+        let translated = validate(&["-f", "-"], manifest);
+        assert_eq!(text(&translated.stdout), "<stdin>:1: the list puller is accepted\n", "{manifest}");
+    }
+    let pod = "kind: Pod\nspec: {containers: [{name: a, image: \"nginx:1\"}]}\n";
+    let printed = text(&validate(&["-f", "-"], pod).stderr);
+    assert!(
+        printed.contains("this is a Pod, and a list is a ConfigMap; list its images, as in images: [nginx:1]"),
+        "{printed}"
+    );
+    let values = validate(&["-f", "-"], "configMap: {images: \"a=nginx:1\"}\n");
+    assert_eq!(values.status.code(), Some(1));
+    assert!(text(&values.stdout).contains("error[NotAList]: images.yaml: these are values of the Helm chart"));
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! What users stumble over, and what they meant.
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+
+use super::problem::quoted;
+use super::suggest;
+use super::tree::{TreeNode, Value};
+
+/// No interval is longer.
+const MAX_INTERVAL: usize = 100;
+/// A corrected text that is longer is not shown.
+const MAX_CORRECTED: usize = 300;
+
+/// The first variable of a template in a text that nothing has filled in: `${A}`, `$(A)`, `$A` or `{{ a }}`. None of them is part of
+/// a valid name, number or image reference.
+pub fn unfilled(text: &str) -> Option<&str> {
+    let starts = text.char_indices().filter(|(_, letter)| matches!(letter, '$' | '{'));
+    starts.map(|(start, _)| &text[start..]).find_map(variable_at)
+}
+
+fn variable_at(text: &str) -> Option<&str> {
+    let enclosed = [("${", "}"), ("$(", ")"), ("{{", "}}")].into_iter().find(|(open, _)| text.starts_with(open));
+    if let Some((open, close)) = enclosed {
+        let end = text[open.len()..].find(close)? + open.len() + close.len();
+        return Some(&text[..end]).filter(|_| end > open.len() + close.len());
+    }
+    let name = text.strip_prefix('$')?;
+    let length = name.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(name.len());
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_').then(|| &text[..=length])
+}
+
+/// The remedy for a variable that nothing has filled in.
+pub fn fill_in(variable: &str) -> String {
+    format!("put the value in place of {variable}, a variable of a template that was not filled in")
+}
+
+/// An interval with days or weeks in hours, such as `168h` for `7d`.
+pub fn in_hours(text: &str) -> Option<String> {
+    let span: Span = Some(text).filter(|text| text.len() <= MAX_INTERVAL)?.trim().parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    (duration > SignedDuration::ZERO).then(|| format!("{duration:#}"))
+}
+
+/// Pairs `name=image` that are not separated by `;`: the message and the remedy.
+pub fn missing_separator(pair: &str) -> Option<(String, String)> {
+    if pair.matches('=').count() < 2 {
+        return None;
+    }
+    let tidy = pair.split('=').map(str::trim).collect::<Vec<_>>().join("=");
+    let pairs: Vec<&str> = tidy
+        .split(|letter: char| letter.is_whitespace() || matches!(letter, ',' | '|'))
+        .filter(|it| !it.is_empty())
+        .collect();
+    let all_are_pairs = pairs.len() > 1 && pairs.iter().all(|it| it.matches('=').count() == 1);
+    if !all_are_pairs {
+        return None;
+    }
+    let corrected = pairs.join(";");
+    let remedy = match corrected.len() {
+        0..=MAX_CORRECTED => format!("separate them by ;, as in {corrected}"),
+        _ => format!("separate them by ;, as in {};{}", pairs[0], pairs[1]),
+    };
+    Some((format!("{} has {} pairs without ; between them", quoted(pair), pairs.len()), remedy))
+}
+
+/// Whether a text is a list in YAML or JSON, and not pairs.
+pub fn is_yaml_list(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with("- ") || text.starts_with("-\n") || text.starts_with('[')
+}
+
+/// Whether the value of a key of the data is probably meant to be the list as YAML, because of the key's name or of the value.
+pub fn is_meant_as_document(key: &str, value: &str) -> bool {
+    let (stem, extension) = key.rsplit_once('.').unwrap_or((key, ""));
+    let named = ["yaml", "yml", "json"].contains(&extension.to_lowercase().as_str())
+        && suggest::closest(stem, &["images", "image-list", "imagelist"]).is_some();
+    named || has_images(value)
+}
+
+fn has_images(value: &str) -> bool {
+    match TreeNode::from_yaml(value).map(|node| node.value) {
+        Ok(Value::Mapping(entries)) => {
+            entries.iter().any(|(key, node)| ["images", "groups"].contains(&key.name.as_str()) && is_sequence(node))
+        }
+        Ok(Value::Sequence(items)) => {
+            !items.is_empty() && items.iter().all(|item| matches!(item.value, Value::Text(_)))
+        }
+        _ => false,
+    }
+}
+
+fn is_sequence(node: &TreeNode) -> bool {
+    matches!(node.value, Value::Sequence(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_templates_are_found() {
+        for (text, variable) in [
+            ("nginx:${TAG}", "${TAG}"),
+            ("ghcr.io/$(ORG)/app:1", "$(ORG)"),
+            ("nginx:$TAG-x", "$TAG"),
+            ("\"{{ .Values.image }}\" is not", "{{ .Values.image }}"),
+            ("a ${X:-1} b", "${X:-1}"),
+        ] {
+            assert_eq!(unfilled(text), Some(variable), "{text}");
+        }
+        for none in ["nginx:1", "costs 5$", "$5", "{}", "{\"a\": {}}", "${", "${}", "{{", "$ A", "ä$"] {
+            assert_eq!(unfilled(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn days_and_weeks_are_converted_to_hours() {
+        for (text, hours) in
+            [("7d", "168h"), ("1w", "168h"), ("1d 12h", "36h"), ("2 weeks", "336h"), ("1d30m", "24h 30m")]
+        {
+            assert_eq!(in_hours(text).as_deref(), Some(hours), "{text}");
+        }
+        for none in ["1mo", "1y", "often", "7", "-7d", ""] {
+            assert_eq!(in_hours(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn pairs_without_a_separator_are_recognized() {
+        for (pair, corrected) in [
+            ("a=nginx:1 b=redis:7", "a=nginx:1;b=redis:7"),
+            ("a=nginx:1\n  b = redis:7\nc=busybox", "a=nginx:1;b=redis:7;c=busybox"),
+            ("a=nginx,b=redis", "a=nginx;b=redis"),
+        ] {
+            let (_, remedy) = missing_separator(pair).unwrap_or_else(|| panic!("{pair}"));
+            assert!(remedy.ends_with(corrected), "{remedy}");
+        }
+        for other in ["a=nginx", "a=b=c", "a=nginx redis", "a=b=c d=e"] {
+            assert_eq!(missing_separator(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_known_by_its_key_or_by_what_it_is() {
+        for (key, value) in [
+            ("images.yml", ""),
+            ("image.yaml", ""),
+            ("images.json", "x"),
+            ("Images.YAML", ""),
+            ("config.yaml", "images: [a]"),
+            ("images", "- nginx:1\n- redis:7\n"),
+            ("list", "groups: [{name: g}]"),
+        ] {
+            assert!(is_meant_as_document(key, value), "{key}");
+        }
+        for (key, value) in
+            [("README", "to do"), ("images", "a=nginx"), ("config.yaml", "images: 3"), ("x", "[{a: b}]")]
+        {
+            assert!(!is_meant_as_document(key, value), "{key}");
+        }
+    }
+}
