@@ -123,7 +123,7 @@ mod tests {
     use crate::list::manifest::{Defaults, File};
 
     fn node(yaml: &str) -> TreeNode {
-        TreeNode::from_yaml(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"))
+        TreeNode::from_yaml(yaml).unwrap_or_else(|error| panic!("{yaml}: {error:?}"))
     }
 
     const PULLER_YAML: &str = "apiVersion: che.eclipse.org/v1alpha1\nkind: KubernetesImagePuller\nmetadata: {name: puller, namespace: images}\n\

@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_number_where_a_configmap_wants_text_is_reported() {
-        let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a\n  CACHING_INTERVAL_HOURS: 1\n";
+        let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a:1\n  CACHING_INTERVAL_HOURS: 1\n";
         expect(text, &[("data.CACHING_INTERVAL_HOURS", 5)]);
         assert!(!File::read(text, DEFAULTS).lists[0].validation_result().accepted);
     }
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_list_without_a_namespace_is_where_it_says() {
-        let text = "kind: ConfigMap\nmetadata: {name: a}\ndata: {IMAGES: a=a, NAMESPACE: k8s-image-puller}\n";
+        let text = "kind: ConfigMap\nmetadata: {name: a}\ndata: {IMAGES: \"a=a:1\", NAMESPACE: k8s-image-puller}\n";
         expect(text, &[]);
         let elsewhere = Defaults { namespace: Some("other"), ..DEFAULTS };
         assert!(!File::read(text, elsewhere).lists[0].validation_result().accepted);

@@ -191,13 +191,13 @@ mod tests {
             annotations: Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])),
             ..ObjectMeta::default()
         };
-        let patch = validation_result("[nginx]").patch(&metadata);
+        let patch = validation_result("['nginx:1']").patch(&metadata);
         insta::assert_yaml_snapshot!(patch, @r#"
         apiVersion: v1
         kind: ConfigMap
         metadata:
           annotations:
-            kube-prepull.io/data-hash: 5e7a187f59a157f9e4cc8a85891d53352263b55aef4c47e6bb217db599ac13a1
+            kube-prepull.io/data-hash: 83f414fc37b3da7c78eb03ca6878f220fc318698dee650709b126a20c0133e31
           labels:
             kube-prepull.io/state: accepted
           name: tools
