@@ -37,6 +37,10 @@ fn what_fails(failure: &InitFailure) -> String {
 /// What the message means. What keeps a container of others from running is theirs to know, so it has no remedy.
 fn diagnosed(failure: &InitFailure) -> (String, Option<String>) {
     let InitFailure { image, pulled, reason, message, .. } = failure;
+    if failure.is_own() && *pulled && has_no_holder(message) {
+        let cause = "it has no /holder, so it is not an image of kube-prepull";
+        return (cause.to_owned(), Some(set_another()));
+    }
     let state = if *pulled { NodeState::CannotStart } else { NodeState::Failed };
     let Diagnosis { what, remedy } = diagnosis::explain(state, reason, message, image);
     let cause = if what.is_empty() { reason.clone() } else { what };
@@ -49,7 +53,7 @@ fn diagnosed(failure: &InitFailure) -> (String, Option<String>) {
 fn for_own(failure: &InitFailure, remedy: &str) -> String {
     let says = |words: &str| remedy.contains(words);
     match () {
-        () if says("imagePullSecrets") && says("name") => {
+        () if says("imagePullSecrets") && (says("name") || says("reference")) => {
             format!("check its name in {SETTING}, or {}", credentials(failure))
         }
         // Against a rate limit, too.
@@ -60,12 +64,24 @@ fn for_own(failure: &InitFailure, remedy: &str) -> String {
         () if says("architectures") || says("multi-arch") => {
             format!("build it for the architectures of all nodes under a new tag, and set that in {SETTING}")
         }
-        () if says("reference") => {
-            format!("set an image that the nodes can pull in {SETTING}; the next rollout uses it")
+        () if says("reference") => set_another(),
+        // Only a container that has run has a log.
+        () if says("describe pod") && ["Error", "CrashLoopBackOff"].contains(&failure.reason.as_str()) => {
+            format!("see the log: kubectl logs POD --container {}", failure.container)
         }
-        () if says("describe pod") => format!("see kubectl logs --container {} of the pod", failure.container),
         () => remedy.to_owned(),
     }
+}
+
+fn set_another() -> String {
+    format!("set an image of kube-prepull that the nodes can pull in {SETTING}; the next rollout uses it")
+}
+
+/// The words of runc (`exec.LookPath` of Go) and of crun.
+fn has_no_holder(message: &str) -> bool {
+    ["stat /holder: no such file or directory", "executable file `/holder` not found"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// Pods whose template has no pull secrets get those of their ServiceAccount, when they are created.
@@ -132,7 +148,10 @@ mod tests {
     #[test]
     fn an_own_image_that_does_not_exist_or_is_for_other_nodes_is_corrected_in_the_controllers_settings() {
         for (cause, wanted) in [
-            (format!("{IMAGE}: not found"), "set an image that the nodes can pull in the controller's HOLDER_IMAGE"),
+            (
+                format!("{IMAGE}: not found"),
+                "set an image of kube-prepull that the nodes can pull in the controller's HOLDER_IMAGE",
+            ),
             ("no match for platform in manifest: not found".to_owned(), "build it for the architectures of all nodes"),
             (
                 "pull access denied, repository does not exist or may require authorization".to_owned(),
@@ -161,9 +180,15 @@ mod tests {
                 "CrashLoopBackOff",
                 "Error (exit code 2)",
                 "Error (exit code 2)",
-                "kubectl logs --container install-holder",
+                "kubectl logs POD --container install-holder",
             ),
-            ("CreateContainerConfigError", "", "CreateContainerConfigError", "kubectl logs"),
+            ("CreateContainerConfigError", "", "CreateContainerConfigError", "kubectl describe pod"),
+            (
+                "RunContainerError",
+                "runc create failed: exec: \"/holder\": stat /holder: no such file or directory",
+                "it has no /holder",
+                "HOLDER_IMAGE",
+            ),
         ] {
             let said = in_words(&failing(true, reason, message));
             assert!(said.starts_with(&format!("kube-prepull's own image {IMAGE} does not start: ")), "{said}");
