@@ -197,6 +197,8 @@ fn free_capacity(reason: &str, message: &str) -> &'static str {
 }
 
 fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
+    // Kubelets also evict pods that exceed a limit of their own (`k8s.io/kubernetes/pkg/kubelet/eviction`).
+    let is_node_low = said.what.contains("low on resource");
     let what = match reason {
         "Missing" => "the DaemonSet has no pod there, and none has come for a while".to_owned(),
         "Altered" if said.what.is_empty() => {
@@ -206,7 +208,9 @@ fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
         _ => said.what,
     };
     let remedy = match reason {
-        "Evicted" => "give the nodes more of the resource that ran low, or shorten the list; the pod is recreated",
+        "Evicted" if is_node_low => {
+            "give the nodes more of the resource that ran low, or shorten the list; the pod is recreated"
+        }
         "Altered" => "edit the list instead; the list's Events say whether the DaemonSet was restored",
         "Missing" => "kubectl describe daemonset shows whether a quota or admission refuses its pods",
         _ => "see the pod: kubectl describe pod",

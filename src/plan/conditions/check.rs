@@ -19,7 +19,7 @@ use crate::plan::generations::Generations;
 use crate::plan::refusals::{RefusedOn, refused_on};
 
 /// Plans what to report about a group.
-pub fn plan(context: &Context, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
+pub fn plan<'a>(context: &Context<'a>, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
     let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
     let observations = Observations::of(context, group, newest, &exclusion);
     let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
@@ -52,7 +52,7 @@ struct Check<'f, 'a> {
     wake_at: Option<Timestamp>,
 }
 
-impl Check<'_, '_> {
+impl<'a> Check<'_, 'a> {
     /// Compares a condition with what was reported. Returns what it has begun and ended for.
     fn of(
         &mut self,
@@ -143,13 +143,21 @@ impl Check<'_, '_> {
         }
     }
 
-    fn excluded(&mut self, newest: &Generation, exclusion: &Exclusion) {
+    fn excluded(&mut self, newest: &Generation, exclusion: &Exclusion<'a>) {
         let (context, placement) = (self.context, &self.group.placement);
-        let mut nodes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for node in context.nodes.into_iter().flatten().filter(|node| node.takes(placement)) {
-            if let Some(label) = exclusion.on(node) {
-                nodes.entry(label.to_owned()).or_default().insert(node.name.clone());
+        let excluded: Vec<(&str, &str)> = match context.nodes {
+            Some(nodes) => {
+                let selected = nodes.iter().filter(|node| node.takes(placement));
+                selected.filter_map(|node| Some((exclusion.on(node)?, node.name.as_str()))).collect()
             }
+            None => {
+                let own = context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
+                own.filter_map(|pod| Some((exclusion.of_pod(pod)?, pod.target.as_deref()?))).collect()
+            }
+        };
+        let mut nodes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (label, node) in excluded {
+            nodes.entry(label.to_owned()).or_default().insert(node.to_owned());
         }
         let extent = |nodes: &BTreeSet<String>| Extent { nodes: nodes.len(), ..Extent::default() };
         let seen = nodes.iter().map(|(label, nodes)| (label.clone(), extent(nodes))).collect();

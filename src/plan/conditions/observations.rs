@@ -35,15 +35,16 @@ pub struct Observations<'a> {
 
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
-    pub fn of(context: &Context<'a>, group: &Group, newest: &Generation, exclusion: &Exclusion) -> Self {
+    pub fn of(context: &Context<'a>, group: &Group, newest: &Generation, exclusion: &Exclusion<'a>) -> Self {
         let usable = |node: &&Node| node.can_run(&group.placement) && exclusion.on(node).is_none();
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(usable).map(|node| node.name.as_str()).collect());
         let counts = |node: &str| expected.as_ref().is_none_or(|expected| expected.contains(node));
         let own =
             context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
-        let pods: HashMap<&str, &CoveringPod> =
-            own.filter_map(|pod| Some((pod.target.as_deref()?, pod))).filter(|(node, _)| counts(node)).collect();
+        let is_excluded = |pod: &'a CoveringPod| expected.is_none() && exclusion.of_pod(pod).is_some();
+        let own = own.filter(|pod| !is_excluded(pod)).filter_map(|pod| Some((pod.target.as_deref()?, pod)));
+        let pods: HashMap<&str, &CoveringPod> = own.filter(|(node, _)| counts(node)).collect();
         let mut observations = Self {
             pods,
             expected,

@@ -76,6 +76,18 @@ fn nodes_that_a_namespaces_default_node_selector_excludes_are_reported_once_with
 }
 
 #[test]
+fn without_the_right_to_read_nodes_unscheduled_pods_show_what_excludes_their_nodes() {
+    let mut simulation = Simulation::new("[a:1]", 6);
+    simulation.may_read_nodes = false;
+    zone_a(&mut simulation);
+    let findings = reported(&mut simulation, 10);
+    let [Finding::NodesExcluded { nodes, .. }, Finding::RolloutComplete { nodes: 3, .. }] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(nodes["zone=a"].iter().collect::<Vec<_>>(), ["n1", "n3", "n5"]);
+}
+
+#[test]
 fn a_node_selector_of_the_groups_own_is_not_reported_and_one_that_is_edited_is_not_taken_for_admissions() {
     let list = |zone: &str| format!("groups: [{{name: p, images: [a:1], nodeSelector: {{zone: {zone}}}}}]");
     let mut simulation = Simulation::new(&list("a"), 4);

@@ -326,7 +326,7 @@ fn refresh_in_words(refresh: &RefreshReport, now: Timestamp) -> String {
     };
     let found = match refresh.outcome {
         None => "",
-        Some(RefreshOutcome::Rollout) => " (by a rollout that pulled all tags)",
+        Some(RefreshOutcome::Rollout) => " (by a rollout that asks for all tags)",
         Some(RefreshOutcome::Moved) => " (a tag had moved, so this rollout started)",
         Some(RefreshOutcome::Unchanged) => " (no tag had moved)",
         Some(RefreshOutcome::Deferred) => " (some tags could not be checked; their images stay as they are)",
