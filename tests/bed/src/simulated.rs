@@ -18,6 +18,8 @@ use crate::{audit, down, log, member, needed, programs, wait};
 
 /// Names a kubeconfig of a cluster to use in place of the simulated one. The user's usual kubeconfig is never used.
 pub const OWN_CLUSTER: &str = "KUBE_PREPULL_TEST_KUBECONFIG";
+/// How many requests a second each controller of the cluster may send, if not [`QPS`].
+const CONTROLLER_QPS: &str = "KUBE_PREPULL_TEST_CONTROLLER_QPS";
 
 const CLUSTER: &str = "bed";
 const PROGRAMS: [&str; 7] =
@@ -221,8 +223,8 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
                 // In MB: a log that is rotated at the usual 100 loses count of what went before.
                 {"key": "audit-log-maxsize", "value": "4000"},
             ]},
-            {"name": "kube-controller-manager", "extraArgs": of_clients()},
-            {"name": "kube-scheduler", "extraArgs": of_clients()},
+            {"name": "kube-controller-manager", "extraArgs": of_clients(controller_qps())},
+            {"name": "kube-scheduler", "extraArgs": of_clients(QPS)},
             // Nodes without the annotation that `kwokctl scale` gives its own are left to tests that play their kubelets.
             {"name": "kwok-controller", "extraArgs": [
                 {"key": "manage-all-nodes", "value": "false", "override": true},
@@ -234,12 +236,19 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
 
 /// There is one of each, which ends for good when it loses its Lease: ten seconds without an answer on a busy machine are enough.
 /// The limits suffice for a thousand nodes, in place of kwokctl's "unlimited", which would let one of the two starve the others.
-fn of_clients() -> Value {
+fn of_clients(qps: u32) -> Value {
     json!([
         {"key": "leader-elect", "value": "false"},
-        {"key": "kube-api-qps", "value": "300", "override": true},
-        {"key": "kube-api-burst", "value": "600", "override": true},
+        {"key": "kube-api-qps", "value": qps.to_string(), "override": true},
+        {"key": "kube-api-burst", "value": (2 * qps).to_string(), "override": true},
     ])
+}
+
+const QPS: u32 = 300;
+
+/// How many requests a second each controller may send: few of them make some hundred nodes slow as some thousand.
+fn controller_qps() -> u32 {
+    std::env::var(CONTROLLER_QPS).ok().and_then(|qps| qps.parse().ok()).unwrap_or(QPS)
 }
 
 fn configuration_path(state: &State) -> PathBuf {

@@ -1,5 +1,7 @@
 //! A namespace whose default node selector excludes nodes, and what is reported of nodes before their pods have come.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use super::trial;
 use crate::controller::Controller;
 use crate::nodes::{Nodes, simulated};
-use crate::trial::{Trial, eventually};
+use crate::trial::{Trial, eventually, within};
 
 /// Annotates the trial's namespace as administrators do.
 pub async fn select_by_default(trial: &Trial, selector: &str) {
@@ -70,6 +72,29 @@ async fn nodes_that_the_namespaces_default_node_selector_excludes_are_distinguis
     trial.api::<Pod>().delete_collection(&DeleteParams::default(), &without_node).await.unwrap();
     eventually("all to be warm", async || (trial.status()["warm"] == true).then_some(())).await;
     assert!(trial.events("PodsRefused").await.is_empty() && trial.events("NoCapacity").await.is_empty());
+}
+
+/// With `KUBE_PREPULL_TEST_CONTROLLER_QPS=1`, the bed's DaemonSet controller needs more than three minutes.
+#[tokio::test]
+#[ignore = "make test-faults"]
+async fn a_daemon_set_controller_that_is_slow_refuses_no_pods() {
+    let trial = trial("slow").await;
+    let nodes = Nodes::of(&trial);
+    for node in 0..200 {
+        nodes.add(node, simulated("amd64")).await;
+    }
+    let _controller = Controller::start(&trial).await;
+    let list = format!("groups: [{{name: p, images: [nginx:1.27], {}}}]", nodes.placement());
+    trial.write_list("tools", &format!("pullRate: 0\n{list}")).await;
+    let begun = Instant::now();
+    within(Duration::from_secs(540), "the rollout to be complete", async || {
+        let report = trial.status();
+        assert!(!report.to_string().contains("\"Missing\""), "after {:?}: {report:#}", begun.elapsed());
+        assert!(trial.events("PodsRefused").await.is_empty(), "after {:?}", begun.elapsed());
+        Some(trial.events("RolloutComplete").await).filter(|events| !events.is_empty())
+    })
+    .await;
+    println!("the pods of 200 nodes took {:?}", begun.elapsed());
 }
 
 #[tokio::test]
