@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Message, Reason, first_few, number};
 
-/// How to get rid of a node selector that admission adds, or to agree with it.
-pub const KEEP_OR_REMOVE: &str = "to keep it so, put the label into the group's nodeSelector; to remove a namespace's default node \
-    selector, run kubectl annotate namespace NAMESPACE openshift.io/node-selector= --overwrite (OpenShift) or the same with \
-    scheduler.alpha.kubernetes.io/node-selector=, and delete the pods that have no node";
+/// How to agree with a node selector that admission adds, or to remove it.
+pub const KEEP_OR_REMOVE: &str = "to keep it, put it into the group's nodeSelector; if it is the namespace's default node selector, \
+    remove that with kubectl annotate namespace NAMESPACE openshift.io/node-selector= --overwrite (without OpenShift: \
+    scheduler.alpha.kubernetes.io/node-selector=) and delete the pods that have no node";
 
 /// Why a node is excluded that lacks this label.
 pub fn excluded(label: &str) -> String {
-    format!(
-        "admission adds the node selector {label} to the pods, as for a namespace with a default node selector, and it excludes \
-         these nodes"
-    )
+    format!("admission adds the node selector {label} to the pods, which excludes these nodes")
 }
 
 /// The Event about nodes that admission excludes.
@@ -28,8 +25,7 @@ pub fn nodes_excluded(
         format!("{label} excludes {} ({})", number(nodes.len(), "node"), first_few(nodes, ", ", ""))
     });
     let note = format!(
-        "group {group}: admission adds a node selector to the pods of the DaemonSet {daemon_set}, as for a namespace with a default \
-         node selector: {}; the images are not held there; {}",
+        "group {group}: admission adds a node selector to the pods of the DaemonSet {daemon_set}: {}; no new pod can run there; {}",
         first_few(excluded, "; ", ""),
         remedy_in(namespace)
     );
@@ -40,8 +36,8 @@ pub fn nodes_excluded(
 /// The same if there is no pod that shows it, but a dry run of one.
 pub fn nodes_excluded_in_dry_run(daemon_set: &str, selector: &str) -> String {
     format!(
-        "a dry run of such a pod succeeds, and admission adds the node selector {selector} to it, as for a namespace with a default \
-         node selector, so nodes without this label may be excluded; to keep it so, put it into the group's nodeSelector; \
+        "a dry run of such a pod succeeds, and admission adds the node selector {selector} to it, so nodes without this label may \
+         be excluded (a default node selector of the namespace does that); to keep it, put it into the group's nodeSelector; \
          `kubectl describe daemonset {daemon_set}` shows what else may be wrong"
     )
 }

@@ -228,7 +228,12 @@ impl GroupReport {
         (!images.is_empty()).then(|| Self {
             name: group.group.name.to_string(),
             generations: generations.iter().map(|generation| generation.name.clone()).collect(),
-            rollout: RolloutReport::new(&generations, of_all_nodes.unwrap_or_else(|| count.total()), input.now),
+            rollout: RolloutReport::new(
+                &generations,
+                of_all_nodes.unwrap_or_else(|| count.total()),
+                input.nodes.is_some(),
+                input.now,
+            ),
             refresh: RefreshReport::new(&config.refresh, group.group, newest, request, input.now),
             requests: Reserved::by(on_nodes),
             images,

@@ -37,13 +37,20 @@ pub enum RolloutState {
 
 impl RolloutReport {
     /// The rollout of the first of `generations`, which are sorted from new to old. `None` if there is no generation, or if the
-    /// newest has no record of how it was created.
-    pub fn new(generations: &[&Generation], progress: GroupProgress, now: Timestamp) -> Option<Self> {
+    /// newest has no record of how it was created. If nodes are not known, the DaemonSet's status says whether pods are to come.
+    pub fn new(
+        generations: &[&Generation],
+        progress: GroupProgress,
+        nodes_known: bool,
+        now: Timestamp,
+    ) -> Option<Self> {
         let (newest, older) = generations.split_first()?;
         let record = newest.record.as_ref()?;
         let start_delays_end_at = start_delays_end(record.epoch, record.spread_seconds);
+        let lacks_pods = || newest.scheduled.map_or(progress.nodes == 0, |scheduled| !scheduled.complete);
+        let awaits_pods = !nodes_known && lacks_pods();
         let state = match () {
-            () if progress.is_moving || now < start_delays_end_at => RolloutState::InProgress,
+            () if progress.is_moving || awaits_pods || now < start_delays_end_at => RolloutState::InProgress,
             () if progress.nodes == 0 => RolloutState::NoNodes,
             () if !progress.is_complete() => RolloutState::Stalled,
             () if older.is_empty() => RolloutState::Complete,

@@ -10,6 +10,8 @@ use crate::image_cache::Cache;
 use crate::image_cache::ledger::{Entry, Ledger};
 use crate::plan::Generation;
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
+use crate::plan::generation::placement_hash;
+use crate::plan::generation::scheduled::Scheduled;
 use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
 
 fn input(pods: &[Pod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {
@@ -313,6 +315,41 @@ fn a_rollout_is_not_complete_where_nothing_is_warm() {
         assert!(!rollout.complete, "{what}");
         assert!(line.ends_with(words), "{what}: {line}");
     }
+}
+
+#[test]
+fn without_nodes_a_rollout_is_not_complete_before_the_daemon_set_has_all_pods() {
+    let state = |pods: &[Pod], complete: Option<bool>| {
+        let (mut input, coverage) = input(pods, None);
+        for generation in &mut input.lists[0].generations {
+            generation.scheduled = complete.map(|complete| Scheduled { desired: 2, misscheduled: 0, complete });
+        }
+        rollout_of((input, coverage), true).0.state
+    };
+    let held = [Pod::new(1, 2, "n0").with([Fate::Held, Fate::Held])];
+    assert_eq!(state(&held, Some(false)), RolloutState::InProgress);
+    assert_eq!(state(&held, Some(true)), RolloutState::Complete);
+    assert_eq!(state(&[], None), RolloutState::InProgress, "the DaemonSet controller has not processed it");
+    assert_eq!(state(&[], Some(true)), RolloutState::NoNodes);
+}
+
+#[test]
+fn nodes_that_wait_for_their_pod_or_are_excluded_at_80_columns() {
+    const SELECTOR: &[(&str, &str)] = &[("node-role.kubernetes.io/worker", "")];
+    let excluded = |uid, node: &str| Pod {
+        life: Life::Excluded,
+        selector: SELECTOR,
+        created: "2026-03-01T12:09:50Z",
+        ..Pod::new(uid, 2, node)
+    };
+    let mut worker = node("n2");
+    worker.labels.insert("node-role.kubernetes.io/worker".to_owned(), String::new());
+    let (mut input, coverage) =
+        input(&[excluded(1, "n0"), excluded(2, "n1")], Some(vec![node("n0"), node("n1"), worker]));
+    let list = &mut input.lists[0];
+    list.generations.retain(|generation| generation.name == "p-3" || generation.name == "q-4");
+    list.generations[0].placement = Some(placement_hash(&config().groups[0].placement));
+    insta::assert_snapshot!(laid_out(&report(&(input, coverage)), Layout { width: Some(80), ..TERMINAL }));
 }
 
 #[test]
