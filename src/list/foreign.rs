@@ -33,12 +33,18 @@ pub fn recognize(node: &TreeNode) -> Option<(String, String)> {
     if let Some(kind) = child(node, "kind").and_then(text) {
         return Some((format!("this is the manifest of a {}, not a list", quoted(kind)), remedy_for(node, kind)));
     }
-    let values = child(node, "configMap").filter(|it| matches!(it.value, Value::Mapping(_)));
-    values.map(|_| {
+    are_values(node).then(|| {
         let remedy = "pass them to helm with --values; to validate the list in them: helm template NAME CHART --values FILE | \
                       kube-prepull validate --file -";
-        ("these are values of the Helm chart, not a list".to_owned(), remedy.to_owned())
+        ("these are values of a Helm chart, not a list".to_owned(), remedy.to_owned())
     })
+}
+
+/// Values of the chart describe the list in `configMap`; those of nearly every chart describe an image by its repository.
+fn are_values(node: &TreeNode) -> bool {
+    let is_mapping = |it: &&TreeNode| matches!(it.value, Value::Mapping(_));
+    child(node, "configMap").filter(is_mapping).is_some()
+        || child(node, "image").and_then(|image| child(image, "repository")).is_some()
 }
 
 /// How an object becomes a list, on one line.
@@ -163,9 +169,18 @@ mod tests {
 
     #[test]
     fn values_of_the_chart_are_recognized_and_lists_are_not() {
-        assert!(recognize(&node("image: {repository: x}\nconfigMap:\n  images: a=b\n")).is_some());
-        for list in ["images: [a]", "[a]", "kind: x\nimages: [a]", "groups: []", "refresh: {every: 1h}", "configMap: x"]
-        {
+        for values in ["image: {repository: x}", "deploymentName: x\nconfigMap:\n  images: a=b\n"] {
+            assert!(recognize(&node(values)).is_some(), "{values}");
+        }
+        for list in [
+            "images: [a]",
+            "[a]",
+            "kind: x\nimages: [a]",
+            "groups: []",
+            "refresh: {every: 1h}",
+            "configMap: x",
+            "image: x",
+        ] {
             assert_eq!(recognize(&node(list)), None, "{list}");
         }
     }

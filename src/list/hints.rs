@@ -11,7 +11,7 @@ const MAX_INTERVAL: usize = 100;
 /// A corrected text that is longer is not shown.
 const MAX_CORRECTED: usize = 300;
 
-/// The first variable of a template in a text that nothing has filled in: `${A}`, `$(A)`, `$A` or `{{ a }}`. None of them is part of
+/// The first variable of a template in a text that nothing has filled in: `${a}`, `$(a)`, `$A` or `{{ a }}`. None of them is part of
 /// a valid name, number or image reference.
 pub fn unfilled(text: &str) -> Option<&str> {
     let starts = text.char_indices().filter(|(_, letter)| matches!(letter, '$' | '{'));
@@ -26,12 +26,12 @@ fn variable_at(text: &str) -> Option<&str> {
     }
     let name = text.strip_prefix('$')?;
     let length = name.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(name.len());
-    name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_').then(|| &text[..=length])
+    name.starts_with(|letter: char| letter.is_ascii_uppercase() || letter == '_').then(|| &text[..=length])
 }
 
 /// The remedy for a variable that nothing has filled in.
 pub fn fill_in(variable: &str) -> String {
-    format!("put the value in place of {variable}, a variable of a template that was not filled in")
+    format!("put a value in place of {variable}: kube-prepull fills in no variables of templates")
 }
 
 /// An interval with days or weeks in hours, such as `168h` for `7d`.
@@ -108,7 +108,7 @@ mod tests {
         ] {
             assert_eq!(unfilled(text), Some(variable), "{text}");
         }
-        for none in ["nginx:1", "costs 5$", "$5", "{}", "{\"a\": {}}", "${", "${}", "{{", "$ A", "ä$"] {
+        for none in ["nginx:1", "costs 5$", "$5", "{}", "{\"a\": {}}", "${", "${}", "{{", "$ A", "ä$", "a$b"] {
             assert_eq!(unfilled(none), None, "{none}");
         }
     }

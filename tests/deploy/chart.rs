@@ -45,6 +45,16 @@ fn the_api_server_accepts_everything_that_is_rendered() {
     }
 }
 
+/// Without images, the chart installs a list that is new and empty, and `helm test` finds nothing wrong with it.
+#[test]
+fn without_images_the_list_is_empty_and_its_test_allows_that() {
+    let objects = Helm::offline("default").template("");
+    assert!(parse(&list(&objects)).empty, "{:?}", list(&objects));
+    let test = find(&objects, "Pod", "kubernetes-image-puller-test");
+    let arguments = test["spec"]["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!("--allow-empty")), "{arguments:?}");
+}
+
 #[test]
 fn labels_and_annotations_for_everything_are_on_everything() {
     let objects = Helm::offline("default").template(EVERYTHING);

@@ -20,9 +20,10 @@ impl Volume {
         Self(folder)
     }
 
+    /// As the chart's test does.
     fn validate(&self) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
-        command.args(["validate", "--namespace", "images", "--file"]).arg(&self.0).output().unwrap()
+        command.args(["validate", "--allow-empty", "--namespace", "images", "--file"]).arg(&self.0).output().unwrap()
     }
 }
 
@@ -41,6 +42,7 @@ fn a_list_in_either_format_is_accepted() {
     for (name, data) in [
         ("flat", [("IMAGES", "web=nginx:1.27"), ("NAMESPACE", "images")].as_slice()),
         ("yaml", [("images.yaml", "images: [nginx:1.27]\n")].as_slice()),
+        ("new", [("IMAGES", ""), ("NAMESPACE", "images"), ("CACHING_INTERVAL_HOURS", "1")].as_slice()),
     ] {
         let output = Volume::of(name, data).validate();
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));

@@ -161,7 +161,7 @@ fn what_is_given_instead_of_a_list_is_translated() {
     );
     let values = validate(&["-f", "-"], "configMap: {images: \"a=nginx:1\"}\n");
     assert_eq!(values.status.code(), Some(1));
-    assert!(text(&values.stdout).contains("error[NotAList]: images.yaml: these are values of the Helm chart"));
+    assert!(text(&values.stdout).contains("error[NotAList]: images.yaml: these are values of a Helm chart"));
 }
 
 #[test]
