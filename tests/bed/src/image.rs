@@ -195,6 +195,15 @@ impl Image {
         self
     }
 
+    /// Sets a variable in the environment of the command.
+    #[must_use]
+    pub fn env(mut self, variable: &str, value: &str) -> Self {
+        if let Value::Array(variables) = self.config.entry("Env").or_insert_with(|| json!([])) {
+            variables.push(json!(format!("{variable}={value}")));
+        }
+        self
+    }
+
     /// Adds a label. Two images that differ only in a label have different digests.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {

@@ -9,6 +9,7 @@ mod eviction_loop;
 mod exclusion;
 mod faults;
 mod init_containers;
+mod lists;
 mod metrics;
 mod requests;
 mod rollouts;

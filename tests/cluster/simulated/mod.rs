@@ -18,6 +18,7 @@ mod kip;
 mod kubelets;
 mod last_good;
 mod leaders;
+mod lists;
 mod metrics;
 mod overflow;
 mod owner;

@@ -123,6 +123,14 @@ impl Node {
         Ok(containers)
     }
 
+    /// The environment that the runtime, and each of its hooks, was given for a container: `VARIABLE=value`.
+    pub fn environment(&self, container: &Container) -> Result<Vec<String>> {
+        let info: Value = serde_json::from_str(&self.ctr(&["containers", "info", &container.id])?)?;
+        let variables = info["Spec"]["process"]["env"].as_array();
+        let variables = variables.with_context(|| format!("containerd does not say how {} runs", container.id))?;
+        Ok(variables.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
     /// Those of the containers that have been described before.
     fn described_of(&self, ids: &BTreeSet<&str>) -> Result<Vec<String>> {
         let known = self.known()?;
