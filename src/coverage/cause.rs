@@ -53,7 +53,7 @@ impl ImageState {
             Self::Failed { reason, message } | Self::CannotStart { reason, message, .. } => {
                 Some(FailureCause { reason, message })
             }
-            Self::Waiting | Self::Pulling | Self::Held | Self::Stopped => None,
+            Self::Waiting | Self::Pulling | Self::Interrupted { .. } | Self::Held | Self::Stopped => None,
         }
     }
 
@@ -67,6 +67,10 @@ impl ImageState {
 
     /// This state, with the cause that was known before if it says none.
     pub(super) fn with_cause_of(self, before: &Self) -> Self {
+        let says_nothing = self.cause().is_some_and(|cause| cause.is_of_pull() && !cause.is_known());
+        if let (Self::Interrupted { .. }, true) = (before, says_nothing) {
+            return before.clone();
+        }
         let known = match (before, before.cause()) {
             (Self::Failed { reason, message } | Self::CannotStart { reason, message, .. }, Some(cause))
                 if self.cause().is_some() && self.cause_or(Some(cause)) == Some(cause) =>
@@ -128,5 +132,12 @@ mod tests {
         assert_eq!(crashed.clone().with_cause_of(&ImageState::Held), crashed, "it ran in the meantime");
         assert_eq!(crashed.clone().with_cause_of(&cannot_start("StartError", "no such file")), crashed);
         assert_eq!(ImageState::Held.with_cause_of(&refused), ImageState::Held);
+        let held_back = ImageState::Interrupted {
+            reason: "ErrImagePull".into(),
+            message: "pull QPS exceeded".into(),
+            since: Some(jiff::Timestamp::UNIX_EPOCH),
+        };
+        assert_eq!(bare.with_cause_of(&held_back), held_back, "the node still holds it back");
+        assert_eq!(refused.clone().with_cause_of(&held_back), refused);
     }
 }

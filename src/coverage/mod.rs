@@ -11,6 +11,7 @@
 //! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: the sizes of images, as nodes report them
+//! - [`interruption`]: pulls that the node itself held back or cancelled
 //! - [`eviction_loop`]: holders that are evicted again and again
 
 mod capacity;
@@ -19,6 +20,7 @@ mod deleted_pods;
 mod digest;
 mod eviction_loop;
 mod init;
+mod interruption;
 mod node;
 mod pod;
 mod pool;
@@ -39,6 +41,7 @@ pub use cause::FailureCause;
 use eviction_loop::Evictions;
 pub use eviction_loop::{ENOUGH as EVICTION_LOOP_LENGTH, EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
 pub use init::{InitFailure, Initialization, initialization};
+pub use interruption::{INTERRUPTION_GRACE, Interruption, interruption};
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
@@ -47,7 +50,7 @@ pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, imag
 use pool::Pool;
 use requests::Requests;
 pub use sizes::Sizes;
-pub use texts::{OMITTED, Texts, end_of};
+pub use texts::{OMITTED, Texts, end_of, end_within};
 
 use crate::naming::{INIT_CONTAINER, labels};
 
@@ -180,7 +183,9 @@ impl Coverage {
         }
         let known = self.pods.get(uid).map(|known| &known.images[..]).unwrap_or_default();
         let has_failed = |name: &str| {
-            known.iter().any(|image| *image.name == *name && matches!(image.state, ImageState::Failed { .. }))
+            let has_failed =
+                |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::Interrupted { .. });
+            known.iter().any(|image| *image.name == *name && has_failed(&image.state))
         };
         let containers = pod.status.iter().flat_map(|status| &status.container_statuses);
         let failed = containers.filter_map(|container| Some((&container.name, pod::pull_failure(container)?)));
@@ -224,11 +229,14 @@ impl Coverage {
             pod::label(&pod.metadata, labels::LIST).or_else(|| is_adoptable(&pod.metadata).then_some(NO_LIST))?;
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
-        let before = self.pods.get(uid).map(|known| known.images.to_vec()).unwrap_or_default();
         let initialization = self.initialization(&pod.spec, &status);
-        let is_initialized = initialization == Initialization::Done;
-        let image = |container| self.image(container, &status, is_initialized, &before);
-        let images = pod.spec.containers.iter().map(image).collect();
+        let seen = Seen {
+            status: &status,
+            is_initialized: initialization == Initialization::Done,
+            before: self.pods.get(uid).map(|known| known.images.to_vec()).unwrap_or_default(),
+            at: pod::written_at(&pod.metadata),
+        };
+        let images = pod.spec.containers.iter().map(|container| self.image(container, &seen)).collect();
         let annotations = pod.metadata.annotations.as_ref();
         Some(CoveringPod {
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
@@ -262,22 +270,13 @@ impl Coverage {
         }
     }
 
-    fn image(
-        &mut self,
-        container: &pod::Container,
-        status: &PodStatus,
-        is_initialized: bool,
-        before: &[Arc<CoveredImage>],
-    ) -> Arc<CoveredImage> {
-        let reported = status.container_statuses.iter().find(|status| status.name == container.name);
-        let state = pod::image_state(status, &container.name, is_initialized, &mut self.texts);
+    fn image(&mut self, container: &pod::Container, seen: &Seen) -> Arc<CoveredImage> {
+        let reported = seen.status.container_statuses.iter().find(|status| status.name == container.name);
+        let state = pod::image_state(seen.status, &container.name, seen.is_initialized, &mut self.texts);
         let image = CoveredImage {
             name: self.text(&container.name),
             reference: self.text(&container.image),
-            state: match before.iter().find(|before| *before.name == *container.name) {
-                Some(before) => state.with_cause_of(&before.state),
-                None => state,
-            },
+            state: seen.in_light_of_before(&container.name, state),
             image_id: self.text(reported.map_or("", |status| &status.image_id)),
             pulled_always: container.pulls_always(),
             restarted: reported.is_some_and(|status| status.restart_count > 0),
@@ -309,6 +308,27 @@ impl Coverage {
         let new: Arc<[Toleration]> = tolerations.into();
         self.tolerations.push(Arc::clone(&new));
         new
+    }
+}
+
+/// A version of a pod, beside the one that was known.
+struct Seen<'a> {
+    status: &'a pod::PodStatus,
+    /// Whether its init containers are done.
+    is_initialized: bool,
+    before: Vec<Arc<CoveredImage>>,
+    /// When it was written.
+    at: Option<Timestamp>,
+}
+
+impl Seen<'_> {
+    /// The state, with what was known before and the kubelet does not repeat. An interruption that lasts is a failure.
+    fn in_light_of_before(&self, name: &str, state: ImageState) -> ImageState {
+        let before = self.before.iter().find(|image| *image.name == *name).map(|image| &image.state);
+        match before {
+            Some(before) => state.with_cause_of(before).unless_it_lasts(Some(before), self.at),
+            None => state.unless_it_lasts(None, self.at),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{Object, ObjectMeta};
 use serde::Deserialize;
 
+use super::interruption::interruption;
 use super::texts::Texts;
 
 /// A pod, decoded without the fields that coverage does not need. With thousands of pods they would take most of the memory.
@@ -168,6 +169,14 @@ impl PodStatus {
         matches!(self.phase.as_str(), "Failed" | "Succeeded")
     }
 
+    /// The last progress that it shows: the init containers ended, or a container started.
+    fn last_progress(&self) -> Option<Timestamp> {
+        let started = self.container_statuses.iter().filter_map(|it| it.state.running.as_ref()?.started_at.as_ref());
+        let inits = self.init_container_statuses.iter();
+        let ended = inits.filter_map(|it| it.state.terminated.as_ref()?.finished_at.as_ref());
+        started.chain(ended).map(|time| time.0).max()
+    }
+
     /// The scheduler's message, if the pod cannot be scheduled, or if a gate that admission added keeps it from being scheduled
     /// (`PodReasonUnschedulable` and `PodReasonSchedulingGated` in `k8s.io/api/core/v1`).
     pub fn unschedulable(&self) -> Option<&str> {
@@ -224,7 +233,11 @@ pub struct WaitingContainer {
 
 /// A container runs.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Running {}
+#[serde(rename_all = "camelCase", default)]
+pub struct Running {
+    /// Since when.
+    pub started_at: Option<Time>,
+}
 
 /// How a container ended.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -239,6 +252,8 @@ pub struct Terminated {
     pub reason: String,
     /// The message.
     pub message: String,
+    /// When it ended.
+    pub finished_at: Option<Time>,
 }
 
 /// How well a container protects its image from the kubelet's garbage collector. Greater is better.
@@ -263,6 +278,15 @@ pub enum ImageState {
     Held,
     /// Its container was stopped and still protects the image: the kubelet restarts it, or the pod is being deleted.
     Stopped,
+    /// The node itself held back or cancelled the pull, and tries again.
+    Interrupted {
+        /// The kubelet's reason.
+        reason: Arc<str>,
+        /// The kubelet's or the runtime's message.
+        message: Arc<str>,
+        /// Since when, as far as the pod shows it.
+        since: Option<Timestamp>,
+    },
     /// It could not be pulled.
     Failed {
         /// The kubelet's reason.
@@ -285,6 +309,11 @@ impl ImageState {
     /// Whether the node has pulled it. It may have been deleted since, if no container protects it.
     pub fn is_on_disk(&self) -> bool {
         matches!(self, Self::Held | Self::Stopped | Self::CannotStart { .. })
+    }
+
+    /// Whether it is yet to be pulled, and nothing has failed.
+    pub fn is_to_come(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Pulling | Self::Interrupted { .. })
     }
 
     /// How well the image is protected on the node.
@@ -347,9 +376,16 @@ pub fn image_state(status: &PodStatus, name: &str, is_initialized: bool, texts: 
         Some(ended) => words(&waiting.reason, &ended.message),
     };
     match pull_failure(container) {
+        Some(_) if is_interrupted(&waiting) => {
+            ImageState::Interrupted { reason, message, since: status.last_progress() }
+        }
         Some(_) => ImageState::Failed { reason, message },
         None => ImageState::CannotStart { reason, message, container_exists: is_dead },
     }
+}
+
+fn is_interrupted(waiting: &WaitingContainer) -> bool {
+    matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff") && interruption(&waiting.message).is_some()
 }
 
 /// Whether a waiting container has a dead predecessor, which protects its image. A kubelet still reports how the last one ended
@@ -377,4 +413,11 @@ pub fn pull_failure(container: &ContainerStatus) -> Option<&'static str> {
 /// The labels of a generation's pod.
 pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+/// When the kubelet wrote this version of the pod's status, as the API server recorded it.
+pub fn written_at(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let entries = metadata.managed_fields.iter().flatten();
+    let of_status = entries.filter(|entry| entry.subresource.as_deref() == Some("status"));
+    of_status.filter_map(|entry| Some(entry.time.as_ref()?.0)).max()
 }

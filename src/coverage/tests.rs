@@ -261,3 +261,53 @@ fn the_cause_that_a_kubelet_named_is_known_until_the_container_runs_or_another_c
     assert_eq!(said(json!([{"name": "one", "state": {"running": {}}}])), None);
     assert_eq!(said(crashed()).as_deref(), Some("Error (exit code 137)"));
 }
+
+/// A pod whose second image the node does not pull, as kubelets write it: `progress` is when its first container started.
+fn held_back(message: &str, progress: &str, written: &str) -> SlimPod {
+    let statuses = json!([
+        {"name": "one", "imageID": "one@sha256:1", "state": {"running": {"startedAt": progress}}},
+        {"name": "two", "state": {"waiting": {"reason": "ErrImagePull", "message": message}}},
+    ]);
+    let mut pod = pod("p", "n", statuses);
+    let entry = json!([{"manager": "kubelet", "operation": "Update", "subresource": "status", "time": written}]);
+    pod.metadata.managed_fields = Some(serde_json::from_value(entry).expect("fields"));
+    pod
+}
+
+fn second_image(coverage: &Coverage) -> ImageState {
+    coverage.pods_of("tools").next().expect("the pod").images[1].state.clone()
+}
+
+#[test]
+fn a_pull_that_the_node_holds_back_or_cancels_fails_only_if_that_lasts() {
+    for message in ["pull QPS exceeded", "failed to pull and unpack image \"two:1\": context canceled"] {
+        let mut coverage = Coverage::default();
+        let mut seen = |message: &str, minute: u8| {
+            let written = format!("2026-03-01T12:{minute:02}:00Z");
+            coverage.apply(&held_back(message, "2026-03-01T11:00:00Z", &written));
+            second_image(&coverage)
+        };
+        // What was known to be pulled is first seen held back at 12:01.
+        seen("401 Unauthorized", 0);
+        assert!(matches!(seen(message, 1), ImageState::Interrupted { .. }), "{message}");
+        assert!(matches!(seen(message, 5), ImageState::Interrupted { .. }), "{message}");
+        assert!(matches!(seen(message, 6), ImageState::Failed { .. }), "{message}");
+        assert!(matches!(seen(message, 7), ImageState::Failed { .. }), "it does not begin again: {message}");
+        assert!(matches!(seen("401 Unauthorized", 8), ImageState::Failed { .. }));
+    }
+}
+
+#[test]
+fn a_single_listing_knows_from_the_pods_last_progress_how_long_a_pull_has_been_held_back() {
+    let listed = |progress: &str| {
+        let mut coverage = Coverage::default();
+        coverage.apply(&held_back("pull QPS exceeded", progress, "2026-03-01T12:00:00Z"));
+        second_image(&coverage)
+    };
+    assert!(matches!(listed("2026-03-01T11:58:00Z"), ImageState::Interrupted { .. }));
+    assert!(matches!(listed("2026-03-01T11:50:00Z"), ImageState::Failed { .. }));
+    let found = states(
+        json!([{"name": "one", "state": {"waiting": {"reason": "ErrImagePull", "message": "pull QPS exceeded"}}}]),
+    );
+    assert!(matches!(found[0], ImageState::Interrupted { .. }), "nothing shows how long: {found:?}");
+}

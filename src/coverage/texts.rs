@@ -1,6 +1,7 @@
 //! Messages of kubelets and registries, without the parts that differ at each attempt, so that the same failure on thousands
 //! of nodes is one text, for people and in memory.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::pool::Pool;
@@ -30,8 +31,10 @@ impl Texts {
     }
 }
 
-/// The most bytes of a message. Some registries answer with a whole page.
-const MAX_BYTES: usize = 1024;
+/// The most bytes of a message. Some registries answer with a whole page, and some runtimes name all layers of an image.
+const MAX_BYTES: usize = 2048;
+/// How much of the beginning of a longer one is kept. The rest is its end, since the cause comes last.
+const BEGINNING: usize = 800;
 /// Replaces the parts that differ.
 const LEFT_OUT: &str = "…";
 
@@ -39,16 +42,26 @@ const LEFT_OUT: &str = "…";
 fn steady(message: &str) -> String {
     let words: Vec<String> =
         cut(message).split(' ').map(|word| steady_path(without_source(steady_word(word)))).collect();
-    let mut steady = words.join(" ");
-    if cut(message).len() < message.len() {
-        steady.push_str(LEFT_OUT);
-    }
-    steady
+    without_time(words.join(" "))
 }
 
-fn cut(message: &str) -> &str {
-    let end = message.floor_char_boundary(MAX_BYTES);
-    &message[..end]
+/// Without its middle, if it is too long.
+fn cut(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_BYTES {
+        return Cow::Borrowed(message);
+    }
+    let beginning = &message[..message.floor_char_boundary(BEGINNING)];
+    let end = message.len() - (MAX_BYTES - BEGINNING - LEFT_OUT.len());
+    let end = &message[message.ceil_char_boundary(end)..];
+    Cow::Owned(format!("{beginning}{LEFT_OUT}{end}"))
+}
+
+/// Go reports the time at which it found that a certificate has expired.
+fn without_time(message: String) -> String {
+    const TIME: &str = "current time ";
+    let Some((before, after)) = message.split_once(TIME) else { return message };
+    let rest = after.split_once(' ').map_or("", |(_, rest)| rest);
+    format!("{before}{TIME}{LEFT_OUT} {rest}")
 }
 
 /// Go writes the addresses of a connection as `10.1.2.3:41234->10.0.0.2:53:`; the first one has a new port each time.
@@ -76,8 +89,13 @@ const QUOTED: usize = 160;
 
 /// The end of a message, on one line: messages of registries and runtimes wrap each other, and the cause comes last.
 pub fn end_of(message: &str) -> String {
+    end_within(message, QUOTED)
+}
+
+/// The end of a message, on one line and with at most so many characters.
+pub fn end_within(message: &str, most: usize) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let more = message.chars().count().saturating_sub(QUOTED);
+    let more = message.chars().count().saturating_sub(most);
     let end: String = message.chars().skip(more).collect();
     match end.split_once(' ') {
         Some((_, whole_words)) if more > 0 => format!("{LEFT_OUT} {whole_words}"),
@@ -101,6 +119,10 @@ mod tests {
                 "mount /var/lib/kubelet/pods/…/volumes/x:/y: not a directory",
             ),
             ("denied (trace 00f067aa0ba902b7e1)", "denied (trace …"),
+            (
+                "expired: current time 2026-03-01T12:00:00Z is after 2026-02-01T00:00:00Z",
+                "expired: current time … is after 2026-02-01T00:00:00Z",
+            ),
         ] {
             assert_eq!(steady(said), kept);
         }
@@ -121,9 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_page_is_cut_off() {
-        let cut = steady(&"ä".repeat(5_000));
-        assert!(cut.len() <= MAX_BYTES + LEFT_OUT.len() && cut.ends_with(LEFT_OUT));
+    fn a_long_message_loses_its_middle_and_keeps_the_cause_at_its_end() {
+        let cut = steady(&format!("failed to mount: {}: invalid argument", "ä".repeat(5_000)));
+        assert!(cut.len() <= MAX_BYTES, "{}", cut.len());
+        assert!(
+            cut.starts_with("failed to mount: ") && cut.contains("ä…ä") && cut.ends_with(": invalid argument"),
+            "{cut}"
+        );
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What was found.
 
+use super::diagnosis::{Diagnosis, explain};
+use super::format::printable;
 use super::restores::cannot_restore;
-use super::{Message, Reason, first_few, init_containers, number, scheduling, subject_of};
-use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of};
+use super::{Message, Reason, excluded_nodes, first_few, init_containers, number, subject_of};
+use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of, end_within};
 use crate::denial::Denial;
 use crate::plan::decision::{FailingImage, FailingInitContainer, Finding, MovedTag, UncheckedImage};
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::pod_creation::GRACE;
 use crate::plan::generation::tag_check::DEADLINE;
+use crate::summary::node_state::NodeState;
 
 /// What the API server answers to a dry run of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +71,9 @@ pub fn found(finding: &Finding, dry_run: Option<&DryRun>) -> Message {
             Reason::ImageFailing,
             subject,
             format!(
-                "group {group}: {count} of {} cannot be held: {}; kubelets retry at least every 5 minutes, and \
-                 nodes keep what they held before",
+                "group {group}: {count} of {} cannot be held: {}; kubelets retry at least every 5 minutes",
                 number(*of, "image"),
-                first_few(images.iter().map(failing), "; ", REST)
+                first_few(images.iter().map(|image| failing(image, images.len())), "; ", REST)
             ),
         ),
         Finding::ImagesRecovered { group, references } => Message::new(
@@ -144,7 +146,7 @@ pub fn found(finding: &Finding, dry_run: Option<&DryRun>) -> Message {
         )
         .about(daemon_set),
         Finding::NodesExcluded { namespace, group, daemon_set, nodes } => {
-            scheduling::nodes_excluded(namespace, group, daemon_set, nodes)
+            excluded_nodes::nodes_excluded(namespace, group, daemon_set, nodes)
         }
         Finding::CannotRestore { daemon_set, changed_by } => cannot_restore(daemon_set, changed_by),
         Finding::RolloutStalled { group, daemon_set, took, images, nodes, nodes_with_all } => {
@@ -203,11 +205,21 @@ fn by_cause(images: &[UncheckedImage]) -> Vec<String> {
     by_cause.into_iter().map(|(references, why)| format!("{} {why}", first_few(references, ", ", ""))).collect()
 }
 
-fn failing(image: &FailingImage) -> String {
+/// The most characters that one note quotes of what kubelets said.
+const QUOTED: usize = 200;
+
+/// The diagnosis first: a note of limited length may lose its end. `of` images share what is quoted.
+fn failing(image: &FailingImage, of: usize) -> String {
     let FailingImage { reference, pulled, reason, message, nodes } = image;
-    let what = if *pulled { "was pulled, but does not start" } else { "cannot be pulled" };
+    let (state, what) = match pulled {
+        true => (NodeState::CannotStart, "was pulled, but does not start"),
+        false => (NodeState::Failed, "cannot be pulled"),
+    };
+    let Diagnosis { what: cause, remedy } = explain(state, reason, message, reference);
     let said = [reason, message].into_iter().filter(|said| !said.is_empty()).map(String::as_str).collect::<Vec<_>>();
-    format!("{reference} {what} on {}: {}", first_few(nodes, ", ", ""), end_of(&said.join(": ")))
+    let said = end_within(&said.join(": "), QUOTED / of.max(1));
+    let explained = remedy.map(|remedy| format!("{}; {remedy} ({said})", printable(&cause)));
+    format!("{reference} {what} on {}: {}", first_few(nodes, ", ", ""), explained.unwrap_or(said))
 }
 
 fn failing_init(container: &FailingInitContainer) -> String {
@@ -219,7 +231,7 @@ fn failing_init(container: &FailingInitContainer) -> String {
 fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
     let why = match dry_run {
         Some(DryRun::Refused(why)) => why,
-        Some(DryRun::Selects(selector)) => return scheduling::nodes_excluded_in_dry_run(daemon_set, selector),
+        Some(DryRun::Selects(selector)) => return excluded_nodes::nodes_excluded_in_dry_run(daemon_set, selector),
         Some(DryRun::Accepted) | None => {
             return format!(
                 "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
@@ -254,6 +266,7 @@ fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_NOTE;
     use super::*;
     use crate::coverage::InitFailure;
     use crate::naming::INIT_CONTAINER;
@@ -283,6 +296,45 @@ mod tests {
         assert!(said.contains(cause), "{said}");
         assert_eq!(said.matches("own image").count(), 1, "{said}");
         assert_eq!(unchecked(&failure), unchecked(&failure.shortened()), "after a restart, too");
+    }
+
+    fn note(images: &[(&str, &str)]) -> String {
+        let failing = |(reference, message): &(&str, &str)| FailingImage {
+            reference: (*reference).to_owned(),
+            pulled: false,
+            reason: "ErrImagePull".to_owned(),
+            message: (*message).to_owned(),
+            nodes: ["node1", "node2"].map(str::to_owned).into(),
+        };
+        let images: Vec<FailingImage> = images.iter().map(failing).collect();
+        let (group, count) = ("g".to_owned(), images.len());
+        found(&Finding::ImagesFailing { group, images, count, of: 9 }, None).short_note()
+    }
+
+    const GONE: &str = "failed to pull and unpack image \"a.test/x:1\": failed to resolve reference \"a.test/x:1\": a.test/x:1: not found";
+
+    #[test]
+    fn an_image_that_fails_is_reported_with_its_diagnosis_before_the_words_of_the_kubelet() {
+        let note = note(&[("a.test/x:1", GONE)]);
+        let expected =
+            "a.test/x:1 cannot be pulled on node1, node2: no such image or tag from a.test; check the reference (";
+        assert!(note.contains(expected) && note.contains("a.test/x:1: not found)"), "{note}");
+        assert!(note.ends_with("; kubelets retry at least every 5 minutes"), "{note}");
+        assert!(!note.contains("keep"), "nobody has checked what nodes hold: {note}");
+    }
+
+    #[test]
+    fn what_nothing_explains_is_reported_in_the_words_of_the_kubelet_alone() {
+        let note = note(&[("a.test/x:1", "something new")]);
+        assert!(note.contains("cannot be pulled on node1, node2: ErrImagePull: something new; kubelets"), "{note}");
+    }
+
+    #[test]
+    fn the_diagnoses_of_three_images_fit_into_a_note() {
+        let references = ["a.test/team/one:1", "a.test/team/two:1", "a.test/team/three:1"];
+        let note = note(&references.map(|reference| (reference, GONE)));
+        assert!(note.len() <= MAX_NOTE && !note.ends_with('…'), "{note}");
+        assert_eq!(note.matches("no such image or tag from a.test; check the reference").count(), 3, "{note}");
     }
 
     #[test]

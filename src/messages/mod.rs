@@ -8,7 +8,7 @@
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
 //! - [`init_containers`]: the same about the init containers of a pod
 //! - [`api_errors`]: what could not be read or written
-//! - [`scheduling`]: why no pod can run on a node
+//! - [`excluded_nodes`]: nodes that admission excludes
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`lasting`]: what is reported once while it lasts, and in new words once a minute
 //! - [`deduplication`]: what was reported a moment ago, and is not repeated
@@ -17,6 +17,7 @@ pub mod actions;
 pub mod api_errors;
 pub mod deduplication;
 pub mod diagnosis;
+pub mod excluded_nodes;
 pub mod findings;
 pub mod format;
 pub mod image_caches;
@@ -26,7 +27,6 @@ mod list_changes;
 pub mod lists;
 pub mod reason;
 mod restores;
-pub mod scheduling;
 mod terms;
 pub mod waiting;
 

@@ -98,7 +98,7 @@ impl<'a> Tries<'a> {
                 held.is_some_and(|held| held.contains(&*image.reference))
             };
             match &image.state {
-                ImageState::Waiting | ImageState::Pulling => false,
+                ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. } => false,
                 ImageState::Failed { .. } => !older(),
                 ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => true,
             }

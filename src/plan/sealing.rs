@@ -85,7 +85,7 @@ fn tried_everywhere<'g>(
 ) -> BTreeSet<&'g str> {
     let is_stuck: HashSet<&str> = stuck.iter().map(|(pod, _)| &*pod.uid).collect();
     let others: Vec<_> = pods.iter().filter(|(_, it)| !is_stuck.contains(&*it.pod.uid)).collect();
-    let untried = |image: &CoveredImage| matches!(image.state, ImageState::Waiting | ImageState::Pulling);
+    let untried = |image: &CoveredImage| image.state.is_to_come();
     let untried =
         |name: &str| others.iter().any(|(_, it)| it.images.iter().any(|(_, it)| *it.name == *name && untried(it)));
     generation.pulled_always.names().filter(|name| !untried(name)).collect()
@@ -106,7 +106,7 @@ impl Need<'_> {
         let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
         let underway = |it: &HoldingPod| {
             let states = it.images.iter().map(|(_, image)| &image.state);
-            states.into_iter().any(|state| matches!(state, ImageState::Waiting | ImageState::Pulling))
+            states.into_iter().any(|state| state.is_to_come())
         };
         of.filter(|(_, it)| underway(it)).count() + self.deleting_pods(generation)
     }

@@ -442,6 +442,9 @@ fn reported_by<'a>(
     match &image.state {
         ImageState::Waiting => (NodeState::Waiting, None),
         ImageState::Pulling | ImageState::Stopped => (NodeState::Pulling, None),
+        ImageState::Interrupted { reason, message, .. } => {
+            (NodeState::Pulling, Some(Why { reason, message, init: None }))
+        }
         ImageState::Held => (NodeState::Warm, None),
         ImageState::Failed { .. } => (NodeState::Failed, why),
         ImageState::CannotStart { .. } => (NodeState::CannotStart, why),

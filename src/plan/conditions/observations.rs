@@ -142,8 +142,7 @@ impl<'a> Observations<'a> {
     /// forever. A pod whose init container fails has not tried its images.
     pub fn all_settled(&self, record: &Record) -> bool {
         let settled = |pod: &&CoveringPod| {
-            let ahead =
-                |state: &ImageState| matches!(state, ImageState::Waiting | ImageState::Pulling | ImageState::Stopped);
+            let ahead = |state: &ImageState| state.is_to_come() || *state == ImageState::Stopped;
             pod.state == PodState::Live && !pod.images.iter().any(|image| ahead(&image.state))
         };
         let complete = match &self.expected {

@@ -32,7 +32,7 @@ impl Generation {
     /// Whether a pod that does not hold the image, but could have, has yet to show whether the image is on the disk.
     pub fn deserves_try(&self, pod: &CoveringPod, image: &CoveredImage) -> bool {
         let to_come = match &image.state {
-            ImageState::Waiting | ImageState::Pulling => true,
+            ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. } => true,
             ImageState::Failed { .. } => {
                 let from_disk = self.is_template_of(pod) && !self.pulled_always.contains(&image.name);
                 !from_disk || self.is_overridden_in(pod)

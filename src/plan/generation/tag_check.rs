@@ -160,7 +160,7 @@ fn answer(status: &PodStatus, container: &str, is_initialized: bool) -> ImageAns
     let reported = status.container_statuses.iter().find(|it| it.name == container);
     let digest = reported.and_then(|it| Digest::of_image_id(&it.image_id));
     match (image_state(status, container, is_initialized, &mut Texts::default()), digest) {
-        (ImageState::Waiting | ImageState::Pulling, _) => ImageAnswer::Pending,
+        (ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. }, _) => ImageAnswer::Pending,
         (ImageState::Failed { reason, message }, _) => {
             ImageAnswer::Failed(CheckFailure::new(CheckFailureCause::PullFailed, one_line(&reason, &message)))
         }

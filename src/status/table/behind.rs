@@ -46,8 +46,9 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
             same.message = same.message.or(behind.message.as_deref());
         }
         for ((state, cause, remedy), SameCause { nodes, reasons, message }) in causes {
-            // Without a reason of the kubelet's, the state is the reason.
-            let reason = reasons.last().map_or_else(|| state.to_string(), |reason| printable(reason));
+            // Without a reason of the kubelet's, the state is the reason. What is still being pulled has not failed.
+            let reason = reasons.last().filter(|_| state != NodeState::Pulling);
+            let reason = reason.map_or_else(|| state.to_string(), |reason| printable(reason));
             let why = if cause.is_empty() { reason } else { format!("{reason}: {}", printable(cause)) };
             let line = lines.entry((state, why.clone(), nodes.clone())).or_insert_with(|| {
                 let (nodes, images) = (nodes.into_iter().collect(), Vec::new());
@@ -62,7 +63,8 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
 /// The worst reason why nodes lack an image, in one word.
 pub fn worst(behind: &[NodesBehind]) -> String {
     let Some(worst) = behind.first() else { return String::new() };
-    // The reason is about another image than the one in whose row it would stand.
-    let reason = worst.reason.as_deref().filter(|_| worst.state != NodeState::InitFailed);
+    // Of a failing init container, the reason is about another image than the one in whose row it would stand.
+    let is_shown = !matches!(worst.state, NodeState::InitFailed | NodeState::Pulling);
+    let reason = worst.reason.as_deref().filter(|_| is_shown);
     reason.map_or_else(|| worst.state.to_string(), printable)
 }

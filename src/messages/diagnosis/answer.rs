@@ -1,0 +1,252 @@
+//! What a registry or its token server answered: HTTP statuses, and error codes of the distribution specification.
+
+use super::cause::Diagnosis;
+use super::http_status::{named, status};
+use super::operation::Operation;
+use super::registry::Asked;
+use super::said::{Said, between, says, says_any};
+
+/// What the answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RegistryAnswer {
+    /// No credentials were sent.
+    Anonymous,
+    /// They are wrong, expired or revoked.
+    Rejected,
+    /// They are missing or wrong; the answer does not say which.
+    Unauthorized,
+    /// They are right, and the account may not pull this.
+    Forbidden,
+    /// The same, with the right that it lacks.
+    LacksRight,
+    /// There is no such repository, or no right to it; the answer does not say which.
+    AbsentOrPrivate,
+    /// A policy of the registry keeps this image from being pulled.
+    AgainstPolicy,
+    TooMany,
+    NotFound,
+    /// The image is there, and a part of it is not.
+    Incomplete,
+    Failed,
+    /// Any other status.
+    Other,
+}
+
+/// What registries say beside or instead of a status, the special before the general.
+const SAID: [(RegistryAnswer, &[&str]); 10] = [
+    (
+        RegistryAnswer::AgainstPolicy,
+        &[
+            "due to configured policy",
+            "projectpolicyviolation",
+            "policy violation",
+            "blocked by policy",
+            "is quarantined",
+            "prevent images with vulnerability",
+        ],
+    ),
+    (
+        RegistryAnswer::TooMany,
+        &["toomanyrequests", "too many requests", "rate limit", "pull rate limit", "rate exceeded", "pull limit"],
+    ),
+    (
+        RegistryAnswer::AbsentOrPrivate,
+        &[
+            "pull access denied",
+            "requested access to the resource is denied",
+            "repository does not exist or may require",
+            "does not exist or no pull access",
+            "insufficient_scope",
+        ],
+    ),
+    (
+        RegistryAnswer::Anonymous,
+        &["no basic auth credentials", "please login", "must be logged in", "anonymous access is", "anonymous pull"],
+    ),
+    (
+        RegistryAnswer::Rejected,
+        &[
+            "token has expired",
+            "token is expired",
+            "token expired",
+            "expiredtoken",
+            "incorrect username or password",
+            "wrong username or password",
+            "bad credentials",
+            "bad username or password",
+            "invalid username or password",
+            "access token invalid",
+        ],
+    ),
+    (
+        RegistryAnswer::Unauthorized,
+        &["unauthorized:", "unauthorized to access", "authentication required", "may have invalid credentials"],
+    ),
+    (RegistryAnswer::LacksRight, &["denied: permission", "is not authorized to perform", "does not have permission"]),
+    (RegistryAnswer::Forbidden, &["permission_denied", "denied:"]),
+    (RegistryAnswer::Incomplete, &["blob unknown", "blob_unknown", "manifest_blob_unknown"]),
+    (
+        RegistryAnswer::NotFound,
+        &[
+            "manifest unknown",
+            "manifest_unknown",
+            "name unknown",
+            "name_unknown",
+            "repository name not known",
+            "does not exist in the registry",
+            "not found: manifest",
+        ],
+    ),
+];
+
+/// Explains what was answered during an operation.
+pub fn given(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) -> Option<Diagnosis> {
+    let status = status(&said.words);
+    let answer = by_words(&said.words).or_else(|| by_status(status?)).or_else(|| not_found(operation?, rest))?;
+    // What reads parts of an image has found the image itself.
+    let answer = match (operation, answer) {
+        (Some(Operation::Fetch), RegistryAnswer::NotFound) => RegistryAnswer::Incomplete,
+        (_, RegistryAnswer::Unauthorized | RegistryAnswer::Forbidden)
+            if says_any(&said.words, &["anonymous token"]) =>
+        {
+            RegistryAnswer::Anonymous
+        }
+        (Some(Operation::Authorize), RegistryAnswer::Unauthorized | RegistryAnswer::Forbidden)
+            if says_any(&said.words, &["oauth token"]) =>
+        {
+            RegistryAnswer::Rejected
+        }
+        (_, answer) => answer,
+    };
+    match &asked.mirror_of {
+        Some(_) => Some(by_mirror(answer, status, asked)),
+        None => Some(by_registry(answer, status, operation, said, asked)),
+    }
+}
+
+fn by_words(words: &str) -> Option<RegistryAnswer> {
+    SAID.iter().find(|(_, phrases)| says_any(words, phrases)).map(|(answer, _)| *answer)
+}
+
+fn by_status(status: u16) -> Option<RegistryAnswer> {
+    Some(match status {
+        401 => RegistryAnswer::Unauthorized,
+        403 => RegistryAnswer::Forbidden,
+        404 => RegistryAnswer::NotFound,
+        412 => RegistryAnswer::AgainstPolicy,
+        429 => RegistryAnswer::TooMany,
+        500..=599 => RegistryAnswer::Failed,
+        400..=499 => RegistryAnswer::Other,
+        _ => return None,
+    })
+}
+
+/// containerd says no more than `not found`, which means nothing by itself.
+fn not_found(operation: Operation, rest: &str) -> Option<RegistryAnswer> {
+    let asks = matches!(operation, Operation::Resolve | Operation::Fetch);
+    (asks && says(rest, "not found")).then_some(RegistryAnswer::NotFound)
+}
+
+fn by_mirror(answer: RegistryAnswer, status: Option<u16>, asked: &Asked) -> Diagnosis {
+    let said = match (answer, status) {
+        (RegistryAnswer::NotFound | RegistryAnswer::Incomplete, _) => {
+            "does not serve what the node asked for".to_owned()
+        }
+        (_, Some(status)) => format!("answered {}", named(status)),
+        (RegistryAnswer::TooMany, _) => "limits requests".to_owned(),
+        _ => "refuses the pull".to_owned(),
+    };
+    let remedy = Some("check the mirror, and the mirrors configured in the node's runtime");
+    Diagnosis { what: format!("{asked} {said}"), remedy }
+}
+
+fn by_registry(
+    answer: RegistryAnswer,
+    status: Option<u16>,
+    operation: Option<Operation>,
+    said: &Said,
+    asked: &Asked,
+) -> Diagnosis {
+    let code = status.map_or_else(String::new, |status| format!("{status} from {asked}: "));
+    // The subject, after the status or instead of it.
+    let it = if status.is_some() { format!("{code}it") } else { asked.to_string() };
+    let (what, remedy) = match answer {
+        RegistryAnswer::Anonymous => (
+            format!("{it} wants credentials, and the node asked without any"),
+            "give the group a pull secret for this registry (imagePullSecrets), or the nodes credentials of their own",
+        ),
+        RegistryAnswer::Rejected => (
+            format!("{it} refused the credentials that were sent: wrong, expired or without the right to pull"),
+            "renew the credentials in imagePullSecrets, and check the rights of their account",
+        ),
+        RegistryAnswer::Unauthorized => (
+            format!("{it} wants valid credentials for this repository; none were sent, or they were not accepted"),
+            "check imagePullSecrets, and the rights of their account in the registry",
+        ),
+        RegistryAnswer::LacksRight => {
+            let right =
+                between(&said.lower, "ermission \"", &['"']).map_or_else(String::new, |right| format!(" ({right})"));
+            (
+                format!("{it} denied the pull: the account that the node used lacks the right to it{right}"),
+                "give that account the right to pull from the repository: it is the one in imagePullSecrets, or the node's own",
+            )
+        }
+        RegistryAnswer::Forbidden if operation == Some(Operation::Fetch) => (
+            format!("{it} refused a part of the image to the node"),
+            "check the rights of the account in imagePullSecrets, and what is between the nodes and that host",
+        ),
+        RegistryAnswer::Forbidden => (
+            format!("{it} denied the pull: the account that was used, if any, lacks the right"),
+            "check the rights of the account in imagePullSecrets or of the nodes, and whether the registry blocks the nodes",
+        ),
+        RegistryAnswer::AbsentOrPrivate => (
+            format!(
+                "pull access denied by {asked}: the repository does not exist, or it is private and the node has no right to it; \
+                 the registry does not say which"
+            ),
+            "check the image's name; if it is private, check imagePullSecrets",
+        ),
+        RegistryAnswer::AgainstPolicy => (
+            format!("{code}a policy of {asked} forbids to pull this image"),
+            "make the image comply with the policy, or ask the administrator of the registry's project",
+        ),
+        RegistryAnswer::TooMany => (
+            format!("429, too many requests, from {asked}: its pull limit is reached"),
+            "pull with an account (imagePullSecrets), through a mirror, or with a lower pullRate",
+        ),
+        RegistryAnswer::NotFound if operation == Some(Operation::Authorize) => (
+            format!("{code}there is no such token service"),
+            "check the registry's name, and the token service that the registry names",
+        ),
+        RegistryAnswer::NotFound => (format!("no such image or tag from {asked}"), "check the reference"),
+        RegistryAnswer::Incomplete => (
+            format!(
+                "the image is incomplete at {asked}: it refers to a {} that the registry does not have",
+                part_of(said)
+            ),
+            "push the image again; if that registry is a cache, remove the image from the cache",
+        ),
+        RegistryAnswer::Failed => {
+            let status = status.map_or_else(|| "an error".to_owned(), named);
+            let server = if operation == Some(Operation::Authorize) { "the token server " } else { "" };
+            (
+                format!("{server}{asked} failed: it answered {status}"),
+                "wait, since kubelets retry; if it lasts, check the registry and proxies before it",
+            )
+        }
+        RegistryAnswer::Other => {
+            let status = status.map_or_else(|| "an error".to_owned(), named);
+            return Diagnosis { what: format!("{asked} refused the request: {status}"), remedy: None };
+        }
+    };
+    Diagnosis { what, remedy: Some(remedy) }
+}
+
+/// The part of an image that is missing, as far as a message names it.
+fn part_of(said: &Said) -> &'static str {
+    match () {
+        () if says_any(&said.lower, &["manifest", "manifests", "index"]) => "manifest",
+        () if says_any(&said.lower, &["rootfs.diff.tar.gzip", "layer", "diff.tar"]) => "layer",
+        () => "part",
+    }
+}

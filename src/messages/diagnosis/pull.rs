@@ -1,0 +1,101 @@
+//! Why an image cannot be pulled: by operation, then by cause.
+
+use super::cause::Diagnosis;
+use super::operation::{self, Operation};
+use super::registry::Asked;
+use super::said::{Said, says, says_any};
+use super::{answer, image, network, storage};
+use crate::coverage::{Interruption, interruption};
+
+/// Explains one attempt, with the operation that it got to.
+pub fn explain(reason: &str, said: &Said, reference: &str) -> (Option<Operation>, Option<Diagnosis>) {
+    let during = operation::of(said);
+    let operation = during.map(|(operation, _)| operation);
+    let before = || image::reference(reason, said).or_else(|| image::signature(reason, said));
+    let diagnosis = interrupted(said).or_else(before).or_else(|| storage::daemon(said)).or_else(|| match during {
+        Some((Operation::Unpack, rest)) => unpacking(said, rest),
+        Some((Operation::Commit, _)) => storage::fault(said).or_else(|| storage::mismatch(said)),
+        Some((operation, rest)) => asking(Some(operation), rest, said, &Asked::of(said, reference)),
+        None => asking(None, &said.words, said, &Asked::of(said, reference)),
+    });
+    (operation, diagnosis)
+}
+
+/// The image is not to blame.
+fn interrupted(said: &Said) -> Option<Diagnosis> {
+    match interruption(&said.text)? {
+        Interruption::KubeletLimit => Diagnosis::new(
+            "the node's kubelet limits its own pulls (registryPullQPS) and tries again",
+            "nothing is wrong with the image; if it lasts, raise registryPullQPS and registryBurst of the node's kubelet",
+        ),
+        Interruption::Cancelled => Diagnosis::new(
+            "the node's kubelet or runtime cancelled the pull, as after minutes without progress, and tries again",
+            "if it lasts, check the node's disk, and raise the limit for pulls without progress (containerd: \
+             image_pull_progress_timeout)",
+        ),
+    }
+}
+
+/// The runtime asks a registry, a mirror or a token server, and stores what it gets.
+fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) -> Option<Diagnosis> {
+    let content = || image::content(said).filter(|_| operation != Some(Operation::Authorize));
+    let connection = || network::fault(operation.unwrap_or(Operation::Resolve), said, asked);
+    // An answer proves a connection, and a page of a registry's answer may quote anything.
+    content()
+        .or_else(|| answer::given(operation, rest, said, asked))
+        .or_else(|| image::page(said))
+        .or_else(connection)
+        .or_else(|| storage::fault(said))
+}
+
+/// The runtime unpacks what is on the node.
+fn unpacking(said: &Said, rest: &str) -> Option<Diagnosis> {
+    let specific = || image::content(said).or_else(|| owner(said)).or_else(|| storage::fault(said));
+    specific().or_else(|| refused(rest)).or_else(|| bytes(&said.lower)).or_else(|| storage::damage(said, &said.words))
+}
+
+/// A layer's file belongs to a user whom the node's user namespace does not have.
+pub fn owner(said: &Said) -> Option<Diagnosis> {
+    let text = said.lower.as_str();
+    let mapped = says_any(text, &["cannot be mapped to a host id", "subordinate ids", "insufficient uids or gids"]);
+    let is = mapped || says(text, "lchown") && says(text, "invalid argument");
+    let what = "a file of the image has an owner outside the range of the user namespace on the node (as with hostUsers: false)";
+    if is {
+        Diagnosis::new(what, "give the image's files owners below 65536, or enlarge the range on the node")
+    } else {
+        None
+    }
+}
+
+fn refused(rest: &str) -> Option<Diagnosis> {
+    if !says_any(rest, &["permission denied", "operation not permitted", "operation not supported", "not supported"]) {
+        return None;
+    }
+    Diagnosis::new(
+        "the node's runtime may not create a file that a layer of the image holds",
+        "check security modules and user namespaces on the node, and the file system below its runtime's storage",
+    )
+}
+
+fn bytes(text: &str) -> Option<Diagnosis> {
+    const BROKEN: [&str; 11] = [
+        "crc32 mismatch",
+        "corrupted",
+        "corrupt input",
+        "invalid checksum",
+        "checksum error",
+        "checksum mismatch",
+        "unexpected eof",
+        "unexpected end of file",
+        "invalid header",
+        "invalid magic",
+        "wrong diff id calculated",
+    ];
+    if !says_any(text, &BROKEN) {
+        return None;
+    }
+    Diagnosis::new(
+        "a layer cannot be unpacked: its bytes on the node end early or do not match their checksum",
+        "wait, since kubelets retry; if it lasts on one node only, check its disk and memory; if on all, push the image again",
+    )
+}

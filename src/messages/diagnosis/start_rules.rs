@@ -1,0 +1,191 @@
+//! What runtimes say when they cannot start a container: runc (`github.com/opencontainers/runc/libcontainer`), crun, containerd's
+//! shim, CRI-O, Docker, and the kubelet (`k8s.io/kubernetes/pkg/kubelet/kuberuntime`).
+
+/// What a message means in which each group has words that are said, or that are the kubelet's reason.
+#[derive(Debug)]
+pub struct Rule {
+    /// In lower case.
+    pub when: &'static [&'static [&'static str]],
+    /// In a few words.
+    pub what: &'static str,
+    /// What to do about it, if that is right in every case.
+    pub remedy: Option<&'static str>,
+}
+
+const fn rule(when: &'static [&'static [&'static str]], what: &'static str, remedy: &'static str) -> Rule {
+    Rule { when, what, remedy: Some(remedy) }
+}
+
+const MISSING: &[&str] = &["no such file or directory", "not found", "does not exist", "not loaded"];
+const REFUSED: &[&str] = &["permission denied", "operation not permitted"];
+const CGROUPS: &[&str] = &["cgroup", "cgroups", "/sys/fs/cgroup", "cgroup.procs", "cgroup.controllers", "cgroupfs"];
+const RUNS: &[&str] =
+    &["exec:", "exec", "exec user process", "exec user process caused", "open executable", "executable file"];
+const MOUNTS: &[&str] = &["to rootfs", "mounting"];
+
+/// The first one that fits counts: security and cgroups come before the files that they are read from.
+pub const RULES: [Rule; 29] = [
+    rule(
+        &[&["apparmor"], MISSING],
+        "the AppArmor profile of the container is not loaded on the node",
+        "load the profile on all nodes of the group",
+    ),
+    rule(&[&["apparmor"]], "AppArmor on the node refuses the container", "check AppArmor and its profiles on the node"),
+    rule(
+        &[&["attr/keycreate", "attr/exec", "attr/fscreate", "selinux", "relabel", "lsetxattr"]],
+        "SELinux on the node refuses the container's label",
+        "check the SELinux policy of the node (container-selinux)",
+    ),
+    rule(
+        &[&["seccomp"]],
+        "the node's kernel or runtime refuses the seccomp filter",
+        "check the kernel and the runtime of the node",
+    ),
+    rule(
+        &[&["non-numeric user"]],
+        "runAsNonRoot needs a numeric user (runAsUser, or USER of the image), and the image only names one",
+        "find out what removed or changed runAsUser in the pod: admission, such as a webhook or a policy",
+    ),
+    rule(
+        &[&["image will run as root", "breaks non-root policy", "runasnonroot"]],
+        "the pod's security context (runAsNonRoot) forbids to run as root",
+        "find out what removed or changed runAsUser in the pod: admission, such as a webhook or a policy",
+    ),
+    rule(
+        &[&[
+            "unable to set memory limit",
+            "oomkilled",
+            "OOMKilled",
+            "oom-killed",
+            "memory limit too low",
+            "oom killed",
+        ]],
+        "killed for its memory limit, which is too low even to start",
+        "raise the group's memory limit, or remove it",
+    ),
+    rule(
+        &[&["getting the final child's pid", "read init-p"]],
+        "the container's first process died while it started, most likely because the memory limit is too low",
+        "raise the group's memory limit if it has one",
+    ),
+    rule(
+        &[&["session key", "session keyring", "join keyctl"]],
+        "the kernel of the node has no keys left for containers",
+        "raise kernel.keys.maxkeys and kernel.keys.maxbytes on the node",
+    ),
+    rule(
+        &[&["inotify", "fsnotify"], &["too many open files", "no space left on device"]],
+        "the node has no inotify watches or instances left",
+        "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches on the node",
+    ),
+    rule(
+        &[CGROUPS, &["no space left on device", "cannot allocate memory"]],
+        "the kernel of the node can create no more cgroups",
+        "remove cgroups that are no longer used on the node, or restart it",
+    ),
+    rule(
+        &[CGROUPS, &["expected cgroupspath", "systemd cgroup"]],
+        "the kubelet and the runtime of the node use different cgroup drivers",
+        "set the same cgroup driver for both",
+    ),
+    rule(
+        &[CGROUPS, MISSING],
+        "the container's cgroup on the node is missing: it vanished, or was never created",
+        "wait, since the kubelet retries; if it lasts, check systemd and the cgroup driver of the node's kubelet and runtime",
+    ),
+    rule(
+        &[&[
+            "newuidmap",
+            "newgidmap",
+            "uid_map",
+            "gid_map",
+            "idmap",
+            "idmapped",
+            "id-mapped",
+            "user namespaces",
+            "userns",
+        ]],
+        "the node cannot set up the pod's user namespace (as with hostUsers: false)",
+        "check that the kernel, the file systems and the runtime of the node support user namespaces",
+    ),
+    rule(
+        &[&["failed to reserve container name", "is reserved for", "name is reserved", "error reserving ctr name"]],
+        "an earlier attempt to create this container still hangs on the node, which is slow or stuck",
+        "wait, since the kubelet retries; if it lasts, check the node's disk and restart its runtime",
+    ),
+    rule(
+        &[&["container name"], &["already in use"]],
+        "an earlier attempt to create this container still hangs on the node, which is slow or stuck",
+        "wait, since the kubelet retries; if it lasts, check the node's disk and restart its runtime",
+    ),
+    rule(
+        &[&["context deadline exceeded", "timed out waiting", "operation timed out"]],
+        "the node's runtime did not answer the kubelet in time: the node is slow or stuck",
+        "wait, since the kubelet retries; if it lasts, check the node's disk and restart its runtime",
+    ),
+    rule(
+        &[&["gathering device information", "adding custom device"]],
+        "the node does not have a device that was given to the container",
+        "check the device's driver and its device plugin on the node",
+    ),
+    rule(
+        &[MOUNTS, &["/kube-prepull"], &["to rootfs"]],
+        "the holder cannot be mounted into the image",
+        "remove the file or link /kube-prepull from the image: the holder needs a directory there",
+    ),
+    rule(
+        &[MOUNTS, &["volume-subpaths"]],
+        "a volume's subPath could not be mounted: what it named on the node is gone, as after a change of its ConfigMap",
+        "delete the pod: the DaemonSet creates another one",
+    ),
+    Rule {
+        when: &[MOUNTS, &["to rootfs"]],
+        what: "a volume or a file of the node could not be mounted into the container",
+        remedy: None,
+    },
+    rule(
+        &[&["exec format error"]],
+        "the program is built for another CPU type than the node's, or is no program",
+        "check that the image of kube-prepull is built for the node's architecture",
+    ),
+    rule(
+        &[RUNS, &["executable file not found", "executable file"], &["hook"]],
+        "a hook of the node's runtime is not installed",
+        "check the hooks of the node's runtime",
+    ),
+    rule(
+        &[&["chdir to cwd", "working directory"]],
+        "the image's working directory cannot be entered",
+        "check WORKDIR of the image, and that every user may enter it",
+    ),
+    rule(
+        &[&[
+            "unable to find user",
+            "unable to find group",
+            "no matching entries in passwd",
+            "no matching entries in group",
+        ]],
+        "the image names a user or group that does not exist in it",
+        "check USER of the image",
+    ),
+    rule(
+        &[RUNS, REFUSED],
+        "the program of the container may not be run: its mode, its user or the node forbids it",
+        "check for volumes mounted noexec and for security modules on the node",
+    ),
+    rule(
+        &[RUNS, &["no such file or directory", "not found", "is a directory"]],
+        "the program of the container, or the loader that it needs, cannot be run; a program for another CPU type shows the same",
+        "check that the program and its loader are in the image, and the image's architecture",
+    ),
+    rule(
+        &[&["fork/exec", "containerd-shim"], MISSING],
+        "the installation of the node's runtime is damaged: its shim is missing",
+        "repair the runtime on the node",
+    ),
+    rule(
+        &[&["unable to apply caps", "no new privileges", "unable to apply capabilities"]],
+        "the node does not give the container the capabilities that its security context names",
+        "check security modules on the node, and what admission changes in the pod's security context",
+    ),
+];
