@@ -33,7 +33,7 @@ enum RegistryAnswer {
 }
 
 /// What registries say beside or instead of a status, the special before the general.
-const SAID: [(RegistryAnswer, &[&str]); 10] = [
+const SAID: [(RegistryAnswer, &[&str]); 11] = [
     (
         RegistryAnswer::AgainstPolicy,
         &[
@@ -84,6 +84,7 @@ const SAID: [(RegistryAnswer, &[&str]); 10] = [
     ),
     (RegistryAnswer::LacksRight, &["denied: permission", "is not authorized to perform", "does not have permission"]),
     (RegistryAnswer::Forbidden, &["permission_denied", "denied:"]),
+    (RegistryAnswer::Failed, &["did not include a token in the response", "internal server error"]),
     (RegistryAnswer::Incomplete, &["blob unknown", "blob_unknown", "manifest_blob_unknown"]),
     (
         RegistryAnswer::NotFound,
@@ -94,6 +95,7 @@ const SAID: [(RegistryAnswer, &[&str]); 10] = [
             "name_unknown",
             "repository name not known",
             "does not exist in the registry",
+            "image not found",
             "not found: manifest",
         ],
     ),

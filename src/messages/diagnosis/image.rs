@@ -27,13 +27,16 @@ pub fn reference(reason: &str, said: &Said) -> Option<Diagnosis> {
             format!("a template variable in the reference was never filled in: {variable}"),
             "fill in the variable before the list is applied",
         ),
-        None => Diagnosis::new("the node's runtime rejects the reference: it is malformed", "check the reference"),
+        None => {
+            let why = said.text.split_once("invalid reference format: ").map_or("it is malformed", |(_, why)| why);
+            Diagnosis::new(format!("the node's runtime rejects the reference: {why}"), "check the reference")
+        }
     }
 }
 
 /// A placeholder of shells, Helm, Go templates, Kustomize or Ansible.
 fn template(text: &str) -> Option<String> {
-    let open = [("${", '}'), ("$(", ')'), ("{{", '}'), ("<", '>'), ("%(", ')')];
+    let open = [("${", '}'), ("#{", '}'), ("$(", ')'), ("{{", '}'), ("<", '>'), ("%(", ')')];
     let found = open.iter().find_map(|(open, close)| {
         let start = text.find(open)?;
         let end = text[start..].rfind(*close)? + start + 1;
@@ -158,9 +161,15 @@ fn format(said: &Said) -> Option<Diagnosis> {
     None
 }
 
+/// containerd calls what it cannot read as a manifest `not found`.
+pub fn is_html(said: &Said) -> bool {
+    says(&said.lower, "media type text/html")
+}
+
 /// What answers in HTML is no registry.
 pub fn page(said: &Said) -> Option<Diagnosis> {
-    if !says_any(&said.lower, &["invalid character '<'", "looking for beginning of value"]) {
+    let is_page = says_any(&said.lower, &["invalid character '<'", "looking for beginning of value"]);
+    if !is_page && !is_html(said) {
         return None;
     }
     Diagnosis::new(

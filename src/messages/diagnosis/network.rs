@@ -144,6 +144,8 @@ fn connection(operation: Operation, said: &Said, asked: &Asked) -> Option<Diagno
         () if address.is_some() && says_any(text, &["i/o timeout", "connection timed out", "operation timed out"]) => {
             format!("{host} cannot be reached from the node: no answer{at}")
         }
+        () if says(text, "bad record mac") => format!("what {host} sends arrives damaged at the node"),
+        () if says(text, "content size of zero") => format!("{host} sent an empty manifest"),
         () if says_any(text, &["connection reset by peer", "broken pipe", "connection was forcibly closed"]) => {
             format!("the connection to {host} is being cut")
         }
@@ -154,7 +156,14 @@ fn connection(operation: Operation, said: &Said, asked: &Asked) -> Option<Diagno
         }
         () if says_any(
             &said.words,
-            &["eof", "use of closed network connection", "server closed idle", "goaway", "stream error"],
+            &[
+                "eof",
+                "use of closed network connection",
+                "server closed idle",
+                "goaway",
+                "stream error",
+                "client connection lost",
+            ],
         ) =>
         {
             format!("{host} closed the connection")

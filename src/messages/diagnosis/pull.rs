@@ -13,6 +13,7 @@ pub fn explain(reason: &str, said: &Said, reference: &str) -> (Option<Operation>
     let operation = during.map(|(operation, _)| operation);
     let before = || image::reference(reason, said).or_else(|| image::signature(reason, said));
     let diagnosis = interrupted(said).or_else(before).or_else(|| storage::daemon(said)).or_else(|| match during {
+        _ if reason == "ImageInspectError" => inspecting(said),
         Some((Operation::Unpack, rest)) => unpacking(said, rest),
         Some((Operation::Commit, _)) => storage::fault(said).or_else(|| storage::mismatch(said)),
         Some((operation, rest)) => asking(Some(operation), rest, said, &Asked::of(said, reference)),
@@ -38,8 +39,13 @@ fn interrupted(said: &Said) -> Option<Diagnosis> {
 
 /// The runtime asks a registry, a mirror or a token server, and stores what it gets.
 fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) -> Option<Diagnosis> {
+    if image::is_html(said) {
+        return image::page(said);
+    }
+    // What timed out or ended is unknown, unless the message says what was asked.
+    let vague = operation.is_none() && !says_any(&said.words, &["dial tcp", "lookup", "x509:", "tls:"]);
     let content = || image::content(said).filter(|_| operation != Some(Operation::Authorize));
-    let connection = || network::fault(operation.unwrap_or(Operation::Resolve), said, asked);
+    let connection = || network::fault(operation.unwrap_or(Operation::Resolve), said, asked).filter(|_| !vague);
     // An answer proves a connection, and a page of a registry's answer may quote anything.
     content()
         .or_else(|| answer::given(operation, rest, said, asked))
@@ -48,10 +54,24 @@ fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) 
         .or_else(|| storage::fault(said))
 }
 
+/// The kubelet asks the runtime which images the node has.
+fn inspecting(said: &Said) -> Option<Diagnosis> {
+    let late = || {
+        let is = says(&said.words, "deadline exceeded");
+        let what = "the node's runtime did not answer the kubelet in time: the node is slow or stuck";
+        if is { Diagnosis::new(what, storage::RETRY_RUNTIME) } else { None }
+    };
+    late().or_else(|| storage::fault(said)).or_else(|| storage::damage(said, &said.words))
+}
+
 /// The runtime unpacks what is on the node.
 fn unpacking(said: &Said, rest: &str) -> Option<Diagnosis> {
     let specific = || image::content(said).or_else(|| owner(said)).or_else(|| storage::fault(said));
-    specific().or_else(|| refused(rest)).or_else(|| bytes(&said.lower)).or_else(|| storage::damage(said, &said.words))
+    specific()
+        .or_else(|| mount(said))
+        .or_else(|| refused(rest))
+        .or_else(|| bytes(&said.lower))
+        .or_else(|| storage::damage(said, &said.words))
 }
 
 /// A layer's file belongs to a user whom the node's user namespace does not have.
@@ -62,6 +82,16 @@ pub fn owner(said: &Said) -> Option<Diagnosis> {
     let what = "a file of the image has an owner outside the range of the user namespace on the node (as with hostUsers: false)";
     if is {
         Diagnosis::new(what, "give the image's files owners below 65536, or enlarge the range on the node")
+    } else {
+        None
+    }
+}
+
+fn mount(said: &Said) -> Option<Diagnosis> {
+    const WHAT: &str = "the node's kernel or file system refuses to mount a layer while it is unpacked";
+    let is = says_any(&said.words, &["failed to mount", "creating overlay mount"]);
+    if is {
+        Diagnosis::new(WHAT, "check the node's kernel, and the file system below its runtime's storage")
     } else {
         None
     }

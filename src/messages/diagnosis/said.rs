@@ -61,6 +61,12 @@ pub fn innermost(message: &str) -> &str {
     if let Some((_, image)) = message.split_once("pull image err: ") {
         message = image.split_once("; artifact err: ").map_or(image, |(image, _)| image);
     }
+    // CRI-O reports first what its mirrors did, and then the registry.
+    if let Some((_, registry)) =
+        message.split_once("(Mirrors also failed: ").and_then(|(_, rest)| rest.split_once("]): "))
+    {
+        message = registry;
+    }
     for wrapper in ["Error response from daemon: ", "SignatureValidationFailed: "] {
         message = message.rsplit_once(wrapper).map_or(message, |(_, inner)| inner);
     }
@@ -69,7 +75,11 @@ pub fn innermost(message: &str) -> &str {
 
 /// Removes quoted names, URLs and references. Paths of files stay.
 fn without_names(lower: &str) -> String {
-    let bare: String = lower.split('"').step_by(2).collect();
+    // The middle of a long message is left out, so its end may begin within quotes.
+    let is_odd = |text: &str| text.matches('"').count() % 2 == 1;
+    let cut = lower.split_once('…').filter(|(_, end)| is_odd(lower) && is_odd(end));
+    let (beginning, end) = cut.unwrap_or((lower, ""));
+    let bare: String = beginning.split('"').step_by(2).chain(end.split('"').skip(1).step_by(2)).collect();
     let is_word = |word: &&str| !word.contains('/') || word.starts_with(['/', '(', '`', '\'', '&']);
     bare.split(' ').filter(is_word).collect::<Vec<_>>().join(" ")
 }
@@ -119,6 +129,7 @@ mod tests {
             (r#"Failed to inspect image "": rpc error: code = Unknown desc = no"#, "no"),
             ("rpc error: code = Unknown desc = Error response from daemon: no.", "no"),
             ("unable to pull image or OCI artifact: pull image err: no; artifact err: neither", "no"),
+            ("initializing source docker://a/b:1: (Mirrors also failed: [m/b:1: neither]): a/b:1: no", "a/b:1: no"),
             (
                 r#"rpc error: code = Unavailable desc = connection error: desc = "dial unix /run/a.sock""#,
                 r#"connection error: desc = "dial unix /run/a.sock""#,
@@ -142,6 +153,8 @@ mod tests {
     fn names_that_users_chose_are_no_words() {
         let said = attempts(r#"failed to resolve reference "h/denied:404": h/denied:404: open /var/x: Not Found"#);
         assert_eq!(said[0].words, "failed to resolve reference : open /var/x: not found");
+        let cut = attempts(r#"failed to extract layer "sha256:1…/x": permission denied"#);
+        assert!(cut[0].words.ends_with(": permission denied"), "{cut:?}");
     }
 
     #[test]

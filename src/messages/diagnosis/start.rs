@@ -130,7 +130,8 @@ fn seccomp(said: &Said) -> Option<Diagnosis> {
 
 /// The container's root file system: layers of the image, mounted above each other.
 fn root(said: &Said) -> Option<Diagnosis> {
-    let (_, mount) = said.lower.split_once("rootfs component")?;
+    let (_, mount) =
+        ["rootfs component", "creating overlay mount to"].iter().find_map(|it| said.lower.split_once(it))?;
     // containerd names all layers, so the cause may not fit into a message of limited length.
     let (_, cause) =
         mount.rsplit_once("]}").or_else(|| (!mount.contains("&{")).then_some(("", mount))).unwrap_or_default();
@@ -155,7 +156,9 @@ fn root(said: &Said) -> Option<Diagnosis> {
 
 /// What the runtime does in its storage before it can create a container.
 fn in_storage(said: &Said) -> Option<Diagnosis> {
-    const PREPARES: [&str; 9] = [
+    const PREPARES: [&str; 11] = [
+        "locating item named",
+        "locating image",
         "failed to create containerd container",
         "failed to create prepare snapshot dir",
         "rootfs component",

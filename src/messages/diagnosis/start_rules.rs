@@ -24,13 +24,30 @@ const RUNS: &[&str] =
 const MOUNTS: &[&str] = &["to rootfs", "mounting"];
 
 /// The first one that fits counts: security and cgroups come before the files that they are read from.
-pub const RULES: [Rule; 29] = [
+pub const RULES: &[Rule] = &[
+    rule(
+        &[
+            &["\"runc", "\"crun", "\"conmon", "containerd-shim", "containerd-shim-runc-v2", "binary not installed"],
+            MISSING,
+        ],
+        "the installation of the node's runtime is damaged: one of its programs is missing",
+        "repair the runtime on the node",
+    ),
+    rule(
+        &[&["apparmor_parser"]],
+        "the node cannot load AppArmor profiles: apparmor_parser is missing or fails",
+        "install AppArmor's programs on the node, or check why they fail there",
+    ),
     rule(
         &[&["apparmor"], MISSING],
         "the AppArmor profile of the container is not loaded on the node",
         "load the profile on all nodes of the group",
     ),
-    rule(&[&["apparmor"]], "AppArmor on the node refuses the container", "check AppArmor and its profiles on the node"),
+    rule(
+        &[&["apparmor"]],
+        "AppArmor on the node keeps the container from starting",
+        "check AppArmor and its profiles on the node",
+    ),
     rule(
         &[&["attr/keycreate", "attr/exec", "attr/fscreate", "selinux", "relabel", "lsetxattr"]],
         "SELinux on the node refuses the container's label",
@@ -64,7 +81,7 @@ pub const RULES: [Rule; 29] = [
         "raise the group's memory limit, or remove it",
     ),
     rule(
-        &[&["getting the final child's pid", "read init-p"]],
+        &[&["getting the final child's pid", "read init-p", "signal: killed"]],
         "the container's first process died while it started, most likely because the memory limit is too low",
         "raise the group's memory limit if it has one",
     ),
@@ -93,6 +110,7 @@ pub const RULES: [Rule; 29] = [
         "the container's cgroup on the node is missing: it vanished, or was never created",
         "wait, since the kubelet retries; if it lasts, check systemd and the cgroup driver of the node's kubelet and runtime",
     ),
+    Rule { when: &[CGROUPS], what: "the node could not set up the container's cgroup", remedy: None },
     rule(
         &[&[
             "newuidmap",
@@ -119,6 +137,16 @@ pub const RULES: [Rule; 29] = [
         "wait, since the kubelet retries; if it lasts, check the node's disk and restart its runtime",
     ),
     rule(
+        &[&["failed to sync secret cache", "failed to sync configmap cache"]],
+        "the node's kubelet could not read the Secrets or ConfigMaps of the pod in time",
+        "wait, since the kubelet retries; if it lasts, check the node's connection to the API server",
+    ),
+    Rule {
+        when: &[&["services have not yet been read"]],
+        what: "the node's kubelet has just started and has not read the Services yet",
+        remedy: None,
+    },
+    rule(
         &[&["context deadline exceeded", "timed out waiting", "operation timed out"]],
         "the node's runtime did not answer the kubelet in time: the node is slow or stuck",
         "wait, since the kubelet retries; if it lasts, check the node's disk and restart its runtime",
@@ -138,6 +166,16 @@ pub const RULES: [Rule; 29] = [
         "a volume's subPath could not be mounted: what it named on the node is gone, as after a change of its ConfigMap",
         "delete the pod: the DaemonSet creates another one",
     ),
+    Rule {
+        when: &[&["failed to prepare subpath", "failed to create subpath"]],
+        what: "a volume's subPath could not be prepared on the node",
+        remedy: None,
+    },
+    Rule {
+        when: &[&["not a shared mount", "not a shared or slave mount"]],
+        what: "a volume of the container needs a shared mount on the node, and it is none",
+        remedy: None,
+    },
     Rule {
         when: &[MOUNTS, &["to rootfs"]],
         what: "a volume or a file of the node could not be mounted into the container",
@@ -177,11 +215,6 @@ pub const RULES: [Rule; 29] = [
         &[RUNS, &["no such file or directory", "not found", "is a directory"]],
         "the program of the container, or the loader that it needs, cannot be run; a program for another CPU type shows the same",
         "check that the program and its loader are in the image, and the image's architecture",
-    ),
-    rule(
-        &[&["fork/exec", "containerd-shim"], MISSING],
-        "the installation of the node's runtime is damaged: its shim is missing",
-        "repair the runtime on the node",
     ),
     rule(
         &[&["unable to apply caps", "no new privileges", "unable to apply capabilities"]],

@@ -10,7 +10,7 @@ pub const REPAIR: &str =
 /// Errors of the node's kernel, by their texts in Go and C, with what they mean and the remedy.
 type Fault = (&'static [&'static str], &'static str, &'static str);
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 10] = [
     (
         &["enough space on thin pool", "out of data space", "out of metadata space", "no free data blocks"],
         "the thin pool of the node's runtime (devmapper) is full",
@@ -41,6 +41,17 @@ const FAULTS: [Fault; 9] = [
         &["too many open files"],
         "the node's runtime has no file handles left (too many open files)",
         "raise the limit of open files of the node's runtime, or restart it",
+    ),
+    (
+        &[
+            "dmsetup",
+            "device-mapper",
+            "failed to create snapshot device",
+            "failed to activate device",
+            "dm_task_run failed",
+        ],
+        "the devmapper storage of the node's runtime failed",
+        "check the thin pool of the node's runtime",
     ),
     (&["cannot allocate memory"], "the node's kernel has no memory for it", "free memory on the node"),
     (
@@ -156,4 +167,6 @@ pub fn mismatch(said: &Said) -> Option<Diagnosis> {
 }
 
 const NETWORK: &str = "wait, since kubelets retry; if it lasts, check the network, proxies and mirrors between the nodes and the registry";
-const RETRY_RUNTIME: &str = "wait, since kubelets retry; if it lasts, check the node's disk, and restart its runtime";
+/// Restarts a runtime that is stuck.
+pub const RETRY_RUNTIME: &str =
+    "wait, since kubelets retry; if it lasts, check the node's disk, and restart its runtime";

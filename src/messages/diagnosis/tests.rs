@@ -409,6 +409,103 @@ fn containers_that_do_not_start_are_explained_by_what_failed() {
 }
 
 #[test]
+fn what_a_runtime_or_a_kubelet_lacks_on_the_node_is_not_taken_for_something_in_the_image() {
+    check(
+        NodeState::CannotStart,
+        &[
+            (
+                "exec: \"runc\": executable file not found in $PATH: unknown",
+                "installation of the node's runtime",
+                "repair",
+            ),
+            (
+                "get apparmor_parser version: exec: \"apparmor_parser\": executable file not found in $PATH",
+                "apparmor_parser",
+                "install",
+            ),
+            (
+                "error creating read-write layer with ID \"1\": Stat /var/lib/containers/storage/overlay/1: no such file or directory",
+                "storage of the node's runtime is damaged",
+                "repair",
+            ),
+            (
+                "reading image \"1\": locating item named \"manifest\" for image with ID \"1\": file does not exist",
+                "lost the image",
+                "repair",
+            ),
+            (
+                "failed to sync configmap cache: timed out waiting for the condition",
+                "could not read the Secrets or ConfigMaps",
+                "API server",
+            ),
+            (
+                "services have not yet been read at least once, cannot construct envvars",
+                "has not read the Services",
+                "",
+            ),
+            (
+                "error creating overlay mount to /var/lib/docker/overlay2/1/merged: invalid argument",
+                "refuses to mount",
+                "kernel",
+            ),
+            (
+                "failed to create shim task: failed to mount rootfs component &{overlay overlay [lowerdir=/a:/b]}: no such file or directory: unknown",
+                "a layer of the container's root file system is gone",
+                "repair",
+            ),
+            (
+                "error during container init: error setting cgroup config for procHooks process: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted",
+                "could not set up the container's cgroup",
+                "",
+            ),
+            (
+                "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all: unknown",
+                "CDI device nvidia.com/gpu=all",
+                "CDI",
+            ),
+            (
+                "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+                "keeps the container from starting",
+                "AppArmor",
+            ),
+        ],
+    );
+    let inspected = |message| explain(NodeState::Failed, "ImageInspectError", message, REFERENCE).what;
+    assert!(inspected("rpc error: code = DeadlineExceeded desc = context deadline exceeded").contains("slow or stuck"));
+    check(
+        NodeState::Failed,
+        &[
+            ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "context deadline exceeded", ""),
+            (
+                "failed to extract layer sha256:1: failed to mount /tmp/containerd-mount1: operation not permitted",
+                "refuses to mount a layer",
+                "kernel",
+            ),
+            (
+                "failed to resolve reference \"a.test/x:1\": unexpected media type text/html for sha256:1: not found",
+                "sent a page",
+                "proxies",
+            ),
+            (
+                "initializing source docker://a.test/x:1: (Mirrors also failed: [m.test/x:1: pinging container registry m.test: Get \"https://m.test/v2/\": EOF]): a.test/x:1: reading manifest 1 in a.test/x: manifest unknown",
+                "no such image or tag from a.test",
+                "reference",
+            ),
+            (
+                "couldn't parse image name \"Acme/app\": invalid reference format: repository name must be lowercase",
+                "must be lowercase",
+                "reference",
+            ),
+            (
+                "couldn't parse image name \"{{ .Values.image }}\": invalid reference format",
+                "{{ .Values.image }}",
+                "variable",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn what_nothing_fits_is_passed_on_without_a_remedy() {
     for (message, what) in [
         ("rpc error: code = Unknown desc = something new.", "something new"),
