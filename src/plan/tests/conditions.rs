@@ -56,6 +56,20 @@ fn a_failing_image_is_reported_once_for_all_nodes_and_once_when_it_recovers() {
 }
 
 #[test]
+fn a_pull_that_a_node_holds_back_is_not_reported_and_a_failure_that_was_reported_is_not_over_by_it() {
+    let mut simulation = settled("[a:1, b:1]", 3);
+    let name = newest(&simulation);
+    simulation.set(&name, None, "b:1", State::HeldBack);
+    assert_eq!(reported_later(&mut simulation), []);
+    simulation.set(&name, None, "b:1", State::Failed);
+    assert_eq!(reported_later(&mut simulation).len(), 1);
+    simulation.set(&name, None, "b:1", State::HeldBack);
+    assert_eq!(reported_later(&mut simulation), []);
+    simulation.set(&name, None, "b:1", State::Running);
+    assert!(matches!(reported_later(&mut simulation)[..], [Finding::ImagesRecovered { .. }]));
+}
+
+#[test]
 fn recreated_pods_do_not_count_as_recovery() {
     let mut simulation = settled("[a:1]", 3);
     let name = newest(&simulation);

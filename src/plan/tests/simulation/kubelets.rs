@@ -25,7 +25,7 @@ impl Simulation {
             }
             let next = pod.containers.iter().position(|it| it.state == State::Waiting);
             for (index, container) in pod.containers.iter_mut().enumerate() {
-                if matches!(container.state, State::Failed | State::Exited) || Some(index) == next {
+                if matches!(container.state, State::HeldBack | State::Failed | State::Exited) || Some(index) == next {
                     container.start(&pod.node, &mut registry, pod.always_pulls);
                 }
             }

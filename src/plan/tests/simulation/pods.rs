@@ -97,6 +97,8 @@ pub struct Checking {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Waiting,
+    /// The kubelet limits its own pulls.
+    HeldBack,
     Failed,
     Exited,
     Running,
@@ -134,6 +136,10 @@ impl Container {
         let (name, id) = (&self.name, &self.image_id);
         let mut status = match self.state {
             State::Waiting => json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}),
+            State::HeldBack => {
+                let waiting = json!({"reason": "ErrImagePull", "message": "pull QPS exceeded"});
+                json!({"name": name, "state": {"waiting": waiting}})
+            }
             State::Failed => {
                 let (reason, message) = self.failure;
                 json!({"name": name, "state": {"waiting": {"reason": reason, "message": message}}})
