@@ -12,6 +12,7 @@ use crate::plan::Generation;
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::placement_hash;
 use crate::plan::generation::scheduled::Scheduled;
+use crate::summary::node_state::NodeState;
 use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
 
 fn input(pods: &[Pod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {
@@ -208,6 +209,23 @@ fn programs_see_which_pods_cannot_start_and_that_their_rollout_is_not_complete()
     assert!(cause.starts_with("kube-prepull's own image registry.example/kp:1 cannot be pulled: 401"), "{cause}");
     let remedy = behind["remedy"].as_str().expect("a remedy");
     assert!(remedy.starts_with("give the ServiceAccount holder a pull secret"), "{remedy}");
+}
+
+#[test]
+fn a_pull_that_the_node_holds_back_is_pulling_with_the_cause() {
+    let mut pod = Pod::new(1, 2, "n0").with([Fate::Held, Fate::Failed]).as_sent();
+    let held_back = pod.status.iter_mut().flat_map(|status| &mut status.container_statuses).nth(1);
+    let waiting = held_back.and_then(|status| status.state.waiting.as_mut()).expect("a container that waits");
+    "pull QPS exceeded".clone_into(&mut waiting.message);
+    let report = report(&facts_of(&[pod], Some(vec![node("n0")])));
+    let behind = &report.lists[0].groups[0].images[1].behind[0];
+    assert_eq!((behind.state, behind.reason.as_deref()), (NodeState::Pulling, Some("ErrImagePull")));
+    let printed = laid_out(&report, TERMINAL);
+    assert!(
+        printed.contains("1 node: pulling: the node's kubelet limits its own pulls (registryPullQPS)"),
+        "{printed}"
+    );
+    assert!(!printed.contains("ErrImagePull"), "nothing has failed: {printed}");
 }
 
 #[test]
