@@ -38,11 +38,11 @@ pub fn status(words: &str) -> Option<u16> {
         matches!(before, "status" | "code" | "http" | "registry")
             || !code.ends_with([':', ',']) && REASONS.contains(&reason)
     };
-    let codes = all.iter().enumerate().filter_map(|(at, word)| {
+    let mut codes = all.iter().enumerate().filter_map(|(at, word)| {
         let code: u16 = word.trim_matches([':', ',', ';', '(', ')', '.', '[', ']']).parse().ok()?;
         ((400..600).contains(&code) && is_status(at, word)).then_some(code)
     });
-    codes.last()
+    codes.next_back()
 }
 
 /// A status with its name (RFC 9110, RFC 6585), if it is one that registries and proxies use.

@@ -152,6 +152,7 @@ fn random_bytes(seed: u64, size: usize) -> Vec<u8> {
 pub struct Image {
     architecture: String,
     layers: Vec<Layer>,
+    is_cut: bool,
     config: serde_json::Map<String, Value>,
 }
 
@@ -159,7 +160,12 @@ impl Image {
     /// An empty image for the architecture of this machine.
     #[must_use]
     pub fn from_scratch() -> Self {
-        Self { architecture: this_architecture().to_owned(), layers: Vec::new(), config: serde_json::Map::new() }
+        Self {
+            architecture: this_architecture().to_owned(),
+            layers: Vec::new(),
+            is_cut: false,
+            config: serde_json::Map::new(),
+        }
     }
 
     /// An image of one file, which nothing could run.
@@ -204,6 +210,20 @@ impl Image {
         self
     }
 
+    /// Sets the folder in which the command runs.
+    #[must_use]
+    pub fn working_directory(mut self, path: &str) -> Self {
+        self.config.insert("WorkingDir".into(), json!(path));
+        self
+    }
+
+    /// Cuts the layers in the middle, as a publisher that was interrupted might. Digests and sizes are those of what is left.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        self.is_cut = true;
+        self
+    }
+
     /// Adds a label. Two images that differ only in a label have different digests.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
@@ -227,7 +247,9 @@ impl Image {
         for layer in &self.layers {
             let tar = layer.tar().context("cannot make a layer")?;
             uncompressed.push(Digest::of(&tar).to_string());
-            let blob = Blob::new(gzip(&tar)?);
+            let mut compressed = gzip(&tar)?;
+            compressed.truncate(if self.is_cut { compressed.len() / 2 } else { usize::MAX });
+            let blob = Blob::new(compressed);
             layers.push(blob.descriptor(LAYER));
             blobs.push(blob);
         }

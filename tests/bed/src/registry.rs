@@ -79,6 +79,23 @@ impl Registry {
         fs::remove_dir_all(&path).with_context(|| format!("cannot delete the tag {reference}: {}", path.display()))
     }
 
+    /// Loses the layers of an image that was pushed, as a damaged storage does. Its manifest stays.
+    pub fn lose_layers(&self, reference: &str, image: &Image) -> Result<()> {
+        let (repository, _) = self.parse(reference)?;
+        let built = image.build()?;
+        let storage = self.hub.folder().join(STORAGE).join("docker/registry/v2");
+        for blob in built.blobs.iter().take(built.blobs.len() - 1) {
+            let hex = blob.digest.as_str().trim_start_matches("sha256:");
+            let link = storage.join("repositories").join(repository).join("_layers/sha256").join(hex);
+            let data = storage.join("blobs/sha256").join(&hex[..2]).join(hex);
+            for path in [link, data] {
+                fs::remove_dir_all(&path)
+                    .with_context(|| format!("cannot lose a layer of {reference}: {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the registry was asked for since it was first started, oldest first.
     pub fn accesses(&self) -> Result<Vec<Access>> {
         let path = self.log();

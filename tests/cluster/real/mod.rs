@@ -5,6 +5,7 @@ mod always_pull_images;
 mod classes;
 mod crowded;
 mod dashboard;
+mod diagnoses;
 mod eviction_loop;
 mod exclusion;
 mod faults;

@@ -35,6 +35,8 @@ pub enum Fault {
         /// The value of `Retry-After`.
         retry_after: u32,
     },
+    /// Requests are referred to a token service, which gives no token.
+    NoToken,
     /// Requests without this user and password are answered with 401.
     Private {
         /// `user:password` in base64.
@@ -153,6 +155,15 @@ fn answer(client: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         Fault::TooManyRequests { retry_after } => {
             read_head(&client)?;
             refuse(&client, "429 Too Many Requests", &format!("Retry-After: {retry_after}"))
+        }
+        Fault::NoToken => {
+            let head = String::from_utf8_lossy(&read_head(&client)?).into_owned();
+            if head.starts_with("GET /token") || head.starts_with("POST /token") {
+                return refuse(&client, "401 Unauthorized", "X-Reason: no");
+            }
+            let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap_or_default();
+            let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"{host}\"");
+            refuse(&client, "401 Unauthorized", &challenge)
         }
         Fault::Private { credentials } => {
             let head = read_head(&client)?;
