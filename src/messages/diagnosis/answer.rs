@@ -96,6 +96,8 @@ const SAID: [(RegistryAnswer, &[&str]); 11] = [
             "repository name not known",
             "does not exist in the registry",
             "image not found",
+            "artifact not found",
+            "repository not found",
             "not found: manifest",
         ],
     ),

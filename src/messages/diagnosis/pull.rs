@@ -12,13 +12,16 @@ pub fn explain(reason: &str, said: &Said, reference: &str) -> (Option<Operation>
     let during = operation::of(said);
     let operation = during.map(|(operation, _)| operation);
     let before = || image::reference(reason, said).or_else(|| image::signature(reason, said));
-    let diagnosis = interrupted(said).or_else(before).or_else(|| storage::daemon(said)).or_else(|| match during {
-        _ if reason == "ImageInspectError" => inspecting(said),
-        Some((Operation::Unpack, rest)) => unpacking(said, rest),
-        Some((Operation::Commit, _)) => storage::fault(said).or_else(|| storage::mismatch(said)),
-        Some((operation, rest)) => asking(Some(operation), rest, said, &Asked::of(said, reference)),
-        None => asking(None, &said.words, said, &Asked::of(said, reference)),
-    });
+    let diagnosis = interrupted(said)
+        .or_else(before)
+        .or_else(|| storage::daemon(said).or_else(|| storage::lock(said)))
+        .or_else(|| match during {
+            _ if reason == "ImageInspectError" => inspecting(said),
+            Some((Operation::Unpack, rest)) => unpacking(said, rest),
+            Some((Operation::Commit, _)) => storage::fault(said).or_else(|| storage::mismatch(said)),
+            Some((operation, rest)) => asking(Some(operation), rest, said, &Asked::of(said, reference)),
+            None => asking(None, &said.words, said, &Asked::of(said, reference)),
+        });
     (operation, diagnosis)
 }
 
@@ -41,6 +44,12 @@ fn interrupted(said: &Said) -> Option<Diagnosis> {
 fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) -> Option<Diagnosis> {
     if image::is_html(said) {
         return image::page(said);
+    }
+    if says_any(&said.words, &["no resolve hosts", "no available registry endpoint"]) {
+        return Diagnosis::new(
+            "the node's runtime has no host configured that it could ask for this registry",
+            "check the registries and mirrors configured in the node's runtime",
+        );
     }
     // What timed out or ended is unknown, unless the message says what was asked.
     let vague = operation.is_none() && !says_any(&said.words, &["dial tcp", "lookup", "x509:", "tls:"]);
@@ -90,7 +99,7 @@ pub fn owner(said: &Said) -> Option<Diagnosis> {
 fn mount(said: &Said) -> Option<Diagnosis> {
     const WHAT: &str = "the node's kernel or file system refuses to mount a layer while it is unpacked";
     let is = says_any(&said.words, &["failed to mount", "creating overlay mount"]);
-    if is {
+    if is && !says(&said.words, "no such file or directory") {
         Diagnosis::new(WHAT, "check the node's kernel, and the file system below its runtime's storage")
     } else {
         None

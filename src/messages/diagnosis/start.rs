@@ -24,7 +24,7 @@ fn by_rule(reason: &str, said: &Said) -> Option<Diagnosis> {
 
 /// What runs before the container, most often to give it a GPU.
 fn hook(said: &Said) -> Option<Diagnosis> {
-    const HOOKS: [&str; 14] = [
+    const HOOKS: [&str; 13] = [
         "prestart hook",
         "running hook",
         "createruntime hook",
@@ -35,8 +35,7 @@ fn hook(said: &Said) -> Option<Diagnosis> {
         "nvidia-container-cli",
         "nvidia-container-runtime",
         "nvidia container runtime",
-        "cdi device",
-        "cdi devices",
+        "cdi",
         "select device driver",
         "habana-container-hook",
     ];

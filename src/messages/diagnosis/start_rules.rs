@@ -34,6 +34,11 @@ pub const RULES: &[Rule] = &[
         "repair the runtime on the node",
     ),
     rule(
+        &[&["namespace path", "namespace paths"], MISSING],
+        "the pod's sandbox on the node has ended, so no container can join it",
+        "wait, since the kubelet creates it again; if it lasts, delete the pod: the DaemonSet creates another one",
+    ),
+    rule(
         &[&["apparmor_parser"]],
         "the node cannot load AppArmor profiles: apparmor_parser is missing or fails",
         "install AppArmor's programs on the node, or check why they fail there",

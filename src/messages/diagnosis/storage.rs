@@ -98,6 +98,11 @@ pub fn daemon(said: &Said) -> Option<Diagnosis> {
 
 /// Explains that the storage of the runtime is not as the runtime left it. `text` is what was said about an operation on it.
 pub fn damage(said: &Said, text: &str) -> Option<Diagnosis> {
+    // A layer whose link leads nowhere is damaged itself.
+    if says(text, "failed to extract layer") && says_any(text, &["link", "symlink"]) {
+        return None;
+    }
+    let renames = says(text, "rename") && says_any(text, &["file exists", "directory not empty"]);
     let lacks = says_any(text, &["not found", "does not exist", "no such file or directory", "file does not exist"]);
     let what = match () {
         () if lacks && says(text, "parent snapshot") => "it lacks a layer on which another one builds",
@@ -117,17 +122,21 @@ pub fn damage(said: &Said, text: &str) -> Option<Diagnosis> {
             "its records and its files of layers disagree"
         }
         () if says(&said.lower, "/containers/storage") && lacks => "its records and its files of layers disagree",
-        () if says_any(
-            text,
-            &["lease does not exist", "no bucket", "already exists", "file exists", "directory not empty"],
-        ) =>
-        {
+        () if renames || says_any(text, &["lease does not exist", "no bucket", "already exists"]) => {
             "its records and its files of layers disagree"
         }
         () if lacks => "it lacks something that it had before",
         () => return None,
     };
     Diagnosis::new(format!("the storage of the node's runtime is damaged: {what}"), REPAIR)
+}
+
+/// Explains that another pull on the node has a part of the image.
+pub fn lock(said: &Said) -> Option<Diagnosis> {
+    if !says_any(&said.words, &["locked for", "locked: unavailable"]) {
+        return None;
+    }
+    Diagnosis::new("another download of the same layer is still going on, or hangs, on the node", RETRY_RUNTIME)
 }
 
 /// Explains what was received and does not match its size or its digest.
@@ -156,12 +165,6 @@ pub fn mismatch(said: &Said) -> Option<Diagnosis> {
         if received < expected {
             return Diagnosis::new("the download of a layer stopped short", NETWORK);
         }
-    }
-    if says(text, "locked for") || says(text, "unavailable") {
-        return Diagnosis::new(
-            "another download of the same layer is still going on, or hangs, on the node",
-            RETRY_RUNTIME,
-        );
     }
     Diagnosis::new("what the node received of the image does not match its size or digest", NETWORK)
 }

@@ -477,6 +477,24 @@ fn what_a_runtime_or_a_kubelet_lacks_on_the_node_is_not_taken_for_something_in_t
         &[
             ("rpc error: code = DeadlineExceeded desc = context deadline exceeded", "context deadline exceeded", ""),
             (
+                "failed to copy: ref k8s.io/1/layer-sha256:1 locked for 234ms (since 2026-03-01): unavailable",
+                "another download of the same layer",
+                "wait",
+            ),
+            (
+                "failed to resolve reference \"a.test/x:1\": no resolve hosts: not found",
+                "has no host configured",
+                "mirrors",
+            ),
+            ("unknown: artifact team/app:7 not found", "no such image or tag", "reference"),
+            ("failed to extract layer sha256:1: link /a/b /a/c: no such file or directory", "link /a/b", ""),
+            ("failed to extract layer sha256:1: mkparent /a/b: not a directory: unknown", "not a directory", ""),
+            (
+                "failed to prepare extraction snapshot \"x\": failed to rename: rename /a/new-1 /a/2: file exists",
+                "storage of the node's runtime is damaged",
+                "repair",
+            ),
+            (
                 "failed to extract layer sha256:1: failed to mount /tmp/containerd-mount1: operation not permitted",
                 "refuses to mount a layer",
                 "kernel",
