@@ -122,9 +122,13 @@ pub fn given(operation: Option<Operation>, rest: &str, said: &Said, asked: &Aske
         }
         (_, answer) => answer,
     };
+    let by_registry = by_registry(answer, status, operation, said, asked);
     match &asked.mirror_of {
-        Some(_) => Some(by_mirror(answer, status, asked)),
-        None => Some(by_registry(answer, status, operation, said, asked)),
+        Some(_) => Some(by_mirror(answer, status, said, asked).unwrap_or(Diagnosis {
+            remedy: Some("check the mirror's credentials and limits in the node's runtime, and imagePullSecrets"),
+            ..by_registry
+        })),
+        None => Some(by_registry),
     }
 }
 
@@ -151,17 +155,19 @@ fn not_found(operation: Operation, rest: &str) -> Option<RegistryAnswer> {
     (asks && says(rest, "not found")).then_some(RegistryAnswer::NotFound)
 }
 
-fn by_mirror(answer: RegistryAnswer, status: Option<u16>, asked: &Asked) -> Diagnosis {
-    let said = match (answer, status) {
-        (RegistryAnswer::NotFound | RegistryAnswer::Incomplete, _) => {
-            "does not serve what the node asked for".to_owned()
+/// What a mirror lacks or cannot do says nothing about the registry. `None` for what any registry may refuse.
+fn by_mirror(answer: RegistryAnswer, status: Option<u16>, said: &Said, asked: &Asked) -> Option<Diagnosis> {
+    let what = match answer {
+        RegistryAnswer::NotFound => format!("{asked} does not serve the image"),
+        RegistryAnswer::Incomplete => {
+            format!("the image is incomplete at {asked}: it refers to a {} that is not there", part_of(said))
         }
-        (_, Some(status)) => format!("answered {}", named(status)),
-        (RegistryAnswer::TooMany, _) => "limits requests".to_owned(),
-        _ => "refuses the pull".to_owned(),
+        RegistryAnswer::Failed | RegistryAnswer::Other => {
+            format!("{asked} answered {}", status.map_or_else(|| "with an error".to_owned(), named))
+        }
+        _ => return None,
     };
-    let remedy = Some("check the mirror, and the mirrors configured in the node's runtime");
-    Diagnosis { what: format!("{asked} {said}"), remedy }
+    Diagnosis::new(what, "check the mirror, and the mirrors configured in the node's runtime")
 }
 
 fn by_registry(
@@ -173,7 +179,12 @@ fn by_registry(
 ) -> Diagnosis {
     let code = status.map_or_else(String::new, |status| format!("{status} from {asked}: "));
     // The subject, after the status or instead of it.
-    let it = if status.is_some() { format!("{code}it") } else { asked.to_string() };
+    let it = match status {
+        Some(_) => format!("{code}it"),
+        // Runtimes say this only of a 401.
+        None if says(&said.words, "no basic auth credentials") => format!("401 from {asked}: it"),
+        None => asked.to_string(),
+    };
     let (what, remedy) = match answer {
         RegistryAnswer::Anonymous => (
             format!("{it} wants credentials, and the node asked without any"),

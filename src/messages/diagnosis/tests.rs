@@ -302,6 +302,29 @@ fn answers_of_registries_are_read_in_the_words_of_every_runtime() {
 }
 
 #[test]
+fn what_a_mirror_answers_is_not_said_of_the_registry() {
+    let resolving = |answer: &str| {
+        let url = "http://m.test:5000/v2/x/manifests/1?ns=a.test";
+        format!("failed to resolve reference \"a.test/x:1\": unexpected status from HEAD request to {url}: {answer}")
+    };
+    let (failed, private) = (resolving("502 Bad Gateway"), resolving("401 Unauthorized"));
+    let limited = resolving("429 Too Many Requests");
+    check(
+        NodeState::Failed,
+        &[
+            (&failed, "the mirror m.test:5000 (for a.test) answered 502 Bad Gateway", "check the mirror"),
+            (&private, "401 from the mirror m.test:5000 (for a.test): it wants valid credentials", "imagePullSecrets"),
+            (&limited, "429, too many requests, from the mirror m.test:5000 (for a.test)", "mirror"),
+            (
+                "httpReadSeeker: failed open: content at http://m.test/v2/x/blobs/sha256:1?ns=a.test not found: not found",
+                "the image is incomplete at the mirror m.test (for a.test)",
+                "check the mirror",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn what_the_node_does_with_an_image_is_not_blamed_on_a_registry() {
     const EXTRACT: &str = r#"failed to pull and unpack image "a.test/x:1": failed to extract layer sha256:1: "#;
     let owned: Vec<(String, &str, &str)> = [
