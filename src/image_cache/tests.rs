@@ -3,4 +3,5 @@
 mod eci;
 mod histories;
 mod ledgers;
+mod names;
 mod rules;
