@@ -1,5 +1,7 @@
 //! What Alibaba Cloud charges for ImageCaches: four billable items.
 
+use std::collections::HashSet;
+
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
@@ -22,9 +24,9 @@ const DIGITS: u32 = 6;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageCacheCosts {
-    /// How many exist at a time: each holds at most 20 images.
+    /// How many exist at a time: each is for one platform, and holds at most 20 images.
     pub number: u32,
-    /// How many images they hold.
+    /// How many different images they hold.
     pub images: usize,
     /// The size of each, in GiB.
     pub size_gib: u32,
@@ -89,7 +91,7 @@ pub fn charges(
     warnings: &mut Vec<String>,
 ) -> ImageCacheCosts {
     let shards = content::shards(namespace, config, cache);
-    let images = shards.iter().map(|shard| shard.images.len()).sum();
+    let images = shards.iter().flat_map(|shard| &shard.images).collect::<HashSet<_>>().len();
     let number = u32::try_from(shards.len()).unwrap_or(u32::MAX);
     let size_gib = cache.size.unwrap_or_else(|| {
         warnings.push(format!(

@@ -87,6 +87,22 @@ fn more_than_twenty_images_are_several_image_caches_but_a_pod_has_one_disk() {
 }
 
 #[test]
+fn each_platform_is_an_image_cache_but_a_pod_has_one_disk() {
+    let text = |platforms: &str| {
+        let groups = "groups: [{name: gpu, images: [b], architectures: [amd64]}]";
+        format!("images: [a]\n{groups}\nimageCache: {{enabled: true, size: 25, platforms: [{platforms}]}}")
+    };
+    let one = serverless(&text("linux/amd64"), &usage(3));
+    let two = serverless(&text("linux/amd64, linux/arm64"), &usage(3));
+    assert_eq!((one.number, one.images, two.number, two.images), (1, 2, 2, 2));
+    for item in 0..3 {
+        assert_eq!(two.charges[item].amounts.month, one.charges[item].amounts.month * Decimal::TWO);
+    }
+    assert_eq!(two.charges[3].amounts.month, one.charges[3].amounts.month);
+    assert!(two.charges[2].formula.contains("2 ImageCaches"), "{}", two.charges[2].formula);
+}
+
+#[test]
 fn only_the_groups_of_the_image_cache_count_and_a_reference_once() {
     let groups =
         "images: [nginx, redis]\ngroups:\n- {name: gpu, images: [nginx, cuda]}\n- {name: other, images: [x]}\n";

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digests::Digests;
 use super::object::{ImageCacheObject, Status};
+use crate::list::cache_platform::CachePlatform;
 use crate::naming::labels;
 
 /// An ImageCache of a list.
@@ -51,10 +52,21 @@ pub struct CreationRecord {
     pub content: String,
     /// The digests that were known then.
     pub digests: Digests,
-    /// The list's ImageCaches are numbered in the order of their creation.
+    /// The platform that it is for, if the list names any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<CachePlatform>,
+    /// The list's ImageCaches for a platform are numbered in the order of their creation.
     pub serial: u32,
     /// The number of the attempt for this content, from 1.
     pub attempt: u32,
+}
+
+impl CreationRecord {
+    /// Reads the annotation. An object without it, or with an unreadable one, has an empty record.
+    pub fn of(object: &ImageCacheObject) -> Self {
+        let text = object.annotations().get(labels::MADE_FROM);
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
 }
 
 /// How far the build of an ImageCache is.
@@ -106,7 +118,6 @@ impl Cache {
         if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::PROGRAM) {
             return None;
         }
-        let creation = object.annotations().get(labels::MADE_FROM).and_then(|text| serde_json::from_str(text).ok());
         let status = object.status.clone().unwrap_or_default();
         Some(Self {
             name: object.name_any(),
@@ -114,7 +125,7 @@ impl Cache {
             list: labels.get(labels::LIST)?.clone(),
             created: object.metadata.creation_timestamp.as_ref().map(|time| time.0),
             deleting: object.metadata.deletion_timestamp.is_some(),
-            creation: creation.unwrap_or_default(),
+            creation: CreationRecord::of(object),
             images: object.spec.images.clone(),
             retention_days: object.spec.retention_days,
             phase: Phase::from_text(status.phase.as_deref().unwrap_or_default()),

@@ -1,12 +1,14 @@
 //! The images and settings that a list asks for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
+use super::digests::Digests;
 use super::object::MAX_IMAGES;
 use crate::coverage::{Sizes, digest};
-use crate::list::config::{Config, ImageCache};
+use crate::list::cache_platform::CachePlatform;
+use crate::list::config::{Config, GroupName, ImageCache};
 use crate::list::reference::ImageReference;
 use crate::naming::hash::short_hash;
 
@@ -21,6 +23,9 @@ pub struct Shard {
     pub size: Option<u32>,
     /// Annotations for the ImageCache.
     pub annotations: BTreeMap<String, String>,
+    /// The platform, if the list names any. The annotations say it too, so it is not part of the hash.
+    #[serde(skip)]
+    pub platform: Option<CachePlatform>,
 }
 
 impl Shard {
@@ -37,9 +42,33 @@ impl Shard {
     }
 }
 
-/// The images of a list in its order, each spelling once, split into as many ImageCaches as they need.
+/// The platforms that a list asks for; `None` alone if it names none.
+pub fn platforms(cache: &ImageCache) -> Vec<Option<CachePlatform>> {
+    match cache.platforms.as_slice() {
+        [] => vec![None],
+        named => named.iter().map(|settings| Some(settings.platform)).collect(),
+    }
+}
+
+/// What a list asks for, for each of its platforms.
 pub fn shards(namespace: &str, config: &Config, cache: &ImageCache) -> Vec<Shard> {
-    let groups = || config.groups.iter().filter(|group| cache.groups.contains(&group.name));
+    let of = |platform, groups, annotations| of_groups(namespace, config, cache, groups, platform, annotations);
+    match cache.platforms.as_slice() {
+        [] => of(None, &cache.groups, &cache.annotations),
+        named => named.iter().flat_map(|it| of(Some(it.platform), &it.groups, &it.annotations)).collect(),
+    }
+}
+
+/// The images of groups in the order of the list, each spelling once, split into as many ImageCaches as they need.
+fn of_groups(
+    namespace: &str,
+    config: &Config,
+    cache: &ImageCache,
+    named: &BTreeSet<GroupName>,
+    platform: Option<CachePlatform>,
+    annotations: &BTreeMap<String, String>,
+) -> Vec<Shard> {
+    let groups = || config.groups.iter().filter(|group| named.contains(&group.name));
     let images = groups().flat_map(|group| &group.images).map(|image| image.reference.to_string());
     let secrets = groups().flat_map(|group| &group.image_pull_secrets).chain(&cache.image_pull_secrets);
     let secrets = distinct(secrets.map(|secret| format!("{namespace}:{secret}")));
@@ -47,9 +76,18 @@ pub fn shards(namespace: &str, config: &Config, cache: &ImageCache) -> Vec<Shard
         images: images.to_vec(),
         secrets: secrets.clone(),
         size: cache.size,
-        annotations: cache.annotations.clone(),
+        annotations: annotations.clone(),
+        platform,
     };
     distinct(images).chunks(MAX_IMAGES).map(shard).collect()
+}
+
+/// The hash of a shard's [`Shard::base`] and of the digests of its images. The list is part of it, because two lists never share
+/// an ImageCache.
+pub fn hash(namespace: &str, list: &str, base: &str, digests: &Digests) -> String {
+    // Texts and maps of texts are always JSON.
+    let digests = serde_json::to_string(digests).unwrap_or_else(|error| unreachable!("{error}"));
+    short_hash(format!("{namespace}\n{list}\n{base}\n{digests}").as_bytes())
 }
 
 fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {

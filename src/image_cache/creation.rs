@@ -1,12 +1,14 @@
 //! What to create for the current content: the first ImageCache, a retry or a renewal.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use kube::core::ObjectMeta;
 
 use super::cache::{Cache, CreationRecord, Phase};
 use super::content::{self, Shard};
 use super::context::CacheContext;
-use super::decision::{CacheAction, CacheCause, CacheDeletionReason, CachePlan, CacheWait};
+use super::decision::{CacheAction, CacheCause, CacheDeletionReason, CachePlan, CacheWait, NamedCache};
 use super::ledger::{Entry, Ledger};
 use super::object::{ImageCacheObject, Spec, resource};
 use super::{replacement, timing};
@@ -14,15 +16,15 @@ use crate::list::config::ImageCache;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
+use crate::plan::AcceptedList;
 
 /// The most characters of namespace and list in the name of an ImageCache, before the hash.
 const MAX_NAME: usize = 200;
 
 /// Plans what to create for the current content.
-pub fn plan(context: &CacheContext, config: &ImageCache, ledger: &Ledger, plan: &mut CachePlan) {
-    let shards = content::shards(context.list.namespace, context.list.config, config);
+pub fn plan(context: &CacheContext, config: &ImageCache, shards: &[Shard], ledger: &Ledger, plan: &mut CachePlan) {
     let mut serial = ledger.serial;
-    for (entry, shard) in ledger.entries.iter().zip(&shards) {
+    for (entry, shard) in ledger.entries.iter().zip(shards) {
         report_slow(context, entry, plan);
         let Some((cause, at)) = due(context, config, entry) else { continue };
         // A renewal is a second layer.
@@ -48,7 +50,7 @@ fn report_slow(context: &CacheContext, entry: &Entry, plan: &mut CachePlan) {
     if context.now < at {
         return plan.wake_up_at(at);
     }
-    plan.waiting.push(CacheWait::SlowBuild { name: cache.name.clone(), phase: cache.phase, since: created });
+    plan.waiting.push(CacheWait::SlowBuild { cache: NamedCache::of(cache), phase: cache.phase, since: created });
 }
 
 /// Why and when the next ImageCache for a content is created, if any is.
@@ -97,27 +99,37 @@ fn create(
         base: entry.base.clone(),
         content: entry.content.clone(),
         digests: entry.digests.clone(),
+        platform: shard.platform,
         serial,
         attempt: match cause {
             CacheCause::Retry { attempt } => attempt,
             CacheCause::Missing | CacheCause::Lost | CacheCause::Renewal => 1,
         },
     };
+    let object = object(context.list, context.name, config, shard, &creation, context.sizes);
+    CacheAction::Create { object: Box::new(object), cause }
+}
+
+/// An ImageCache as it is sent to the API server.
+pub fn object(
+    list: AcceptedList,
+    name: &str,
+    config: &ImageCache,
+    shard: &Shard,
+    creation: &CreationRecord,
+    sizes: Option<&BTreeMap<String, u64>>,
+) -> ImageCacheObject {
     let spec = Spec {
         images: shard.images.clone(),
         image_pull_secrets: Some(shard.secrets.clone()).filter(|secrets| !secrets.is_empty()),
-        image_cache_size: Some(content::size(shard, context.sizes)),
+        image_cache_size: Some(content::size(shard, sizes)),
         retention_days: config.retention_days,
     };
-    CacheAction::Create { object: Box::new(build(context, shard, &creation, spec)), cause }
-}
-
-fn build(context: &CacheContext, shard: &Shard, creation: &CreationRecord, spec: Spec) -> ImageCacheObject {
-    let (namespace, list) = (context.list.namespace, context.name);
-    let hash = short_hash(format!("{namespace}\n{list}\n{}\n{}", creation.content, creation.serial).as_bytes());
-    let name = format!("{}-{hash}", shortened(&format!("{namespace}-{list}"), MAX_NAME));
+    let namespace = list.namespace;
+    let hash = short_hash(format!("{namespace}\n{name}\n{}\n{}", creation.content, creation.serial).as_bytes());
+    let name = format!("{}-{hash}", shortened(&format!("{namespace}-{name}"), MAX_NAME));
     let labels = [
-        (labels::LIST, context.list.label),
+        (labels::LIST, list.label),
         (labels::NAMESPACE, namespace),
         (labels::NAME, labels::PROGRAM),
         (labels::MANAGED_BY, labels::PROGRAM),

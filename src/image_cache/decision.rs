@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::cache::{Cache, Phase};
 use super::ledger::Ledger;
 use super::object::ImageCacheObject;
+use crate::list::cache_platform::CachePlatform;
 
 /// What to do about a list's ImageCaches.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +37,29 @@ pub enum CacheAction {
     },
     /// Delete an ImageCache.
     Delete {
-        /// Name of the ImageCache.
-        name: String,
+        /// The ImageCache.
+        cache: NamedCache,
         /// UID of the ImageCache, as a precondition: a new object of the same name is not deleted.
         uid: String,
         /// Why nothing needs it any longer.
         ending: CacheDeletionReason,
     },
+}
+
+/// An ImageCache as users know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCache {
+    /// Name of the object.
+    pub name: String,
+    /// The platform that it is for, if the list names any.
+    pub platform: Option<CachePlatform>,
+}
+
+impl NamedCache {
+    /// The name and the platform of an ImageCache.
+    pub fn of(cache: &Cache) -> Self {
+        Self { name: cache.name.clone(), platform: cache.creation.platform }
+    }
 }
 
 /// Why an ImageCache is created.
@@ -70,6 +87,8 @@ pub enum CacheDeletionReason {
     Failed,
     /// It did not become ready, and other content is wanted.
     Abandoned,
+    /// The list asks for other platforms, and their ImageCaches are ready.
+    PlatformRemoved,
     /// The list no longer asks for any.
     TurnedOff,
     /// Its list has been missing for [`crate::plan::versions::GRACE`].
@@ -81,22 +100,22 @@ pub enum CacheDeletionReason {
 pub enum CacheFinding {
     /// It is being built.
     Progress {
-        /// Name of the ImageCache.
-        name: String,
+        /// The ImageCache.
+        cache: NamedCache,
         /// How much is built, in percent.
         percent: u8,
     },
     /// Pods can start from it.
     Ready {
-        /// Name of the ImageCache.
-        name: String,
+        /// The ImageCache.
+        cache: NamedCache,
         /// ECI's ID of it, if it reported one.
         id: Option<String>,
     },
     /// It failed.
     Failed {
-        /// Name of the ImageCache.
-        name: String,
+        /// The ImageCache.
+        cache: NamedCache,
         /// ECI's message, if it gave one.
         reason: Option<String>,
         /// What kube-prepull does next.
@@ -109,17 +128,22 @@ pub enum CacheFinding {
 pub enum CacheWait {
     /// Nodes are expected to report which digests these tags stand for.
     Digests {
+        /// The platform that the ImageCache is for, if the list names any.
+        platform: Option<CachePlatform>,
         /// References, as the list spells them.
         images: Vec<String>,
         /// When the ImageCache is created without them.
         until: Timestamp,
     },
     /// The ImageCache before it must replace its predecessor first.
-    Predecessor,
+    Predecessor {
+        /// The platform that the ImageCache is for, if the list names any.
+        platform: Option<CachePlatform>,
+    },
     /// ECI has been building it for longer than [`super::timing::SLOW`].
     SlowBuild {
-        /// Name of the ImageCache.
-        name: String,
+        /// The ImageCache.
+        cache: NamedCache,
         /// How far the build is.
         phase: Phase,
         /// When the ImageCache was created.
@@ -148,6 +172,6 @@ impl CachePlan {
 impl CacheAction {
     /// Deletes an ImageCache.
     pub fn delete(cache: &Cache, ending: CacheDeletionReason) -> Self {
-        Self::Delete { name: cache.name.clone(), uid: cache.uid.clone(), ending }
+        Self::Delete { cache: NamedCache::of(cache), uid: cache.uid.clone(), ending }
     }
 }

@@ -53,7 +53,22 @@ impl HeldDigests {
                 }
             }
         }
+        known.expect_all(config, nodes.unwrap_or_default());
         known
+    }
+
+    /// Expects the images of a list's ImageCaches of several platforms on all nodes that can run them.
+    fn expect_all(&mut self, config: &Config, nodes: &[Node]) {
+        if config.image_cache.as_ref().is_none_or(|cache| cache.platforms.is_empty()) {
+            return;
+        }
+        for group in &config.groups {
+            let able = nodes.iter().filter(|node| node.can_run(&group.placement));
+            let architectures: BTreeSet<&str> = able.filter_map(Node::architecture).collect();
+            for image in &group.images {
+                architectures.iter().for_each(|it| self.expect(image.reference.as_str(), it));
+            }
+        }
     }
 
     /// Counts one more node that holds that digest.
@@ -62,9 +77,26 @@ impl HeldDigests {
         *of_image.entry(architecture.to_owned()).or_default().entry(digest).or_default() += 1;
     }
 
+    /// What counts for one architecture: what its nodes hold or are about to hold. Where it has no such node, all others count,
+    /// because registries know an image of several architectures by one digest.
+    pub fn of_architecture(&self, architecture: &str) -> Self {
+        let of_image = |counts: &BTreeMap<String, BTreeMap<Digest, usize>>| {
+            let counts = counts.get(architecture).cloned().unwrap_or_else(|| sum(counts.values()));
+            BTreeMap::from([(architecture.to_owned(), counts)])
+        };
+        let digests = self.digests.iter().map(|(image, counts)| (image.clone(), of_image(counts))).collect();
+        Self { digests, held: self.held.clone() }
+    }
+
+    /// Notes that nodes of that architecture are about to hold an image.
+    pub fn expect(&mut self, image: &str, architecture: &str) {
+        self.digests.entry(image.to_owned()).or_default().entry(architecture.to_owned()).or_default();
+    }
+
     /// Whether a node holds the image, so that waiting for its digest is pointless.
     pub fn has_seen(&self, image: &str) -> bool {
-        self.held.contains(image) || self.digests.get(image).is_some_and(|of_image| !of_image.is_empty())
+        let is_held = |of_image: &BTreeMap<String, BTreeMap<Digest, usize>>| of_image.values().any(|it| !it.is_empty());
+        self.held.contains(image) || self.digests.get(image).is_some_and(is_held)
     }
 
     /// New digests for `images` if those they were created for are outdated, and `None` otherwise. An image without a known
@@ -81,7 +113,8 @@ impl HeldDigests {
     pub fn learnt(&self, made_for: &Digests, images: &[String]) -> Digests {
         let mut learnt = made_for.clone();
         for image in images.iter().filter(|image| !made_for.contains_key(*image)) {
-            learnt.extend(self.digests.get(image).map(|now| (image.clone(), now.iter().filter_map(most).collect())));
+            let now: BTreeMap<_, _> = self.digests.get(image).into_iter().flatten().filter_map(most).collect();
+            learnt.extend((!now.is_empty()).then(|| (image.clone(), now)));
         }
         learnt
     }
@@ -100,6 +133,14 @@ impl HeldDigests {
         };
         images.iter().map(of).filter(|(_, digests)| !digests.is_empty()).collect()
     }
+}
+
+fn sum<'d>(counts: impl Iterator<Item = &'d BTreeMap<Digest, usize>>) -> BTreeMap<Digest, usize> {
+    let mut sum = BTreeMap::new();
+    for (digest, count) in counts.flatten() {
+        *sum.entry(digest.clone()).or_default() += count;
+    }
+    sum
 }
 
 /// Whether nodes now hold other digests than those known before. Another architecture alone does not count, unless it is the

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::cache::{Cache, Phase};
 use super::context::CacheContext;
 use super::creation;
-use super::decision::{CacheFinding, CachePlan, Next};
+use super::decision::{CacheFinding, CachePlan, NamedCache, Next};
 use super::ledger::{Entry, Ledger, ReportedStep};
 use crate::list::config::ImageCache;
 
@@ -58,18 +58,18 @@ fn finding(
     context: &CacheContext,
     config: &ImageCache,
     entry: &Entry,
-    cache: &Cache,
+    found: &Cache,
     is_current: bool,
 ) -> CacheFinding {
-    let name = cache.name.clone();
-    match cache.phase {
-        Phase::Ready => CacheFinding::Ready { name, id: cache.id.clone() },
+    let cache = NamedCache::of(found);
+    match found.phase {
+        Phase::Ready => CacheFinding::Ready { cache, id: found.id.clone() },
         Phase::Pending | Phase::Creating => {
-            CacheFinding::Progress { name, percent: cache.progress.unwrap_or_default() }
+            CacheFinding::Progress { cache, percent: found.progress.unwrap_or_default() }
         }
         Phase::Failed => CacheFinding::Failed {
-            name,
-            reason: cache.message.clone(),
+            cache,
+            reason: found.message.clone(),
             next: match creation::due(context, config, entry) {
                 _ if !is_current => Next::Nothing,
                 Some((_, at)) => Next::Retry(at),

@@ -1,12 +1,15 @@
 //! What a restarted controller must know about a list's ImageCaches. It is stored on the list's newest accepted version, because
 //! ECI deletes failed ImageCaches and the objects alone do not show how many attempts there were.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Phase};
 use super::digests::Digests;
 use super::timing::STABLE;
+use crate::list::cache_platform::CachePlatform;
 
 /// The history of a list's ImageCaches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,9 @@ pub struct Ledger {
     /// The hash of the last request for a refresh that allowed new attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// A ledger for each platform that the list names. Nothing else is recorded then.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub platforms: BTreeMap<CachePlatform, Ledger>,
 }
 
 /// The history of one content.
@@ -86,6 +92,26 @@ impl Ledger {
         serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
     }
 
+    /// What is recorded of one platform, or of a list that names none.
+    pub fn of(&self, platform: Option<CachePlatform>) -> Self {
+        match platform {
+            Some(platform) => self.platforms.get(&platform).cloned().unwrap_or_default(),
+            None => Self { platforms: BTreeMap::new(), ..self.clone() },
+        }
+    }
+
+    /// The ledger of a list, from those of its platforms, or from the only one of a list that names none.
+    pub fn of_all(ledgers: impl Iterator<Item = (Option<CachePlatform>, Self)>) -> Self {
+        let mut all = Self::default();
+        for (platform, ledger) in ledgers {
+            match platform {
+                Some(platform) => drop(all.platforms.insert(platform, ledger)),
+                None => all = ledger,
+            }
+        }
+        all
+    }
+
     /// Updates the ledger from the ImageCaches that exist.
     pub fn take_in(&mut self, caches: &[Cache], now: Timestamp) {
         self.serial = caches.iter().map(|cache| cache.creation.serial).max().unwrap_or(0).max(self.serial);
@@ -96,7 +122,8 @@ impl Ledger {
 
     /// Whether that ImageCache is the latest of an entry.
     pub fn is_current(&self, cache: &Cache) -> bool {
-        self.entries.iter().any(|entry| entry.is_latest(cache))
+        let of_platforms = self.platforms.values().flat_map(|ledger| &ledger.entries);
+        self.entries.iter().chain(of_platforms).any(|entry| entry.is_latest(cache))
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::cache::{Cache, Phase};
 use super::context::CacheContext;
-use super::decision::{CacheAction, CacheDeletionReason, CachePlan, CacheWait};
+use super::decision::{CacheAction, CacheDeletionReason, CachePlan};
 use super::ledger::{Entry, Ledger};
 use super::timing;
 use crate::list::config::ImageCache;
@@ -24,7 +24,6 @@ pub fn take(
         return true;
     }
     if !(is_there(context, &wanted) || may_begin(context, config, &wanted, ledger, plan)) {
-        plan.waiting.push(CacheWait::Predecessor);
         return false;
     }
     // Before the content becomes current: if the status flaps, these would otherwise count again.
@@ -98,7 +97,7 @@ fn is_covered(context: &CacheContext, ledger: &Ledger) -> bool {
 
 /// When the layer before may be deleted: after `keepPreviousFor`, or when the current layer must be renewed, which needs a
 /// layer of its own.
-fn previous_goes_at(context: &CacheContext, config: &ImageCache, ledger: &Ledger) -> Option<Timestamp> {
+pub fn previous_goes_at(context: &CacheContext, config: &ImageCache, ledger: &Ledger) -> Option<Timestamp> {
     let ready_at = ledger.entries.iter().map(|entry| entry.ready_at);
     let begun = ready_at.chain([ledger.since]).flatten().max()?;
     let kept_until = context.after(begun, config.keep_previous_for);

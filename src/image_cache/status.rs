@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::cache::{Cache, Phase};
 use super::ledger::Ledger;
+use crate::list::cache_platform::CachePlatform;
 
 /// An ImageCache of a list. `docs/status.md` documents each key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -12,6 +13,9 @@ use super::ledger::Ledger;
 #[allow(missing_docs)]
 pub struct ImageCacheReport {
     pub name: String,
+    /// The platform that it is for, if the list names any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<CachePlatform>,
     /// Whether the list asks for its content now.
     pub current: bool,
     pub phase: Phase,
@@ -26,10 +30,10 @@ pub struct ImageCacheReport {
     pub images: Vec<String>,
 }
 
-/// A list's ImageCaches that are not being deleted, the newest first.
+/// A list's ImageCaches that are not being deleted: of each platform the newest first.
 pub fn of(caches: &[Cache], ledger: Option<&Ledger>) -> Vec<ImageCacheReport> {
     let mut live: Vec<&Cache> = caches.iter().filter(|cache| !cache.deleting).collect();
-    live.sort_by_key(|cache| std::cmp::Reverse(cache.creation.serial));
+    live.sort_by_key(|cache| (cache.creation.platform, std::cmp::Reverse(cache.creation.serial)));
     let is_current = |cache: &Cache| ledger.is_some_and(|ledger| ledger.is_current(cache));
     live.into_iter().map(|cache| ImageCacheReport::new(cache, is_current(cache))).collect()
 }
@@ -38,6 +42,7 @@ impl ImageCacheReport {
     fn new(cache: &Cache, current: bool) -> Self {
         Self {
             name: cache.name.clone(),
+            platform: cache.creation.platform,
             current,
             phase: cache.phase,
             progress: match cache.phase {

@@ -4,4 +4,6 @@ mod eci;
 mod histories;
 mod ledgers;
 mod names;
+mod offline;
+mod platforms;
 mod rules;

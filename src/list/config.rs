@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Affinity, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Serialize;
 
+use super::cache_platform::CachePlatform;
 use super::names::{ObjectName, ResourceName};
 use super::reference::ImageReference;
 use super::schedule::Schedule;
@@ -225,6 +226,8 @@ impl Default for PullRate {
 pub struct ImageCache {
     /// The groups whose images it holds; at least one.
     pub groups: BTreeSet<GroupName>,
+    /// One ImageCache for each of these; empty: one for all images, built for what ECI takes as the default.
+    pub platforms: Vec<PlatformSettings>,
     /// Its size in GiB; `None`: computed from the sizes that nodes report.
     pub size: Option<u32>,
     /// After how many days it expires; `None`: never.
@@ -244,6 +247,17 @@ impl ImageCache {
     pub const RETENTIONS: RangeInclusive<u32> = 1..=65_536;
     /// The default of `keep_previous_for`.
     pub const KEEP_PREVIOUS_FOR: SignedDuration = SignedDuration::from_hours(1);
+}
+
+/// What the ImageCache of one platform is built from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlatformSettings {
+    /// The platform. No other one of the list has the same.
+    pub platform: CachePlatform,
+    /// The groups whose images it holds; at least one.
+    pub groups: BTreeSet<GroupName>,
+    /// All of its annotations: those of all ImageCaches, its own, and those that tell ECI the platform.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The name of a group.

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, Placement, PullRate, Refresh};
 use super::data::ListData;
 use super::group::{self, ImageEntry, RequestAndLimit, ResourceFields};
+use super::image_cache::PlatformFields;
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
@@ -64,6 +65,7 @@ keys! {
     pod_labels "POD_LABELS"
     pod_annotations "POD_ANNOTATIONS"
     image_cache "IMAGE_CACHE"
+    image_cache_platforms "IMAGE_CACHE_PLATFORMS"
     image_cache_size "IMAGE_CACHE_SIZE"
     image_cache_retention_days "IMAGE_CACHE_RETENTION_DAYS"
     image_cache_annotations "IMAGE_CACHE_ANNOTATIONS"
@@ -380,6 +382,7 @@ fn image_cache_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) ->
     let written = image_cache::ImageCacheFields {
         enabled,
         groups: None,
+        platforms: image_cache_platforms(keys),
         size: number("IMAGE_CACHE_SIZE", &keys.image_cache_size, "write a number of GiB", problems),
         retention_days: number(
             "IMAGE_CACHE_RETENTION_DAYS",
@@ -395,6 +398,12 @@ fn image_cache_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) ->
     image_cache::parse(written, groups, problems)
 }
 
+fn image_cache_platforms(keys: &FlatKeys) -> Vec<PlatformFields> {
+    let names = set(&keys.image_cache_platforms).unwrap_or_default().split(';').map(str::trim);
+    let place = Place::key("IMAGE_CACHE_PLATFORMS");
+    names.filter(|name| !name.is_empty()).map(|name| PlatformFields::named(place.clone(), name)).collect()
+}
+
 fn image_cache_wanted(keys: &FlatKeys, problems: &mut Problems) -> bool {
     match set(&keys.image_cache) {
         Some("true") => true,
@@ -406,6 +415,7 @@ fn image_cache_wanted(keys: &FlatKeys, problems: &mut Problems) -> bool {
         }
         None => {
             let others = [
+                ("IMAGE_CACHE_PLATFORMS", &keys.image_cache_platforms),
                 ("IMAGE_CACHE_SIZE", &keys.image_cache_size),
                 ("IMAGE_CACHE_RETENTION_DAYS", &keys.image_cache_retention_days),
                 ("IMAGE_CACHE_ANNOTATIONS", &keys.image_cache_annotations),

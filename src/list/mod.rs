@@ -13,9 +13,10 @@
 //! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
 //! - [`keys`]: keys of a ConfigMap that are not a list's
 //! - [`manifest`]: a file → the lists in it
-//! - [`config`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
+//! - [`config`], [`cache_platform`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
 
 mod affinity;
+pub mod cache_platform;
 pub mod config;
 pub mod data;
 pub mod flat;

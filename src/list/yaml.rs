@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, Refresh, Resources};
 use super::data::ListData;
 use super::group::{self, ImageEntry, PlacedQuantity, RequestAndLimit, ResourceFields};
+use super::image_cache::PlatformFields;
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
@@ -44,8 +45,10 @@ pub const SECRET_KEYS: [&str; 1] = ["name"];
 /// The keys of `refresh`.
 pub const REFRESH_KEYS: [&str; 4] = ["every", "schedule", "timeZone", "mode"];
 /// The keys of `imageCache`.
-pub const IMAGE_CACHE_KEYS: [&str; 7] =
-    ["enabled", "groups", "size", "retentionDays", "annotations", "imagePullSecrets", "keepPreviousFor"];
+pub const IMAGE_CACHE_KEYS: [&str; 8] =
+    ["enabled", "groups", "platforms", "size", "retentionDays", "annotations", "imagePullSecrets", "keepPreviousFor"];
+/// The keys of a platform that is a mapping.
+pub const PLATFORM_KEYS: [&str; 3] = ["name", "groups", "annotations"];
 /// The keys of `resources`.
 pub const RESOURCES_KEYS: [&str; 2] = ["requests", "limits"];
 /// The keys of `requests` and `limits`.
@@ -433,6 +436,7 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
     let written = image_cache::ImageCacheFields {
         enabled: enabled.unwrap_or_default(),
         groups: fields.get("groups").map(|at| image_cache::groups(at, problems)),
+        platforms: fields.get("platforms").map(|at| platforms(at, problems)).unwrap_or_default(),
         size,
         retention_days,
         annotations: fields.get("annotations").map(|at| labels::annotations(at, problems)).unwrap_or_default(),
@@ -440,4 +444,32 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
         keep_previous_for: fields.get("keepPreviousFor").and_then(|at| interval_text(at, problems)),
     };
     image_cache::parse(written, groups, problems)
+}
+
+/// Parses the names of platforms, or mappings with a name.
+fn platforms(at: &At, problems: &mut Problems) -> Vec<PlatformFields> {
+    let items = at.items(problems);
+    if at.is_sequence() && items.is_empty() {
+        problems.error(
+            at.place(),
+            Code::InvalidValue,
+            "the list of platforms is empty",
+            "name at least one platform, or remove the key for a single ImageCache",
+        );
+    }
+    items.iter().filter_map(|item| platform(item, problems)).collect()
+}
+
+fn platform(at: &At, problems: &mut Problems) -> Option<PlatformFields> {
+    if !at.is_mapping() {
+        return Some(PlatformFields::named(at.place(), at.text(problems)?));
+    }
+    let fields = at.fields(&PLATFORM_KEYS, problems)?;
+    let groups = fields.get("groups").map(|at| image_cache::groups(at, problems));
+    let annotations = fields.get("annotations").map(|at| labels::annotations(at, problems)).unwrap_or_default();
+    let Some(name) = fields.get("name") else {
+        problems.error(at.place(), Code::MissingKey, "this platform has no name", "add the key `name`");
+        return None;
+    };
+    Some(PlatformFields { groups, annotations, ..PlatformFields::named(name.place(), name.text(problems)?) })
 }

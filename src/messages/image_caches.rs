@@ -6,11 +6,13 @@ use kube::ResourceExt;
 
 use super::format::{first_few, number, printable, span};
 use super::{Message, Reason};
+use crate::image_cache::cache::CreationRecord;
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
 use crate::image_cache::timing::MAX_ATTEMPTS;
 use crate::image_cache::{
-    CacheAction, CacheCause, CacheDeletionReason, CacheFinding, CacheWait, ImageCacheReport, Next, Phase,
+    CacheAction, CacheCause, CacheDeletionReason, CacheFinding, CacheWait, ImageCacheReport, NamedCache, Next, Phase,
 };
+use crate::list::cache_platform::CachePlatform;
 use crate::plan::versions;
 
 /// The Events for an action that was carried out.
@@ -18,12 +20,13 @@ pub fn done(action: &CacheAction) -> Vec<Message> {
     match action {
         CacheAction::Keep { findings, .. } => findings.iter().map(found).collect(),
         CacheAction::Create { object, cause } => vec![created(object, *cause)],
-        CacheAction::Delete { name, ending, .. } => vec![deleted(name, *ending)],
+        CacheAction::Delete { cache, ending, .. } => vec![deleted(cache, *ending)],
     }
 }
 
 fn created(object: &ImageCacheObject, cause: CacheCause) -> Message {
-    let (name, images) = (object.name_any(), number(object.spec.images.len(), "image"));
+    let cache = NamedCache { name: object.name_any(), platform: CreationRecord::of(object).platform };
+    let (called, images) = (called(&cache), number(object.spec.images.len(), "image"));
     let size = object.spec.image_cache_size.unwrap_or_default();
     let why = match cause {
         CacheCause::Missing => "no ImageCache matches the current list".to_owned(),
@@ -31,21 +34,21 @@ fn created(object: &ImageCacheObject, cause: CacheCause) -> Message {
         CacheCause::Lost => "the ready ImageCache was deleted".to_owned(),
         CacheCause::Renewal => "the ready ImageCache is about to expire".to_owned(),
     };
-    let note = format!("the ImageCache {name} of {images} and {size} GiB was created because {why}");
-    about(Reason::ImageCacheCreated, &name, note)
+    let note = format!("{called} of {images} and {size} GiB was created because {why}");
+    about(Reason::ImageCacheCreated, &cache.name, note)
 }
 
 fn found(finding: &CacheFinding) -> Message {
     match finding {
-        CacheFinding::Progress { name, percent } => {
-            let note = format!("the ImageCache {name} is being built: {percent}%");
-            about(Reason::ImageCacheProgress, name, note)
+        CacheFinding::Progress { cache, percent } => {
+            let note = format!("{} is being built: {percent}%", called(cache));
+            about(Reason::ImageCacheProgress, &cache.name, note)
         }
-        CacheFinding::Ready { name, id } => {
-            let note = format!("the ImageCache {name} is ready; {}", pod_annotations(id.as_deref()));
-            about(Reason::ImageCacheReady, name, note)
+        CacheFinding::Ready { cache, id } => {
+            let note = format!("{} is ready; {}", called(cache), pod_annotations(id.as_deref()));
+            about(Reason::ImageCacheReady, &cache.name, note)
         }
-        CacheFinding::Failed { name, reason, next } => {
+        CacheFinding::Failed { cache, reason, next } => {
             let reason = reason.as_deref().unwrap_or("ECI gives no reason");
             let next = match next {
                 Next::Retry(at) => format!("the next attempt is at {at:.0}"),
@@ -55,10 +58,19 @@ fn found(finding: &CacheFinding) -> Message {
                 }
                 Next::Nothing => "there are no further attempts, because the list has changed".to_owned(),
             };
-            let note = format!("the ImageCache {name} failed: {reason}; {next}; the last ready ImageCache stays");
-            about(Reason::ImageCacheFailed, name, note)
+            let note = format!("{} failed: {reason}; {next}; the last ready ImageCache stays", called(cache));
+            about(Reason::ImageCacheFailed, &cache.name, note)
         }
     }
+}
+
+fn called(cache: &NamedCache) -> String {
+    format!("the ImageCache {}{}", cache.name, of(cache.platform))
+}
+
+/// Says which platform is meant, if the list names any.
+fn of(platform: Option<CachePlatform>) -> String {
+    platform.map(|platform| format!(" for {platform}")).unwrap_or_default()
 }
 
 /// How pods on virtual nodes start from an ImageCache, with today's virtual node component and with older ones.
@@ -72,12 +84,15 @@ fn pod_annotations(id: Option<&str>) -> String {
     )
 }
 
-fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
+fn deleted(cache: &NamedCache, ending: CacheDeletionReason) -> Message {
     let (reason, why) = match ending {
         CacheDeletionReason::Replaced => (Reason::ImageCacheDeleted, "a newer one has replaced it".to_owned()),
         CacheDeletionReason::Failed => (Reason::ImageCacheDeleted, "it failed".to_owned()),
         CacheDeletionReason::Abandoned => {
             (Reason::ImageCacheDeleted, "it was not ready, and the list has changed".to_owned())
+        }
+        CacheDeletionReason::PlatformRemoved => {
+            (Reason::ImageCacheDeleted, "the list asks for ImageCaches of other platforms, which are ready".to_owned())
         }
         CacheDeletionReason::TurnedOff => {
             (Reason::ImageCacheDeleted, "the list no longer asks for an ImageCache".to_owned())
@@ -86,35 +101,37 @@ fn deleted(name: &str, ending: CacheDeletionReason) -> Message {
             (Reason::ListCleanedUp, format!("its list has been missing for {:#}", versions::GRACE))
         }
     };
-    about(reason, name, format!("the ImageCache {name} was deleted because {why}"))
+    about(reason, &cache.name, format!("{} was deleted because {why}", called(cache)))
 }
 
 /// Reports what an ImageCache waits for.
 pub fn waiting(wait: &CacheWait) -> Message {
     let note = match wait {
-        CacheWait::Digests { images, until } => format!(
-            "the ImageCache waits until {until:.0} for nodes to report the digests of {}",
+        CacheWait::Digests { platform, images, until } => format!(
+            "the ImageCache{} waits until {until:.0} for nodes to report the digests of {}",
+            of(*platform),
             first_few(images, ", ", "")
         ),
-        CacheWait::Predecessor => {
-            "the latest edit waits until the previous ImageCache is ready and has replaced the one before it".to_owned()
-        }
-        CacheWait::SlowBuild { name, phase, since } => {
-            format!("the ImageCache {name} has been {phase} since {since:.0}; ECI decides when it is ready")
+        CacheWait::Predecessor { platform } => format!(
+            "the latest edit waits until the previous ImageCache{} is ready and has replaced the one before it",
+            of(*platform)
+        ),
+        CacheWait::SlowBuild { cache, phase, since } => {
+            format!("{} has been {phase} since {since:.0}; ECI decides when it is ready", called(cache))
         }
     };
     // Without what changes while it waits: images and times.
     let subject = match wait {
-        CacheWait::Digests { .. } => "digests of the ImageCache",
-        CacheWait::Predecessor => "previous ImageCache",
-        CacheWait::SlowBuild { name, .. } => name,
+        CacheWait::Digests { platform, .. } => format!("digests of the ImageCache{}", of(*platform)),
+        CacheWait::Predecessor { platform } => format!("previous ImageCache{}", of(*platform)),
+        CacheWait::SlowBuild { cache, .. } => called(cache),
     };
     Message::new(Reason::Waiting, subject, note)
 }
 
 /// A line of the status table, after the name of the ImageCache.
 pub fn in_table(cache: &ImageCacheReport, now: Timestamp) -> String {
-    let mut text = format!(": {} of {}", cache.phase, number(cache.images.len(), "image"));
+    let mut text = format!(": {} of {}{}", cache.phase, number(cache.images.len(), "image"), of(cache.platform));
     if matches!(cache.phase, Phase::Pending | Phase::Creating) {
         text.push_str(&format!(", {}%", cache.progress));
     }

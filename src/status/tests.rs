@@ -8,6 +8,7 @@ use super::{Filter, Layout, ListInput, ListState, Report, StatusInput, print};
 use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::{Entry, Ledger};
+use crate::list::cache_platform::CachePlatform;
 use crate::plan::Generation;
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::placement_hash;
@@ -139,12 +140,13 @@ pub(crate) fn half_warm() -> (StatusInput, Coverage) {
     let (mut input, coverage) = input(&pods, Some(["n0", "n1", "n2"].map(node).to_vec()));
     input.lists[0].image_caches = vec![image_cache(1, "Ready", "100%"), image_cache(2, "Creating", "40%")];
     let current = Entry { content: "2".to_owned(), serial: 2, ..Entry::default() };
-    input.lists[0].ledger = Some(Ledger { serial: 2, entries: vec![current], ..Ledger::default() });
+    let ledger = Ledger { serial: 2, entries: vec![current], ..Ledger::default() };
+    input.lists[0].ledger = Some(Ledger::of_all([(Some(CachePlatform::LinuxArm64), ledger)].into_iter()));
     (input, coverage)
 }
 
 fn image_cache(serial: u32, phase: &str, progress: &str) -> Cache {
-    let made = json!({"content": serial.to_string(), "serial": serial}).to_string();
+    let made = json!({"content": serial.to_string(), "platform": "linux/arm64", "serial": serial}).to_string();
     let labels = json!({"app.kubernetes.io/managed-by": "kube-prepull", "kube-prepull.io/list": "tools"});
     let status = json!({
         "phase": phase, "progress": progress, "imageCacheId": format!("imc-{serial}"), "expireDateTime": "2026-03-08T12:00:00Z",

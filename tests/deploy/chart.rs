@@ -232,6 +232,8 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(list.data["REFRESH_MODE"], "Recreate");
     let image_cache = config.image_cache.unwrap();
     assert_eq!((image_cache.size, image_cache.retention_days), (Some(40), Some(7)));
+    let platforms: Vec<&str> = image_cache.platforms.iter().map(|it| it.platform.name()).collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
     assert_eq!(image_cache.annotations["k8s.aliyun.com/imc-enable-reuse"], "true");
     assert_eq!(image_cache.image_pull_secrets[0].as_str(), "three");
     assert_eq!(image_cache.keep_previous_for, jiff::SignedDuration::from_mins(30));

@@ -155,6 +155,7 @@ fn another(parameter: &str) -> &'static str {
         "REFRESH_MODE" => "Recreate",
         "PULL_RATE" | "REPLICAS" => "2",
         "IMAGE_CACHE" => "true",
+        "IMAGE_CACHE_PLATFORMS" => "linux/amd64;linux/arm64",
         "IMAGE_CACHE_KEEP_PREVIOUS_FOR" => "30m",
         "IMAGE_CACHE_SIZE" | "IMAGE_CACHE_RETENTION_DAYS" => "40",
         "NAMESPACED_ONLY" => "true",

@@ -133,7 +133,7 @@ fn key_of(path: &str) -> &str {
 
 #[test]
 fn the_table_has_every_key_of_images_yaml() {
-    let sorts: [(&str, &[&str]); 14] = [
+    let sorts: [(&str, &[&str]); 15] = [
         ("", &yaml::TOP_KEYS),
         ("images[].", &yaml::IMAGE_KEYS),
         ("imagePullSecrets[].", &yaml::SECRET_KEYS),
@@ -148,6 +148,7 @@ fn the_table_has_every_key_of_images_yaml() {
         ("refresh.", &yaml::REFRESH_KEYS),
         ("imageCache.", &yaml::IMAGE_CACHE_KEYS),
         ("imageCache.imagePullSecrets[].", &yaml::SECRET_KEYS),
+        ("imageCache.platforms[].", &yaml::PLATFORM_KEYS),
     ];
     let known: BTreeSet<String> =
         sorts.iter().flat_map(|(place, keys)| keys.iter().map(move |key| format!("{place}{key}"))).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
+use kube_prepull::list::cache_platform::CachePlatform;
 use kube_prepull::list::config::Architecture;
 use kube_prepull::list::{self, Code, yaml};
 use serde_json::Value;
@@ -31,11 +32,12 @@ fn the_schema_follows_its_own_draft() {
 #[test]
 fn the_properties_are_the_keys_of_the_parser() {
     let schema = schema();
-    let sorts: [(&str, &[&str]); 8] = [
+    let sorts: [(&str, &[&str]); 9] = [
         ("document", &yaml::TOP_KEYS),
         ("group", &yaml::GROUP_KEYS),
         ("refresh", &yaml::REFRESH_KEYS),
         ("imageCache", &yaml::IMAGE_CACHE_KEYS),
+        ("platform", &yaml::PLATFORM_KEYS),
         ("resources", &yaml::RESOURCES_KEYS),
         ("quantities", &yaml::QUANTITY_KEYS),
         ("secret", &yaml::SECRET_KEYS),
@@ -55,6 +57,10 @@ fn the_properties_are_the_keys_of_the_parser() {
     }
     let architectures = &schema["$defs"]["group"]["properties"]["architectures"]["items"]["enum"];
     assert_eq!(*architectures, Value::from(Architecture::ALL.map(|(name, _)| name).to_vec()));
+    assert_eq!(
+        schema["$defs"]["platformName"]["enum"],
+        Value::from(CachePlatform::ALL.map(CachePlatform::name).to_vec())
+    );
 }
 
 #[test]

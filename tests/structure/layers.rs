@@ -46,7 +46,7 @@ const IMAGE_CACHE: Layers = [
     &["cache.rs", "content.rs", "digests.rs", "ledger.rs", "object.rs", "status.rs", "timing.rs"],
     &["context.rs", "decision.rs"],
     &["creation.rs", "events.rs", "replacement.rs"],
-    &["planner.rs"],
+    &["offline.rs", "planner.rs", "series.rs"],
 ];
 
 #[test]

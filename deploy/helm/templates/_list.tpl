@@ -77,6 +77,7 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
   "POD_LABELS" (include "kube-prepull.json" $list.podLabels)
   "POD_ANNOTATIONS" (include "kube-prepull.json" $list.podAnnotations)
   "IMAGE_CACHE" (include "kube-prepull.number" $list.imageCache)
+  "IMAGE_CACHE_PLATFORMS" (include "kube-prepull.names" $list.imageCachePlatforms)
   "IMAGE_CACHE_SIZE" (include "kube-prepull.number" $list.imageCacheSize)
   "IMAGE_CACHE_RETENTION_DAYS" (include "kube-prepull.number" $list.imageCacheRetentionDays)
   "IMAGE_CACHE_ANNOTATIONS" (include "kube-prepull.json" $list.imageCacheAnnotations)

@@ -45,8 +45,8 @@ impl ImageCacheApplier {
                 Ok(())
             }
             CacheAction::Create { object, .. } => self.create(object).await,
-            CacheAction::Delete { name, uid, .. } => {
-                delete(&self.image_caches, "delete the ImageCache", name, uid).await
+            CacheAction::Delete { cache, uid, .. } => {
+                delete(&self.image_caches, "delete the ImageCache", &cache.name, uid).await
             }
         }
     }

@@ -81,6 +81,11 @@ impl Eci {
         self.caches().into_iter().filter(|cache| cache.phase == phase).collect()
     }
 
+    /// The list as accepted.
+    pub fn list(&self) -> AcceptedList<'_> {
+        AcceptedList { namespace: "prepull", label: "tools", config: &self.config }
+    }
+
     pub fn plan(&self) -> CachePlan {
         self.plan_from(self.ledger.as_ref(), self.ledger.as_ref())
     }
@@ -88,7 +93,7 @@ impl Eci {
     /// Plans with a ledger that may not be on the newest accepted version.
     pub fn plan_from(&self, ledger: Option<&Ledger>, on_newest_version: Option<&Ledger>) -> CachePlan {
         plan(&CacheContext {
-            list: AcceptedList { namespace: "prepull", label: "tools", config: &self.config },
+            list: self.list(),
             name: "tools",
             accepted_at: Some(self.accepted_at),
             refresh_request: self.request.as_deref(),

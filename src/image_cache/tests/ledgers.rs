@@ -184,7 +184,7 @@ fn ledger() -> impl Strategy<Value = Ledger> {
         world.settle(Listed::OldestFirst);
         let mut known = newest_ledger(&world.revisions).expect("a ledger").entries.clone();
         let Some((content, serial_of_entry, attempts, losses, [last, ready_at, lost_at], reported)) = entry else {
-            return Ledger { since, serial, entries: Vec::new(), request };
+            return Ledger { since, serial, request, ..Ledger::default() };
         };
         known.truncate(usize::from(content.min(1)));
         if content == 2 {
@@ -200,7 +200,7 @@ fn ledger() -> impl Strategy<Value = Ledger> {
             reported,
             ..entry
         });
-        Ledger { since, serial, entries: entries.collect(), request }
+        Ledger { since, serial, entries: entries.collect(), request, ..Ledger::default() }
     })
 }
 
