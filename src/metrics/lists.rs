@@ -161,18 +161,20 @@ const GAUGES: [Gauge; 14] = [
 
 fn phases(cache: &ImageCacheReport) -> impl Iterator<Item = Sample<'_>> {
     Phase::ALL.iter().map(|phase| {
-        let labels = vec![("image_cache", cache.name.as_str()), ("phase", phase.name())];
+        let mut labels = names(cache);
+        labels.push(("phase", phase.name()));
         (labels, f64::from(u8::from(cache.phase == *phase)))
     })
 }
 
 fn of_image_caches(list: &ListReport, value: impl Fn(&ImageCacheReport) -> Option<f64>) -> Vec<Sample<'_>> {
-    let of = |cache| Some((vec![("image_cache", cache_name(cache))], value(cache)?));
-    list.image_caches.iter().filter_map(of).collect()
+    list.image_caches.iter().filter_map(|cache| Some((names(cache), value(cache)?))).collect()
 }
 
-fn cache_name(cache: &ImageCacheReport) -> &str {
-    &cache.name
+/// The labels that say which ImageCache is meant. Prometheus takes a missing label for an empty one.
+fn names(cache: &ImageCacheReport) -> Vec<(&'static str, &str)> {
+    let platform = cache.platform.map(|platform| ("platform", platform.name()));
+    std::iter::once(("image_cache", cache.name.as_str())).chain(platform).collect()
 }
 
 fn nodes_of_images(group: &GroupReport) -> impl Iterator<Item = Sample<'_>> {

@@ -125,10 +125,10 @@ fn the_report_becomes_gauges() {
         r#"kube_prepull_group_last_refresh_success_timestamp_seconds{list="tools",group="q"} 1772366400.0"#,
         r#"kube_prepull_group_refresh_deferred_images{list="tools",group="q"} 0.0"#,
         r#"kube_prepull_eviction_loop_nodes{list="tools",group="p"} 0.0"#,
-        r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-1",phase="Ready"} 1.0"#,
-        r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-2",phase="Failed"} 0.0"#,
-        r#"kube_prepull_image_cache_progress_ratio{list="tools",image_cache="prepull-tools-2"} 0.4"#,
-        r#"kube_prepull_image_cache_expiry_timestamp_seconds{list="tools",image_cache="prepull-tools-1"} 1772971200.0"#,
+        r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-1",platform="linux/arm64",phase="Ready"} 1.0"#,
+        r#"kube_prepull_image_cache_phase{list="tools",image_cache="prepull-tools-2",platform="linux/arm64",phase="Failed"} 0.0"#,
+        r#"kube_prepull_image_cache_progress_ratio{list="tools",image_cache="prepull-tools-2",platform="linux/arm64"} 0.4"#,
+        r#"kube_prepull_image_cache_expiry_timestamp_seconds{list="tools",image_cache="prepull-tools-1",platform="linux/arm64"} 1772971200.0"#,
         "kube_prepull_leader 1",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
