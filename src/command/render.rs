@@ -5,13 +5,15 @@ use std::io::Write;
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
+use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::{ManifestFormat, RenderArguments};
 use super::outcome::{Outcome, wrong_usage};
 use super::source;
-use crate::list::config::Group;
-use crate::list::{self, Config, ListData, Severity};
+use crate::image_cache::{self, ImageCacheObject};
+use crate::list::config::{Group, ImageCache};
+use crate::list::{self, Severity};
 use crate::naming::labels;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
@@ -32,20 +34,58 @@ pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::R
         eprintln!("{severity}: {problem}");
     }
     let Some(config) = parsed.config else { return Ok(Outcome::Not) };
-    let daemon_sets = daemon_sets(arguments, &list, &config);
-    print(&daemon_sets, arguments.output, output).context("cannot write the manifests")?;
+    let label = labels::list_value(&list.name);
+    let accepted = AcceptedList { namespace: &list.namespace, label: &label, config: &config };
+    let daemon_sets = daemon_sets(arguments, accepted).into_iter().map(Manifest::from);
+    let image_caches = image_cache::offline(accepted, &list.name).into_iter().map(Manifest::from);
+    if let Some(image_cache) = &config.image_cache {
+        assumptions(image_cache).iter().for_each(|assumption| eprintln!("note: {assumption}"));
+    }
+    let manifests: Vec<Manifest> = daemon_sets.chain(image_caches).collect();
+    print(&manifests, arguments.output, output).context("cannot write the manifests")?;
     Ok(Outcome::Good)
 }
 
-fn daemon_sets(arguments: &RenderArguments, list: &ListData, config: &Config) -> Vec<DaemonSet> {
+/// What is assumed of the ImageCaches, because only nodes know it.
+fn assumptions(image_cache: &ImageCache) -> Vec<String> {
+    let names =
+        "the ImageCaches are named as if no node reported a digest; the controller's own names depend on the digests";
+    let size = format!(
+        "imageCache.size is not set, so the ImageCaches are of {} GiB; the controller takes twice the sizes that nodes report, \
+         if that is more",
+        ImageCache::SIZES.start()
+    );
+    std::iter::once(names.to_owned()).chain(image_cache.size.is_none().then_some(size)).collect()
+}
+
+/// An object that a list becomes.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Manifest {
+    DaemonSet(Box<DaemonSet>),
+    ImageCache(Box<ImageCacheObject>),
+}
+
+impl From<DaemonSet> for Manifest {
+    fn from(daemon_set: DaemonSet) -> Self {
+        Self::DaemonSet(Box::new(daemon_set))
+    }
+}
+
+impl From<ImageCacheObject> for Manifest {
+    fn from(image_cache: ImageCacheObject) -> Self {
+        Self::ImageCache(Box::new(image_cache))
+    }
+}
+
+fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList) -> Vec<DaemonSet> {
+    let config = accepted.config;
     let settings = Settings {
         holder_image: arguments.holder.holder_image.clone(),
         service_account_name: arguments.holder.pod_service_account.clone(),
         platform: if arguments.openshift { Platform::OpenShift } else { Platform::Kubernetes },
         owner: None,
     };
-    let label = labels::list_value(&list.name);
-    let accepted = AcceptedList { namespace: &list.namespace, label: &label, config };
     let epoch = arguments.epoch.unwrap_or_else(Timestamp::now);
     let build = |group: &Group| {
         let record = Record {
@@ -63,16 +103,16 @@ fn daemon_sets(arguments: &RenderArguments, list: &ListData, config: &Config) ->
     config.groups.iter().map(build).collect()
 }
 
-fn print(daemon_sets: &[DaemonSet], format: ManifestFormat, output: &mut impl Write) -> anyhow::Result<()> {
+fn print(manifests: &[Manifest], format: ManifestFormat, output: &mut impl Write) -> anyhow::Result<()> {
     match format {
         ManifestFormat::Json => {
-            let list = json!({"apiVersion": "v1", "kind": "List", "items": daemon_sets});
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
             serde_json::to_writer_pretty(&mut *output, &list)?;
             writeln!(output)?;
         }
         ManifestFormat::Yaml => {
-            for daemon_set in daemon_sets {
-                write!(output, "---\n{}", serde_yaml::to_string(daemon_set)?)?;
+            for manifest in manifests {
+                write!(output, "---\n{}", serde_yaml::to_string(manifest)?)?;
             }
         }
     }

@@ -86,6 +86,36 @@ fn what_a_config_map_says_of_itself_counts_more_than_the_arguments() {
     assert!(rendered[0].metadata.name.as_ref().unwrap().starts_with("tools-"));
 }
 
+const IMAGE_CACHES: &str = "images: [nginx:1.27]\ngroups: [{name: x, images: [cuda:12], architectures: [amd64], imagePullSecrets: [nvcr]}]\n\
+                            imageCache: {enabled: true, retentionDays: 7, platforms: [linux/amd64, linux/arm64]}\n";
+
+#[test]
+fn image_caches_follow_the_daemon_sets_and_what_is_assumed_of_them_is_said() {
+    let arguments = ["render", "-f", "-", "-n", "warm", "--name", "tools", "--epoch", "2026-01-01T00:00:00Z"];
+    let json = run(&[&arguments[..], &["-o", "json"]].concat(), IMAGE_CACHES);
+    let said = String::from_utf8(json.stderr).unwrap();
+    assert!(said.contains("note: ") && said.contains("digest") && said.contains("of 20 GiB"), "{said}");
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let yaml = good(&arguments, IMAGE_CACHES);
+    let yaml: Vec<Value> = yaml.split("---\n").skip(1).map(|it| serde_yaml::from_str(it).unwrap()).collect();
+    assert_eq!(json["items"], Value::from(yaml.clone()));
+    assert_eq!(
+        yaml.iter().map(|it| it["kind"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["DaemonSet", "DaemonSet", "ImageCache", "ImageCache"]
+    );
+    let (amd64, arm64) = (&yaml[2], &yaml[3]);
+    assert_eq!(amd64["apiVersion"], "eci.alibabacloud.com/v1");
+    assert_eq!(amd64["metadata"]["labels"]["kube-prepull.io/namespace"], "warm");
+    assert_eq!(amd64["metadata"]["annotations"]["k8s.aliyun.com/imc-cpu-arch"], "amd64");
+    let spec = serde_json::json!({"images": ["nginx:1.27", "cuda:12"], "imagePullSecrets": ["warm:nvcr"], "imageCacheSize": 20, "retentionDays": 7});
+    assert_eq!(amd64["spec"], spec);
+    assert_eq!(arm64["spec"]["images"], serde_json::json!(["nginx:1.27"]));
+    let name = |cache: &Value| cache["metadata"]["name"].as_str().unwrap().to_owned();
+    assert!(name(amd64).starts_with("warm-tools-") && name(amd64) != name(arm64), "{amd64}");
+    let with_size = run(&arguments, &IMAGE_CACHES.replace("retentionDays: 7", "size: 40"));
+    assert!(!String::from_utf8(with_size.stderr).unwrap().contains("GiB"));
+}
+
 #[test]
 fn openshift_gives_pods_their_user() {
     let user = |arguments: &[&str]| {
