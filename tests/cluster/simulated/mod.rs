@@ -11,6 +11,7 @@ mod empty;
 mod events;
 pub mod exclusion;
 mod image_cache_faults;
+mod image_cache_platforms;
 mod image_cache_soak;
 mod image_caches;
 mod image_ids;

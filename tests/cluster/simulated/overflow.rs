@@ -78,7 +78,7 @@ async fn every_example_is_accepted_by_the_api_server_as_it_is() {
     let trial = trial("overflow-dry").await;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     let examples = examples();
-    let (list, deployments) = examples.split_first().unwrap();
+    let [list, deployments @ .., platforms] = &examples[..] else { panic!("{} examples", examples.len()) };
     assert_eq!(deployments.len(), 2);
     for deployment in deployments {
         let deployment: Deployment = serde_json::from_value(deployment.clone()).unwrap();
@@ -94,6 +94,10 @@ async fn every_example_is_accepted_by_the_api_server_as_it_is() {
     let parsed = kube_prepull::list::parse(&data);
     assert_eq!(parsed.problems, []);
     assert!(parsed.config.unwrap().image_cache.is_some());
+    let data = [("images.yaml".to_owned(), platforms.to_string())].into();
+    let platforms = kube_prepull::list::ListData { data, namespace: trial.namespace.clone(), name: "shop".to_owned() };
+    let image_cache = kube_prepull::list::parse(&platforms).config.unwrap().image_cache.unwrap();
+    assert_eq!(image_cache.platforms.len(), 3);
 }
 
 /// All real nodes are filled first, and the rest goes to the virtual one.
