@@ -57,13 +57,16 @@ impl Initialization {
     }
 }
 
-/// Whether the pod's init containers are done, and why not. They run one after the other, so the first that is not done decides.
-pub fn initialization(spec: &PodSpec, status: &PodStatus, texts: &mut Texts) -> Result<bool, InitFailure> {
+/// How far the pod's init containers are. They run one after the other, so the first that is not done decides.
+pub fn initialization(spec: &PodSpec, status: &PodStatus, texts: &mut Texts) -> Initialization {
     let inits = &status.init_container_statuses;
-    let Some(init) = inits.iter().find(|init| !is_done(init, spec, status)) else { return Ok(!inits.is_empty()) };
-    let Some((pulled, reason, message)) = failure(init) else { return Ok(false) };
+    let Some(init) = inits.iter().find(|init| !is_done(init, spec, status)) else {
+        // Before the kubelet has seen the pod, it reports none.
+        return if inits.is_empty() { Initialization::Underway } else { Initialization::Done };
+    };
+    let Some((pulled, reason, message)) = failure(init) else { return Initialization::Underway };
     let container = spec.init_containers.iter().find(|container| container.name == init.name);
-    Err(InitFailure {
+    Initialization::Failed(Arc::new(InitFailure {
         container: init.name.clone(),
         image: container.map(|container| container.image.clone()).unwrap_or_default(),
         pulled,
@@ -71,7 +74,7 @@ pub fn initialization(spec: &PodSpec, status: &PodStatus, texts: &mut Texts) -> 
         message: texts.message(&message).to_string(),
         service_account: spec.service_account_name.clone(),
         pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
-    })
+    }))
 }
 
 /// A sidecar is done once it has started, and no longer keeps anything waiting when the pod's containers have started
@@ -120,7 +123,7 @@ mod tests {
     const OWN: &str = "registry.example/kube-prepull:1";
 
     /// A pod with kube-prepull's own init container and one that a mesh has put before it.
-    fn read(statuses: Value, conditions: Value) -> Result<bool, InitFailure> {
+    fn read(statuses: Value, conditions: Value) -> Initialization {
         let pod: SlimPod = serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
             "spec": {
@@ -137,7 +140,7 @@ mod tests {
         initialization(&pod.spec, &pod.status.unwrap_or_default(), &mut Texts::default())
     }
 
-    fn of_own(state: Value) -> Result<bool, InitFailure> {
+    fn of_own(state: Value) -> Initialization {
         let mut own = json!({"name": INIT_CONTAINER});
         own.as_object_mut().expect("an object").extend(state.as_object().expect("an object").clone());
         let done = json!({"name": "mesh-init", "state": {"terminated": {"exitCode": 0}}});
@@ -146,16 +149,16 @@ mod tests {
 
     #[test]
     fn an_init_container_that_has_not_ended_yet_is_no_failure() {
-        assert_eq!(read(json!([]), json!([])), Ok(false));
+        assert_eq!(read(json!([]), json!([])), Initialization::Underway);
         for state in [
             json!({"state": {}}),
             json!({"state": {"waiting": {"reason": "PodInitializing"}}}),
             json!({"state": {"running": {}}}),
             json!({"state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}),
         ] {
-            assert_eq!(of_own(state.clone()), Ok(false), "{state}");
+            assert_eq!(of_own(state.clone()), Initialization::Underway, "{state}");
         }
-        assert_eq!(of_own(json!({"state": {"terminated": {"exitCode": 0}}})), Ok(true));
+        assert_eq!(of_own(json!({"state": {"terminated": {"exitCode": 0}}})), Initialization::Done);
     }
 
     #[test]
@@ -172,7 +175,7 @@ mod tests {
             pull_secrets: vec!["one".to_owned(), "two".to_owned()],
         };
         assert!(expected.is_own());
-        assert_eq!(failure, Err(expected));
+        assert_eq!(failure, Initialization::Failed(Arc::new(expected)));
         let ended = |reason: &str, message: &str| json!({"exitCode": 128, "reason": reason, "message": message});
         let pause = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}});
         for (state, reason, message) in [
@@ -199,7 +202,7 @@ mod tests {
             ),
             (json!({"state": pause}), "CrashLoopBackOff", "back-off 10s restarting"),
         ] {
-            let found = of_own(state.clone()).expect_err("a failure");
+            let found = of_own(state.clone()).failure().cloned().expect("a failure");
             assert_eq!((found.pulled, &*found.reason, &*found.message), (true, reason, message), "{state}");
         }
     }
@@ -210,13 +213,17 @@ mod tests {
             |name: &str| json!({"name": name, "state": {"waiting": {"reason": "ErrImagePull", "message": "404"}}});
         let waiting = |name: &str| json!({"name": name, "state": {"waiting": {"reason": "PodInitializing"}}});
         let found = read(json!([refused("mesh-init"), waiting("mesh-proxy"), waiting(INIT_CONTAINER)]), json!([]));
-        let found = found.expect_err("a failure");
+        let found = found.failure().cloned().expect("a failure");
         assert_eq!((&*found.container, &*found.image, found.is_own()), ("mesh-init", "mesh.example/init:2", false));
         let done = json!({"name": "mesh-init", "state": {"terminated": {"exitCode": 0}}});
         let running = json!({"name": "mesh-init", "state": {"running": {}}});
-        assert_eq!(read(json!([running, refused("mesh-proxy")]), json!([])), Ok(false), "an earlier one runs");
+        assert_eq!(
+            read(json!([running, refused("mesh-proxy")]), json!([])),
+            Initialization::Underway,
+            "an earlier one runs"
+        );
         let found = read(json!([done, refused("mesh-proxy"), waiting(INIT_CONTAINER)]), json!([]));
-        assert_eq!(found.expect_err("a failure").container, "mesh-proxy");
+        assert_eq!(found.failure().cloned().expect("a failure").container, "mesh-proxy");
     }
 
     #[test]
@@ -225,7 +232,7 @@ mod tests {
         let proxy =
             json!({"name": "mesh-proxy", "started": false, "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
         let statuses = json!([done("mesh-init"), proxy, done(INIT_CONTAINER)]);
-        assert!(read(statuses.clone(), json!([{"type": "Initialized", "status": "False"}])).is_err());
-        assert_eq!(read(statuses, json!([{"type": "Initialized", "status": "True"}])), Ok(true));
+        assert!(read(statuses.clone(), json!([{"type": "Initialized", "status": "False"}])).failure().is_some());
+        assert_eq!(read(statuses, json!([{"type": "Initialized", "status": "True"}])), Initialization::Done);
     }
 }

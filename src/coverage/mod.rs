@@ -264,9 +264,8 @@ impl Coverage {
 
     fn initialization(&mut self, spec: &PodSpec, status: &PodStatus) -> Initialization {
         match initialization(spec, status, &mut self.texts) {
-            Ok(true) => Initialization::Done,
-            Ok(false) => Initialization::Underway,
-            Err(failure) => Initialization::Failed(self.init_failures.share(failure)),
+            Initialization::Failed(failure) => Initialization::Failed(self.init_failures.share(failure)),
+            other => other,
         }
     }
 

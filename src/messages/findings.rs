@@ -189,7 +189,8 @@ pub fn unchecked(failure: &CheckFailure) -> String {
     }
 }
 
-/// The images that could not be checked, each cause once: an init container's failure concerns all images of its pod.
+/// The images that could not be checked, with the cause of each. An init container's failure concerns all images of its pod, so
+/// it is said once.
 fn by_cause(images: &[UncheckedImage]) -> Vec<String> {
     let mut by_cause: Vec<(Vec<&str>, String)> = Vec::new();
     for UncheckedImage { reference, node, failure } in images {
@@ -197,7 +198,7 @@ fn by_cause(images: &[UncheckedImage]) -> Vec<String> {
         // The words about an init container are kube-prepull's own and begin with the cause.
         let why = if failure.init.is_some() { why } else { end_of(&why) };
         let why = format!("on {node}: {why}");
-        match by_cause.iter_mut().find(|(_, known)| *known == why) {
+        match by_cause.iter_mut().find(|(_, known)| failure.init.is_some() && *known == why) {
             Some((references, _)) => references.push(reference),
             None => by_cause.push((vec![reference], why)),
         }

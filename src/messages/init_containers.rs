@@ -44,7 +44,7 @@ fn diagnosed(failure: &InitFailure) -> (String, Option<String>) {
     let state = if *pulled { NodeState::CannotStart } else { NodeState::Failed };
     let Diagnosis { what, remedy } = diagnosis::explain(state, reason, message, image);
     let cause = if what.is_empty() { reason.clone() } else { what };
-    let remedy = remedy.filter(|_| failure.is_own()).map(|remedy| for_own(failure, &remedy.to_string()));
+    let remedy = remedy.filter(|_| failure.is_own()).map(|remedy| for_own(failure, remedy));
     (cause, remedy)
 }
 

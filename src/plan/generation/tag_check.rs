@@ -7,7 +7,9 @@ use kube::core::ObjectMeta;
 
 use super::check_failure::{CheckFailure, CheckFailureCause};
 use super::digests::Digest;
-use crate::coverage::{ImageState, InitFailure, PodStatus, SlimPod, Texts, image_state, initialization};
+use crate::coverage::{
+    ImageState, InitFailure, Initialization, PodStatus, SlimPod, Texts, image_state, initialization,
+};
 use crate::list::config::Image;
 use crate::naming::labels;
 
@@ -139,7 +141,7 @@ impl TagCheckPod {
     fn of(pod: &SlimPod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
         let initialized = initialization(&pod.spec, &status, &mut Texts::default());
-        let is_initialized = initialized == Ok(true);
+        let is_initialized = initialized == Initialization::Done;
         let images = pod.spec.containers.iter().map(|it| (it.name.clone(), answer(&status, &it.name, is_initialized)));
         let held = status.container_statuses.iter().filter(|it| it.state.running.is_some());
         Self {
@@ -147,7 +149,7 @@ impl TagCheckPod {
             held: held.map(|it| it.name.clone()).collect(),
             ended: status.has_ended().then(|| one_line(&status.reason, &status.message)),
             no_capacity: status.unschedulable().map(|message| one_line("", message)),
-            init_failure: initialized.err(),
+            init_failure: initialized.failure().cloned(),
         }
     }
 }
