@@ -17,8 +17,8 @@ fn causes(message: &str) -> impl Iterator<Item = &str> {
     // Older schedulers look at every node, and say this of all others.
     let has_another =
         causes.split(", ").any(|cause| !of_other_nodes(cause) && !cause.contains(OF_AFFINITY) && !cause.is_empty());
-    let of_node = move |cause: &&str| !of_other_nodes(cause) && !(has_another && cause.contains(OF_AFFINITY));
-    causes.split(", ").filter(of_node).map(without_count)
+    let is_other = move |cause: &str| of_other_nodes(cause) || (has_another && cause.contains(OF_AFFINITY));
+    causes.split(", ").filter(move |cause| !is_other(cause)).map(without_count)
 }
 
 fn without_count(cause: &str) -> &str {
