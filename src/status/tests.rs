@@ -392,6 +392,8 @@ fn a_list_is_warm_only_if_it_is_accepted_and_nothing_is_behind() {
     let held = |uid, generation| Pod::new(uid, generation, "n0").with([Fate::Held, Fate::Held]);
     let mut input = input(&[held(1, 2), held(2, 3)], Some(vec![node("n0")]));
     assert!(report(&input).warm);
+    input.0.lists[0].problems = vec!["images[0]: a has no tag".to_owned()];
+    assert!(printed(&report(&input)).contains("\n  warning: images[0]: a has no tag"));
     input.0.lists[0].state = ListState::Rejected;
     input.0.lists[0].problems = vec!["images[0]: no such\u{1b}[31m thing".to_owned()];
     let report = report(&input);

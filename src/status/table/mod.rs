@@ -90,8 +90,13 @@ impl<O: Write> Table<'_, O> {
                 None => writeln!(self.output, "{style}{line}{style:#}")?,
             }
         }
+        // A list without errors has only warnings.
+        let (style, word) = match list.state {
+            ListState::Accepted | ListState::Empty => (BEHIND, "warning"),
+            _ => (BAD, "problem"),
+        };
         for problem in &list.problems {
-            self.wrapped(BAD, "problem", &format!(": {}", printable(problem)))?;
+            self.wrapped(style, word, &format!(": {}", printable(problem)))?;
         }
         list.groups.iter().try_for_each(|group| self.print_group(group))?;
         self.print_image_caches(list)
