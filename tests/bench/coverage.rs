@@ -88,6 +88,7 @@ fn answer() {
         problems: Vec::new(),
         refresh_request: None,
         data_hash: None,
+        accepted_at: None,
         config: Some(config()),
         generations: Vec::new(),
         image_caches: Vec::new(),
