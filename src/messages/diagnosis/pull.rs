@@ -45,7 +45,7 @@ fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) 
     if image::is_html(said) {
         return image::page(said);
     }
-    if says_any(&said.words, &["no resolve hosts", "no available registry endpoint"]) {
+    if says(&said.words, "no resolve hosts") {
         return Diagnosis::new(
             "the node's runtime has no host configured that it could ask for this registry",
             "check the registries and mirrors configured in the node's runtime",
