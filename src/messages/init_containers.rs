@@ -1,6 +1,6 @@
 //! Why a pod's init container fails, and what to do about it.
 
-use super::diagnosis::{self, Diagnosis};
+use super::diagnosis::{self, Diagnosis, ListPart};
 use crate::coverage::{InitFailure, end_of};
 use crate::summary::node_state::NodeState;
 
@@ -42,35 +42,28 @@ fn diagnosed(failure: &InitFailure) -> (String, Option<String>) {
         return (cause.to_owned(), Some(set_another()));
     }
     let state = if *pulled { NodeState::CannotStart } else { NodeState::Failed };
-    let Diagnosis { what, remedy } = diagnosis::explain(state, reason, message, image);
+    let Diagnosis { what, remedy, part } = diagnosis::explain(state, reason, message, image);
     let cause = if what.is_empty() { reason.clone() } else { what };
-    let remedy = remedy.filter(|_| failure.is_own()).map(|remedy| for_own(failure, remedy));
-    (cause, remedy)
+    (cause, Some(failure).filter(|it| it.is_own()).and_then(|failure| for_own(failure, remedy, part)))
 }
 
 /// A remedy for an image of the list, as it applies to kube-prepull's own image: that is not set in the list, and the pods' account
 /// may have its pull secrets.
-fn for_own(failure: &InitFailure, remedy: &str) -> String {
-    let says = |words: &str| remedy.contains(words);
-    match () {
-        () if says("imagePullSecrets") && (says("name") || says("reference")) => {
-            format!("check its name in {SETTING}, or {}", credentials(failure))
-        }
-        // Against a rate limit, too.
-        () if says("imagePullSecrets") && says("mirror") => {
-            format!("{}, or pull through a mirror", credentials(failure))
-        }
-        () if says("imagePullSecrets") => credentials(failure),
-        () if says("architectures") || says("multi-arch") => {
+fn for_own(failure: &InitFailure, remedy: Option<&str>, part: Option<ListPart>) -> Option<String> {
+    Some(match part {
+        Some(ListPart::Credentials) => credentials(failure),
+        Some(ListPart::ReferenceOrCredentials) => format!("check its name in {SETTING}, or {}", credentials(failure)),
+        Some(ListPart::PullLimit) => format!("{}, or pull through a mirror", credentials(failure)),
+        Some(ListPart::Reference) => set_another(),
+        Some(ListPart::Architectures) => {
             format!("build it for the architectures of all nodes under a new tag, and set that in {SETTING}")
         }
-        () if says("reference") => set_another(),
         // Only a container that has run has a log.
-        () if says("describe pod") && ["Error", "CrashLoopBackOff"].contains(&failure.reason.as_str()) => {
+        None if remedy.is_none() && ["Error", "CrashLoopBackOff"].contains(&failure.reason.as_str()) => {
             format!("see the log: kubectl logs POD --container {}", failure.container)
         }
-        () => remedy.to_owned(),
-    }
+        None => remedy?.to_owned(),
+    })
 }
 
 fn set_another() -> String {
@@ -172,8 +165,8 @@ mod tests {
             (
                 "CrashLoopBackOff",
                 "exec /holder: exec format error",
-                "another architecture",
-                "build it for the architectures",
+                "another CPU type",
+                "is built for the node's architecture",
             ),
             ("CrashLoopBackOff", "OOMKilled (exit code 137)", "memory limit", "raise the group's memory limit"),
             (
@@ -182,7 +175,7 @@ mod tests {
                 "Error (exit code 2)",
                 "kubectl logs POD --container install-holder",
             ),
-            ("CreateContainerConfigError", "", "CreateContainerConfigError", "kubectl describe pod"),
+            ("CreateContainerConfigError", "", "CreateContainerConfigError", ""),
             (
                 "RunContainerError",
                 "runc create failed: exec: \"/holder\": stat /holder: no such file or directory",

@@ -292,7 +292,7 @@ impl NodesBehind {
                 // A container that ended keeps its image on the node, but cannot be started again if the image has to be
                 // pulled first.
                 let explained = if PULL_FAILURES.contains(&reason) { NodeState::Failed } else { behind.state };
-                let Diagnosis { what, remedy } = explain(explained, reason, message, reference);
+                let Diagnosis { what, remedy, .. } = explain(explained, reason, message, reference);
                 (what, remedy.map(|remedy| remedy.to_string()))
             }
         };

@@ -1,6 +1,6 @@
 //! What a registry or its token server answered: HTTP statuses, and error codes of the distribution specification.
 
-use super::cause::Diagnosis;
+use super::cause::{Diagnosis, ListPart};
 use super::http_status::{named, status};
 use super::operation::Operation;
 use super::registry::Asked;
@@ -126,6 +126,7 @@ pub fn given(operation: Option<Operation>, rest: &str, said: &Said, asked: &Aske
     match &asked.mirror_of {
         Some(_) => Some(by_mirror(answer, status, said, asked).unwrap_or(Diagnosis {
             remedy: Some("check the mirror's credentials and limits in the node's runtime, and imagePullSecrets"),
+            part: None,
             ..by_registry
         })),
         None => Some(by_registry),
@@ -251,10 +252,29 @@ fn by_registry(
         }
         RegistryAnswer::Other => {
             let status = status.map_or_else(|| "an error".to_owned(), named);
-            return Diagnosis { what: format!("{asked} refused the request: {status}"), remedy: None };
+            return Diagnosis { what: format!("{asked} refused the request: {status}"), ..Diagnosis::default() };
         }
     };
-    Diagnosis { what, remedy: Some(remedy) }
+    Diagnosis { what, remedy: Some(remedy), part: part(answer, operation) }
+}
+
+/// The part of a list that the remedy against such an answer changes.
+fn part(answer: RegistryAnswer, operation: Option<Operation>) -> Option<ListPart> {
+    match answer {
+        RegistryAnswer::Anonymous
+        | RegistryAnswer::Rejected
+        | RegistryAnswer::Unauthorized
+        | RegistryAnswer::Forbidden
+        | RegistryAnswer::LacksRight => Some(ListPart::Credentials),
+        RegistryAnswer::AbsentOrPrivate => Some(ListPart::ReferenceOrCredentials),
+        RegistryAnswer::TooMany => Some(ListPart::PullLimit),
+        RegistryAnswer::NotFound if operation != Some(Operation::Authorize) => Some(ListPart::Reference),
+        RegistryAnswer::NotFound
+        | RegistryAnswer::AgainstPolicy
+        | RegistryAnswer::Incomplete
+        | RegistryAnswer::Failed
+        | RegistryAnswer::Other => None,
+    }
 }
 
 /// The part of an image that is missing, as far as a message names it.

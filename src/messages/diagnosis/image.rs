@@ -1,15 +1,16 @@
 //! What is wrong with an image, its reference or its signature, whatever registry it comes from.
 
-use super::cause::Diagnosis;
+use super::cause::{Diagnosis, ListPart};
 use super::said::{Said, between, says, says_any};
 
 /// Explains why a kubelet or a runtime rejects a reference before it asks any registry.
 pub fn reference(reason: &str, said: &Said) -> Option<Diagnosis> {
     let short = ["short-name", "no unqualified-search registries", "no registries configured while trying to pull"];
     if says_any(&said.lower, &short) {
-        return Diagnosis::new(
+        return Diagnosis::of_list(
             "the node's runtime (CRI-O) needs the full name of the image, with the registry in front",
             "write the registry in front of the name, as in docker.io/library/nginx",
+            ListPart::Reference,
         );
     }
     if reason == "ErrImageNeverPull" || says(&said.lower, "pull policy of never") {
@@ -23,13 +24,18 @@ pub fn reference(reason: &str, said: &Said) -> Option<Diagnosis> {
         return None;
     }
     match template(&said.text) {
-        Some(variable) => Diagnosis::new(
+        Some(variable) => Diagnosis::of_list(
             format!("a template variable in the reference was never filled in: {variable}"),
             "fill in the variable before the list is applied",
+            ListPart::Reference,
         ),
         None => {
             let why = said.text.split_once("invalid reference format: ").map_or("it is malformed", |(_, why)| why);
-            Diagnosis::new(format!("the node's runtime rejects the reference: {why}"), "check the reference")
+            Diagnosis::of_list(
+                format!("the node's runtime rejects the reference: {why}"),
+                "check the reference",
+                ListPart::Reference,
+            )
         }
     }
 }
@@ -96,9 +102,10 @@ fn platform(said: &Said) -> Option<Diagnosis> {
     let named =
         named.or_else(|| Some(between(&said.lower, "for architecture ", &[','])?.trim_matches(['"', ' ']).to_owned()));
     let named = named.map_or_else(String::new, |platform| format!(" ({platform})"));
-    Diagnosis::new(
+    Diagnosis::of_list(
         format!("the image does not exist for this node's architecture{named}"),
         "set the architectures of the group (architectures: [amd64]), or build the image for all of them",
+        ListPart::Architectures,
     )
 }
 
@@ -127,9 +134,10 @@ fn format(said: &Said) -> Option<Diagnosis> {
     if says_any(&said.words, &none)
         || ["application/vnd.cncf.helm", "application/vnd.wasm"].iter().any(|it| said.lower.contains(it))
     {
-        return Diagnosis::new(
+        return Diagnosis::of_list(
             "what the reference names is not a container image that can run, but another artifact such as a Helm chart",
             "check the reference: it must name a container image",
+            ListPart::Reference,
         );
     }
     if says_any(

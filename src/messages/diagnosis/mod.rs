@@ -26,7 +26,7 @@ mod start;
 mod start_rules;
 mod storage;
 
-pub use cause::Diagnosis;
+pub use cause::{Diagnosis, ListPart};
 use said::{attempts, innermost};
 
 use super::excluded_nodes;
@@ -40,7 +40,7 @@ pub fn explain(state: NodeState, reason: &str, message: &str, reference: &str) -
         OMITTED => "(too many different messages; see the pod)",
         message => innermost(message),
     };
-    let said = Diagnosis { what: said.to_owned(), remedy: None };
+    let said = Diagnosis { what: said.to_owned(), ..Diagnosis::default() };
     match state {
         NodeState::Failed => pulling(reason, message, reference).unwrap_or(said),
         // The kubelet tries again soon, so nothing has to be done yet.
@@ -48,9 +48,11 @@ pub fn explain(state: NodeState, reason: &str, message: &str, reference: &str) -
         NodeState::CannotStart => attempts(message).iter().find_map(|it| start::explain(reason, it)).unwrap_or(said),
         NodeState::NoCapacity => Diagnosis { remedy: Some(scheduling::free_capacity(reason, message)), ..said },
         NodeState::Displaced => scheduling::displaced(reason, said),
-        NodeState::Excluded => {
-            Diagnosis { what: excluded_nodes::excluded(message), remedy: Some(excluded_nodes::KEEP_OR_REMOVE) }
-        }
+        NodeState::Excluded => Diagnosis {
+            what: excluded_nodes::excluded(message),
+            remedy: Some(excluded_nodes::KEEP_OR_REMOVE),
+            part: None,
+        },
         // The scheduler's many causes have no other remedy in common.
         NodeState::Unschedulable => Diagnosis { remedy: Some("see the pod: kubectl describe pod"), ..said },
         NodeState::Waiting if reason == "PodNotCreated" => {
@@ -69,9 +71,9 @@ fn pulling(reason: &str, message: &str, reference: &str) -> Option<Diagnosis> {
     let explained = attempts.iter().map(|said| pull::explain(reason, said, reference));
     let (_, diagnosis) =
         explained.filter(|(_, diagnosis)| diagnosis.is_some()).max_by_key(|(operation, _)| *operation)?;
-    let Diagnosis { what, remedy } = diagnosis?;
+    let diagnosis = diagnosis?;
     let several = if attempts.len() > 1 { " (several credentials were tried, and one got this far)" } else { "" };
-    Some(Diagnosis { what: format!("{what}{several}"), remedy })
+    Some(Diagnosis { what: format!("{}{several}", diagnosis.what), ..diagnosis })
 }
 
 #[cfg(test)]

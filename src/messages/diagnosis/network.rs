@@ -29,7 +29,7 @@ fn proxy(said: &Said, asked: &Asked) -> Option<Diagnosis> {
     let (_, answer) = said.lower.rsplit_once("\": ").filter(|_| says(&said.words, "failed to do request"))?;
     REFUSALS.contains(&answer).then(|| {
         let what = format!("a proxy between the node and {asked} refused the connection ({answer})");
-        Diagnosis { what, remedy: Some("check the proxy, and the proxy settings of the node's runtime") }
+        Diagnosis { what, remedy: Some("check the proxy, and the proxy settings of the node's runtime"), part: None }
     })
 }
 

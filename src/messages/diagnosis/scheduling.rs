@@ -32,5 +32,5 @@ pub fn displaced(reason: &str, said: Diagnosis) -> Diagnosis {
         "Missing" => "kubectl describe daemonset shows whether a quota or admission refuses its pods",
         _ => "see the pod: kubectl describe pod",
     };
-    Diagnosis { what, remedy: Some(remedy) }
+    Diagnosis { what, remedy: Some(remedy), part: None }
 }

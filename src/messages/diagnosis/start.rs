@@ -19,7 +19,7 @@ pub fn explain(reason: &str, said: &Said) -> Option<Diagnosis> {
 fn by_rule(reason: &str, said: &Said) -> Option<Diagnosis> {
     let fits = |words: &[&str]| says_any(&said.lower, words) || words.contains(&reason);
     let rule = RULES.iter().find(|rule| rule.when.iter().all(|words| fits(words)))?;
-    Some(Diagnosis { what: rule.what.to_owned(), remedy: rule.remedy })
+    Some(Diagnosis { what: rule.what.to_owned(), remedy: rule.remedy, part: None })
 }
 
 /// What runs before the container, most often to give it a GPU.
@@ -150,7 +150,7 @@ fn root(said: &Said) -> Option<Diagnosis> {
         return storage::fault(said).or_else(refused);
     }
     let what = "the node could not mount the container's root file system; the message is cut off before the cause";
-    Some(Diagnosis { what: what.to_owned(), remedy: None })
+    Some(Diagnosis { what: what.to_owned(), ..Diagnosis::default() })
 }
 
 /// What the runtime does in its storage before it can create a container.

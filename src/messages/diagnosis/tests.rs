@@ -7,7 +7,7 @@ const REFERENCE: &str = "ghcr.io/acme/app:7";
 
 /// The cause and the remedy, as status prints them.
 fn said(state: NodeState, reason: &str, message: &str) -> String {
-    let Diagnosis { what, remedy } = explain(state, reason, message, REFERENCE);
+    let Diagnosis { what, remedy, .. } = explain(state, reason, message, REFERENCE);
     format!("{what}: {}", remedy.unwrap_or_default())
 }
 
@@ -564,7 +564,7 @@ fn what_nothing_fits_is_passed_on_without_a_remedy() {
         ("", ""),
     ] {
         for state in [NodeState::Failed, NodeState::CannotStart] {
-            let expected = Diagnosis { what: what.to_owned(), remedy: None };
+            let expected = Diagnosis { what: what.to_owned(), ..Diagnosis::default() };
             assert_eq!(explain(state, "", message, REFERENCE), expected, "{message}");
         }
     }
@@ -574,7 +574,7 @@ fn what_nothing_fits_is_passed_on_without_a_remedy() {
 fn a_pull_that_the_node_holds_back_is_explained_while_it_still_counts_as_pulling() {
     let found = explain(NodeState::Pulling, "ErrImagePull", "pull QPS exceeded", REFERENCE);
     assert!(found.what.contains("registryPullQPS") && found.remedy.is_none(), "{found:?}");
-    assert_eq!(explain(NodeState::Pulling, "", "", REFERENCE), Diagnosis { what: String::new(), remedy: None });
+    assert_eq!(explain(NodeState::Pulling, "", "", REFERENCE), Diagnosis::default());
 }
 
 #[test]
