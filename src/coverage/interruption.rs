@@ -1,9 +1,7 @@
 //! Pulls that the node itself held back or cancelled. That is not the fault of an image, and usually over with the next attempt, so
 //! it becomes a failure only if it lasts.
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::pod::ImageState;
+use jiff::SignedDuration;
 
 /// How long an interruption may last before it is a failure: with the kubelet's back-off these are at least four attempts.
 pub const INTERRUPTION_GRACE: SignedDuration = SignedDuration::from_mins(5);
@@ -31,24 +29,6 @@ pub fn interruption(message: &str) -> Option<Interruption> {
         message if message.ends_with("pull qps exceeded") => Some(Interruption::KubeletLimit),
         message if CANCELLED.iter().any(|it| message.ends_with(it)) => Some(Interruption::Cancelled),
         _ => None,
-    }
-}
-
-impl ImageState {
-    /// The state at that time, where an interruption that lasts is a failure. It has lasted since it was first seen. If it was never
-    /// seen before, as in a single listing, it has lasted since the pod last made progress.
-    pub(super) fn unless_it_lasts(self, before: Option<&Self>, at: Option<Timestamp>) -> Self {
-        let Self::Interrupted { reason, message, since } = self else { return self };
-        let since = match before {
-            None => since,
-            Some(Self::Interrupted { since: first, .. }) => first.or(since),
-            Some(Self::Failed { message: was, .. }) if interruption(was).is_some() => {
-                return Self::Failed { reason, message };
-            }
-            Some(_) => at.or(since),
-        };
-        let lasts = since.zip(at).is_some_and(|(since, at)| at.duration_since(since) >= INTERRUPTION_GRACE);
-        if lasts { Self::Failed { reason, message } } else { Self::Interrupted { reason, message, since } }
     }
 }
 

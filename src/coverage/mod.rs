@@ -11,7 +11,7 @@
 //! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: the sizes of images, as nodes report them
-//! - [`interruption`]: pulls that the node itself held back or cancelled
+//! - [`interruption`]: pulls that the node itself held back or cancelled; [`history`]: whether that lasts
 //! - [`eviction_loop`]: holders that are evicted again and again
 
 mod capacity;
@@ -19,6 +19,7 @@ mod cause;
 mod deleted_pods;
 mod digest;
 mod eviction_loop;
+mod history;
 mod init;
 mod interruption;
 mod node;
@@ -271,11 +272,12 @@ impl Coverage {
 
     fn image(&mut self, container: &pod::Container, seen: &Seen) -> Arc<CoveredImage> {
         let reported = seen.status.container_statuses.iter().find(|status| status.name == container.name);
+        let before = seen.before.iter().find(|image| *image.name == *container.name).map(|image| &image.state);
         let state = pod::image_state(seen.status, &container.name, seen.is_initialized, &mut self.texts);
         let image = CoveredImage {
             name: self.text(&container.name),
             reference: self.text(&container.image),
-            state: seen.in_light_of_before(&container.name, state),
+            state: state.in_light_of(before, seen.at),
             image_id: self.text(reported.map_or("", |status| &status.image_id)),
             pulled_always: container.pulls_always(),
             restarted: reported.is_some_and(|status| status.restart_count > 0),
@@ -310,25 +312,13 @@ impl Coverage {
     }
 }
 
-/// A version of a pod, beside the one that was known.
+/// A version of a pod, and what was known before.
 struct Seen<'a> {
-    status: &'a pod::PodStatus,
-    /// Whether its init containers are done.
+    status: &'a PodStatus,
     is_initialized: bool,
     before: Vec<Arc<CoveredImage>>,
     /// When it was written.
     at: Option<Timestamp>,
-}
-
-impl Seen<'_> {
-    /// The state, with what was known before and the kubelet does not repeat. An interruption that lasts is a failure.
-    fn in_light_of_before(&self, name: &str, state: ImageState) -> ImageState {
-        let before = self.before.iter().find(|image| *image.name == *name).map(|image| &image.state);
-        match before {
-            Some(before) => state.with_cause_of(before).unless_it_lasts(Some(before), self.at),
-            None => state.unless_it_lasts(None, self.at),
-        }
-    }
 }
 
 /// The DaemonSet of a generation's pod. Pods of tag checks do not count, because they exist for a minute only.
