@@ -124,6 +124,12 @@ async fn an_own_image_for_other_nodes_or_that_does_not_run_is_reported_as_such()
     // The number of its machine (`e_machine` of ELF) is that of none.
     let alien = [&holder[..18], &[0xff, 0xff], &holder[20..]].concat();
     real.push("own:alien", &Image::of_holder(alien));
+    // It does not find itself, so it has nothing to install.
+    let mut crashing = holder.clone();
+    let path = b"/proc/self/exe";
+    let at = crashing.windows(path.len()).position(|it| it == path).unwrap();
+    crashing[at + path.len() - 1] = b'x';
+    real.push("own:crashing", &Image::of_holder(crashing));
     let locked = Image::from_scratch().layer(Layer::new().file("/holder", holder, 0o644));
     real.push("own:locked", &locked);
     real.push("own:empty", &content("no holder"));
@@ -131,8 +137,13 @@ async fn an_own_image_for_other_nodes_or_that_does_not_run_is_reported_as_such()
     for (tag, cause, remedy) in [
         ("foreign", "cannot be pulled: the image does not exist for this node's architecture", "all nodes"),
         ("alien", "does not start: the holder is built for another architecture", "all nodes"),
+        (
+            "crashing",
+            "does not start: holder: cannot read /proc/self/exx",
+            "kubectl logs POD --container install-holder",
+        ),
         ("locked", "does not start: ", "node"),
-        ("empty", "does not start: ", ""),
+        ("empty", "does not start: it has no /holder", "HOLDER_IMAGE"),
     ] {
         // As none has started so far, each is replaced by the next.
         let own = real.reference(&format!("own:{tag}"));
