@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::coverage::{CoveredImage, CoveringPod, FailureCause, Node};
+use crate::coverage::{CoveringPod, FailureCause, Node};
 use crate::plan::generation::conditions::{Extent, ReportedCondition, StoredCause};
 
 /// How long a failure must last if it may come from the start of its node. Kubelets try again after 10, 20, 40 and 80 seconds.
@@ -67,17 +67,17 @@ pub fn extent_of<Failure>(by_failure: &BTreeMap<Failure, BTreeSet<&str>>, cause:
     Extent { nodes: nodes.len(), sample, until: None, cause }
 }
 
-/// Until when a failure may pass by itself; `None` if it counts now. `held` is whether the image is or was held elsewhere, and `node` is
-/// `None` if nodes may not be read.
+/// Until when a failure may pass by itself; `None` if it counts now. `ran_before` is whether the container that fails ran in this pod
+/// before, `held` whether the image is or was held elsewhere, and `node` is `None` if nodes may not be read.
 pub fn passes_until(
-    image: &CoveredImage,
+    ran_before: bool,
+    held: bool,
     pod: &CoveringPod,
     node: Option<&Node>,
-    held: bool,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let started = node.and_then(|node| node.ready_since).filter(|_| image.ran_before || held);
-    let ended = pod.not_ready_since.filter(|_| image.ran_before);
+    let started = node.and_then(|node| node.ready_since).filter(|_| ran_before || held);
+    let ended = pod.not_ready_since.filter(|_| ran_before);
     let until = started.into_iter().chain(ended).max()?.checked_add(STARTING).ok()?;
     // These times are by the clocks of the node and of the API server. One that is far ahead delays nothing.
     (now < until && until.duration_since(now) <= 2 * STARTING).then_some(until)
@@ -118,7 +118,7 @@ mod tests {
         coverage.apply(&pod);
         let pod = coverage.pods_of("tools").next().expect("the pod");
         let node = node_ready.map(|ready| Node { ready: true, ready_since: Some(minute(ready)), ..Node::default() });
-        let until = passes_until(&pod.images[0], pod, node.as_ref(), held, minute(0));
+        let until = passes_until(pod.images[0].ran_before, held, pod, node.as_ref(), minute(0));
         until.map(|until| until.duration_since(minute(0)).as_secs() / 60)
     }
 

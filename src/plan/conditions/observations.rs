@@ -63,18 +63,25 @@ impl<'a> Observations<'a> {
         let pods = self.pods.iter().map(|(node, pod)| (*node, *pod));
         let live = pods.filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost);
         let mut held = None;
-        for (node, pod) in live {
+        for (name, pod) in live {
+            let node = nodes.get(name).copied();
             if let Some(failure) = pod.initialization.failure() {
-                self.init_failing.entry(&failure.container).or_default().entry(failure).or_default().insert(node);
+                // The containers come after the init containers.
+                let ran_before = pod.images.iter().any(|image| image.ran_before);
+                let until = passes_until(ran_before, false, pod, node, self.now);
+                self.failures_count_at = self.failures_count_at.into_iter().chain(until).min();
+                if until.is_none() {
+                    self.init_failing.entry(&failure.container).or_default().entry(failure).or_default().insert(name);
+                }
                 // What it reports of images is from before it had to start again.
                 continue;
             }
             for image in &pod.images {
                 let Some(cause) = image.state.cause() else { continue };
                 let held = held.get_or_insert_with(|| HeldImages::of(context, newest));
-                let until = passes_until(image, pod, nodes.get(node).copied(), held.has(image), self.now);
+                let until = passes_until(image.ran_before, held.has(image), pod, node, self.now);
                 self.failures_count_at = self.failures_count_at.into_iter().chain(until).min();
-                self.failing.entry(&image.name).or_default().add(node, cause, until);
+                self.failing.entry(&image.name).or_default().add(name, cause, until);
             }
         }
     }
@@ -95,7 +102,7 @@ impl<'a> Observations<'a> {
     /// got past its init containers yet.
     pub fn init_may_still_fail(&self, nodes: &BTreeSet<String>) -> bool {
         nodes.iter().any(|node| match self.pods.get(node.as_str()) {
-            Some(pod) => pod.initialization == Initialization::Underway,
+            Some(pod) => pod.initialization != Initialization::Done,
             None => self.is_expected(node),
         })
     }

@@ -86,6 +86,19 @@ fn an_image_that_failed_before_its_pod_had_to_start_again_is_neither_reported_ag
 }
 
 #[test]
+fn an_init_container_that_fails_for_a_moment_after_a_reboot_is_not_reported() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    reported(&mut simulation);
+    let own = simulation.holder_image.clone();
+    simulation.break_own_image(&own, &["n1"]);
+    simulation.reboot("n1");
+    simulation.pass(MINUTE);
+    assert_eq!(simulation.act().condition_reports, []);
+    simulation.without_own_image.clear();
+    assert_eq!(reported(&mut simulation), [], "neither as failing nor as recovered");
+}
+
+#[test]
 fn what_is_held_stays_held_while_new_pods_cannot_start() {
     let mut simulation = Simulation::settled("[a:1, b:1]", 4);
     simulation.break_own_image(BROKEN, &["n0", "n1", "n2", "n3"]);
