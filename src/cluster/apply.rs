@@ -16,7 +16,7 @@ use std::fmt::Debug;
 
 use super::FIELD_MANAGER;
 use crate::error::Error;
-use crate::messages::findings::DryRun;
+use crate::messages::refused_pods::DryRun;
 use crate::naming::labels;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::patch::adoption_patch;

@@ -72,14 +72,20 @@ pub fn of_command(error: &Error) -> String {
     }
 }
 
+/// The remedy against a policy that is not part of Kubernetes.
+pub const CHANGE_OR_EXEMPT: &str = "change what it refuses, or exempt this namespace from it";
+
 /// What to do about the refusal of a policy. No right helps.
 fn with_remedy(error: &Error, policy: &DenyingPolicy, text: &str) -> String {
-    let remedy = match policy {
-        DenyingPolicy::Quota(_) if text.starts_with("exceeded") => "; raise this quota, or delete what it counts",
-        DenyingPolicy::Quota(_) | DenyingPolicy::Plugin => "",
-        _ => "; change what it refuses, or exempt this namespace from it",
-    };
-    format!("{}{remedy}", error.to_string().trim_end_matches(['.', ';', ':', ' ']))
+    let error = error.to_string();
+    let said = error.trim_end_matches(['.', ';', ':', ' ']);
+    match policy {
+        DenyingPolicy::Quota(_) if text.starts_with("exceeded") => {
+            format!("{said}; raise this quota, or delete what it counts")
+        }
+        DenyingPolicy::Quota(_) | DenyingPolicy::Plugin => said.to_owned(),
+        _ => format!("{said}; {CHANGE_OR_EXEMPT}"),
+    }
 }
 
 /// The message about an error; `None` if another controller leads, since that one reports what it does.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Message, Reason, first_few, number};
 
+/// What stands for the list's namespace in [`KEEP_OR_REMOVE`].
+pub const NAMESPACE: &str = "NAMESPACE";
+
 /// How to agree with a node selector that admission adds, or to remove it.
 pub const KEEP_OR_REMOVE: &str = "to keep it, put it into the group's nodeSelector; if it is the namespace's default node selector, \
     remove that with kubectl annotate namespace NAMESPACE openshift.io/node-selector= --overwrite (without OpenShift: \
@@ -43,7 +46,7 @@ pub fn nodes_excluded_in_dry_run(daemon_set: &str, selector: &str) -> String {
 }
 
 fn remedy_in(namespace: &str) -> String {
-    KEEP_OR_REMOVE.replace("NAMESPACE", namespace)
+    KEEP_OR_REMOVE.replace(NAMESPACE, namespace)
 }
 
 #[cfg(test)]

@@ -2,26 +2,15 @@
 
 use super::diagnosis::{Diagnosis, explain};
 use super::format::printable;
+use super::refused_pods::{DryRun, refused};
 use super::restores::cannot_restore;
 use super::{Message, Reason, excluded_nodes, first_few, init_containers, number, subject_of};
 use crate::coverage::{EVICTION_LOOP_LENGTH, EVICTION_LOOP_WINDOW, end_of, end_within};
-use crate::denial::Denial;
 use crate::plan::decision::{FailingImage, FailingInitContainer, Finding, MovedTag, UncheckedImage};
 use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::pod_creation::GRACE;
 use crate::plan::generation::tag_check::DEADLINE;
 use crate::summary::node_state::NodeState;
-
-/// What the API server answers to a dry run of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DryRun {
-    /// It would create the pod.
-    Accepted,
-    /// It would create the pod with this node selector in addition: `key=value,key=value`.
-    Selects(String),
-    /// It refuses the pod, with this message.
-    Refused(String),
-}
 
 /// Where users find the rest if a note names only a few.
 const REST: &str = " (`kubectl prepull status` has all)";
@@ -228,43 +217,6 @@ fn failing_init(container: &FailingInitContainer) -> String {
     format!("on {}: {}", first_few(nodes, ", ", ""), init_containers::in_words(failure))
 }
 
-/// What the API server answered to a dry run of such a pod, and the remedy.
-fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
-    let why = match dry_run {
-        Some(DryRun::Refused(why)) => why,
-        Some(DryRun::Selects(selector)) => return excluded_nodes::nodes_excluded_in_dry_run(daemon_set, selector),
-        Some(DryRun::Accepted) | None => {
-            return format!(
-                "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
-                 controller may lag; see `kubectl describe daemonset {daemon_set}`"
-            );
-        }
-    };
-    if Denial::of(why) == Denial::MissingRight {
-        return format!(
-            "kube-prepull has no right to create pods, so it cannot ask the API server why; run `kubectl describe daemonset \
-             {daemon_set}` for the reason"
-        );
-    }
-    // The messages of Kubernetes' RuntimeClass, quota and LimitRange admission (`plugin/pkg/admission/runtimeclass`,
-    // `k8s.io/apiserver/pkg/quota`, `plugin/pkg/admission/limitranger`).
-    let remedies = [
-        ("pod rejected: RuntimeClass", "; create the RuntimeClass, or correct runtimeClassName in the list"),
-        ("conflict: runtimeClass.scheduling", "; give the group the node selector of its RuntimeClass"),
-        ("must specify", "; set the resources that it names in the list, or let a LimitRange fill them in"),
-        ("exceeded quota", "; raise the ResourceQuota"),
-        // Words of PodNodeSelector and of OpenShift's plugin.
-        (
-            "node label selector conflicts",
-            "; change the group's nodeSelector, or the namespace's default node selector",
-        ),
-        ("minimum", "; set requests in the list that the LimitRange allows"),
-        ("maximum", "; set requests and limits in the list that the LimitRange allows"),
-    ];
-    let remedy = remedies.iter().find(|(words, _)| why.contains(words)).map_or("", |(_, remedy)| remedy);
-    format!("a dry run of such a pod was refused: {why}{remedy}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::MAX_NOTE;
@@ -336,34 +288,5 @@ mod tests {
         let note = note(&references.map(|reference| (reference, GONE)));
         assert!(note.len() <= MAX_NOTE && !note.ends_with('…'), "{note}");
         assert_eq!(note.matches("no such image or tag from a.test; check the reference").count(), 3, "{note}");
-    }
-
-    #[test]
-    fn why_pods_are_refused_is_reported_in_the_api_servers_words_with_a_remedy_where_one_is_known() {
-        let reported = |why: Option<&str>| refused(why.map(|why| DryRun::Refused(why.to_owned())).as_ref(), "tools-a");
-        let full =
-            "pods \"tools-a-\" is forbidden: exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
-        assert_eq!(
-            reported(Some(full)),
-            format!("a dry run of such a pod was refused: {full}; raise the ResourceQuota")
-        );
-        let bare = "pods \"tools-a-\" is forbidden: failed quota: q: must specify limits.cpu for: app";
-        assert!(
-            reported(Some(bare))
-                .ends_with("set the resources that it names in the list, or let a LimitRange fill them in")
-        );
-        let small = "minimum cpu usage per Container is 50m, but request is 1m";
-        assert!(reported(Some(small)).ends_with("; set requests in the list that the LimitRange allows"));
-        let missing = "pods \"tools-a-\" is forbidden: pod rejected: RuntimeClass \"maximum\" not found";
-        assert!(reported(Some(missing)).ends_with(
-            "RuntimeClass \"maximum\" not found; create the RuntimeClass, or correct runtimeClassName in the list"
-        ));
-        assert!(reported(Some("no pods on Sundays")).ends_with(": no pods on Sundays"));
-        assert!(reported(None).ends_with("see `kubectl describe daemonset tools-a`"));
-        let selects = refused(Some(&DryRun::Selects("tier=web".to_owned())), "tools-a");
-        assert!(selects.contains("admission adds the node selector tier=web to it"), "{selects}");
-        let right =
-            "pods is forbidden: User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
-        assert!(reported(Some(right)).starts_with("kube-prepull has no right to create pods"));
     }
 }

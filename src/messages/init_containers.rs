@@ -67,7 +67,7 @@ fn for_own(failure: &InitFailure, remedy: Option<&str>, part: Option<ListPart>) 
 }
 
 fn set_another() -> String {
-    format!("set an image of kube-prepull that the nodes can pull in {SETTING}; the next rollout uses it")
+    format!("set an image of kube-prepull that the nodes can pull in {SETTING}")
 }
 
 /// The words of runc (`exec.LookPath` of Go) and of crun.

@@ -8,7 +8,7 @@
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
 //! - [`init_containers`]: the same about the init containers of a pod
 //! - [`api_errors`]: what could not be read or written
-//! - [`excluded_nodes`]: nodes that admission excludes
+//! - [`excluded_nodes`], [`refused_pods`]: nodes that admission excludes, and pods that it refuses
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`lasting`]: what is reported once while it lasts, and in new words once a minute
 //! - [`deduplication`]: what was reported a moment ago, and is not repeated
@@ -26,6 +26,7 @@ pub mod lasting;
 mod list_changes;
 pub mod lists;
 pub mod reason;
+pub mod refused_pods;
 mod restores;
 mod terms;
 pub mod waiting;

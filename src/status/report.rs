@@ -11,7 +11,7 @@ use crate::coverage::{Coverage, CoveringPod, PULL_FAILURES};
 use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
 use crate::messages::diagnosis::{Diagnosis, explain};
-use crate::messages::init_containers;
+use crate::messages::{excluded_nodes, init_containers};
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::summary::node_state::NodeState;
@@ -248,6 +248,7 @@ impl ImageReport {
         let (counts, held) = (image.counts(), image.digests());
         let reference = &image.image.reference;
         let digests = held.values().flat_map(|digests| digests.keys().copied());
+        let on_nodes = |behind: &Behind| NodesBehind::new(behind, reference.as_str(), &input.namespace);
         Self {
             name: image.image.name.to_string(),
             reference: reference.to_string(),
@@ -258,8 +259,8 @@ impl ImageReport {
                 by_state: NodeState::ALL.into_iter().map(|(state, name)| (name, counts.of(state))).collect(),
             },
             rollout_at: image.held_since(|generation| epochs.get(generation).copied()),
-            behind: image.behind().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
-            held_by_older: image.kept().iter().map(|behind| NodesBehind::new(behind, reference.as_str())).collect(),
+            behind: image.behind().iter().map(on_nodes).collect(),
+            held_by_older: image.kept().iter().map(on_nodes).collect(),
             not_counted: not_counted(image),
         }
     }
@@ -284,16 +285,17 @@ fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (St
 }
 
 impl NodesBehind {
-    fn new(behind: &Behind, reference: &str) -> Self {
+    fn new(behind: &Behind, reference: &str, namespace: &str) -> Self {
         let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
         let (what, remedy) = match behind.why.and_then(|why| why.init) {
             Some(failure) => init_containers::explain(failure),
             None => {
                 // A container that ended keeps its image on the node, but cannot be started again if the image has to be
                 // pulled first.
-                let explained = if PULL_FAILURES.contains(&reason) { NodeState::Failed } else { behind.state };
+                let not_pulled = behind.state == NodeState::CannotStart && PULL_FAILURES.contains(&reason);
+                let explained = if not_pulled { NodeState::Failed } else { behind.state };
                 let Diagnosis { what, remedy, .. } = explain(explained, reason, message, reference);
-                (what, remedy.map(|remedy| remedy.to_string()))
+                (what, remedy.map(|remedy| remedy.replace(excluded_nodes::NAMESPACE, namespace)))
             }
         };
         Self {

@@ -228,6 +228,7 @@ fn a_pull_that_the_node_holds_back_is_pulling_with_the_cause() {
         "{printed}"
     );
     assert!(!printed.contains("ErrImagePull"), "nothing has failed: {printed}");
+    assert_eq!(behind.remedy, None, "nothing has to be done yet");
 }
 
 #[test]
@@ -353,8 +354,8 @@ fn without_nodes_a_rollout_is_not_complete_before_the_daemon_set_has_all_pods() 
     assert_eq!(state(&[], Some(true)), RolloutState::NoNodes);
 }
 
-#[test]
-fn nodes_that_wait_for_their_pod_or_are_excluded_at_80_columns() {
+/// Two nodes that admission excludes, and one that waits for its pod.
+pub(crate) fn excluded() -> (StatusInput, Coverage) {
     const SELECTOR: &[(&str, &str)] = &[("node-role.kubernetes.io/worker", "")];
     let excluded = |uid, node: &str| Pod {
         life: Life::Excluded,
@@ -369,7 +370,12 @@ fn nodes_that_wait_for_their_pod_or_are_excluded_at_80_columns() {
     let list = &mut input.lists[0];
     list.generations.retain(|generation| generation.name == "p-3" || generation.name == "q-4");
     list.generations[0].placement = Some(placement_hash(&config().groups[0].placement));
-    insta::assert_snapshot!(laid_out(&report(&(input, coverage)), Layout { width: Some(80), ..TERMINAL }));
+    (input, coverage)
+}
+
+#[test]
+fn nodes_that_wait_for_their_pod_or_are_excluded_at_80_columns() {
+    insta::assert_snapshot!(laid_out(&report(&excluded()), Layout { width: Some(80), ..TERMINAL }));
 }
 
 #[test]

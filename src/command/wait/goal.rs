@@ -162,12 +162,14 @@ impl Goal {
         lacking
     }
 
-    /// A sentence for each init container that keeps nodes from pulling anything: what a user would wait for in vain.
+    /// A sentence for each cause that keeps pods from starting, so that users would wait in vain: init containers that fail, and node
+    /// selectors that admission adds.
     pub fn obstacles(&self, report: &Report) -> Vec<String> {
         let mut nodes: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for list in &report.lists {
             let lacking = list.groups.iter().flat_map(|group| &group.images).filter(|image| self.is_lacking(image));
-            for behind in lacking.flat_map(|image| &image.behind).filter(|it| it.state == NodeState::InitFailed) {
+            let behind = lacking.flat_map(|image| &image.behind);
+            for behind in behind.filter(|it| matches!(it.state, NodeState::InitFailed | NodeState::Excluded)) {
                 let remedy = behind.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
                 let sentence = format!("{}{remedy}", behind.cause);
                 nodes.entry(sentence).or_default().extend(behind.nodes.iter().map(String::as_str));
@@ -245,7 +247,7 @@ mod tests {
 
     use super::*;
     use crate::status::report::NodeCounts as Nodes;
-    use crate::status::tests::{first_install, half_warm, report};
+    use crate::status::tests::{excluded, first_install, half_warm, report};
 
     fn goal(images: &[&str], share: &str) -> Goal {
         Goal {
@@ -327,6 +329,11 @@ mod tests {
             "{obstacle}"
         );
         assert!(obstacle.contains("; give the ServiceAccount holder a pull secret"), "{obstacle}");
+        let excluded = goal(&[], "100%").obstacles(&report(&excluded()));
+        assert!(
+            excluded.iter().any(|it| it.starts_with("on n0, n1: admission adds the node selector")),
+            "{excluded:?}"
+        );
         assert_eq!(goal(&[], "0%").obstacles(&failing), [""; 0], "it is not waited for");
         assert_eq!(goal(&[], "100%").obstacles(&report(&half_warm())), [""; 0]);
     }

@@ -79,6 +79,9 @@ impl<O: Write> Table<'_, O> {
             ListState::Accepted => (GOOD, "accepted".to_owned()),
             ListState::Rejected => (BAD, format!("rejected; {}", lists::in_effect(list.accepted_at))),
             ListState::Empty => (QUIET, "no images yet: nothing to do until you add some".to_owned()),
+            ListState::NotValidated if list.accepted_at.is_none() => {
+                (BEHIND, "not validated by the controller yet".to_owned())
+            }
             ListState::NotValidated => (BEHIND, "edited, and not validated by the controller yet".to_owned()),
             ListState::Missing => (BAD, "missing; its images are released soon unless it is restored".to_owned()),
         };
@@ -182,7 +185,8 @@ impl<O: Write> Table<'_, O> {
             Cell::right(counted).styled(style),
         ];
         if self.layout.wide {
-            row.extend(["pulling", "waiting", "failed"].map(|state| Cell::right(of(state).to_string())));
+            let failed = ["initFailed", "failed", "cannotStart"].into_iter().map(of).sum();
+            row.extend([of("pulling"), of("waiting"), failed].map(|nodes| Cell::right(nodes.to_string())));
         }
         let or_none = |text: Option<String>| Cell::right(text.unwrap_or_else(|| "-".to_owned()));
         row.push(or_none(image.rollout_at.map(|at| age(at, self.now))));

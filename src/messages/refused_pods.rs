@@ -1,0 +1,137 @@
+//! Why the API server refuses the pods of a DaemonSet, from a dry run of such a pod.
+
+use super::api_errors::CHANGE_OR_EXEMPT;
+use super::excluded_nodes;
+use crate::coverage::end_within;
+use crate::denial::{Denial, DenyingPolicy};
+
+/// The most characters that are quoted of an answer in no known form.
+const QUOTED: usize = 400;
+
+/// What the API server answers to a dry run of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// It would create the pod.
+    Accepted,
+    /// It would create the pod with this node selector in addition: `key=value,key=value`.
+    Selects(String),
+    /// It refuses the pod, with this message.
+    Refused(String),
+}
+
+/// What the API server answered, and the remedy.
+pub fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
+    let why = match dry_run {
+        Some(DryRun::Refused(why)) => why,
+        Some(DryRun::Selects(selector)) => return excluded_nodes::nodes_excluded_in_dry_run(daemon_set, selector),
+        Some(DryRun::Accepted) | None => {
+            return format!(
+                "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
+                 controller may lag; see `kubectl describe daemonset {daemon_set}`"
+            );
+        }
+    };
+    match Denial::of(why) {
+        Denial::MissingRight => format!(
+            "kube-prepull has no right to create pods, so it cannot ask the API server why; run `kubectl describe daemonset \
+             {daemon_set}` for the reason"
+        ),
+        Denial::Policy { policy, text } => {
+            let remedy = remedy(&policy, &text).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            format!(
+                "a dry run of such a pod was refused by {policy}: {}{remedy}",
+                text.trim_end_matches(['.', ';', ' '])
+            )
+        }
+        Denial::Other => format!("a dry run of such a pod was refused: {}", end_within(why, QUOTED)),
+    }
+}
+
+/// What to do about a policy. The text of one that is not part of Kubernetes may contain anything, so it is not searched.
+fn remedy(policy: &DenyingPolicy, text: &str) -> Option<&'static str> {
+    Some(match policy {
+        DenyingPolicy::Quota(_) if text.starts_with("exceeded") => "raise the ResourceQuota",
+        DenyingPolicy::Quota(_) if text.contains(": must specify ") => {
+            "set the resources that it names in the list, or let a LimitRange fill them in"
+        }
+        DenyingPolicy::Quota(_) => return None,
+        DenyingPolicy::Plugin => return of_plugin(text),
+        _ => CHANGE_OR_EXEMPT,
+    })
+}
+
+/// The beginnings of what Kubernetes' plugins say that name only their cause: RuntimeClass (`plugin/pkg/admission/runtimeclass`), LimitRanger
+/// (`plugin/pkg/admission/limitranger`, which joins several in brackets), and PodNodeSelector and OpenShift's plugin like it.
+fn of_plugin(text: &str) -> Option<&'static str> {
+    const REMEDIES: [(&str, &str); 5] = [
+        ("pod rejected: RuntimeClass ", "create the RuntimeClass, or correct runtimeClassName in the list"),
+        ("conflict: runtimeClass.scheduling", "give the group the node selector of its RuntimeClass"),
+        (
+            "pod node label selector conflicts with ",
+            "change the group's nodeSelector, or the namespace's default node selector",
+        ),
+        ("minimum ", "set requests in the list that the LimitRange allows"),
+        ("maximum ", "set requests and limits in the list that the LimitRange allows"),
+    ];
+    let said = text.trim_start_matches('[');
+    REMEDIES.iter().find(|(beginning, _)| said.starts_with(beginning)).map(|(_, remedy)| *remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(why: &str) -> String {
+        refused(Some(&DryRun::Refused(why.to_owned())), "tools-a")
+    }
+
+    #[test]
+    fn why_pods_are_refused_is_reported_in_the_words_of_kubernetes_with_a_remedy_where_one_is_known() {
+        let forbidden = |why: &str| reported(&format!("pods \"tools-a-\" is forbidden: {why}"));
+        let full = "exceeded quota: full, requested: pods=1, used: pods=5, limited: pods=5";
+        assert_eq!(
+            forbidden(full),
+            format!("a dry run of such a pod was refused by the ResourceQuota full: {full}; raise the ResourceQuota")
+        );
+        for (why, remedy) in [
+            (
+                "failed quota: q: must specify limits.cpu for: app",
+                "; set the resources that it names in the list, or let a LimitRange fill them in",
+            ),
+            (
+                "[minimum cpu usage per Container is 50m, but request is 1m, maximum memory usage per Pod is 1Mi]",
+                "; set requests in the list that the LimitRange allows",
+            ),
+            (
+                "pod rejected: RuntimeClass \"maximum\" not found",
+                "; create the RuntimeClass, or correct runtimeClassName in the list",
+            ),
+            (
+                "violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
+                "; change what it refuses, or exempt this namespace from it",
+            ),
+            ("no pods on Sundays, at minimum", "by admission: no pods on Sundays, at minimum"),
+        ] {
+            assert!(forbidden(why).ends_with(remedy), "{}", forbidden(why));
+        }
+        assert!(reported("no pods on Sundays").ends_with(": no pods on Sundays"));
+        let accepted = refused(None, "tools-a");
+        assert!(accepted.ends_with("see `kubectl describe daemonset tools-a`"), "{accepted}");
+        let selects = refused(Some(&DryRun::Selects("tier=web".to_owned())), "tools-a");
+        assert!(selects.contains("admission adds the node selector tier=web to it"), "{selects}");
+        let right = "User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
+        assert!(forbidden(right).starts_with("kube-prepull has no right to create pods"), "{}", forbidden(right));
+    }
+
+    #[test]
+    fn the_text_of_a_policy_is_bounded_and_gets_no_remedy_of_a_quota() {
+        let text = format!("every container must specify an owner, at minimum; exceeded quota{}", "!".repeat(5000));
+        let said = reported(&format!("admission webhook \"v.kyverno.svc\" denied the request: {text}"));
+        assert!(
+            said.starts_with("a dry run of such a pod was refused by the admission webhook v.kyverno.svc: "),
+            "{said}"
+        );
+        assert!(said.ends_with("; change what it refuses, or exempt this namespace from it"), "{said}");
+        assert!(said.len() < 700, "{}", said.len());
+    }
+}
