@@ -196,6 +196,12 @@ pub const RULES: &[Rule] = &[
         "a hook of the node's runtime is not installed",
         "check the hooks of the node's runtime",
     ),
+    // runc creates the working directory; what it creates for mounts is reported with the mount.
+    rule(
+        &[&["error during container init"], &["mkdir"], &["not a directory", "file exists"]],
+        "the image's working directory cannot be created: a file of the image is in the way",
+        "check WORKDIR of the image",
+    ),
     rule(
         &[&["chdir to cwd", "working directory"]],
         "the image's working directory cannot be entered",

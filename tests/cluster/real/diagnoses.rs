@@ -57,10 +57,10 @@ async fn a_failure_is_explained_by_the_operation_that_failed() {
     for (image, state, cause, remedy) in [
         ("/unknown:1", "failed", "no such image or tag from registry.test", "check the reference"),
         ("/tokenless:1", "failed", "wants credentials, and the node asked without any", "imagePullSecrets"),
-        ("/incomplete:1", "failed", "the image is incomplete at", "mirror"),
+        ("/incomplete:1", "failed", "the image is incomplete at", "push the image again"),
         ("/cut:1", "failed", "a layer cannot be unpacked", "wait"),
         ("/mount:1", "cannotStart", "the holder cannot be mounted into the image", "/kube-prepull"),
-        ("/start:1", "cannotStart", "working directory", "WORKDIR"),
+        ("/start:1", "cannotStart", "working directory cannot be created", "WORKDIR"),
     ] {
         let behind = behind(&outage, image, cause).await;
         assert_eq!(behind["state"], state, "{behind:#}");
