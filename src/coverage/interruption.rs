@@ -20,9 +20,16 @@ pub enum Interruption {
 const CANCELLED: [&str; 4] =
     ["context canceled", "request canceled", "operation was canceled", "request canceled while waiting for connection"];
 
-/// Whether a message of a kubelet says that the node interrupted the pull. One that lists several attempts does not.
+/// Whether a message of a kubelet says that the node interrupted the pull. Of several attempts, it has interrupted all.
 pub fn interruption(message: &str) -> Option<Interruption> {
     let message = message.trim_end_matches(['.', ' ', '\n']);
+    // `[one, other]` (`k8s.io/apimachinery/pkg/util/errors`)
+    if let Some(list) = message.strip_suffix(']') {
+        let (_, list) = list.rsplit_once(": [").or_else(|| list.split_once('['))?;
+        let mut attempts = list.split(", ").map(interruption);
+        let first = attempts.next()??;
+        return attempts.all(|it| it.is_some()).then_some(first);
+    }
     let message = message.strip_suffix(": unknown").unwrap_or(message);
     // `k8s.io/kubernetes/pkg/kubelet/images/helpers.go`
     match message.to_ascii_lowercase() {
@@ -51,6 +58,9 @@ mod tests {
             ("request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)", None),
             ("context deadline exceeded", None),
             ("[401 Unauthorized, context canceled]", None),
+            ("[context canceled, 401 Unauthorized]", None),
+            ("[pull QPS exceeded, pull QPS exceeded]", Some(KubeletLimit)),
+            (r#"Back-off pulling image "a": ErrImagePull: [pull QPS exceeded, context canceled]"#, Some(KubeletLimit)),
             ("", None),
         ] {
             assert_eq!(interruption(message), expected, "{message}");

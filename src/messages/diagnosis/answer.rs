@@ -21,6 +21,10 @@ enum RegistryAnswer {
     LacksRight,
     /// There is no such repository, or no right to it; the answer does not say which.
     AbsentOrPrivate,
+    /// The registry's firewall keeps the node's address out.
+    Blocked,
+    /// It says in its own words why it denies the pull.
+    Says,
     /// A policy of the registry keeps this image from being pulled.
     AgainstPolicy,
     TooMany,
@@ -33,7 +37,17 @@ enum RegistryAnswer {
 }
 
 /// What registries say beside or instead of a status, the special before the general.
-const SAID: [(RegistryAnswer, &[&str]); 11] = [
+const SAID: [(RegistryAnswer, &[&str]); 13] = [
+    (
+        RegistryAnswer::Blocked,
+        &[
+            "is not allowed access",
+            "ip address is not allowed",
+            "ip is not allowed",
+            "blocked by firewall",
+            "ip restriction",
+        ],
+    ),
     (
         RegistryAnswer::AgainstPolicy,
         &[
@@ -49,6 +63,8 @@ const SAID: [(RegistryAnswer, &[&str]); 11] = [
         RegistryAnswer::TooMany,
         &["toomanyrequests", "too many requests", "rate limit", "pull rate limit", "rate exceeded", "pull limit"],
     ),
+    // containerd says this behind `pull access denied`, after a challenge for which it had no credentials.
+    (RegistryAnswer::Anonymous, &["no basic auth credentials"]),
     (
         RegistryAnswer::AbsentOrPrivate,
         &[
@@ -59,10 +75,7 @@ const SAID: [(RegistryAnswer, &[&str]); 11] = [
             "insufficient_scope",
         ],
     ),
-    (
-        RegistryAnswer::Anonymous,
-        &["no basic auth credentials", "please login", "must be logged in", "anonymous access is", "anonymous pull"],
-    ),
+    (RegistryAnswer::Anonymous, &["please login", "must be logged in", "anonymous access is", "anonymous pull"]),
     (
         RegistryAnswer::Rejected,
         &[
@@ -110,11 +123,11 @@ pub fn given(operation: Option<Operation>, rest: &str, said: &Said, asked: &Aske
     // What reads parts of an image has found the image itself.
     let answer = match (operation, answer) {
         (Some(Operation::Fetch), RegistryAnswer::NotFound) => RegistryAnswer::Incomplete,
-        (_, RegistryAnswer::Unauthorized | RegistryAnswer::Forbidden)
-            if says_any(&said.words, &["anonymous token"]) =>
-        {
-            RegistryAnswer::Anonymous
-        }
+        // What does not come from a registry may deny anything.
+        (None, RegistryAnswer::Forbidden) if !said.words.starts_with("denied:") => return None,
+        (_, RegistryAnswer::Forbidden) if server_message(said).is_some() => RegistryAnswer::Says,
+        (_, RegistryAnswer::Unauthorized) if says(&said.words, "anonymous token") => RegistryAnswer::Anonymous,
+        (_, RegistryAnswer::Forbidden) if says(&said.words, "anonymous token") => RegistryAnswer::AbsentOrPrivate,
         (Some(Operation::Authorize), RegistryAnswer::Unauthorized | RegistryAnswer::Forbidden)
             if says_any(&said.words, &["oauth token"]) =>
         {
@@ -131,6 +144,14 @@ pub fn given(operation: Option<Operation>, rest: &str, said: &Said, asked: &Aske
         })),
         None => Some(by_registry),
     }
+}
+
+/// What a registry adds to a status, if it says more than the status (`core/remotes/errors` of containerd).
+fn server_message(said: &Said) -> Option<&str> {
+    let (_, message) = said.text.rsplit_once("erver message: ")?;
+    let bare = message.trim_start_matches("denied:").trim();
+    (!["", "denied", "forbidden", "access denied", "unauthorized"].contains(&bare.to_lowercase().as_str()))
+        .then_some(bare)
 }
 
 fn by_words(words: &str) -> Option<RegistryAnswer> {
@@ -222,6 +243,18 @@ fn by_registry(
             ),
             "check the image's name; if it is private, check imagePullSecrets",
         ),
+        RegistryAnswer::Blocked => {
+            let address = between(&said.lower, "client with ip '", &['\'']);
+            let address = address.map_or_else(String::new, |address| format!(" ({address})"));
+            (
+                format!("{code}the firewall of {asked} does not admit the node's address{address}"),
+                "admit the nodes' addresses in the firewall of the registry, or reach it through a private endpoint",
+            )
+        }
+        RegistryAnswer::Says => {
+            let why = server_message(said).unwrap_or_default();
+            return Diagnosis { what: format!("{it} denied the pull: {why}"), ..Diagnosis::default() };
+        }
         RegistryAnswer::AgainstPolicy => (
             format!("{code}a policy of {asked} forbids to pull this image"),
             "make the image comply with the policy, or ask the administrator of the registry's project",
@@ -270,6 +303,8 @@ fn part(answer: RegistryAnswer, operation: Option<Operation>) -> Option<ListPart
         RegistryAnswer::TooMany => Some(ListPart::PullLimit),
         RegistryAnswer::NotFound if operation != Some(Operation::Authorize) => Some(ListPart::Reference),
         RegistryAnswer::NotFound
+        | RegistryAnswer::Blocked
+        | RegistryAnswer::Says
         | RegistryAnswer::AgainstPolicy
         | RegistryAnswer::Incomplete
         | RegistryAnswer::Failed

@@ -98,6 +98,15 @@ fn platform(said: &Said) -> Option<Diagnosis> {
     if !says_any(&said.words, &NONE) {
         return None;
     }
+    if says(&said.words, "image operating system") {
+        let system = between(&said.lower, "image operating system \"", &['"']);
+        let system = system.map_or_else(String::new, |system| format!(" ({system})"));
+        return Diagnosis::of_list(
+            format!("the image is for another operating system than the node's{system}"),
+            "list an image for the nodes' operating system, or keep such nodes out of the group (nodeSelector: kubernetes.io/os)",
+            ListPart::Reference,
+        );
+    }
     let named = between(&said.lower, "no matching manifest for ", &[' ']).map(str::to_owned);
     let named =
         named.or_else(|| Some(between(&said.lower, "for architecture ", &[','])?.trim_matches(['"', ' ']).to_owned()));
@@ -169,17 +178,22 @@ fn format(said: &Said) -> Option<Diagnosis> {
     None
 }
 
-/// containerd calls what it cannot read as a manifest `not found`.
-pub fn is_html(said: &Said) -> bool {
-    says(&said.lower, "media type text/html")
+/// What answers in HTML is no registry. containerd stores that, and calls it `not found` when it resolves or unpacks it
+/// (`core/images`).
+pub fn text(said: &Said) -> Option<Diagnosis> {
+    if says(&said.lower, "media type text/") { no_registry() } else { None }
 }
 
-/// What answers in HTML is no registry.
+/// The same in the words of who expects JSON.
 pub fn page(said: &Said) -> Option<Diagnosis> {
-    let is_page = says_any(&said.lower, &["invalid character '<'", "looking for beginning of value"]);
-    if !is_page && !is_html(said) {
-        return None;
+    if says_any(&said.lower, &["invalid character '<'", "looking for beginning of value"]) {
+        no_registry()
+    } else {
+        None
     }
+}
+
+fn no_registry() -> Option<Diagnosis> {
     Diagnosis::new(
         "what answered is no registry: it sent a page instead of a manifest, as proxies and login pages do",
         "check the registry's name, and proxies between the nodes and it",

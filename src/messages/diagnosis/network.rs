@@ -1,21 +1,19 @@
 //! What goes wrong between a node and the host that it asks, before that answers: names, connections, TLS, proxies.
 
 use super::cause::Diagnosis;
+use super::http_status::status;
 use super::operation::Operation;
 use super::registry::Asked;
 use super::said::{Said, between, says, says_any};
 
 /// Explains a failure of the network during an operation.
 pub fn fault(operation: Operation, said: &Said, asked: &Asked) -> Option<Diagnosis> {
-    proxy(said, asked)
-        .or_else(|| name(said))
-        .or_else(|| tls(said, asked))
-        .or_else(|| connection(operation, said, asked))
+    name(said).or_else(|| tls(said, asked)).or_else(|| connection(operation, said, asked))
 }
 
 /// What Go says of a proxy (`net/http`): that it cannot be reached, or the status with which it refused to connect, without a
-/// number.
-fn proxy(said: &Said, asked: &Asked) -> Option<Diagnosis> {
+/// number. Two statuses come from proxies and networks alone (RFC 9110, RFC 6585).
+pub fn proxy(said: &Said, asked: &Asked) -> Option<Diagnosis> {
     if says(&said.words, "proxyconnect") {
         let proxy = between(&said.lower, "dial tcp ", &[' ']).unwrap_or_default().trim_end_matches(':');
         let at = if proxy.is_empty() || proxy.starts_with("lookup") { String::new() } else { format!(" ({proxy})") };
@@ -24,10 +22,13 @@ fn proxy(said: &Said, asked: &Asked) -> Option<Diagnosis> {
             "check the proxy, and the proxy settings of the node's runtime",
         );
     }
-    const REFUSALS: [&str; 5] =
-        ["forbidden", "proxy authentication required", "service unavailable", "bad gateway", "gateway timeout"];
-    let (_, answer) = said.lower.rsplit_once("\": ").filter(|_| says(&said.words, "failed to do request"))?;
-    REFUSALS.contains(&answer).then(|| {
+    const REFUSALS: [&str; 4] = ["forbidden", "service unavailable", "bad gateway", "gateway timeout"];
+    const OF_PROXIES: [(u16, &str); 2] =
+        [(407, "proxy authentication required"), (511, "network authentication required")];
+    let status = status(&said.words);
+    let of_proxy = OF_PROXIES.iter().find(|(code, name)| status == Some(*code) || says(&said.words, name));
+    let instead = || Some(said.lower.rsplit_once("\": ")?.1).filter(|it| REFUSALS.contains(it));
+    of_proxy.map(|(_, name)| *name).or_else(instead).map(|answer| {
         let what = format!("a proxy between the node and {asked} refused the connection ({answer})");
         Diagnosis { what, remedy: Some("check the proxy, and the proxy settings of the node's runtime"), part: None }
     })
@@ -68,10 +69,14 @@ fn tls(said: &Said, asked: &Asked) -> Option<Diagnosis> {
         () if says(text, "certificate has expired or is not yet valid") => {
             return Diagnosis::new(validity(text, asked), "renew the certificate, or set the node's clock");
         }
+        () if says(text, "legacy common name field") => (
+            "has a certificate without Subject Alternative Names, the only names that runtimes read",
+            "issue a certificate for it that has them",
+        ),
         () if says_any(
             text,
             &["certificate is valid for", "not valid for any names", "doesn't contain any ip sans"],
-        ) || says_any(text, &["legacy common name field", "certificate name does not match"]) =>
+        ) || says(text, "certificate name does not match") =>
         {
             ("has a certificate for other names", "check the registry's name, or issue a certificate for it")
         }

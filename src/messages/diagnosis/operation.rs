@@ -78,7 +78,7 @@ const BEGINNINGS: [(Operation, &[&str]); 6] = [
             "failed size validation",
             "unexpected commit digest",
             "filesystem layer verification failed",
-            "did not match",
+            "digest did not match",
         ],
     ),
     (Verify, &["source image rejected", "signature verification failed"]),

@@ -3,7 +3,7 @@
 use super::cause::Diagnosis;
 use super::operation::{self, Operation};
 use super::registry::Asked;
-use super::said::{Said, says, says_any};
+use super::said::{Said, between, says, says_any};
 use super::{answer, image, network, storage};
 use crate::coverage::{Interruption, interruption};
 
@@ -14,11 +14,12 @@ pub fn explain(reason: &str, said: &Said, reference: &str) -> (Option<Operation>
     let before = || image::reference(reason, said).or_else(|| image::signature(reason, said));
     let diagnosis = interrupted(said)
         .or_else(before)
-        .or_else(|| storage::daemon(said).or_else(|| storage::lock(said)))
+        .or_else(|| image::text(said))
+        .or_else(|| storage::daemon(said).or_else(|| storage::lock(said)).or_else(|| program(said)))
         .or_else(|| match during {
             _ if reason == "ImageInspectError" => inspecting(said),
             Some((Operation::Unpack, rest)) => unpacking(said, rest),
-            Some((Operation::Commit, _)) => storage::fault(said).or_else(|| storage::mismatch(said)),
+            Some((Operation::Commit, rest)) => committing(said, rest),
             Some((operation, rest)) => asking(Some(operation), rest, said, &Asked::of(said, reference)),
             None => asking(None, &said.words, said, &Asked::of(said, reference)),
         });
@@ -42,9 +43,6 @@ fn interrupted(said: &Said) -> Option<Diagnosis> {
 
 /// The runtime asks a registry, a mirror or a token server, and stores what it gets.
 fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) -> Option<Diagnosis> {
-    if image::is_html(said) {
-        return image::page(said);
-    }
     if says(&said.words, "no resolve hosts") {
         return Diagnosis::new(
             "the node's runtime has no host configured that it could ask for this registry",
@@ -56,7 +54,8 @@ fn asking(operation: Option<Operation>, rest: &str, said: &Said, asked: &Asked) 
     let content = || image::content(said).filter(|_| operation != Some(Operation::Authorize));
     let connection = || network::fault(operation.unwrap_or(Operation::Resolve), said, asked).filter(|_| !vague);
     // An answer proves a connection, and a page of a registry's answer may quote anything.
-    content()
+    network::proxy(said, asked)
+        .or_else(content)
         .or_else(|| answer::given(operation, rest, said, asked))
         .or_else(|| image::page(said))
         .or_else(connection)
@@ -80,7 +79,24 @@ fn unpacking(said: &Said, rest: &str) -> Option<Diagnosis> {
         .or_else(|| mount(said))
         .or_else(|| refused(rest))
         .or_else(|| bytes(&said.lower))
-        .or_else(|| storage::damage(said, &said.words))
+        .or_else(|| storage::damage(said, rest))
+}
+
+/// The runtime compares what it received, and moves it into its storage.
+fn committing(said: &Said, rest: &str) -> Option<Diagnosis> {
+    storage::fault(said).or_else(|| storage::mismatch(said)).or_else(|| storage::damage(said, rest))
+}
+
+/// What runtimes run besides: to decompress, to mount, to get credentials.
+fn program(said: &Said) -> Option<Diagnosis> {
+    if !says(&said.lower, "executable file not found") {
+        return None;
+    }
+    let name = between(&said.lower, "exec: \"", &['"']).map_or_else(String::new, |name| format!(" ({name})"));
+    Diagnosis::new(
+        format!("a program that the node's runtime needs for this pull is not installed on the node{name}"),
+        "install it on the node, or change what the node's runtime is configured to use",
+    )
 }
 
 /// A layer's file belongs to a user whom the node's user namespace does not have.

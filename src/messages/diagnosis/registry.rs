@@ -29,7 +29,8 @@ impl Asked {
         // containerd adds the registry to what it asks of a mirror (`core/remotes/docker/resolver.go`).
         let named = path.split_once("?ns=").or_else(|| path.split_once("&ns=")).map(|(_, ns)| ns.to_owned());
         let on_node = || Some(registry()).filter(|of| is_on_node(host) && !is_on_node(of));
-        Self { host: host.to_owned(), mirror_of: named.or_else(on_node) }
+        let other = named.filter(|of| !is_same(host, of));
+        Self { host: host.to_owned(), mirror_of: other.or_else(on_node) }
     }
 
     /// Whether the host is the node itself.
@@ -46,6 +47,13 @@ impl fmt::Display for Asked {
             Some(of) => write!(f, "the mirror {} (for {of})", self.host),
         }
     }
+}
+
+/// Whether a host is the registry itself, whose port may be that of its scheme.
+fn is_same(host: &str, registry: &str) -> bool {
+    let without_port = |name: &str| name.trim_end_matches(":443").trim_end_matches(":80").to_owned();
+    without_port(host).eq_ignore_ascii_case(&without_port(registry))
+        || host == "registry-1.docker.io" && registry == "docker.io"
 }
 
 fn is_on_node(host: &str) -> bool {
@@ -102,6 +110,8 @@ mod tests {
             ("reading manifest 7 in a.test:5000/x: manifest unknown", "a.test:5000"),
             ("initializing source docker://a.test:5000/x:7: pinging", "a.test:5000"),
             (r#"Head "http://a.test/v2/x/manifests/7?ns=ghcr.io": EOF"#, "the mirror a.test (for ghcr.io)"),
+            (r#"Head "https://a.test:443/v2/x/manifests/7?ns=a.test": EOF"#, "a.test:443"),
+            (r#"Head "https://registry-1.docker.io/v2/x/manifests/7?ns=docker.io": EOF"#, "registry-1.docker.io"),
             (r#"Head "http://127.0.0.1:5/v2/x": EOF"#, "the node-local mirror 127.0.0.1:5 (for ghcr.io)"),
         ] {
             assert_eq!(asked(message), host, "{message}");

@@ -64,12 +64,18 @@ fn hook(said: &Said) -> Option<Diagnosis> {
         );
     }
     let nvidia = text.contains("nvidia");
+    if nvidia && says(text, "file creation failed") && says(text, "file exists") {
+        return Diagnosis::new(
+            "the image has its own copy of a file that the hook of the node's runtime adds from the NVIDIA driver",
+            "build the image without the libraries and programs of the driver: they come from the node",
+        );
+    }
     let what = match () {
         () if nvidia && says(text, "driver not loaded") => "the NVIDIA driver is not loaded on the node",
         () if nvidia && text.contains("driver/library version mismatch") => {
             "the NVIDIA driver and its libraries on the node have different versions"
         }
-        () if nvidia && says_any(text, &["load library failed", "libnvidia-ml.so.1"]) => {
+        () if nvidia && says_any(text, &["load library failed", "cannot open shared object"]) => {
             "the libraries of the NVIDIA driver are missing on the node"
         }
         () if nvidia && says_any(text, &["unknown device", "device error", "no devices were found"]) => {

@@ -218,6 +218,11 @@ pub const RULES: &[Rule] = &[
         "check USER of the image",
     ),
     rule(
+        &[&["/kube-prepull/holder"], RUNS, MISSING],
+        "the holder, which the init container puts into a volume of the pod, is no longer there",
+        "delete the pod: the DaemonSet creates another one",
+    ),
+    rule(
         &[RUNS, REFUSED],
         "the program of the container may not be run: its mode, its user or the node forbids it",
         "check for volumes mounted noexec and for security modules on the node",

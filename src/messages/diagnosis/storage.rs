@@ -63,8 +63,24 @@ const FAULTS: [Fault; 10] = [
 
 /// Explains an error of the node's kernel.
 pub fn fault(said: &Said) -> Option<Diagnosis> {
+    if let Some(full) = memory(said) {
+        return Some(full);
+    }
     let (_, what, remedy) = FAULTS.iter().find(|(texts, ..)| says_any(&said.lower, texts))?;
     Diagnosis::new(*what, remedy)
+}
+
+/// What is below /run is no disk.
+fn memory(said: &Said) -> Option<Diagnosis> {
+    let (before, _) = said.lower.rsplit_once(": no space left on device")?;
+    let path = before.rsplit(' ').next().unwrap_or_default();
+    if !["/run/", "/var/run/"].iter().any(|folder| path.starts_with(folder)) {
+        return None;
+    }
+    Diagnosis::new(
+        "the node's /run, which is in memory (tmpfs), is full",
+        "free space in /run on the node, or enlarge it",
+    )
 }
 
 /// Programs that serve a runtime's snapshots, each by a socket of its own.
@@ -96,6 +112,10 @@ pub fn daemon(said: &Said) -> Option<Diagnosis> {
     }
 }
 
+/// Where containerd, CRI-O and Docker keep content and layers. What else may be missing has other causes.
+const OWN_FILES: [&str; 4] =
+    ["io.containerd.content.", "io.containerd.snapshotter.", "/containers/storage", "/overlay2/"];
+
 /// Explains that the storage of the runtime is not as the runtime left it. `text` is what was said about an operation on it.
 pub fn damage(said: &Said, text: &str) -> Option<Diagnosis> {
     // A layer whose link leads nowhere is damaged itself.
@@ -104,6 +124,7 @@ pub fn damage(said: &Said, text: &str) -> Option<Diagnosis> {
     }
     let renames = says(text, "rename") && says_any(text, &["file exists", "directory not empty"]);
     let lacks = says_any(text, &["not found", "does not exist", "no such file or directory", "file does not exist"]);
+    let own_file = OWN_FILES.iter().any(|part| text.contains(part));
     let what = match () {
         () if lacks && says(text, "parent snapshot") => "it lacks a layer on which another one builds",
         () if lacks
@@ -118,14 +139,12 @@ pub fn damage(said: &Said, text: &str) -> Option<Diagnosis> {
         {
             "it lost the image, or never finished storing it"
         }
-        () if says_any(text, &["layer not known", "snapshotter", "snapshots", "snapshot", "stat parent"]) && lacks => {
+        () if lacks && (own_file || says_any(text, &["layer not known", "snapshots", "snapshot", "stat parent"])) => {
             "its records and its files of layers disagree"
         }
-        () if says(&said.lower, "/containers/storage") && lacks => "its records and its files of layers disagree",
-        () if renames || says_any(text, &["lease does not exist", "no bucket", "already exists"]) => {
+        () if renames || says_any(text, &["no bucket", "already exists"]) => {
             "its records and its files of layers disagree"
         }
-        () if lacks => "it lacks something that it had before",
         () => return None,
     };
     Diagnosis::new(format!("the storage of the node's runtime is damaged: {what}"), REPAIR)
@@ -144,7 +163,17 @@ pub fn mismatch(said: &Said) -> Option<Diagnosis> {
     /// The SHA-256 of no bytes at all.
     const EMPTY: &str =
         "unexpected commit digest sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    /// What containerd, Docker and CRI-O say when they compare.
+    const CLAIMS: [&str; 4] = [
+        "failed size validation",
+        "unexpected commit digest",
+        "filesystem layer verification failed",
+        "digest did not match",
+    ];
     let text = said.lower.as_str();
+    if !says_any(text, &CLAIMS) {
+        return None;
+    }
     if says(text, EMPTY) {
         return Diagnosis::new(
             "what the node's runtime stored of a layer is empty, as after an interrupted download",

@@ -345,7 +345,18 @@ fn what_the_node_does_with_an_image_is_not_blamed_on_a_registry() {
             "storage of the node's runtime is damaged",
             "repair",
         ),
-        ("no such file or directory: not found", "storage of the node's runtime is damaged", "repair"),
+        (
+            "failed to stat parent: stat /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/7/fs: no such file or directory",
+            "storage of the node's runtime is damaged",
+            "repair",
+        ),
+        ("no such file or directory: not found", "no such file or directory", ""),
+        ("exec: \"unpigz\": executable file not found in $PATH", "not installed on the node (unpigz)", "install"),
+        ("exec: \"mount.fuse\": executable file not found in $PATH", "not installed on the node (mount.fuse)", "install"),
+        ("open /etc/mtab: no such file or directory", "open /etc/mtab", ""),
+        ("user \"app\" not found", "user \"app\" not found", ""),
+        ("snapshotter overlayfs does not exist: not found", "snapshotter overlayfs does not exist", ""),
+        ("failed to get ztoc: not found", "failed to get ztoc", ""),
     ]
     .map(|(rest, what, remedy)| (format!("{EXTRACT}{rest}"), what, remedy))
     .into();
@@ -375,11 +386,111 @@ fn what_the_node_does_with_an_image_is_not_blamed_on_a_registry() {
 }
 
 #[test]
+fn a_failure_to_store_what_arrived_is_a_mismatch_only_if_the_runtime_says_so() {
+    let owned: Vec<(String, &str, &str)> = [
+        ("lease does not exist: not found", "lease does not exist", ""),
+        ("context deadline exceeded", "context deadline exceeded", ""),
+        (
+            "open /var/lib/containerd/io.containerd.content.v1.content/ingest/x: permission denied",
+            "permission denied",
+            "",
+        ),
+        ("commit failed: database not open", "database not open", ""),
+        (
+            "rename /var/lib/containerd/io.containerd.content.v1.content/ingest/x/data /var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/1: no such file or directory",
+            "storage of the node's runtime is damaged",
+            "repair",
+        ),
+        ("unexpected commit digest sha256:2, expected sha256:1", "does not match its size or digest", "network"),
+    ]
+    .map(|(rest, what, remedy)| (format!("failed commit on ref \"layer-sha256:1\": {rest}"), what, remedy))
+    .into();
+    let stored: Vec<_> = owned.iter().map(|(message, what, remedy)| (message.as_str(), *what, *remedy)).collect();
+    check(NodeState::Failed, &stored);
+    check(
+        NodeState::Failed,
+        &[
+            (
+                "filesystem layer verification failed for digest sha256:1",
+                "does not match its size or digest",
+                "network",
+            ),
+            (
+                "writing blob: happened during read: Digest did not match, expected sha256:1, got sha256:2",
+                "does not match its size or digest",
+                "network",
+            ),
+            (
+                "failed to unpack image on snapshotter overlayfs: unexpected media type text/html for sha256:1: not found",
+                "what answered is no registry",
+                "proxies",
+            ),
+            (
+                "choosing image instance: image operating system \"windows\" cannot be used on this platform",
+                "another operating system than the node's (windows)",
+                "operating system",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn who_denies_a_pull_is_read_before_credentials_are_blamed() {
+    const URL: &str = "https://a.test/v2/x/manifests/1";
+    let head = |answer: &str| {
+        format!("failed to resolve reference \"a.test/x:1\": unexpected status from HEAD request to {URL}: {answer}")
+    };
+    let token = |kind: &str, answer: &str| {
+        let url = "https://a.test/oauth2/token?scope=x";
+        let before = "failed to resolve reference \"a.test/x:1\": failed to authorize: failed to fetch";
+        format!("{before} {kind} token: unexpected status from GET request to {url}: {answer}")
+    };
+    let blocked =
+        "403 Forbidden - Server message: denied: client with IP '192.0.2.4' is not allowed access. Refer to a page";
+    let expired = "403 Forbidden - Server message: denied: The subscription has ended";
+    let owned = [
+        (head("407 Proxy Authentication Required"), "a proxy between the node and a.test refused", "proxy settings"),
+        (head("511 Network Authentication Required"), "a proxy between the node and a.test refused", "proxy settings"),
+        (
+            format!("failed to do request: Head \"{URL}\": Proxy Authentication Required"),
+            "a proxy between the node and a.test refused",
+            "proxy settings",
+        ),
+        (format!("Get \"{URL}\": Forbidden"), "a proxy between the node and a.test refused", "proxy settings"),
+        (token("anonymous", blocked), "the firewall of a.test does not admit the node's address (192.0.2.4)", "admit"),
+        (token("oauth", blocked), "the firewall of a.test does not admit the node's address (192.0.2.4)", "admit"),
+        (token("oauth", expired), "403 from a.test: it denied the pull: The subscription has ended", ""),
+        (token("anonymous", "403 Forbidden"), "the registry does not say which", "if it is private"),
+        (token("anonymous", "401 Unauthorized"), "the node asked without any", "imagePullSecrets"),
+        (
+            "failed to resolve reference \"a.test/x:1\": pull access denied, repository does not exist or may require \
+             authorization: authorization failed: no basic auth credentials"
+                .to_owned(),
+            "401 from a.test: it wants credentials, and the node asked without any",
+            "imagePullSecrets",
+        ),
+        ("image policy webhook denied: not from our registry".to_owned(), "image policy webhook denied", ""),
+        (
+            format!(
+                "failed to do request: Head \"{URL}\": x509: certificate relies on legacy Common Name field, use SANs instead"
+            ),
+            "without Subject Alternative Names",
+            "issue",
+        ),
+    ];
+    let denied: Vec<_> = owned.iter().map(|(message, what, remedy)| (message.as_str(), *what, *remedy)).collect();
+    check(NodeState::Failed, &denied);
+}
+
+#[test]
 fn containers_that_do_not_start_are_explained_by_what_failed() {
     const RUNC: &str = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
         unable to start container process: ";
     let owned: Vec<(String, &str, &str)> = [
-        ("exec: \"/kube-prepull/holder\": stat /kube-prepull/holder: no such file or directory: unknown", "cannot be run", "loader"),
+        ("exec: \"/kube-prepull/holder\": stat /kube-prepull/holder: no such file or directory: unknown", "the holder, which the init container", "delete the pod"),
+        ("exec: \"/app\": stat /app: no such file or directory: unknown", "cannot be run", "loader"),
+        ("error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: mount error: file creation failed: /var/lib/docker/overlay2/1/merged/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1: file exists", "the image has its own copy", "without the libraries"),
+        ("mkdir /run/containerd/io.containerd.runtime.v2.task/k8s.io/1: no space left on device: unknown", "the node's /run", "free space"),
         ("error during container init: error mounting \"/var/lib/x\" to rootfs at \"/kube-prepull\": not a directory", "cannot be mounted into the image", "/kube-prepull"),
         ("error during container init: error mounting \"/var/lib/x\" to rootfs at \"/etc/hosts\": not a directory", "could not be mounted into the container", ""),
         ("error during container init: unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory", "AppArmor profile", "load"),
