@@ -22,6 +22,12 @@ impl FailureCause<'_> {
         PULL_FAILURES.contains(&self.reason)
     }
 
+    /// This cause or, if it says none, the one that another source knows.
+    pub(super) fn or(self, known: Option<Self>) -> Self {
+        // That a container could not be started is said with every attempt. That its image could not be pulled is not.
+        known.filter(|known| !self.is_known() && known.is_of_pull() && known.is_known()).unwrap_or(self)
+    }
+
     /// Whether it says why the last attempt failed.
     pub fn is_known(&self) -> bool {
         match self.reason {
@@ -59,10 +65,7 @@ impl ImageState {
 
     /// The cause that another source knows, if this state says none: what was seen before, or is stored.
     pub fn cause_or<'a>(&'a self, known: Option<FailureCause<'a>>) -> Option<FailureCause<'a>> {
-        let said = self.cause()?;
-        // That a container could not be started is said with every attempt. That its image could not be pulled is not.
-        let known = known.filter(|known| !said.is_known() && known.is_of_pull() && known.is_known());
-        Some(known.unwrap_or(said))
+        Some(self.cause()?.or(known))
     }
 
     /// This state, with the cause that was known before if it says none.

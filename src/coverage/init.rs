@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::pod::{ContainerStatus, NOT_YET, PULL_FAILURES, PodSpec, PodStatus, Terminated};
+use super::cause::FailureCause;
+use super::pod::{ContainerStatus, NOT_YET, PULL_FAILURES, PodSpec, PodStatus, Terminated, is_interrupted};
 use super::texts::Texts;
 use crate::naming::INIT_CONTAINER;
 
@@ -16,6 +18,13 @@ pub enum Initialization {
     Underway,
     /// All are done, so the kubelet pulls the images.
     Done,
+    /// The node itself held back or cancelled the pull of the image of one of them, and tries again.
+    Interrupted {
+        /// What the kubelet says of it.
+        failure: Arc<InitFailure>,
+        /// Since when, as far as the pod shows it.
+        since: Option<Timestamp>,
+    },
     /// One of them fails. The kubelet tries again, and keeps all after it waiting.
     Failed(Arc<InitFailure>),
 }
@@ -45,6 +54,17 @@ impl InitFailure {
     pub fn is_own(&self) -> bool {
         self.container == INIT_CONTAINER
     }
+
+    /// Why, in the kubelet's words, or as another source knows it if these say nothing.
+    pub fn cause_or<'a>(&'a self, known: Option<FailureCause<'a>>) -> FailureCause<'a> {
+        FailureCause { reason: &self.reason, message: &self.message }.or(known)
+    }
+
+    /// The same failure for this cause.
+    pub fn with_cause(&self, cause: FailureCause) -> Self {
+        let (reason, message) = (cause.reason.to_owned(), cause.message.to_owned());
+        Self { pulled: !cause.is_of_pull(), reason, message, ..self.clone() }
+    }
 }
 
 impl Initialization {
@@ -52,6 +72,14 @@ impl Initialization {
     pub fn failure(&self) -> Option<&InitFailure> {
         match self {
             Self::Failed(failure) => Some(failure),
+            Self::Underway | Self::Interrupted { .. } | Self::Done => None,
+        }
+    }
+
+    /// What the kubelet says of a container that it could not start yet, whether that counts as a failure or not.
+    pub fn last_failure(&self) -> Option<&Arc<InitFailure>> {
+        match self {
+            Self::Failed(failure) | Self::Interrupted { failure, .. } => Some(failure),
             Self::Underway | Self::Done => None,
         }
     }
@@ -66,7 +94,8 @@ pub fn initialization(spec: &PodSpec, status: &PodStatus, texts: &mut Texts) -> 
     };
     let Some((pulled, reason, message)) = failure(init) else { return Initialization::Underway };
     let container = spec.init_containers.iter().find(|container| container.name == init.name);
-    Initialization::Failed(Arc::new(InitFailure {
+    let interrupted = !pulled && is_interrupted(&reason, &message);
+    let failure = Arc::new(InitFailure {
         container: init.name.clone(),
         image: container.map(|container| container.image.clone()).unwrap_or_default(),
         pulled,
@@ -74,7 +103,13 @@ pub fn initialization(spec: &PodSpec, status: &PodStatus, texts: &mut Texts) -> 
         message: texts.message(&message).to_string(),
         service_account: spec.service_account_name.clone(),
         pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
-    }))
+    });
+    match interrupted {
+        true => {
+            Initialization::Interrupted { failure, since: status.last_progress().or_else(|| status.scheduled_at()) }
+        }
+        false => Initialization::Failed(failure),
+    }
 }
 
 /// A sidecar is done once it has started, and no longer keeps anything waiting when the pod's containers have started

@@ -12,6 +12,7 @@
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: the sizes of images, as nodes report them
 //! - [`interruption`]: pulls that the node itself held back or cancelled; [`history`]: whether that lasts
+//! - [`pull_failures`]: which pulls fail since a version of a pod
 //! - [`eviction_loop`]: holders that are evicted again and again
 
 mod capacity;
@@ -25,6 +26,7 @@ mod interruption;
 mod node;
 mod pod;
 mod pool;
+mod pull_failures;
 pub mod requests;
 pub mod scheduler;
 mod sizes;
@@ -49,6 +51,7 @@ use kube::core::ObjectMeta;
 pub use node::{Node, SlimNode};
 pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
+use pull_failures::new_pull_failures;
 use requests::Requests;
 pub use sizes::Sizes;
 pub use texts::{OMITTED, Texts, end_of, end_within};
@@ -161,36 +164,29 @@ pub struct CoveredImage {
 impl Coverage {
     /// Applies the current state of a pod. Ignores pods of no generation, and versions older than the known one.
     pub fn apply(&mut self, pod: &SlimPod) {
-        let Some(uid) = pod.metadata.uid.as_ref() else { return };
+        self.apply_and_compare(pod);
+    }
+
+    /// Applies the current state of a pod. Returns the kubelet's reasons for pulls that fail in it and did not in the known one.
+    pub fn apply_and_compare(&mut self, pod: &SlimPod) -> Vec<&'static str> {
+        let Some(uid) = pod.metadata.uid.as_ref() else { return Vec::new() };
         if self.is_stale(uid, version(pod)) {
-            return;
+            return Vec::new();
         }
         match self.covering(pod, uid) {
             Some(covering) => {
                 if let Some((time, node)) = eviction_loop::evicted_for_disk(pod).zip(covering.node.as_ref()) {
                     self.evictions.insert(node, &covering.generation, uid, time);
                 }
+                let failures = new_pull_failures(self.pods.get(uid.as_str()), &covering);
                 self.pods.insert(Arc::clone(&covering.uid), covering);
+                failures
             }
-            None => drop(self.pods.remove(uid.as_str())),
+            None => {
+                self.pods.remove(uid.as_str());
+                Vec::new()
+            }
         }
-    }
-
-    /// The kubelet's reasons for images that cannot be pulled in the pod's current state and could in the known one.
-    pub fn new_pull_failures(&self, pod: &SlimPod) -> Vec<&'static str> {
-        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        if self.is_stale(uid, version(pod)) || controller_of(pod).is_none() {
-            return Vec::new();
-        }
-        let known = self.pods.get(uid).map(|known| &known.images[..]).unwrap_or_default();
-        let has_failed = |name: &str| {
-            let has_failed =
-                |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::Interrupted { .. });
-            known.iter().any(|image| *image.name == *name && has_failed(&image.state))
-        };
-        let containers = pod.status.iter().flat_map(|status| &status.container_statuses);
-        let failed = containers.filter_map(|container| Some((&container.name, pod::pull_failure(container)?)));
-        failed.filter(|(name, _)| !has_failed(name)).map(|(_, reason)| reason).collect()
     }
 
     /// Removes a pod that is gone.
@@ -230,7 +226,7 @@ impl Coverage {
             pod::label(&pod.metadata, labels::LIST).or_else(|| is_adoptable(&pod.metadata).then_some(NO_LIST))?;
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
-        let initialization = self.initialization(&pod.spec, &status);
+        let initialization = self.initialization(pod, &status, uid);
         let seen = Seen {
             status: &status,
             is_initialized: initialization == Initialization::Done,
@@ -263,8 +259,10 @@ impl Coverage {
         })
     }
 
-    fn initialization(&mut self, spec: &PodSpec, status: &PodStatus) -> Initialization {
-        match initialization(spec, status, &mut self.texts) {
+    fn initialization(&mut self, pod: &SlimPod, status: &PodStatus, uid: &str) -> Initialization {
+        let said = initialization(&pod.spec, status, &mut self.texts);
+        let before = self.pods.get(uid).map(|known| &known.initialization);
+        match said.in_light_of(before, pod::written_at(&pod.metadata)) {
             Initialization::Failed(failure) => Initialization::Failed(self.init_failures.share(failure)),
             other => other,
         }

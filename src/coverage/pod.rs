@@ -170,11 +170,17 @@ impl PodStatus {
     }
 
     /// The last progress that it shows: the init containers ended, or a container started.
-    fn last_progress(&self) -> Option<Timestamp> {
+    pub(super) fn last_progress(&self) -> Option<Timestamp> {
         let started = self.container_statuses.iter().filter_map(|it| it.state.running.as_ref()?.started_at.as_ref());
         let inits = self.init_container_statuses.iter();
         let ended = inits.filter_map(|it| it.state.terminated.as_ref()?.finished_at.as_ref());
         started.chain(ended).map(|time| time.0).max()
+    }
+
+    /// When the pod was bound to its node.
+    pub(super) fn scheduled_at(&self) -> Option<Timestamp> {
+        let condition = self.condition("PodScheduled").filter(|condition| condition.status == "True")?;
+        condition.last_transition_time.as_ref().map(|time| time.0)
     }
 
     /// The scheduler's message, if the pod cannot be scheduled, or if a gate that admission added keeps it from being scheduled
@@ -376,7 +382,7 @@ pub fn image_state(status: &PodStatus, name: &str, is_initialized: bool, texts: 
         Some(ended) => words(&waiting.reason, &ended.message),
     };
     match pull_failure(container) {
-        Some(_) if is_interrupted(&waiting) => {
+        Some(_) if is_interrupted(&waiting.reason, &waiting.message) => {
             ImageState::Interrupted { reason, message, since: status.last_progress() }
         }
         Some(_) => ImageState::Failed { reason, message },
@@ -384,8 +390,9 @@ pub fn image_state(status: &PodStatus, name: &str, is_initialized: bool, texts: 
     }
 }
 
-fn is_interrupted(waiting: &WaitingContainer) -> bool {
-    matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff") && interruption(&waiting.message).is_some()
+/// Whether the node itself held back or cancelled the pull of a waiting container's image.
+pub(super) fn is_interrupted(reason: &str, message: &str) -> bool {
+    matches!(reason, "ErrImagePull" | "ImagePullBackOff") && interruption(message).is_some()
 }
 
 /// Whether a waiting container has a dead predecessor, which protects its image. A kubelet still reports how the last one ended

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 
+mod init;
+
 fn pod(uid: &str, node: &str, statuses: serde_json::Value) -> SlimPod {
     serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -113,11 +115,7 @@ fn an_image_that_cannot_be_pulled_is_reported_once_for_each_pod() {
         pod(uid, "n", json!([{"name": "one", "state": one}, {"name": "two", "state": two}]))
     };
     let mut coverage = Coverage::default();
-    let mut messages = |pod: &SlimPod| {
-        let messages = coverage.new_pull_failures(pod);
-        coverage.apply(pod);
-        messages
-    };
+    let mut messages = |pod: &SlimPod| coverage.apply_and_compare(pod);
     assert_eq!(messages(&with("p", ["ContainerCreating", "PodInitializing"])), [""; 0]);
     assert_eq!(messages(&with("p", ["ErrImagePull", "ContainerCreating"])), ["ErrImagePull"]);
     assert_eq!(messages(&with("p", ["ImagePullBackOff", "ContainerCreating"])), [""; 0], "the same failure");

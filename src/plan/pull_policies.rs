@@ -60,7 +60,7 @@ struct Tries<'a> {
 }
 
 impl<'a> Tries<'a> {
-    /// Reads the state of the pods. A node is relevant if it is ready, can run the pod and has capacity for it. If any
+    /// Reads the state of the pods. A node is relevant if it is ready, can run the pod, has capacity for it and can start it. If any
     /// other node has an older image on its disk, a later refresh updates it.
     fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
         let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
@@ -109,5 +109,8 @@ impl<'a> Tries<'a> {
 
 /// Whether the pod can be expected to try its images.
 fn can_try(pod: &CoveringPod) -> bool {
-    pod.state == PodState::Live && pod.no_capacity.is_none() && !pod.node_is_lost
+    pod.state == PodState::Live
+        && pod.no_capacity.is_none()
+        && !pod.node_is_lost
+        && pod.initialization.failure().is_none()
 }

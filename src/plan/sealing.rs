@@ -41,6 +41,8 @@ fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &
         .pods()
         .filter(|(node, it)| *it.pod.generation == *generation.name && need.node(node).is_none_or(|node| node.ready))
         .filter(|(_, it)| it.pod.state == PodState::Live && it.pod.node.is_some() && !it.pod.node_is_lost)
+        // One that cannot start tries nothing, however long the others wait for it.
+        .filter(|(_, it)| it.pod.initialization.failure().is_none())
         .collect();
     if pods.iter().any(|(_, it)| generation.is_overridden_in(it.pod)) {
         return;
@@ -101,12 +103,14 @@ fn is_replaceable(generation: &Generation, pod: &CoveringPod, stuck_on: &BTreeSe
 }
 
 impl Need<'_> {
-    /// How many pods of a generation are being replaced: they are being deleted, or have not pulled all images yet.
+    /// How many pods of a generation are being replaced: they are being deleted, or have not pulled all images yet. One of an earlier
+    /// template that cannot start has replaced none.
     fn being_replaced(&self, generation: &Generation) -> usize {
         let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
         let underway = |it: &HoldingPod| {
             let states = it.images.iter().map(|(_, image)| &image.state);
-            states.into_iter().any(|state| state.is_to_come())
+            let cannot_start = it.pod.initialization.failure().is_some() && !generation.is_template_of(it.pod);
+            !cannot_start && states.into_iter().any(|state| state.is_to_come())
         };
         of.filter(|(_, it)| underway(it)).count() + self.deleting_pods(generation)
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::rollout::{RefreshReport, RolloutReport};
 use super::{Filter, ListInput, ListState, StatusInput};
-use crate::coverage::{Coverage, CoveringPod, PULL_FAILURES};
+use crate::coverage::{Coverage, CoveringPod, FailureCause, PULL_FAILURES};
 use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
 use crate::messages::diagnosis::{Diagnosis, explain};
@@ -288,7 +288,7 @@ impl NodesBehind {
     fn new(behind: &Behind, reference: &str, namespace: &str) -> Self {
         let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
         let (what, remedy) = match behind.why.and_then(|why| why.init) {
-            Some(failure) => init_containers::explain(failure),
+            Some(failure) => init_containers::explain(&failure.with_cause(FailureCause { reason, message })),
             None => {
                 // A container that ended keeps its image on the node, but cannot be started again if the image has to be
                 // pulled first.

@@ -435,7 +435,9 @@ fn reported_by<'a>(
     }
     // What a pod reported of its images before it had to start again says nothing about now.
     if let (Some(failure), true) = (pod.initialization.failure(), image.state != ImageState::Held) {
-        return (NodeState::InitFailed, Some(Why::from(failure)));
+        let FailureCause { reason, message } =
+            failure.cause_or(wanted.and_then(|newest| newest.reported.init_cause_of(&failure.container)));
+        return (NodeState::InitFailed, Some(Why { reason, message, init: Some(failure) }));
     }
     let why = image.state.cause_or(wanted.and_then(|newest| newest.reported.cause_of(&image.name)));
     let why = why.map(|FailureCause { reason, message }| Why { reason, message, init: None });

@@ -83,12 +83,6 @@ pub struct Why<'a> {
     pub init: Option<&'a InitFailure>,
 }
 
-impl<'a> From<&'a InitFailure> for Why<'a> {
-    fn from(failure: &'a InitFailure) -> Self {
-        Self { reason: &failure.reason, message: &failure.message, init: Some(failure) }
-    }
-}
-
 /// One image on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageOnNode<'a> {

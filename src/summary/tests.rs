@@ -332,6 +332,27 @@ fn a_pod_whose_init_container_fails_has_no_image_and_says_which_container_it_is(
 }
 
 #[test]
+fn the_cause_of_a_failing_init_container_that_its_kubelet_does_not_repeat_is_the_stored_one() {
+    let mut pod = Pod { life: Life::InitFailing, ..p3(Fate::Waiting) }.as_sent();
+    let status = pod.status.as_mut().expect("a status");
+    let waiting = status.init_container_statuses[0].state.waiting.as_mut().expect("it waits");
+    waiting.message = "Back-off pulling image \"registry.example/kp:1\"".to_owned();
+    let mut coverage = Coverage::default();
+    coverage.apply(&pod);
+    let mut generations = generations();
+    let cause = StoredCause { reason: "ErrImagePull".to_owned(), message: "401".to_owned() };
+    let extent = Extent { nodes: 1, cause: Some(cause), ..Extent::default() };
+    let extents = [("install-holder".to_owned(), extent)].into();
+    let reported = ReportedCondition { at: jiff::Timestamp::UNIX_EPOCH, extents };
+    generations[2].reported.conditions.insert(Condition::InitFailing, reported);
+    summed_up_of(&generations, &coverage, Some(&[node("n")]), |summary| {
+        let group = summary.groups().next().expect("the group p");
+        let why = group.images().nth(1).expect("the image b").nodes[0].why.map(|why| why.message.to_owned());
+        assert_eq!(why.as_deref(), Some("401"));
+    });
+}
+
+#[test]
 fn what_an_older_generation_holds_is_warm_and_reported_if_the_newest_pod_cannot_start() {
     let pods =
         [Pod::new(1, 0, "n").with([Fate::Held, Fate::Held]), Pod { life: Life::InitFailing, ..Pod::new(2, 2, "n") }];

@@ -39,9 +39,9 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    fn count_pull_failures(&self, known: &Coverage, pod: &SlimPod) {
+    fn count_pull_failures(&self, reasons: Vec<&'static str>, pod: &SlimPod) {
         let Some(Changed::List(list)) = list_of(&pod.metadata).filter(|_| self.leadership.holds()) else { return };
-        known.new_pull_failures(pod).into_iter().for_each(|reason| self.metrics.pull_failed(&list, reason));
+        reasons.into_iter().for_each(|reason| self.metrics.pull_failed(&list, reason));
     }
 }
 
@@ -109,9 +109,8 @@ impl Watches<'_> {
                 Event::InitApply(pod) => listing.apply(pod),
                 Event::InitDone => coverage.lock().replace(std::mem::take(&mut listing)),
                 Event::Apply(pod) => {
-                    let mut coverage = coverage.lock();
-                    listeners.count_pull_failures(&coverage, pod);
-                    coverage.apply(pod);
+                    let failures = coverage.lock().apply_and_compare(pod);
+                    listeners.count_pull_failures(failures, pod);
                 }
                 Event::Delete(pod) => coverage.lock().delete(pod),
             }

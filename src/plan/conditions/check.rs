@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::observations::Observations;
+use super::settled::Settled;
 use super::transition::transition;
 use crate::coverage::EVICTION_LOOP_WINDOW;
 use crate::list::config::Group;
@@ -71,9 +72,12 @@ impl<'a> Check<'_, 'a> {
 
     fn init_failing(&mut self, newest: &Generation, observations: &Observations) {
         let lasts = |_: &str, extent: &Extent| observations.init_may_still_fail(&extent.sample);
-        let (begun, over) = self.of(Condition::InitFailing, observations.init_failing(), lasts);
+        let stored = self.reported.clone();
+        let seen = observations.init_failing(stored.conditions.get(&Condition::InitFailing));
+        let (begun, over) = self.of(Condition::InitFailing, seen, lasts);
         let (group, daemon_set) = (self.group.name.to_string(), newest.name.clone());
-        let containers: Vec<_> = begun.iter().filter_map(|container| observations.failing_init(container)).collect();
+        let failing = |container: &String| observations.failing_init(container, stored.init_cause_of(container));
+        let containers: Vec<_> = begun.iter().filter_map(failing).collect();
         if !containers.is_empty() {
             let (group, daemon_set) = (group.clone(), daemon_set.clone());
             self.findings.push(Finding::InitContainersFailing { group, daemon_set, containers });
@@ -203,23 +207,30 @@ impl<'a> Check<'_, 'a> {
         let is_over = self.reported.complete && !self.reported.stalled;
         let Some(record) = newest.record.as_ref().filter(|_| !is_over) else { return };
         let alone = generations.needed_of(self.group).all(|generation| generation.name == newest.name);
-        if !alone || !observations.all_settled(record) {
-            let later = observations.pods_expected_at(record).filter(|at| self.context.now < *at);
+        let settled = match alone {
+            true => observations.settled(record),
+            false => Settled::No(observations.pods_expected_at(record)),
+        };
+        if let Settled::No(later) = settled {
+            let later = later.filter(|at| self.context.now < *at);
             self.wake_at = self.wake_at.into_iter().chain(later).min();
             return;
         }
         let (nodes, nodes_with_all) = (observations.nodes(), observations.nodes_with_all());
-        let has_all = nodes == nodes_with_all;
+        let has_all = settled == Settled::All && nodes == nodes_with_all;
         // Failures are reported first, and once.
-        let reported = self.reported.conditions.get(&Condition::Failing);
-        let is_unreported = !observations.failing(reported).is_empty() && !self.has_reported(Condition::Failing);
-        if !has_all && (self.reported.stalled || is_unreported) {
+        if !has_all && self.has_unreported_failures(observations) {
             return;
         }
-        if !self.reported.complete {
+        // What pods that could not try may find on their nodes is not known.
+        if settled == Settled::All && !self.reported.complete {
+            self.reported.complete = true;
             self.reported.latest_pod = observations.latest_pod();
         }
-        (self.reported.complete, self.reported.stalled) = (true, !has_all);
+        if !has_all && self.reported.stalled {
+            return;
+        }
+        self.reported.stalled = !has_all;
         let took = self.context.now.duration_since(record.epoch).max(SignedDuration::ZERO);
         let (group, daemon_set) = (self.group.name.to_string(), newest.name.clone());
         let (took, images) = (SignedDuration::from_secs(took.as_secs()), self.group.images.len());
@@ -229,8 +240,13 @@ impl<'a> Check<'_, 'a> {
         });
     }
 
-    fn has_reported(&self, condition: Condition) -> bool {
-        self.reported.conditions.get(&condition).is_some_and(|reported| !reported.extents.is_empty())
+    fn has_unreported_failures(&self, observations: &Observations) -> bool {
+        let reported = |condition| self.reported.conditions.get(&condition);
+        let failing = observations.failing(reported(Condition::Failing));
+        let init_failing = observations.init_failing(reported(Condition::InitFailing));
+        let is_unreported = |condition| reported(condition).is_none_or(|reported| reported.extents.is_empty());
+        !failing.is_empty() && is_unreported(Condition::Failing)
+            || !init_failing.is_empty() && is_unreported(Condition::InitFailing)
     }
 }
 

@@ -46,18 +46,22 @@ impl<'a> ImageFailures<'a> {
         if self.lasting.is_empty() && !(self.starting && known.is_some()) {
             return None;
         }
-        Some(extent_of(&self.lasting, self.stored_cause(known)))
+        let said = self.lasting.iter().map(|((_, cause), nodes)| (*cause, nodes.len()));
+        Some(extent_of(&self.lasting, stored_cause(said, known)))
     }
+}
 
-    /// The stored cause while any node reports it or none says another, so that it is seldom written again.
-    fn stored_cause(&self, known: Option<&Extent>) -> Option<StoredCause> {
-        let said = self.lasting.iter().filter(|((_, cause), _)| cause.is_known());
-        let known = known.and_then(|known| known.cause.clone());
-        let most = said.clone().max_by_key(|(_, nodes)| nodes.len()).map(|((_, cause), _)| StoredCause::of(*cause));
-        let still_said =
-            said.map(|((_, cause), _)| StoredCause::of(*cause)).any(|cause| Some(&cause) == known.as_ref());
-        if still_said { known } else { most.or(known) }
-    }
+/// The stored cause while any node reports it or none says another, so that it is seldom written again. `said` has the number of nodes
+/// that report each cause.
+pub fn stored_cause<'a>(
+    said: impl Iterator<Item = (FailureCause<'a>, usize)> + Clone,
+    known: Option<&Extent>,
+) -> Option<StoredCause> {
+    let said = said.filter(|(cause, _)| cause.is_known());
+    let known = known.and_then(|known| known.cause.clone());
+    let still_said = said.clone().any(|(cause, _)| Some(StoredCause::of(cause)) == known);
+    let most = said.max_by_key(|(_, nodes)| *nodes).map(|(cause, _)| StoredCause::of(cause));
+    if still_said { known } else { most.or(known) }
 }
 
 /// How many nodes have any of these failures, and some of them.
@@ -68,7 +72,7 @@ pub fn extent_of<Failure>(by_failure: &BTreeMap<Failure, BTreeSet<&str>>, cause:
 }
 
 /// Until when a failure may pass by itself; `None` if it counts now. `ran_before` is whether the container that fails ran in this pod
-/// before, `held` whether the image is or was held elsewhere, and `node` is `None` if nodes may not be read.
+/// before, `held` whether the image is or was held elsewhere or, for an init container, whether other pods got past theirs, and `node` is `None` if nodes may not be read.
 pub fn passes_until(
     ran_before: bool,
     held: bool,

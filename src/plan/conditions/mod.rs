@@ -11,6 +11,7 @@
 mod check;
 mod failures;
 mod observations;
+mod settled;
 mod transition;
 
 pub use check::plan;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::failures::{ImageFailures, extent_of, passes_until};
+use super::failures::{ImageFailures, extent_of, passes_until, stored_cause};
+use super::settled::Settled;
 use crate::coverage::{
     CoveredImage, CoveringPod, FailureCause, Hold, ImageState, InitFailure, Initialization, Node, PodState,
 };
@@ -28,6 +29,8 @@ pub struct Observations<'a> {
     failing: BTreeMap<&'a str, ImageFailures<'a>>,
     /// By init container: the failures, and the nodes that report each.
     init_failing: BTreeMap<&'a str, BTreeMap<&'a InitFailure, BTreeSet<&'a str>>>,
+    /// The nodes on which an init container fails.
+    cannot_start: HashSet<&'a str>,
     /// When the next failure counts that may pass by itself until then.
     pub failures_count_at: Option<Timestamp>,
     now: Timestamp,
@@ -50,6 +53,7 @@ impl<'a> Observations<'a> {
             expected,
             failing: BTreeMap::new(),
             init_failing: BTreeMap::new(),
+            cannot_start: HashSet::new(),
             failures_count_at: None,
             now: context.now,
         };
@@ -63,14 +67,16 @@ impl<'a> Observations<'a> {
         let pods = self.pods.iter().map(|(node, pod)| (*node, *pod));
         let live = pods.filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost);
         let mut held = None;
+        let others_start = self.pods.values().any(|pod| pod.initialization == Initialization::Done);
         for (name, pod) in live {
             let node = nodes.get(name).copied();
             if let Some(failure) = pod.initialization.failure() {
                 // The containers come after the init containers.
                 let ran_before = pod.images.iter().any(|image| image.ran_before);
-                let until = passes_until(ran_before, false, pod, node, self.now);
+                let until = passes_until(ran_before, others_start, pod, node, self.now);
                 self.failures_count_at = self.failures_count_at.into_iter().chain(until).min();
                 if until.is_none() {
+                    self.cannot_start.insert(name);
                     self.init_failing.entry(&failure.container).or_default().entry(failure).or_default().insert(name);
                 }
                 // What it reports of images is from before it had to start again.
@@ -92,10 +98,15 @@ impl<'a> Observations<'a> {
         extents.filter_map(|(image, it)| Some(((*image).to_owned(), it.extent(image, reported)?))).collect()
     }
 
-    /// The init containers that fail, by name.
-    pub fn init_failing(&self) -> BTreeMap<String, Extent> {
+    /// The init containers that fail, by name, of which some may have been reported.
+    pub fn init_failing(&self, reported: Option<&ReportedCondition>) -> BTreeMap<String, Extent> {
+        let extent = |container: &str, failures: &BTreeMap<&InitFailure, BTreeSet<&str>>| {
+            let said = failures.iter().map(|(failure, nodes)| (failure.cause_or(None), nodes.len()));
+            let known = reported.and_then(|reported| reported.extents.get(container));
+            extent_of(failures, stored_cause(said, known))
+        };
         let by_container = self.init_failing.iter();
-        by_container.map(|(container, failures)| ((*container).to_owned(), extent_of(failures, None))).collect()
+        by_container.map(|(container, failures)| ((*container).to_owned(), extent(container, failures))).collect()
     }
 
     /// Whether an init container that is not seen failing may still fail, because on one of these nodes the pod has not
@@ -107,12 +118,13 @@ impl<'a> Observations<'a> {
         })
     }
 
-    /// An init container that fails, with the cause on most of the nodes.
-    pub fn failing_init(&self, container: &str) -> Option<FailingInitContainer> {
+    /// An init container that fails, with the cause on most of the nodes. `stored` is what was known before, if kubelets say none.
+    pub fn failing_init(&self, container: &str, stored: Option<FailureCause>) -> Option<FailingInitContainer> {
         let by_failure = self.init_failing.get(container)?;
-        let (failure, _) = by_failure.iter().max_by_key(|(_, nodes)| nodes.len())?;
+        let most = by_failure.iter().max_by_key(|(failure, nodes)| (failure.cause_or(None).is_known(), nodes.len()));
+        let (failure, _) = most?;
         let nodes = by_failure.values().flatten().map(|node| (*node).to_owned()).collect();
-        Some(FailingInitContainer { failure: (*failure).clone(), nodes })
+        Some(FailingInitContainer { failure: failure.with_cause(failure.cause_or(stored)), nodes })
     }
 
     fn is_expected(&self, node: &str) -> bool {
@@ -145,18 +157,18 @@ impl<'a> Observations<'a> {
         })
     }
 
-    /// Whether all pods exist and none is still pulling. Failing images do not count, because kubelets retry them
-    /// forever. A pod whose init container fails has not tried its images.
-    pub fn all_settled(&self, record: &Record) -> bool {
-        let settled = |pod: &&CoveringPod| {
-            let ahead = |state: &ImageState| state.is_to_come() || *state == ImageState::Stopped;
-            pod.state == PodState::Live && !pod.images.iter().any(|image| ahead(&image.state))
-        };
+    /// Whether all pods exist and none is still pulling.
+    pub fn settled(&self, record: &Record) -> Settled {
+        let expected_at = self.pods_expected_at(record);
         let complete = match &self.expected {
             Some(expected) => self.pods.len() == expected.len(),
-            None => self.pods_expected_at(record).is_some_and(|at| at <= self.now),
+            None => expected_at.is_some_and(|at| at <= self.now),
         };
-        !self.pods.is_empty() && complete && self.pods.values().all(settled)
+        if self.pods.is_empty() || !complete {
+            return Settled::No(expected_at);
+        }
+        let pods = self.pods.iter().map(|(node, pod)| (*pod, self.cannot_start.contains(node)));
+        Settled::of(pods, record, self.now)
     }
 
     /// When all pods are assumed to exist, if nodes cannot be read.
@@ -178,7 +190,9 @@ impl<'a> Observations<'a> {
 
     /// How many of these nodes hold all images.
     pub fn nodes_with_all(&self) -> usize {
-        let all = |pod: &&&CoveringPod| pod.images.iter().all(|image| image.state == ImageState::Held);
+        let all = |pod: &&&CoveringPod| {
+            pod.state == PodState::Live && pod.images.iter().all(|image| image.state == ImageState::Held)
+        };
         self.pods.values().filter(all).count()
     }
 }

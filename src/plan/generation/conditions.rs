@@ -65,7 +65,16 @@ impl ReportedConditions {
 
     /// The stored cause of an image that was reported as failing.
     pub fn cause_of(&self, image: &str) -> Option<FailureCause<'_>> {
-        let extent = self.conditions.get(&Condition::Failing)?.extents.get(image)?;
+        self.stored_cause(Condition::Failing, image)
+    }
+
+    /// The stored cause of an init container that was reported as failing.
+    pub fn init_cause_of(&self, container: &str) -> Option<FailureCause<'_>> {
+        self.stored_cause(Condition::InitFailing, container)
+    }
+
+    fn stored_cause(&self, condition: Condition, of: &str) -> Option<FailureCause<'_>> {
+        let extent = self.conditions.get(&condition)?.extents.get(of)?;
         extent.cause.as_ref().map(StoredCause::cause)
     }
 
@@ -96,7 +105,7 @@ pub struct Extent {
     pub cause: Option<StoredCause>,
 }
 
-/// Why an image cannot be held, as a kubelet said it.
+/// Why an image cannot be held or an init container fails, as a kubelet said it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StoredCause {

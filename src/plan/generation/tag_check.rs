@@ -149,7 +149,7 @@ impl TagCheckPod {
             held: held.map(|it| it.name.clone()).collect(),
             ended: status.has_ended().then(|| one_line(&status.reason, &status.message)),
             no_capacity: status.unschedulable().map(|message| one_line("", message)),
-            init_failure: initialized.failure().cloned(),
+            init_failure: initialized.last_failure().map(|failure| (**failure).clone()),
         }
     }
 }

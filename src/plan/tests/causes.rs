@@ -75,3 +75,29 @@ fn the_next_rollout_knows_it_too() {
     assert_eq!(simulation.names().len(), 2);
     assert!(stored(&mut simulation).contains("503"));
 }
+
+#[test]
+fn the_cause_of_a_failing_init_container_is_known_to_a_new_process_too() {
+    const OWN: &str = "registry.example/kube-prepull:broken";
+    let says = |simulation: &mut Simulation, node: &str, words: (&'static str, &'static str)| {
+        let pods = simulation.pods.iter_mut().filter(|pod| pod.node == node);
+        pods.for_each(|pod| pod.init_failure = Some(words));
+    };
+    let mut simulation = Simulation::new("[a:1]", 4);
+    simulation.break_own_image(OWN, &["n0", "n1", "n2"]);
+    simulation.step();
+    says(&mut simulation, "n0", REFUSED);
+    ["n1", "n2"].iter().for_each(|node| says(&mut simulation, node, BARE));
+    let findings = reported(&mut simulation);
+    let [failing @ Finding::InitContainersFailing { .. }, ..] = &findings[..] else { panic!("{findings:?}") };
+    assert!(note(failing).contains("503 Service Unavailable"), "most nodes say no cause: {}", note(failing));
+    assert!(stored(&mut simulation).contains("503"));
+    says(&mut simulation, "n0", BARE);
+    simulation.without_own_image.extend((4..8).map(|node| (OWN.to_owned(), format!("n{node}"))));
+    (4..8).for_each(|_| simulation.join());
+    simulation.step();
+    (4..8).for_each(|node| says(&mut simulation, &format!("n{node}"), BARE));
+    let findings = reported(&mut simulation);
+    let [failing @ Finding::InitContainersFailing { .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert!(note(failing).contains("503 Service Unavailable"), "{}", note(failing));
+}

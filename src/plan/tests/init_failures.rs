@@ -40,7 +40,12 @@ fn causes(simulation: &mut Simulation) -> Vec<RolloutCause> {
 fn an_own_image_that_cannot_be_pulled_is_reported_once_and_no_rollout_is_complete() {
     let mut simulation = installed(5, &["n0", "n1", "n2", "n3", "n4"]);
     let findings = reported(&mut simulation);
-    let [failing @ Finding::InitContainersFailing { containers, .. }] = &findings[..] else { panic!("{findings:?}") };
+    let [failing @ Finding::InitContainersFailing { containers, .. }, stalled @ Finding::RolloutStalled { .. }] =
+        &findings[..]
+    else {
+        panic!("{findings:?}")
+    };
+    assert!(note(stalled).contains("0 of 5 nodes hold all of its 2 images"), "{stalled:?}");
     assert!(containers[0].failure.is_own() && containers[0].nodes.len() == 5, "{containers:?}");
     let note = note(failing);
     let start =
@@ -64,7 +69,12 @@ fn an_own_image_that_cannot_be_pulled_is_reported_once_and_no_rollout_is_complet
 #[test]
 fn a_pod_that_is_recreated_is_no_recovery() {
     let mut simulation = installed(3, &["n1"]);
-    assert_eq!(reported(&mut simulation).len(), 1);
+    let findings = reported(&mut simulation);
+    let [Finding::InitContainersFailing { .. }, Finding::RolloutStalled { nodes: 3, nodes_with_all: 2, .. }] =
+        findings[..]
+    else {
+        panic!("{findings:?}")
+    };
     simulation.pods.retain(|pod| pod.node != "n1");
     simulation.pass(2 * MINUTE);
     assert_eq!(simulation.act().condition_reports, [], "the new pod is not there yet");
@@ -171,4 +181,67 @@ fn a_change_of_the_own_image_alone_moves_no_node_as_long_as_any_pod_started() {
     let mut settled = Simulation::settled("[a:1]", 3);
     settled.holder_image = "registry.example/kube-prepull:2".to_owned();
     assert_eq!(causes(&mut settled), []);
+}
+
+#[test]
+fn an_init_container_that_fails_for_a_moment_on_a_node_that_has_just_joined_is_not_reported() {
+    let joined = |fails_elsewhere: bool| {
+        let mut simulation = Simulation::settled("[a:1]", 3);
+        reported(&mut simulation);
+        let own = simulation.holder_image.clone();
+        simulation.break_own_image(&own, &["n3"]);
+        if fails_elsewhere {
+            simulation.without_own_image.extend(["n0", "n1", "n2"].map(|node| (own.clone(), node.to_owned())));
+            simulation.pods.clear();
+        }
+        simulation.join();
+        simulation.nodes[3].ready_since = Some(simulation.now);
+        for _ in 0..3 {
+            simulation.step();
+        }
+        simulation
+    };
+    let is_reported = |simulation: &mut Simulation| {
+        simulation.pass(MINUTE);
+        simulation.restart_controller();
+        let reports = simulation.act().condition_reports.into_iter().flat_map(|report| report.findings);
+        reports.into_iter().any(|finding| matches!(finding, Finding::InitContainersFailing { .. }))
+    };
+    let mut simulation = joined(false);
+    assert!(!is_reported(&mut simulation));
+    simulation.without_own_image.clear();
+    assert_eq!(reported(&mut simulation), [], "neither as failing nor as recovered");
+    let mut simulation = joined(false);
+    assert_eq!(std::array::from_fn(|_| is_reported(&mut simulation)), [false, false, true, false], "it lasts");
+}
+
+#[test]
+fn a_node_without_capacity_ends_a_rollout_that_others_have_completed() {
+    let mut simulation = Simulation::new("[a:1]", 3);
+    simulation.capacity.insert("n1".to_owned(), 0);
+    let created = simulation.now;
+    let mut findings = Vec::new();
+    while findings.is_empty() && simulation.now < created + 10 * MINUTE {
+        simulation.restart_controller();
+        findings.extend(simulation.step().condition_reports.into_iter().flat_map(|report| report.findings));
+    }
+    assert!(matches!(findings[..], [Finding::RolloutStalled { nodes: 3, nodes_with_all: 2, .. }]), "{findings:?}");
+    let took = simulation.now.duration_since(created);
+    assert!(took >= 2 * MINUTE && took < 3 * MINUTE, "other workloads may end first: {took}");
+    simulation.capacity.clear();
+    let findings = reported(&mut simulation);
+    assert!(matches!(findings[..], [Finding::RolloutComplete { nodes: 3, .. }]), "{findings:?}");
+}
+
+#[test]
+fn a_node_on_which_pods_cannot_start_makes_no_other_node_ask_for_every_tag() {
+    let mut simulation = Simulation::settled("[a:1, b:1]", 3);
+    let own = simulation.holder_image.clone();
+    simulation.break_own_image(&own, &["n3"]);
+    simulation.join();
+    simulation.settle();
+    simulation.asked.clear();
+    simulation.edit("[a:1, b:1, c:1]");
+    simulation.settle();
+    assert_eq!(simulation.asked, [("c:1".to_owned(), 3)].into());
 }

@@ -229,3 +229,30 @@ fn after_sealing_an_edit_pulls_the_added_image_and_a_request_pulls_all() {
     simulation.settle();
     assert_eq!(simulation.asked["a:1"], 2);
 }
+
+#[test]
+fn a_node_on_which_pods_cannot_start_keeps_no_other_from_holding_what_is_on_its_disk() {
+    let mut simulation = Simulation::settled(TWO, 4);
+    let own = simulation.holder_image.clone();
+    simulation.break_own_image(&own, &["n4"]);
+    simulation.join();
+    simulation.settle();
+    outage(&mut simulation);
+    ["n1", "n2"].iter().for_each(|node| replace_pods(&mut simulation, node));
+    let plan = until_sealed(&mut simulation);
+    assert_eq!(sealed(&plan), [&["a".to_owned(), "b".to_owned()].into()]);
+    simulation.settle();
+    assert_eq!(["n1", "n2"].map(|node| simulation.held_on(node)), [(); 2].map(|()| ["a:1", "b:1"].into()));
+}
+
+#[test]
+fn no_second_pod_is_replaced_while_the_one_that_replaced_the_first_cannot_start() {
+    let mut simulation = Simulation::settled(TWO, 4);
+    outage(&mut simulation);
+    ["n1", "n2"].iter().for_each(|node| replace_pods(&mut simulation, node));
+    until_sealed(&mut simulation);
+    let own = simulation.holder_image.clone();
+    simulation.break_own_image(&own, &["n0", "n1", "n2", "n3"]);
+    let replaced: usize = (0..50).map(|_| replaced(&simulation.step())).sum();
+    assert_eq!(replaced, 1);
+}

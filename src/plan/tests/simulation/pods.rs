@@ -33,6 +33,8 @@ pub struct Pod {
     pub(super) own_image: String,
     /// Whether its init container cannot be pulled.
     pub(super) init_fails: bool,
+    /// What the kubelet says then, if not that it was not found: a reason and a message.
+    pub init_failure: Option<(&'static str, &'static str)>,
     pub(super) node_selector: BTreeMap<String, String>,
     /// Whether its node lacks a label of its node selector.
     pub(super) is_excluded: bool,
@@ -209,6 +211,7 @@ impl Pod {
             always_pulls: false,
             own_image: own_image.unwrap_or_default(),
             init_fails: false,
+            init_failure: None,
             node_selector: spec.node_selector.clone().unwrap_or_default(),
             is_excluded: false,
             pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES).cloned()),
@@ -233,11 +236,12 @@ impl Pod {
             false => BTreeMap::from([(labels::LIST.to_owned(), "tools".to_owned())]),
         };
         let named = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [self.node]}]}]);
-        let init = match self.init_fails {
-            true => {
+        let init = match (self.init_fails, self.init_failure) {
+            (true, Some((reason, message))) => json!({"waiting": {"reason": reason, "message": message}}),
+            (true, None) => {
                 json!({"waiting": {"reason": "ImagePullBackOff", "message": format!("{}: not found", self.own_image)}})
             }
-            false => json!({"terminated": {"exitCode": 0}}),
+            (false, _) => json!({"terminated": {"exitCode": 0}}),
         };
         let message = match self.bound {
             true => "",
