@@ -57,7 +57,7 @@ impl<'a> Exclusion<'a> {
     }
 
     /// The label that the generation's pod for this node, or a new one, would need there: `key=value`. `None` if admission
-    /// excludes it not.
+    /// does not exclude it.
     pub fn on(&self, node: &Node) -> Option<&'a str> {
         let name = node.name.as_str();
         if self.scheduled.contains(name) {
