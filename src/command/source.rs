@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::list::manifest::{Defaults, File, OtherObject};
-use crate::list::{IMAGE_LIST_LABEL, ListData, flat, yaml};
+use crate::list::{IMAGE_LIST_LABEL, ListData, flat, is_named_as_document, yaml};
 
 /// No manifest is larger. A larger file is not read to its end.
 const MAX_BYTES: u64 = 64 << 20;
@@ -24,8 +24,13 @@ pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
         let shown = file.display();
         match lists.others.as_slice() {
             [only] if only.kind != "ConfigMap" => {
-                bail!("{shown}: this is a {}, and a list is a ConfigMap; {}", only.kind, translated(only))
+                bail!(
+                    "{shown}: the kind of this object is {}, and a list is a ConfigMap; {}",
+                    only.kind,
+                    translated(only)
+                )
             }
+            [] => bail!("{shown}: there is no ConfigMap in it"),
             others => {
                 let puller = others.iter().find(|other| other.config_map.is_some());
                 let translated = puller.map_or_else(String::new, |it| format!("; {}", translated(it)));
@@ -86,12 +91,12 @@ fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     // In a volume of a ConfigMap, these are links to files.
     let files = entries.with_context(|| format!("cannot read {shown}"))?.into_iter().map(|entry| entry.path());
     let files: Vec<_> = files.filter(|path| path.is_file()).map(|path| (key_of(&path), path)).collect();
-    ensure!(
-        files.iter().any(|(key, _)| is_key(key)),
-        "{shown}: the folder contains no list: it needs a file named {} or {}",
-        yaml::KEY,
-        flat::KEY
-    );
+    if !files.iter().any(|(key, _)| is_key(key)) {
+        let meant = files.iter().find(|(key, _)| is_named_as_document(key));
+        let hint = meant.map(|(key, _)| format!("; if {key} is the list, rename it to {}", yaml::KEY));
+        let needed = format!("it needs a file named {} or {}", yaml::KEY, flat::KEY);
+        bail!("{shown}: the folder contains no list: {needed}{}", hint.unwrap_or_default());
+    }
     let data = files.into_iter().map(|(key, path)| Ok((key, read_text(&path)?.into())));
     let data: Map<String, Value> = data.collect::<anyhow::Result<_>>()?;
     // A volume does not contain the ConfigMap's labels.

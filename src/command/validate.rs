@@ -120,6 +120,10 @@ impl FileReport {
         for list in &self.lists {
             for problem in &list.problems {
                 let (style, word) = match problem.severity {
+                    // Nothing is wrong with a new list that is empty.
+                    _ if list.state == ResultState::Empty.name() && problem.code.says_that_it_is_empty() => {
+                        (WARNING, "empty")
+                    }
                     Severity::Error => (ERROR, "error"),
                     Severity::Warning => (WARNING, "warning"),
                 };

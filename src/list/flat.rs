@@ -92,6 +92,10 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
     let refresh = refresh_of(&keys, problems);
     let groups = vec![group_of(&keys, images, problems)];
     let image_cache = image_cache_of(&keys, &groups, problems);
+    for group in &groups {
+        let os_is_right = image_cache::is_for_other_os(image_cache.as_ref(), &group.name);
+        satisfiable::check(&group.placement, os_is_right, place_of, problems);
+    }
     Some(Config {
         name: base_name(&keys, problems),
         daemon_set_annotations: json(
@@ -127,6 +131,12 @@ fn check_kubernetes_image_puller_keys(keys: &FlatKeys, list: &ListData, problems
             "remove it",
         );
     }
+}
+
+/// Whether a value says nothing: it is blank, or JSON of nothing.
+pub fn is_empty(value: &str) -> bool {
+    let packed: String = value.chars().filter(|letter| !letter.is_whitespace()).take("null.".len()).collect();
+    ["", "{}", "[]", "null", "\"\""].contains(&packed.as_str())
 }
 
 /// An empty value counts as unset, as in kubernetes-image-puller.
@@ -229,7 +239,6 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         tolerations: json("TOLERATIONS", &keys.tolerations, problems, placement::tolerations).unwrap_or_default(),
         architectures: architectures(&keys.architectures, problems),
     };
-    satisfiable::check(&placement, place_of, problems);
     Group {
         name: GroupName::default_group(),
         images,
@@ -299,7 +308,7 @@ fn json<T>(key: &str, value: &Option<String>, problems: &mut Problems, read: fn(
     match TreeNode::from_json(text) {
         Ok(node) => {
             let at = At::json(key, &node, lines);
-            (!at.is_null()).then(|| read(&at, problems))
+            (!at.is_blank()).then(|| read(&at, problems))
         }
         Err(error) => {
             problems.error(
@@ -346,6 +355,9 @@ fn caching_interval(keys: &FlatKeys, problems: &mut Problems) -> Option<SignedDu
         }
         Err(_) => {
             let remedy = match parse_interval(text).ok().or_else(|| parse_interval(&hints::in_hours(text)?).ok()) {
+                Some(interval) if !(Schedule::MIN_INTERVAL..=Schedule::MAX_INTERVAL).contains(&interval) => {
+                    format!("write a whole number from 1 to {MAX_INTERVAL_HOURS}")
+                }
                 Some(interval) if interval.as_secs() % 3600 == 0 => {
                     format!("write {:?}", interval.as_hours().to_string())
                 }

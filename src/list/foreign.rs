@@ -31,7 +31,7 @@ pub fn recognize(node: &TreeNode) -> Option<(String, String)> {
         return None;
     }
     if let Some(kind) = child(node, "kind").and_then(text) {
-        return Some((format!("this is the manifest of a {}, not a list", quoted(kind)), remedy_for(node, kind)));
+        return Some((format!("this is a manifest of the kind {}, not a list", quoted(kind)), remedy_for(node, kind)));
     }
     are_values(node).then(|| {
         let remedy = "pass them to helm with --values; to validate the list in them: helm template NAME CHART --values FILE | \
@@ -96,20 +96,28 @@ fn as_text(node: &TreeNode) -> String {
     }
 }
 
-/// The images of containers anywhere in an object, each once.
+/// The images anywhere in an object, each once: those of containers, and lists of images, as an ImageCache has them.
 fn images(node: &TreeNode, found: &mut Vec<String>) {
     match &node.value {
         Value::Sequence(items) => items.iter().for_each(|item| images(item, found)),
         Value::Mapping(entries) => {
             for (key, value) in entries {
-                match (key.name.as_str(), text(value)) {
-                    ("image", Some(image)) if !found.iter().any(|it| it == image) => found.push(image.to_owned()),
-                    ("image", _) => {}
+                match (key.name.as_str(), &value.value) {
+                    ("image", Value::Text(image)) => add(image, found),
+                    ("images", Value::Sequence(items)) if items.iter().all(|item| text(item).is_some()) => {
+                        items.iter().filter_map(text).for_each(|image| add(image, found));
+                    }
                     _ => images(value, found),
                 }
             }
         }
         _ => {}
+    }
+}
+
+fn add(image: &str, found: &mut Vec<String>) {
+    if !found.iter().any(|it| it == image) {
+        found.push(image.to_owned());
     }
 }
 
@@ -160,6 +168,11 @@ mod tests {
         for (yaml, images) in [
             (format!("kind: Pod\n{pod}"), "images: [busybox:1, nginx:1]"),
             (deployment, "images: [redis:7]"),
+            (
+                "kind: ImageCache\nspec: {cacheSpec: [{images: [\"a:1\", \"b:1\"]}, {images: [\"a:1\", \"c:1\"]}]}\n"
+                    .to_owned(),
+                "images: [a:1, b:1, c:1]",
+            ),
             ("kind: Service\n".to_owned(), "list images, as in"),
         ] {
             let (_, remedy) = recognize(&node(&yaml)).unwrap_or_else(|| panic!("{yaml}"));

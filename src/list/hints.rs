@@ -8,6 +8,10 @@ use super::tree::{TreeNode, Value};
 
 /// No interval is longer.
 const MAX_INTERVAL: usize = 100;
+/// How many images a corrected list has.
+const MAX_IMAGES: usize = 20;
+/// The key of images as pairs.
+const PAIRS_KEY: &str = "IMAGES";
 /// A corrected text that is longer is not shown.
 const MAX_CORRECTED: usize = 300;
 
@@ -63,6 +67,23 @@ pub fn missing_separator(pair: &str) -> Option<(String, String)> {
     Some((format!("{} has {} pairs without ; between them", quoted(pair), pairs.len()), remedy))
 }
 
+/// What to do about pairs `name=image` where a list in YAML belongs; `None` for other texts.
+pub fn pairs_as_list(text: &str) -> Option<String> {
+    let pairs = text.split(';').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('='));
+    let images = pairs.map(|pair| pair.map(|(_, image)| image.trim())).collect::<Option<Vec<&str>>>()?;
+    let is_image = |image: &&str| !image.is_empty() && !image.contains(|it: char| it.is_whitespace() || it == '=');
+    if images.is_empty() || !images.iter().all(is_image) {
+        return None;
+    }
+    let plain =
+        |image: &str| image.starts_with(|it: char| it.is_ascii_alphanumeric()) && !image.contains([',', ']', '}']);
+    let item = |image: &&str| if plain(image) { (*image).to_owned() } else { format!("{image:?}") };
+    let items: Vec<String> = images.iter().take(MAX_IMAGES).map(item).collect();
+    let more = if images.len() > MAX_IMAGES { ", …" } else { "" };
+    let list = items.join(", ");
+    Some(format!("write a list, as in images: [{list}{more}]; pairs belong under the key {PAIRS_KEY} of the ConfigMap"))
+}
+
 /// Whether a text is a list in YAML or JSON, and not pairs.
 pub fn is_yaml_list(text: &str) -> bool {
     let text = text.trim_start();
@@ -71,10 +92,14 @@ pub fn is_yaml_list(text: &str) -> bool {
 
 /// Whether the value of a key of the data is probably meant to be the list as YAML, because of the key's name or of the value.
 pub fn is_meant_as_document(key: &str, value: &str) -> bool {
+    is_named_as_document(key) || has_images(value)
+}
+
+/// Whether a key or a file is probably meant to be the list as YAML, because of its name.
+pub fn is_named_as_document(key: &str) -> bool {
     let (stem, extension) = key.rsplit_once('.').unwrap_or((key, ""));
-    let named = ["yaml", "yml", "json"].contains(&extension.to_lowercase().as_str())
-        && suggest::closest(stem, &["images", "image-list", "imagelist"]).is_some();
-    named || has_images(value)
+    ["yaml", "yml", "json"].contains(&extension.to_lowercase().as_str())
+        && suggest::closest(stem, &["images", "image-list", "imagelist"]).is_some()
 }
 
 fn has_images(value: &str) -> bool {
@@ -137,6 +162,21 @@ mod tests {
         }
         for other in ["a=nginx", "a=b=c", "a=nginx redis", "a=b=c d=e"] {
             assert_eq!(missing_separator(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_shown_as_a_list() {
+        for (text, list) in [
+            ("a=nginx:1;b=redis:7", "[nginx:1, redis:7]"),
+            ("a = nginx:1 ; b=[fd00::3]:5000/app:1;", "[nginx:1, \"[fd00::3]:5000/app:1\"]"),
+            ("a=nginx", "[nginx]"),
+        ] {
+            let remedy = pairs_as_list(text).unwrap_or_else(|| panic!("{text}"));
+            assert!(remedy.contains(list), "{remedy}");
+        }
+        for other in ["", ";", "nginx:1", "a=", "a=b=c", "a=nginx b=redis", "a=nginx;redis"] {
+            assert_eq!(pairs_as_list(other), None, "{other}");
         }
     }
 

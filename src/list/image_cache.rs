@@ -100,6 +100,15 @@ fn platforms(
     found
 }
 
+/// Whether an ImageCache for nodes of another OS than Linux is built from a group. Its pods need not match any node.
+pub fn is_for_other_os(cache: Option<&ImageCache>, group: &GroupName) -> bool {
+    let Some(cache) = cache else { return false };
+    let mut platforms = cache.platforms.iter();
+    let says_windows = || cache.annotations.values().any(|value| value.eq_ignore_ascii_case("windows"));
+    platforms.any(|it| it.platform.os() != "linux" && it.groups.contains(group))
+        || (cache.platforms.is_empty() && cache.groups.contains(group) && says_windows())
+}
+
 fn platform(place: &Place, name: &str, problems: &mut Problems) -> Option<CachePlatform> {
     let found = CachePlatform::ALL.into_iter().find(|platform| platform.name() == name);
     if found.is_none() {
@@ -235,7 +244,7 @@ fn keep_previous_for(place: Place, text: &str, problems: &mut Problems) -> Optio
             place,
             Code::InvalidValue,
             format!("{} is not an interval", quoted(text)),
-            interval_remedy(text),
+            interval_remedy(text, SignedDuration::ZERO),
         );
         return None;
     };

@@ -11,8 +11,8 @@ pub fn check_keys(list: &ListData, known: &[&str], of_other_format: &[&str], pro
     let is_of_a_list = |key: &str| known.contains(&key) || of_other_format.contains(&key);
     for key in list.data.keys().filter(|key| !is_of_a_list(key) && !key.is_empty()) {
         let message = format!("unknown key {}", quoted(key));
-        match suggest::did_you_mean(key, known) {
-            Some(remedy) => problems.error(Place::key(key), Code::UnknownKey, message, remedy),
+        match suggest::closest(key, known) {
+            Some(meant) => problems.error(Place::key(key), Code::UnknownKey, message, remedy(list, meant)),
             None => problems.warning(
                 Place::key(key),
                 Code::UnknownKey,
@@ -20,5 +20,13 @@ pub fn check_keys(list: &ListData, known: &[&str], of_other_format: &[&str], pro
                 "remove it if nothing else reads it",
             ),
         }
+    }
+}
+
+/// Who has written the likely key too did not misspell it.
+fn remedy(list: &ListData, meant: &str) -> String {
+    match list.data.get(meant).is_some_and(|value| !value.trim().is_empty()) {
+        true => format!("remove it, or move what it says into {meant}, which is set as well"),
+        false => format!("did you mean {meant:?}?"),
     }
 }

@@ -86,6 +86,9 @@ impl File {
     pub fn read(text: &str, defaults: Defaults) -> Self {
         let documents = TreeNode::documents(text).unwrap_or_default();
         let objects = objects(&documents);
+        if objects.is_empty() && documents.iter().any(|node| items_of_list(node).is_some()) {
+            return Self::default();
+        }
         if objects.is_empty() {
             return Self { lists: vec![FileList::plain(text, defaults)], others: Vec::new() };
         }
@@ -130,15 +133,22 @@ impl<'n> Object<'n> {
 fn objects(documents: &[TreeNode]) -> Vec<Object<'_>> {
     let mut objects = Vec::new();
     for node in documents {
-        match (child(node, "kind").and_then(text), child(node, "items").map(|items| &items.value)) {
-            (Some(kind), Some(Value::Sequence(items))) if kind.ends_with("List") => {
-                objects.extend(items.iter().map(|node| Object { node, kind: kind_of(node, kind) }));
-            }
-            (Some(kind), _) => objects.push(Object { node, kind: kind.to_owned() }),
-            (None, _) => {}
+        if let Some((kind, items)) = items_of_list(node) {
+            objects.extend(items.iter().map(|node| Object { node, kind: kind_of(node, kind) }));
+        } else if let Some(kind) = child(node, "kind").and_then(text) {
+            objects.push(Object { node, kind: kind.to_owned() });
         }
     }
     objects
+}
+
+/// The kind and the items of a `List`, which `kubectl` prints for any number of objects, or for none.
+fn items_of_list(node: &TreeNode) -> Option<(&str, &[TreeNode])> {
+    let kind = child(node, "kind").and_then(text).filter(|kind| kind.ends_with("List"))?;
+    match &child(node, "items")?.value {
+        Value::Sequence(items) => Some((kind, items)),
+        _ => None,
+    }
 }
 
 /// The items of a typed list, such as a `ConfigMapList`, need not say their kind.
@@ -182,6 +192,7 @@ impl FileList {
                 data.insert(key.to_owned(), value.to_owned());
             }
         }
+        check_metadata(object.node, &mut problems);
         let own = data.get("NAMESPACE").map(|namespace: &String| namespace.trim()).filter(|own| !own.is_empty());
         let namespace = object.metadata("namespace").or(defaults.namespace).or(own).unwrap_or(DEFAULT_NAMESPACE);
         let name = object.metadata("name").unwrap_or_default();
@@ -212,6 +223,18 @@ impl FileList {
         problems.sort_by_key(|problem| problem.line);
         let intact = self.manifest_problems.is_empty();
         FileResult { accepted: config.is_some() && intact, empty: empty && intact, problems }
+    }
+}
+
+/// The API server refuses labels and annotations that are no text. It takes null for an empty one.
+fn check_metadata(node: &TreeNode, problems: &mut Problems) {
+    for key in ["labels", "annotations"] {
+        let Some(node) = child(node, "metadata").and_then(|metadata| child(metadata, key)) else { continue };
+        for (_, value) in At::json(&format!("metadata.{key}"), node, true).children() {
+            if !value.is_null() {
+                value.text(problems);
+            }
+        }
     }
 }
 
@@ -311,6 +334,22 @@ mod tests {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a:1\n  CACHING_INTERVAL_HOURS: 1\n";
         expect(text, &[("data.CACHING_INTERVAL_HOURS", 5)]);
         assert!(!File::read(text, DEFAULTS).lists[0].validation_result().accepted);
+    }
+
+    #[test]
+    fn a_label_or_an_annotation_that_is_no_text_is_reported() {
+        let text = "kind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    kube-prepull.io/image-list: true\n    a: \"1\"\n    b:\n  \
+                    annotations: {c: 1}\ndata:\n  IMAGES: a=a:1\n";
+        expect(text, &[("metadata.labels.kube-prepull.io/image-list", 5), ("metadata.annotations.c", 8)]);
+        assert!(!File::read(text, DEFAULTS).lists[0].validation_result().accepted);
+    }
+
+    #[test]
+    fn a_list_of_no_objects_contains_no_list() {
+        for text in ["kind: List\nitems: []\n", "{kind: ConfigMapList, items: []}"] {
+            let file = File::read(text, DEFAULTS);
+            assert!(file.lists.is_empty() && file.others.is_empty(), "{text}");
+        }
     }
 
     #[test]

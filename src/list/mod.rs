@@ -45,5 +45,6 @@ pub mod yaml;
 
 pub use config::Config;
 pub use data::{IMAGE_LIST_LABEL, ListData, MAX_BYTES};
+pub use hints::is_named_as_document;
 pub use parser::{Parsed, parse};
 pub use problem::{Code, Problem, Severity};

@@ -1,5 +1,7 @@
 //! Finds out which format a list uses, and parses it.
 
+use std::borrow::Cow;
+
 use super::config::Config;
 use super::data::{ListData, MAX_BYTES};
 use super::keys::check_keys;
@@ -25,11 +27,11 @@ pub fn parse(list: &ListData) -> Parsed {
     check_identity(list, &mut problems);
     let config = match format_of(list, &mut problems) {
         Some(ListFormat::Yaml(text)) => {
-            check_keys(list, &[yaml::KEY], flat::KEYS, &mut problems);
+            check_keys(&without_unread(list, &mut problems), &[yaml::KEY], flat::KEYS, &mut problems);
             yaml::parse(text, list, &mut problems)
         }
         Some(ListFormat::Flat) => {
-            check_keys(list, flat::KEYS, &[yaml::KEY], &mut problems);
+            check_keys(&without_unread(list, &mut problems), flat::KEYS, &[yaml::KEY], &mut problems);
             flat::parse(list, &mut problems)
         }
         None => None,
@@ -72,11 +74,9 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
         );
         return None;
     }
-    // An empty value counts as unset, so a template may have the keys of both formats.
-    let set: Vec<&str> = list.data.iter().filter(|(_, value)| !is_blank(value)).map(|(key, _)| key.as_str()).collect();
-    let set_flat: Vec<&str> = flat::KEYS.iter().copied().filter(|key| set.contains(key)).collect();
+    let set_flat = set_flat_keys(list);
     match (list.data.get(yaml::KEY), set_flat.as_slice()) {
-        (Some(text), [_, ..]) if !is_blank(text) => {
+        (Some(text), [_, ..]) if !yaml::is_empty(text) => {
             problems.error(
                 Place::key(yaml::KEY),
                 Code::BothFormats,
@@ -102,22 +102,37 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
     }
 }
 
+/// The flat keys that say something. An empty value counts as unset, so a template may have the keys of both formats.
+fn set_flat_keys(list: &ListData) -> Vec<&'static str> {
+    let is_set = |key: &&str| list.data.get(*key).is_some_and(|value| !flat::is_empty(value));
+    flat::KEYS.iter().copied().filter(is_set).collect()
+}
+
+/// The data without documents that nothing reads, if there are no images elsewhere: then they are what the user wrote.
+fn without_unread<'a>(list: &'a ListData, problems: &mut Problems) -> Cow<'a, ListData> {
+    let flat_images = list.data.get(flat::KEY).is_some_and(|value| !flat::is_empty(value));
+    let has_images = flat_images || list.data.get(yaml::KEY).is_some_and(|text| !yaml::is_empty(text));
+    if has_images { Cow::Borrowed(list) } else { Cow::Owned(without_documents(list, problems)) }
+}
+
 /// The data without keys that are probably meant to be `images.yaml`, which are reported.
 fn without_documents(list: &ListData, problems: &mut Problems) -> ListData {
+    let is_known = |key: &str| key.is_empty() || key == yaml::KEY || flat::KEYS.contains(&key);
+    let remedy = match (list.data.contains_key(yaml::KEY), set_flat_keys(list).as_slice()) {
+        (_, keys @ [_, ..]) => format!("rename it to {}, and move what {} says into it", yaml::KEY, keys.join(", ")),
+        (true, []) => format!("rename it to {}, in place of the empty one", yaml::KEY),
+        (false, []) => format!("rename it to {}", yaml::KEY),
+    };
     let mut others = list.clone();
     others.data.retain(|key, value| {
-        let is_document = !key.is_empty() && hints::is_meant_as_document(key, value);
+        let is_document = !is_known(key) && hints::is_meant_as_document(key, value);
         if is_document {
-            let remedy = format!("rename it to {}", yaml::KEY);
-            problems.error(Place::key(key), Code::UnknownKey, format!("unknown key {}", quoted(key)), remedy);
+            let message = format!("unknown key {}", quoted(key));
+            problems.error(Place::key(key), Code::UnknownKey, message, remedy.clone());
         }
         !is_document
     });
     others
-}
-
-fn is_blank(value: &str) -> bool {
-    value.trim().is_empty()
 }
 
 /// Checks what the API server checks in a cluster, and nobody checks in a file.

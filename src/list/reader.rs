@@ -108,14 +108,14 @@ impl Problems {
         for (code, alike) in std::mem::take(&mut self.alike) {
             let Some(place) = alike.beyond else { continue };
             let message = match alike.subjects.len() - MAX_ALIKE - 1 {
-                0 => "so is this entry".to_owned(),
-                more => format!("so are this entry and {more} more"),
+                0 => "this entry has".to_owned(),
+                more => format!("this entry and {more} more have"),
             };
             self.warning(
                 place,
                 code,
-                format!("like the {MAX_ALIKE} entries before, {message}"),
-                "correct them likewise",
+                format!("{message} the same problem as the {MAX_ALIKE} entries before"),
+                "correct them in the same way",
             );
         }
         if self.beyond > 0 {
@@ -188,7 +188,12 @@ impl<'a> At<'a> {
 
     /// Whether it is null or a text of nothing, as templates leave it behind.
     pub fn is_blank(&self) -> bool {
-        self.is_null() || matches!(&self.node.value, Value::Text(text) if text.trim().is_empty())
+        self.node.is_blank()
+    }
+
+    /// Whether it is blank, or a list or a mapping of nothing.
+    pub fn is_empty(&self) -> bool {
+        self.node.is_empty()
     }
 
     /// Whether it is a number.
@@ -370,13 +375,18 @@ impl<'a> Fields<'a> {
         self.place.clone()
     }
 
-    /// The value of a key; `None` if it is missing or null.
+    /// The value of a key; `None` if it is missing or blank, which counts as unset.
     pub fn get(&self, key: &str) -> Option<&At<'a>> {
-        self.entries.get(key).filter(|at| !at.is_null())
+        self.entries.get(key).filter(|at| !at.is_blank())
     }
 
-    /// The value of a key, even if it is null.
-    pub fn get_or_null(&self, key: &str) -> Option<&At<'a>> {
+    /// The value of a key; `None` if it says nothing: for keys of which nothing is no more than a key left out.
+    pub fn get_unless_empty(&self, key: &str) -> Option<&At<'a>> {
+        self.entries.get(key).filter(|at| !at.is_empty())
+    }
+
+    /// The value of a key, even if it is blank.
+    pub fn get_or_blank(&self, key: &str) -> Option<&At<'a>> {
         self.entries.get(key)
     }
 }
@@ -413,7 +423,7 @@ mod tests {
         assert_eq!(warn(10).len(), 10);
         let found = warn(30);
         assert_eq!((found.len(), found[10].path.as_str(), found[10].code), (11, "x[10]", Code::NoTag));
-        assert!(found[10].message.ends_with("so are this entry and 19 more"), "{}", found[10].message);
+        assert!(found[10].message.starts_with("this entry and 19 more have the same problem"), "{}", found[10].message);
     }
 
     #[test]

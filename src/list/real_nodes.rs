@@ -22,7 +22,7 @@ pub const NODE_RULES: [NodeRule; 3] = [
         operator: "In",
         value: "linux",
         why: "kube-prepull runs on Linux nodes only",
-        remedy: "select Linux nodes, unless only an ImageCache is built from this group",
+        remedy: "select Linux nodes",
     },
     NodeRule {
         key: "type",

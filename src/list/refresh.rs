@@ -79,8 +79,20 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
 pub const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
 
 /// The remedy for a malformed interval: the same in hours, if that is what it says.
-pub fn interval_remedy(text: &str) -> String {
-    hints::in_hours(text).map_or_else(|| INTERVAL_FORM.to_owned(), |hours| format!("write it in hours, as {hours}"))
+pub fn interval_remedy(text: &str, least: SignedDuration) -> String {
+    match hints::in_hours(text) {
+        Some(hours) if is_in_range(&hours, least) => format!("write it in hours, as {hours}"),
+        Some(_) => range_remedy(least),
+        None => INTERVAL_FORM.to_owned(),
+    }
+}
+
+fn is_in_range(text: &str, least: SignedDuration) -> bool {
+    parse_interval(text).is_ok_and(|interval| (least..=Schedule::MAX_INTERVAL).contains(&interval))
+}
+
+fn range_remedy(least: SignedDuration) -> String {
+    format!("write an interval from {least:#} to {MAX_INTERVAL_HOURS}h")
 }
 
 fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> {
@@ -89,7 +101,7 @@ fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> 
         Err(_) => {
             let remedy = match text.starts_with('@') || CronSchedule::parse(&text, jiff::tz::TimeZone::UTC).is_ok() {
                 true => "write a schedule as `schedule`, not as `every`".to_owned(),
-                false => interval_remedy(&text),
+                false => interval_remedy(&text, Schedule::MIN_INTERVAL),
             };
             problems.error(place, Code::InvalidValue, format!("{} is not an interval", quoted(&text)), remedy);
             return None;
@@ -107,7 +119,7 @@ pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Pro
         place,
         Code::OutOfRange,
         format!("{interval:#} is out of range"),
-        format!("write an interval from {:#} to {MAX_INTERVAL_HOURS}h", Schedule::MIN_INTERVAL),
+        range_remedy(Schedule::MIN_INTERVAL),
     );
     None
 }
@@ -163,6 +175,7 @@ fn schedule_remedy(pattern: &str) -> String {
         return "write the zone as timeZone or REFRESH_TIME_ZONE".to_owned();
     }
     match parse_interval(pattern).ok().map(|interval| format!("{interval:#}")).or_else(|| hints::in_hours(pattern)) {
+        Some(interval) if !is_in_range(&interval, Schedule::MIN_INTERVAL) => range_remedy(Schedule::MIN_INTERVAL),
         Some(interval) => format!("write an interval as \"@every {interval}\""),
         None => "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 03:00 on weekdays"
             .to_owned(),

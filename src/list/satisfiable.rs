@@ -5,7 +5,7 @@
 
 mod requirement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
 
@@ -24,6 +24,7 @@ const GO_ARCHITECTURES: [&str; 14] = [
     "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64",
     "s390x", "sparc64",
 ];
+const OS: &str = "kubernetes.io/os";
 const ARCHITECTURE: &str = "kubernetes.io/arch";
 /// The field of a node that terms may select by.
 const NAME_FIELD: &str = "metadata.name";
@@ -37,6 +38,8 @@ pub struct Contradiction {
     pub message: String,
     /// What to do.
     pub remedy: &'static str,
+    /// Whether it is that nodes of another OS than Linux are selected.
+    pub of_os: bool,
 }
 
 /// A part of a placement.
@@ -48,9 +51,15 @@ pub enum PlacementPart {
     Term(usize),
 }
 
-/// Warns of each part of a placement that no node can match.
-pub fn check(placement: &Placement, place: impl Fn(&PlacementPart) -> Place, problems: &mut Problems) {
-    for Contradiction { part, message, remedy } in contradictions(placement) {
+/// Warns of each part of a placement that no node can match. `os_is_right`: nodes of another OS than Linux are meant.
+pub fn check(
+    placement: &Placement,
+    os_is_right: bool,
+    place: impl Fn(&PlacementPart) -> Place,
+    problems: &mut Problems,
+) {
+    let found = contradictions(placement).into_iter().filter(|it| !(os_is_right && it.of_os));
+    for Contradiction { part, message, remedy, .. } in found {
         problems.warning(place(&part), Code::SelectsNothing, message, remedy);
     }
 }
@@ -60,10 +69,16 @@ pub fn check(placement: &Placement, place: impl Fn(&PlacementPart) -> Place, pro
 pub fn contradictions(placement: &Placement) -> Vec<Contradiction> {
     let base = base(placement);
     let of_label = |key: &str| base.get(canonical(key)).map_or(&[][..], Vec::as_slice);
-    let in_selector = placement.node_selector.keys().filter_map(|key| {
+    // Two names of one label contradict each other once.
+    let mut seen = BTreeSet::new();
+    let labels = placement.node_selector.keys().filter(|key| seen.insert(canonical(key)));
+    let in_selector = labels.filter_map(|key| {
         let excluded = excluding(&of_label(key).iter().collect::<Vec<_>>())?;
-        let part = PlacementPart::NodeSelector(key.clone());
-        Some(Contradiction { part, message: in_words("no node can match", key, &excluded), remedy: remedy(&excluded) })
+        let by_selector = excluded.iter().find(|it| it.origin == RequiredBy::NodeSelector);
+        let key = by_selector.map_or(key.as_str(), |it| it.key);
+        let part = PlacementPart::NodeSelector(key.to_owned());
+        let message = in_words("no node can match", key, &excluded);
+        Some(Contradiction { part, message, remedy: remedy(&excluded), of_os: is_of_os(key, &excluded) })
     });
     let in_selector: Vec<_> = in_selector.collect();
     if !in_selector.is_empty() {
@@ -73,19 +88,18 @@ pub fn contradictions(placement: &Placement) -> Vec<Contradiction> {
     let required = required.and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref());
     let terms = required.map_or(&[][..], |selector| &selector.node_selector_terms);
     let what = if terms.len() == 1 { "no node can match" } else { "no node can match this term" };
-    let of_terms = terms.iter().enumerate().filter_map(|(index, term)| {
-        let (message, remedy) = in_term(term, what, of_label)?;
-        Some(Contradiction { part: PlacementPart::Term(index), message, remedy })
-    });
+    let of_terms =
+        terms.iter().enumerate().filter_map(|(index, term)| in_term(term, PlacementPart::Term(index), what, of_label));
     of_terms.collect()
 }
 
 /// The first label of a term, or the name, whose requirements exclude each other or those outside the term.
 fn in_term<'b>(
     term: &NodeSelectorTerm,
+    part: PlacementPart,
     what: &str,
     of_label: impl Fn(&str) -> &'b [LabelRequirement<'b>],
-) -> Option<(String, &'static str)> {
+) -> Option<Contradiction> {
     let expressions = term.match_expressions.iter().flatten().filter_map(LabelRequirement::of_term);
     let fields = term.match_fields.iter().flatten().filter(|field| is_well_formed(field));
     let fields = fields.filter_map(LabelRequirement::of_term);
@@ -93,12 +107,17 @@ fn in_term<'b>(
     for (is_field, requirement) in expressions.map(|it| (false, it)).chain(fields.map(|it| (true, it))) {
         own.entry((is_field, canonical(requirement.key))).or_default().push(requirement);
     }
-    own.iter().find_map(|((is_field, key), requirements)| {
+    let (message, remedy, of_os) = own.iter().find_map(|((is_field, key), requirements)| {
         let outside = if *is_field { &[][..] } else { of_label(key) };
         let excluded = excluding(&requirements.iter().chain(outside).collect::<Vec<_>>())?;
         let written = requirements.first().map_or(*key, |requirement| requirement.key);
-        Some((in_words(what, written, &excluded), remedy(&excluded)))
-    })
+        Some((in_words(what, written, &excluded), remedy(&excluded), is_of_os(key, &excluded)))
+    })?;
+    Some(Contradiction { part, message, remedy, of_os })
+}
+
+fn is_of_os(key: &str, excluded: &[&LabelRequirement]) -> bool {
+    canonical(key) == OS && excluded.iter().any(|it| matches!(it.origin, RequiredBy::Program { .. }))
 }
 
 /// Terms may select by the name only, with one value.
@@ -142,14 +161,20 @@ fn base(placement: &Placement) -> BTreeMap<&str, Vec<LabelRequirement<'_>>> {
 /// Nodes have both labels, with the same value (`labelReconcileInfo` in `k8s.io/kubernetes/pkg/controller/nodelifecycle`).
 fn canonical(key: &str) -> &str {
     match key {
-        "beta.kubernetes.io/os" => "kubernetes.io/os",
+        "beta.kubernetes.io/os" => OS,
         "beta.kubernetes.io/arch" => ARCHITECTURE,
         _ => key,
     }
 }
 
 fn in_words(what: &str, key: &str, excluded: &[&LabelRequirement]) -> String {
-    let subject = if key == NAME_FIELD { "the node's name".to_owned() } else { format!("the label {}", quoted(key)) };
+    let written = excluded.iter().filter(|it| matches!(it.origin, RequiredBy::NodeSelector | RequiredBy::Affinity));
+    let keys: Vec<String> = written.map(|it| it.key).collect::<BTreeSet<_>>().into_iter().map(quoted).collect();
+    let subject = match key {
+        NAME_FIELD => "the node's name".to_owned(),
+        _ if keys.len() > 1 => format!("the labels {}, which have one value on every node,", keys.join(" and ")),
+        _ => format!("the label {}", quoted(key)),
+    };
     let words: Vec<String> = excluded.iter().take(NAMED).map(|requirement| requirement.in_words()).collect();
     let more = if excluded.len() > NAMED { ", and more" } else { "" };
     format!("{what}: {subject} {}{more}", words.join(" and "))

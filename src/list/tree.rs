@@ -112,6 +112,24 @@ impl TreeNode {
         }
     }
 
+    /// Whether it is null or a text of nothing, as templates leave it behind.
+    pub fn is_blank(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Text(text) => text.trim().is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether it says nothing: it is blank, or a list or a mapping of nothing.
+    pub fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Sequence(items) => items.is_empty(),
+            Value::Mapping(entries) => entries.is_empty(),
+            _ => self.is_blank(),
+        }
+    }
+
     /// The type's name in messages.
     pub fn kind(&self) -> &'static str {
         match self.value {

@@ -10,7 +10,7 @@ use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
 use super::satisfiable::{self, PlacementPart};
-use super::tree::TreeNode;
+use super::tree::{TreeNode, Value};
 use super::{affinity, foreign, hints, image_cache, labels, placement, refresh};
 
 /// The key of this format in a ConfigMap's data.
@@ -67,8 +67,16 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         }
     };
     let document = At::document(KEY, &node);
-    if document.is_blank() {
-        empty(&document, problems);
+    if document.is_empty() {
+        // The parser's place of nothing is the end of the text, behind all comments.
+        let line = if document.is_blank() { Some(1) } else { document.place().line };
+        empty(Place { line, ..document.place() }, problems);
+        return None;
+    }
+    if let Value::Text(text) = &node.value
+        && let Some(remedy) = hints::pairs_as_list(text)
+    {
+        problems.error(document.place(), Code::WrongType, NOT_PAIRS, remedy);
         return None;
     }
     if document.is_sequence() {
@@ -81,7 +89,8 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     }
     let fields = document.fields(&TOP_KEYS, problems)?;
     check_api_version(&fields, problems);
-    let mut config = config(list, groups(&document, &fields, problems));
+    let (places, groups): (Vec<At>, Vec<Group>) = groups(&document, &fields, problems).into_iter().unzip();
+    let mut config = config(list, groups);
     if let Some(at) = fields.get("refresh") {
         config.refresh = refresh_of(at, problems);
     }
@@ -94,16 +103,34 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     if let Some(at) = fields.get("imageCache") {
         config.image_cache = image_cache_of(at, &config.groups, problems);
     }
+    for (at, group) in places.iter().zip(&config.groups) {
+        let os_is_right = image_cache::is_for_other_os(config.image_cache.as_ref(), &group.name);
+        satisfiable::check(&group.placement, os_is_right, |part| place_of(part, at), problems);
+    }
     Some(config)
+}
+
+const NOT_PAIRS: &str = "expected a list, got pairs name=image";
+
+/// Whether a text says nothing: there are only comments, or keys without values.
+pub fn is_empty(text: &str) -> bool {
+    let says_nothing = |node: TreeNode| match &node.value {
+        Value::Mapping(entries) => entries.iter().all(|(key, value)| {
+            key.name == "apiVersion" || (TOP_KEYS.contains(&key.name.as_str()) && value.is_empty())
+        }),
+        _ => node.is_empty(),
+    };
+    text.trim().is_empty() || TreeNode::from_yaml(text).is_ok_and(says_nothing)
 }
 
 /// To YAML, a brace begins a mapping and a bracket a list, so `{{ tag }}` and `[fd00::3]:5000/app:1` are no YAML.
 fn yaml_remedy(text: &str, line: Option<u64>) -> String {
-    if let Some(variable) = hints::unfilled(text).filter(|variable| variable.starts_with("{{")) {
-        return hints::fill_in(variable);
-    }
     let index = line.and_then(|line| usize::try_from(line).ok()?.checked_sub(1));
     let line = index.and_then(|index| text.lines().nth(index)).unwrap_or_default();
+    let in_text = || hints::unfilled(text).filter(|variable| variable.starts_with("{{"));
+    if let Some(variable) = hints::unfilled(line).or_else(in_text) {
+        return hints::fill_in(variable);
+    }
     match line.contains("]:") || line.contains("]/") {
         true => "put the reference that begins with a bracket in quotes".to_owned(),
         false => "correct the YAML at this line".to_owned(),
@@ -147,13 +174,18 @@ fn plain_group(name: GroupName, images: Vec<super::config::Image>) -> Group {
     }
 }
 
-fn empty(at: &At, problems: &mut Problems) {
+fn empty(place: Place, problems: &mut Problems) {
     problems.error(
-        at.place(),
+        place,
         Code::EmptyList,
         "this list has no image",
         "list at least one image; to release all images, delete the ConfigMap",
     );
+}
+
+fn empty_group(place: Place, problems: &mut Problems) {
+    let remedy = "list at least one image in it, or remove the group";
+    problems.error(place, Code::EmptyList, "this group has no image", remedy);
 }
 
 fn check_api_version(fields: &Fields, problems: &mut Problems) {
@@ -170,40 +202,36 @@ fn check_api_version(fields: &Fields, problems: &mut Problems) {
     }
 }
 
-fn groups(document: &At, fields: &Fields, problems: &mut Problems) -> Vec<Group> {
+/// The groups, each with its place. Blank images or groups count as unset beside the others.
+fn groups<'a>(document: &At<'a>, fields: &Fields<'a>, problems: &mut Problems) -> Vec<(At<'a>, Group)> {
     let mut groups = Vec::new();
     let mut top = plain_group(GroupName::default_group(), Vec::new());
     set_pod_keys(&mut top, fields, problems);
-    match fields.get_or_null("images") {
-        Some(at) if at.is_blank() => empty(at, problems),
+    match fields.get_unless_empty("images") {
         Some(at) => {
             top.images = images(at, problems);
-            groups.push(top);
+            groups.push((document.clone(), top));
         }
         None => check_without_images(fields, problems),
     }
-    if let Some(at) = fields.get_or_null("groups") {
-        if at.is_blank() {
-            empty(at, problems);
-        } else {
-            named_groups(at, &mut groups, problems);
+    match fields.get_unless_empty("groups") {
+        Some(at) => named_groups(at, &mut groups, problems),
+        None if groups.is_empty() => {
+            let written = fields.get_or_blank("images").or(fields.get_or_blank("groups"));
+            empty(written.unwrap_or(document).place(), problems);
         }
-    }
-    if fields.get_or_null("images").is_none() && fields.get_or_null("groups").is_none() {
-        empty(document, problems);
+        None => {}
     }
     groups
 }
 
-fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
+fn named_groups<'a>(at: &At<'a>, groups: &mut Vec<(At<'a>, Group)>, problems: &mut Problems) {
     let top_level_images = !groups.is_empty();
-    let mut seen: BTreeSet<String> = groups.iter().map(|group| group.name.to_string()).collect();
+    let mut seen: BTreeSet<String> = groups.iter().map(|(_, group)| group.name.to_string()).collect();
     let items = at.items(problems);
-    if at.is_sequence() && items.is_empty() && groups.is_empty() {
-        empty(at, problems);
-    }
+    let no_image = if top_level_images || items.len() > 1 { empty_group } else { empty };
     for item in items {
-        let Some((has_name, group)) = named_group(&item, problems) else { continue };
+        let Some((has_name, group)) = named_group(&item, no_image, problems) else { continue };
         if has_name && !seen.insert(group.name.to_string()) {
             let (message, remedy) = if top_level_images && group.name.is_default() {
                 ("the name \"default\" belongs to the top-level images".to_owned(), "choose another name")
@@ -212,23 +240,19 @@ fn named_groups(at: &At, groups: &mut Vec<Group>, problems: &mut Problems) {
             };
             problems.error(item.place(), Code::DuplicateName, message, remedy);
         }
-        groups.push(group);
+        groups.push((item, group));
     }
 }
 
-/// Parses a group, and returns whether its name is valid.
-fn named_group(at: &At, problems: &mut Problems) -> Option<(bool, Group)> {
+/// Parses a group, and returns whether its name is valid. `no_image` reports that it has no image.
+fn named_group(at: &At, no_image: fn(Place, &mut Problems), problems: &mut Problems) -> Option<(bool, Group)> {
     let fields = at.fields(&GROUP_KEYS, problems)?;
     let name = group_name(&fields, problems);
     let has_name = name.is_some();
-    let images = match fields.get_or_null("images") {
-        Some(images_at) if !images_at.is_blank() => images(images_at, problems),
-        Some(images_at) => {
-            empty(images_at, problems);
-            Vec::new()
-        }
+    let images = match fields.get_unless_empty("images") {
+        Some(at) => images(at, problems),
         None => {
-            empty(at, problems);
+            no_image(fields.get_or_blank("images").unwrap_or(at).place(), problems);
             Vec::new()
         }
     };
@@ -263,10 +287,10 @@ fn set_pod_keys(group: &mut Group, fields: &Fields, problems: &mut Problems) {
 
 /// Keys at the top apply to the images there only. Whoever writes them for all groups would otherwise get pods on the wrong nodes.
 fn check_without_images(fields: &Fields, problems: &mut Problems) {
-    if fields.get("groups").is_none() {
+    if fields.get_unless_empty("groups").is_none() {
         return;
     }
-    for (key, at) in POD_KEYS.iter().filter_map(|key| Some((key, fields.get(key)?))) {
+    for (key, at) in POD_KEYS.iter().filter_map(|key| Some((key, fields.get_unless_empty(key)?))) {
         problems.error(
             at.place(),
             Code::MissingKey,
@@ -305,24 +329,25 @@ fn placement_of(fields: &Fields, problems: &mut Problems) -> Placement {
     if let Some(at) = fields.get("architectures") {
         placement.architectures = placement::architectures(at, problems);
     }
-    satisfiable::check(&placement, |part| place_of(part, fields), problems);
     placement
 }
 
-fn place_of(part: &PlacementPart, fields: &Fields) -> Place {
-    let place = match part {
-        PlacementPart::NodeSelector(key) => fields.get("nodeSelector").map(|at| at.child(key).place()),
-        PlacementPart::Term(index) => fields.get("affinity").map(|at| affinity::place_of_term(at, *index)),
-    };
-    place.unwrap_or_else(|| fields.place())
+fn place_of(part: &PlacementPart, group: &At) -> Place {
+    match part {
+        PlacementPart::NodeSelector(key) => group.child("nodeSelector").child(key).place(),
+        PlacementPart::Term(index) => affinity::place_of_term(&group.child("affinity"), *index),
+    }
 }
 
 /// Parses a sequence of references, or of mappings with a name and an image.
 fn images(at: &At, problems: &mut Problems) -> Vec<super::config::Image> {
-    let items = at.items(problems);
-    if at.is_sequence() && items.is_empty() {
-        empty(at, problems);
+    if let Value::Text(text) = &at.node().value
+        && let Some(remedy) = hints::pairs_as_list(text)
+    {
+        problems.error(at.place(), Code::WrongType, NOT_PAIRS, remedy);
+        return Vec::new();
     }
+    let items = at.items(problems);
     let entries = items.iter().filter_map(|item| image(item, problems)).collect();
     group::name_images(entries, problems)
 }

@@ -149,7 +149,7 @@ fn a_file_that_cannot_be_read_is_wrong_usage() {
         assert!(message.contains("/nowhere/list.yaml") && message.contains("No such file"), "{message}");
         assert!(
             bad(&[&[command, "-f", "-"], more].concat(), "kind: Secret\n", 2)
-                .contains("this is a Secret, and a list is a ConfigMap")
+                .contains("the kind of this object is Secret, and a list is a ConfigMap")
         );
     }
 }

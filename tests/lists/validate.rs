@@ -92,12 +92,15 @@ fn a_plain_images_yaml_is_a_list() {
 
 #[test]
 fn an_empty_list_is_right_only_where_it_may_be_new() {
-    for input in ["", "images: []\n", &config_map(true, "  IMAGES: ''\n"), &config_map(true, "  {}\n")] {
+    for input in
+        ["", "# nothing yet\n", "images: []\n", &config_map(true, "  IMAGES: ''\n"), &config_map(true, "  {}\n")]
+    {
         let output = validate(&["-f", "-"], input);
         let printed = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{printed}");
         assert!(printed.contains("the list images has no images: it may be installed like this; an edit"), "{printed}");
-        assert!(!printed.contains("is rejected,"), "{printed}");
+        assert!(!printed.contains("is rejected,") && !printed.contains("error"), "{printed}");
+        assert!(printed.starts_with("<stdin>:1: empty[") || input.contains("IMAGES"), "{printed}");
         let output = validate(&["-f", "-", "--allow-empty"], input);
         let printed = text(&output.stdout);
         assert!(output.status.code() == Some(0) && !printed.contains("error"), "{printed}");
@@ -128,6 +131,7 @@ fn what_cannot_be_checked_exits_with_2() {
     for (arguments, input) in [
         (vec!["-f", file.to_str().expect("UTF-8")], ""),
         (vec!["-f", "-"], "kind: Deployment\n"),
+        (vec!["-f", "-"], "kind: List\nitems: []\n"),
         (vec!["-f", "-"], "kind: Deployment\n---\nkind: ConfigMap\n"),
         (vec!["-f", "/"], ""),
         (vec![], ""),
@@ -138,6 +142,18 @@ fn what_cannot_be_checked_exits_with_2() {
         assert!(output.stdout.is_empty());
         assert!(text(&output.stderr).contains("error: "), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_folder_with_a_misnamed_file_says_how_to_name_it() {
+    let folder = std::env::temp_dir().join(format!("kube-prepull-misnamed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("images.yml"), "images: [\"a:1\"]\n").expect("a file");
+    let output = validate(&["-f", folder.to_str().expect("UTF-8")], "");
+    std::fs::remove_dir_all(&folder).expect("the folder is removed");
+    let printed = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("if images.yml is the list, rename it to images.yaml"), "{printed}");
 }
 
 #[test]
@@ -156,7 +172,9 @@ fn what_is_given_instead_of_a_list_is_translated() {
     let pod = "kind: Pod\nspec: {containers: [{name: a, image: \"nginx:1\"}]}\n";
     let printed = text(&validate(&["-f", "-"], pod).stderr);
     assert!(
-        printed.contains("this is a Pod, and a list is a ConfigMap; list its images, as in images: [nginx:1]"),
+        printed.contains(
+            "the kind of this object is Pod, and a list is a ConfigMap; list its images, as in images: [nginx:1]"
+        ),
         "{printed}"
     );
     let values = validate(&["-f", "-"], "configMap: {images: \"a=nginx:1\"}\n");

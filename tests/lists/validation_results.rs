@@ -82,18 +82,21 @@ fn only_a_list_whose_one_mistake_is_that_it_has_no_image_is_empty() {
         &[("images.yaml", "images: []\ngroups: []")],
         &[("images.yaml", "groups: [{name: gpu, images: []}]")],
         &[("images.yaml", ""), ("IMAGES", "")],
+        &[("images.yaml", "images: []"), ("PULL_RATE", "7")],
     ] {
         assert!(is_empty(empty), "{empty:?}");
     }
     for (other, why) in [
         (&[("images.yaml", "[a:1]")][..], "it has an image"),
-        (&[("images.yaml", "images: [a:1]\ngroups:")], "it has an image, and a mistake"),
+        (&[("images.yaml", "images: [a:1]\ngroups: [{name: b}]")], "it has an image, and a mistake"),
+        (&[("IMAGES", ""), ("images.yml", "[a:1]")], "its images are under another key"),
+        (&[("images.yaml", ""), ("images.yml", "[a:1]")], "its images are under another key"),
         (&[("images.yaml", "image: [a:1]")], "it has a misspelt key"),
         (&[("images.yml", "[a:1]")], "it has a misspelt key"),
         (&[("images.yaml", "images: [")], "it is no YAML"),
         (&[("images.yaml", "images: [Bad]")], "its only image is malformed"),
         (&[("IMAGES", ""), ("CACHING_INTERVAL_HOURS", "often")], "another key is wrong"),
-        (&[("images.yaml", "images: []"), ("PULL_RATE", "7")], "it has both formats"),
+        (&[("images.yaml", "refresh: {every: 6h}"), ("PULL_RATE", "7")], "it has both formats"),
     ] {
         assert!(!is_empty(other), "{why}: {other:?}");
     }

@@ -37,6 +37,12 @@ fn a_node_selector_that_excludes_what_is_required_of_every_node_matches_none() {
         let found = messages(&placement(&[label], json!([])));
         assert!(found.len() == 1 && found[0].contains(words), "{label:?}: {found:?}");
     }
+    let twice =
+        messages(&placement(&[("kubernetes.io/arch", "arm64"), ("beta.kubernetes.io/arch", "amd64")], json!([])));
+    assert!(
+        twice.len() == 1 && twice[0].contains("\"beta.kubernetes.io/arch\" and \"kubernetes.io/arch\""),
+        "{twice:?}"
+    );
     for label in [("kubernetes.io/os", "linux"), ("type", "gpu"), ("kubernetes.io/arch", "riscv64"), ("disk", "")] {
         assert!(messages(&placement(&[label], json!([]))).is_empty(), "{label:?}");
     }
