@@ -53,6 +53,9 @@ fn for_own(failure: &InitFailure, remedy: Option<&str>, part: Option<ListPart>) 
     Some(match part {
         Some(ListPart::Credentials) => credentials(failure),
         Some(ListPart::ReferenceOrCredentials) => format!("check its name in {SETTING}, or {}", credentials(failure)),
+        Some(ListPart::CredentialsOrMirror) => {
+            format!("{}, or check the mirror's credentials and limits in the node's runtime", credentials(failure))
+        }
         Some(ListPart::PullLimit) => format!("{}, or pull through a mirror", credentials(failure)),
         Some(ListPart::Reference) => set_another(),
         Some(ListPart::Architectures) => {

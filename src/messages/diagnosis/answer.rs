@@ -139,7 +139,7 @@ pub fn given(operation: Option<Operation>, rest: &str, said: &Said, asked: &Aske
     match &asked.mirror_of {
         Some(_) => Some(by_mirror(answer, status, said, asked).unwrap_or(Diagnosis {
             remedy: Some("check the mirror's credentials and limits in the node's runtime, and imagePullSecrets"),
-            part: None,
+            part: Some(ListPart::CredentialsOrMirror),
             ..by_registry
         })),
         None => Some(by_registry),

@@ -16,6 +16,8 @@ pub struct Diagnosis {
 pub enum ListPart {
     /// The pull secrets.
     Credentials,
+    /// The pull secrets, or what the node's runtime is told of a mirror.
+    CredentialsOrMirror,
     /// The reference, or the pull secrets.
     ReferenceOrCredentials,
     /// The pull secrets, to be allowed more pulls.
