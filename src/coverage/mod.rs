@@ -178,7 +178,11 @@ impl Coverage {
                 if let Some((time, node)) = eviction_loop::evicted_for_disk(pod).zip(covering.node.as_ref()) {
                     self.evictions.insert(node, &covering.generation, uid, time);
                 }
-                let failures = new_pull_failures(self.pods.get(uid.as_str()), &covering);
+                let before = self.pods.get(uid.as_str());
+                let known = |name: &str| before?.images.iter().find(|image| *image.name == *name).map(|it| &it.state);
+                let inits = (&covering.initialization, before.map(|before| &before.initialization));
+                let images = covering.images.iter().map(|image| (&image.state, known(&image.name)));
+                let failures = new_pull_failures(inits, images);
                 self.pods.insert(Arc::clone(&covering.uid), covering);
                 failures
             }
