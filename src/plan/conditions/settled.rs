@@ -1,11 +1,13 @@
 //! Whether the pods of a rollout have done what they can: the rule by which a rollout ends.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::coverage::{CoveringPod, ImageState, PodState};
-use crate::plan::capacity::GRACE;
 use crate::plan::generation::Record;
 use crate::plan::refresh::start_delays_end;
+
+/// How long a pod that cannot try its images is waited for: as long as one without capacity keeps the old one.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
 
 /// Whether the pods of a rollout have done what they can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub enum Settled {
 }
 
 impl Settled {
-    /// Judges all pods. Each comes with whether an init container of it fails.
+    /// Looks at all pods. Each comes with whether an init container of it fails.
     pub fn of<'a>(pods: impl Iterator<Item = (&'a CoveringPod, bool)>, record: &Record, now: Timestamp) -> Self {
         let mut until = None;
         for (pod, cannot_start) in pods.filter(|(pod, _)| !has_tried(pod)) {
@@ -50,6 +52,6 @@ fn given_up_at(pod: &CoveringPod, cannot_start: bool, record: &Record) -> Option
         // The DaemonSet controller replaces it at once unless the node has just refused another one.
         PodState::Ended { .. } => no_capacity?,
     };
-    let patience_ends = since.unwrap_or(record.epoch).checked_add(GRACE).ok()?;
+    let patience_ends = since.unwrap_or(record.epoch).checked_add(PATIENCE).ok()?;
     Some(patience_ends.max(start_delays_end(record.epoch, record.spread_seconds)))
 }
