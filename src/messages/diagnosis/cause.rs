@@ -16,7 +16,7 @@ pub struct Diagnosis {
 pub enum ListPart {
     /// The pull secrets.
     Credentials,
-    /// The pull secrets, or what the node's runtime is told of a mirror.
+    /// The pull secrets, or the mirror's credentials in the node's runtime.
     CredentialsOrMirror,
     /// The reference, or the pull secrets.
     ReferenceOrCredentials,
