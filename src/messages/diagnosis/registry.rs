@@ -27,7 +27,11 @@ impl Asked {
         };
         let (host, path) = url.split_once('/').unwrap_or((url, ""));
         // containerd adds the registry to what it asks of a mirror (`core/remotes/docker/resolver.go`).
-        let named = path.split_once("?ns=").or_else(|| path.split_once("&ns=")).map(|(_, ns)| ns.to_owned());
+        // Newer versions hide the values of queries in some messages.
+        let named = path.split_once("?ns=").or_else(|| path.split_once("&ns=")).map(|(_, ns)| match ns {
+            hidden if hidden.contains("REDACTED") => registry(),
+            ns => ns.replace("%3A", ":"),
+        });
         let on_node = || Some(registry()).filter(|of| is_on_node(host) && !is_on_node(of));
         let other = named.filter(|of| !is_same(host, of));
         Self { host: host.to_owned(), mirror_of: other.or_else(on_node) }
@@ -110,6 +114,8 @@ mod tests {
             ("reading manifest 7 in a.test:5000/x: manifest unknown", "a.test:5000"),
             ("initializing source docker://a.test:5000/x:7: pinging", "a.test:5000"),
             (r#"Head "http://a.test/v2/x/manifests/7?ns=ghcr.io": EOF"#, "the mirror a.test (for ghcr.io)"),
+            (r#"Head "http://a.test/v2/x/manifests/7?ns=%5BREDACTED%5D": EOF"#, "the mirror a.test (for ghcr.io)"),
+            (r#"Head "http://a.test/v2/x/manifests/7?ns=b.test%3A5000": EOF"#, "the mirror a.test (for b.test:5000)"),
             (r#"Head "https://a.test:443/v2/x/manifests/7?ns=a.test": EOF"#, "a.test:443"),
             (r#"Head "https://registry-1.docker.io/v2/x/manifests/7?ns=docker.io": EOF"#, "registry-1.docker.io"),
             (r#"Head "http://127.0.0.1:5/v2/x": EOF"#, "the node-local mirror 127.0.0.1:5 (for ghcr.io)"),

@@ -284,7 +284,7 @@ async fn the_registrys_cause_is_known_after_a_restart_of_holders_and_of_the_cont
     held.outage.failing_on("1", node.name()).await;
     let trial = &held.outage.real.trial;
     let reported = trial.reported_within(HEALING, "ImageFailing").await;
-    assert!(reported.contains("cannot be pulled on ") && reported.contains("failed to do request"), "{reported}");
+    assert!(reported.contains("cannot be pulled on ") && reported.contains("closed the connection"), "{reported}");
     trial.noted_as_reported("cause").await;
     let Held { outage, digests } = held;
     let Outage { real, faulty, controller } = outage;

@@ -84,7 +84,7 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
     install.it.helm.with_chart("install", &install.values("1"), &["--wait", "--timeout", "3m"]).unwrap();
     install.list(&["one:1", "two:1"]);
     install.held(&[&old, &two]);
-    let rejected = install.reject_a_list();
+    install.reject_a_list();
     install.list(&["one:1", "two:1"]);
     let new = install.push_content("one:1", "new");
     let watch = install.watch(&[&[&old, &new], &[&two]]);
@@ -97,8 +97,10 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
         let digests = images.iter().map(|image| if image.starts_with("one") { &*new } else { &*two });
         install.held(&digests.collect::<Vec<_>>());
     }
+    // The same message is reported once a minute, and then counted on the existing Event. It names the accepted version.
+    let rejected = install.reject_a_list();
+    install.list(&["two:1", "one:1"]);
     install.change_and_see_it_restored();
-    // The same message is reported once a minute, and then counted on the existing Event.
     install.it.eventually("a minute to be over", || rejected.elapsed() > Duration::from_secs(61));
     install.reject_a_list();
     install.it.eventually("the second rejection to be counted", || install.rejections().contains("count:2"));
