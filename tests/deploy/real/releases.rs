@@ -84,8 +84,6 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
     install.it.helm.with_chart("install", &install.values("1"), &["--wait", "--timeout", "3m"]).unwrap();
     install.list(&["one:1", "two:1"]);
     install.held(&[&old, &two]);
-    install.reject_a_list();
-    install.list(&["one:1", "two:1"]);
     let new = install.push_content("one:1", "new");
     let watch = install.watch(&[&[&old, &new], &[&two]]);
     install.it.namespace.kubectl(&["annotate", LIST, "kube-prepull.io/refresh-requested=now"]).unwrap();
