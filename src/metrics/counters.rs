@@ -88,7 +88,7 @@ pub const COUNTERS: [Counter; 5] = [
     },
     Counter {
         name: "pull_failures",
-        help: "Times that an image could not be pulled on a node, by the kubelet's first reason.",
+        help: "Times that an image, or that of an init container, could not be pulled on a node, by the kubelet's first reason.",
         label: Some("reason"),
         happenings: || PULL_FAILURES.map(Counted::PullFailed).to_vec(),
     },
