@@ -27,10 +27,10 @@ const PULLER_KEYS: [(&str, &str); 11] = [
 
 /// What a text is instead of a list: the message and the remedy; `None` if it may be a list.
 pub fn recognize(node: &TreeNode) -> Option<(String, String)> {
-    if child(node, "images").or(child(node, "groups")).is_some() {
+    if node.child("images").or(node.child("groups")).is_some() {
         return None;
     }
-    if let Some(kind) = child(node, "kind").and_then(text) {
+    if let Some(kind) = node.child("kind").and_then(TreeNode::text) {
         return Some((format!("this is a manifest of the kind {}, not a list", quoted(kind)), remedy_for(node, kind)));
     }
     are_values(node).then(|| {
@@ -43,8 +43,8 @@ pub fn recognize(node: &TreeNode) -> Option<(String, String)> {
 /// Values of the chart describe the list in `configMap`; those of nearly every chart describe an image by its repository.
 fn are_values(node: &TreeNode) -> bool {
     let is_mapping = |it: &&TreeNode| matches!(it.value, Value::Mapping(_));
-    child(node, "configMap").filter(is_mapping).is_some()
-        || child(node, "image").and_then(|image| child(image, "repository")).is_some()
+    node.child("configMap").filter(is_mapping).is_some()
+        || node.child("image").and_then(|image| image.child("repository")).is_some()
 }
 
 /// How an object becomes a list, on one line.
@@ -69,8 +69,8 @@ pub fn as_config_map(node: &TreeNode, kind: &str) -> Option<String> {
     if kind != PULLER {
         return None;
     }
-    let metadata = |key: &str| child(node, "metadata").and_then(|metadata| child(metadata, key)).and_then(text);
-    let name = child(node, "spec").and_then(|spec| child(spec, "configMapName")).and_then(text);
+    let metadata = |key: &str| node.child("metadata").and_then(|metadata| metadata.child(key)).and_then(TreeNode::text);
+    let name = node.child("spec").and_then(|spec| spec.child("configMapName")).and_then(TreeNode::text);
     let name = name.or(metadata("name")).unwrap_or("k8s-image-puller");
     let namespace = metadata("namespace").map_or_else(String::new, |it| format!("  namespace: {it:?}\n"));
     let data = flat_keys(node).into_iter().map(|(key, value)| format!("  {key}: {value:?}\n")).collect::<String>();
@@ -83,8 +83,8 @@ pub fn as_config_map(node: &TreeNode, kind: &str) -> Option<String> {
 
 /// The settings of a `KubernetesImagePuller` that are set.
 fn flat_keys(node: &TreeNode) -> Vec<(&'static str, String)> {
-    let Some(spec) = child(node, "spec") else { return Vec::new() };
-    let set = PULLER_KEYS.iter().filter_map(|(field, key)| Some((*key, as_text(child(spec, field)?))));
+    let Some(spec) = node.child("spec") else { return Vec::new() };
+    let set = PULLER_KEYS.iter().filter_map(|(field, key)| Some((*key, as_text(spec.child(field)?))));
     set.filter(|(_, value)| !value.trim().is_empty()).collect()
 }
 
@@ -104,8 +104,8 @@ fn images(node: &TreeNode, found: &mut Vec<String>) {
             for (key, value) in entries {
                 match (key.name.as_str(), &value.value) {
                     ("image", Value::Text(image)) => add(image, found),
-                    ("images", Value::Sequence(items)) if items.iter().all(|item| text(item).is_some()) => {
-                        items.iter().filter_map(text).for_each(|image| add(image, found));
+                    ("images", Value::Sequence(items)) if items.iter().all(|item| item.text().is_some()) => {
+                        items.iter().filter_map(TreeNode::text).for_each(|image| add(image, found));
                     }
                     _ => images(value, found),
                 }
@@ -119,16 +119,6 @@ fn add(image: &str, found: &mut Vec<String>) {
     if !found.iter().any(|it| it == image) {
         found.push(image.to_owned());
     }
-}
-
-fn child<'n>(node: &'n TreeNode, key: &str) -> Option<&'n TreeNode> {
-    let Value::Mapping(entries) = &node.value else { return None };
-    entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
-}
-
-fn text(node: &TreeNode) -> Option<&str> {
-    let Value::Text(text) = &node.value else { return None };
-    Some(text)
 }
 
 #[cfg(test)]

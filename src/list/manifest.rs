@@ -121,11 +121,11 @@ impl<'n> Object<'n> {
     }
 
     fn metadata(&self, key: &str) -> Option<&'n str> {
-        text(child(child(self.node, "metadata")?, key)?)
+        self.node.child("metadata")?.child(key)?.text()
     }
 
     fn label(&self) -> Option<&'n str> {
-        text(child(child(child(self.node, "metadata")?, "labels")?, IMAGE_LIST_LABEL)?)
+        self.node.child("metadata")?.child("labels")?.child(IMAGE_LIST_LABEL)?.text()
     }
 }
 
@@ -135,7 +135,7 @@ fn objects(documents: &[TreeNode]) -> Vec<Object<'_>> {
     for node in documents {
         if let Some((kind, items)) = items_of_list(node) {
             objects.extend(items.iter().map(|node| Object { node, kind: kind_of(node, kind) }));
-        } else if let Some(kind) = child(node, "kind").and_then(text) {
+        } else if let Some(kind) = node.child("kind").and_then(TreeNode::text) {
             objects.push(Object { node, kind: kind.to_owned() });
         }
     }
@@ -144,8 +144,8 @@ fn objects(documents: &[TreeNode]) -> Vec<Object<'_>> {
 
 /// The kind and the items of a `List`, which `kubectl` prints for any number of objects, or for none.
 fn items_of_list(node: &TreeNode) -> Option<(&str, &[TreeNode])> {
-    let kind = child(node, "kind").and_then(text).filter(|kind| kind.ends_with("List"))?;
-    match &child(node, "items")?.value {
+    let kind = node.child("kind").and_then(TreeNode::text).filter(|kind| kind.ends_with("List"))?;
+    match &node.child("items")?.value {
         Value::Sequence(items) => Some((kind, items)),
         _ => None,
     }
@@ -153,18 +153,8 @@ fn items_of_list(node: &TreeNode) -> Option<(&str, &[TreeNode])> {
 
 /// The items of a typed list, such as a `ConfigMapList`, need not say their kind.
 fn kind_of(item: &TreeNode, list_kind: &str) -> String {
-    let kind = child(item, "kind").and_then(text).unwrap_or(list_kind.trim_end_matches("List"));
+    let kind = item.child("kind").and_then(TreeNode::text).unwrap_or(list_kind.trim_end_matches("List"));
     kind.to_owned()
-}
-
-fn child<'n>(node: &'n TreeNode, key: &str) -> Option<&'n TreeNode> {
-    let Value::Mapping(entries) = &node.value else { return None };
-    entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
-}
-
-fn text(node: &TreeNode) -> Option<&str> {
-    let Value::Text(text) = &node.value else { return None };
-    Some(text)
 }
 
 impl FileList {
@@ -186,7 +176,7 @@ impl FileList {
         let mut problems = Problems::default();
         let mut lines = Lines { keys: BTreeMap::new(), text: text.to_owned(), fallback: object.line() };
         let mut data = BTreeMap::new();
-        if let Some(node) = child(object.node, "data").filter(|node| node.value != Value::Null) {
+        if let Some(node) = object.node.child("data").filter(|node| node.value != Value::Null) {
             for (key, value, place) in At::json("data", node, true).texts(&mut problems) {
                 lines.keys.insert(key.to_owned(), place.line.unwrap_or(lines.fallback));
                 data.insert(key.to_owned(), value.to_owned());
@@ -229,7 +219,7 @@ impl FileList {
 /// The API server refuses labels and annotations that are no text. It takes null for an empty one.
 fn check_metadata(node: &TreeNode, problems: &mut Problems) {
     for key in ["labels", "annotations"] {
-        let Some(node) = child(node, "metadata").and_then(|metadata| child(metadata, key)) else { continue };
+        let Some(node) = node.child("metadata").and_then(|metadata| metadata.child(key)) else { continue };
         for (_, value) in At::json(&format!("metadata.{key}"), node, true).children() {
             if !value.is_null() {
                 value.text(problems);

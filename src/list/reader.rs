@@ -302,10 +302,7 @@ impl<'a> At<'a> {
 
     /// The value of a key, or else its place.
     pub fn child(&self, key: &str) -> At<'a> {
-        let node = match &self.node.value {
-            Value::Mapping(entries) => entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node),
-            _ => None,
-        };
+        let node = self.node.child(key);
         self.below(node.unwrap_or(self.node), self.child_path(key))
     }
 

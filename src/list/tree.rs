@@ -71,6 +71,18 @@ pub struct NotYaml {
 }
 
 impl TreeNode {
+    /// The value of a key of the mapping, the first if the key is repeated; `None` if there is none, or if this is no mapping.
+    pub fn child(&self, key: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else { return None };
+        entries.iter().find(|(known, _)| known.name == key).map(|(_, node)| node)
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        let Value::Text(text) = &self.value else { return None };
+        Some(text)
+    }
+
     /// Parses one YAML document. Depth, size and the expansion of aliases are bounded by the parser's budget.
     ///
     /// # Errors

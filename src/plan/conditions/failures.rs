@@ -72,7 +72,8 @@ pub fn extent_of<Failure>(by_failure: &BTreeMap<Failure, BTreeSet<&str>>, cause:
 }
 
 /// Until when a failure may pass by itself; `None` if it counts now. `ran_before` is whether the container that fails ran in this pod
-/// before, `held` whether the image is or was held elsewhere or, for an init container, whether other pods got past theirs, and `node` is `None` if nodes may not be read.
+/// before, `held` whether the image is or was held elsewhere or, for an init container, whether other pods got past theirs, and
+/// `node` is `None` if nodes may not be read.
 pub fn passes_until(
     ran_before: bool,
     held: bool,
