@@ -257,19 +257,20 @@ fn check_again(list: &ListData, parsed: &Parsed, config: &Config) {
     assert_eq!(again.daemon_set_annotations, config.daemon_set_annotations);
     assert!(schema::VALIDATOR.is_valid(&document), "{document}");
     if let Some(value) = list.data.get("images.yaml").and_then(|text| serde_yaml::from_str::<Value>(text).ok()) {
-        let value = without_nulls(value);
+        let value = without_blanks(value);
         assert!(schema::VALIDATOR.is_valid(&value), "{value}");
     }
 }
 
-/// Nothing after a key is the same as no key, also to the Kubernetes API.
-fn without_nulls(value: Value) -> Value {
+/// Nothing after a key, or a blank text as templates leave it behind, is the same as no key. Editors mark both.
+fn without_blanks(value: Value) -> Value {
     match value {
         Value::Object(entries) => {
-            let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(entries.map(|(key, value)| (key, without_nulls(value))).collect())
+            let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+            let entries = entries.into_iter().filter(|(_, value)| !is_blank(value));
+            Value::Object(entries.map(|(key, value)| (key, without_blanks(value))).collect())
         }
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Value::Array(items) => items.into_iter().map(without_blanks).collect(),
         other => other,
     }
 }
