@@ -32,10 +32,12 @@
 //! - [`requests`]: counts the requests to the API server
 //!
 //! What others learn from it:
+//! - [`access_reviews`]: whose token this is, and what its user may do
 //! - [`readiness`]: whether the controller can work, and what prevents it
 //! - [`status_server`]: what the controller knows
 //! - [`node_warm_ups`]: how long nodes that join take to be warm
 
+pub mod access_reviews;
 mod affected_lists;
 mod apply;
 mod backoff;
@@ -63,7 +65,7 @@ pub mod status_server;
 mod watch;
 mod watch_error;
 
-pub use environment::Installation;
+pub use environment::{Installation, instance};
 
 /// The name under which the controller owns fields (server-side apply) and reports Events.
 pub const FIELD_MANAGER: &str = "kube-prepull";

@@ -135,15 +135,36 @@ pub struct RunArguments {
     /// for the Lease of a crashed predecessor
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
-    /// The address that serves /livez, /readyz, /metrics and /status
-    #[arg(long, env = "LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    pub listen: SocketAddr,
+    /// Where it listens.
+    #[command(flatten)]
+    pub listen: ListenArguments,
     /// The format of log lines
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
     /// What to log: error, warn, info, debug, trace, or a filter such as kube_prepull=debug
     #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
+}
+
+/// Where the controller listens, and who gets metrics.
+#[derive(Debug, Args)]
+pub struct ListenArguments {
+    /// The address that serves /livez and /readyz to the kubelet
+    #[arg(long, env = "PROBE_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8081")]
+    pub probe_listen: SocketAddr,
+    /// The address that serves /metrics
+    #[arg(long, env = "METRICS_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub metrics_listen: SocketAddr,
+    /// The address that serves /status: on loopback, which users reach with kubectl port-forward
+    #[arg(long, env = "STATUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
+    pub status_listen: SocketAddr,
+    /// Serve /metrics over TLS, and only to clients whose token has the right to get /metrics
+    #[arg(long, env = "SECURE_METRICS")]
+    pub secure_metrics: bool,
+    /// A folder with tls.crt and tls.key for --secure-metrics, which are read again when they change [default: a self-signed
+    /// certificate]
+    #[arg(long, env = "METRICS_CERT_DIR", value_name = "FOLDER")]
+    pub metrics_cert_dir: Option<PathBuf>,
 }
 
 /// Arguments of `render`.

@@ -2,7 +2,7 @@
 //!
 //! - [`arguments`]: the command line
 //! - [`run`]: the controller
-//! - [`serve`]: the controller's HTTP endpoints
+//! - [`serve`]: the controller's HTTP listeners
 //! - [`render`]: a list → its manifests, offline
 //! - [`validate`]: checks a list, offline
 //! - [`status`]: shows what is warm where, and why not

@@ -18,7 +18,7 @@ use crate::plan::Platform;
 /// Runs the controller until a signal stops it. Errors of the cluster or of a list never end it.
 ///
 /// # Errors
-/// At the start only: bad arguments, no cluster configuration at all, or an address that it cannot listen on.
+/// At the start only: bad arguments, no cluster configuration at all, an address that it cannot listen on, or an unusable certificate.
 pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     logging::start(arguments.log_format, &arguments.log_level)?;
     let metrics = Metrics::default();
@@ -26,15 +26,16 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let leadership = if elects { Leadership::to_be_elected() } else { Leadership::without_election() };
     let connection = connect::connect_controller(&cluster(&arguments.cluster), &metrics, &leadership).await;
     let (client, default_namespace) = connection.context("no usable cluster configuration")?;
-    let listener = serve::listen(arguments.listen).await?;
+    let endpoints = serve::listen(&arguments.listen, &client)?;
     let installation = installation(arguments, default_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
     let mut controller = Controller::start(&client, installation, may_read_nodes, elects, leadership, &metrics);
     let sources =
         serve::Sources { readiness: controller.readiness.clone(), overview: controller.overview.clone(), metrics };
+    let serving = endpoints.serve(sources)?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        () = serve::serve(listener, sources) => {}
+        _ = serving => anyhow::bail!("the HTTP listeners stopped unexpectedly; please report this bug"),
         () = controller.ended() => anyhow::bail!("the controller stopped unexpectedly; please report this bug"),
         _ = terminate.recv() => info!("terminated; images stay held on the nodes"),
         _ = tokio::signal::ctrl_c() => info!("interrupted; images stay held on the nodes"),

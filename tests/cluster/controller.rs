@@ -10,9 +10,15 @@ use test_bed::{Process, free_address};
 
 use super::trial::{SOON, Trial, eventually};
 
+/// Addresses of this machine for what is not metrics.
+const PROBES: &str = "127.0.0.2";
+const STATUS: &str = "127.0.0.3";
+
 pub struct Controller {
     process: Process,
+    /// Where it serves metrics.
     address: String,
+    agent: ureq::Agent,
     _log: Log,
 }
 
@@ -53,14 +59,16 @@ impl Controller {
     fn spawn_at(address: String, trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
         let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
-        command.args(["run", "--log-level", "kube_prepull=debug", "--listen", &address]);
+        command.args(["run", "--log-level", "kube_prepull=debug", "--metrics-listen", &address]);
+        command.args(["--probe-listen", &beside(&address, PROBES), "--status-listen", &beside(&address, STATUS)]);
         // A successor of one that was killed would have to wait for the Lease.
         if !arguments.iter().any(|argument| argument.starts_with("--leader-elect")) {
             command.arg("--leader-elect=false");
         }
         command.args(["--namespace", &trial.namespace]).args(arguments).arg("--kubeconfig").arg(kubeconfig);
         let process = Process::start(command, &log).unwrap();
-        Self { process, address, _log: Log(log) }
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+        Self { process, address, agent, _log: Log(log) }
     }
 
     async fn ready(self) -> Self {
@@ -72,9 +80,28 @@ impl Controller {
         self
     }
 
-    /// Where it listens.
+    /// Where it serves metrics.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it serves the probes.
+    pub fn probe_address(&self) -> String {
+        beside(&self.address, PROBES)
+    }
+
+    /// Where it serves the status.
+    pub fn status_address(&self) -> String {
+        beside(&self.address, STATUS)
+    }
+
+    fn url(&self, path: &str) -> String {
+        let address = match path {
+            "/livez" | "/readyz" => self.probe_address(),
+            "/status" => self.status_address(),
+            _ => self.address.clone(),
+        };
+        format!("http://{address}{path}")
     }
 
     /// The process's id.
@@ -92,8 +119,7 @@ impl Controller {
 
     /// The status and text of an HTTP path.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut answer = agent.get(format!("http://{}{path}", self.address)).call().ok()?;
+        let mut answer = self.agent.get(self.url(path)).call().ok()?;
         Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
     }
 
@@ -116,7 +142,7 @@ impl Controller {
 
     /// The content type and text of an HTTP path, for a client that accepts these types.
     pub fn accepting(&self, path: &str, types: &str) -> (String, String) {
-        let mut answer = ureq::get(format!("http://{}{path}", self.address)).header("Accept", types).call().unwrap();
+        let mut answer = self.agent.get(self.url(path)).header("Accept", types).call().unwrap();
         let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
         (content_type, answer.body_mut().read_to_string().unwrap())
     }
@@ -134,6 +160,12 @@ impl Controller {
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal).unwrap();
     }
+}
+
+/// The same port on another address of this machine, on which nothing else listens.
+fn beside(address: &str, host: &str) -> String {
+    let (_, port) = address.rsplit_once(':').unwrap();
+    format!("{host}:{port}")
 }
 
 impl Drop for Log {

@@ -156,11 +156,13 @@ fn a_file_that_cannot_be_read_is_wrong_usage() {
 
 #[test]
 fn a_wrong_start_ends_the_controller_with_the_reason() {
-    let no_cluster = bad(&["run", "--listen", "127.0.0.1:0", "--log-format", "human"], "", 1);
+    let no_cluster = bad(&["run", "--log-format", "human"], "", 1);
     assert!(no_cluster.contains("no usable cluster configuration"), "{no_cluster}");
     assert!(bad(&["run", "--kubeconfig", "/nowhere/config"], "", 1).contains("/nowhere/config"));
     assert!(bad(&["run", "--log-level", "lod=="], "", 1).contains("is not a log level"));
-    assert!(bad(&["run", "--listen", "here"], "", 2).contains("--listen"));
+    for option in ["--probe-listen", "--metrics-listen", "--status-listen"] {
+        assert!(bad(&["run", option, "here"], "", 2).contains(option));
+    }
 }
 
 /// The only field of a manifest that is read.

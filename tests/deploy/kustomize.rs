@@ -26,38 +26,6 @@ fn built_from(folder: &Path) -> Vec<Value> {
     documents(&String::from_utf8(output.stdout).unwrap())
 }
 
-/// The blocks of YAML in a page of the documentation that begin with the name of a file.
-fn documented_file(page: &str, name: &str) -> String {
-    let page = std::fs::read_to_string(checkout(page)).unwrap();
-    let begin = format!("```yaml\n# {name}");
-    let (_, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("no {name}"));
-    let (file, _) = rest.split_once("```").unwrap();
-    format!("# {name}{file}")
-}
-
-#[test]
-fn the_api_server_accepts_the_sidecar_of_the_documentation_and_everything_goes_through_it() {
-    let folder = std::env::temp_dir().join(format!("kube-prepull-overlay-{}", std::process::id()));
-    std::fs::create_dir_all(folder.join("overlay")).unwrap();
-    std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
-    for name in ["overlay/kustomization.yaml", "overlay/rights.yaml"] {
-        std::fs::write(folder.join(name), documented_file("docs/metrics.md", name)).unwrap();
-    }
-    let mut objects = built_from(&folder.join("overlay"));
-    std::fs::remove_dir_all(&folder).unwrap();
-    let deployment = find(&objects, "Deployment", "kube-prepull");
-    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap();
-    assert!(containers[0]["env"].as_array().unwrap().iter().any(|it| it["value"] == "127.0.0.1:8080"));
-    let port = &containers[1]["ports"][0]["name"];
-    assert_eq!(&find(&objects, "Service", "kube-prepull-metrics")["spec"]["ports"][0]["targetPort"], port);
-    assert_eq!(&containers[0]["readinessProbe"]["httpGet"]["port"], port);
-    assert!(containers[0]["ports"].is_null(), "{containers:#?}");
-
-    let namespace = Namespace::create("sidecar");
-    moved_to(&namespace, &mut objects);
-    namespace.accepts(&objects);
-}
-
 /// Without the labels of Helm and of a release, and without what a list of the chart's own is for.
 fn without_helm(object: &Value) -> Value {
     let mut object = object.clone();
@@ -73,8 +41,8 @@ fn without_helm(object: &Value) -> Value {
     object
 }
 
-#[test]
-fn they_are_what_the_chart_gives() {
+/// Fails unless they are the same objects, but for hooks and for what only Helm has.
+fn assert_same(ours: &[Value], chart: &[Value]) {
     let sorted = |objects: &[Value]| {
         let hook = |object: &Value| !object["metadata"]["annotations"]["helm.sh/hook"].is_null();
         let compared = objects.iter().filter(|object| object["kind"] != "Namespace" && !hook(object));
@@ -82,11 +50,46 @@ fn they_are_what_the_chart_gives() {
         objects.sort_by_key(|object| names(std::slice::from_ref(object)));
         objects
     };
-    let (ours, chart) = (sorted(&built()), sorted(&Helm::offline(NAMESPACE).template(VALUES)));
+    let (ours, chart) = (sorted(ours), sorted(chart));
     assert_eq!(names(&ours), names(&chart));
     for (ours, theirs) in ours.iter().zip(&chart) {
         assert_eq!(ours, theirs, "{:?}", names(std::slice::from_ref(ours)));
     }
+}
+
+#[test]
+fn they_are_what_the_chart_gives() {
+    assert_same(&built(), &Helm::offline(NAMESPACE).template(VALUES));
+}
+
+/// What an overlay with the component for secure metrics becomes.
+fn secured() -> Vec<Value> {
+    let folder = std::env::temp_dir().join(format!("kube-prepull-overlay-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("overlay")).unwrap();
+    std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
+    let overlay = "resources: [../deploy/kustomize]\ncomponents: [../deploy/kustomize/secure-metrics]\n";
+    std::fs::write(folder.join("overlay/kustomization.yaml"), overlay).unwrap();
+    let objects = built_from(&folder.join("overlay"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    objects
+}
+
+#[test]
+fn the_component_for_secure_metrics_gives_what_the_chart_gives_and_the_api_server_accepts_it() {
+    let mut objects = secured();
+    let mut chart = Helm::offline(NAMESPACE).template(&format!("{VALUES}metrics: {{secure: true}}\n"));
+    // Their order says nothing.
+    for object in objects.iter_mut().chain(&mut chart) {
+        for list in ["env", "ports"] {
+            if let Some(Value::Array(list)) = object.pointer_mut(&format!("/spec/template/spec/containers/0/{list}")) {
+                list.sort_by_key(|it| it["name"].to_string());
+            }
+        }
+    }
+    assert_same(&objects, &chart);
+    let namespace = Namespace::create("secure");
+    moved_to(&namespace, &mut objects);
+    namespace.accepts(&objects);
 }
 
 #[test]
@@ -97,6 +100,12 @@ fn the_service_monitor_is_the_charts_and_is_made_only_where_it_is_asked_for() {
     let chart = Helm::offline(NAMESPACE).template(&format!("{VALUES}serviceMonitor: {{enabled: true}}\n"));
     let theirs = chart.iter().find(|object| object["kind"] == "ServiceMonitor").unwrap();
     assert_eq!(ours, [without_helm(theirs)]);
+    let text = std::fs::read_to_string(checkout("deploy/kustomize/servicemonitor-secure.yaml")).unwrap();
+    let mut ours = documents(&text);
+    ours[0]["metadata"]["namespace"] = Value::from(NAMESPACE);
+    let values = format!("{VALUES}serviceMonitor: {{enabled: true}}\nmetrics: {{secure: true}}\n");
+    let chart = Helm::offline(NAMESPACE).template(&values);
+    assert_eq!(ours, [without_helm(find(&chart, "ServiceMonitor", "kube-prepull"))]);
     assert!(!built().iter().any(|object| object["kind"] == "ServiceMonitor"));
 }
 

@@ -62,6 +62,11 @@ fn the_service_names_the_port_of_every_controller_and_the_service_monitor_select
         assert_eq!(&pod["metadata"]["labels"][label], value, "{label}");
     }
     assert_eq!(service["spec"]["ports"][0]["targetPort"], pod["spec"]["containers"][0]["ports"][0]["name"]);
+    // Scrapes that are configured by hand go by these.
+    assert_eq!(
+        service["spec"]["ports"],
+        json!([{"name": "http", "port": 8080, "targetPort": "http", "protocol": "TCP"}])
+    );
     for (label, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
         assert_eq!(&service["metadata"]["labels"][label], value, "{label}");
     }
@@ -77,6 +82,7 @@ fn what_would_scrape_nothing_or_everything_twice_is_refused() {
     for (values, words) in [
         ("serviceMonitor: {enabled: true}\nmetricsService: {enabled: false}", "needs metricsService.enabled"),
         ("serviceMonitor: {enabled: true}\npodMonitor: {enabled: true}", "counted twice"),
+        ("metrics: {secure: true}\npodMonitor: {enabled: true}", "needs podMonitor.authorization"),
     ] {
         let said = helm.rejection(values);
         assert!(said.contains(words), "{said}");
@@ -88,10 +94,21 @@ fn what_would_scrape_nothing_or_everything_twice_is_refused() {
 fn definition(kind: &str, endpoints: &str) -> Value {
     let plural = format!("{}s", kind.to_lowercase());
     let text = json!({"type": "string"});
-    let endpoint = json!({
+    let mut endpoint = json!({
         "type": "object",
-        "properties": {"port": text, "path": text, "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}},
+        "properties": {
+            "port": text, "path": text, "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+            "scheme": {"type": "string", "enum": ["http", "https"]},
+            "tlsConfig": {"type": "object", "properties": {"insecureSkipVerify": {"type": "boolean"}, "serverName": text}},
+            "authorization": {"type": "object", "properties": {
+                "type": text,
+                "credentials": {"type": "object", "required": ["key"], "properties": {"name": text, "key": text}},
+            }},
+        },
     });
+    if kind == "ServiceMonitor" {
+        endpoint["properties"]["bearerTokenFile"] = text.clone();
+    }
     let selector = json!({
         "type": "object",
         "properties": {"matchLabels": {"type": "object", "additionalProperties": text}},
@@ -151,12 +168,63 @@ fn the_api_server_accepts_the_monitors_where_it_knows_them() {
     let namespace = Namespace::create("monitors");
     let _operator = Operator::install(&namespace);
     let helm = Helm::offline(&namespace.name);
-    for values in ["serviceMonitor: {enabled: true, interval: 15s}", "podMonitor: {enabled: true, interval: 1m30s}"] {
+    let authorization = "authorization: {credentials: {name: scraper, key: token}}";
+    for values in [
+        "serviceMonitor: {enabled: true, interval: 15s}",
+        "podMonitor: {enabled: true, interval: 1m30s}",
+        "metrics: {secure: true}\nserviceMonitor: {enabled: true}",
+        &format!("metrics: {{secure: true}}\nserviceMonitor: {{enabled: true, {authorization}}}"),
+        &format!("metrics: {{secure: true}}\npodMonitor: {{enabled: true, {authorization}}}"),
+    ] {
         let mut objects = helm.template(values);
         objects.retain(|object| object["apiVersion"] == "monitoring.coreos.com/v1");
         assert_eq!(objects.len(), 1, "{values}");
         namespace.accepts(&objects);
     }
+}
+
+#[test]
+fn secure_metrics_have_a_port_of_their_own_and_are_scraped_with_a_token_over_tls() {
+    let readers = "readers: [{name: prometheus-k8s, namespace: monitoring}]";
+    let values = format!("metrics: {{secure: true, certSecret: cert, {readers}}}\nserviceMonitor: {{enabled: true}}");
+    let objects = Helm::offline("default").template(&values);
+    let endpoint = &find(&objects, "ServiceMonitor", NAME)["spec"]["endpoints"][0];
+    assert_eq!((&endpoint["port"], &endpoint["scheme"]), (&json!("https"), &json!("https")));
+    assert_eq!(endpoint["bearerTokenFile"], "/var/run/secrets/kubernetes.io/serviceaccount/token");
+    let port = &find(&objects, "Service", &format!("{NAME}-metrics"))["spec"]["ports"][0];
+    assert_eq!(port, &json!({"name": "https", "port": 8443, "targetPort": "https", "protocol": "TCP"}));
+    let pod = &find(&objects, "Deployment", NAME)["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["ports"][0], json!({"name": "https", "containerPort": 8443, "protocol": "TCP"}));
+    assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": "probes"}));
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "cert");
+    let folder = &container["volumeMounts"][0]["mountPath"];
+    for variable in [
+        json!({"name": "SECURE_METRICS", "value": "true"}),
+        json!({"name": "METRICS_LISTEN", "value": "0.0.0.0:8443"}),
+        json!({"name": "METRICS_CERT_DIR", "value": folder}),
+    ] {
+        assert!(container["env"].as_array().unwrap().contains(&variable), "{variable}");
+    }
+    let binding = find(&objects, "ClusterRoleBinding", &format!("kube-prepull:default:{NAME}:metrics-reader"));
+    let reader = json!([{"kind": "ServiceAccount", "name": "prometheus-k8s", "namespace": "monitoring"}]);
+    assert_eq!(binding["subjects"], reader);
+}
+
+#[test]
+fn rights_to_check_tokens_come_with_secure_metrics_only() {
+    let helm = Helm::offline("default");
+    let plain = serde_json::to_string(&helm.template("")).unwrap();
+    assert!(
+        !plain.contains("tokenreviews") && !plain.contains("METRICS_CERT_DIR") && !plain.contains("nonResourceURLs")
+    );
+    let secure = helm.template("metrics: {secure: true}");
+    let rules = find(&secure, "ClusterRole", &format!("kube-prepull:default:{NAME}:metrics-review"))["rules"].clone();
+    assert_eq!(rules[0]["resources"], json!(["tokenreviews"]));
+    assert_eq!(rules[1]["resources"], json!(["subjectaccessreviews"]));
+    let bindings = secure.iter().filter(|it| it["kind"] == "ClusterRoleBinding");
+    let readers = bindings.filter(|it| it["metadata"]["name"].as_str().unwrap().ends_with(":metrics-reader"));
+    assert_eq!(readers.count(), 0, "nobody is a reader unless named");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
     }
 }
 
-const TEMPLATES: [&str; 5] = ["serviceaccount", "nodes", "imagecaches", "configmap", "app"];
+const TEMPLATES: [&str; 6] = ["serviceaccount", "nodes", "imagecaches", "secure-metrics", "configmap", "app"];
 
 /// What all templates give with their defaults.
 pub fn defaults() -> Vec<Value> {
@@ -160,7 +160,9 @@ fn another(parameter: &str) -> &'static str {
         "IMAGE_CACHE_PLATFORMS" => "linux/amd64;linux/arm64",
         "IMAGE_CACHE_KEEP_PREVIOUS_FOR" => "30m",
         "IMAGE_CACHE_SIZE" | "IMAGE_CACHE_RETENTION_DAYS" => "40",
-        "NAMESPACED_ONLY" => "true",
+        "NAMESPACED_ONLY" | "SECURE_METRICS" => "true",
+        "METRICS_PORT" => "8443",
+        "METRICS_PORT_NAME" => "https",
         "LOG_FORMAT" => "human",
         "LOG_LEVEL" => "debug",
         "PLATFORM" => "openshift",
@@ -261,6 +263,34 @@ fn the_rights_and_the_controller_are_those_of_the_chart() {
     let labels = deployment["template"]["metadata"]["labels"].as_object_mut().unwrap();
     labels.remove("app.kubernetes.io/instance").unwrap();
     assert_eq!(app, deployment);
+}
+
+#[test]
+fn secure_metrics_are_those_of_the_chart() {
+    let values = "configMap: {managedBy: none}\nnamespacedOnly: true\nmetrics: {secure: true}\nserviceMonitor:\n  enabled: true\n  \
+                  interval: 30s\n  authorization: {credentials: {name: kubernetes-image-puller-scraper, key: token}}\n";
+    let chart = Helm::offline("k8s-image-puller").template(values);
+    let rules = |objects: &[Value]| -> Vec<Value> {
+        objects.iter().filter(|it| it["kind"] == "ClusterRole").map(|it| it["rules"].clone()).collect()
+    };
+    let rights = Template::read("secure-metrics").process(&[]);
+    assert_eq!(rules(&rights), rules(&chart));
+    let secure = [("SECURE_METRICS", "true"), ("METRICS_PORT", "8443"), ("METRICS_PORT_NAME", "https")];
+    let app = Template::read("app").process(&secure);
+    for (kind, name) in [("Deployment", ""), ("Service", "-metrics")] {
+        let of = |objects: &[Value]| {
+            let found = find(objects, kind, &format!("kubernetes-image-puller{name}"));
+            let container = &found["spec"]["template"]["spec"]["containers"][0];
+            let secured = |it: &&Value| it["name"].as_str().is_some_and(|it| it.contains("METRICS"));
+            let variables: Vec<_> =
+                container["env"].as_array().into_iter().flatten().filter(secured).cloned().collect();
+            (container["ports"].clone(), container["livenessProbe"].clone(), variables, found["spec"]["ports"].clone())
+        };
+        assert_eq!(of(&app), of(&chart), "{kind}");
+    }
+    let monitor = Template::read("servicemonitor-secure").process(&[]);
+    let monitor = find(&monitor, "ServiceMonitor", "kubernetes-image-puller");
+    assert_eq!(monitor["spec"], find(&chart, "ServiceMonitor", "kubernetes-image-puller")["spec"]);
 }
 
 #[test]

@@ -53,6 +53,27 @@ kube-prepull:{{ .Chart.AppVersion }}
 kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 {{- end }}
 
+{{/* The port with metrics: https with metrics.secure, because service meshes go by the name of a port. */}}
+{{- define "kube-prepull.metricsPort" -}}
+{{- if .Values.metrics.secure }}https{{ else }}http{{ end }}
+{{- end }}
+
+{{- define "kube-prepull.metricsPortNumber" -}}
+{{- if .Values.metrics.secure }}8443{{ else }}8080{{ end }}
+{{- end }}
+
+{{- define "kube-prepull.metricsContainerPort" -}}
+{name: {{ include "kube-prepull.metricsPort" . }}, containerPort: {{ include "kube-prepull.metricsPortNumber" . }}, protocol: TCP}
+{{- end }}
+
+{{- define "kube-prepull.metricsReviewName" -}}
+{{ include "kube-prepull.clusterName" . }}:metrics-review
+{{- end }}
+
+{{- define "kube-prepull.metricsReaderName" -}}
+{{ include "kube-prepull.clusterName" . }}:metrics-reader
+{{- end }}
+
 {{- define "kube-prepull.imageCacheName" -}}
 {{ include "kube-prepull.clusterName" . }}:imagecaches
 {{- end }}

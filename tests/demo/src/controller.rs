@@ -21,7 +21,9 @@ impl Controller {
     pub fn start(screen: &Screen, cluster: &Cluster) -> Result<Self> {
         let address = free_address()?;
         let seen = format!("run --namespace {NAMESPACE} --holder-image {HOLDER}");
-        let unseen = ["--listen", &address, "--log-format", "human"];
+        let (metrics, status) = (free_address()?, free_address()?);
+        let listen = ["--probe-listen", &address, "--metrics-listen", &metrics, "--status-listen", &status];
+        let unseen = [&listen[..], &["--log-format", "human"]].concat();
         let arguments: Vec<_> = seen.split(' ').chain(unseen).collect();
         screen.command(&format!("kube-prepull {seen} &"));
         let controller = Self(process::start(cluster, "kube-prepull", SERVICE, &arguments)?);

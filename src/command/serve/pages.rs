@@ -1,0 +1,133 @@
+//! What each listener serves.
+
+use std::net::IpAddr;
+
+use hyper::header::{ACCEPT, ALLOW, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+
+use super::access::Guard;
+use super::answers::{response, text, unavailable};
+use super::heartbeat::Heartbeat;
+use super::kept::Kept;
+use super::listener::{HttpAnswer, Pages};
+use crate::cluster::readiness::Readiness;
+use crate::cluster::status_server::Overview;
+use crate::metrics::Metrics;
+use crate::metrics::exposition::Format;
+
+const JSON: &str = "application/json";
+
+/// The kubelet's probes. They need neither locks that are held for long nor another thread.
+#[derive(Clone)]
+pub struct ProbePages {
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/livez`.
+    pub heartbeat: Heartbeat,
+}
+
+/// What Prometheus scrapes.
+#[derive(Clone)]
+pub struct MetricsPages {
+    openmetrics: Kept,
+    prometheus: Kept,
+    guard: Option<Guard>,
+}
+
+/// What users see by a forwarded port.
+#[derive(Clone)]
+pub struct StatusPages {
+    readiness: Readiness,
+    status: Kept,
+}
+
+impl Pages for ProbePages {
+    async fn answer(&self, request: Parts, _: IpAddr) -> HttpAnswer {
+        match page(&request, &["/livez", "/readyz"]) {
+            Err(refusal) => refusal,
+            Ok("/livez") => match self.heartbeat.silence() {
+                None => text(StatusCode::OK, "ok\n"),
+                Some(silence) => {
+                    let silent = format!("the controller has been busy or stuck for {} s\n", silence.as_secs());
+                    text(StatusCode::SERVICE_UNAVAILABLE, silent)
+                }
+            },
+            Ok(_) => match self.readiness.why_not_ready() {
+                none if none.is_empty() => text(StatusCode::OK, "ok\n"),
+                reasons => unavailable(&reasons),
+            },
+        }
+    }
+}
+
+impl MetricsPages {
+    /// With a guard, only those get metrics whom it admits.
+    pub fn new(metrics: &Metrics, overview: &Overview, guard: Option<Guard>) -> Self {
+        let of = |format: Format| {
+            let (metrics, overview) = (metrics.clone(), overview.clone());
+            Kept::new(move || Some(metrics.exposition(format, overview.leads(), overview.report())))
+        };
+        Self { openmetrics: of(Format::OpenMetrics), prometheus: of(Format::Prometheus), guard }
+    }
+}
+
+impl Pages for MetricsPages {
+    async fn answer(&self, request: Parts, peer: IpAddr) -> HttpAnswer {
+        if let Err(refusal) = page(&request, &["/metrics"]) {
+            return refusal;
+        }
+        if let Some(guard) = &self.guard
+            && let Err(refusal) = guard.admit(&request.headers, request.uri.path(), peer).await
+        {
+            return refusal.answer();
+        }
+        let wanted = request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let format = Format::wanted(&wanted.collect::<Vec<_>>().join(","));
+        let kept = match format {
+            Format::OpenMetrics => &self.openmetrics,
+            Format::Prometheus => &self.prometheus,
+        };
+        match kept.get().await {
+            Ok(exposition) => response(StatusCode::OK, format.content_type(), exposition.unwrap_or_default()),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+}
+
+impl StatusPages {
+    /// Until everything is listed, there is no status, and `readiness` says why.
+    pub fn new(readiness: &Readiness, overview: &Overview) -> Self {
+        let overview = overview.clone();
+        // A report has no key that is not a text, which is what JSON cannot write.
+        let status = Kept::new(move || Some(serde_json::to_string_pretty(&*overview.report()?).ok()? + "\n"));
+        Self { readiness: readiness.clone(), status }
+    }
+}
+
+impl Pages for StatusPages {
+    async fn answer(&self, request: Parts, _: IpAddr) -> HttpAnswer {
+        if let Err(refusal) = page(&request, &["/status"]) {
+            return refusal;
+        }
+        match self.status.get().await {
+            Ok(Some(status)) => response(StatusCode::OK, JSON, status),
+            Ok(None) => unavailable(&self.readiness.why_not_ready()),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+}
+
+/// Which of the pages that the listener has is requested, or why there is none.
+fn page<'a>(request: &Parts, pages: &[&'a str]) -> Result<&'a str, HttpAnswer> {
+    if ![Method::GET, Method::HEAD].contains(&request.method) {
+        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Err(refusal);
+    }
+    let page = pages.iter().find(|page| **page == request.uri.path());
+    page.copied().ok_or_else(|| {
+        let known = pages.join(" and ");
+        text(StatusCode::NOT_FOUND, format!("this port serves {known}; other pages have ports of their own\n"))
+    })
+}

@@ -1,0 +1,170 @@
+//! No client of a listener takes it from the others, and none of another listener.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::cluster::readiness::Readiness;
+
+/// The kubelet's default `timeoutSeconds` of a probe.
+const PROBE: Duration = Duration::from_secs(1);
+/// More than anybody reads without asking for it.
+const LARGE: usize = 8 << 20;
+
+#[derive(Clone)]
+struct LargePage(hyper::body::Bytes);
+
+impl listener::Pages for LargePage {
+    async fn answer(&self, _: hyper::http::request::Parts, _: std::net::IpAddr) -> listener::HttpAnswer {
+        answers::text(hyper::StatusCode::OK, self.0.clone())
+    }
+}
+
+/// Listeners with the limits of the controller on a thread like the controller's: probes, and a page that is large.
+fn start() -> [SocketAddr; 2] {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let [probes, large] = [0, 1].map(|_| listener::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+            let addresses = [&probes, &large].map(|it| it.local_addr().unwrap());
+            let pages = ProbePages { readiness: Readiness::default(), heartbeat: Heartbeat::new() };
+            let page = LargePage("x".repeat(LARGE).into());
+            sender.send(addresses).unwrap();
+            tokio::join!(
+                listener::serve(TcpListener::from_std(probes).unwrap(), OF_PROBES, None, pages),
+                listener::serve(TcpListener::from_std(large).unwrap(), OF_METRICS, None, page),
+            );
+        });
+    });
+    receiver.recv().unwrap()
+}
+
+/// The status line of an answer, within the time that the kubelet gives a probe.
+fn probe(address: SocketAddr, path: &str) -> String {
+    let started = Instant::now();
+    let mut client = TcpStream::connect_timeout(&address, PROBE).unwrap();
+    client.set_read_timeout(Some(PROBE)).unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    let took = started.elapsed();
+    assert!(took < PROBE, "{took:?}");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+fn assert_probes_answer(address: SocketAddr) {
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(probe(address, path), "HTTP/1.1 200 OK", "{path}");
+    }
+}
+
+/// Sends this on so many connections and holds them.
+fn hold(address: SocketAddr, number: usize, sent: &str) -> Vec<TcpStream> {
+    let connect = |_| {
+        let mut client = TcpStream::connect_timeout(&address, PROBE).unwrap();
+        // It may have been closed already, to make place for a later one.
+        drop(client.write_all(sent.as_bytes()));
+        client
+    };
+    (0..number).map(connect).collect()
+}
+
+#[test]
+fn probes_answer_at_once_whoever_holds_connections_to_any_listener() {
+    let [probes, large] = start();
+    let mut held = Vec::new();
+    for (sent, number) in [
+        ("", 200),
+        // A head that does not end.
+        ("GET /livez HTTP/1.1\r\nHost: slow", 200),
+        // An answer that is not read.
+        ("GET /livez HTTP/1.1\r\nHost: deaf\r\n\r\n", 200),
+    ] {
+        for address in [probes, large] {
+            held.extend(hold(address, number, sent));
+            assert_probes_answer(probes);
+        }
+    }
+    // Others get the large page too.
+    let mut client = hold(large, 1, "GET /metrics HTTP/1.1\r\nHost: it\r\n\r\n").remove(0);
+    client.set_read_timeout(Some(OF_METRICS.answer)).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(answer.len() > LARGE, "{}", answer.len());
+    drop(held);
+    assert_probes_answer(probes);
+}
+
+#[test]
+fn while_new_connections_keep_coming_probes_answer() {
+    let [probes, _] = start();
+    let flood = std::thread::spawn(move || {
+        let until = Instant::now() + Duration::from_secs(3);
+        let mut held = std::collections::VecDeque::new();
+        while Instant::now() < until {
+            held.extend(hold(probes, 1, "GET /livez HTTP/1.1\r\n"));
+            if held.len() > 200 {
+                // It has been displaced long ago, or is about to be.
+                let mut oldest: TcpStream = held.pop_front().unwrap();
+                drop(oldest.read(&mut [0]));
+            }
+        }
+    });
+    // The kubelet has an address of its own.
+    let mut answered = 0;
+    while !flood.is_finished() {
+        let kubelet = std::net::Ipv4Addr::new(127, 0, 0, 2);
+        answered += usize::from(ask_from(kubelet.into(), probes) == "HTTP/1.1 200 OK");
+    }
+    flood.join().unwrap();
+    assert!(answered > 0);
+}
+
+/// The status line for `/livez`, asked for from this address of the machine.
+fn ask_from(from: std::net::IpAddr, address: SocketAddr) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        tokio::time::timeout(PROBE, socket.connect(address)).await.unwrap().unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(PROBE)).unwrap();
+    let mut client = &stream;
+    client.write_all(b"GET /livez HTTP/1.1\r\nHost: kubelet\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer to the kubelet within a second");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_client_that_sends_nothing_or_too_much_loses_its_connection() {
+    let [probes, _] = start();
+    for sent in ["", "GET /livez HTTP/1.1\r\nHost: slow"] {
+        let [mut idle] = <[TcpStream; 1]>::try_from(hold(probes, 1, sent)).unwrap();
+        idle.set_read_timeout(Some(OF_PROBES.head + 5 * PROBE)).unwrap();
+        let mut answer = Vec::new();
+        idle.read_to_end(&mut answer).expect("the connection to be closed");
+    }
+    let header = format!("GET /livez HTTP/1.1\r\nHost: large\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let [mut large] = <[TcpStream; 1]>::try_from(hold(probes, 1, &header)).unwrap();
+    large.set_read_timeout(Some(PROBE)).unwrap();
+    let mut answer = [0; 12];
+    large.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
+}
+
+#[test]
+fn a_listener_serves_its_own_pages_only_and_takes_no_writes() {
+    let [probes, _] = start();
+    for path in ["/metrics", "/status", "/", "/livez/"] {
+        assert_eq!(probe(probes, path), "HTTP/1.1 404 Not Found", "{path}");
+    }
+    let [mut writer] = <[TcpStream; 1]>::try_from(hold(probes, 1, "POST /livez HTTP/1.1\r\nHost: it\r\n\r\n")).unwrap();
+    let mut answer = String::new();
+    writer.set_read_timeout(Some(PROBE)).unwrap();
+    writer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+}
