@@ -93,7 +93,7 @@ fn rights_to_image_caches_and_their_clean_up_come_with_the_option_only() {
     };
     assert_eq!(about(""), Vec::<Value>::new());
     let with = about("imageCache: {enabled: true}");
-    assert_eq!(with.len(), 3, "{:?}", names(&with));
+    assert_eq!(with.len(), 4, "{:?}", names(&with));
     let job = with.iter().find(|it| it["kind"] == "Job").unwrap();
     assert_eq!(job["metadata"]["annotations"]["helm.sh/hook"], "pre-delete");
     let container = &job["spec"]["template"]["spec"]["containers"][0];
@@ -102,19 +102,24 @@ fn rights_to_image_caches_and_their_clean_up_come_with_the_option_only() {
     assert_eq!(names(&without_rights), ["Job kubernetes-image-puller-clean-up"]);
 }
 
+/// Neither changes anything for a single controller.
 #[test]
-fn a_budget_and_a_spread_come_with_several_replicas_only() {
+fn controllers_are_spread_over_nodes_and_drained_one_at_a_time() {
     let helm = Helm::offline("default");
-    let spread = |objects: &[Value]| {
-        let deployment = find(objects, "Deployment", "kubernetes-image-puller");
-        deployment["spec"]["template"]["spec"]["topologySpreadConstraints"].clone()
-    };
-    let one = helm.template("");
-    assert!(spread(&one).is_null());
-    assert!(!names(&one).contains(&"PodDisruptionBudget kubernetes-image-puller".to_owned()));
-    let two = helm.template("replicas: 2");
-    assert_eq!(spread(&two)[0]["topologyKey"], "kubernetes.io/hostname");
-    assert_eq!(find(&two, "PodDisruptionBudget", "kubernetes-image-puller")["spec"]["maxUnavailable"], 1);
+    for values in ["", "replicas: 2"] {
+        let objects = helm.template(values);
+        let template = &find(&objects, "Deployment", "kubernetes-image-puller")["spec"]["template"];
+        let spread = &template["spec"]["topologySpreadConstraints"][0];
+        assert_eq!(
+            (&spread["topologyKey"], &spread["whenUnsatisfiable"]),
+            (&json!("kubernetes.io/hostname"), &json!("ScheduleAnyway"))
+        );
+        let budget = &find(&objects, "PodDisruptionBudget", "kubernetes-image-puller")["spec"];
+        assert_eq!(budget["maxUnavailable"], 1);
+        for (label, value) in budget["selector"]["matchLabels"].as_object().unwrap() {
+            assert_eq!(&template["metadata"]["labels"][label], value, "{label}");
+        }
+    }
 }
 
 #[test]
@@ -122,6 +127,21 @@ fn rights_on_the_cluster_go_with_the_option_that_does_without_nodes() {
     let all = names(&Helm::offline("default").template("namespacedOnly: true"));
     assert!(!all.iter().any(|name| name.starts_with("Cluster")), "{all:?}");
     assert!(all.contains(&"Role kubernetes-image-puller".to_owned()));
+}
+
+#[test]
+fn rights_of_users_can_be_left_out() {
+    let roles = |values: &str| {
+        let all = names(&Helm::offline("default").template(values));
+        all.into_iter().filter(|name| name.ends_with(":reader") || name.ends_with(":editor")).collect::<Vec<_>>()
+    };
+    let prefix = "ClusterRole kube-prepull:default:kubernetes-image-puller";
+    assert_eq!(roles(""), [format!("{prefix}:reader"), format!("{prefix}:editor")]);
+    let with_image_caches = roles("imageCache: {enabled: true}");
+    assert!(with_image_caches.contains(&format!("{prefix}:imagecaches:reader")), "{with_image_caches:?}");
+    for values in ["rbac: {userRoles: false}", "rbac: {create: false}", "namespacedOnly: true"] {
+        assert_eq!(roles(&format!("{values}\nimageCache: {{enabled: true}}")), [""; 0], "{values}");
+    }
 }
 
 #[test]

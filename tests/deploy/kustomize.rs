@@ -1,21 +1,68 @@
-//! The kustomize manifests are what the chart gives with the same names.
+//! The kustomize manifests, built by the real kustomize, and overlays on them.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use test_bed::programs;
 
-use super::helm::{Helm, checkout};
-use super::manifests::{documents, find, names};
+use super::helm::checkout;
+use super::manifests::{documents, names};
 use super::namespace::Namespace;
 
-const NAMESPACE: &str = "kube-prepull";
-const VALUES: &str = "deploymentName: kube-prepull\nserviceAccount: {name: kube-prepull}\nconfigMap: {managedBy: none}\n\
-                      configMaps: []\n";
+pub const NAMESPACE: &str = "kube-prepull";
 
 /// What the folder of the install becomes.
 pub fn built() -> Vec<Value> {
     built_from(&checkout("deploy/kustomize"))
+}
+
+/// What it becomes when everything that is commented out is not.
+pub fn built_with_options() -> Vec<Value> {
+    let folder = Folder::create("options");
+    let options =
+        fs::read_to_string(checkout("deploy/kustomize/kustomization.yaml")).unwrap().replace("\n# - ", "\n- ");
+    fs::create_dir_all(folder.path("install/names")).unwrap();
+    for file in ["", "names"] {
+        for entry in fs::read_dir(checkout(&format!("deploy/kustomize/{file}"))).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), folder.path(&format!("install/{file}")).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    fs::write(folder.path("install/kustomization.yaml"), options).unwrap();
+    built_from(&folder.path("install"))
+}
+
+/// A folder beside a link to `deploy`, as in a checkout. It goes with the value.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn create(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("kube-prepull-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
+        Self(folder)
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// What the overlay becomes, which is a text or several files.
+    pub fn overlay(&self, name: &str, files: &[(&str, &str)]) -> Vec<Value> {
+        fs::create_dir_all(self.path(name)).unwrap();
+        for (file, text) in files {
+            fs::write(self.path(name).join(file), text).unwrap();
+        }
+        built_from(&self.path(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
 }
 
 /// What kustomize, as it is built into kubectl, makes of a folder.
@@ -26,98 +73,27 @@ fn built_from(folder: &Path) -> Vec<Value> {
     documents(&String::from_utf8(output.stdout).unwrap())
 }
 
-/// Without the labels of Helm and of a release, and without what a list of the chart's own is for.
-fn without_helm(object: &Value) -> Value {
-    let mut object = object.clone();
-    for pointer in ["/metadata/labels", "/spec/template/metadata/labels"] {
-        let Some(labels) = object.pointer_mut(pointer).and_then(Value::as_object_mut) else { continue };
-        for label in ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "helm.sh/chart"] {
-            labels.remove(label);
-        }
-    }
-    if let Some(Value::Array(variables)) = object.pointer_mut("/spec/template/spec/containers/0/env") {
-        variables.retain(|variable| variable["name"] != "CONFIG_MAPS");
-    }
-    object
-}
-
-/// Fails unless they are the same objects, but for hooks and for what only Helm has.
-fn assert_same(ours: &[Value], chart: &[Value]) {
-    let sorted = |objects: &[Value]| {
-        let hook = |object: &Value| !object["metadata"]["annotations"]["helm.sh/hook"].is_null();
-        let compared = objects.iter().filter(|object| object["kind"] != "Namespace" && !hook(object));
-        let mut objects: Vec<_> = compared.map(without_helm).collect();
-        objects.sort_by_key(|object| names(std::slice::from_ref(object)));
-        objects
-    };
-    let (ours, chart) = (sorted(ours), sorted(chart));
-    assert_eq!(names(&ours), names(&chart));
-    for (ours, theirs) in ours.iter().zip(&chart) {
-        assert_eq!(ours, theirs, "{:?}", names(std::slice::from_ref(ours)));
-    }
-}
-
-#[test]
-fn they_are_what_the_chart_gives() {
-    assert_same(&built(), &Helm::offline(NAMESPACE).template(VALUES));
+/// The block of YAML in a page of the documentation that begins with the name of a file.
+pub fn documented_file(page: &str, name: &str) -> String {
+    let page = fs::read_to_string(checkout(page)).unwrap();
+    let begin = format!("```yaml\n# {name}");
+    let (_, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("no {name}"));
+    let (file, _) = rest.split_once("```").unwrap();
+    format!("# {name}{file}")
 }
 
 /// What an overlay with the component for secure metrics becomes.
-fn secured() -> Vec<Value> {
-    let folder = std::env::temp_dir().join(format!("kube-prepull-overlay-{}", std::process::id()));
-    std::fs::create_dir_all(folder.join("overlay")).unwrap();
-    std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
+pub fn secured() -> Vec<Value> {
     let overlay = "resources: [../deploy/kustomize]\ncomponents: [../deploy/kustomize/secure-metrics]\n";
-    std::fs::write(folder.join("overlay/kustomization.yaml"), overlay).unwrap();
-    let objects = built_from(&folder.join("overlay"));
-    std::fs::remove_dir_all(&folder).unwrap();
-    objects
+    Folder::create("secured").overlay("overlay", &[("kustomization.yaml", overlay)])
 }
 
 #[test]
-fn the_component_for_secure_metrics_gives_what_the_chart_gives_and_the_api_server_accepts_it() {
-    let mut objects = secured();
-    let mut chart = Helm::offline(NAMESPACE).template(&format!("{VALUES}metrics: {{secure: true}}\n"));
-    // Their order says nothing.
-    for object in objects.iter_mut().chain(&mut chart) {
-        for list in ["env", "ports"] {
-            if let Some(Value::Array(list)) = object.pointer_mut(&format!("/spec/template/spec/containers/0/{list}")) {
-                list.sort_by_key(|it| it["name"].to_string());
-            }
-        }
-    }
-    assert_same(&objects, &chart);
+fn the_api_server_accepts_the_component_for_secure_metrics() {
     let namespace = Namespace::create("secure");
+    let mut objects = secured();
     moved_to(&namespace, &mut objects);
     namespace.accepts(&objects);
-}
-
-#[test]
-fn the_service_monitor_is_the_charts_and_is_made_only_where_it_is_asked_for() {
-    let text = std::fs::read_to_string(checkout("deploy/kustomize/servicemonitor.yaml")).unwrap();
-    let mut ours = documents(&text);
-    ours[0]["metadata"]["namespace"] = Value::from(NAMESPACE);
-    let chart = Helm::offline(NAMESPACE).template(&format!("{VALUES}serviceMonitor: {{enabled: true}}\n"));
-    let theirs = chart.iter().find(|object| object["kind"] == "ServiceMonitor").unwrap();
-    assert_eq!(ours, [without_helm(theirs)]);
-    let text = std::fs::read_to_string(checkout("deploy/kustomize/servicemonitor-secure.yaml")).unwrap();
-    let mut ours = documents(&text);
-    ours[0]["metadata"]["namespace"] = Value::from(NAMESPACE);
-    let values = format!("{VALUES}serviceMonitor: {{enabled: true}}\nmetrics: {{secure: true}}\n");
-    let chart = Helm::offline(NAMESPACE).template(&values);
-    assert_eq!(ours, [without_helm(find(&chart, "ServiceMonitor", "kube-prepull"))]);
-    assert!(!built().iter().any(|object| object["kind"] == "ServiceMonitor"));
-}
-
-#[test]
-fn the_optional_right_to_image_caches_is_what_the_chart_gives() {
-    let text = std::fs::read_to_string(checkout("deploy/kustomize/imagecaches.yaml")).unwrap();
-    let values = format!("{VALUES}imageCache: {{enabled: true}}\n");
-    let of_image_caches =
-        |object: &&Value| object["metadata"]["name"].as_str().unwrap_or_default().ends_with(":imagecaches");
-    let chart = Helm::offline(NAMESPACE).template(&values);
-    let chart: Vec<Value> = chart.iter().filter(of_image_caches).map(without_helm).collect();
-    assert_eq!(documents(&text), chart);
 }
 
 #[test]

@@ -72,11 +72,23 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
     }
 }
 
-const TEMPLATES: [&str; 6] = ["serviceaccount", "nodes", "imagecaches", "secure-metrics", "configmap", "app"];
+const TEMPLATES: [&str; 7] = ["serviceaccount", "nodes", "users", "imagecaches", "secure-metrics", "configmap", "app"];
 
 /// What all templates give with their defaults.
 pub fn defaults() -> Vec<Value> {
     TEMPLATES.iter().flat_map(|name| Template::read(name).process(&[])).collect()
+}
+
+/// What all templates but that of the list give with these parameters, where they have them.
+pub fn all_but_the_list(arguments: &[(&str, &str)]) -> Vec<Value> {
+    let optional = ["configmap", "secure-metrics"];
+    let others = TEMPLATES.iter().filter(|name| !optional.contains(*name)).chain(&["servicemonitor"]);
+    let objects = others.flat_map(|name| {
+        let template = Template::read(name);
+        let arguments = arguments.iter().filter(|(name, _)| template.defaults.contains_key(*name));
+        template.process(&arguments.copied().collect::<Vec<_>>())
+    });
+    objects.collect()
 }
 
 /// Parameters that a user of kubernetes-image-puller gives, with its defaults where it has any; "" is another.
@@ -229,42 +241,6 @@ fn no_user_is_named() {
     }
 }
 
-/// What the chart has and a template cannot: names of resources are not known to the template with the rights.
-fn without_names_of_resources(rules: &Value) -> Value {
-    let mut rules = rules.clone();
-    for rule in rules.as_array_mut().unwrap() {
-        rule.as_object_mut().unwrap().remove("resourceNames");
-    }
-    rules
-}
-
-#[test]
-fn the_rights_and_the_controller_are_those_of_the_chart() {
-    let values = "configMap: {managedBy: none}\npodServiceAccount: {name: k8s-image-puller-holder}\n\
-                  resources: {requests: {cpu: 10m, memory: 48Mi}, limits: {cpu: \"1\", memory: 256Mi}}\n";
-    let chart = Helm::offline("k8s-image-puller").template(values);
-    let accounts = Template::read("serviceaccount").process(&[]);
-    let ours = find(&accounts, "Role", "k8s-image-puller");
-    let theirs = find(&chart, "Role", "kubernetes-image-puller");
-    assert_eq!(ours["rules"], without_names_of_resources(&theirs["rules"]));
-    let nodes = Template::read("nodes").process(&[]);
-    let cluster_role =
-        |objects: &[Value]| objects.iter().find(|it| it["kind"] == "ClusterRole").unwrap()["rules"].clone();
-    assert_eq!(cluster_role(&nodes), cluster_role(&chart));
-    let with_image_caches =
-        Helm::offline("k8s-image-puller").template("imageCache: {enabled: true}\nnamespacedOnly: true\n");
-    let image_caches = Template::read("imagecaches").process(&[]);
-    assert_eq!(cluster_role(&image_caches), cluster_role(&with_image_caches));
-    let mut app = find(&Template::read("app").process(&[]), "Deployment", "kubernetes-image-puller")["spec"].clone();
-    let mut deployment = find(&chart, "Deployment", "kubernetes-image-puller")["spec"].clone();
-    // An empty name is none.
-    assert_eq!(app["template"]["spec"]["priorityClassName"], "");
-    app["template"]["spec"].as_object_mut().unwrap().remove("priorityClassName");
-    let labels = deployment["template"]["metadata"]["labels"].as_object_mut().unwrap();
-    labels.remove("app.kubernetes.io/instance").unwrap();
-    assert_eq!(app, deployment);
-}
-
 #[test]
 fn secure_metrics_are_those_of_the_chart() {
     let values = "configMap: {managedBy: none}\nnamespacedOnly: true\nmetrics: {secure: true}\nserviceMonitor:\n  enabled: true\n  \
@@ -293,19 +269,24 @@ fn secure_metrics_are_those_of_the_chart() {
     assert_eq!(monitor["spec"], find(&chart, "ServiceMonitor", "kubernetes-image-puller")["spec"]);
 }
 
+/// The templates have the label of kubernetes-image-puller's, whatever the Deployment is called.
 #[test]
-fn metrics_are_found_as_those_of_the_chart_are() {
-    let values = "configMap: {managedBy: none}\nserviceMonitor: {enabled: true, interval: 30s}\n";
-    let chart = Helm::offline("k8s-image-puller").template(values);
-    let service = Template::read("app").process(&[]);
-    let service = find(&service, "Service", "kubernetes-image-puller-metrics");
-    let theirs = find(&chart, "Service", "kubernetes-image-puller-metrics");
-    // The chart's Deployment is called as its label says; the templates' label is always the same.
-    assert_eq!(service["spec"], theirs["spec"]);
-    let monitor = Template::read("servicemonitor").process(&[]);
-    let monitor = find(&monitor, "ServiceMonitor", "kubernetes-image-puller");
-    assert_eq!(monitor["spec"], find(&chart, "ServiceMonitor", "kubernetes-image-puller")["spec"]);
+fn the_monitor_selects_the_service() {
+    let objects = all_but_the_list(&[("DEPLOYMENT_NAME", "another")]);
+    let service = find(&objects, "Service", "another-metrics");
+    let monitor = find(&objects, "ServiceMonitor", "another");
     for (label, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
         assert_eq!(&service["metadata"]["labels"][label], value, "{label}");
     }
+}
+
+#[test]
+fn the_controller_may_read_its_own_deployment_whatever_that_is_called() {
+    let objects = Template::read("app").process(&[("DEPLOYMENT_NAME", "another"), ("SERVICEACCOUNT_NAME", "puller")]);
+    assert_eq!(find(&objects, "Role", "another-owner")["rules"][0]["resourceNames"], json!(["another"]));
+    let binding = find(&objects, "RoleBinding", "another-owner");
+    assert_eq!(
+        (&binding["roleRef"]["name"], &binding["subjects"][0]["name"]),
+        (&json!("another-owner"), &json!("puller"))
+    );
 }

@@ -328,3 +328,22 @@ groups:
     assert!(!selects(check, generation) && !selects(generation, check));
     assert_eq!(Generation::from_metadata(&check.metadata), None);
 }
+
+/// No pod is forgotten by the policy that takes the network away from holders.
+#[test]
+fn the_pods_of_generations_and_of_tag_checks_are_selected_by_the_network_policy_of_the_installs() {
+    let policies = include_str!("../../../deploy/kustomize/networkpolicies.yaml");
+    let policies: Vec<serde_json::Value> = serde_yaml::from_multiple(policies).expect("manifests");
+    let holder = policies.iter().find(|it| it["metadata"]["name"] == "kube-prepull-holder").expect("the holder's");
+    let selector = &holder["spec"]["podSelector"]["matchExpressions"];
+    assert_eq!(*selector, serde_json::json!([{"key": crate::naming::labels::LIST, "operator": "Exists"}]));
+    let simulation = arrived(HOURLY, &[("a:1", 1), ("b:1", 2)]);
+    let plan = simulation.plan();
+    let checks = checks(&plan);
+    assert!(!checks.is_empty() && !simulation.daemon_sets.is_empty());
+    for daemon_set in checks.into_iter().chain(&simulation.daemon_sets) {
+        let template = &daemon_set.spec.as_ref().expect("a spec").template;
+        let labels = template.metadata.as_ref().and_then(|it| it.labels.as_ref()).expect("labels");
+        assert!(labels.contains_key(crate::naming::labels::LIST), "{labels:?}");
+    }
+}

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use serde_json::json;
 use test_bed::free_address;
 
-use super::conditions::{as_limited, rights};
+use super::conditions::{as_limited, rights, verbs};
 use super::image_caches::LIST;
 use super::trial;
 use crate::controller::Controller;
@@ -37,7 +37,7 @@ async fn an_image_cache_that_fails_alerts_until_one_with_a_corrected_list_is_rea
 async fn a_right_that_is_missing_alerts_by_its_category() {
     let trial = trial("rightalert").await;
     let mut rights = rights();
-    rights[0]["verbs"] = json!(["get", "list", "watch"]);
+    *verbs(&mut rights, "configmaps") = json!(["get", "list", "watch"]);
     let proxy = as_limited(&trial, &rights).await;
     let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
     let monitoring = Monitoring::start(&trial, &[controller.address()]);

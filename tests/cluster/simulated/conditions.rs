@@ -15,16 +15,17 @@ use crate::controller::Controller;
 use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually};
 
-/// What the controller needs in its namespace.
+/// What the controller may do in its namespace: the rules of the Role that users install.
 pub fn rights() -> Vec<Value> {
-    vec![
-        json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "patch"]}),
-        json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]}),
-        json!({"apiGroups": ["apps"], "resources": ["daemonsets", "controllerrevisions"],
-               "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}),
-        json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
-        json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch", "create", "update"]}),
-    ]
+    let manifests = include_str!("../../../deploy/kustomize/rbac.yaml");
+    let role = serde_yaml::from_multiple::<Value>(manifests).unwrap().swap_remove(0);
+    role["rules"].as_array().unwrap().clone()
+}
+
+/// The verbs of the rule for a resource.
+pub fn verbs<'r>(rights: &'r mut [Value], resource: &str) -> &'r mut Value {
+    let rule = rights.iter_mut().find(|rule| rule["resources"][0] == resource).unwrap();
+    &mut rule["verbs"]
 }
 
 /// A ServiceAccount with these rights, of which reading ConfigMaps is one, and a way to the cluster in its name.
@@ -70,7 +71,7 @@ async fn rights_in_its_namespace_are_all_that_it_needs() {
 async fn a_missing_right_to_write_is_named_and_hinders_nothing_else() {
     let trial = trial("nopatch").await;
     let mut rights = rights();
-    rights[0]["verbs"] = json!(["get", "list", "watch"]);
+    *verbs(&mut rights, "configmaps") = json!(["get", "list", "watch"]);
     let proxy = as_limited(&trial, &rights).await;
     let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
@@ -90,7 +91,7 @@ async fn a_missing_right_to_write_is_named_and_hinders_nothing_else() {
 async fn a_missing_right_to_read_is_named_until_it_is_granted() {
     let trial = trial("noread").await;
     let mut rights = rights();
-    rights[1]["verbs"] = json!(["get"]);
+    *verbs(&mut rights, "pods") = json!(["get"]);
     let proxy = as_limited(&trial, &rights).await;
     let controller = Controller::spawn(&trial, &proxy.kubeconfig, &[]);
     eventually("/readyz to name it", async || {

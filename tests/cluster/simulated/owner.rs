@@ -17,9 +17,7 @@ async fn uninstalling_the_deployment_removes_everything_and_needs_no_more_rights
     let pod = json!({"metadata": {"labels": {"app": "it"}}, "spec": {"containers": [{"name": "it", "image": "it"}]}});
     let spec = json!({"replicas": 0, "selector": {"matchLabels": {"app": "it"}}, "template": pod});
     trial.create::<Deployment>(json!({"metadata": {"name": "kube-prepull"}, "spec": spec})).await;
-    let mut rights = rights();
-    rights.push(json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}));
-    let proxy = as_limited(&trial, &rights).await;
+    let proxy = as_limited(&trial, &rights()).await;
     let controller = Controller::spawn(&trial, &proxy.kubeconfig, &["--deployment", "kube-prepull"]);
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let made = trial.settled_on(&["nginx:1.27"]).await;
