@@ -164,6 +164,22 @@ fn the_pods_on_the_nodes_have_an_account_without_rights_and_without_a_token() {
     assert!(!subjects.contains(&json!("puller-holder")), "{subjects:?}");
 }
 
+/// API servers accept a token of 3,607 seconds, as is mounted by default, for a year (`k8s.io/kubernetes/pkg/serviceaccount`,
+/// `WarnOnlyBoundTokenExpirationPeriod`).
+#[test]
+fn the_token_of_the_controller_expires_after_an_hour() {
+    let objects = Helm::offline("default").template("");
+    let pod = &find(&objects, "Deployment", "kubernetes-image-puller")["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let source = &pod["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"];
+    assert_eq!(*source, json!({"path": "token", "expirationSeconds": 3600}));
+    let mount = &pod["containers"][0]["volumeMounts"][0];
+    assert_eq!(
+        *mount,
+        json!({"name": "api", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true})
+    );
+}
+
 #[test]
 fn the_holder_comes_from_the_image_that_the_controller_runs() {
     let helm = Helm::offline("default");

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::Install;
 
+/// The controller's ServiceAccount.
+const ACCOUNT: &str = "k8s-image-puller";
+
 /// Verb, group and resource of each right or request.
 type Rights = BTreeSet<String>;
 
@@ -36,23 +39,27 @@ impl Install {
         assert!(!granted.iter().any(|right| right.ends_with("/secrets") || right.contains('*')), "{granted:?}");
     }
 
+    /// What the roles allow that are bound to the controller's account.
     fn granted(&self) -> Rights {
-        let roles = ["role", "clusterrole"].map(|kind| {
-            let all = self.it.namespace.kubectl(&["get", kind, "-o", "json"]).unwrap();
-            let all: Value = serde_json::from_str(&all).unwrap();
-            all["items"].as_array().unwrap().clone()
-        });
-        let ours = |role: &&Value| {
-            let metadata = &role["metadata"];
-            metadata["namespace"] == self.it.namespace.name.as_str()
-                || metadata["name"].as_str().unwrap().contains(&self.it.namespace.name)
-        };
-        let rules = roles.iter().flatten().filter(ours).flat_map(|role| role["rules"].as_array().unwrap());
-        rules.flat_map(rights).collect()
+        let bindings = ["rolebinding", "clusterrolebinding"].map(|kind| self.items(kind));
+        let account =
+            |subject: &Value| subject["name"] == ACCOUNT && subject["namespace"] == self.it.namespace.name.as_str();
+        let ours = bindings.iter().flatten().filter(|it| it["subjects"].as_array().into_iter().flatten().any(account));
+        let bound: Vec<(&Value, &Value)> = ours.map(|it| (&it["roleRef"]["kind"], &it["roleRef"]["name"])).collect();
+        let roles = ["role", "clusterrole"].map(|kind| self.items(kind));
+        let roles = roles.iter().flatten().filter(|role| bound.contains(&(&role["kind"], &role["metadata"]["name"])));
+        roles.flat_map(|role| role["rules"].as_array().unwrap()).flat_map(rights).collect()
+    }
+
+    /// All objects of a kind, those of this namespace if it has one.
+    fn items(&self, kind: &str) -> Vec<Value> {
+        let all = self.it.namespace.kubectl(&["get", kind, "-o", "json"]).unwrap();
+        let all: Value = serde_json::from_str(&all).unwrap();
+        all["items"].as_array().unwrap().clone()
     }
 
     fn requests(&self) -> Vec<Request> {
-        let account = format!("system:serviceaccount:{}:k8s-image-puller", self.it.namespace.name);
+        let account = format!("system:serviceaccount:{}:{ACCOUNT}", self.it.namespace.name);
         let log = fs::read_to_string(self.bed.audit_log()).unwrap();
         let records = log.lines().filter_map(|line| serde_json::from_str::<Request>(line).ok());
         records.filter(|it| it.user.username == account && it.object_ref.is_some()).collect()
