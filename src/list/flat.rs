@@ -217,6 +217,13 @@ fn images(text: &str, problems: &mut Problems) -> Vec<Image> {
     group::name_images(entries, problems)
 }
 
+/// Where an image is written first.
+pub(super) fn place_of_image(text: &str, reference: &str) -> Option<Place> {
+    let is_it = |pair: &str| pair.split_once('=').is_some_and(|(_, image)| image.trim() == reference);
+    let (index, (line, _)) = pairs(text).enumerate().find(|(_, (_, pair))| is_it(pair))?;
+    Some(Place { path: format!("{KEY}[{index}]"), line: line.filter(|_| text.contains('\n')) })
+}
+
 /// The trimmed texts between the `;`, each with its line.
 fn pairs(text: &str) -> impl Iterator<Item = (Option<u64>, &str)> {
     let mut line = 1;

@@ -12,6 +12,7 @@
 //! - [`satisfiable`], [`real_nodes`]: whether any node can match a placement, and which nodes never count
 //! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
 //! - [`keys`]: keys of a ConfigMap that are not a list's
+//! - [`policy`]: what lists may ask for
 //! - [`manifest`]: a file → the lists in it
 //! - [`config`], [`cache_platform`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
 
@@ -30,6 +31,7 @@ pub mod manifest;
 pub mod names;
 pub mod parser;
 pub mod placement;
+pub mod policy;
 pub mod problem;
 pub mod quantity;
 mod reader;
@@ -46,5 +48,6 @@ pub mod yaml;
 pub use config::Config;
 pub use data::{IMAGE_LIST_LABEL, ListData, MAX_BYTES};
 pub use hints::is_named_as_document;
-pub use parser::{Parsed, parse};
+pub use parser::{Parsed, parse, parse_with_policy};
+pub use policy::Policy;
 pub use problem::{Code, Problem, Severity};

@@ -6,6 +6,7 @@ use super::config::Config;
 use super::data::{ListData, MAX_BYTES};
 use super::keys::check_keys;
 use super::names::ResourceName;
+use super::policy::{self, Policy};
 use super::problem::{self, Code, Problem, Severity, quoted};
 use super::reader::{Place, Problems};
 use super::{flat, hints, yaml};
@@ -21,8 +22,17 @@ pub struct Parsed {
     pub problems: Vec<Problem>,
 }
 
-/// Parses a list. All problems are reported at once.
+/// Parses a list, whatever it asks for. All problems are reported at once.
 pub fn parse(list: &ListData) -> Parsed {
+    parsed(list, None)
+}
+
+/// Parses a list, and rejects it if it asks for what the policy does not allow.
+pub fn parse_with_policy(list: &ListData, policy: &Policy) -> Parsed {
+    parsed(list, Some(policy))
+}
+
+fn parsed(list: &ListData, policy: Option<&Policy>) -> Parsed {
     let mut problems = Problems::default();
     check_identity(list, &mut problems);
     let config = match format_of(list, &mut problems) {
@@ -36,6 +46,9 @@ pub fn parse(list: &ListData) -> Parsed {
         }
         None => None,
     };
+    if let (Some(policy), Some(config)) = (policy, config.as_ref().filter(|config| !has_no_image(Some(config)))) {
+        policy::check(policy, list, config, &mut problems);
+    }
     let mut problems = problems.into_vec();
     if list.data.contains_key(yaml::KEY) {
         // The checks do not run in the order of the text.

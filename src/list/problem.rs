@@ -29,7 +29,7 @@ pub enum Code {
     InvalidYaml,
     /// The text of a flat key is not JSON.
     InvalidJson,
-    /// The data is larger than a ConfigMap may be.
+    /// The data is larger than a ConfigMap may be, or a number is higher than the controller's policy allows.
     TooLarge,
     /// A key that is not part of the format.
     UnknownKey,
@@ -71,13 +71,15 @@ pub enum Code {
     Preempts,
     /// A node selector or a term of required node affinity that no node can match.
     SelectsNothing,
+    /// Something that the controller's policy does not allow.
+    NotAllowed,
     /// Too many problems; the rest is only counted.
     TooManyProblems,
 }
 
 impl Code {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NoList,
         Self::BothFormats,
         Self::NotAList,
@@ -105,6 +107,7 @@ impl Code {
         Self::TightLimit,
         Self::Preempts,
         Self::SelectsNothing,
+        Self::NotAllowed,
         Self::TooManyProblems,
     ];
 }

@@ -65,6 +65,16 @@ impl ImageReference {
         !name.contains([':', '@'])
     }
 
+    /// The registry, as it is spelled; `docker.io` if there is none.
+    pub fn registry(&self) -> &str {
+        self.parsed.registry()
+    }
+
+    /// The repository in the registry, without tag and digest.
+    pub fn repository(&self) -> &str {
+        self.parsed.repository()
+    }
+
     /// The last component of the repository: `app` for `ghcr.io/acme/app:1`.
     pub fn short_name(&self) -> &str {
         let repository = self.parsed.repository();

@@ -4,6 +4,7 @@ mod documents;
 mod inputs;
 mod keys;
 mod large;
+mod policy;
 mod schema;
 mod validate;
 mod validation_results;

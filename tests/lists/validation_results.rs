@@ -145,6 +145,8 @@ fn every_code_is_produced_by_a_case() {
         .flat_map(|list| list::parse(&list).problems)
         .map(|problem| problem.code)
         .collect();
-    let missing: Vec<_> = Code::ALL.iter().filter(|code| !produced.contains(code)).collect();
+    // Only a policy finds what it does not allow: policy.rs.
+    let of_policy = |code: &Code| *code == Code::NotAllowed;
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !produced.contains(code) && !of_policy(code)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
