@@ -8,6 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use crate::error::Error;
+use crate::list::Policy;
 use crate::naming::labels;
 use crate::plan::{Platform, Settings};
 
@@ -26,6 +27,8 @@ pub struct Installation {
     pub deployment: Option<String>,
     /// What kind of cluster this is, if the arguments name it.
     pub platform: Option<Platform>,
+    /// What lists may ask for.
+    pub policy: Policy,
 }
 
 /// The name of this process among several controllers: the name of its pod or machine.

@@ -64,8 +64,14 @@ impl Reconciler {
                 reporter: Reporter { recorder, namespace: namespace.to_owned() },
                 metrics,
                 owner: settings.owner.clone(),
+                policy: installation.policy.clone(),
             },
-            decider: Decider { observed, namespace: namespace.to_owned(), settings },
+            decider: Decider {
+                observed,
+                namespace: namespace.to_owned(),
+                settings,
+                policy: installation.policy.clone(),
+            },
             accepting: Mutex::new(()),
         }
     }

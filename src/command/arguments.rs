@@ -128,6 +128,16 @@ pub struct RunArguments {
     /// The kind of cluster
     #[arg(long, env = "PLATFORM", value_name = "KIND", default_value = "auto")]
     pub platform: PlatformArgument,
+    /// The policy, which says what lists may ask for: a file with YAML or JSON (docs/policy.md), or the values of the chart; - for
+    /// standard input
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// The same as text
+    #[arg(long, env = "POLICY", value_name = "YAML")]
+    pub policy_text: Option<String>,
+    /// The controller's own ServiceAccount, which no list may use
+    #[arg(long, env = "CONTROLLER_SERVICE_ACCOUNT", value_name = "NAME")]
+    pub controller_service_account: Option<String>,
     /// Do not read nodes: rollouts are not spread out, and deleted nodes are known only by their pods
     #[arg(long, env = "NAMESPACED_ONLY")]
     pub namespaced_only: bool,
@@ -217,6 +227,10 @@ pub struct ValidateArguments {
     /// The namespace of a list whose manifest names none [default: its key NAMESPACE, or default]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
+    /// The controller's policy, which says what lists may ask for: a file with YAML or JSON (docs/policy.md), or the values of the
+    /// chart [default: the controller's default]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Succeed for a list without images, which may be installed, but is no edit of a list that has some
     #[arg(long)]
     pub allow_empty: bool,

@@ -11,6 +11,7 @@
 //! - [`estimate`]: estimates what a list costs, offline
 //! - [`clean_up`]: deletes what uninstalling the controller would leave behind
 //! - [`connection`]: connects to the cluster that the arguments name
+//! - [`policy`]: reads what lists may ask for
 //! - [`source`]: reads lists from a file
 //! - [`outcome`]: how a command ended
 //! - [`logging`]: starts the controller's log
@@ -21,6 +22,7 @@ mod connection;
 mod estimate;
 mod logging;
 mod outcome;
+mod policy;
 mod refresh;
 mod render;
 mod run;

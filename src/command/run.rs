@@ -6,20 +6,27 @@ use tracing::info;
 
 use super::arguments::{PlatformArgument, RunArguments};
 use super::connection::cluster;
-use super::outcome::Outcome;
-use super::{logging, serve};
+use super::outcome::{Outcome, wrong_usage};
+use super::{logging, policy, serve};
 use crate::cluster::Installation;
 use crate::cluster::connect;
 use crate::cluster::controller::Controller;
 use crate::cluster::leadership::Leadership;
+use crate::list::Policy;
 use crate::metrics::Metrics;
 use crate::plan::Platform;
 
 /// Runs the controller until a signal stops it. Errors of the cluster or of a list never end it.
 ///
 /// # Errors
-/// At the start only: bad arguments, no cluster configuration at all, an address that it cannot listen on, or an unusable certificate.
+/// At the start only: bad arguments (a bad policy is printed), no cluster configuration at all, an address that it cannot listen on,
+/// or an unusable certificate.
 pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
+    let policy = match policy::read(arguments.policy.as_deref(), arguments.policy_text.as_deref()) {
+        Ok(policy) => policy,
+        // As for any other wrong argument: a controller without the policy that was meant would accept what it forbids.
+        Err(error) => return Ok(wrong_usage(&error)),
+    };
     logging::start(arguments.log_format, &arguments.log_level)?;
     let metrics = Metrics::default();
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
@@ -27,7 +34,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let connection = connect::connect_controller(&cluster(&arguments.cluster), &metrics, &leadership).await;
     let (client, default_namespace) = connection.context("no usable cluster configuration")?;
     let endpoints = serve::listen(&arguments.listen, &client)?;
-    let installation = installation(arguments, default_namespace);
+    let installation = installation(arguments, policy, default_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
     let mut controller = Controller::start(&client, installation, may_read_nodes, elects, leadership, &metrics);
     let sources =
@@ -44,13 +51,15 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn installation(arguments: RunArguments, default_namespace: String) -> Installation {
+fn installation(arguments: RunArguments, policy: Policy, default_namespace: String) -> Installation {
+    let (own, of_pods) = (arguments.controller_service_account, arguments.holder.pod_service_account);
     Installation {
+        policy: policy.of_installation(own.as_deref(), of_pods.as_deref()),
         namespace: arguments.cluster.namespace.unwrap_or(default_namespace),
         // An environment variable that is set to an empty string gives one empty name.
         config_maps: arguments.config_maps.into_iter().filter(|name| !name.is_empty()).collect(),
         holder_image: arguments.holder.holder_image,
-        pod_service_account: arguments.holder.pod_service_account,
+        pod_service_account: of_pods,
         deployment: arguments.deployment,
         platform: match arguments.platform {
             PlatformArgument::Auto => None,
@@ -70,7 +79,7 @@ mod tests {
     fn named_lists(given: &str) -> Vec<String> {
         let arguments = Arguments::parse_from(["kube-prepull", "run", "--config-map", given]);
         let Command::Run(arguments) = arguments.command else { unreachable!("the command is run") };
-        installation(arguments, "prepull".to_owned()).config_maps
+        installation(arguments, Policy::default(), "prepull".to_owned()).config_maps
     }
 
     #[test]

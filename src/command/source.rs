@@ -71,6 +71,14 @@ fn read_text(file: &Path) -> anyhow::Result<String> {
     if file.is_dir() {
         return folder_as_manifest(file);
     }
+    read_file(file)
+}
+
+/// Reads a file of text; `-` is standard input.
+///
+/// # Errors
+/// If it cannot be read, or is too large.
+pub(super) fn read_file(file: &Path) -> anyhow::Result<String> {
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let mut text = String::new();
     let read = if file == Path::new("-") {

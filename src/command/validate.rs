@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::arguments::{ResultFormat, ValidateArguments};
 use super::outcome::{Outcome, wrong_usage};
-use super::source;
+use super::{policy, source};
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
-use crate::list::{Code, Severity};
+use crate::list::{Code, Policy, Severity};
 use crate::messages::format::number;
 use crate::plan::validation_result::ResultState;
 
@@ -34,7 +34,12 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
         Ok(file) => file,
         Err(error) => return Ok(wrong_usage(&error)),
     };
-    let validation_result = FileReport::new(&arguments.file.display().to_string(), &file, arguments.allow_empty);
+    let policy = match policy::read(arguments.policy.as_deref(), None) {
+        Ok(policy) => policy,
+        Err(error) => return Ok(wrong_usage(&error)),
+    };
+    let name = arguments.file.display().to_string();
+    let validation_result = FileReport::new(&name, &file, &policy, arguments.allow_empty);
     let printed = match arguments.output {
         ResultFormat::Text => validation_result.print(output),
         ResultFormat::Json => serde_json::to_writer_pretty(&mut *output, &validation_result)
@@ -50,7 +55,7 @@ pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyho
 /// # Errors
 /// If the output cannot be written.
 pub(super) fn report(name: &Path, file: &File, output: &mut impl Write) -> std::io::Result<()> {
-    FileReport::new(&name.display().to_string(), file, false).print(output)
+    FileReport::new(&name.display().to_string(), file, &Policy::default(), false).print(output)
 }
 
 /// The validation result of a file, which `-o json` prints.
@@ -99,8 +104,8 @@ struct Other {
 
 impl FileReport {
     /// The result. `allow_empty`: a list without images is good, as it is if it is new.
-    fn new(name: &str, file: &File, allow_empty: bool) -> Self {
-        let lists: Vec<_> = file.lists.iter().map(|list| ListResult::new(list, allow_empty)).collect();
+    fn new(name: &str, file: &File, policy: &Policy, allow_empty: bool) -> Self {
+        let lists: Vec<_> = file.lists.iter().map(|list| ListResult::new(list, policy, allow_empty)).collect();
         let empty = ResultState::Empty.name();
         Self {
             version: JSON_VERSION,
@@ -145,8 +150,8 @@ impl FileReport {
 }
 
 impl ListResult {
-    fn new(list: &FileList, allow_empty: bool) -> Self {
-        let validation_result = list.validation_result();
+    fn new(list: &FileList, policy: &Policy, allow_empty: bool) -> Self {
+        let validation_result = list.validation_result(policy);
         let state = match (validation_result.accepted, validation_result.empty) {
             (true, _) => ResultState::Accepted,
             (false, true) => ResultState::Empty,

@@ -140,7 +140,11 @@ mod tests {
         let file = File::read(&manifest, Defaults { namespace: None, name: "images" });
         let [list] = &file.lists[..] else { panic!("{manifest}") };
         assert_eq!((list.list.name.as_str(), list.list.namespace.as_str()), ("k8s-image-puller", "images"));
-        assert!(list.validation_result().accepted && !list.unlabelled, "{manifest}\n{:?}", list.validation_result());
+        assert!(
+            list.validation_result(&crate::list::Policy::default()).accepted && !list.unlabelled,
+            "{manifest}\n{:?}",
+            list.validation_result(&crate::list::Policy::default())
+        );
         let keys = ["CACHING_CPU_LIMIT", "CACHING_INTERVAL_HOURS", "IMAGES", "NODE_SELECTOR"];
         assert_eq!(list.list.data.keys().collect::<Vec<_>>(), keys);
         let (message, remedy) = recognize(&node(PULLER_YAML)).expect("it is no list");

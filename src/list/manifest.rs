@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::data::{IMAGE_LIST_LABEL, ListData};
 use super::foreign;
-use super::parser::{Parsed, parse};
+use super::parser::{Parsed, parse_with_policy};
+use super::policy::Policy;
 use super::problem::Problem;
 use super::reader::{At, Problems};
 use super::tree::{TreeNode, Value};
@@ -201,8 +202,8 @@ impl FileList {
     }
 
     /// Validates the list like the controller, with the lines of the file.
-    pub fn validation_result(&self) -> FileResult {
-        let Parsed { config, empty, problems } = parse(&self.list);
+    pub fn validation_result(&self, policy: &Policy) -> FileResult {
+        let Parsed { config, empty, problems } = parse_with_policy(&self.list, policy);
         let of_manifest = self.manifest_problems.iter().map(|problem| FileProblem {
             line: problem.line.unwrap_or(self.line),
             problem: Problem { line: None, ..problem.clone() },
@@ -282,7 +283,7 @@ mod tests {
     /// The lines on which a file's problems stand, by their paths.
     fn problem_lines(text: &str) -> Vec<(String, u64)> {
         let file = File::read(text, DEFAULTS);
-        let validation_results = file.lists.iter().flat_map(|list| list.validation_result().problems);
+        let validation_results = file.lists.iter().flat_map(|list| list.validation_result(&Policy::default()).problems);
         validation_results.map(|problem| (problem.problem.path, problem.line)).collect()
     }
 
@@ -323,7 +324,7 @@ mod tests {
     fn a_number_where_a_configmap_wants_text_is_reported() {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a:1\n  CACHING_INTERVAL_HOURS: 1\n";
         expect(text, &[("data.CACHING_INTERVAL_HOURS", 5)]);
-        assert!(!File::read(text, DEFAULTS).lists[0].validation_result().accepted);
+        assert!(!File::read(text, DEFAULTS).lists[0].validation_result(&Policy::default()).accepted);
     }
 
     #[test]
@@ -331,7 +332,7 @@ mod tests {
         let text = "kind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    kube-prepull.io/image-list: true\n    a: \"1\"\n    b:\n  \
                     annotations: {c: 1}\ndata:\n  IMAGES: a=a:1\n";
         expect(text, &[("metadata.labels.kube-prepull.io/image-list", 5), ("metadata.annotations.c", 8)]);
-        assert!(!File::read(text, DEFAULTS).lists[0].validation_result().accepted);
+        assert!(!File::read(text, DEFAULTS).lists[0].validation_result(&Policy::default()).accepted);
     }
 
     #[test]
@@ -372,7 +373,7 @@ mod tests {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata: {IMAGES: \"a=a:1\", NAMESPACE: k8s-image-puller}\n";
         expect(text, &[]);
         let elsewhere = Defaults { namespace: Some("other"), ..DEFAULTS };
-        assert!(!File::read(text, elsewhere).lists[0].validation_result().accepted);
+        assert!(!File::read(text, elsewhere).lists[0].validation_result(&Policy::default()).accepted);
     }
 
     #[test]

@@ -16,14 +16,33 @@ pub fn accepted(config: &Config, warnings: &[Problem], before: Option<&Config>, 
     Message::new(Reason::ListAccepted, data_hash, sentences.join("; "))
 }
 
-/// An edit was rejected. `stays`: a version is in effect, and when it was accepted.
-pub fn rejected(problems: &[Problem], stays: Option<Option<Timestamp>>, data_hash: &str) -> Message {
+/// The version that stays in effect while an edit is rejected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stays {
+    /// When it was accepted.
+    pub accepted_at: Option<Timestamp>,
+    /// Whether the policy does not allow it either.
+    pub forbidden: bool,
+    /// Whether it is the same as the rejected one, which the policy allowed before.
+    pub is_this: bool,
+}
+
+/// An edit was rejected. `stays`: a version is in effect.
+pub fn rejected(problems: &[Problem], stays: Option<Stays>, data_hash: &str) -> Message {
+    let is_this = stays.is_some_and(|stays| stays.is_this);
+    let what = if is_this { "this list is no longer allowed" } else { "this edit is rejected" };
     let stays = match stays {
-        Some(accepted_at) => format!("; {} stays in effect", version(accepted_at)),
+        Some(Stays { accepted_at, forbidden, .. }) => {
+            let frozen =
+                "; its images stay held, but nothing new is created from it, because the policy does not allow it";
+            format!("; {} stays in effect{}", version(accepted_at), if forbidden { frozen } else { "" })
+        }
         None => ", and nothing was changed".to_owned(),
     };
-    let note = format!("this edit is rejected{stays}: {}", first_problems(problems));
-    Message::new(Reason::ListRejected, data_hash, note)
+    let note = format!("{what}{stays}: {}", first_problems(problems));
+    // A policy may refuse again what it allowed in between.
+    let subject = if is_this { format!("{data_hash} not allowed") } else { data_hash.to_owned() };
+    Message::new(Reason::ListRejected, subject, note)
 }
 
 /// A list has no images, and never had any.
@@ -94,7 +113,8 @@ pub fn back() -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::list::parse;
+    use crate::list::policy::parse_policy;
+    use crate::list::{parse, parse_with_policy};
 
     fn list(data: &[(&str, &str)]) -> ListData {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -111,13 +131,30 @@ mod tests {
         let note = |stays| rejected(&problems, stays, "").note;
         let accepted_at = at("2026-03-01T12:00:00.123Z");
         assert!(
-            note(Some(Some(accepted_at)))
+            note(Some(Stays { accepted_at: Some(accepted_at), ..Stays::default() }))
                 .starts_with("this edit is rejected; the version accepted at 2026-03-01T12:00:00Z stays in effect: ")
         );
-        assert!(note(Some(None)).contains("the version accepted before stays in effect: "));
+        assert!(note(Some(Stays::default())).contains("the version accepted before stays in effect: "));
         let first = note(None);
         assert!(!first.contains("in effect") && first.contains("\"Bad\" is not an image reference"), "{first}");
         assert_eq!(in_effect(None), "no version of it was accepted before");
+    }
+
+    #[test]
+    fn what_a_policy_no_longer_allows_is_said_to_stay_held_without_anything_new() {
+        let policy = parse_policy("images: []").expect("a policy");
+        let problems = parse_with_policy(&list(&[("images.yaml", "['nginx:1']")]), &policy).problems;
+        let frozen = Stays { forbidden: true, ..Stays::default() };
+        let edited = rejected(&problems, Some(frozen), "1");
+        assert!(edited.note.starts_with("this edit is rejected; the version accepted before stays in effect; its images stay held, but nothing new is created"), "{}", edited.note);
+        let same = rejected(&problems, Some(Stays { is_this: true, ..frozen }), "1");
+        assert!(
+            same.note.starts_with("this list is no longer allowed; the version accepted before stays in effect"),
+            "{}",
+            same.note
+        );
+        assert!(same.note.contains("the image nginx:1 is not allowed"), "{}", same.note);
+        assert_ne!(edited.subject, same.subject);
     }
 
     #[test]

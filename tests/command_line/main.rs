@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod estimate;
+mod policy;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

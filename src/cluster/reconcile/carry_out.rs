@@ -13,7 +13,8 @@ use crate::cluster::apply::Applier;
 use crate::cluster::image_caches::ImageCacheApplier;
 use crate::cluster::snapshot::Snapshot;
 use crate::error::Error;
-use crate::list::{self, ListData};
+use crate::list::{self, ListData, Policy};
+use crate::messages::lists::Stays;
 use crate::messages::{Message, actions, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
@@ -31,6 +32,7 @@ pub struct Executor {
     pub reporter: Reporter,
     pub metrics: Metrics,
     pub owner: Option<OwnerReference>,
+    pub policy: Policy,
 }
 
 /// The first failure so far. None of them prevents the rest: a DaemonSet that is refused must not keep the others from nodes. The
@@ -142,7 +144,7 @@ impl Executor {
         let validated = self.applier.write_result(&written.validation_result.patch(&config_map.metadata)).await;
         let validated = self.reporter.report_failure(&self.reporter.reference(seen), validated).await?;
         self.metrics.validated(&labels::list_value(&seen.name), written.validation_result.state);
-        let message = message(config_map, written, &seen.revisions);
+        let message = message(config_map, written, &seen.revisions, &self.policy);
         self.reporter.recorder.record(&validated.object_ref(&()), message).await;
         Ok(())
     }
@@ -182,7 +184,7 @@ impl Executor {
 }
 
 /// What to report about the list's validation.
-fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision]) -> Message {
+fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision], policy: &Policy) -> Message {
     let (parsed, hash) = (&written.parsed, written.validation_result.data_hash.as_str());
     match (written.validation_result.state, &parsed.config) {
         (ResultState::Empty, _) => lists::empty(&written.list, parsed, hash),
@@ -192,8 +194,18 @@ fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision])
             lists::accepted(config, &parsed.problems, before.as_ref(), hash)
         }
         (_, None) => {
-            let stays = versions::newest(revisions).filter(|revision| list::parse(&revision.list).config.is_some());
-            lists::rejected(&parsed.problems, stays.map(|revision| revision.created), hash)
+            let stays = versions::newest(revisions).and_then(|newest| stays(newest, written, policy));
+            lists::rejected(&parsed.problems, stays, hash)
         }
     }
+}
+
+/// What stays in effect although the list is rejected.
+fn stays(newest: &Revision, written: &ParsedList, policy: &Policy) -> Option<Stays> {
+    let config = list::parse(&newest.list).config?;
+    Some(Stays {
+        accepted_at: newest.created,
+        forbidden: !list::policy::violations(policy, &newest.list, &config).is_empty(),
+        is_this: newest.list.data == written.list.data,
+    })
 }

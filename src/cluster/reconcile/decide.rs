@@ -9,7 +9,7 @@ use super::image_caches::{ImageCacheDecider, ImageCacheDecision};
 use super::memory::{Memory, ParsedList};
 use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
-use crate::list::{Config, Parsed};
+use crate::list::{Config, Parsed, Policy};
 use crate::plan::adoption;
 use crate::plan::name_claims::{self, Claimant};
 use crate::plan::tag_check::check::left_over;
@@ -52,13 +52,15 @@ pub struct Decider {
     pub observed: Observed,
     pub namespace: String,
     pub settings: Settings,
+    /// What lists may ask for.
+    pub policy: Policy,
 }
 
 impl Decider {
     /// Decides what to do for the list with that label.
     pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
         let now = Timestamp::now();
-        let written = seen.data().map(|data| validated(memory.parse_written(data), seen, memory));
+        let written = seen.data().map(|data| validated(memory.parse_written(data, &self.policy), seen, memory));
         let history_plan = versions::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
         let in_force = match history_plan.in_force {
             InForce::Current => written.clone(),
@@ -66,10 +68,14 @@ impl Decider {
             InForce::Nothing | InForce::Gone => None,
         };
         let config = in_force.as_ref().and_then(|list| list.parsed.config.as_ref());
+        // A version that was accepted under another policy.
+        let forbidden = in_force.as_ref().is_some_and(|list| !list.is_allowed_by(&self.policy));
         let (observed, namespace) = (&self.observed, self.namespace.as_str());
         let image_caches =
-            ImageCacheDecider { observed, namespace, label, seen, history_plan: &history_plan, config, now }.decide();
+            ImageCacheDecider { observed, namespace, label, seen, history_plan: &history_plan, config, forbidden, now }
+                .decide();
         let plan = match config {
+            Some(config) if forbidden => self.plan(label, config, seen, memory, now).without_new_content(),
             Some(config) => self.plan(label, config, seen, memory, now),
             None => plan_without_list(&history_plan, seen),
         };

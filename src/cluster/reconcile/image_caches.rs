@@ -37,6 +37,8 @@ pub struct ImageCacheDecider<'d> {
     pub history_plan: &'d HistoryPlan<'d>,
     /// That form; `None` if none is.
     pub config: Option<&'d Config>,
+    /// Whether the policy no longer allows that form. Then nothing is created, and so nothing replaced.
+    pub forbidden: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -77,6 +79,7 @@ impl ImageCacheDecider<'_> {
         match self.config {
             // The ledger is kept with the accepted version, so that has to exist first.
             Some(_) if self.history_plan.accepts() || self.seen.revisions.is_empty() => CachePlan::default(),
+            Some(_) if self.forbidden => CachePlan::default(),
             Some(config) => self.plan_in_force(config, caches),
             None if self.history_plan.in_force == InForce::Gone => {
                 image_cache::release(caches, None, CacheDeletionReason::ListGone)

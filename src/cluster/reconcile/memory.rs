@@ -1,12 +1,12 @@
 //! What a worker remembers between two reconciles.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
 use crate::cluster::snapshot::Snapshot;
-use crate::list::{self, ListData, Parsed};
+use crate::list::{self, ListData, Parsed, Policy, policy};
 use crate::messages::lasting::Lasting;
 use crate::plan::ValidationResult;
 use crate::plan::versions::Revision;
@@ -31,21 +31,23 @@ pub struct ParsedList {
     pub list: ListData,
     pub parsed: Parsed,
     pub validation_result: ValidationResult,
+    /// What the policy of this process says of it, once it was asked.
+    allowed: OnceLock<bool>,
 }
 
 impl Memory {
     /// Parses the list as it is written now.
-    pub fn parse_written(&mut self, list: ListData) -> Arc<ParsedList> {
+    pub fn parse_written(&mut self, list: ListData, policy: &Policy) -> Arc<ParsedList> {
         match &self.written {
             Some(known) if known.list == list => return Arc::clone(known),
             Some(_) => self.edited_at = Some(Timestamp::now()),
             None => {}
         }
-        let parsed = list::parse(&list);
+        let parsed = list::parse_with_policy(&list, policy);
         Arc::clone(self.written.insert(Arc::new(ParsedList::new(list, parsed))))
     }
 
-    /// Parses an accepted version of a list.
+    /// Parses an accepted version of a list, whatever the policy says of it now: what is held stays held.
     pub fn parse_accepted(&mut self, revision: &Revision) -> Arc<ParsedList> {
         // The data of a ControllerRevision is immutable, and its name contains a hash of it.
         let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse(&revision.list)));
@@ -68,12 +70,19 @@ impl Memory {
 
 impl ParsedList {
     pub fn new(list: ListData, parsed: Parsed) -> Self {
-        Self { validation_result: ValidationResult::new(&list, &parsed), list, parsed }
+        let validation_result = ValidationResult::new(&list, &parsed);
+        Self { validation_result, list, parsed, allowed: OnceLock::new() }
     }
 
     /// The same list, as one that has no image and never had one.
     pub fn of_empty(of: &Self) -> Self {
         let validation_result = ValidationResult::of_empty(&of.list, &of.parsed);
-        Self { validation_result, list: of.list.clone(), parsed: of.parsed.clone() }
+        Self { validation_result, list: of.list.clone(), parsed: of.parsed.clone(), allowed: OnceLock::new() }
+    }
+
+    /// Whether the policy, which never changes while a process runs, allows all that it asks for.
+    pub fn is_allowed_by(&self, policy: &Policy) -> bool {
+        let is_allowed = |config| policy::violations(policy, &self.list, config).is_empty();
+        *self.allowed.get_or_init(|| self.parsed.config.as_ref().is_none_or(is_allowed))
     }
 }

@@ -33,6 +33,27 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The same without anything that would create pods of new content, and without what only makes sense together with that. For a
+    /// version of a list that the policy no longer allows: its images stay held by what exists, which is kept as it is.
+    pub fn without_new_content(mut self) -> Self {
+        self.actions.retain(|action| match action {
+            Action::Create { .. } | Action::CheckTags { .. } => false,
+            Action::Delete { reason: DeletionReason::Recreated(_), .. } => false,
+            Action::Delete { .. }
+            | Action::Restore { .. }
+            | Action::ResetStrategy { .. }
+            | Action::Adopt { .. }
+            | Action::ScopeDown { .. }
+            | Action::Recount { .. }
+            | Action::Seal { .. }
+            | Action::ReplacePod { .. }
+            | Action::EndTagCheck { .. }
+            | Action::Note { .. }
+            | Action::Report(_) => true,
+        });
+        self
+    }
+
     /// Plans again at this time at the latest.
     pub fn wake_up_at(&mut self, time: Timestamp) {
         self.wake_at = self.wake_at.into_iter().chain([time]).min();

@@ -32,6 +32,16 @@ fn recreate_deletes_all_generations_before_creating_one() {
 }
 
 #[test]
+fn what_a_policy_no_longer_allows_is_neither_recreated_nor_released() {
+    let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
+    assert_eq!(simulation.plan().without_new_content().actions, [], "nothing is created");
+    simulation.settle();
+    simulation.pass(hours(1));
+    assert_eq!(simulation.plan().without_new_content().actions, [], "nothing is deleted only to be created again");
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:1"].into());
+}
+
+#[test]
 fn recreate_survives_a_crash_between_deleting_and_recreating() {
     let mut simulation = Simulation::at("2026-03-01T12:00:00Z", RECREATE, 2);
     simulation.settle();
