@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use kube_prepull::list::{IMAGE_LIST_LABEL, ListData, Severity, flat, parse};
+use kube_prepull::list::policy::parse_policy;
+use kube_prepull::list::{Code, IMAGE_LIST_LABEL, ListData, Policy, Severity, flat, parse, parse_with_policy};
 use kube_prepull::plan::Platform;
 use serde_json::{Value, json};
 
@@ -276,6 +277,35 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(image_cache.keep_previous_for, jiff::SignedDuration::from_mins(30));
 }
 
+/// The value of a variable of the controller.
+fn variable(objects: &[Value], name: &str) -> Option<Value> {
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    variables.iter().find(|variable| variable["name"] == name).cloned()
+}
+
+#[test]
+fn the_policy_reaches_the_controller_and_allows_the_charts_own_list() {
+    let helm = Helm::offline("default");
+    let policy = |objects: &[Value]| {
+        let text = variable(objects, "POLICY")?["value"].as_str().unwrap().to_owned();
+        Some(parse_policy(&text).unwrap_or_else(|problems| panic!("{text}: {problems:?}")))
+    };
+    assert_eq!(policy(&helm.template("")), None);
+    let objects = helm.template(EVERYTHING);
+    let everything = policy(&objects).unwrap();
+    assert_ne!(everything, Policy::default());
+    let parsed = parse_with_policy(&list(&objects), &everything);
+    assert_eq!(parsed.problems, []);
+    // A values file is a policy too, without what the chart adds.
+    let of_values = parse_policy(EVERYTHING).unwrap();
+    assert_eq!(parse_with_policy(&list(&objects), &of_values).problems[0].code, Code::NotAllowed);
+    let account = helm.template("configMap: {serviceAccountName: puller, images: a=nginx}");
+    assert_eq!(policy(&account), parse_policy("serviceAccounts: [puller]").ok());
+    let own = variable(&objects, "CONTROLLER_SERVICE_ACCOUNT").unwrap();
+    assert_eq!(own["valueFrom"]["fieldRef"]["fieldPath"], "spec.serviceAccountName");
+}
+
 #[test]
 fn a_whole_images_yaml_can_be_given_as_yaml_or_as_text() {
     let helm = Helm::offline("default");
@@ -319,6 +349,9 @@ fn wrong_values_are_refused_by_name() {
         ("configMap: {tolerations: {key: a}}", ["/configMap/tolerations", "want string or array"]),
         ("configMap: {nodeSelector: [a]}", ["/configMap/nodeSelector", "got array"]),
         ("configMap: {images: [nginx]}", ["/configMap/images/0", "want object"]),
+        ("policy: {image: [a]}", ["/policy", "'image' not allowed"]),
+        ("policy: {images: nginx}", ["/policy/images", "want array"]),
+        ("policy: {resources: {requests: {cpu: lots}}}", ["/policy/resources/requests/cpu", "lots"]),
         ("priorityClass: {value: 1}", ["/priorityClass/value", "maximum"]),
         ("priorityClassName: {name: high}", ["/priorityClassName", "max"]),
         ("platform: windows", ["/platform", "'openshift'"]),

@@ -104,3 +104,12 @@ kubectl
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* The policy as JSON; empty for the default. Whoever sets the ServiceAccount of the chart's own list allows it. */}}
+{{- define "kube-prepull.policy" -}}
+{{- $policy := deepCopy .Values.policy }}
+{{- with .Values.configMap.serviceAccountName }}
+{{- $policy = set $policy "serviceAccounts" (append (default list $policy.serviceAccounts) . | uniq) }}
+{{- end }}
+{{- with $policy }}{{ toJson . }}{{ end }}
+{{- end }}
