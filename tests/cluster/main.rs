@@ -10,6 +10,7 @@ mod nodes;
 mod prometheus;
 mod proxy;
 mod real;
+mod secure;
 mod serverless;
 mod simulated;
 mod tag_checks;

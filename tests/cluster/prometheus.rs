@@ -17,10 +17,19 @@ pub struct Monitoring(pub Prometheus);
 impl Monitoring {
     /// Scrapes these addresses every second, also where nobody listens yet.
     pub fn start(trial: &Trial, addresses: &[&str]) -> Self {
+        Self::start_with(trial, addresses, None)
+    }
+
+    /// The same over TLS with a token.
+    pub fn start_secure(trial: &Trial, addresses: &[&str], token: &str) -> Self {
+        Self::start_with(trial, addresses, Some(token.to_owned()))
+    }
+
+    fn start_with(trial: &Trial, addresses: &[&str], token: Option<String>) -> Self {
         let labels = BTreeMap::from([("namespace".to_owned(), trial.namespace.clone())]);
         let targets = addresses.iter().map(|&address| address.to_owned()).collect();
         let rules = Some(impatient_rules());
-        let configuration = Configuration { interval: Duration::from_secs(1), rules, targets, labels };
+        let configuration = Configuration { interval: Duration::from_secs(1), rules, targets, labels, token };
         Self(Prometheus::start(&configuration).unwrap())
     }
 

@@ -46,7 +46,7 @@ fn expressions_of_alerts() -> Vec<(String, String)> {
 
 fn prometheus() -> Prometheus {
     let interval = Duration::from_secs(60);
-    let idle = Configuration { interval, rules: None, targets: Vec::new(), labels: BTreeMap::new() };
+    let idle = Configuration { interval, rules: None, targets: Vec::new(), labels: BTreeMap::new(), token: None };
     Prometheus::start(&idle).unwrap()
 }
 

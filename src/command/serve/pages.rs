@@ -16,6 +16,9 @@ use crate::cluster::status_server::Overview;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
 
+/// What there is, for somebody who asks the wrong port.
+const PORTS: &str = "the controller serves /livez and /readyz at --probe-listen, /metrics at --metrics-listen, and /status at \
+                     --status-listen, on loopback by default\n";
 const JSON: &str = "application/json";
 
 /// The kubelet's probes. They need neither locks that are held for long nor another thread.
@@ -126,8 +129,6 @@ fn page<'a>(request: &Parts, pages: &[&'a str]) -> Result<&'a str, HttpAnswer> {
         return Err(refusal);
     }
     let page = pages.iter().find(|page| **page == request.uri.path());
-    page.copied().ok_or_else(|| {
-        let known = pages.join(" and ");
-        text(StatusCode::NOT_FOUND, format!("this port serves {known}; other pages have ports of their own\n"))
-    })
+    page.copied()
+        .ok_or_else(|| text(StatusCode::NOT_FOUND, format!("this port serves {}\n{PORTS}", pages.join(" and "))))
 }

@@ -29,6 +29,8 @@ pub struct Configuration {
     pub targets: Vec<String>,
     /// Labels of every target, as service discovery gives them in a cluster.
     pub labels: BTreeMap<String, String>,
+    /// With a token, it sends that over TLS, and takes any certificate.
+    pub token: Option<String>,
 }
 
 /// A running Prometheus. It ends when this is dropped, and its data goes with it.
@@ -167,12 +169,18 @@ impl Drop for Folder {
 /// JSON is YAML.
 fn write(folder: &Path, configuration: &Configuration) -> Result<()> {
     let interval = format!("{}ms", configuration.interval.as_millis());
+    let mut scrape = json!({
+        "job_name": "kube-prepull",
+        "static_configs": [{"targets": configuration.targets, "labels": configuration.labels}],
+    });
+    if let Some(token) = &configuration.token {
+        scrape["scheme"] = json!("https");
+        scrape["authorization"] = json!({"credentials": token});
+        scrape["tls_config"] = json!({"insecure_skip_verify": true});
+    }
     let mut text = json!({
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-        "scrape_configs": [{
-            "job_name": "kube-prepull",
-            "static_configs": [{"targets": configuration.targets, "labels": configuration.labels}],
-        }],
+        "scrape_configs": [scrape],
     });
     if let Some(rules) = &configuration.rules {
         fs::write(folder.join("rules.yaml"), rules)?;

@@ -2,6 +2,7 @@
 //!
 //! `make test` has one release from its install to its end; `make test-faults` runs the others too, which take minutes.
 
+mod connections;
 mod image_caches;
 mod migration;
 mod openshift;
