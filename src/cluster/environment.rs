@@ -10,6 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::error::Error;
 use crate::list::Policy;
 use crate::naming::labels;
+use crate::plan::generation::holder_folder::Seed;
 use crate::plan::{Platform, Settings};
 
 /// How the controller was installed, as its arguments say.
@@ -29,6 +30,8 @@ pub struct Installation {
     pub platform: Option<Platform>,
     /// What lists may ask for.
     pub policy: Policy,
+    /// What nobody but this process knows, for the names of the holders' folders.
+    pub seed: Seed,
 }
 
 /// The name of this process among several controllers: the name of its pod or machine.
@@ -59,6 +62,7 @@ pub async fn settings(client: &Client, installation: &Installation) -> Result<Se
         service_account_name: installation.pod_service_account.clone(),
         platform,
         owner,
+        seed: installation.seed.clone(),
     })
 }
 

@@ -201,6 +201,10 @@ pub struct RenderArguments {
     /// When the pulls begin, in RFC 3339 [default: now]
     #[arg(long, value_name = "TIME")]
     pub epoch: Option<jiff::Timestamp>,
+    /// A secret that the holder's folder is computed from, so that no author of an image can guess it [default: random, or known to
+    /// everybody with --epoch]
+    #[arg(long, value_name = "TEXT")]
+    pub seed: Option<String>,
     /// Where holders come from.
     #[command(flatten)]
     pub holder: HolderArguments,

@@ -26,6 +26,7 @@ mod policy;
 mod refresh;
 mod render;
 mod run;
+mod seed;
 mod serve;
 mod source;
 mod status;

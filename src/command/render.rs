@@ -10,11 +10,12 @@ use serde_json::json;
 
 use super::arguments::{ManifestFormat, RenderArguments};
 use super::outcome::{Outcome, wrong_usage};
-use super::source;
+use super::{seed, source};
 use crate::image_cache::{self, ImageCacheObject};
 use crate::list::config::{Group, ImageCache};
 use crate::list::{self, Severity};
 use crate::naming::labels;
+use crate::plan::generation::holder_folder::{HolderFolder, Seed};
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
 use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
@@ -22,7 +23,7 @@ use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 /// Prints the manifests of a list, and its problems to standard error.
 ///
 /// # Errors
-/// If the output cannot be written.
+/// If the output cannot be written, or the operating system gives no random numbers.
 pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
     let list = match source::read(&arguments.file, &arguments.namespace, &arguments.name) {
         Ok(list) => list,
@@ -36,7 +37,7 @@ pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::R
     let Some(config) = parsed.config else { return Ok(Outcome::Not) };
     let label = labels::list_value(&list.name);
     let accepted = AcceptedList { namespace: &list.namespace, label: &label, config: &config };
-    let daemon_sets = daemon_sets(arguments, accepted).into_iter().map(Manifest::from);
+    let daemon_sets = daemon_sets(arguments, accepted, seed_of(arguments)?).into_iter().map(Manifest::from);
     let image_caches = image_cache::offline(accepted, &list.name).into_iter().map(Manifest::from);
     if let Some(image_cache) = &config.image_cache {
         assumptions(image_cache).iter().for_each(|assumption| eprintln!("note: {assumption}"));
@@ -78,13 +79,23 @@ impl From<ImageCacheObject> for Manifest {
     }
 }
 
-fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList) -> Vec<DaemonSet> {
+/// Whoever names the epoch wants the same manifests each time, to compare them or to keep them in version control.
+fn seed_of(arguments: &RenderArguments) -> anyhow::Result<Seed> {
+    match (&arguments.seed, arguments.epoch) {
+        (Some(text), _) => Ok(Seed::of_text(text)),
+        (None, Some(_)) => Ok(Seed::default()),
+        (None, None) => seed::random(),
+    }
+}
+
+fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList, seed: Seed) -> Vec<DaemonSet> {
     let config = accepted.config;
     let settings = Settings {
         holder_image: arguments.holder.holder_image.clone(),
         service_account_name: arguments.holder.pod_service_account.clone(),
         platform: if arguments.openshift { Platform::OpenShift } else { Platform::Kubernetes },
         owner: None,
+        seed,
     };
     let epoch = arguments.epoch.unwrap_or_else(Timestamp::now);
     let build = |group: &Group| {
@@ -95,9 +106,11 @@ fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList) -> Vec<Daemo
             spread_seconds: config.pull_rate.spread_seconds(arguments.nodes),
             holder_image: settings.holder_image.clone(),
             format: FORMAT,
+            folder: HolderFolder::default(),
             refresh_request: None,
             pulled_always: PulledAlways::all_of(group),
-        };
+        }
+        .with_own_folder(accepted.label, group.name.as_str(), &settings.seed);
         daemon_set::build(accepted, group, &record, &settings)
     };
     config.groups.iter().map(build).collect()

@@ -7,7 +7,7 @@ use tracing::info;
 use super::arguments::{PlatformArgument, RunArguments};
 use super::connection::cluster;
 use super::outcome::{Outcome, wrong_usage};
-use super::{logging, policy, serve};
+use super::{logging, policy, seed, serve};
 use crate::cluster::Installation;
 use crate::cluster::connect;
 use crate::cluster::controller::Controller;
@@ -15,6 +15,7 @@ use crate::cluster::leadership::Leadership;
 use crate::list::Policy;
 use crate::metrics::Metrics;
 use crate::plan::Platform;
+use crate::plan::generation::holder_folder::Seed;
 
 /// Runs the controller until a signal stops it. Errors of the cluster or of a list never end it.
 ///
@@ -34,7 +35,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let connection = connect::connect_controller(&cluster(&arguments.cluster), &metrics, &leadership).await;
     let (client, default_namespace) = connection.context("no usable cluster configuration")?;
     let endpoints = serve::listen(&arguments.listen, &client)?;
-    let installation = installation(arguments, policy, default_namespace);
+    let installation = installation(arguments, policy, default_namespace, seed::random()?);
     info!(version = env!("CARGO_PKG_VERSION"), namespace = installation.namespace, "started");
     let mut controller = Controller::start(&client, installation, may_read_nodes, elects, leadership, &metrics);
     let sources =
@@ -51,7 +52,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn installation(arguments: RunArguments, policy: Policy, default_namespace: String) -> Installation {
+fn installation(arguments: RunArguments, policy: Policy, default_namespace: String, seed: Seed) -> Installation {
     let (own, of_pods) = (arguments.controller_service_account, arguments.holder.pod_service_account);
     Installation {
         policy: policy.of_installation(own.as_deref(), of_pods.as_deref()),
@@ -66,6 +67,7 @@ fn installation(arguments: RunArguments, policy: Policy, default_namespace: Stri
             PlatformArgument::Kubernetes => Some(Platform::Kubernetes),
             PlatformArgument::Openshift => Some(Platform::OpenShift),
         },
+        seed,
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
     fn named_lists(given: &str) -> Vec<String> {
         let arguments = Arguments::parse_from(["kube-prepull", "run", "--config-map", given]);
         let Command::Run(arguments) = arguments.command else { unreachable!("the command is run") };
-        installation(arguments, Policy::default(), "prepull".to_owned()).config_maps
+        installation(arguments, Policy::default(), "prepull".to_owned(), Seed::default()).config_maps
     }
 
     #[test]

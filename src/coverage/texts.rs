@@ -77,11 +77,31 @@ fn steady_word(word: &str) -> &str {
     if number { LEFT_OUT } else { word }
 }
 
-/// Paths on nodes contain the pod's uid.
+/// Paths on nodes contain the pod's uid, ids of containers and of their volumes, and the names of temporary folders.
 fn steady_path(word: &str) -> String {
-    let is_uuid = |part: &str| part.len() == 36 && part.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
-    let parts: Vec<&str> = word.split('/').map(|part| if is_uuid(part) { LEFT_OUT } else { part }).collect();
+    let mut before = "";
+    let part = |part| {
+        let of_a_digest = matches!(before, "sha256" | "sha512");
+        before = part;
+        if of_a_digest { Cow::Borrowed(part) } else { steady_part(part) }
+    };
+    let parts: Vec<Cow<str>> = word.split('/').map(part).collect();
     parts.join("/")
+}
+
+fn steady_part(part: &str) -> Cow<'_, str> {
+    /// In which containerd looks at an image's files (`github.com/containerd/containerd/v2/internal/cri/opts`, `WithVolumes`).
+    const TEMPORARY: &str = "ctd-volume";
+    let bare = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    let is_uuid = bare.len() == 36 && bare.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let is_id = bare.len() == 64 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_uuid || is_id {
+        return Cow::Owned(format!("{LEFT_OUT}{}", &part[bare.len()..]));
+    }
+    match bare.strip_prefix(TEMPORARY) {
+        Some(number) if !number.is_empty() => Cow::Owned(format!("{TEMPORARY}{LEFT_OUT}{}", &part[bare.len()..])),
+        _ => Cow::Borrowed(part),
+    }
 }
 
 /// The most characters that are quoted of a message, so that an Event can quote several.
@@ -111,6 +131,7 @@ mod tests {
 
     #[test]
     fn what_differs_at_each_try_is_left_out() {
+        let id = "0f067aa0ba902b7e".repeat(4);
         for (said, kept) in [
             ("read udp 10.1.2.3:41234->10.0.0.2:53: i/o timeout", "read udp 10.0.0.2:53: i/o timeout"),
             ("denied, RequestID: 9fbe4a2c-5d0e-4b8e-9a3c-0f6f1f2f3f4f", "denied, RequestID: …"),
@@ -118,6 +139,15 @@ mod tests {
                 "mount /var/lib/kubelet/pods/9d075def-8961-4622-9e68-798b75774688/volumes/x:/y: not a directory",
                 "mount /var/lib/kubelet/pods/…/volumes/x:/y: not a directory",
             ),
+            (
+                &format!("open /var/lib/containerd/containers/{id}/volumes/{id}: no such file or directory"),
+                "open /var/lib/containerd/containers/…/volumes/…: no such file or directory",
+            ),
+            (
+                "source /tmp/ctd-volume3839789134/vol is not directory: \"/tmp/ctd-volume1\"",
+                "source /tmp/ctd-volume…/vol is not directory: \"/tmp/ctd-volume…\"",
+            ),
+            (&format!("open /content/blobs/sha256/{id}: bad"), &format!("open /content/blobs/sha256/{id}: bad")),
             ("denied (trace 00f067aa0ba902b7e1)", "denied (trace …"),
             (
                 "expired: current time 2026-03-01T12:00:00Z is after 2026-02-01T00:00:00Z",

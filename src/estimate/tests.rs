@@ -139,7 +139,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
         holder_image: "holder".to_owned(),
         service_account_name: None,
         platform: Platform::Kubernetes,
-        owner: None,
+        ..Settings::default()
     };
     let accepted = AcceptedList { namespace: "default", label: "images", config: &config };
     let mut sum = Requests::default();
@@ -151,6 +151,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
             spread_seconds: 0,
             holder_image: settings.holder_image.clone(),
             format: crate::plan::generation::FORMAT,
+            folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
         };

@@ -63,6 +63,8 @@ pub const EPOCH: &str = "kube-prepull.io/epoch";
 pub const SPREAD: &str = "kube-prepull.io/spread-seconds";
 /// On a generation: the image of the init container.
 pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";
+/// On a generation: the folder that the holder is mounted at in its containers.
+pub const HOLDER_FOLDER: &str = "kube-prepull.io/holder-folder";
 /// On a generation: the version of the builder that built its pod template.
 pub const FORMAT: &str = "kube-prepull.io/format";
 /// On a generation: the kind of cluster that it was created for, if that needs other pods: [`OPENSHIFT`].

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::generation::Generation;
+use super::generation::holder_folder::Seed;
 use super::generation::tag_check::TagCheck;
 use crate::coverage::{Coverage, Node};
 use crate::list::Config;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub platform: Platform,
     /// The controller's Deployment, which owns what the controller creates: uninstalling it deletes everything.
     pub owner: Option<OwnerReference>,
+    /// What the folders of new generations and tag checks are computed from: random in a controller.
+    pub seed: Seed,
 }
 
 /// The kinds of cluster that require different pods.

@@ -14,7 +14,9 @@ use kube::core::ObjectMeta;
 
 use super::affinity::on_real_linux_nodes;
 use super::context::{AcceptedList, Platform, Settings};
-use super::generation::{Generation, Record, content_hash, images_to_text, placement_hash};
+use super::generation::{
+    FIRST_FORMAT_WITH_OWN_FOLDER, Generation, Record, content_hash, images_to_text, placement_hash,
+};
 use crate::list::Config;
 use crate::list::config::{Group, Image, Resources};
 use crate::list::names::ObjectName;
@@ -22,14 +24,15 @@ use crate::naming::{INIT_CONTAINER, labels};
 
 /// Path of the holder in kube-prepull's own image.
 const HOLDER_IN_IMAGE: &str = "/holder";
-/// The volume that the holder is installed into, and its path in the containers.
+/// The volume that the holder is installed into.
 const VOLUME: &str = "holder";
-const MOUNT: &str = "/kube-prepull";
-const HOLDER: &str = "/kube-prepull/holder";
 /// Templates of earlier formats leave devices to the image. They are not changed: that would be a rollout.
 const FIRST_FORMAT_WITHOUT_DEVICES: u32 = 3;
 /// Templates of earlier formats leave what the init container logged to the node.
 const FIRST_FORMAT_WITH_LOGS: u32 = 3;
+/// Templates of earlier formats leave the working directory to the image, which can name one that does not exist, that the user
+/// may not enter, or that leads out of the container (CVE-2024-21626).
+const FIRST_FORMAT_WITH_WORKING_DIRECTORY: u32 = 4;
 /// A resource's name in requests and limits.
 const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 /// The user of every container: "nonroot" in distroless images. Any user but 0 works.
@@ -124,6 +127,9 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
         (labels::FORMAT, &record.format.to_string()),
         (labels::PULLED_ALWAYS, &record.pulled_always.to_text()),
     ]));
+    if record.format >= FIRST_FORMAT_WITH_OWN_FOLDER {
+        annotations.insert(labels::HOLDER_FOLDER.to_owned(), record.folder.path().to_owned());
+    }
     if let Some(request) = &record.refresh_request {
         annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
     }
@@ -223,7 +229,7 @@ fn init_container(record: &Record, resources: &ResourceRequirements) -> Containe
     let arguments = [
         "install".to_owned(),
         holder::arguments::VERSION.to_owned(),
-        HOLDER.to_owned(),
+        record.folder.holder(),
         record.epoch.as_second().to_string(),
         record.spread_seconds.to_string(),
         "$(NODE_NAME)".to_owned(),
@@ -251,7 +257,7 @@ fn init_container(record: &Record, resources: &ResourceRequirements) -> Containe
         // Without this, the pod's status only has an exit code.
         termination_message_policy: (record.format >= FIRST_FORMAT_WITH_LOGS)
             .then(|| "FallbackToLogsOnError".to_owned()),
-        volume_mounts: Some(vec![mount(false)]),
+        volume_mounts: Some(vec![mount(record, false)]),
         ..Container::default()
     }
 }
@@ -262,12 +268,13 @@ fn holder_container(image: &Image, record: &Record, resources: &ResourceRequirem
         name: image.name.to_string(),
         image: Some(image.reference.to_string()),
         image_pull_policy: Some(policy.to_owned()),
-        command: Some(vec![HOLDER.to_owned()]),
+        command: Some(vec![record.folder.holder()]),
         args: Some(vec!["hold".to_owned(), holder::arguments::VERSION.to_owned()]),
         env: some_unless_empty(no_devices(record).into_iter().collect()),
         resources: Some(resources.clone()),
         security_context: Some(restricted()),
-        volume_mounts: Some(vec![mount(true)]),
+        volume_mounts: Some(vec![mount(record, true)]),
+        working_dir: (record.format >= FIRST_FORMAT_WITH_WORKING_DIRECTORY).then(|| "/".to_owned()),
         ..Container::default()
     }
 }
@@ -281,10 +288,10 @@ fn no_devices(record: &Record) -> Option<EnvVar> {
     (record.format >= FIRST_FORMAT_WITHOUT_DEVICES).then_some(variable)
 }
 
-fn mount(read_only: bool) -> VolumeMount {
+fn mount(record: &Record, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: VOLUME.to_owned(),
-        mount_path: MOUNT.to_owned(),
+        mount_path: record.folder.path().to_owned(),
         read_only: Some(read_only).filter(|it| *it),
         ..VolumeMount::default()
     }

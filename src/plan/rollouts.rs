@@ -7,6 +7,7 @@ use super::context::Context;
 use super::daemon_set;
 use super::decision::{Action, DeletionReason, Moved, Plan, RolloutCause, Waiting};
 use super::generation::conditions::ReportedConditions;
+use super::generation::holder_folder::HolderFolder;
 use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
 use super::generation::tag_check_record::TagCheckRecord;
@@ -134,9 +135,11 @@ fn create(
         spread_seconds: context.list.config.pull_rate.spread_seconds(matching_nodes(context, group)),
         holder_image: context.settings.holder_image.clone(),
         format: FORMAT,
+        folder: HolderFolder::default(),
         refresh_request: context.refresh_request.filter(answers).map(str::to_owned),
         pulled_always,
-    };
+    }
+    .with_own_folder(context.list.label, group.name.as_str(), &context.settings.seed);
     let reported = newest.map(|newest| newest.reported.for_next_generation()).unwrap_or_default();
     Action::Create { daemon_set: daemon_set_with(context, group, &record, &tag_check_record, &reported), cause }
 }

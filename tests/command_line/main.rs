@@ -80,6 +80,21 @@ fn yaml_and_json_hold_the_same_daemon_sets() {
 }
 
 #[test]
+fn the_holders_folder_cannot_be_guessed_unless_the_manifests_are_to_be_the_same_each_time() {
+    let folder = |arguments: &[&str]| {
+        let rendered = items(&good(&[&["render", "-f", "-", "-o", "json"], arguments].concat(), LIST));
+        let pod = rendered[0].spec.clone().unwrap().template.spec.unwrap();
+        pod.containers[0].volume_mounts.clone().unwrap()[0].mount_path.clone()
+    };
+    let epoch = ["--epoch", "2026-01-01T00:00:00Z"];
+    let with = |seed: &str| folder(&[&epoch[..], &["--seed", seed]].concat());
+    assert_ne!(folder(&[]), folder(&[]));
+    assert_eq!(folder(&epoch), folder(&epoch));
+    assert_eq!(with("secret"), with("secret"));
+    assert!(with("secret") != with("other") && with("secret") != folder(&epoch));
+}
+
+#[test]
 fn what_a_config_map_says_of_itself_counts_more_than_the_arguments() {
     let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tools, namespace: own, labels: {kube-prepull.io/image-list: \"true\"}}\ndata: {images.yaml: \"[nginx]\"}\n";
     let rendered = items(&good(&["render", "-f", "-", "-o", "json", "-n", "other"], manifest));

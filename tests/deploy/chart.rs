@@ -237,6 +237,7 @@ fn every_value_of_the_list_arrives() {
             spread_seconds: 0,
             holder_image: "kube-prepull:1".to_owned(),
             format: 1,
+            folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
         },

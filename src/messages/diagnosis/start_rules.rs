@@ -161,6 +161,28 @@ pub const RULES: &[Rule] = &[
         "the node does not have a device that was given to the container",
         "check the device's driver and its device plugin on the node",
     ),
+    // Containerd keeps the content of an image's volumes there (`github.com/containerd/containerd/v2/internal/cri/server`,
+    // `volumeMounts`).
+    rule(
+        &[MOUNTS, &["io.containerd.grpc.v1.cri/containers"], &["/volumes/"], &["to rootfs"]],
+        "a VOLUME of the image cannot be mounted into the container",
+        "check VOLUME of the image: something that is no directory, or the mount of another volume, is in the way",
+    ),
+    rule(
+        &[&["taking runtime copy of volume"], &["is not directory"]],
+        "a VOLUME of the image is a file or a link to one, and volumes are directories",
+        "check VOLUME of the image",
+    ),
+    rule(
+        &[&["taking runtime copy of volume"], &["no such file or directory"]],
+        "a VOLUME of the image is no absolute path, and the pod has another volume there",
+        "check VOLUME of the image",
+    ),
+    rule(
+        &[&["closing exec fds", "ensure /proc/thread-self/fd is on procfs", "ensure /proc/self/fd is on procfs"]],
+        "the runtime does not find /proc in the container: another mount covers it, such as a VOLUME of the image at / or at /proc",
+        "check VOLUME of the image, and whether it is a link to one of these",
+    ),
     rule(
         &[MOUNTS, &["/kube-prepull"], &["to rootfs"]],
         "the holder cannot be mounted into the image",
@@ -196,6 +218,11 @@ pub const RULES: &[Rule] = &[
         "a hook of the node's runtime is not installed",
         "check the hooks of the node's runtime",
     ),
+    rule(
+        &[&["cwd must be an absolute path"]],
+        "the image's working directory is no absolute path",
+        "check WORKDIR of the image",
+    ),
     // runc creates the working directory; what it creates for mounts is reported with the mount.
     rule(
         &[&["error during container init"], &["mkdir"], &["not a directory", "file exists"]],
@@ -218,9 +245,10 @@ pub const RULES: &[Rule] = &[
         "check USER of the image",
     ),
     rule(
-        &[&["/kube-prepull/holder"], RUNS, MISSING],
-        "the holder, which the init container puts into a volume of the pod, is no longer there",
-        "delete the pod: the DaemonSet creates another one",
+        &[&["/kube-prepull"], &["/holder"], RUNS, MISSING],
+        "the holder, which the init container puts into a volume of the pod, is not there: it was removed, or a VOLUME of the image \
+         covers it",
+        "delete the pod, since the DaemonSet creates another one; if that one lacks it too, check VOLUME of the image",
     ),
     rule(
         &[RUNS, REFUSED],

@@ -488,6 +488,11 @@ fn containers_that_do_not_start_are_explained_by_what_failed() {
         unable to start container process: ";
     let owned: Vec<(String, &str, &str)> = [
         ("exec: \"/kube-prepull/holder\": stat /kube-prepull/holder: no such file or directory: unknown", "the holder, which the init container", "delete the pod"),
+        ("exec: \"/kube-prepull-00112233445566778899aabbccddeeff/holder\": stat /kube-prepull-00112233445566778899aabbccddeeff/holder: no such file or directory", "a VOLUME of the image covers it", "delete the pod"),
+        ("error closing exec fds: open /proc/self/fd: no such file or directory", "/proc in the container", "VOLUME"),
+        ("error closing exec fds: ensure /proc/self/fd is on procfs: operation not permitted", "/proc in the container", "VOLUME"),
+        ("error during container init: error mounting \"/var/lib/containerd/io.containerd.grpc.v1.cri/containers/…/volumes/…\" to rootfs at \"/kube-prepull/x\": mkdir /run/containerd/io.containerd.runtime.v2.task/k8s.io/…/rootfs/kube-prepull/x: read-only file system", "a VOLUME of the image cannot be mounted", "VOLUME"),
+        ("Cwd must be an absolute path", "no absolute path", "WORKDIR"),
         ("exec: \"/app\": stat /app: no such file or directory: unknown", "cannot be run", "loader"),
         ("error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: mount error: file creation failed: /var/lib/docker/overlay2/1/merged/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1: file exists", "the image has its own copy", "without the libraries"),
         ("mkdir /run/containerd/io.containerd.runtime.v2.task/k8s.io/1: no space left on device: unknown", "the node's /run", "free space"),
@@ -534,6 +539,21 @@ fn containers_that_do_not_start_are_explained_by_what_failed() {
             ("context deadline exceeded", "did not answer the kubelet in time", "wait"),
             (
                 "failed to create containerd container: mkdir /var/lib/x: no space left on device",
+                "disk for images is full",
+                "disk",
+            ),
+            (
+                "failed to create containerd container: taking runtime copy of volume: source /tmp/ctd-volume…/data is not directory",
+                "is a file",
+                "VOLUME",
+            ),
+            (
+                "failed to create containerd container: taking runtime copy of volume: open /var/lib/containerd/io.containerd.grpc.v1.cri/containers/…/volumes/…: no such file or directory",
+                "no absolute path",
+                "VOLUME",
+            ),
+            (
+                "failed to create containerd container: taking runtime copy of volume: write /var/lib/x: no space left on device",
                 "disk for images is full",
                 "disk",
             ),

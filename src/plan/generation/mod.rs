@@ -2,6 +2,7 @@
 //! from there.
 //!
 //! - [`Generation`], [`Record`]: a generation, and how it was built
+//! - [`holder_folder`]: where the holder is mounted in its containers
 //! - [`pulled_always`], [`node_scope`]: which images its template pulls with `Always`, and which nodes it is still on
 //! - [`tag_check`], [`tag_check_record`], [`digests`]: what nodes report as the content of tags
 //! - [`check_failure`]: why a tag could not be checked
@@ -17,6 +18,7 @@ pub mod check_failure;
 pub mod conditions;
 pub mod digests;
 pub mod exclusion;
+pub mod holder_folder;
 pub mod node_scope;
 pub mod pod_creation;
 pub mod pods;
@@ -36,6 +38,7 @@ use serde::Serialize;
 
 use alteration::Alteration;
 use conditions::ReportedConditions;
+use holder_folder::{HolderFolder, Seed};
 use node_scope::NodeScope;
 use pulled_always::PulledAlways;
 use restores::Restores;
@@ -51,9 +54,12 @@ use crate::naming::labels;
 ///
 /// - 2: the first
 /// - 3: containers set `NVIDIA_VISIBLE_DEVICES`, and the pod's status has what a failing init container logged
-pub const FORMAT: u32 = 3;
+/// - 4: each generation has a folder of its own for the holder, and holders run in `/` whatever `WORKDIR` of the image says
+pub const FORMAT: u32 = 4;
 /// The versions of the builder whose templates this one can build too.
 pub const KNOWN_FORMATS: RangeInclusive<u32> = 2..=FORMAT;
+/// Generations of earlier formats use the same folder.
+pub const FIRST_FORMAT_WITH_OWN_FOLDER: u32 = 4;
 
 /// A DaemonSet of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +116,8 @@ pub struct Record {
     pub holder_image: String,
     /// The version of the builder ([`FORMAT`]).
     pub format: u32,
+    /// Where the holder is mounted. It is no part of the name.
+    pub folder: HolderFolder,
     /// The request for a refresh that it answers.
     pub refresh_request: Option<String>,
     /// Which images its pod template pulls with `Always`. Only this can change later, so it is not part of the name.
@@ -200,13 +208,20 @@ fn images_from_text(text: &str) -> BTreeMap<String, String> {
 
 impl Record {
     fn from_metadata(metadata: &ObjectMeta, pulled_always: &PulledAlways) -> Option<Self> {
+        let format = annotation(metadata, labels::FORMAT)?.parse().ok()?;
+        let folder = annotation(metadata, labels::HOLDER_FOLDER).and_then(HolderFolder::from_path);
         Some(Self {
             revision: annotation(metadata, labels::REVISION)?.parse().ok()?,
             content: annotation(metadata, labels::CONTENT)?.to_owned(),
             epoch: annotation(metadata, labels::EPOCH)?.parse().ok()?,
             spread_seconds: annotation(metadata, labels::SPREAD)?.parse().ok()?,
             holder_image: annotation(metadata, labels::HOLDER_IMAGE)?.to_owned(),
-            format: annotation(metadata, labels::FORMAT)?.parse().ok()?,
+            format,
+            folder: match format {
+                FIRST_FORMAT_WITH_OWN_FOLDER..=FORMAT => folder?,
+                // Generations of formats that this version does not know stay as they are.
+                _ => folder.unwrap_or_default(),
+            },
             refresh_request: annotation(metadata, labels::REFRESH_REQUESTED).map(str::to_owned),
             pulled_always: pulled_always.clone(),
         })
@@ -214,7 +229,16 @@ impl Record {
 
     /// The hash in the generation's name. It depends on list, group, content, epoch and revision.
     pub fn hash(&self, list: &str, group: &str) -> String {
-        short_hash(format!("{list}\n{group}\n{}\n{}\n{}", self.content, self.epoch, self.revision).as_bytes())
+        short_hash(self.identity(list, group).as_bytes())
+    }
+
+    /// The record with a folder that nobody can guess without the seed.
+    pub fn with_own_folder(self, list: &str, group: &str, seed: &Seed) -> Self {
+        Self { folder: HolderFolder::new(seed, &self.identity(list, group)), ..self }
+    }
+
+    fn identity(&self, list: &str, group: &str) -> String {
+        format!("{list}\n{group}\n{}\n{}\n{}", self.content, self.epoch, self.revision)
     }
 }
 

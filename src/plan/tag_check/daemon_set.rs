@@ -13,6 +13,7 @@ use crate::naming::hash::short_hash;
 use crate::naming::labels;
 use crate::plan::context::{AcceptedList, Settings};
 use crate::plan::daemon_set::{object_labels, spec, string_map, template};
+use crate::plan::generation::holder_folder::HolderFolder;
 use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, Generation, Record};
@@ -37,7 +38,8 @@ pub fn build(
 ) -> Option<DaemonSet> {
     // Use the generation's holder image, which the node already has. A newer one would make no difference. The rest of the
     // template is today's.
-    let record = Record { spread_seconds: 0, pulled_always, format: FORMAT, ..newest.record.clone()? };
+    let folder = HolderFolder::new(&settings.seed, &name(newest, tag_check, target));
+    let record = Record { spread_seconds: 0, pulled_always, format: FORMAT, folder, ..newest.record.clone()? };
     let selector = string_map([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),

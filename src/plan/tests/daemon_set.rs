@@ -60,9 +60,11 @@ fn of_group(config: &Config, group: usize, settings: &Settings) -> DaemonSet {
         spread_seconds: config.pull_rate.spread_seconds(90),
         holder_image: settings.holder_image.clone(),
         format: FORMAT,
+        folder: Default::default(),
         refresh_request: None,
         pulled_always: PulledAlways::all_of(group),
-    };
+    }
+    .with_own_folder("tools", group.name.as_str(), &settings.seed);
     build(named(config), group, &record, settings)
 }
 

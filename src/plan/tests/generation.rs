@@ -7,6 +7,7 @@ use super::{accepted, at, named, settings};
 use crate::list::config::Group;
 use crate::naming::labels;
 use crate::plan::daemon_set::build;
+use crate::plan::generation::holder_folder::{HolderFolder, Seed};
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
 use crate::plan::{Generation, Record};
@@ -23,6 +24,7 @@ fn record() -> Record {
         spread_seconds: 12,
         holder_image: "ghcr.io/acme/kube-prepull:1".to_owned(),
         format: FORMAT,
+        folder: HolderFolder::new(&Seed::default(), "tools"),
         refresh_request: Some("by hand".to_owned()),
         pulled_always: PulledAlways::of(["b"]),
     }
@@ -75,8 +77,15 @@ fn a_daemon_set_that_is_not_ours_is_no_generation() {
 
 #[test]
 fn a_changed_or_removed_record_is_ignored() {
-    for key in [labels::REVISION, labels::CONTENT, labels::EPOCH, labels::SPREAD, labels::HOLDER_IMAGE, labels::FORMAT]
-    {
+    for key in [
+        labels::REVISION,
+        labels::CONTENT,
+        labels::EPOCH,
+        labels::SPREAD,
+        labels::HOLDER_IMAGE,
+        labels::FORMAT,
+        labels::HOLDER_FOLDER,
+    ] {
         let mut metadata = stored();
         metadata.annotations.get_or_insert_default().remove(key);
         assert_eq!(read(&metadata).record, None, "without {key}");
@@ -89,6 +98,8 @@ fn a_changed_or_removed_record_is_ignored() {
         (labels::EPOCH, "2026-03-01T12:00:01Z"),
         (labels::EPOCH, "tomorrow"),
         (labels::SPREAD, "-12"),
+        (labels::HOLDER_FOLDER, "/kube-prepull"),
+        (labels::HOLDER_FOLDER, "/usr"),
     ] {
         let mut metadata = stored();
         metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
@@ -137,7 +148,11 @@ fn the_revision_orders_generations_whatever_the_clocks_showed() {
 fn the_content_hash_depends_on_the_group_as_written() {
     let group_of = |rest: &str| content_hash(&group(&format!("groups: [{{name: a, images: [a:1, b:1]{rest}}}]")));
     let plain = group_of("");
-    assert_eq!(plain, group_of(", tolerations: [], resources: {requests: {cpu: 1m}}"), "explicit defaults");
+    assert_eq!(
+        plain,
+        group_of(", tolerations: [], resources: {requests: {cpu: 1m}}"),
+        "explicit defaults"
+    );
     for change in [
         ", nodeSelector: {a: b}",
         ", tolerations: [{operator: Exists}]",

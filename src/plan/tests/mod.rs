@@ -10,6 +10,7 @@ mod deselection;
 mod exclusion;
 mod generation;
 mod histories;
+mod holder_folders;
 mod init_failures;
 mod outdated_nodes;
 mod pull_policies;

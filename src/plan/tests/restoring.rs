@@ -231,19 +231,34 @@ fn a_sealed_generation_is_restored_as_sealed() {
     assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "sealing does not hide the change");
 }
 
-/// A generation whose template is of the first format.
-fn of_the_former_format() -> Simulation {
+/// A generation whose template is of an earlier format.
+fn of_format(format: u32) -> Simulation {
     let mut simulation = Simulation::settled("[a:1, b:1]", 2);
     let daemon_set = &mut simulation.daemon_sets[0];
-    daemon_set.metadata.annotations.get_or_insert_default().insert(labels::FORMAT.to_owned(), "2".to_owned());
+    let annotations = daemon_set.metadata.annotations.get_or_insert_default();
+    annotations.insert(labels::FORMAT.to_owned(), format.to_string());
+    annotations.remove(labels::HOLDER_FOLDER);
     let pod = pod_of(daemon_set);
-    pod.containers.iter_mut().for_each(|container| container.env = None);
-    for container in pod.init_containers.iter_mut().flatten() {
-        container.termination_message_policy = None;
-        container.env.iter_mut().for_each(|env| env.retain(|variable| variable.name == "NODE_NAME"));
+    for container in pod.init_containers.iter_mut().flatten().chain(&mut pod.containers) {
+        container.working_dir = None;
+        let words = container.command.iter_mut().chain(&mut container.args).flatten();
+        words
+            .filter(|word| word.ends_with("/holder") && *word != "/holder")
+            .for_each(|word| *word = FORMER_HOLDER.into());
+        container.volume_mounts.iter_mut().flatten().for_each(|mount| mount.mount_path = "/kube-prepull".to_owned());
+    }
+    if format == 2 {
+        pod.containers.iter_mut().for_each(|container| container.env = None);
+        for container in pod.init_containers.iter_mut().flatten() {
+            container.termination_message_policy = None;
+            container.env.iter_mut().for_each(|env| env.retain(|variable| variable.name == "NODE_NAME"));
+        }
     }
     simulation
 }
+
+/// The program of a holder in templates of the formats 2 and 3.
+const FORMER_HOLDER: &str = "/kube-prepull/holder";
 
 fn pod_of(daemon_set: &mut DaemonSet) -> &mut PodSpec {
     daemon_set.spec.get_or_insert_default().template.spec.get_or_insert_default()
@@ -258,19 +273,20 @@ fn setting(daemon_set: &mut DaemonSet, variable: &str, value: &str) -> usize {
 }
 
 #[test]
-fn a_generation_of_the_former_format_is_left_alone_and_restored_as_it_was_built() {
-    let mut simulation = of_the_former_format();
-    let original = simulation.daemon_sets[0].clone();
-    assert!(simulation.plan().actions.is_empty(), "an upgrade changes nothing");
-    alter(&mut simulation.daemon_sets[0], "kubectl-patch");
-    assert_eq!(restores(&simulation.act()).len(), 1);
-    assert_eq!(simulation.daemon_sets[0].spec, original.spec);
-    assert_eq!(read(&simulation.daemon_sets[0]).record, read(&original).record);
+fn a_generation_of_a_former_format_is_left_alone_and_restored_as_it_was_built() {
+    for mut simulation in [of_format(2), of_format(3)] {
+        let original = simulation.daemon_sets[0].clone();
+        assert!(simulation.plan().actions.is_empty(), "an upgrade changes nothing");
+        alter(&mut simulation.daemon_sets[0], "kubectl-patch");
+        assert_eq!(restores(&simulation.act()).len(), 1);
+        assert_eq!(simulation.daemon_sets[0].spec, original.spec);
+        assert_eq!(read(&simulation.daemon_sets[0]).record, read(&original).record);
+    }
 }
 
 #[test]
 fn the_next_rollout_after_an_upgrade_keeps_devices_out_of_every_container() {
-    let mut simulation = of_the_former_format();
+    let mut simulation = of_format(2);
     assert_eq!(setting(&mut simulation.daemon_sets[0], "NVIDIA_VISIBLE_DEVICES", "void"), 0);
     simulation.edit("[a:1, b:1, c:1]");
     simulation.settle();

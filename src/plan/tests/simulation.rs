@@ -20,6 +20,7 @@ use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
+use crate::plan::generation::holder_folder::Seed;
 use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::patch::adoption_patch;
 use crate::plan::versions::KEPT;
@@ -74,6 +75,8 @@ pub struct Simulation {
     pub mirrored: bool,
     /// The controller's own image.
     pub holder_image: String,
+    /// What only this process of the controller knows.
+    pub seed: Seed,
     /// The nodes that cannot pull the controller's own image in this form: reference and node.
     pub without_own_image: BTreeSet<(String, String)>,
     /// How many DaemonSets have been created in total.
@@ -116,6 +119,7 @@ impl Simulation {
             pods_at_once: usize::MAX,
             mirrored: false,
             holder_image: settings().holder_image,
+            seed: Seed::default(),
             without_own_image: BTreeSet::new(),
             created: 0,
             restored: 0,
@@ -229,7 +233,7 @@ impl Simulation {
             coverage: &coverage,
             adoptable: &adoptable,
             nodes: self.may_read_nodes.then_some(&self.nodes),
-            settings: &Settings { holder_image: self.holder_image.clone(), ..settings() },
+            settings: &Settings { holder_image: self.holder_image.clone(), seed: self.seed.clone(), ..settings() },
             now: self.now,
         })
     }

@@ -211,6 +211,7 @@ pub fn generations() -> Vec<Generation> {
             spread_seconds: 0,
             holder_image: String::new(),
             format: 1,
+            folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
         }),

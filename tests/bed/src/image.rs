@@ -29,6 +29,12 @@ impl Digest {
         Self(format!("sha256:{hex}"))
     }
 
+    /// The digest with these hexadecimal digits, as sha256sum prints them.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Self {
+        Self(format!("sha256:{digits}"))
+    }
+
     /// The digest as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -214,6 +220,28 @@ impl Image {
     #[must_use]
     pub fn working_directory(mut self, path: &str) -> Self {
         self.config.insert("WorkingDir".into(), json!(path));
+        self
+    }
+
+    /// Declares a volume, which the runtime fills with what the image has at that path.
+    #[must_use]
+    pub fn volume(mut self, path: &str) -> Self {
+        self.config.entry("Volumes").or_insert_with(|| json!({}))[path] = json!({});
+        self
+    }
+
+    /// Sets the signal that ends the command.
+    #[must_use]
+    pub fn stop_signal(mut self, signal: &str) -> Self {
+        self.config.insert("StopSignal".into(), json!(signal));
+        self
+    }
+
+    /// Sets the command that tells whether the image's own works.
+    #[must_use]
+    pub fn healthcheck(mut self, command: &[&str]) -> Self {
+        let test: Vec<&str> = std::iter::once("CMD").chain(command.iter().copied()).collect();
+        self.config.insert("Healthcheck".into(), json!({"Test": test, "Interval": 1_000_000_000_u64}));
         self
     }
 

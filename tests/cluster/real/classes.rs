@@ -131,9 +131,8 @@ async fn whatever_cannot_be_pulled_or_started_is_reported_everywhere_as_kubelet_
     outage.push("private:1", "private");
     outage.faulty.set(Fault::Private { credentials: "bm9ib2R5Omtub3dz".to_owned() });
     registry.push_index(&real.reference("foreign:1"), &[content("foreign").architecture("s390x")]).unwrap();
-    // The holder's folder cannot be mounted where the image has a file.
-    let stubborn = Image::from_scratch().layer(Layer::new().file("/kube-prepull", "in the way", 0o644));
-    let stubborn = real.push("stubborn:1", &stubborn);
+    // A volume is a directory, and the image has a file there.
+    let stubborn = real.push("stubborn:1", &content("stubborn").volume("/content"));
     let images = [
         real.reference("good:1"),
         real.reference("missing:1"),
@@ -158,7 +157,7 @@ async fn whatever_cannot_be_pulled_or_started_is_reported_everywhere_as_kubelet_
         assert!(said["remedy"].as_str().unwrap().contains(remedy), "{said}");
         agree(&outage, image, &said).await;
     }
-    let stuck = behind(&outage, "/stubborn:1", "cannotStart", "the holder cannot be mounted").await;
+    let stuck = behind(&outage, "/stubborn:1", "cannotStart", "a VOLUME of the image is a file").await;
     let cause = end_of(stuck["message"].as_str().unwrap());
     reported(&outage, "ImageFailing", &["/stubborn:1", "was pulled, but does not start on node1, node2", &cause]).await;
     let warm = within(HEALING, "the kubelets' size of an image", async || {

@@ -40,8 +40,8 @@ async fn a_failure_is_explained_by_the_operation_that_failed() {
     real.push("incomplete:1", &incomplete);
     registry.lose_layers(&real.reference("incomplete:1"), &incomplete).unwrap();
     real.push("cut:1", &Image::from_scratch().layer(layer(0xc07)).cut());
-    real.push("mount:1", &Image::from_scratch().layer(Layer::new().file("/kube-prepull", "in the way", 0o644)));
-    real.push("start:1", &content("start").working_directory("/content"));
+    real.push("mount:1", &content("mount").volume("/content"));
+    real.push("start:1", &content("start").volume("/"));
     let images = [
         real.reference("unknown:1"),
         real.reference_at(outage.faulty.name(), "tokenless:1"),
@@ -59,8 +59,8 @@ async fn a_failure_is_explained_by_the_operation_that_failed() {
         ("/tokenless:1", "failed", "wants credentials, and the node asked without any", "imagePullSecrets"),
         ("/incomplete:1", "failed", "the image is incomplete at", "push the image again"),
         ("/cut:1", "failed", "a layer cannot be unpacked", "wait"),
-        ("/mount:1", "cannotStart", "the holder cannot be mounted into the image", "/kube-prepull"),
-        ("/start:1", "cannotStart", "working directory cannot be created", "WORKDIR"),
+        ("/mount:1", "cannotStart", "a VOLUME of the image is a file", "VOLUME"),
+        ("/start:1", "cannotStart", "does not find /proc in the container", "VOLUME"),
     ] {
         let behind = behind(&outage, image, cause).await;
         assert_eq!(behind["state"], state, "{behind:#}");

@@ -9,6 +9,7 @@ mod diagnoses;
 mod eviction_loop;
 mod exclusion;
 mod faults;
+mod hostile_images;
 mod init_containers;
 mod lists;
 mod metrics;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::layout::{Layout, NodeId};
 use super::node_services::{containerd, kubelet, kubelet_configuration};
 use super::task_record::TaskRecord;
+use crate::image::Digest;
 use crate::machine::Machine;
 
 /// Sandboxes are containers too, for containerd.
@@ -131,6 +132,15 @@ impl Node {
         Ok(variables.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
+    /// The digest of the program that a container's first process runs, or `None` if it does not run.
+    pub fn program(&self, container: &Container) -> Result<Option<Digest>> {
+        let tasks = self.ctr(&["tasks", "list"])?;
+        let Some(process) = tasks.lines().find_map(|line| process_of(line, &container.id)) else { return Ok(None) };
+        // It may have ended since.
+        let Ok(printed) = self.exec("sha256sum", &[&format!("/proc/{process}/exe")]) else { return Ok(None) };
+        Ok(printed.split_whitespace().next().map(Digest::from_hex))
+    }
+
     /// Those of the containers that have been described before.
     fn described_of(&self, ids: &BTreeSet<&str>) -> Result<Vec<String>> {
         let known = self.known()?;
@@ -205,6 +215,11 @@ fn running_task(line: &str) -> Option<&str> {
     line.ends_with("RUNNING").then(|| line.split_whitespace().next())?
 }
 
+/// The process of the line's task, if it is this container's and runs.
+fn process_of<'a>(line: &'a str, container: &str) -> Option<&'a str> {
+    (running_task(line)? == container).then(|| line.split_whitespace().nth(1))?
+}
+
 /// `REF TYPE DIGEST SIZE PLATFORMS LABELS`, where the size is a number and a unit.
 fn parse_images(table: &str) -> Vec<ImageOnNode> {
     let parse = |line: &str| {
@@ -256,6 +271,8 @@ mod tests {
     fn running_tasks_are_read_from_the_table() {
         let table = "TASK    PID    STATUS    \nabc     1234   RUNNING\ndef     1235   STOPPED";
         assert_eq!(table.lines().filter_map(running_task).collect::<Vec<_>>(), ["abc"]);
+        assert_eq!(table.lines().find_map(|line| process_of(line, "abc")), Some("1234"));
+        assert_eq!(table.lines().find_map(|line| process_of(line, "def")), None);
     }
 
     fn info(labels: Value) -> Value {

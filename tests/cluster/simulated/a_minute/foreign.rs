@@ -28,6 +28,7 @@ async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
             spread_seconds: 0,
             holder_image: String::new(),
             format: 1,
+            folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
         };
