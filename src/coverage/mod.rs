@@ -48,7 +48,7 @@ pub use interruption::{INTERRUPTION_GRACE, Interruption, interruption};
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
-pub use node::{Node, SlimNode};
+pub use node::{NoUserNamespaces, Node, SlimNode};
 pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
 use pull_failures::new_pull_failures;

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::Object;
 use serde::Deserialize;
 
-use crate::list::config::Placement;
+use crate::list::config::{Group, Placement};
 use crate::list::placement::decimal_integer;
 
 /// A node, decoded without the fields that are not needed.
@@ -32,6 +32,51 @@ pub struct NodeStatus {
     pub conditions: Vec<NodeCondition>,
     /// Its largest images.
     pub images: Vec<NodeImage>,
+    /// What its runtime can do, since Kubernetes 1.30.
+    #[serde(rename = "runtimeHandlers")]
+    pub runtime_handlers: Vec<RuntimeHandler>,
+}
+
+/// A handler of a node's runtime, which RuntimeClasses name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RuntimeHandler {
+    /// Its name; empty for the one of pods without a RuntimeClass.
+    pub name: String,
+    /// What it can do, if known.
+    pub features: Option<HandlerFeatures>,
+}
+
+/// What a handler of a node's runtime can do.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HandlerFeatures {
+    /// Whether its pods can have user namespaces of their own, if known.
+    pub user_namespaces: Option<bool>,
+}
+
+/// Which pods of a node cannot have a user namespace of their own, as far as its kubelet says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoUserNamespaces {
+    /// None, or unknown.
+    #[default]
+    ForNone,
+    /// Those without a RuntimeClass.
+    WithoutRuntimeClass,
+    /// All.
+    ForAll,
+}
+
+impl NoUserNamespaces {
+    fn of(handlers: &[RuntimeHandler]) -> Self {
+        let lacks = |it: &RuntimeHandler| it.features.as_ref().and_then(|it| it.user_namespaces) == Some(false);
+        match handlers {
+            [] => Self::ForNone,
+            all if all.iter().all(lacks) => Self::ForAll,
+            some if some.iter().any(|it| it.name.is_empty() && lacks(it)) => Self::WithoutRuntimeClass,
+            _ => Self::ForNone,
+        }
+    }
 }
 
 /// An image as a node reports it.
@@ -77,6 +122,8 @@ pub struct Node {
     pub unschedulable: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Which of its pods cannot have a user namespace.
+    pub no_user_namespaces: NoUserNamespaces,
 }
 
 impl From<&SlimNode> for Node {
@@ -92,6 +139,11 @@ impl From<&SlimNode> for Node {
             ready_since: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|time| time.0),
             unschedulable: node.spec.unschedulable,
             deleting: node.metadata.deletion_timestamp.is_some(),
+            no_user_namespaces: node
+                .status
+                .as_ref()
+                .map(|status| NoUserNamespaces::of(&status.runtime_handlers))
+                .unwrap_or_default(),
         }
     }
 }
@@ -121,6 +173,15 @@ impl Node {
                 .taints
                 .iter()
                 .all(|taint| tolerated_by_default(taint) || placement.tolerations.iter().any(|t| tolerates(t, taint)))
+    }
+
+    /// Whether pods of a group cannot have a user namespace here. Which handler a RuntimeClass names is not known.
+    pub fn lacks_user_namespaces(&self, group: &Group) -> bool {
+        match self.no_user_namespaces {
+            NoUserNamespaces::ForNone => false,
+            NoUserNamespaces::WithoutRuntimeClass => group.runtime_class_name.is_none(),
+            NoUserNamespaces::ForAll => true,
+        }
     }
 
     /// Whether it can take more work now: it is ready, neither cordoned nor being deleted, and has no taint that only DaemonSet
@@ -275,6 +336,25 @@ mod tests {
             json!({}),
         ] {
             assert!(!node(labels.clone(), json!([])).takes(&everything), "{labels}");
+        }
+    }
+
+    #[test]
+    fn what_a_runtime_cannot_do_is_known_only_if_the_kubelet_says_so() {
+        let of = |handlers: serde_json::Value| {
+            let node = json!({"metadata": {"name": "n"}, "spec": {}, "status": {"runtimeHandlers": handlers}});
+            let node: SlimNode = serde_json::from_value(node).expect("a node");
+            Node::from(&node).no_user_namespaces
+        };
+        let handler = |name: &str, can: bool| json!({"name": name, "features": {"userNamespaces": can}});
+        for (handlers, expected) in [
+            (json!([]), NoUserNamespaces::ForNone),
+            (json!([{"name": ""}, {"name": "runc", "features": {}}]), NoUserNamespaces::ForNone),
+            (json!([handler("", true), handler("kata", false)]), NoUserNamespaces::ForNone),
+            (json!([handler("", false), handler("kata", true)]), NoUserNamespaces::WithoutRuntimeClass),
+            (json!([handler("", false), handler("runc", false)]), NoUserNamespaces::ForAll),
+        ] {
+            assert_eq!(of(handlers.clone()), expected, "{handlers}");
         }
     }
 

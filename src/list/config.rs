@@ -51,10 +51,17 @@ pub struct Group {
     /// The RuntimeClass of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_class_name: Option<ResourceName>,
+    /// Whether the pods use the node's own user namespace.
+    #[serde(skip_serializing_if = "is_true")]
+    pub host_users: bool,
     /// Labels for the pods.
     pub pod_labels: BTreeMap<String, String>,
     /// Annotations for the pods.
     pub pod_annotations: BTreeMap<String, String>,
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// One image of a group and the container that holds it.

@@ -61,6 +61,7 @@ keys! {
     pull_rate "PULL_RATE"
     priority_class_name "PRIORITY_CLASS_NAME"
     runtime_class_name "RUNTIME_CLASS_NAME"
+    host_users "HOST_USERS"
     service_account_name "SERVICE_ACCOUNT_NAME"
     pod_labels "POD_LABELS"
     pod_annotations "POD_ANNOTATIONS"
@@ -259,6 +260,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
             .and_then(|text| group::priority_class(&Place::key("PRIORITY_CLASS_NAME"), text, problems)),
         runtime_class_name: set(&keys.runtime_class_name)
             .and_then(|text| group::object_name(&Place::key("RUNTIME_CLASS_NAME"), "a RuntimeClass", text, problems)),
+        host_users: boolean("HOST_USERS", &keys.host_users, problems).unwrap_or(true),
         pod_labels: json("POD_LABELS", &keys.pod_labels, problems, labels::pod_labels).unwrap_or_default(),
         pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, labels::annotations)
             .unwrap_or_default(),
@@ -396,6 +398,18 @@ fn number(key: &str, value: &Option<String>, remedy: &str, problems: &mut Proble
     Some((place, number))
 }
 
+fn boolean(key: &str, value: &Option<String>, problems: &mut Problems) -> Option<bool> {
+    match set(value)? {
+        "true" => Some(true),
+        "false" => Some(false),
+        other => {
+            let message = format!("{} is neither true nor false", quoted(other));
+            problems.error(Place::key(key), Code::WrongType, message, "write \"true\" or \"false\"");
+            None
+        }
+    }
+}
+
 fn image_cache_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) -> Option<ImageCache> {
     let enabled = image_cache_wanted(keys, problems);
     let written = image_cache::ImageCacheFields {
@@ -425,13 +439,7 @@ fn image_cache_platforms(keys: &FlatKeys) -> Vec<PlatformFields> {
 
 fn image_cache_wanted(keys: &FlatKeys, problems: &mut Problems) -> bool {
     match set(&keys.image_cache) {
-        Some("true") => true,
-        Some("false") => false,
-        Some(other) => {
-            let message = format!("{} is neither true nor false", quoted(other));
-            problems.error(Place::key("IMAGE_CACHE"), Code::WrongType, message, "write \"true\" or \"false\"");
-            false
-        }
+        Some(_) => boolean("IMAGE_CACHE", &keys.image_cache, problems).unwrap_or_default(),
         None => {
             let others = [
                 ("IMAGE_CACHE_PLATFORMS", &keys.image_cache_platforms),

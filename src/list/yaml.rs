@@ -21,7 +21,7 @@ const DOCUMENT_KEYS: [&str; 7] =
     ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache"];
 /// The keys about the nodes and the pods of some images: in a group for its images, at the top of the document for the images
 /// there.
-pub const POD_KEYS: [&str; 11] = [
+pub const POD_KEYS: [&str; 12] = [
     "nodeSelector",
     "affinity",
     "tolerations",
@@ -31,6 +31,7 @@ pub const POD_KEYS: [&str; 11] = [
     "resources",
     "priorityClassName",
     "runtimeClassName",
+    "hostUsers",
     "podLabels",
     "podAnnotations",
 ];
@@ -169,6 +170,7 @@ fn plain_group(name: GroupName, images: Vec<super::config::Image>) -> Group {
         resources: Resources::default(),
         priority_class_name: None,
         runtime_class_name: None,
+        host_users: true,
         pod_labels: BTreeMap::new(),
         pod_annotations: BTreeMap::new(),
     }
@@ -274,6 +276,7 @@ fn set_pod_keys(group: &mut Group, fields: &Fields, problems: &mut Problems) {
             at.text(problems).and_then(|text| group::priority_class(&at.place(), text, problems));
     }
     group.runtime_class_name = named(fields, "runtimeClassName", "a RuntimeClass", problems);
+    group.host_users = fields.get("hostUsers").and_then(|at| at.boolean(problems)).unwrap_or(true);
     if let Some(at) = fields.get("resources") {
         group.resources = resources(at, problems);
     }

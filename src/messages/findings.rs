@@ -122,6 +122,17 @@ pub fn found(finding: &Finding, dry_run: Option<&DryRun>) -> Message {
                  tolerate"
             ),
         ),
+        Finding::UserNamespacesMissing { group, nodes } => Message::new(
+            Reason::UserNamespacesMissing,
+            subject,
+            format!(
+                "group {group}: its pods do not start on {} ({}), because the runtime there reports no support for user \
+                 namespaces, and the group has hostUsers: false; update the runtime of these nodes, exclude them with the \
+                 group's nodeSelector, or remove hostUsers",
+                number(nodes.len(), "node"),
+                first_few(nodes, ", ", REST)
+            ),
+        ),
         Finding::PodsRefused { group, daemon_set, nodes, .. } => Message::new(
             Reason::PodsRefused,
             subject,

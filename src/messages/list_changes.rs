@@ -101,7 +101,7 @@ fn settings(before: &Config, after: &Config) -> Vec<String> {
 }
 
 /// The settings of a group, and whether each is the same in both forms.
-fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 14] {
+fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 15] {
     let Group {
         name: _,
         images: _,
@@ -111,6 +111,7 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 14] {
         resources,
         priority_class_name,
         runtime_class_name,
+        host_users,
         pod_labels,
         pod_annotations,
     } = new;
@@ -130,6 +131,7 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 14] {
         ("resources", *resources == old.resources),
         ("priorityClassName", *priority_class_name == old.priority_class_name),
         ("runtimeClassName", *runtime_class_name == old.runtime_class_name),
+        ("hostUsers", *host_users == old.host_users),
         ("podLabels", *pod_labels == old.pod_labels),
         ("podAnnotations", *pod_annotations == old.pod_annotations),
         ("image names", all_same(|(old, _), (new, _)| old == new)),

@@ -67,6 +67,7 @@ reasons! {
     AlwaysPullEnforced: Warning, "Observe";
     NoNodes: Warning, "Observe";
     NodesExcluded: Warning, "Observe";
+    UserNamespacesMissing: Warning, "Observe";
     PodsRefused: Warning, "Observe";
     DaemonSetRestored: Warning, "Restore";
     DaemonSetContested: Warning, "Restore";

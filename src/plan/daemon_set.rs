@@ -187,6 +187,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         resources,
         priority_class_name,
         runtime_class_name,
+        host_users,
         pod_labels: _,
         pod_annotations: _,
     } = group;
@@ -198,6 +199,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         automount_service_account_token: Some(false),
         containers: images.iter().map(|image| holder_container(image, record, &resources)).collect(),
         enable_service_links: Some(false),
+        host_users: (!host_users).then_some(false),
         image_pull_secrets: some_unless_empty(secrets.collect()),
         init_containers: Some(vec![init_container(record, &resources)]),
         node_selector: Some(placement.node_selector.clone()).filter(|selector| !selector.is_empty()),

@@ -259,6 +259,7 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(spec["imagePullSecrets"], json!([{"name": "one"}, {"name": "two"}]));
     assert_eq!(spec["priorityClassName"], "prepull-test");
     assert_eq!(spec["runtimeClassName"], "sandboxed");
+    assert_eq!(spec["hostUsers"], false);
     assert_eq!(spec["serviceAccountName"], "holder");
     assert_eq!(made["metadata"]["annotations"]["example.com/on"], "daemonset");
     assert_eq!(template["labels"]["example.com/on"], "pod");

@@ -301,6 +301,7 @@ fn group_in_full(group: &Group) -> Value {
         "serviceAccountName": group.service_account_name,
         "priorityClassName": group.priority_class_name,
         "runtimeClassName": group.runtime_class_name,
+        "hostUsers": group.host_users,
         "podLabels": group.pod_labels,
         "podAnnotations": group.pod_annotations,
         "resources": {

@@ -73,6 +73,7 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
   "PULL_RATE" (include "kube-prepull.number" $list.pullRate)
   "PRIORITY_CLASS_NAME" ($list.priorityClassName | default (.Values.priorityClass.create | ternary .Values.priorityClass.name ""))
   "RUNTIME_CLASS_NAME" $list.runtimeClassName
+  "HOST_USERS" (include "kube-prepull.number" $list.hostUsers)
   "SERVICE_ACCOUNT_NAME" $list.serviceAccountName
   "POD_LABELS" (include "kube-prepull.json" $list.podLabels)
   "POD_ANNOTATIONS" (include "kube-prepull.json" $list.podAnnotations)

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::observations::Observations;
 use super::settled::Settled;
 use super::transition::transition;
-use crate::coverage::EVICTION_LOOP_WINDOW;
+use crate::coverage::{EVICTION_LOOP_WINDOW, Node};
 use crate::list::config::Group;
 use crate::plan::context::Context;
 use crate::plan::daemon_set;
@@ -29,6 +29,7 @@ pub fn plan<'a>(context: &Context<'a>, group: &Group, newest: &Generation, gener
     check.evicted(generations);
     check.always_pulled(newest);
     check.no_nodes();
+    check.without_user_namespaces();
     check.excluded(newest, &exclusion);
     check.refused(newest, generations, &exclusion);
     check.complete(newest, generations, &observations);
@@ -144,6 +145,19 @@ impl<'a> Check<'_, 'a> {
         let any = self.context.nodes.is_none_or(|nodes| nodes.iter().any(|node| node.takes(placement)));
         if self.has_begun(Condition::NoNodes, (!any).then(Extent::default)) {
             self.findings.push(Finding::NoNodes { group: self.group.name.to_string() });
+        }
+    }
+
+    /// Their kubelets refuse to start the pods, and say so in Events of the pods only.
+    fn without_user_namespaces(&mut self) {
+        let group = self.group;
+        let is_asked = |node: &&Node| !group.host_users && node.takes(&group.placement);
+        let lacking =
+            self.context.nodes.into_iter().flatten().filter(is_asked).filter(|it| it.lacks_user_namespaces(group));
+        let nodes: BTreeSet<String> = lacking.map(|node| node.name.clone()).collect();
+        let extent = Extent { nodes: nodes.len(), ..Extent::default() };
+        if self.has_begun(Condition::UserNamespacesMissing, (!nodes.is_empty()).then_some(extent)) {
+            self.findings.push(Finding::UserNamespacesMissing { group: group.name.to_string(), nodes });
         }
     }
 

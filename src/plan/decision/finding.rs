@@ -96,6 +96,13 @@ pub enum Finding {
         /// The group that matches none.
         group: String,
     },
+    /// Nodes cannot give the group's pods the user namespace that it asks for.
+    UserNamespacesMissing {
+        /// The group with `hostUsers: false`.
+        group: String,
+        /// All such nodes, not only those since the last report.
+        nodes: BTreeSet<String>,
+    },
     /// The DaemonSet has no pod on nodes that it selects.
     PodsRefused {
         /// The group whose newest generation lacks pods.

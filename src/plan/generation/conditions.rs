@@ -44,6 +44,8 @@ pub enum Condition {
     InitFailing,
     /// Admission adds a node selector to the pods that excludes nodes of the group. Keyed by the label that these lack.
     NodesExcluded,
+    /// Nodes cannot give the group's pods the user namespace that it asks for.
+    UserNamespacesMissing,
 }
 
 impl ReportedConditions {

@@ -44,6 +44,7 @@ groups:
   resources: {requests: {cpu: 2m, memory: 3Mi, ephemeral-storage: 1Mi}, limits: {cpu: 50m, memory: 64Mi, ephemeral-storage: 2Mi}}
   priorityClassName: prepull
   runtimeClassName: sandboxed
+  hostUsers: false
   podLabels: {team: ml}
   podAnnotations: {example.com/cost-centre: "42"}
 refresh: {schedule: "0 3 * * 1-5", timeZone: Europe/Berlin, mode: Recreate}

@@ -150,7 +150,7 @@ fn the_content_hash_depends_on_the_group_as_written() {
     let plain = group_of("");
     assert_eq!(
         plain,
-        group_of(", tolerations: [], resources: {requests: {cpu: 1m}}"),
+        group_of(", tolerations: [], resources: {requests: {cpu: 1m}}, hostUsers: true"),
         "explicit defaults"
     );
     for change in [
@@ -159,6 +159,7 @@ fn the_content_hash_depends_on_the_group_as_written() {
         ", imagePullSecrets: [s]",
         ", priorityClassName: p",
         ", runtimeClassName: r",
+        ", hostUsers: false",
         ", resources: {requests: {ephemeral-storage: 1Mi}}",
         ", resources: {limits: {ephemeral-storage: 1Mi}}",
         ", podLabels: {a: b}",

@@ -28,6 +28,7 @@ mod tag_check;
 mod tag_check_histories;
 mod tag_check_nodes;
 mod tag_check_reports;
+mod user_namespaces;
 mod versions;
 
 use jiff::Timestamp;

@@ -19,6 +19,7 @@ mod sealing;
 mod secrets;
 mod status;
 mod tag_checks;
+mod user_namespaces;
 mod volumes;
 mod wait;
 
