@@ -21,6 +21,7 @@
 //! - [`metrics`]: what Prometheus scrapes
 //! - [`command`]: what the user runs
 //! - [`naming`]: how objects are named and labelled
+//! - [`text`]: what others say → text that is safe to show
 //!
 //! Nothing is remembered in the process that the cluster does not hold.
 
@@ -38,3 +39,4 @@ pub mod naming;
 pub mod plan;
 pub mod status;
 pub mod summary;
+pub mod text;
