@@ -3,6 +3,8 @@
 //! A policy's text may contain anything, also the words of a missing right, so an answer is parsed from its beginning, in the form that
 //! the API server gives it, and not searched.
 
+use crate::text::CleanText;
+
 /// Who refused a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -12,8 +14,8 @@ pub enum Denial {
     Policy {
         /// The policy.
         policy: DenyingPolicy,
-        /// The policy's explanation, on one line; may be empty.
-        text: String,
+        /// The policy's explanation; may be empty.
+        text: CleanText,
     },
     /// Anybody else.
     Other,
@@ -158,17 +160,12 @@ fn single_quoted(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('\'')?.split_once('\'')
 }
 
-/// The most characters of a policy's explanation. DenyingPolicy engines list all rules that an object breaks.
-const MAX_CHARACTERS: usize = 400;
+/// The most bytes of a policy's explanation. Policy engines list all rules that an object breaks.
+const MAX_BYTES: usize = 400;
 
-/// The beginning of an explanation, on one line and without control characters.
-fn bounded(text: &str) -> String {
-    let words = text.split(|it: char| it.is_whitespace() || it.is_control()).filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+/// The beginning of an explanation.
+fn bounded(text: &str) -> CleanText {
+    CleanText::within(text.trim(), MAX_BYTES)
 }
 
 #[cfg(test)]
@@ -180,7 +177,7 @@ mod tests {
     const RIGHT: &str = "User \"system:serviceaccount:p:kube-prepull\" cannot create resource \"daemonsets\" in API group \
                          \"apps\" in the namespace \"p\"";
 
-    fn by_policy(message: &str) -> (DenyingPolicy, String) {
+    fn by_policy(message: &str) -> (DenyingPolicy, CleanText) {
         match Denial::of(message) {
             Denial::Policy { policy, text } => (policy, text),
             other => panic!("{message}: {other:?}"),
@@ -259,7 +256,7 @@ mod tests {
             ),
             (forbidden("on Sundays you cannot create it"), DenyingPolicy::Plugin, "on Sundays you cannot create it"),
         ] {
-            assert_eq!(by_policy(&message), (policy, text.to_owned()), "{message}");
+            assert_eq!(by_policy(&message), (policy, text.into()), "{message}");
         }
     }
 
@@ -275,7 +272,7 @@ mod tests {
     #[test]
     fn a_long_explanation_is_cut_off() {
         let (_, text) = by_policy(&format!("admission webhook \"x\" denied the request: {}", "ä ".repeat(3_000)));
-        assert!(text.chars().count() == MAX_CHARACTERS + 1 && text.ends_with('…'), "{text}");
+        assert!(text.len() <= MAX_BYTES && text.ends_with('…'), "{text}");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use kube::core::Status;
 
 use crate::denial::{Denial, DenyingPolicy};
+use crate::text::CleanText;
 
 /// An error while reading or writing the cluster. The controller retries all of them.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub enum Error {
         /// The attempted action.
         action: String,
         /// The API server's message.
-        message: String,
+        message: CleanText,
     },
     /// A policy refused the request, which needs no other right.
     Denied {
@@ -21,14 +22,14 @@ pub enum Error {
         /// The policy.
         policy: DenyingPolicy,
         /// The policy's explanation; may be empty.
-        text: String,
+        text: CleanText,
     },
     /// The API server refused the request for another reason.
     Refused {
         /// The attempted action.
         action: String,
         /// The API server's message.
-        message: String,
+        message: CleanText,
     },
     /// The API server could not be reached, or its answer could not be decoded.
     Unreachable {
@@ -84,10 +85,10 @@ impl Error {
 
     fn from_status(action: String, status: Status) -> Self {
         match Denial::of(&status.message) {
-            Denial::MissingRight if status.is_forbidden() => Self::Forbidden { action, message: status.message },
+            Denial::MissingRight if status.is_forbidden() => Self::Forbidden { action, message: status.message.into() },
             // A policy may choose another code than 403.
             Denial::Policy { policy, text } => Self::Denied { action, policy, text },
-            Denial::MissingRight | Denial::Other => Self::Refused { action, message: status.message },
+            Denial::MissingRight | Denial::Other => Self::Refused { action, message: status.message.into() },
         }
     }
 }

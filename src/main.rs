@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match command::execute(Arguments::from_command_line()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            command::report(&error);
             ExitCode::FAILURE
         }
     }

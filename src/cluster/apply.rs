@@ -93,7 +93,7 @@ impl Applier {
     pub async fn dry_run(&self, pod: &Pod) -> Result<DryRun, Error> {
         match self.try_pod(pod).await {
             Ok(created) => Ok(answer(pod, &created)),
-            Err(kube::Error::Api(status)) => Ok(DryRun::Refused(status.message.clone())),
+            Err(kube::Error::Api(status)) => Ok(DryRun::Refused(status.message.as_str().into())),
             Err(error) => Err(Error::new("ask why pods are refused", error)),
         }
     }

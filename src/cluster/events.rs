@@ -92,7 +92,7 @@ impl EventRecorder {
             type_: Some(message.reason.type_().to_string()),
             reason: Some(message.reason.to_string()),
             action: Some(message.reason.action().to_owned()),
-            note: Some(message.short_note()),
+            note: Some(message.short_note().into()),
             regarding: Some(list.clone()),
             related: message.related.clone(),
             reporting_controller: Some(FIELD_MANAGER.to_owned()),

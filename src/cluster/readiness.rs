@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::text::CleanText;
+
 /// Whether the controller is ready. Watches and workers report to it, and the readiness probe asks it.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     /// How many watches have not listed their objects yet.
     unlisted: Arc<AtomicUsize>,
     /// Why it cannot work, by part of the controller.
-    reasons: Arc<Mutex<BTreeMap<String, String>>>,
+    reasons: Arc<Mutex<BTreeMap<String, CleanText>>>,
 }
 
 impl Readiness {
@@ -20,10 +22,10 @@ impl Readiness {
     }
 
     /// What prevents the controller from working, one line each; empty if it is ready.
-    pub fn why_not_ready(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.lock().values().cloned().collect();
+    pub fn why_not_ready(&self) -> Vec<CleanText> {
+        let mut lines: Vec<CleanText> = self.lock().values().cloned().collect();
         if lines.is_empty() && !self.all_listed() {
-            lines.push("still reading lists, DaemonSets, pods and nodes from the cluster".to_owned());
+            lines.push("still reading lists, DaemonSets, pods and nodes from the cluster".into());
         }
         lines
     }
@@ -39,8 +41,8 @@ impl Readiness {
     }
 
     /// Records that a part of the controller cannot work, for a reason that only people can fix.
-    pub(super) fn not_ready(&self, part: &str, why: String) {
-        self.lock().insert(part.to_owned(), why);
+    pub(super) fn not_ready(&self, part: &str, why: impl Into<CleanText>) {
+        self.lock().insert(part.to_owned(), why.into());
     }
 
     /// Records that a part of the controller works (again).
@@ -48,7 +50,7 @@ impl Readiness {
         self.lock().remove(part);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CleanText>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,7 +65,7 @@ mod tests {
         assert!(readiness.why_not_ready().is_empty());
         readiness.add_watch();
         assert!(readiness.why_not_ready()[0].starts_with("still reading"));
-        readiness.not_ready("nodes", "not allowed to watch nodes".to_owned());
+        readiness.not_ready("nodes", "not allowed to watch nodes");
         assert_eq!(readiness.why_not_ready(), ["not allowed to watch nodes"]);
         readiness.watch_listed();
         assert!(readiness.all_listed());

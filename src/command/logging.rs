@@ -6,6 +6,7 @@ use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 use super::arguments::LogFormat;
+use super::log_lines::{CleanFields, CleanJson};
 
 /// Logs to standard error. With [`LogFormat::Auto`], a terminal gets text, and anything else a JSON object per line.
 ///
@@ -20,14 +21,13 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none());
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal && std::env::var_os("NO_COLOR").is_none());
     if human {
-        lines.with_target(false).init();
+        // Colours are added to the fields, so these are cleaned before.
+        lines.with_writer(std::io::stderr).with_target(false).fmt_fields(CleanFields).init();
     } else {
-        lines.json().flatten_event(true).init();
+        lines.json().flatten_event(true).with_writer(|| CleanJson(std::io::stderr())).init();
     }
     Ok(())
 }

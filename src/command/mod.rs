@@ -14,12 +14,14 @@
 //! - [`policy`]: reads what lists may ask for
 //! - [`source`]: reads lists from a file
 //! - [`outcome`]: how a command ended
-//! - [`logging`]: starts the controller's log
+//! - [`logging`], [`log_lines`]: the controller's log
+//! - [`terminal`]: lines on the terminal
 
 pub mod arguments;
 mod clean_up;
 mod connection;
 mod estimate;
+mod log_lines;
 mod logging;
 mod outcome;
 mod policy;
@@ -30,11 +32,13 @@ mod seed;
 mod serve;
 mod source;
 mod status;
+mod terminal;
 mod validate;
 mod wait;
 
 use arguments::{Arguments, Command};
 pub use outcome::Outcome;
+pub use terminal::report;
 
 /// Runs the command that the arguments name.
 ///

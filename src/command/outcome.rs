@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::terminal;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -26,6 +28,6 @@ impl From<Outcome> for ExitCode {
 
 /// Prints what is wrong with the arguments or files.
 pub fn wrong_usage(error: &anyhow::Error) -> Outcome {
-    eprintln!("error: {error:#}");
+    terminal::report(error);
     Outcome::WrongUsage
 }

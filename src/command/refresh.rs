@@ -5,6 +5,7 @@ use anyhow::bail;
 use super::arguments::RefreshArguments;
 use super::connection::connect;
 use super::outcome::Outcome;
+use super::terminal::print_line;
 use crate::cluster::refresh::request_refresh;
 use crate::error::Error;
 
@@ -26,8 +27,8 @@ pub async fn refresh(arguments: RefreshArguments) -> anyhow::Result<Outcome> {
         ),
         Err(error) => return Err(error.into()),
     }
-    println!(
+    print_line(format!(
         "Requested a refresh of {namespace}/{name}. `kubectl prepull status --namespace {namespace} --list {name}` shows the result."
-    );
+    ));
     Ok(Outcome::Good)
 }

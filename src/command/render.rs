@@ -6,10 +6,10 @@ use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use serde::Serialize;
-use serde_json::json;
 
 use super::arguments::{ManifestFormat, RenderArguments};
 use super::outcome::{Outcome, wrong_usage};
+use super::terminal::print_error;
 use super::{seed, source};
 use crate::image_cache::{self, ImageCacheObject};
 use crate::list::config::{Group, ImageCache};
@@ -19,6 +19,7 @@ use crate::plan::generation::holder_folder::{HolderFolder, Seed};
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
 use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
+use crate::text::json;
 
 /// Prints the manifests of a list, and its problems to standard error.
 ///
@@ -32,7 +33,7 @@ pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::R
     let parsed = list::parse(&list);
     for problem in &parsed.problems {
         let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
-        eprintln!("{severity}: {problem}");
+        print_error(format!("{severity}: {problem}"));
     }
     let Some(config) = parsed.config else { return Ok(Outcome::Not) };
     let label = labels::list_value(&list.name);
@@ -40,7 +41,7 @@ pub fn render(arguments: &RenderArguments, output: &mut impl Write) -> anyhow::R
     let daemon_sets = daemon_sets(arguments, accepted, seed_of(arguments)?).into_iter().map(Manifest::from);
     let image_caches = image_cache::offline(accepted, &list.name).into_iter().map(Manifest::from);
     if let Some(image_cache) = &config.image_cache {
-        assumptions(image_cache).iter().for_each(|assumption| eprintln!("note: {assumption}"));
+        assumptions(image_cache).iter().for_each(|assumption| print_error(format!("note: {assumption}")));
     }
     let manifests: Vec<Manifest> = daemon_sets.chain(image_caches).collect();
     print(&manifests, arguments.output, output).context("cannot write the manifests")?;
@@ -119,15 +120,23 @@ fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList, seed: Seed) 
 fn print(manifests: &[Manifest], format: ManifestFormat, output: &mut impl Write) -> anyhow::Result<()> {
     match format {
         ManifestFormat::Json => {
-            let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
-            serde_json::to_writer_pretty(&mut *output, &list)?;
-            writeln!(output)?;
+            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": manifests});
+            writeln!(output, "{}", json::escaped(&serde_json::to_string_pretty(&list)?))?;
         }
         ManifestFormat::Yaml => {
             for manifest in manifests {
-                write!(output, "---\n{}", serde_yaml::to_string(manifest)?)?;
+                write!(output, "---\n{}", yaml(manifest)?)?;
             }
         }
     }
     Ok(())
+}
+
+/// A text of the list's, such as a pod annotation, may hold what YAML cannot escape. JSON can, and it is YAML too.
+fn yaml(manifest: &Manifest) -> anyhow::Result<String> {
+    let text = serde_yaml::to_string(manifest)?;
+    if json::is_plain(&text) {
+        return Ok(text);
+    }
+    Ok(format!("{}\n", json::escaped(&serde_json::to_string_pretty(manifest)?)))
 }

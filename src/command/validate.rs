@@ -14,6 +14,7 @@ use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Policy, Severity};
 use crate::messages::format::number;
 use crate::plan::validation_result::ResultState;
+use crate::text::CleanText;
 
 /// The version of the JSON. It changes when a key is removed or changes its meaning, but not when a key is added.
 const JSON_VERSION: u32 = 1;
@@ -62,7 +63,7 @@ pub(super) fn report(name: &Path, file: &File, output: &mut impl Write) -> std::
 #[derive(Serialize)]
 struct FileReport {
     version: u32,
-    file: String,
+    file: CleanText,
     accepted: bool,
     lists: Vec<ListResult>,
     others: Vec<Other>,
@@ -71,8 +72,8 @@ struct FileReport {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ListResult {
-    namespace: String,
-    name: String,
+    namespace: CleanText,
+    name: CleanText,
     line: u64,
     labelled: bool,
     accepted: bool,
@@ -87,19 +88,19 @@ struct ProblemLine {
     code: Code,
     /// The line in the file.
     line: u64,
-    path: String,
+    path: CleanText,
     /// The line within the value of the ConfigMap's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     value_line: Option<u64>,
-    message: String,
-    remedy: String,
+    message: CleanText,
+    remedy: CleanText,
 }
 
 #[derive(Serialize)]
 struct Other {
     line: u64,
-    kind: String,
-    name: String,
+    kind: CleanText,
+    name: CleanText,
 }
 
 impl FileReport {
@@ -109,13 +110,13 @@ impl FileReport {
         let empty = ResultState::Empty.name();
         Self {
             version: JSON_VERSION,
-            file: if name == "-" { "<stdin>".to_owned() } else { name.to_owned() },
+            file: if name == "-" { "<stdin>".into() } else { name.into() },
             accepted: lists.iter().all(|list| list.accepted || (allow_empty && list.state == empty)),
             lists,
             others: file
                 .others
                 .iter()
-                .map(|other| Other { line: other.line, kind: other.kind.clone(), name: other.name.clone() })
+                .map(|other| Other { line: other.line, kind: (&other.kind).into(), name: (&other.name).into() })
                 .collect(),
         }
     }
@@ -162,8 +163,8 @@ impl ListResult {
             problems.retain(|found| !found.problem.code.says_that_it_is_empty());
         }
         Self {
-            namespace: list.list.namespace.clone(),
-            name: list.list.name.clone(),
+            namespace: (&list.list.namespace).into(),
+            name: (&list.list.name).into(),
             line: list.line,
             labelled: !list.unlabelled,
             accepted: validation_result.accepted,

@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::text::CleanText;
+
 /// The example that is used if the user gives no price file.
 const EXAMPLE: &str = include_str!("../../config/prices.yaml");
 /// The highest price that is accepted. With higher prices sums would not be exact.
@@ -15,11 +17,11 @@ const MAX: Decimal = whole(1_000_000);
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prices {
     /// The currency of all prices.
-    pub currency: String,
+    pub currency: CleanText,
     /// The date of the prices.
     pub date: Date,
     /// Their source.
-    pub source: String,
+    pub source: CleanText,
     /// A vCPU of a running instance, per second.
     #[serde(deserialize_with = "price", serialize_with = "rust_decimal::serde::float::serialize")]
     pub vcpu_second: Decimal,

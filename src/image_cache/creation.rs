@@ -17,6 +17,7 @@ use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 use crate::plan::AcceptedList;
+use crate::text::json;
 
 /// The most characters of namespace and list in the name of an ImageCache, before the hash.
 const MAX_NAME: usize = 200;
@@ -134,8 +135,7 @@ pub fn object(
         (labels::NAME, labels::PROGRAM),
         (labels::MANAGED_BY, labels::PROGRAM),
     ];
-    // Texts, numbers and maps of texts are always JSON.
-    let text = serde_json::to_string(creation).unwrap_or_else(|error| unreachable!("{error}"));
+    let text = json::annotation(creation);
     let mut annotations = shard.annotations.clone();
     annotations.insert(labels::MADE_FROM.to_owned(), text);
     let mut object = ImageCacheObject::new(&name, &resource(), spec);

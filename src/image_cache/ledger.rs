@@ -10,6 +10,7 @@ use super::cache::{Cache, Phase};
 use super::digests::Digests;
 use super::timing::STABLE;
 use crate::list::cache_platform::CachePlatform;
+use crate::text::json;
 
 /// The history of a list's ImageCaches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,8 +89,7 @@ impl Ledger {
 
     /// The text of the annotation.
     pub fn to_text(&self) -> String {
-        // Texts, numbers and maps of texts are always JSON.
-        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
+        json::annotation(self)
     }
 
     /// What is recorded of one platform, or of a list that names none.

@@ -6,13 +6,14 @@ use serde::Serialize;
 use super::cache::{Cache, Phase};
 use super::ledger::Ledger;
 use crate::list::cache_platform::CachePlatform;
+use crate::text::CleanText;
 
 /// An ImageCache of a list. `docs/status.md` documents each key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ImageCacheReport {
-    pub name: String,
+    pub name: CleanText,
     /// The platform that it is for, if the list names any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<CachePlatform>,
@@ -22,12 +23,12 @@ pub struct ImageCacheReport {
     /// How much is built, in percent.
     pub progress: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_id: Option<String>,
+    pub cache_id: Option<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    pub images: Vec<String>,
+    pub message: Option<CleanText>,
+    pub images: Vec<CleanText>,
 }
 
 /// A list's ImageCaches that are not being deleted: of each platform the newest first.
@@ -41,7 +42,7 @@ pub fn of(caches: &[Cache], ledger: Option<&Ledger>) -> Vec<ImageCacheReport> {
 impl ImageCacheReport {
     fn new(cache: &Cache, current: bool) -> Self {
         Self {
-            name: cache.name.clone(),
+            name: cache.name.as_str().into(),
             platform: cache.creation.platform,
             current,
             phase: cache.phase,
@@ -49,10 +50,10 @@ impl ImageCacheReport {
                 Phase::Ready => 100,
                 _ => cache.progress.unwrap_or_default(),
             },
-            cache_id: cache.id.clone(),
+            cache_id: cache.id.as_deref().map(CleanText::from),
             expires_at: cache.expires_at(),
-            message: cache.message.clone(),
-            images: cache.images.clone(),
+            message: cache.message.as_deref().map(CleanText::from),
+            images: cache.images.iter().map(CleanText::from).collect(),
         }
     }
 }

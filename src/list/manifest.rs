@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::reader::{At, Problems};
 use super::tree::{TreeNode, Value};
 use super::yaml;
+use crate::text::CleanText;
 
 /// The contents of a file.
 #[derive(Debug, Default)]
@@ -244,7 +245,11 @@ struct Lines {
 
 impl Lines {
     fn of(&self, problem: &Problem, data: &BTreeMap<String, String>) -> u64 {
-        let key = self.keys.keys().filter(|key| begins_with_key(&problem.path, key)).max_by_key(|key| key.len());
+        let key = self
+            .keys
+            .keys()
+            .filter(|key| begins_with_key(&problem.path, &CleanText::from(key.as_str())))
+            .max_by_key(|key| key.len());
         let Some(key) = key else { return self.fallback };
         let first = self.keys[key];
         match (problem.line, data.get(key)) {
@@ -284,7 +289,7 @@ mod tests {
     fn problem_lines(text: &str) -> Vec<(String, u64)> {
         let file = File::read(text, DEFAULTS);
         let validation_results = file.lists.iter().flat_map(|list| list.validation_result(&Policy::default()).problems);
-        validation_results.map(|problem| (problem.problem.path, problem.line)).collect()
+        validation_results.map(|problem| (problem.problem.path.into(), problem.line)).collect()
     }
 
     fn expect(text: &str, expected: &[(&str, u64)]) {

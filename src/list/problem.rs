@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::text::CleanText;
+
 /// Whether a problem rejects the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -135,14 +137,14 @@ pub struct Problem {
     pub code: Code,
     /// Where it is: the key of the ConfigMap's data, then the path inside its value (`images.yaml: groups[0].name`,
     /// `TOLERATIONS[1].operator`).
-    pub path: String,
+    pub path: CleanText,
     /// The line inside the value (from 1), if the format has lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// What is wrong.
-    pub message: String,
+    pub message: CleanText,
     /// How to correct it.
-    pub remedy: String,
+    pub remedy: CleanText,
 }
 
 impl fmt::Display for Problem {

@@ -100,6 +100,7 @@ impl Problems {
             return;
         }
         let (path, message) = (bounded(place.path), bounded(message));
+        let (path, message, remedy) = (path.into(), message.into(), remedy.into());
         self.found.push(Problem { severity, code, path, line: place.line, message, remedy });
     }
 
@@ -122,10 +123,10 @@ impl Problems {
             self.found.push(Problem {
                 severity: if self.beyond_has_error { Severity::Error } else { Severity::Warning },
                 code: Code::TooManyProblems,
-                path: "data".to_owned(),
+                path: "data".into(),
                 line: None,
-                message: format!("there are {} more problems beyond these {MAX_PROBLEMS}", self.beyond),
-                remedy: "correct these first".to_owned(),
+                message: format!("there are {} more problems beyond these {MAX_PROBLEMS}", self.beyond).into(),
+                remedy: "correct these first".into(),
             });
         }
         self.found

@@ -9,6 +9,7 @@ use crate::denial::DenyingPolicy;
 use crate::error::{Error, NotLeading};
 use crate::naming::labels;
 use crate::plan::Action;
+use crate::text::CleanText;
 
 /// What happened. The remedy for a missing right depends on who lacks it, so it is not part of this.
 impl Display for Error {
@@ -17,7 +18,7 @@ impl Display for Error {
             Self::Forbidden { action, message } => write!(f, "not allowed to {action}: {message}"),
             Self::Denied { action, policy, text } => write!(f, "cannot {action}: refused by {policy}: {text}"),
             Self::Refused { action, message } => write!(f, "cannot {action}: the API server says: {message}"),
-            Self::Unreachable { action, source } => write!(f, "cannot {action}: {source}"),
+            Self::Unreachable { action, source } => write!(f, "cannot {action}: {}", CleanText::of(source)),
             Self::ForeignDaemonSet { name } => write!(
                 f,
                 "a DaemonSet {name} that kube-prepull did not create already exists; delete it, or give the list another name \
@@ -185,7 +186,7 @@ mod tests {
             daemon_set.metadata.name = Some(name.to_owned());
             daemon_set.labels_mut().insert(labels::GROUP.to_owned(), group.to_owned());
             let action = Action::CheckTags { daemon_set: Box::new(daemon_set) };
-            let error = Error::Refused { action: format!("create the tag check {name}"), message: "no".to_owned() };
+            let error = Error::Refused { action: format!("create the tag check {name}"), message: "no".into() };
             failure_of(&action, &error).expect("a message").subject
         };
         assert_eq!(subject("tools-1", "gpu"), subject("tools-2", "gpu"));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Message, Reason};
+use crate::text::CleanText;
 
 /// The same Event is sent at most once in this time.
 pub const PAUSE: SignedDuration = SignedDuration::from_mins(1);
@@ -40,7 +41,7 @@ struct About {
 
 #[derive(Debug)]
 struct Sent {
-    note: String,
+    note: CleanText,
     event: String,
     count: i32,
     at: Timestamp,

@@ -1,7 +1,6 @@
 //! What was found.
 
 use super::diagnosis::{Diagnosis, explain};
-use super::format::printable;
 use super::refused_pods::{DryRun, refused};
 use super::restores::cannot_restore;
 use super::{Message, Reason, excluded_nodes, first_few, init_containers, number, subject_of};
@@ -177,7 +176,7 @@ pub fn unchecked(failure: &CheckFailure) -> String {
     let CheckFailure { cause, message, init } = failure;
     let what = match cause {
         CheckFailureCause::PodEnded if message.is_empty() => "the pod ended".to_owned(),
-        CheckFailureCause::PullFailed | CheckFailureCause::PodEnded => message.clone(),
+        CheckFailureCause::PullFailed | CheckFailureCause::PodEnded => message.into(),
         CheckFailureCause::NoCapacity if message.is_empty() => "the pod cannot be scheduled".to_owned(),
         CheckFailureCause::NoCapacity => format!("the pod cannot be scheduled: {message}"),
         CheckFailureCause::NoPod => format!("no pod within {DEADLINE:#}"),
@@ -219,7 +218,7 @@ fn failing(image: &FailingImage, of: usize) -> String {
     let Diagnosis { what: cause, remedy, .. } = explain(state, reason, message, reference);
     let said = [reason, message].into_iter().filter(|said| !said.is_empty()).map(String::as_str).collect::<Vec<_>>();
     let said = end_within(&said.join(": "), QUOTED / of.max(1));
-    let explained = remedy.map(|remedy| format!("{}; {remedy} ({said})", printable(&cause)));
+    let explained = remedy.map(|remedy| format!("{}; {remedy} ({said})", cause));
     format!("{reference} {what} on {}: {}", first_few(nodes, ", ", ""), explained.unwrap_or(said))
 }
 
@@ -272,7 +271,7 @@ mod tests {
         };
         let images: Vec<FailingImage> = images.iter().map(failing).collect();
         let (group, count) = ("g".to_owned(), images.len());
-        found(&Finding::ImagesFailing { group, images, count, of: 9 }, None).short_note()
+        found(&Finding::ImagesFailing { group, images, count, of: 9 }, None).short_note().into()
     }
 
     const GONE: &str = "failed to pull and unpack image \"a.test/x:1\": failed to resolve reference \"a.test/x:1\": a.test/x:1: not found";

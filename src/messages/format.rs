@@ -76,11 +76,6 @@ pub fn short_digest(digest: &str) -> String {
     digest.rsplit(':').next().unwrap_or(digest).chars().take(12).collect()
 }
 
-/// Replaces control characters by spaces: a registry's message may hold line breaks and terminal escapes.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

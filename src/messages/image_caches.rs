@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 
-use super::format::{first_few, number, printable, span};
+use super::format::{first_few, number, span};
 use super::{Message, Reason};
 use crate::image_cache::cache::CreationRecord;
 use crate::image_cache::object::{DEFINITION, GROUP, ImageCacheObject};
@@ -136,13 +136,13 @@ pub fn in_table(cache: &ImageCacheReport, now: Timestamp) -> String {
         text.push_str(&format!(", {}%", cache.progress));
     }
     if let Some(id) = &cache.cache_id {
-        text.push_str(&format!(", {}", printable(id)));
+        text.push_str(&format!(", {}", id));
     }
     if let Some(expires) = cache.expires_at {
         text.push_str(&format!(", expires in {}", span(expires.duration_since(now))));
     }
     if let Some(message) = cache.message.as_ref().filter(|_| cache.phase == Phase::Failed) {
-        text.push_str(&format!(": {}", printable(message)));
+        text.push_str(&format!(": {}", message));
     }
     if !cache.current {
         text.push_str("; superseded: deleted once the current one is ready and keepPreviousFor has passed");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::deduplication::PAUSE;
 use super::{Message, Reason};
+use crate::text::CleanText;
 
 /// What was reported about things that last.
 #[derive(Debug, Default)]
@@ -14,7 +15,7 @@ pub struct Lasting(HashMap<(Reason, String), Reported>);
 
 #[derive(Debug)]
 struct Reported {
-    note: String,
+    note: CleanText,
     at: Timestamp,
     lasts: bool,
 }
@@ -73,7 +74,7 @@ mod tests {
     fn reported(lasting: &mut Lasting, current: &[(&str, &str)], at: i64) -> (Vec<String>, Option<i64>) {
         let due = lasting.report(current.iter().map(|(subject, note)| waits(subject, note)), second(at));
         let wake_at = due.wake_at.map(|at| at.duration_since(second(0)).as_secs());
-        (due.messages.into_iter().map(|message| message.note).collect(), wake_at)
+        (due.messages.into_iter().map(|message| message.note.into()).collect(), wake_at)
     }
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
                 now += pause;
                 let due = lasting.report(current.iter().map(|(subject, note)| waits(subject, note)), second(now));
                 for message in due.messages {
-                    let before: Option<(i64, String)> = sent.insert(message.subject.clone(), (now, message.note));
+                    let before: Option<(i64, String)> = sent.insert(message.subject.clone(), (now, message.note.into()));
                     prop_assert!(before.is_none_or(|(at, _)| now - at >= 60));
                 }
                 for (subject, note) in &current {

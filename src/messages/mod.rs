@@ -39,6 +39,7 @@ pub use reason::Reason;
 pub use terms::shortage;
 
 use crate::naming::hash::short_hash;
+use crate::text::CleanText;
 
 /// The most bytes of an Event's note (the validation of `events.k8s.io/v1`).
 pub const MAX_NOTE: usize = 1024;
@@ -49,7 +50,7 @@ pub struct Message {
     /// Why.
     pub reason: Reason,
     /// The whole of it.
-    pub note: String,
+    pub note: CleanText,
     /// The other object that it is about.
     pub related: Option<ObjectReference>,
     /// What it is about: the same reason for the same subject is reported at most once a minute, however it is worded.
@@ -58,7 +59,7 @@ pub struct Message {
 
 impl Message {
     /// A message about the list.
-    pub fn new(reason: Reason, subject: impl Into<String>, note: impl Into<String>) -> Self {
+    pub fn new(reason: Reason, subject: impl Into<String>, note: impl Into<CleanText>) -> Self {
         Self { reason, note: note.into(), related: None, subject: subject.into() }
     }
 
@@ -74,12 +75,8 @@ impl Message {
     }
 
     /// The note as an Event can hold it.
-    pub fn short_note(&self) -> String {
-        if self.note.len() <= MAX_NOTE {
-            return self.note.clone();
-        }
-        let end = (0..=MAX_NOTE - "…".len()).rev().find(|end| self.note.is_char_boundary(*end)).unwrap_or(0);
-        format!("{}…", &self.note[..end])
+    pub fn short_note(&self) -> CleanText {
+        self.note.shortened(MAX_NOTE)
     }
 }
 
@@ -98,5 +95,14 @@ mod tests {
         assert!(note.len() <= MAX_NOTE);
         assert!(note.ends_with('…'));
         assert_eq!(Message::new(Reason::Waiting, "", "short").short_note(), "short");
+    }
+
+    #[test]
+    fn whatever_a_note_quotes_it_is_clean() {
+        for said in crate::text::hostile::TEXTS {
+            let message = Message::new(Reason::Refused, "", format!("cannot create the DaemonSet a: {said}"));
+            crate::text::hostile::assert_clean(&message.short_note());
+            assert!(!message.note.contains('\n'));
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::api_errors::CHANGE_OR_EXEMPT;
 use super::excluded_nodes;
 use crate::coverage::end_within;
 use crate::denial::{Denial, DenyingPolicy};
+use crate::text::CleanText;
 
 /// The most characters that are quoted of an answer in no known form.
 const QUOTED: usize = 400;
@@ -16,7 +17,7 @@ pub enum DryRun {
     /// It would create the pod with this node selector in addition: `key=value,key=value`.
     Selects(String),
     /// It refuses the pod, with this message.
-    Refused(String),
+    Refused(CleanText),
 }
 
 /// What the API server answered, and the remedy.
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn reported(why: &str) -> String {
-        refused(Some(&DryRun::Refused(why.to_owned())), "tools-a")
+        refused(Some(&DryRun::Refused(why.into())), "tools-a")
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::naming::labels::list_value;
 use crate::plan::{ActionOutcome, RolloutCause};
 use crate::status::ListState;
 use crate::status::tests::{half_warm, report};
+use crate::text::CleanText;
 
 /// What is exposed under one name.
 #[derive(Debug, Default, PartialEq)]
@@ -77,11 +78,11 @@ fn the_documentation_has_every_metric_with_its_type_and_labels_and_no_other() {
 
 #[test]
 fn the_documentation_has_every_category_of_errors() {
-    let (action, message) = (String::new(), String::new());
+    let (action, message) = (String::new(), CleanText::default());
     let unreachable = kube::Error::LinesCodecMaxLineLengthExceeded;
     let errors = [
         Error::Forbidden { action: action.clone(), message: message.clone() },
-        Error::Denied { action: action.clone(), policy: DenyingPolicy::Plugin, text: String::new() },
+        Error::Denied { action: action.clone(), policy: DenyingPolicy::Plugin, text: CleanText::default() },
         Error::Refused { action: action.clone(), message },
         Error::Unreachable { action, source: Box::new(unreachable) },
         Error::ForeignDaemonSet { name: String::new() },

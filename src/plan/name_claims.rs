@@ -70,14 +70,15 @@ fn problem(group: &GroupName, name: &str, owner: &str) -> Problem {
     Problem {
         severity: Severity::Error,
         code: Code::DuplicateName,
-        path: "data".to_owned(),
+        path: "data".into(),
         line: None,
         message: format!(
             "the DaemonSets of the group \"{group}\" would be called {name}-…, a name that the list \"{owner}\" has"
-        ),
+        )
+        .into(),
         remedy: match group.is_default() {
-            true => "set another DAEMONSET_NAME, or give the ConfigMap another name".to_owned(),
-            false => "give the group another name".to_owned(),
+            true => "set another DAEMONSET_NAME, or give the ConfigMap another name".into(),
+            false => "give the group another name".into(),
         },
     }
 }

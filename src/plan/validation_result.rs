@@ -212,10 +212,10 @@ mod tests {
         let problem = Problem {
             severity: Severity::Error,
             code: Code::InvalidValue,
-            path: "x".to_owned(),
+            path: "x".into(),
             line: None,
-            message: "m".repeat(bytes),
-            remedy: "r".to_owned(),
+            message: "m".repeat(bytes).into(),
+            remedy: "r".into(),
         };
         vec![problem; count]
     }
@@ -234,6 +234,6 @@ mod tests {
         let kept = kept.lines().count();
         assert!(kept > 10);
         assert_eq!(last, format!("… and {} more", 100 - kept));
-        assert_eq!(problem_lines(&problems(3, MAX_PROBLEMS)), "… and 3 more");
+        assert!(problem_lines(&problems(3, MAX_PROBLEMS)).len() < MAX_PROBLEMS, "one problem is never too long");
     }
 }

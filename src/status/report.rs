@@ -18,6 +18,7 @@ use crate::summary::node_state::NodeState;
 use crate::summary::progress::{GroupProgress, GroupProgressCount};
 use crate::summary::reserved::Reserved;
 use crate::summary::{Behind, GroupSummary, ImageSummary, Summary, SummaryInput};
+use crate::text::CleanText;
 
 /// The version of the JSON. It changes when a key is removed or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
@@ -31,7 +32,7 @@ const UNKNOWN_ARCHITECTURE: &str = "unknown";
 #[allow(missing_docs)] // The documentation for users says it.
 pub struct Report {
     pub version: u32,
-    pub namespace: String,
+    pub namespace: CleanText,
     pub time: Timestamp,
     pub nodes_known: bool,
     pub warm: bool,
@@ -43,14 +44,14 @@ pub struct Report {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ListReport {
-    pub namespace: String,
-    pub name: String,
+    pub namespace: CleanText,
+    pub name: CleanText,
     pub state: ListState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_hash: Option<String>,
+    pub data_hash: Option<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Timestamp>,
-    pub problems: Vec<String>,
+    pub problems: Vec<CleanText>,
     pub warm: bool,
     pub requests: Reserved,
     pub groups: Vec<GroupReport>,
@@ -61,8 +62,8 @@ pub struct ListReport {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct GroupReport {
-    pub name: String,
-    pub generations: Vec<String>,
+    pub name: CleanText,
+    pub generations: Vec<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutReport>,
     pub refresh: RefreshReport,
@@ -76,10 +77,10 @@ pub struct GroupReport {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ImageReport {
-    pub name: String,
-    pub reference: String,
+    pub name: CleanText,
+    pub reference: CleanText,
     pub size_bytes: Option<u64>,
-    pub digests: BTreeMap<String, BTreeMap<String, usize>>,
+    pub digests: BTreeMap<CleanText, BTreeMap<CleanText, usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout_at: Option<Timestamp>,
     pub nodes: NodeCounts,
@@ -103,14 +104,14 @@ pub struct NodeCounts {
 pub struct NodesBehind {
     pub state: NodeState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub cause: String,
+    pub message: Option<CleanText>,
+    #[serde(skip_serializing_if = "CleanText::is_empty")]
+    pub cause: CleanText,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-    pub nodes: Vec<String>,
+    pub remedy: Option<CleanText>,
+    pub nodes: Vec<CleanText>,
 }
 
 /// Nodes that are not counted.
@@ -118,16 +119,16 @@ pub struct NodesBehind {
 #[allow(missing_docs)]
 pub struct NotCounted {
     pub state: NodeState,
-    pub nodes: Vec<String>,
+    pub nodes: Vec<CleanText>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct NodeInEvictionLoop {
-    pub node: String,
-    pub generation: String,
-    pub last_eviction: String,
+    pub node: CleanText,
+    pub generation: CleanText,
+    pub last_eviction: CleanText,
 }
 
 impl Report {
@@ -149,7 +150,7 @@ impl Report {
             version: VERSION,
             namespace: first
                 .filter(|_| namespaces.len() == 1)
-                .map_or_else(String::new, |input| input.namespace.clone()),
+                .map_or_else(CleanText::default, |input| input.namespace.as_str().into()),
             time: first.map(|input| input.now).unwrap_or_default(),
             nodes_known: namespaces.iter().all(|(input, _)| input.nodes.is_some()),
             warm: lists.iter().all(|list| list.warm),
@@ -186,12 +187,12 @@ impl ListReport {
         });
         let images_are_warm = groups.iter().flat_map(|group| &group.images).all(ImageReport::is_warm);
         (filter.images.is_empty() || !groups.is_empty()).then(|| Self {
-            namespace: input.namespace.clone(),
-            name: list.name.clone(),
+            namespace: input.namespace.as_str().into(),
+            name: list.name.as_str().into(),
             state: list.state,
-            data_hash: list.data_hash.clone(),
+            data_hash: list.data_hash.as_deref().map(CleanText::from),
             accepted_at: list.accepted_at,
-            problems: list.problems.clone(),
+            problems: list.problems.iter().map(CleanText::from).collect(),
             warm: matches!(list.state, ListState::Accepted | ListState::Empty) && images_are_warm,
             requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
@@ -219,15 +220,15 @@ impl GroupReport {
         let eviction_loops =
             group.eviction_loops().into_iter().filter(|eviction_loop| filter.has_node(eviction_loop.node));
         let eviction_loops = eviction_loops.map(|eviction_loop| NodeInEvictionLoop {
-            node: eviction_loop.node.to_owned(),
-            generation: eviction_loop.generation.to_owned(),
-            last_eviction: eviction_loop.last.to_string(),
+            node: eviction_loop.node.into(),
+            generation: eviction_loop.generation.into(),
+            last_eviction: CleanText::of(eviction_loop.last),
         });
         let (request, newest) = (list.refresh_request.as_deref(), generations.first().copied());
         let on_nodes = group.pods().filter(|pod| pod.node.as_deref().is_some_and(|node| filter.has_node(node)));
         (!images.is_empty()).then(|| Self {
-            name: group.group.name.to_string(),
-            generations: generations.iter().map(|generation| generation.name.clone()).collect(),
+            name: CleanText::of(&group.group.name),
+            generations: generations.iter().map(|generation| CleanText::from(&generation.name)).collect(),
             rollout: RolloutReport::new(
                 &generations,
                 of_all_nodes.unwrap_or_else(|| count.total()),
@@ -250,8 +251,8 @@ impl ImageReport {
         let digests = held.values().flat_map(|digests| digests.keys().copied());
         let on_nodes = |behind: &Behind| NodesBehind::new(behind, reference.as_str(), &input.namespace);
         Self {
-            name: image.image.name.to_string(),
-            reference: reference.to_string(),
+            name: CleanText::of(&image.image.name),
+            reference: CleanText::of(reference),
             size_bytes: input.sizes.of(digests, &reference.normal_form()),
             digests: held.iter().map(|(architecture, digests)| by_digest(*architecture, digests)).collect(),
             nodes: NodeCounts {
@@ -272,16 +273,16 @@ impl ImageReport {
 }
 
 fn not_counted(image: &ImageSummary) -> Vec<NotCounted> {
-    let mut nodes: BTreeMap<NodeState, Vec<String>> = BTreeMap::new();
+    let mut nodes: BTreeMap<NodeState, Vec<CleanText>> = BTreeMap::new();
     for it in image.nodes.iter().filter(|it| !it.state.counts()) {
-        nodes.entry(it.state).or_default().push(it.node.to_owned());
+        nodes.entry(it.state).or_default().push(it.node.into());
     }
     nodes.into_iter().map(|(state, nodes)| NotCounted { state, nodes }).collect()
 }
 
-fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (String, BTreeMap<String, usize>) {
-    let digests = digests.iter().map(|(digest, nodes)| ((*digest).to_owned(), *nodes)).collect();
-    (architecture.unwrap_or(UNKNOWN_ARCHITECTURE).to_owned(), digests)
+fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (CleanText, BTreeMap<CleanText, usize>) {
+    let digests = digests.iter().map(|(digest, nodes)| (CleanText::from(*digest), *nodes)).collect();
+    (architecture.unwrap_or(UNKNOWN_ARCHITECTURE).into(), digests)
 }
 
 impl NodesBehind {
@@ -300,11 +301,11 @@ impl NodesBehind {
         };
         Self {
             state: behind.state,
-            reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
-            message: Some(message.to_owned()).filter(|message| !message.is_empty()),
-            cause: what,
-            remedy,
-            nodes: behind.nodes.iter().map(|node| (*node).to_owned()).collect(),
+            reason: Some(CleanText::from(reason)).filter(|reason| !reason.is_empty()),
+            message: Some(CleanText::from(message)).filter(|message| !message.is_empty()),
+            cause: what.into(),
+            remedy: remedy.map(CleanText::from),
+            nodes: behind.nodes.iter().map(|node| CleanText::from(*node)).collect(),
         }
     }
 }

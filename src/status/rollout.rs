@@ -8,13 +8,14 @@ use crate::messages::findings::unchecked;
 use crate::plan::Generation;
 use crate::plan::refresh::{NextRefresh, RefreshOutcome, last_tag_check, next_tag_check, start_delays_end};
 use crate::summary::progress::GroupProgress;
+use crate::text::CleanText;
 
 /// The newest generation's rollout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct RolloutReport {
-    pub generation: String,
+    pub generation: CleanText,
     pub started_at: Timestamp,
     pub start_delays_end_at: Timestamp,
     pub spread_seconds: u64,
@@ -57,7 +58,7 @@ impl RolloutReport {
             () => RolloutState::InProgress,
         };
         Some(Self {
-            generation: newest.name.clone(),
+            generation: newest.name.as_str().into(),
             started_at: record.epoch,
             start_delays_end_at,
             spread_seconds: record.spread_seconds,
@@ -75,7 +76,7 @@ impl RolloutReport {
 #[allow(missing_docs)]
 pub struct RefreshReport {
     pub mode: RefreshMode,
-    pub schedule: String,
+    pub schedule: CleanText,
     pub due: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_since: Option<Timestamp>,
@@ -94,9 +95,9 @@ pub struct RefreshReport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct DeferredImage {
-    pub name: String,
-    pub reference: String,
-    pub reason: String,
+    pub name: CleanText,
+    pub reference: CleanText,
+    pub reason: CleanText,
 }
 
 impl RefreshReport {
@@ -112,12 +113,13 @@ impl RefreshReport {
         let next = newest.and_then(|newest| next_tag_check(refresh, group, newest, request, now));
         let deferred = newest.into_iter().flat_map(|newest| &newest.tag_check_record.failed).map(|(name, failure)| {
             let listed = group.images.iter().find(|image| image.name.as_str() == name);
-            let reference = listed.map_or_else(String::new, |image| image.reference.to_string());
-            DeferredImage { name: name.clone(), reference, reason: failure.as_ref().map(unchecked).unwrap_or_default() }
+            let reference = listed.map_or_else(CleanText::default, |image| CleanText::of(&image.reference));
+            let reason = failure.as_ref().map(unchecked).unwrap_or_default();
+            DeferredImage { name: name.into(), reference, reason: reason.into() }
         });
         Self {
             mode: refresh.mode,
-            schedule: refresh.schedule.to_string(),
+            schedule: CleanText::of(&refresh.schedule),
             due: matches!(next, Some(NextRefresh::Due { .. })),
             due_since: next.and_then(NextRefresh::due_since),
             next_at: match next {

@@ -300,7 +300,7 @@ fn what_kubelets_do_not_repeat_between_two_attempts_is_known_from_what_was_repor
         let mut coverage = Coverage::default();
         coverage.apply(&pod);
         let mut generations = generations();
-        let cause = StoredCause { reason: "ErrImagePull".to_owned(), message: "503".to_owned() };
+        let cause = StoredCause { reason: "ErrImagePull".into(), message: "503".into() };
         let extent = Extent { nodes: 1, cause: Some(cause), ..Extent::default() };
         let reported =
             ReportedCondition { at: jiff::Timestamp::UNIX_EPOCH, extents: [("b".to_owned(), extent)].into() };
@@ -340,7 +340,7 @@ fn the_cause_of_a_failing_init_container_that_its_kubelet_does_not_repeat_is_the
     let mut coverage = Coverage::default();
     coverage.apply(&pod);
     let mut generations = generations();
-    let cause = StoredCause { reason: "ErrImagePull".to_owned(), message: "401".to_owned() };
+    let cause = StoredCause { reason: "ErrImagePull".into(), message: "401".into() };
     let extent = Extent { nodes: 1, cause: Some(cause), ..Extent::default() };
     let extents = [("install-holder".to_owned(), extent)].into();
     let reported = ReportedCondition { at: jiff::Timestamp::UNIX_EPOCH, extents };

@@ -5,6 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::listener::HttpAnswer;
+use crate::text::CleanText;
 
 /// A text for people.
 pub fn text(status: StatusCode, text: impl Into<Bytes>) -> HttpAnswer {
@@ -20,6 +21,7 @@ pub fn response(status: StatusCode, content_type: &'static str, text: Bytes) -> 
 }
 
 /// There is no answer yet, for these reasons.
-pub fn unavailable(reasons: &[String]) -> HttpAnswer {
-    text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+pub fn unavailable(reasons: &[CleanText]) -> HttpAnswer {
+    let lines: String = reasons.iter().map(|reason| format!("{reason}\n")).collect();
+    text(StatusCode::SERVICE_UNAVAILABLE, lines)
 }

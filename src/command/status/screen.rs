@@ -10,6 +10,7 @@ use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::command::arguments::StatusFormat;
 use crate::command::outcome::Outcome;
+use crate::command::terminal::print_error;
 use crate::status::{Layout, Report, print};
 
 /// Moves the cursor to the upper left corner.
@@ -66,7 +67,7 @@ impl Screen {
     pub fn condition(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         let error = format!("{error:#}");
         if self.condition.as_ref() != Some(&error) {
-            eprintln!("error: {error}; retrying");
+            print_error(format!("error: {error}; retrying"));
             self.condition = Some(error);
         }
         Ok(())

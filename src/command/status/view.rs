@@ -6,9 +6,11 @@ use kube::Client;
 use crate::cluster::command_reader;
 use crate::command::arguments::StatusArguments;
 use crate::command::connection::connect;
+use crate::command::terminal::ErrorLines;
 use crate::coverage::Coverage;
 use crate::error::Error;
 use crate::status::{Filter, Report, StatusInput};
+use crate::text::CleanText;
 
 /// The part of a cluster that is to be reported.
 pub struct View {
@@ -100,12 +102,16 @@ pub fn unreadable(place: &str, errors: &[Error]) -> anyhow::Error {
         })
         .collect();
     if missing.is_empty() {
-        return anyhow::anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        return ErrorLines(errors.iter().map(CleanText::of).collect()).into();
     }
-    anyhow::anyhow!(
-        "not allowed to read everything that the report needs:\n  {}\n\
-         grant this user the right to list configmaps, pods, daemonsets.apps and controllerrevisions.apps and to get \
-         configmaps{place}, and to list nodes if possible",
-        missing.join("\n  ")
-    )
+    let mut lines = vec!["not allowed to read everything that the report needs:".into()];
+    lines.extend(missing.into_iter().map(|missing| CleanText::from(format!("  {missing}"))));
+    lines.push(
+        format!(
+            "grant this user the right to list configmaps, pods, daemonsets.apps and controllerrevisions.apps and to get \
+             configmaps{place}, and to list nodes if possible"
+        )
+        .into(),
+    );
+    ErrorLines(lines).into()
 }

@@ -10,6 +10,7 @@ use crate::list::reference::ImageReference;
 use crate::messages::first_few;
 use crate::status::report::{ImageReport as Image, ListReport as List, Report};
 use crate::summary::node_state::NodeState;
+use crate::text::CleanText;
 
 /// On how many nodes images have to be warm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,7 +173,7 @@ impl Goal {
             for behind in behind.filter(|it| matches!(it.state, NodeState::InitFailed | NodeState::Excluded)) {
                 let remedy = behind.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
                 let sentence = format!("{}{remedy}", behind.cause);
-                nodes.entry(sentence).or_default().extend(behind.nodes.iter().map(String::as_str));
+                nodes.entry(sentence).or_default().extend(behind.nodes.iter().map(CleanText::as_str));
             }
         }
         let sentence = |(why, nodes): (String, BTreeSet<&str>)| format!("on {}: {why}", first_few(nodes, ", ", ""));
@@ -187,7 +188,7 @@ impl Goal {
             with_digest.filter(|(image, digest)| held(image, Some(digest)) < self.share.of(image.nodes.total));
         let sentence = |(image, digest): (&Image, &str)| {
             let held = held(image, Some(digest));
-            let of: Vec<&str> = image.digests.values().flat_map(|it| it.keys()).map(String::as_str).collect();
+            let of: Vec<&str> = image.digests.values().flat_map(|it| it.keys()).map(CleanText::as_str).collect();
             let others = if of.is_empty() { "nothing".to_owned() } else { of.join(", ") };
             format!("{}: {held} of {} nodes hold {digest}; found {others}", image.reference, image.nodes.total)
         };
@@ -297,9 +298,9 @@ mod tests {
     fn only_nodes_with_the_wanted_digest_count() {
         let mut report = report(&half_warm());
         let digest = format!("sha256:{}", "3".repeat(64));
-        let digests = BTreeMap::from([(digest.clone(), 1), ("sha256:4".to_owned(), 1)]);
+        let digests = BTreeMap::from([((&digest).into(), 1), ("sha256:4".into(), 1)]);
         let image = &mut report.lists[0].groups[0].images[0];
-        image.digests = BTreeMap::from([("amd64".to_owned(), digests)]);
+        image.digests = BTreeMap::from([("amd64".into(), digests)]);
         let goal = goal(&[&format!("a:1@{digest}")], "2");
         let warmth = goal.warmth(&report.lists[0], true).expect("it is on the list");
         assert_eq!((warmth.warm, warmth.required, warmth.is_reached()), (1, 2, false));

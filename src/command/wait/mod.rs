@@ -21,6 +21,7 @@ use super::outcome::{Outcome, wrong_usage};
 use super::source;
 use super::status::view::unreadable;
 use super::status::{layout, pause_after};
+use super::terminal::{print_error, print_line};
 use crate::cluster::{command_reader, status_input};
 use crate::error::Error;
 use crate::list::ListData;
@@ -134,7 +135,7 @@ impl Wait {
             };
             self.progress.report(&format!("{}: {state}", self.what()));
             if !self.pause(PAUSE).await {
-                eprintln!("timed out: {}: {state}", self.what());
+                print_error(format!("timed out: {}: {state}", self.what()));
                 return Ok(Some(Outcome::Not));
             }
         }
@@ -187,8 +188,8 @@ impl Wait {
         let report = self.report().await.ok().flatten().and_then(Result::ok);
         let list = report.as_ref().and_then(|report| report.lists.first());
         let in_effect = list.map_or_else(String::new, |list| format!("; {}", lists::in_effect(list.accepted_at)));
-        eprintln!("{} is rejected{in_effect}:", self.what());
-        problems.lines().for_each(|problem| eprintln!("  {problem}"));
+        print_error(format!("{} is rejected{in_effect}:", self.what()));
+        problems.lines().for_each(|problem| print_error(format!("  {problem}")));
         Outcome::Not
     }
 
@@ -198,7 +199,7 @@ impl Wait {
         if let Some(image) = self.images.first() {
             return wrong_usage(&anyhow::anyhow!("{image} is not on the list, which has no images yet"));
         }
-        println!("{} has no images yet, so there is nothing to wait for", self.what());
+        print_line(format!("{} has no images yet, so there is nothing to wait for", self.what()));
         Outcome::Good
     }
 
@@ -244,7 +245,8 @@ impl Wait {
     /// How close the goal is, or the outcome if it cannot be reached.
     async fn warmth(&mut self, goal: &Goal, report: &Report) -> anyhow::Result<Result<Warmth, Outcome>> {
         let list = report.lists.first();
-        let in_effect = list.is_some_and(|list| list.state == ListState::Accepted && list.data_hash == self.hash);
+        let in_effect = list
+            .is_some_and(|list| list.state == ListState::Accepted && list.data_hash.as_deref() == self.hash.as_deref());
         if let (true, Some(list)) = (in_effect, list) {
             return Ok(match goal.warmth(list, report.nodes_known) {
                 Ok(warmth) => Ok(warmth),
@@ -282,22 +284,22 @@ impl Wait {
     fn too_late(&mut self, goal: &Goal, report: Option<&Report>) -> anyhow::Result<Outcome> {
         self.progress.end();
         let Some(report) = report else {
-            eprintln!("timed out: {}: the cluster did not answer", self.what());
+            print_error(format!("timed out: {}: the cluster did not answer", self.what()));
             return Ok(Outcome::Not);
         };
-        eprintln!("timed out: {}", self.what());
+        print_error(format!("timed out: {}", self.what()));
         let lacking = goal.lacking(report);
         let mut output = anstream::stderr().lock();
         print(&lacking, layout(&std::io::stderr(), false), &mut output).context("cannot write the report")?;
         for line in goal.other_digests(report) {
-            eprintln!("  {line}");
+            print_error(format!("  {line}"));
         }
         Ok(Outcome::Not)
     }
 
     fn done(&mut self, how: &str) {
         self.progress.end();
-        println!("{} is {how}", self.what());
+        print_line(format!("{} is {how}", self.what()));
     }
 
     /// The result of the work; `None` if the time ran out.

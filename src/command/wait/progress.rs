@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 
 use crate::messages::format as words;
+use crate::text::CleanText;
 
 /// The shortest pause between two lines, unless on a terminal.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -36,13 +37,13 @@ impl Progress {
         let left = left.map(|left| format!(", about {} left", words::span(left))).unwrap_or_default();
         if self.is_terminal {
             let waited = SignedDuration::from_secs(self.begun.elapsed().as_secs().try_into().unwrap_or(i64::MAX));
-            let line = words::printable(&format!("{what}{left} ({})", words::span(waited)));
+            let line = CleanText::from(format!("{what}{left} ({})", words::span(waited)));
             let width =
                 terminal_size::terminal_size_of(std::io::stderr()).map_or(usize::MAX, |(width, _)| width.0.into());
             let line: String = line.chars().take(width.saturating_sub(1)).collect();
             self.write(&format!("\r\x1b[2K{line}"));
         } else if self.last.as_ref().is_none_or(|(last, at)| last != what && at.elapsed() >= PAUSE) {
-            self.write(&format!("{}{left}\n", words::printable(what)));
+            self.write(&format!("{}{left}\n", CleanText::from(what)));
             self.last = Some((what.to_owned(), Instant::now()));
         }
     }
@@ -52,7 +53,7 @@ impl Progress {
         let known = std::mem::take(&mut self.causes);
         for cause in causes.iter().filter(|cause| !known.contains(cause)) {
             self.end();
-            let cause = words::printable(cause);
+            let cause = CleanText::from(cause);
             let text = match terminal_size::terminal_size_of(std::io::stderr()).filter(|_| self.is_terminal) {
                 // References are copied, so they are not cut in two.
                 Some((width, _)) => textwrap::fill(
@@ -61,7 +62,7 @@ impl Progress {
                         .break_words(false)
                         .word_splitter(textwrap::WordSplitter::NoHyphenation),
                 ),
-                None => cause,
+                None => cause.into(),
             };
             self.write(&format!("{text}\n"));
         }

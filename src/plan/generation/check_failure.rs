@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::{FailureCause, InitFailure, end_of};
+use crate::text::CleanText;
 
 /// Why a tag check failed for an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,8 +12,8 @@ pub struct CheckFailure {
     /// What went wrong.
     pub cause: CheckFailureCause,
     /// What the kubelet or the scheduler says about it; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
+    #[serde(default, skip_serializing_if = "CleanText::is_empty")]
+    pub message: CleanText,
     /// Why an init container of the pod failed, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitFailure>,
@@ -36,20 +37,20 @@ pub enum CheckFailureCause {
 
 impl CheckFailure {
     /// A failure of which no init container is the cause.
-    pub fn new(cause: CheckFailureCause, message: impl Into<String>) -> Self {
+    pub fn new(cause: CheckFailureCause, message: impl Into<CleanText>) -> Self {
         Self { cause, message: message.into(), init: None }
     }
 
     /// Whether it says why, unlike a kubelet that waits before it pulls again.
     pub fn is_explained(&self) -> bool {
-        let (reason, message) = self.message.split_once(": ").unwrap_or((&self.message, ""));
+        let (reason, message) = self.message.split_once(": ").unwrap_or((self.message.as_str(), ""));
         self.cause != CheckFailureCause::PullFailed || FailureCause { reason, message }.is_known()
     }
 
     /// The failure with only the end of the message, where the actual error is. An init container's message is kept, since what
     /// to do is found out from all of it.
     pub fn shortened(&self) -> Self {
-        Self { message: end_of(&self.message), ..self.clone() }
+        Self { message: end_of(&self.message).into(), ..self.clone() }
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::{EVICTION_LOOP_WINDOW, FailureCause, OMITTED};
+use crate::text::{CleanText, json};
 
 /// The conditions of a group that have been reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +57,7 @@ impl ReportedConditions {
 
     /// Formats the annotation.
     pub fn to_text(&self) -> String {
-        // Strings, numbers and maps with names as keys always serialize to JSON.
-        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
+        json::annotation(self)
     }
 
     /// What the next generation of the group starts with, since conditions outlast rollouts.
@@ -112,9 +112,9 @@ pub struct Extent {
 #[serde(rename_all = "camelCase", default)]
 pub struct StoredCause {
     /// The kubelet's reason.
-    pub reason: String,
+    pub reason: CleanText,
     /// The message of the registry or the runtime.
-    pub message: String,
+    pub message: CleanText,
 }
 
 /// The most bytes of the beginning of a stored message, which says what was attempted, and of its end, which says what went wrong. The
@@ -131,7 +131,7 @@ impl StoredCause {
             beginning if beginning < end => format!("{} {OMITTED} {}", &message[..beginning], &message[end..]),
             _ => message.to_owned(),
         };
-        Self { reason: cause.reason.to_owned(), message }
+        Self { reason: cause.reason.into(), message: message.into() }
     }
 
     /// The cause.

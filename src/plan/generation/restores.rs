@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::text::json;
+
 /// The longest pause between two restores of a DaemonSet.
 pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// Once a DaemonSet has not been changed for this long, the next change is undone immediately again.
@@ -29,8 +31,7 @@ impl Restores {
 
     /// Formats the annotation.
     pub fn to_text(&self) -> String {
-        // Numbers and timestamps always serialize to JSON.
-        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("{error}"))
+        json::annotation(self)
     }
 
     /// How long the next restore waits.

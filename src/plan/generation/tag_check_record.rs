@@ -10,6 +10,7 @@ use super::check_failure::CheckFailure;
 use super::digests::DigestLists;
 use crate::list::schedule::Schedule;
 use crate::naming::hash::{number, short_hash};
+use crate::text::json;
 
 /// The maximum size of the annotation. All annotations of an object share 256 KiB.
 const MAX_BYTES: usize = 100_000;
@@ -62,10 +63,7 @@ impl TagCheckRecord {
 
     /// Formats the annotation. If it is too long, reasons are dropped first, then older digests.
     pub fn to_text(&self) -> String {
-        // Strings, numbers and maps of strings always serialize to JSON.
-        let text = |tag_check_record: &Self| {
-            serde_json::to_string(tag_check_record).unwrap_or_else(|error| unreachable!("{error}"))
-        };
+        let text = |tag_check_record: &Self| json::annotation(tag_check_record);
         let unexplained =
             Self { failed: self.failed.keys().map(|name| (name.clone(), None)).collect(), ..self.clone() };
         let fewer = [4, 2, 1].into_iter().map(|most| Self {

@@ -72,7 +72,7 @@ fn at(time: &str) -> Timestamp {
 
 /// The text that users read about a finding.
 fn note(finding: &crate::plan::Finding) -> String {
-    crate::messages::findings::found(finding, None).note
+    crate::messages::findings::found(finding, None).note.into()
 }
 
 /// A change or refresh of the default group that waits for this many moving generations.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::messages::format::printable;
 use crate::status::report::{GroupReport, ImageReport, NodesBehind};
 use crate::summary::node_state::NodeState;
+use crate::text::CleanText;
 
 /// Nodes that lack the same images for the same cause.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,15 +41,15 @@ pub fn lines(group: &GroupReport, of: fn(&ImageReport) -> &[NodesBehind]) -> Vec
         let mut causes: BTreeMap<_, SameCause> = BTreeMap::new();
         for behind in of(image) {
             let same = causes.entry((behind.state, &behind.cause, behind.remedy.as_deref())).or_default();
-            same.nodes.extend(behind.nodes.iter().map(String::as_str));
+            same.nodes.extend(behind.nodes.iter().map(CleanText::as_str));
             same.reasons.extend(behind.reason.as_deref());
             same.message = same.message.or(behind.message.as_deref());
         }
         for ((state, cause, remedy), SameCause { nodes, reasons, message }) in causes {
             // Without a reason of the kubelet's, the state is the reason. What is still being pulled has not failed.
             let reason = reasons.last().filter(|_| state != NodeState::Pulling);
-            let reason = reason.map_or_else(|| state.to_string(), |reason| printable(reason));
-            let why = if cause.is_empty() { reason } else { format!("{reason}: {}", printable(cause)) };
+            let reason = reason.map_or_else(|| state.to_string(), |reason| (*reason).to_owned());
+            let why = if cause.is_empty() { reason } else { format!("{reason}: {cause}") };
             let line = lines.entry((state, why.clone(), nodes.clone())).or_insert_with(|| {
                 let (nodes, images) = (nodes.into_iter().collect(), Vec::new());
                 Line { state, why, remedy, message, nodes, images }
@@ -66,5 +66,5 @@ pub fn worst(behind: &[NodesBehind]) -> String {
     // Of a failing init container, the reason is about another image than the one in whose row it would stand.
     let is_shown = !matches!(worst.state, NodeState::InitFailed | NodeState::Pulling);
     let reason = worst.reason.as_deref().filter(|_| is_shown);
-    reason.map_or_else(|| worst.state.to_string(), printable)
+    reason.map_or_else(|| worst.state.to_string(), str::to_owned)
 }

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use anstyle::Style;
 use textwrap::core::display_width;
 
+use crate::text::CleanText;
+
 /// The number of spaces between two columns.
 const GAP: usize = 2;
 /// The least width of the first column.
@@ -13,19 +15,19 @@ const NARROWEST: usize = 12;
 /// One cell of a table.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
-    text: String,
+    text: CleanText,
     style: Style,
     right: bool,
 }
 
 impl Cell {
     /// A left-aligned cell.
-    pub fn left(text: impl Into<String>) -> Self {
+    pub fn left(text: impl Into<CleanText>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
     /// A right-aligned cell.
-    pub fn right(text: impl Into<String>) -> Self {
+    pub fn right(text: impl Into<CleanText>) -> Self {
         Self { right: true, ..Self::left(text) }
     }
 

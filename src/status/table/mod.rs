@@ -18,9 +18,10 @@ use super::ListState;
 use super::report::{GroupReport, ImageReport, ListReport, Report};
 use super::rollout::{RefreshReport, RolloutReport, RolloutState};
 use crate::image_cache::Phase;
-use crate::messages::format::{age, bytes, first_few, number, printable, requests, short_digest, span};
+use crate::messages::format::{age, bytes, first_few, number, requests, short_digest, span};
 use crate::messages::{image_caches, lists};
 use crate::plan::refresh::RefreshOutcome;
+use crate::text::CleanText;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BEHIND: Style = AnsiColor::Yellow.on_default();
@@ -99,7 +100,7 @@ impl<O: Write> Table<'_, O> {
             _ => (BAD, "problem"),
         };
         for problem in &list.problems {
-            self.wrapped(style, word, &format!(": {}", printable(problem)))?;
+            self.wrapped(style, word, &format!(": {problem}"))?;
         }
         list.groups.iter().try_for_each(|group| self.print_group(group))?;
         self.print_image_caches(list)
@@ -213,18 +214,18 @@ impl<O: Write> Table<'_, O> {
         let all = self.layout.wide;
         let remedy = line.remedy.map(|remedy| format!(": {remedy}")).unwrap_or_default();
         self.wrapped(BEHIND, &number(line.nodes.len(), "node"), &format!(": {because}{}{remedy}", line.why))?;
-        let message = line.message.filter(|_| all).map(printable);
+        let message = line.message.filter(|_| all);
         let width = if message.is_some() { "message: ".len() } else { "images: ".len() };
         self.further(&format!("{:width$}", "nodes:"), &names(&line.nodes, all))?;
         self.further(&format!("{:width$}", "images:"), &names(&line.images, all))?;
-        message.map_or(Ok(()), |message| self.further("message: ", &message))
+        message.map_or(Ok(()), |message| self.further("message: ", message))
     }
 
     /// Nodes that are not counted, so that nobody misses them.
     fn print_not_counted(&mut self, group: &GroupReport) -> io::Result<()> {
         let mut by_state: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
         for nodes in group.images.iter().flat_map(|image| &image.not_counted) {
-            by_state.entry(nodes.state).or_default().extend(nodes.nodes.iter().map(String::as_str));
+            by_state.entry(nodes.state).or_default().extend(nodes.nodes.iter().map(CleanText::as_str));
         }
         for (state, nodes) in by_state {
             let nodes: Vec<&str> = nodes.into_iter().collect();
@@ -240,7 +241,7 @@ impl<O: Write> Table<'_, O> {
         for deferred in refresh.deferred.iter().take(all) {
             let what = if deferred.reference.is_empty() { &deferred.name } else { &deferred.reference };
             let why = if deferred.reason.is_empty() { "see the Events of the list" } else { &deferred.reason };
-            self.further("", &format!("{what}: {}", printable(why)))?;
+            self.further("", &format!("{what}: {why}"))?;
         }
         match refresh.deferred.len().saturating_sub(all) {
             0 => Ok(()),
@@ -362,7 +363,7 @@ fn bar(warm: usize, total: usize) -> String {
 /// The digests that nodes hold: the first and the number of others, or all.
 fn digests(image: &ImageReport, all: bool) -> String {
     let digests: BTreeSet<&str> =
-        image.digests.values().flat_map(|digests| digests.keys()).map(String::as_str).collect();
+        image.digests.values().flat_map(|digests| digests.keys()).map(CleanText::as_str).collect();
     let Some(first) = digests.first() else { return "-".to_owned() };
     match digests.len() {
         _ if all => digests.into_iter().collect::<Vec<_>>().join(","),

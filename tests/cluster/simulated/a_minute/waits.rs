@@ -19,7 +19,7 @@ fn note(daemon_set: &str, architecture: &str) -> String {
         daemon_set: daemon_set.to_owned(),
         architectures: vec![architecture.to_owned()],
     };
-    kube_prepull::messages::waiting::waiting(&waiting).note
+    kube_prepull::messages::waiting::waiting(&waiting).note.into()
 }
 
 #[tokio::test]

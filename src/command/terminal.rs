@@ -1,0 +1,46 @@
+//! Lines on standard output and standard error. No other file of the commands prints any, except for reports and manifests.
+
+use std::fmt;
+
+use crate::text::CleanText;
+
+/// Prints a line to standard output.
+pub fn print_line(line: impl Into<CleanText>) {
+    println!("{}", line.into());
+}
+
+/// Prints a line to standard error.
+pub fn print_error(line: impl Into<CleanText>) {
+    eprintln!("{}", line.into());
+}
+
+/// Prints an error to standard error: what failed, and its causes.
+pub fn report(error: &anyhow::Error) {
+    match error.downcast_ref::<ErrorLines>() {
+        Some(lines) => eprintln!("error: {lines}"),
+        None => print_error(format!("error: {error:#}")),
+    }
+}
+
+/// An error of several lines. Of any other one, line breaks are not ours.
+#[derive(Debug)]
+pub struct ErrorLines(pub Vec<CleanText>);
+
+impl fmt::Display for ErrorLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(CleanText::as_str).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl std::error::Error for ErrorLines {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_an_error_are_kept_apart_and_line_breaks_in_them_are_not() {
+        let lines = ErrorLines(vec!["not allowed:".into(), "  a\n::error::b".into()]);
+        assert_eq!(lines.to_string(), "not allowed:\n  a : :error::b");
+    }
+}
