@@ -1,6 +1,6 @@
 //! What no compiler checks and every newcomer meets: files that import each other in a circle or from a
 //! higher layer, one name for two types, and words that
-//! only insiders understand.
+//! only insiders understand; and text that is shown as others wrote it.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -8,6 +8,7 @@ mod circles;
 mod crates;
 mod imports;
 mod layers;
+mod outside_text;
 mod type_names;
 mod wording;
 
