@@ -10,6 +10,7 @@ mod eviction_loop;
 mod exclusion;
 mod faults;
 mod hostile_images;
+mod hostile_texts;
 mod init_containers;
 mod lists;
 mod metrics;

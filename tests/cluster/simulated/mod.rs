@@ -11,6 +11,7 @@ mod edits;
 mod empty;
 mod events;
 pub mod exclusion;
+mod hostile_texts;
 mod image_cache_faults;
 mod image_cache_platforms;
 mod image_cache_soak;

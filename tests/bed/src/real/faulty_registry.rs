@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use serde_json::json;
 
 use super::layout::{HUB_ADDRESS, Layout, REGISTRY_PORT};
 use crate::forward;
@@ -41,6 +42,13 @@ pub enum Fault {
     Private {
         /// `user:password` in base64.
         credentials: String,
+    },
+    /// Manifests exist and are redirected to signed URLs, which are answered with 403 and this message.
+    Hostile {
+        /// What the answer says.
+        message: String,
+        /// The signature in the URL.
+        signature: String,
     },
 }
 
@@ -165,6 +173,22 @@ fn answer(client: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
             let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"{host}\"");
             refuse(&client, "401 Unauthorized", &challenge)
         }
+        Fault::Hostile { message, signature } => {
+            let head = String::from_utf8_lossy(&read_head(&client)?).into_owned();
+            let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap_or_default();
+            let url = format!("http://{host}/storage?X-Amz-Expires=60&X-Amz-Signature={signature}");
+            if head.starts_with("HEAD ") {
+                let manifest = "application/vnd.oci.image.manifest.v1+json";
+                let digest = "0".repeat(64);
+                let found = format!("Content-Type: {manifest}\r\nDocker-Content-Digest: sha256:{digest}");
+                return answer_with(&client, "200 OK", &found, "{}");
+            }
+            if head.contains("/manifests/") {
+                return refuse(&client, "307 Temporary Redirect", &format!("Location: {url}"));
+            }
+            let errors = json!({"errors": [{"code": "DENIED", "message": format!("{message} {url}")}]}).to_string();
+            answer_with(&client, "403 Forbidden", "Content-Type: application/json", &errors)
+        }
         Fault::Private { credentials } => {
             let head = read_head(&client)?;
             if is_authorized(&head, &credentials) {
@@ -200,9 +224,15 @@ fn is_authorized(head: &[u8], credentials: &str) -> bool {
     })
 }
 
-fn refuse(mut client: &TcpStream, status: &str, header: &str) -> io::Result<()> {
+fn refuse(client: &TcpStream, status: &str, header: &str) -> io::Result<()> {
+    answer_with(client, status, header, "")
+}
+
+fn answer_with(mut client: &TcpStream, status: &str, headers: &str, body: &str) -> io::Result<()> {
+    let length = body.len();
     client.write_all(
-        format!("HTTP/1.1 {status}\r\n{header}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes(),
+        format!("HTTP/1.1 {status}\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+            .as_bytes(),
     )?;
     client.shutdown(Shutdown::Write)
 }
