@@ -73,8 +73,27 @@ pub fn of_command(error: &Error) -> String {
     }
 }
 
-/// The remedy against a policy that is not part of Kubernetes.
-pub const CHANGE_OR_EXEMPT: &str = "change what it refuses, or exempt this namespace from it";
+/// The keys of a list with which the policies of `deploy/policy` begin to say what they refuse, as others may.
+const LIST_KEYS: [&str; 9] = [
+    "images",
+    "imagePullSecrets",
+    "podAnnotations",
+    "podLabels",
+    "priorityClassName",
+    "resources",
+    "runtimeClassName",
+    "serviceAccountName",
+    "tolerations",
+];
+
+/// The remedy against a policy that is not part of Kubernetes, with the key of the list if the policy names it.
+pub fn change_or_exempt(policy: &DenyingPolicy, text: &str) -> String {
+    let key = text.split_once(": ").map(|(key, _)| key).filter(|key| LIST_KEYS.contains(key));
+    match (policy, key) {
+        (DenyingPolicy::Validating(_), Some(key)) => format!("change {key} in the list, or have the policy allow it"),
+        _ => "change what it refuses, or exempt this namespace from it".to_owned(),
+    }
+}
 
 /// What to do about the refusal of a policy. No right helps.
 fn with_remedy(error: &Error, policy: &DenyingPolicy, text: &str) -> String {
@@ -85,7 +104,7 @@ fn with_remedy(error: &Error, policy: &DenyingPolicy, text: &str) -> String {
             format!("{said}; raise this quota, or delete what it counts")
         }
         DenyingPolicy::Quota(_) | DenyingPolicy::Plugin => said.to_owned(),
-        _ => format!("{said}; {CHANGE_OR_EXEMPT}"),
+        _ => format!("{said}; {}", change_or_exempt(policy, text)),
     }
 }
 
@@ -176,6 +195,36 @@ mod tests {
                 assert_eq!(message.reason, Reason::Refused);
                 assert_eq!(message.note, format!("cannot create the DaemonSet tools-a: {expected}"));
             }
+        }
+    }
+
+    #[test]
+    fn a_policy_that_names_a_key_of_the_list_says_what_to_change() {
+        let said = "daemonsets.apps \"tools-a\" is forbidden: ValidatingAdmissionPolicy 'kube-prepull-requests' with binding 'b' denied \
+                    request: serviceAccountName: builder is not allowed; allowed: holder";
+        let note = failure(&of_answer(403, said)).expect("a message").note;
+        assert!(
+            note.contains("the ValidatingAdmissionPolicy kube-prepull-requests: serviceAccountName: builder"),
+            "{note}"
+        );
+        assert!(note.ends_with("; change serviceAccountName in the list, or have the policy allow it"), "{note}");
+        for other in ["spec.template: no", "no key: at all", "images"] {
+            let note =
+                failure(&of_answer(403, &said.replace("serviceAccountName: builder", other))).expect("a message").note;
+            assert!(note.ends_with(CHANGE), "{note}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_of_the_policy_for_what_lists_ask_for_begins_with_a_key_of_the_list() {
+        let text = include_str!("../../deploy/policy/requests.yaml");
+        let messages: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("message: \"")).collect();
+        assert!(messages.len() > 8, "{messages:?}");
+        for message in messages {
+            let key = message.split_once(": ").expect("a key").0;
+            assert!(LIST_KEYS.contains(&key), "{message}");
+            // The message that is computed begins the same way.
+            assert!(text.contains(&format!("'{key}: ")), "{key}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why the API server refuses the pods of a DaemonSet, from a dry run of such a pod.
 
-use super::api_errors::CHANGE_OR_EXEMPT;
+use super::api_errors::change_or_exempt;
 use super::excluded_nodes;
 use crate::coverage::end_within;
 use crate::denial::{Denial, DenyingPolicy};
@@ -49,16 +49,17 @@ pub fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
 }
 
 /// What to do about a policy. The text of one that is not part of Kubernetes may contain anything, so it is not searched.
-fn remedy(policy: &DenyingPolicy, text: &str) -> Option<&'static str> {
-    Some(match policy {
+fn remedy(policy: &DenyingPolicy, text: &str) -> Option<String> {
+    let of_kubernetes = match policy {
         DenyingPolicy::Quota(_) if text.starts_with("exceeded") => "raise the ResourceQuota",
         DenyingPolicy::Quota(_) if text.contains(": must specify ") => {
             "set the resources that it names in the list, or let a LimitRange fill them in"
         }
         DenyingPolicy::Quota(_) => return None,
-        DenyingPolicy::Plugin => return of_plugin(text),
-        _ => CHANGE_OR_EXEMPT,
-    })
+        DenyingPolicy::Plugin => of_plugin(text)?,
+        _ => return Some(change_or_exempt(policy, text)),
+    };
+    Some(of_kubernetes.to_owned())
 }
 
 /// The beginnings of what Kubernetes' plugins say that name only their cause: RuntimeClass (`plugin/pkg/admission/runtimeclass`), LimitRanger
@@ -115,6 +116,9 @@ mod tests {
         ] {
             assert!(forbidden(why).ends_with(remedy), "{}", forbidden(why));
         }
+        let of_policy =
+            forbidden("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: images: x is not allowed");
+        assert!(of_policy.ends_with("; change images in the list, or have the policy allow it"), "{of_policy}");
         assert!(reported("no pods on Sundays").ends_with(": no pods on Sundays"));
         let accepted = refused(None, "tools-a");
         assert!(accepted.ends_with("see `kubectl describe daemonset tools-a`"), "{accepted}");
