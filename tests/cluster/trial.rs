@@ -60,8 +60,15 @@ impl Trial {
 
     /// A client that acts in that user's name.
     pub async fn client_as(&self, user: &str) -> Client {
+        self.client_in(user, &[]).await
+    }
+
+    /// The same as a member of these groups. Every user is also in `system:authenticated`.
+    pub async fn client_in(&self, user: &str, groups: &[&str]) -> Client {
         let mut config = configuration(&self.kubeconfig).await;
         config.auth_info.impersonate = Some(user.to_owned());
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+        config.auth_info.impersonate_groups = (!groups.is_empty()).then_some(groups);
         Client::try_from(config).unwrap()
     }
 

@@ -223,7 +223,7 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
                 // In MB: a log that is rotated at the usual 100 loses count of what went before.
                 {"key": "audit-log-maxsize", "value": "4000"},
             ]},
-            {"name": "kube-controller-manager", "extraArgs": of_clients(controller_qps())},
+            {"name": "kube-controller-manager", "extraArgs": of_controllers(controller_qps())},
             {"name": "kube-scheduler", "extraArgs": of_clients(QPS)},
             // Nodes without the annotation that `kwokctl scale` gives its own are left to tests that play their kubelets.
             {"name": "kwok-controller", "extraArgs": [
@@ -232,6 +232,15 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
             ]},
         ],
     })
+}
+
+/// Each controller has an account of its own, as in most clusters: policies tell them apart by it.
+fn of_controllers(qps: u32) -> Value {
+    let mut arguments = of_clients(qps);
+    if let Value::Array(arguments) = &mut arguments {
+        arguments.push(json!({"key": "use-service-account-credentials", "value": "true"}));
+    }
+    arguments
 }
 
 /// There is one of each, which ends for good when it loses its Lease: ten seconds without an answer on a busy machine are enough.

@@ -10,7 +10,7 @@ use crate::trial::{Trial, eventually};
 const KIP: &str = "kubernetes-image-puller";
 
 /// What kubernetes-image-puller leaves behind when it is killed, in a form that a restricted namespace lets in.
-async fn leave_behind(trial: &Trial, images: &[&str]) -> DaemonSet {
+pub(super) async fn leave_behind(trial: &Trial, images: &[&str]) -> DaemonSet {
     let labels = json!({"test": "daemonset-test", "app.kubernetes.io/name": "image-puller"});
     let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     let holding = |(index, image): (usize, &&str)| {

@@ -25,6 +25,7 @@ mod lists;
 mod metrics;
 mod overflow;
 mod owner;
+mod policies;
 mod processes;
 mod refreshes;
 mod restores;
