@@ -66,7 +66,7 @@ impl Drop for Folder {
 }
 
 /// What kustomize, as it is built into kubectl, makes of a folder.
-fn built_from(folder: &Path) -> Vec<Value> {
+pub fn built_from(folder: &Path) -> Vec<Value> {
     let kubectl = programs::build(&["kubectl"]).unwrap().join("kubectl");
     let output = std::process::Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -18,6 +18,7 @@ mod network_policies;
 mod openshift;
 mod overlays;
 mod parity;
+mod policies;
 mod real;
 mod release;
 mod sequences;
