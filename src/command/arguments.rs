@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::terminal;
 use super::wait::goal::{Share, Wanted};
 use crate::list::schedule::parse_interval;
 use rust_decimal::Decimal;
@@ -29,7 +30,8 @@ impl Arguments {
             true => Self::command().name("kubectl prepull").bin_name("kubectl prepull"),
             false => Self::command(),
         };
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let given = command.try_get_matches().and_then(|given| Self::from_arg_matches(&given));
+        given.unwrap_or_else(|error| terminal::refuse(&error))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::CleanText;
+use crate::text::{CleanText, json};
 
 /// Prints a line to standard output.
 pub fn print_line(line: impl Into<CleanText>) {
@@ -20,6 +20,16 @@ pub fn report(error: &anyhow::Error) {
         Some(lines) => eprintln!("error: {lines}"),
         None => print_error(format!("error: {error:#}")),
     }
+}
+
+/// Ends the program with what is wrong with its arguments. They may be names of files of others.
+pub fn refuse(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    if json::is_plain(&text) {
+        error.exit();
+    }
+    text.lines().for_each(print_error);
+    std::process::exit(error.exit_code());
 }
 
 /// An error of several lines. Of any other one, line breaks are not ours.

@@ -4,6 +4,7 @@
 
 mod estimate;
 mod policy;
+mod hostile_texts;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
