@@ -168,6 +168,7 @@ fn another(parameter: &str) -> &'static str {
         "REFRESH_SCHEDULE" => "0 3 * * *",
         "REFRESH_MODE" => "Recreate",
         "PULL_RATE" | "REPLICAS" => "2",
+        "HOST_USERS" => "false",
         "IMAGE_CACHE" => "true",
         "IMAGE_CACHE_PLATFORMS" => "linux/amd64;linux/arm64",
         "IMAGE_CACHE_KEEP_PREVIOUS_FOR" => "30m",
