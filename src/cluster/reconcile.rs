@@ -10,6 +10,7 @@
 //! - [`decide`], [`image_caches`]: what to do
 //! - [`carry_out`]: does it
 //! - [`report`]: Events about it
+//! - [`services`]: which Services there are
 //! - [`memory`]: what a worker remembers between two reconciles
 
 mod carry_out;
@@ -17,6 +18,7 @@ mod decide;
 mod image_caches;
 mod memory;
 mod report;
+mod services;
 
 use jiff::Timestamp;
 use kube::Client;
@@ -35,6 +37,7 @@ use carry_out::Executor;
 use decide::Decider;
 pub use memory::Memory;
 use report::Reporter;
+use services::Services;
 
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
@@ -65,6 +68,7 @@ impl Reconciler {
                 metrics,
                 owner: settings.owner.clone(),
                 policy: installation.policy.clone(),
+                services: Services::new(client, namespace),
             },
             decider: Decider {
                 observed,

@@ -1,6 +1,7 @@
 //! Messages of kubelets and registries, without the parts that differ at each attempt, so that the same failure on thousands
 //! of nodes is one text, for people and in memory.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::pool::Pool;

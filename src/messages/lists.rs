@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::format::number;
 use super::list_changes::list_changes;
-use super::{Message, Reason};
+use super::{Message, Reason, first_few};
 use crate::list::{Config, ListData, Parsed, Problem, flat, yaml};
 use crate::naming::labels;
+use crate::plan::selecting_services::SelectingService;
 use crate::plan::versions;
 
 /// A list was accepted, with what has changed since `before`, and the first warnings.
@@ -43,6 +44,27 @@ pub fn rejected(problems: &[Problem], stays: Option<Stays>, data_hash: &str) -> 
     // A policy may refuse again what it allowed in between.
     let subject = if is_this { format!("{data_hash} not allowed") } else { data_hash.to_owned() };
     Message::new(Reason::ListRejected, subject, note)
+}
+
+/// Services select the pods of a list that was just accepted; nothing if there are none.
+pub fn selected(found: &[SelectingService]) -> Option<Message> {
+    let first = found.first()?;
+    let texts: Vec<String> = found
+        .iter()
+        .map(|it| {
+            let labels: Vec<&str> = it.labels.iter().map(String::as_str).collect();
+            format!("{} those of the group {} by {}", it.service, it.group, labels.join(","))
+        })
+        .collect();
+    let remedy = match first.by_list {
+        true => "remove the label from podLabels, or select by more labels in the Service",
+        false => "select by more labels in the Service",
+    };
+    let note = format!(
+        "Services of this namespace select pods of this list, which answer no requests: {}; {remedy}",
+        first_few(&texts, ", ", "")
+    );
+    Some(Message::new(Reason::ServiceSelectsPods, texts.join(","), note))
 }
 
 /// A list has no images, and never had any.
@@ -155,6 +177,26 @@ mod tests {
         );
         assert!(same.note.contains("the image nginx:1 is not allowed"), "{}", same.note);
         assert_ne!(edited.subject, same.subject);
+    }
+
+    #[test]
+    fn a_service_that_selects_pods_is_named_with_group_and_labels() {
+        let service = |name: &str, by_list: bool| SelectingService {
+            service: name.to_owned(),
+            group: "web".to_owned(),
+            labels: ["app=web".to_owned(), "team=a".to_owned()].into(),
+            by_list,
+        };
+        let note = |by_list| selected(&[service("shop", by_list)]).expect("a message").note;
+        assert_eq!(
+            note(true),
+            "Services of this namespace select pods of this list, which answer no requests: shop those of the group web by \
+             app=web,team=a; remove the label from podLabels, or select by more labels in the Service"
+        );
+        assert!(note(false).ends_with("app=web,team=a; select by more labels in the Service"));
+        assert_eq!(selected(&[]), None);
+        let many: Vec<_> = (0..9).map(|number| service(&format!("s{number}"), true)).collect();
+        assert!(selected(&many).expect("a message").note.len() < 1000);
     }
 
     #[test]

@@ -42,6 +42,7 @@ macro_rules! reasons {
 reasons! {
     ListAccepted: Normal, "Parse";
     ListRejected: Warning, "Parse";
+    ServiceSelectsPods: Warning, "Parse";
     ListEmpty: Normal, "Parse";
     ListMissing: Warning, "Watch";
     ListFound: Normal, "Watch";

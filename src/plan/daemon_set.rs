@@ -139,6 +139,20 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
     annotations
 }
 
+/// The labels that the pods of all generations of a group have.
+pub(super) fn lasting_pod_labels(list: &str, group: &Group) -> BTreeMap<String, String> {
+    let (mut pod_labels, _) = without_sidecars(group);
+    pod_labels.extend(group.pod_labels.clone());
+    pod_labels.extend(string_map([
+        (labels::LIST, list),
+        (labels::GROUP, group.name.as_str()),
+        (labels::SHARD, "0"),
+        (labels::NAME, labels::PROGRAM),
+        (labels::MANAGED_BY, labels::PROGRAM),
+    ]));
+    pod_labels
+}
+
 /// The template of pods with these labels. No other DaemonSet of the list may select them.
 pub(super) fn template(
     selector: BTreeMap<String, String>,

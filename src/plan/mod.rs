@@ -32,6 +32,7 @@
 //! The list that is in effect:
 //! - [`versions`]: the accepted versions of a list
 //! - [`name_claims`]: which list owns a DaemonSet name
+//! - [`selecting_services`]: Services that select the pods of a list
 //! - [`validation_result`]: the result of validation, as stored on the list's ConfigMap
 
 pub mod adoption;
@@ -56,6 +57,7 @@ pub(crate) mod retiring;
 pub mod rollouts;
 mod scoping_down;
 mod sealing;
+pub mod selecting_services;
 pub mod tag_check;
 pub mod validation_result;
 pub mod versions;

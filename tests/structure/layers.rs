@@ -40,6 +40,7 @@ const DECIDERS: &[&str] = &[
     "rollouts.rs",
     "scoping_down.rs",
     "sealing.rs",
+    "selecting_services.rs",
     "tag_check/",
 ];
 const IMAGE_CACHE: Layers = [

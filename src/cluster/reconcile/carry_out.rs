@@ -9,15 +9,17 @@ use super::decide::Decision;
 use super::image_caches::ImageCacheDecision;
 use super::memory::ParsedList;
 use super::report::Reporter;
+use super::services::Services;
 use crate::cluster::apply::Applier;
 use crate::cluster::image_caches::ImageCacheApplier;
 use crate::cluster::snapshot::Snapshot;
 use crate::error::Error;
-use crate::list::{self, ListData, Policy};
+use crate::list::{self, Config, ListData, Policy};
 use crate::messages::lists::Stays;
 use crate::messages::{Message, actions, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
+use crate::plan::selecting_services;
 use crate::plan::validation_result::ResultState;
 use crate::plan::versions::{self, Revision, Write};
 use crate::plan::{Action, ConditionReport, Finding};
@@ -33,6 +35,7 @@ pub struct Executor {
     pub metrics: Metrics,
     pub owner: Option<OwnerReference>,
     pub policy: Policy,
+    pub services: Services,
 }
 
 /// The first failure so far. None of them prevents the rest: a DaemonSet that is refused must not keep the others from nodes. The
@@ -145,8 +148,20 @@ impl Executor {
         let validated = self.reporter.report_failure(&self.reporter.reference(seen), validated).await?;
         self.metrics.validated(&labels::list_value(&seen.name), written.validation_result.state);
         let message = message(config_map, written, &seen.revisions, &self.policy);
-        self.reporter.recorder.record(&validated.object_ref(&()), message).await;
+        let list = validated.object_ref(&());
+        self.reporter.recorder.record(&list, message).await;
+        if let Some(config) = &written.parsed.config {
+            self.report_services(&list, &seen.name, config).await;
+        }
         Ok(())
+    }
+
+    /// Reports Services that select the pods of a list that was just accepted.
+    async fn report_services(&self, list: &ObjectReference, name: &str, config: &Config) {
+        let found = selecting_services::selecting(&self.services.list().await, &labels::list_value(name), config);
+        if let Some(message) = lists::selected(&found) {
+            self.reporter.recorder.record(list, message).await;
+        }
     }
 
     /// Reports conditions, and then notes that they were reported. So a crash in between repeats a report rather than losing it.

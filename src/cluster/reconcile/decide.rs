@@ -69,7 +69,8 @@ impl Decider {
         };
         let config = in_force.as_ref().and_then(|list| list.parsed.config.as_ref());
         // A version that was accepted under another policy.
-        let forbidden = in_force.as_ref().is_some_and(|list| !list.is_allowed_by(&self.policy));
+        let forbidden = history_plan.in_force != InForce::Current
+            && in_force.as_ref().is_some_and(|list| !list.is_allowed_by(&self.policy));
         let (observed, namespace) = (&self.observed, self.namespace.as_str());
         let image_caches =
             ImageCacheDecider { observed, namespace, label, seen, history_plan: &history_plan, config, forbidden, now }

@@ -26,6 +26,7 @@ mod metrics;
 mod overflow;
 mod owner;
 mod policies;
+mod policy;
 mod processes;
 mod refreshes;
 mod restores;
