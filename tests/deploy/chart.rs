@@ -352,7 +352,7 @@ fn wrong_values_are_refused_by_name() {
         ("configMap: {nodeSelector: [a]}", ["/configMap/nodeSelector", "got array"]),
         ("configMap: {images: [nginx]}", ["/configMap/images/0", "want object"]),
         ("policy: {image: [a]}", ["/policy", "'image' not allowed"]),
-        ("policy: {images: nginx}", ["/policy/images", "want array"]),
+        ("policy: {images: nginx}", ["/policy/images", "want null or array"]),
         ("policy: {resources: {requests: {cpu: lots}}}", ["/policy/resources/requests/cpu", "lots"]),
         ("priorityClass: {value: 1}", ["/priorityClass/value", "maximum"]),
         ("priorityClassName: {name: high}", ["/priorityClassName", "max"]),

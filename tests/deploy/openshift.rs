@@ -179,6 +179,7 @@ fn another(parameter: &str) -> &'static str {
         "LOG_FORMAT" => "human",
         "LOG_LEVEL" => "debug",
         "PLATFORM" => "openshift",
+        "POLICY" => r#"{"maxImages": 5}"#,
         "IMAGE" | "KIP_IMAGE" => "registry.test:5000/kube-prepull",
         _ => "another",
     }
