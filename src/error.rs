@@ -57,6 +57,26 @@ pub enum Error {
     },
 }
 
+/// Why there is no connection, in words for users: a proxy or a credential plugin failed, or the credentials are not accepted. What is
+/// wrong is on the user's side, so trying again does not help.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConnectionProblem(pub String);
+
+impl ConnectionProblem {
+    /// The problem that is the cause of an error, if it is one.
+    pub fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        chain(error).find_map(|error| error.downcast_ref())
+    }
+}
+
+/// An error, what caused it, and so on.
+pub fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 /// Why a client sends no write: this process does not lead.
 #[derive(Debug)]
 pub struct NotLeading;
@@ -80,6 +100,14 @@ impl Error {
             kube::Error::Api(status) => Self::from_status(action, *status),
             kube::Error::Service(refusal) if refusal.is::<NotLeading>() => Self::NotLeading,
             other => Self::Unreachable { action, source: Box::new(other) },
+        }
+    }
+
+    /// Why there is no connection, if the user has to repair something.
+    pub fn connection_problem(&self) -> Option<&ConnectionProblem> {
+        match self {
+            Self::Unreachable { source, .. } => ConnectionProblem::behind(source.as_ref()),
+            _ => None,
         }
     }
 

@@ -1,70 +1,85 @@
 //! Clients for the cluster that the user named.
+//!
+//! - [`kubeconfig`]: finds the configuration that the user means; [`origin`]: where that is
+//! - [`proxy`], [`no_proxy`]: which proxy is between a client and the API server. Pure
+//! - [`tunnel`]: a client whose connections go through a proxy
+//! - [`plugin`]: runs a credential plugin
+//! - [`renewing`]: sends requests with credentials that are valid
 
-use std::path::PathBuf;
+mod kubeconfig;
+mod no_proxy;
+mod origin;
+mod plugin;
+mod proxy;
+mod renewing;
+mod tunnel;
+
 use std::time::Duration;
 
 use hyper::header::{HeaderValue, USER_AGENT};
-use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use hyper::{Request, Response};
+use kube::Client;
+use kube::client::{Body, ClientBuilder};
+use kubeconfig::Connection;
+pub use origin::KubeconfigContext;
+use renewing::Renewing;
+use tower::{BoxError, Service};
 
 use super::leader_writes::LeaderWrites;
 use super::leadership::Leadership;
 use super::requests::CountRequests;
 use crate::metrics::Metrics;
 
-/// How to find the cluster.
-#[derive(Clone, Debug, Default)]
-pub struct KubeconfigContext {
-    /// A kubeconfig file; otherwise `KUBECONFIG`, `~/.kube/config` or the pod's own account.
-    pub kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig.
-    pub context: Option<String>,
-}
-
-/// Returns a client for a command that a user runs, and the namespace that the configuration names.
+/// Returns a client for a command that a user runs, and the namespace that the configuration names. Errors of the client say which
+/// credentials are not accepted.
 ///
 /// # Errors
-/// If there is no usable configuration.
+/// If there is no usable configuration, or its credential plugin fails.
 pub async fn connect(arguments: &KubeconfigContext) -> anyhow::Result<(Client, String)> {
-    let config = configuration(arguments).await?;
-    let namespace = config.default_namespace.clone();
-    Ok((Client::try_from(config)?, namespace))
+    let connection = connection(arguments).await?;
+    let namespace = connection.config.default_namespace.clone();
+    let service = Renewing::start(connection, true).await?;
+    Ok((ClientBuilder::new(service, namespace.clone()).build(), namespace))
 }
 
 /// Returns a client for a controller, which counts its requests and writes only while the controller leads, and the namespace
 /// that the configuration names.
 ///
 /// # Errors
-/// If there is no usable configuration.
+/// If there is no usable configuration, or its credential plugin fails.
 pub async fn connect_controller(
     arguments: &KubeconfigContext,
     metrics: &Metrics,
     leadership: &Leadership,
 ) -> anyhow::Result<(Client, String)> {
-    let config = configuration(arguments).await?;
-    let namespace = config.default_namespace.clone();
-    // The last layer is the outermost: a refused write is no request to the API server, so it is not counted.
-    let client = ClientBuilder::try_from(config)?
-        .with_layer(&CountRequests(metrics.clone()))
-        .with_layer(&LeaderWrites(leadership.clone()));
-    Ok((client.build(), namespace))
+    let connection = connection(arguments).await?;
+    let namespace = connection.config.default_namespace.clone();
+    let client = if connection.proxy.is_none() && connection.plugin.is_none() {
+        layered(ClientBuilder::try_from(connection.config)?, metrics, leadership)
+    } else {
+        let service = Renewing::start(connection, false).await?;
+        layered(ClientBuilder::new(service, namespace.clone()), metrics, leadership)
+    };
+    Ok((client, namespace))
 }
 
-async fn configuration(arguments: &KubeconfigContext) -> anyhow::Result<Config> {
-    let mut config = found_configuration(arguments).await?;
+fn layered<S, B>(builder: ClientBuilder<S>, metrics: &Metrics, leadership: &Leadership) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Send + 'static,
+    S::Future: Send + 'static,
+    B: hyper::body::Body<Data = hyper::body::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    // The last layer is the outermost: a refused write is no request to the API server, so it is not counted.
+    builder.with_layer(&CountRequests(metrics.clone())).with_layer(&LeaderWrites(leadership.clone())).build()
+}
+
+async fn connection(arguments: &KubeconfigContext) -> anyhow::Result<Connection> {
+    let mut connection = kubeconfig::find(arguments).await?;
+    let config = &mut connection.config;
     // The controller retries by itself. Retries of the client would hide an error for minutes.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kube-prepull/", env!("CARGO_PKG_VERSION")))));
-    Ok(config)
-}
-
-async fn found_configuration(arguments: &KubeconfigContext) -> anyhow::Result<Config> {
-    let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
-    Ok(match &arguments.kubeconfig {
-        Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
-        None if arguments.context.is_some() => Config::from_kubeconfig(&options).await?,
-        None => Config::infer().await?,
-    })
+    Ok(connection)
 }

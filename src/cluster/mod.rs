@@ -27,7 +27,7 @@
 //! - [`delete_image_caches`]: deletes what uninstalling the controller would leave behind
 //!
 //! How it connects:
-//! - [`connect`]: clients for the cluster that the user named
+//! - [`connect`]: clients for the cluster that the user named, through proxies and with credential plugins
 //! - [`leader_writes`]: refuses the writes of a controller that does not lead
 //! - [`requests`]: counts the requests to the API server
 //!

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use super::{Message, Reason};
 use crate::denial::DenyingPolicy;
-use crate::error::{Error, NotLeading};
+use crate::error::{Error, NotLeading, chain};
 use crate::naming::labels;
 use crate::plan::Action;
 use crate::text::CleanText;
@@ -18,7 +18,12 @@ impl Display for Error {
             Self::Forbidden { action, message } => write!(f, "not allowed to {action}: {message}"),
             Self::Denied { action, policy, text } => write!(f, "cannot {action}: refused by {policy}: {text}"),
             Self::Refused { action, message } => write!(f, "cannot {action}: the API server says: {message}"),
-            Self::Unreachable { action, source } => write!(f, "cannot {action}: {}", CleanText::of(source)),
+            Self::Unreachable { action, source } => match self.connection_problem() {
+                Some(problem) => write!(f, "cannot {action}: {problem}"),
+                None => {
+                    write!(f, "cannot {action}: {}", CleanText::of(format!("{source}{}", root_cause(source))))
+                },
+            },
             Self::ForeignDaemonSet { name } => write!(
                 f,
                 "a DaemonSet {name} that kube-prepull did not create already exists; delete it, or give the list another name \
@@ -32,6 +37,12 @@ impl Display for Error {
             Self::TimedOut { seconds } => write!(f, "the cluster did not answer within {seconds} s"),
         }
     }
+}
+
+/// What is at the bottom of an error, unless the error says it already. Clients say "client error (Connect)" of a refused connection.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let root = chain(error).last().map(ToString::to_string).unwrap_or_default();
+    if error.to_string().contains(&root) { String::new() } else { format!(": {root}") }
 }
 
 /// With its kind, so that users know which object to look at.

@@ -101,6 +101,10 @@ pub fn unreadable(place: &str, errors: &[Error]) -> anyhow::Error {
             _ => None,
         })
         .collect();
+    // All requests fail for the same reason then.
+    if let Some(problem) = errors.iter().find_map(Error::connection_problem) {
+        return anyhow::anyhow!("{problem}");
+    }
     if missing.is_empty() {
         return ErrorLines(errors.iter().map(CleanText::of).collect()).into();
     }

@@ -61,6 +61,7 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         images: arguments.images.iter().map(|image| image.as_str().to_owned()).collect(),
         deadline: begun + arguments.timeout,
         progress: Progress::new(),
+        answered: false,
     };
     if let Some(outcome) = waiting.until_accepted().await? {
         return Ok(outcome);
@@ -117,6 +118,8 @@ struct Wait {
     images: Vec<String>,
     deadline: Instant,
     progress: Progress,
+    /// Whether the cluster has answered a request.
+    answered: bool,
 }
 
 impl Wait {
@@ -142,13 +145,20 @@ impl Wait {
     }
 
     /// Reads the list, or the reason why it cannot be read; `None` if the time ran out.
-    async fn read_list(&self) -> anyhow::Result<Option<Result<Option<ConfigMap>, String>>> {
+    async fn read_list(&mut self) -> anyhow::Result<Option<Result<Option<ConfigMap>, String>>> {
         let Some(answer) = self.in_time(command_reader::list(&self.client, &self.namespace, &self.name)).await else {
             return Ok(None);
         };
         match answer {
-            Ok(list) => Ok(Some(Ok(list))),
+            Ok(list) => {
+                self.answered = true;
+                Ok(Some(Ok(list)))
+            }
             Err(error @ Error::Forbidden { .. }) => Err(unreadable(&self.place(), &[error])),
+            // Later, it may be a disturbance that passes.
+            Err(error) if error.connection_problem().is_some() && !self.answered => {
+                Err(unreadable(&self.place(), &[error]))
+            }
             Err(error) => Ok(Some(Err(error.to_string()))),
         }
     }

@@ -15,6 +15,7 @@
 //! down       ends a bed, also after a crash       started   ends what a program has started for itself
 //! prometheus a Prometheus on loopback, which tests start for themselves
 //! process    one program beside this one          needed    what a test says without a bed
+//! tunnels    proxies in front of a server
 //! wait       for conditions, within bounds        log       the end of a log, for error messages
 //! ```
 
@@ -44,6 +45,7 @@ pub mod registry;
 pub mod simulated;
 mod started;
 pub mod state;
+pub mod tunnels;
 pub mod wait;
 
 pub use access_log::Access;

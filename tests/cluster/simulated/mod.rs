@@ -4,6 +4,7 @@ mod a_minute;
 mod admission;
 mod alerts;
 mod conditions;
+mod connecting;
 mod connections;
 mod coverage;
 mod crashes;
