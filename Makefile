@@ -12,7 +12,7 @@ cyclonedx := $(cache)/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
 
 bed := cargo run --quiet --bin bed --
 musl := $(shell uname -m)-unknown-linux-musl
-shell_scripts = $(shell git ls-files '*.sh') .ci/run
+shell_scripts = $(shell git ls-files '*.sh') .ci/advisories .ci/run
 
 .PHONY: help
 help: ## List all targets
@@ -71,13 +71,14 @@ explore: toolchain ## Run the property tests with new random cases. SEED=N repea
 	tests/run.sh --package kube-prepull --lib --test lists
 
 .PHONY: lint
-lint: toolchain $(deny) ## Check formatting, clippy, shell scripts, licences and sources
+lint: toolchain $(deny) ## Check formatting, clippy, shell scripts, licences, sources and advisories
 	@cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --package holder --bin holder --features program --release --target $(musl) -- --deny warnings
 	$(bed) require shellcheck
 	shellcheck $(shell_scripts)
 	$(deny) --log-level warn check bans licenses sources
+	.ci/advisories $(deny)
 
 $(deny):
 	@echo "building cargo-deny (once; takes about three minutes)" >&2

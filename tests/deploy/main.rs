@@ -23,3 +23,4 @@ mod real;
 mod release;
 mod sequences;
 mod validate;
+mod workflows;
