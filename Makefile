@@ -8,6 +8,7 @@ SHELL := /bin/bash
 # Tools that are installed once per user and shared by all checkouts.
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube-prepull
 deny := $(cache)/cargo-deny-0.20.2/bin/cargo-deny
+cargo_fuzz := $(cache)/cargo-fuzz-0.13.2/bin/cargo-fuzz
 cyclonedx := $(cache)/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
 
 bed := cargo run --quiet --bin bed --
@@ -70,6 +71,26 @@ explore: toolchain ## Run the property tests with new random cases. SEED=N repea
 	echo "SEED=$$PROPTEST_RNG_SEED" >&2
 	tests/run.sh --package kube-prepull --lib --test lists
 
+# The target's own findings go to fuzz/target, so that the corpus in Git only grows by hand.
+.PHONY: fuzz
+fuzz: ## Search for inputs that break TARGET=lists, references, coverage or messages for TIME=60 seconds
+	@if ! cargo +nightly --version >/dev/null 2>&1; then
+	  echo "make fuzz needs a nightly toolchain: rustup toolchain install --profile minimal nightly" >&2
+	  exit 1
+	fi
+	if [ ! -f "fuzz/fuzz_targets/$(TARGET).rs" ]; then
+	  echo "choose a target, such as: make fuzz TARGET=lists" >&2
+	  exit 2
+	fi
+	$(MAKE) --no-print-directory $(cargo_fuzz)
+	mkdir -p fuzz/target/corpus/$(TARGET)
+	export PATH="$(dir $(cargo_fuzz)):$$PATH"
+	cargo +nightly fuzz run $(TARGET) fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -max_total_time=$(or $(TIME),60) -timeout=10
+
+$(cargo_fuzz):
+	@echo "building cargo-fuzz (once; takes about a minute)" >&2
+	cargo install --quiet --locked --root $(cache)/cargo-fuzz-0.13.2 cargo-fuzz@0.13.2
+
 .PHONY: lint
 lint: toolchain $(deny) ## Check formatting, clippy, shell scripts, licences, sources and advisories
 	@cargo fmt --all --check
@@ -78,6 +99,8 @@ lint: toolchain $(deny) ## Check formatting, clippy, shell scripts, licences, so
 	$(bed) require shellcheck
 	shellcheck $(shell_scripts)
 	$(deny) --log-level warn check bans licenses sources
+	rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
+	$(deny) --log-level warn --manifest-path fuzz/Cargo.toml --config fuzz/deny.toml check bans licenses sources
 	.ci/advisories $(deny)
 
 $(deny):

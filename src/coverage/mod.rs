@@ -205,6 +205,10 @@ impl Coverage {
     pub fn replace(&mut self, listing: Self) {
         let before = std::mem::replace(self, listing);
         self.evictions.extend(before.evictions);
+        self.deleted_pods = before.deleted_pods;
+        // Deleted while nobody watched.
+        let gone = before.pods.keys().filter(|uid| !self.pods.contains_key(*uid));
+        gone.for_each(|uid| self.deleted_pods.insert(uid));
     }
 
     /// The nodes on which holders are evicted again and again. Only evictions that this process has seen count, because evicted
