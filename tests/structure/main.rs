@@ -1,6 +1,6 @@
 //! What no compiler checks and every newcomer meets: files that import each other in a circle or from a
 //! higher layer, one name for two types, and words that
-//! only insiders understand; and text that is shown as others wrote it.
+//! only insiders understand; text that is shown as others wrote it; and unsafe code outside of the holder.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -10,6 +10,7 @@ mod imports;
 mod layers;
 mod outside_text;
 mod type_names;
+mod unsafe_code;
 mod wording;
 
 use std::fs;
