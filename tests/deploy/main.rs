@@ -21,6 +21,7 @@ mod parity;
 mod policies;
 mod real;
 mod release;
+mod security;
 mod sequences;
 mod validate;
 mod workflows;
