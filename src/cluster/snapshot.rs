@@ -75,8 +75,7 @@ impl Snapshot {
 
     /// The refresh that was requested last.
     pub fn refresh_request(&self) -> Option<&str> {
-        let annotations = self.config_map.as_ref()?.annotations();
-        annotations.get(labels::REFRESH_REQUESTED).map(String::as_str)
+        labels::refresh_request(self.config_map.as_ref()?.annotations())
     }
 
     /// Whether the list, its history and everything created from it are gone.

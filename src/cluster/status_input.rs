@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::Ledger;
-use crate::list::parse;
+use crate::list::parse_accepted;
 use crate::naming::labels;
 use crate::plan::validation_result::data_hash;
 use crate::plan::versions::{self, Revision};
@@ -42,11 +42,11 @@ impl Objects<'_> {
         let is_of_list = |daemon_set: &&&SlimDaemonSet| daemon_set.labels().get(labels::LIST) == Some(&label);
         let config_map = self.config_maps.get(name).copied();
         let newest = versions::newest(&own);
-        let config = newest.and_then(|newest| parse(&newest.list).config);
+        let config = newest.and_then(|newest| parse_accepted(&newest.list).config);
         ListInput {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
-            refresh_request: config_map.and_then(|list| list.annotations().get(labels::REFRESH_REQUESTED).cloned()),
+            refresh_request: config_map.and_then(|it| labels::refresh_request(it.annotations())).map(str::to_owned),
             accepted_at: newest.filter(|_| config.is_some()).and_then(|newest| newest.created),
             config,
             data_hash: newest.map(|newest| data_hash(&newest.list.data)),

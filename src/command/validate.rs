@@ -11,7 +11,7 @@ use super::arguments::{ResultFormat, ValidateArguments};
 use super::outcome::{Outcome, wrong_usage};
 use super::{policy, source};
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
-use crate::list::{Code, Policy, Severity};
+use crate::list::{Code, Policy, Problem, Severity};
 use crate::messages::format::number;
 use crate::plan::validation_result::ResultState;
 use crate::text::CleanText;
@@ -20,6 +20,9 @@ use crate::text::CleanText;
 const JSON_VERSION: u32 = 1;
 /// The name of a list from the text of an `images.yaml`, which has none. The same as for `render`.
 pub(super) const DEFAULT_NAME: &str = "images";
+
+/// The most problems of all lists of a file that are printed one by one: a file of manifests may have thousands of lists.
+const MAX_PROBLEMS: usize = 2_000;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -106,7 +109,13 @@ struct Other {
 impl FileReport {
     /// The result. `allow_empty`: a list without images is good, as it is if it is new.
     fn new(name: &str, file: &File, policy: &Policy, allow_empty: bool) -> Self {
-        let lists: Vec<_> = file.lists.iter().map(|list| ListResult::new(list, policy, allow_empty)).collect();
+        let mut left = MAX_PROBLEMS;
+        let result = |list| {
+            let result = ListResult::new(list, policy, allow_empty, left);
+            left = left.saturating_sub(result.problems.len());
+            result
+        };
+        let lists: Vec<_> = file.lists.iter().map(result).collect();
         let empty = ResultState::Empty.name();
         Self {
             version: JSON_VERSION,
@@ -151,7 +160,8 @@ impl FileReport {
 }
 
 impl ListResult {
-    fn new(list: &FileList, policy: &Policy, allow_empty: bool) -> Self {
+    /// The result. Of more than `most` problems, the rest is counted.
+    fn new(list: &FileList, policy: &Policy, allow_empty: bool, most: usize) -> Self {
         let validation_result = list.validation_result(policy);
         let state = match (validation_result.accepted, validation_result.empty) {
             (true, _) => ResultState::Accepted,
@@ -169,7 +179,7 @@ impl ListResult {
             labelled: !list.unlabelled,
             accepted: validation_result.accepted,
             state: state.name(),
-            problems: problems.into_iter().map(ProblemLine::from).collect(),
+            problems: first_of(problems, most.max(1)).into_iter().map(ProblemLine::from).collect(),
         }
     }
 
@@ -204,6 +214,25 @@ impl ListResult {
         }
         Ok(())
     }
+}
+
+/// The first problems, and how many more there are.
+fn first_of(mut problems: Vec<FileProblem>, most: usize) -> Vec<FileProblem> {
+    if problems.len() <= most {
+        return problems;
+    }
+    let others = problems.split_off(most);
+    let errors = others.iter().filter(|found| found.problem.severity == Severity::Error).count();
+    let problem = Problem {
+        severity: if errors > 0 { Severity::Error } else { Severity::Warning },
+        code: Code::TooManyProblems,
+        path: "data".into(),
+        line: None,
+        message: format!("there are {} more problems, after {MAX_PROBLEMS} in the whole file", others.len()).into(),
+        remedy: "correct the first ones first".into(),
+    };
+    problems.extend(others.first().map(|first| FileProblem { problem, line: first.line }));
+    problems
 }
 
 impl From<FileProblem> for ProblemLine {

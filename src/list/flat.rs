@@ -10,6 +10,7 @@ use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, P
 use super::data::ListData;
 use super::group::{self, ImageEntry, RequestAndLimit, ResourceFields};
 use super::image_cache::PlatformFields;
+use super::limits::{self, Limits};
 use super::names::{MAX_OBJECT_NAME, ObjectName, ResourceName};
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
@@ -78,7 +79,7 @@ keys! {
 const DEFAULT_NAME: &str = "kubernetes-image-puller";
 
 /// Parses the keys into a [`Config`] and collects every problem. The result is valid only if there is no error.
-pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
+pub fn parse(list: &ListData, limits: &Limits, problems: &mut Problems) -> Option<Config> {
     let known = list.data.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     let keys: FlatKeys = match envy::from_iter(known.map(|(key, value)| (key.clone(), value.clone()))) {
         Ok(keys) => keys,
@@ -89,6 +90,10 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
         }
     };
     check_kubernetes_image_puller_keys(&keys, list, problems);
+    let others = list.data.iter().filter(|(key, _)| *key != KEY && KEYS.contains(&key.as_str()));
+    if !limits::check_flat((KEY, keys.images.as_deref().unwrap_or_default()), others, limits, problems) {
+        return None;
+    }
     let images = images(keys.images.as_deref().unwrap_or_default(), problems);
     let refresh = refresh_of(&keys, problems);
     let groups = vec![group_of(&keys, images, problems)];
@@ -97,7 +102,7 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
         let os_is_right = image_cache::is_for_other_os(image_cache.as_ref(), &group.name);
         satisfiable::check(&group.placement, os_is_right, place_of, problems);
     }
-    Some(Config {
+    let config = Config {
         name: base_name(&keys, problems),
         daemon_set_annotations: json(
             "DAEMONSET_ANNOTATIONS",
@@ -110,7 +115,11 @@ pub fn parse(list: &ListData, problems: &mut Problems) -> Option<Config> {
         refresh,
         pull_rate: pull_rate(&keys, problems),
         image_cache,
-    })
+    };
+    for group in &config.groups {
+        limits::check_objects(&config, group, Place::key(KEY), limits, problems);
+    }
+    Some(config)
 }
 
 fn check_kubernetes_image_puller_keys(keys: &FlatKeys, list: &ListData, problems: &mut Problems) {

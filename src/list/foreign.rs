@@ -50,7 +50,7 @@ fn are_values(node: &TreeNode) -> bool {
 /// How an object becomes a list, on one line.
 pub fn remedy_for(node: &TreeNode, kind: &str) -> String {
     if kind == PULLER {
-        let keys = flat_keys(node).into_iter().map(|(key, value)| format!("{key}: {value:?}"));
+        let keys = flat_keys(node).into_iter().map(|(key, value)| format!("{key}: {}", shown(&value)));
         let keys = keys.collect::<Vec<_>>().join(", ");
         return format!("write its settings as keys of a ConfigMap's data: {keys}");
     }
@@ -59,9 +59,16 @@ pub fn remedy_for(node: &TreeNode, kind: &str) -> String {
     if found.is_empty() {
         return "list images, as in images: [nginx:1.27]".to_owned();
     }
+    // One more than are named is looked for, to know that there are more.
     let more = if found.len() > NAMED { ", …" } else { "" };
     found.truncate(NAMED);
     format!("list its images, as in images: [{}{more}]", found.join(", "))
+}
+
+/// A value as it can be copied, unless it is too long for one line.
+fn shown(value: &str) -> String {
+    const MAX: usize = 300;
+    if value.len() <= MAX { format!("{value:?}") } else { quoted(value) }
 }
 
 /// A `KubernetesImagePuller` as the manifest of a list; `None` for other objects.
@@ -99,6 +106,7 @@ fn as_text(node: &TreeNode) -> String {
 /// The images anywhere in an object, each once: those of containers, and lists of images, as an ImageCache has them.
 fn images(node: &TreeNode, found: &mut Vec<String>) {
     match &node.value {
+        _ if found.len() > NAMED => {}
         Value::Sequence(items) => items.iter().for_each(|item| images(item, found)),
         Value::Mapping(entries) => {
             for (key, value) in entries {
@@ -116,7 +124,7 @@ fn images(node: &TreeNode, found: &mut Vec<String>) {
 }
 
 fn add(image: &str, found: &mut Vec<String>) {
-    if !found.iter().any(|it| it == image) {
+    if found.len() <= NAMED && !found.iter().any(|it| it == image) {
         found.push(image.to_owned());
     }
 }

@@ -12,6 +12,8 @@ const MAX_INTERVAL: usize = 100;
 const MAX_IMAGES: usize = 20;
 /// The key of images as pairs.
 const PAIRS_KEY: &str = "IMAGES";
+/// The longest variable of a template, in bytes.
+const MAX_VARIABLE: usize = 300;
 /// A corrected text that is longer is not shown.
 const MAX_CORRECTED: usize = 300;
 
@@ -25,6 +27,8 @@ pub fn unfilled(text: &str) -> Option<&str> {
 fn variable_at(text: &str) -> Option<&str> {
     let enclosed = [("${", "}"), ("$(", ")"), ("{{", "}}")].into_iter().find(|(open, _)| text.starts_with(open));
     if let Some((open, close)) = enclosed {
+        // No further than that, or else a text of nothing but opening brackets would be searched from each of them to its end.
+        let text = &text[..text.floor_char_boundary(MAX_VARIABLE)];
         let end = text[open.len()..].find(close)? + open.len() + close.len();
         return Some(&text[..end]).filter(|_| end > open.len() + close.len());
     }

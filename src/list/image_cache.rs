@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use super::cache_platform::CachePlatform;
 use super::config::{Group, GroupName, ImageCache, PlatformSettings};
 use super::names::ResourceName;
-use super::problem::{Code, quoted};
+use super::problem::{Code, Severity, quoted};
 use super::reader::{At, Place, Problems};
 use super::refresh::interval_remedy;
 use super::schedule::{MAX_INTERVAL_HOURS, Schedule, parse_interval};
@@ -204,10 +204,12 @@ fn selected<'g>(group: &'g Group, label: &str) -> Option<&'g str> {
 
 fn chosen(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems) -> BTreeSet<GroupName> {
     let known: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+    let by_name: BTreeMap<&str, &Group> = groups.iter().rev().map(|group| (group.name.as_str(), group)).collect();
     let mut chosen = BTreeSet::new();
     for (place, name) in named {
-        match groups.iter().find(|group| group.name.as_str() == name) {
+        match by_name.get(name.as_str()) {
             Some(group) => drop(chosen.insert(group.name.clone())),
+            None if problems.is_full() => problems.count(Severity::Error),
             None => problems.error(
                 place,
                 Code::InvalidValue,

@@ -4,8 +4,10 @@
 //! `kubectl get -o yaml`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::data::{IMAGE_LIST_LABEL, ListData};
+use super::file_lines::{FileLines, Lines};
 use super::foreign;
 use super::parser::{Parsed, parse_with_policy};
 use super::policy::Policy;
@@ -13,7 +15,6 @@ use super::problem::Problem;
 use super::reader::{At, Problems};
 use super::tree::{TreeNode, Value};
 use super::yaml;
-use crate::text::CleanText;
 
 /// The contents of a file.
 #[derive(Debug, Default)]
@@ -95,10 +96,11 @@ impl File {
             return Self { lists: vec![FileList::plain(text, defaults)], others: Vec::new() };
         }
         let mut file = Self::default();
+        let lines = Rc::new(FileLines::of(text));
         for object in &objects {
             let labelled = object.label().is_some_and(|label| label == "true");
             if object.kind == "ConfigMap" && (labelled || objects.len() == 1) {
-                file.lists.push(FileList::from_manifest(object, !labelled, text, defaults));
+                file.lists.push(FileList::from_manifest(object, !labelled, &lines, defaults));
             } else {
                 let name = object.metadata("name").unwrap_or_default().to_owned();
                 let (line, kind) = (object.line(), object.kind.clone());
@@ -170,17 +172,17 @@ impl FileList {
             line: 1,
             unlabelled: false,
             manifest_problems: Vec::new(),
-            lines: Lines { keys: [(yaml::KEY.to_owned(), 1)].into(), text: text.to_owned(), fallback: 1 },
+            lines: Lines::new(&Rc::new(FileLines::of(text)), 1).with(yaml::KEY, 1),
         }
     }
 
-    fn from_manifest(object: &Object, unlabelled: bool, text: &str, defaults: Defaults) -> Self {
+    fn from_manifest(object: &Object, unlabelled: bool, lines: &Rc<FileLines>, defaults: Defaults) -> Self {
         let mut problems = Problems::default();
-        let mut lines = Lines { keys: BTreeMap::new(), text: text.to_owned(), fallback: object.line() };
+        let mut lines = Lines::new(lines, object.line());
         let mut data = BTreeMap::new();
         if let Some(node) = object.node.child("data").filter(|node| node.value != Value::Null) {
             for (key, value, place) in At::json("data", node, true).texts(&mut problems) {
-                lines.keys.insert(key.to_owned(), place.line.unwrap_or(lines.fallback));
+                lines = lines.with(key, place.line.unwrap_or(object.line()));
                 data.insert(key.to_owned(), value.to_owned());
             }
         }
@@ -190,7 +192,7 @@ impl FileList {
         let name = object.metadata("name").unwrap_or_default();
         Self {
             list: ListData { namespace: namespace.to_owned(), name: name.to_owned(), data },
-            line: lines.fallback,
+            line: object.line(),
             unlabelled,
             manifest_problems: problems.into_vec(),
             lines,
@@ -209,8 +211,8 @@ impl FileList {
             line: problem.line.unwrap_or(self.line),
             problem: Problem { line: None, ..problem.clone() },
         });
-        let of_list =
-            problems.into_iter().map(|problem| FileProblem { line: self.lines.of(&problem, &self.list.data), problem });
+        let mut lines = self.lines.of_values(&self.list.data);
+        let of_list = problems.into_iter().map(|problem| FileProblem { line: lines.of(&problem), problem });
         let mut problems: Vec<_> = of_manifest.chain(of_list).collect();
         problems.sort_by_key(|problem| problem.line);
         let intact = self.manifest_problems.is_empty();
@@ -232,52 +234,6 @@ fn check_metadata(node: &TreeNode, problems: &mut Problems) {
 
 /// The default namespace of `kubectl`.
 const DEFAULT_NAMESPACE: &str = "default";
-
-/// The lines of a ConfigMap's values in its file.
-#[derive(Debug)]
-struct Lines {
-    /// The first line of each value's text, by key.
-    keys: BTreeMap<String, u64>,
-    text: String,
-    /// The line for problems without a key.
-    fallback: u64,
-}
-
-impl Lines {
-    fn of(&self, problem: &Problem, data: &BTreeMap<String, String>) -> u64 {
-        let key = self
-            .keys
-            .keys()
-            .filter(|key| begins_with_key(&problem.path, &CleanText::from(key.as_str())))
-            .max_by_key(|key| key.len());
-        let Some(key) = key else { return self.fallback };
-        let first = self.keys[key];
-        match (problem.line, data.get(key)) {
-            (Some(line), Some(value)) => self.inside(first, value, line).unwrap_or(first),
-            _ => first,
-        }
-    }
-
-    /// The line in the file for a line of a value whose text begins on line `first`.
-    ///
-    /// Only in a literal block do the lines of the file match those of the value. The parser gives the place of its first non-empty
-    /// line. Whether it is such a block is known by comparing the line in the file and in the value.
-    fn inside(&self, first: u64, value: &str, line: u64) -> Option<u64> {
-        let empty = value.lines().take_while(|line| line.trim().is_empty()).count() as u64;
-        let in_file = (first + line).checked_sub(empty + 1)?;
-        let nth = |text: &'_ str, line: u64| -> Option<String> {
-            text.lines().nth(usize::try_from(line.checked_sub(1)?).ok()?).map(|line| line.trim().to_owned())
-        };
-        // A place just after the end of the value has no line of its own.
-        let wanted = nth(value, line).unwrap_or_default();
-        (wanted.is_empty() || nth(&self.text, in_file)? == wanted).then_some(in_file)
-    }
-}
-
-/// Whether a problem is about that key of the data.
-fn begins_with_key(path: &str, key: &str) -> bool {
-    path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '[', '.']))
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,20 +6,22 @@
 //! ```
 //! - [`data`], [`parser`]: a list as the user wrote it, and which format it uses
 //! - [`tree`]: a document in which every value has its line
-//! - [`reader`], [`typed`]: reading a tree while collecting problems
+//! - [`reader`], [`path`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two formats
 //! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both formats share
+//! - [`limits`]: how large a list may be, checked before its parts are read
 //! - [`satisfiable`], [`real_nodes`]: whether any node can match a placement, and which nodes never count
 //! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
 //! - [`keys`]: keys of a ConfigMap that are not a list's
 //! - [`policy`]: what lists may ask for
-//! - [`manifest`]: a file → the lists in it
+//! - [`manifest`], [`file_lines`]: a file → the lists in it, with the lines of their problems
 //! - [`config`], [`cache_platform`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
 
 mod affinity;
 pub mod cache_platform;
 pub mod config;
 pub mod data;
+mod file_lines;
 pub mod flat;
 mod foreign;
 mod group;
@@ -27,9 +29,11 @@ mod hints;
 mod image_cache;
 mod keys;
 mod labels;
+pub mod limits;
 pub mod manifest;
 pub mod names;
 pub mod parser;
+mod path;
 pub mod placement;
 pub mod policy;
 pub mod problem;
@@ -48,6 +52,7 @@ pub mod yaml;
 pub use config::Config;
 pub use data::{IMAGE_LIST_LABEL, ListData, MAX_BYTES};
 pub use hints::is_named_as_document;
-pub use parser::{Parsed, parse, parse_with_policy};
+pub use limits::Limits;
+pub use parser::{Parsed, parse, parse_accepted, parse_with_policy, parse_within};
 pub use policy::Policy;
 pub use problem::{Code, Problem, Severity};

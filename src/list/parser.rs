@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::config::Config;
 use super::data::{ListData, MAX_BYTES};
 use super::keys::check_keys;
+use super::limits::{self, Limits};
 use super::names::ResourceName;
 use super::policy::{self, Policy};
 use super::problem::{self, Code, Problem, Severity, quoted};
@@ -24,25 +25,35 @@ pub struct Parsed {
 
 /// Parses a list, whatever it asks for. All problems are reported at once.
 pub fn parse(list: &ListData) -> Parsed {
-    parsed(list, None)
+    parsed(list, &Limits::CEILING, None)
 }
 
 /// Parses a list, and rejects it if it asks for what the policy does not allow.
 pub fn parse_with_policy(list: &ListData, policy: &Policy) -> Parsed {
-    parsed(list, Some(policy))
+    parsed(list, &Limits::CEILING, Some(policy))
 }
 
-fn parsed(list: &ListData, policy: Option<&Policy>) -> Parsed {
+/// Parses a version of a list that was accepted before, maybe when higher limits applied.
+pub fn parse_accepted(list: &ListData) -> Parsed {
+    parse_within(list, &Limits::OF_ACCEPTED)
+}
+
+/// Parses a list within these limits, whatever else it asks for.
+pub fn parse_within(list: &ListData, limits: &Limits) -> Parsed {
+    parsed(list, limits, None)
+}
+
+fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) -> Parsed {
     let mut problems = Problems::default();
     check_identity(list, &mut problems);
-    let config = match format_of(list, &mut problems) {
+    let config = match format_of(list, limits, &mut problems) {
         Some(ListFormat::Yaml(text)) => {
             check_keys(&without_unread(list, &mut problems), &[yaml::KEY], flat::KEYS, &mut problems);
-            yaml::parse(text, list, &mut problems)
+            yaml::parse(text, list, limits, &mut problems)
         }
         Some(ListFormat::Flat) => {
             check_keys(&without_unread(list, &mut problems), flat::KEYS, &[yaml::KEY], &mut problems);
-            flat::parse(list, &mut problems)
+            flat::parse(list, limits, &mut problems)
         }
         None => None,
     };
@@ -76,7 +87,7 @@ enum ListFormat<'a> {
     Flat,
 }
 
-fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListFormat<'a>> {
+fn format_of<'a>(list: &'a ListData, limits: &Limits, problems: &mut Problems) -> Option<ListFormat<'a>> {
     let bytes: usize = list.data.iter().map(|(key, value)| key.len() + value.len()).sum();
     if bytes > MAX_BYTES {
         problems.error(
@@ -85,6 +96,9 @@ fn format_of<'a>(list: &'a ListData, problems: &mut Problems) -> Option<ListForm
             format!("{bytes} bytes exceed the limit of {MAX_BYTES}"),
             "split it into several lists",
         );
+        return None;
+    }
+    if !limits::check_stored(list, limits, problems) {
         return None;
     }
     let set_flat = set_flat_keys(list);
@@ -123,14 +137,21 @@ fn set_flat_keys(list: &ListData) -> Vec<&'static str> {
 
 /// The data without documents that nothing reads, if there are no images elsewhere: then they are what the user wrote.
 fn without_unread<'a>(list: &'a ListData, problems: &mut Problems) -> Cow<'a, ListData> {
+    // Most lists have no other keys. Whether they have images is then not worth reading them twice.
+    if list.data.keys().all(|key| is_known(key)) {
+        return Cow::Borrowed(list);
+    }
     let flat_images = list.data.get(flat::KEY).is_some_and(|value| !flat::is_empty(value));
     let has_images = flat_images || list.data.get(yaml::KEY).is_some_and(|text| !yaml::is_empty(text));
     if has_images { Cow::Borrowed(list) } else { Cow::Owned(without_documents(list, problems)) }
 }
 
+fn is_known(key: &str) -> bool {
+    key.is_empty() || key == yaml::KEY || flat::KEYS.contains(&key)
+}
+
 /// The data without keys that are probably meant to be `images.yaml`, which are reported.
 fn without_documents(list: &ListData, problems: &mut Problems) -> ListData {
-    let is_known = |key: &str| key.is_empty() || key == yaml::KEY || flat::KEYS.contains(&key);
     let remedy = match (list.data.contains_key(yaml::KEY), set_flat_keys(list).as_slice()) {
         (_, keys @ [_, ..]) => format!("rename it to {}, and move what {} says into it", yaml::KEY, keys.join(", ")),
         (true, []) => format!("rename it to {}, in place of the empty one", yaml::KEY),

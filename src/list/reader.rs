@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::path::Path;
 use super::problem::{Code, Problem, Severity, quoted};
 use super::tree::{Key, TreeNode, Value};
 use super::{hints, suggest};
@@ -10,7 +11,7 @@ use super::{hints, suggest};
 const MAX_PROBLEMS: usize = 1000;
 /// The most warnings of one kind about different subjects that are reported one by one.
 const MAX_ALIKE: usize = 10;
-/// The most characters of a path or a message: enough for the names of all flat keys. Only a meaningless key makes longer ones.
+/// The most characters of a path, a message or a remedy: enough for the names of all flat keys. Only a meaningless key makes longer ones.
 const MAX_TEXT: usize = 1000;
 
 /// The problems found so far.
@@ -54,6 +55,9 @@ impl Problems {
     /// Adds an error.
     pub fn error(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         let message = message.into();
+        if self.is_full() {
+            return self.push(Severity::Error, place, code, message, String::new());
+        }
         // A value that a template should have filled in is wrong for that reason, whatever it is the value of.
         let remedy = hints::unfilled(&message).map_or_else(|| remedy.into(), hints::fill_in);
         self.push(Severity::Error, place, code, message, remedy);
@@ -90,16 +94,25 @@ impl Problems {
         self.wrong_types.clear();
     }
 
+    /// Whether further problems are only counted, so that nobody need find words for them.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
+    }
+
+    /// Counts a problem beyond those that are reported one by one.
+    pub(super) fn count(&mut self, severity: Severity) {
+        self.beyond += 1;
+        self.beyond_has_error |= severity == Severity::Error;
+    }
+
     fn push(&mut self, severity: Severity, place: Place, code: Code, message: String, remedy: String) {
         if self.wrong_types.iter().any(|path| is_inside(&place.path, path)) {
             return;
         }
-        if self.found.len() >= MAX_PROBLEMS {
-            self.beyond += 1;
-            self.beyond_has_error |= severity == Severity::Error;
-            return;
+        if self.is_full() {
+            return self.count(severity);
         }
-        let (path, message) = (bounded(place.path), bounded(message));
+        let (path, message, remedy) = (bounded(place.path), bounded(message), bounded(remedy));
         let (path, message, remedy) = (path.into(), message.into(), remedy.into());
         self.found.push(Problem { severity, code, path, line: place.line, message, remedy });
     }
@@ -148,11 +161,9 @@ fn bounded(text: String) -> String {
 #[derive(Clone, Debug)]
 pub struct At<'a> {
     node: &'a TreeNode,
-    path: String,
+    path: Path<'a>,
     /// Whether the user sees lines.
     lines: bool,
-    /// Whether this is a whole document, in which paths start.
-    document: bool,
 }
 
 /// The entries of a mapping without unknown or repeated keys.
@@ -164,12 +175,12 @@ pub struct Fields<'a> {
 impl<'a> At<'a> {
     /// The whole document of a key whose text has lines.
     pub fn document(key: &str, node: &'a TreeNode) -> Self {
-        Self { node, path: key.to_owned(), lines: true, document: true }
+        Self { node, path: Path::document(key), lines: true }
     }
 
     /// The JSON of a flat key; `lines`: it has several lines.
     pub fn json(key: &str, node: &'a TreeNode, lines: bool) -> Self {
-        Self { node, path: key.to_owned(), lines, document: false }
+        Self { node, path: Path::value(key), lines }
     }
 
     /// The node.
@@ -179,7 +190,7 @@ impl<'a> At<'a> {
 
     /// Its place.
     pub fn place(&self) -> Place {
-        Place { path: self.path.clone(), line: self.node.line.filter(|_| self.lines) }
+        Place { path: self.path.text(), line: self.node.line.filter(|_| self.lines) }
     }
 
     /// Whether it is null.
@@ -270,7 +281,7 @@ impl<'a> At<'a> {
             self.wrong_type(problems, "a list");
             return Vec::new();
         };
-        nodes.iter().enumerate().map(|(index, node)| self.below(node, self.item_path(index))).collect()
+        nodes.iter().enumerate().map(|(index, node)| self.below(node, self.path.item(index))).collect()
     }
 
     /// The entries of the mapping. A repeated key is an error.
@@ -286,7 +297,7 @@ impl<'a> At<'a> {
                 Some(first) => self.duplicate_key(problems, key, *first),
                 None => {
                     found.insert(&key.name, key.line);
-                    unique.push((key.name.as_str(), self.below(node, self.child_path(&key.name))));
+                    unique.push((key.name.as_str(), self.below(node, self.path.key(&key.name))));
                 }
             }
         }
@@ -296,15 +307,14 @@ impl<'a> At<'a> {
     /// The entries of a mapping, including repeated keys; nothing if it is not a mapping.
     pub(super) fn children(&self) -> Vec<(&'a str, At<'a>)> {
         let Value::Mapping(entries) = &self.node.value else { return Vec::new() };
-        let child =
-            |(key, node): &'a (Key, TreeNode)| (key.name.as_str(), self.below(node, self.child_path(&key.name)));
+        let child = |(key, node): &'a (Key, TreeNode)| (key.name.as_str(), self.below(node, self.path.key(&key.name)));
         entries.iter().map(child).collect()
     }
 
     /// The value of a key, or else its place.
     pub fn child(&self, key: &str) -> At<'a> {
         let node = self.node.child(key);
-        self.below(node.unwrap_or(self.node), self.child_path(key))
+        self.below(node.unwrap_or(self.node), self.path.key(key.to_owned()))
     }
 
     /// An item, or else its place.
@@ -313,27 +323,22 @@ impl<'a> At<'a> {
             Value::Sequence(nodes) => nodes.get(index),
             _ => None,
         };
-        self.below(node.unwrap_or(self.node), self.item_path(index))
+        self.below(node.unwrap_or(self.node), self.path.item(index))
     }
 
-    fn below(&self, node: &'a TreeNode, path: String) -> At<'a> {
-        At { node, path, lines: self.lines, document: false }
-    }
-
-    fn child_path(&self, name: &str) -> String {
-        format!("{}{}{name}", self.path, if self.document { ": " } else { "." })
-    }
-
-    fn item_path(&self, index: usize) -> String {
-        format!("{}[{index}]", self.path)
+    fn below(&self, node: &'a TreeNode, path: Path<'a>) -> At<'a> {
+        At { node, path, lines: self.lines }
     }
 
     fn duplicate_key(&self, problems: &mut Problems, key: &Key, first: Option<u64>) {
+        if problems.is_full() {
+            return problems.count(Severity::Error);
+        }
         let where_first = match first.filter(|_| self.lines) {
             Some(line) => format!(" (first on line {line})"),
             None => String::new(),
         };
-        let place = Place { path: self.child_path(&key.name), line: key.line.filter(|_| self.lines) };
+        let place = Place { path: self.path.key(&key.name).text(), line: key.line.filter(|_| self.lines) };
         problems.error(
             place,
             Code::DuplicateKey,
@@ -352,6 +357,10 @@ impl<'a> At<'a> {
         for (name, at) in self.entries(problems) {
             if known.contains(&name) {
                 fields.insert(name, at);
+                continue;
+            }
+            if problems.is_full() {
+                problems.count(Severity::Error);
                 continue;
             }
             let (message, remedy) = suggest::unknown_key(name, known);

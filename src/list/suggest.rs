@@ -2,6 +2,9 @@
 
 use super::problem::quoted;
 
+/// How many values are named at most.
+const NAMED: usize = 10;
+
 /// Longer than any misspelt key.
 const MAX_MISSPELLING: usize = 64;
 
@@ -12,12 +15,20 @@ pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         return None;
     }
     let folded = name.to_lowercase();
+    let length = folded.chars().count();
+    // A distance is at least the difference of the lengths, which is found out in less time.
+    let may_be_meant = |candidate: &&str| candidate.chars().count().abs_diff(length) <= most_mistakes(candidate);
     known
         .iter()
+        .filter(|candidate| may_be_meant(candidate))
         .map(|candidate| (strsim::osa_distance(&folded, &candidate.to_lowercase()), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
+        .filter(|(distance, candidate)| *distance <= most_mistakes(candidate))
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+fn most_mistakes(candidate: &str) -> usize {
+    1 + candidate.len() / 5
 }
 
 /// The message and the remedy for an unknown key.
@@ -32,7 +43,15 @@ fn remedy(name: &str, known: &[&str]) -> String {
 
 /// Suggests the likely spelling of a value, or else all values.
 pub fn value_remedy(name: &str, known: &[&str]) -> String {
-    did_you_mean(name, known).unwrap_or_else(|| format!("write one of {}", known.join(", ")))
+    did_you_mean(name, known).unwrap_or_else(|| format!("write one of {}", some_of(known)))
+}
+
+/// Some of the values, and how many more there are.
+fn some_of(known: &[&str]) -> String {
+    match known.len().saturating_sub(NAMED) {
+        0 => known.join(", "),
+        more => format!("{} and {more} more", known[..NAMED].join(", ")),
+    }
 }
 
 /// The likely spelling as a question.

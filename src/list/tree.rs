@@ -15,10 +15,21 @@ const MAX_DEPTH: usize = 24;
 /// The depth of manifests of other kinds in the same file, such as CustomResourceDefinitions.
 const MAX_MANIFEST_DEPTH: usize = 60;
 
-fn options(max_depth: usize) -> serde_yaml::Options {
+/// The least bytes that a text may take when all of its aliases are replaced. Longer texts may double.
+const MIN_EXPANDED: usize = 2 << 20;
+
+fn options(text: &str, max_depth: usize) -> serde_yaml::Options {
+    let expanded = MIN_EXPANDED.max(2 * text.len());
     serde_yaml::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        budget: serde_yaml::budget! { max_depth: max_depth, max_nodes: 200_000, max_events: 500_000 },
+        budget: serde_yaml::budget! {
+            max_depth: max_depth,
+            max_nodes: 200_000,
+            max_events: 500_000,
+            max_total_scalar_bytes: expanded,
+            max_recorded_anchor_bytes: expanded,
+            max_recorded_anchor_events: 200_000,
+        },
         // Expanded aliases must not cost more than a long list.
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000, max_replay_stack_depth: 16 },
     }
@@ -88,7 +99,7 @@ impl TreeNode {
     /// # Errors
     /// The text is not YAML, has several documents or exceeds the budget.
     pub fn from_yaml(text: &str) -> Result<Self, NotYaml> {
-        let options = options(MAX_DEPTH);
+        let options = options(text, MAX_DEPTH);
         serde_yaml::from_str_with_options::<Spanned<Value>>(text, options).map(TreeNode::from).map_err(NotYaml::from)
     }
 
@@ -97,7 +108,8 @@ impl TreeNode {
     /// # Errors
     /// The text is not YAML or exceeds the budget.
     pub fn documents(text: &str) -> Result<Vec<Self>, NotYaml> {
-        let documents = serde_yaml::from_multiple_with_options::<Spanned<Value>>(text, options(MAX_MANIFEST_DEPTH));
+        let documents =
+            serde_yaml::from_multiple_with_options::<Spanned<Value>>(text, options(text, MAX_MANIFEST_DEPTH));
         Ok(documents?.into_iter().map(TreeNode::from).collect())
     }
 

@@ -6,6 +6,7 @@ use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, R
 use super::data::ListData;
 use super::group::{self, ImageEntry, PlacedQuantity, RequestAndLimit, ResourceFields};
 use super::image_cache::PlatformFields;
+use super::limits::{self, Limits};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
@@ -58,7 +59,7 @@ pub const QUANTITY_KEYS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 pub const API_VERSION: &str = "kube-prepull.io/v1";
 
 /// Parses the document into a [`Config`] and collects every problem. The result is valid only if there is no error.
-pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Config> {
+pub fn parse(text: &str, list: &ListData, limits: &Limits, problems: &mut Problems) -> Option<Config> {
     let node = match TreeNode::from_yaml(text) {
         Ok(node) => node,
         Err(error) => {
@@ -81,11 +82,18 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
         return None;
     }
     if document.is_sequence() {
-        let group = plain_group(GroupName::default_group(), images(&document, problems));
-        return Some(config(list, vec![group]));
+        if !limits::check_document(&document, &POD_KEYS, limits, problems) {
+            return None;
+        }
+        let config = config(list, vec![plain_group(GroupName::default_group(), images(&document, problems))]);
+        limits::check_objects(&config, &config.groups[0], document.place(), limits, problems);
+        return Some(config);
     }
     if let Some((message, remedy)) = foreign::recognize(&node) {
         problems.error(document.place(), Code::NotAList, message, remedy);
+        return None;
+    }
+    if !limits::check_document(&document, &POD_KEYS, limits, problems) {
         return None;
     }
     let fields = document.fields(&TOP_KEYS, problems)?;
@@ -107,6 +115,7 @@ pub fn parse(text: &str, list: &ListData, problems: &mut Problems) -> Option<Con
     for (at, group) in places.iter().zip(&config.groups) {
         let os_is_right = image_cache::is_for_other_os(config.image_cache.as_ref(), &group.name);
         satisfiable::check(&group.placement, os_is_right, |part| place_of(part, at), problems);
+        limits::check_objects(&config, group, at.place(), limits, problems);
     }
     Some(config)
 }

@@ -22,7 +22,7 @@ impl Display for Error {
                 Some(problem) => write!(f, "cannot {action}: {problem}"),
                 None => {
                     write!(f, "cannot {action}: {}", CleanText::of(format!("{source}{}", root_cause(source))))
-                },
+                }
             },
             Self::ForeignDaemonSet { name } => write!(
                 f,

@@ -89,6 +89,14 @@ pub const TAG_CHECK: &str = "kube-prepull.io/tag-check";
 /// On a tag check and its pod: the architecture of its node; empty if unknown.
 pub const TAG_CHECK_ARCHITECTURE: &str = "kube-prepull.io/tag-check-architecture";
 
+/// The refresh that was requested last, in these annotations of a list. Of a very long text the beginning counts: it is noted on
+/// DaemonSets, whose annotations are limited.
+pub fn refresh_request(annotations: &BTreeMap<String, String>) -> Option<&str> {
+    const MAX: usize = 1_000;
+    let request = annotations.get(REFRESH_REQUESTED)?;
+    Some(&request[..request.floor_char_boundary(MAX)])
+}
+
 /// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened
 /// holds a `_`, which no name may hold, so it is never another list's name.
 pub fn list_value(name: &str) -> String {

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod estimate;
-mod policy;
 mod hostile_texts;
+mod policy;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -382,3 +382,41 @@ proptest! {
         check(&list([("IMAGES", text.as_str())]));
     }
 }
+
+/// Texts of up to a whole ConfigMap: some pieces, each repeated up to thousands of times.
+fn long_texts() -> impl Strategy<Value = String> {
+    let piece = (prop::collection::vec(prop::sample::select(TOKENS.to_vec()), 1..6), 1..60_000usize);
+    prop::collection::vec(piece, 1..6).prop_map(|pieces| {
+        let mut text = String::from("images:\n");
+        for (tokens, times) in pieces {
+            let piece = tokens.concat();
+            let times = times.min((list::MAX_BYTES - 1000 - text.len()) / piece.len().max(1));
+            text.push_str(&piece.repeat(times));
+        }
+        text
+    })
+}
+
+fn check_long(list: &ListData) {
+    let parsed = list::parse(list);
+    assert_eq!(parsed.config.is_none(), parsed.problems.iter().any(|it| it.severity == Severity::Error));
+    assert!(parsed.problems.len() <= 1001, "{}", parsed.problems.len());
+    let longest = parsed.problems.iter().map(|problem| problem.to_string().chars().count()).max();
+    assert!(longest.is_none_or(|longest| longest <= 3_100), "{longest:?}");
+}
+
+proptest! {
+    #![proptest_config(cases(30))]
+
+    #[test]
+    fn a_long_images_yaml_is_accepted_or_refused_in_bounded_words(text in long_texts()) {
+        check_long(&yaml_list(&text));
+    }
+
+    #[test]
+    fn long_flat_values_are_accepted_or_refused_in_bounded_words(key in any::<Index>(), text in long_texts()) {
+        let key = flat::KEYS[key.index(flat::KEYS.len())];
+        let text = text.trim_start_matches("images:\n");
+        check_long(&list([("IMAGES", "a=b:1"), (key, text)]));
+    }
+}

@@ -10,6 +10,8 @@ use super::{list, yaml_list};
 const LONG: Duration = Duration::from_secs(20);
 /// A sixth of a ConfigMap, so that debug builds are done soon.
 const BYTES: usize = 160 * 1024;
+/// What the settings of a group may take, about.
+const SETTINGS: usize = 62 * 1024;
 
 fn parse(list: &ListData) -> Parsed {
     let began = Instant::now();
@@ -21,10 +23,14 @@ fn parse(list: &ListData) -> Parsed {
 
 /// As many numbered pieces as fit.
 fn pieces(piece: impl Fn(usize) -> String) -> String {
+    pieces_within(BYTES, piece)
+}
+
+fn pieces_within(bytes: usize, piece: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for number in 0.. {
         let next = piece(number);
-        if text.len() + next.len() > BYTES {
+        if text.len() + next.len() > bytes {
             break;
         }
         text.push_str(&next);
@@ -33,23 +39,34 @@ fn pieces(piece: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn thousands_of_images_of_one_repository_are_named_one_by_one() {
-    let parsed = parse(&yaml_list(&pieces(|number| format!("- a:{number}\n"))));
+fn thousands_of_images_are_refused_for_their_number() {
+    for text in [pieces(|number| format!("- a:{number}\n")), pieces(|_| "- a\n".to_owned())] {
+        let parsed = parse(&yaml_list(&text));
+        assert!(parsed.config.is_none() && parsed.problems.len() == 1, "{:?}", parsed.problems);
+    }
+}
+
+#[test]
+fn hundreds_of_images_of_one_repository_are_named_one_by_one() {
+    let parsed = parse(&yaml_list(&(0..500).map(|number| format!("- a:{number}\n")).collect::<String>()));
     let config = parsed.config.expect("accepted");
     let images = &config.groups[0].images;
-    assert!(images.len() > 15_000);
+    assert_eq!(images.len(), 500);
     assert_eq!(images[images.len() - 1].name.as_str(), format!("a-{}", images.len()));
 }
 
 #[test]
-fn thousands_of_pairs_are_read() {
-    let pairs = pieces(|number| format!("a{number}=b:{number};"));
-    assert!(parse(&list([("IMAGES", pairs.as_str())])).config.is_some());
+fn hundreds_of_pairs_are_read_and_thousands_refused() {
+    let pair = |number: usize| format!("a{number}=b:{number};");
+    let hundreds = (0..500).map(pair).collect::<String>();
+    assert!(parse(&list([("IMAGES", hundreds.as_str())])).config.is_some());
+    let parsed = parse(&list([("IMAGES", pieces(pair).as_str())]));
+    assert!(parsed.config.is_none() && parsed.problems.len() == 1, "{:?}", parsed.problems);
 }
 
 #[test]
-fn thousands_of_duplicates_are_kept_once_and_reported_in_few_words() {
-    let pairs = pieces(|_| "a=b;".to_owned());
+fn hundreds_of_duplicates_are_kept_once_and_reported_in_few_words() {
+    let pairs = "a=b;".repeat(500);
     let parsed = parse(&list([("IMAGES", pairs.as_str())]));
     assert_eq!(parsed.config.expect("it is accepted").groups[0].images.len(), 1);
     assert!(parsed.problems.len() <= 12, "{}", parsed.problems.len());
@@ -61,15 +78,16 @@ fn thousands_of_duplicate_keys_are_refused() {
 }
 
 #[test]
-fn thousands_of_images_without_tags_are_reported_in_few_words() {
-    let parsed = parse(&yaml_list(&pieces(|number| format!("- a{number}\n"))));
+fn hundreds_of_images_without_tags_are_reported_in_few_words() {
+    let parsed = parse(&yaml_list(&(0..500).map(|number| format!("- a{number}\n")).collect::<String>()));
     assert!(parsed.config.is_some() && parsed.problems.len() == 11, "{}", parsed.problems.len());
 }
 
 #[test]
 fn thousands_of_terms_are_compared_with_the_node_selector() {
-    let terms =
-        pieces(|_| "{\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"Lt\",\"values\":[\"0\"]}]},".to_owned());
+    let terms = pieces_within(SETTINGS, |_| {
+        "{\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"Lt\",\"values\":[\"0\"]}]},".to_owned()
+    });
     let affinity = |terms: &str| {
         format!(
             "{{\"nodeAffinity\":{{\"requiredDuringSchedulingIgnoredDuringExecution\":{{\"nodeSelectorTerms\":[{terms}]}}}}}}"
@@ -77,7 +95,9 @@ fn thousands_of_terms_are_compared_with_the_node_selector() {
     };
     let many_terms = affinity(terms.trim_end_matches(','));
     assert!(parse(&list([("IMAGES", "a=b:1"), ("AFFINITY", &many_terms)])).config.is_some());
-    let expressions = pieces(|number| format!("{{\"key\":\"k\",\"operator\":\"NotIn\",\"values\":[\"{number}\"]}},"));
+    let expressions = pieces_within(SETTINGS, |number| {
+        format!("{{\"key\":\"k\",\"operator\":\"NotIn\",\"values\":[\"{number}\"]}},")
+    });
     let one_term = affinity(&format!(
         "{{\"matchExpressions\":[{expressions}{{\"key\":\"k\",\"operator\":\"In\",\"values\":[\"7\"]}}]}}"
     ));
@@ -104,9 +124,10 @@ fn thousands_of_wrong_types_are_refused() {
 
 #[test]
 fn thousands_of_labels_are_read() {
-    let labels = format!("{{{}\"z\": \"1\"}}", pieces(|number| format!("\"k{number}\":\"v\",")));
+    let labels = format!("{{{}\"z\": \"1\"}}", pieces_within(SETTINGS, |number| format!("\"k{number}\":\"v\",")));
     assert!(parse(&list([("IMAGES", "a=b"), ("NODE_SELECTOR", &labels)])).config.is_some());
-    let ours = format!("{{{}\"z\": \"1\"}}", pieces(|number| format!("\"kube-prepull.io/{number}\":\"v\",")));
+    let ours =
+        format!("{{{}\"z\": \"1\"}}", pieces_within(SETTINGS, |number| format!("\"kube-prepull.io/{number}\":\"v\",")));
     assert!(parse(&list([("IMAGES", "a=b"), ("POD_LABELS", &ours)])).config.is_none());
 }
 

@@ -1,6 +1,8 @@
 //! Lists as users write them: which are accepted, which are rejected and why, what the pages say about them, and hostile inputs.
 
 mod documents;
+mod hostile;
+mod hostile_inputs;
 mod inputs;
 mod keys;
 mod large;

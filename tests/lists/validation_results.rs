@@ -134,7 +134,8 @@ fn too_large() -> ListData {
 }
 
 fn too_many_problems() -> ListData {
-    yaml_list(&"- A\n".repeat(1500))
+    let group = |number: usize| format!("- name: g{number}\n  images:\n{}", "  - A\n".repeat(500));
+    yaml_list(&format!("groups:\n{}", (0..3).map(group).collect::<String>()))
 }
 
 #[test]

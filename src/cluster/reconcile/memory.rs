@@ -50,7 +50,7 @@ impl Memory {
     /// Parses an accepted version of a list, whatever the policy says of it now: what is held stays held.
     pub fn parse_accepted(&mut self, revision: &Revision) -> Arc<ParsedList> {
         // The data of a ControllerRevision is immutable, and its name contains a hash of it.
-        let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse(&revision.list)));
+        let parse = || Arc::new(ParsedList::new(revision.list.clone(), list::parse_accepted(&revision.list)));
         Arc::clone(self.accepted.entry(revision.name.clone()).or_insert_with(parse))
     }
 

@@ -1,0 +1,267 @@
+//! How large a list may be. Sizes are checked before anything is done with what a list says, so that a list which is too large costs no
+//! more than its own size.
+//!
+//! A group becomes one pod per node and one DaemonSet. What they may weigh follows from the API server: etcd takes requests of 1.5 MiB
+//! (`DefaultMaxRequestBytes` in `go.etcd.io/etcd/server/v3/embed`), and all annotations of an object together 256 KiB
+//! (`TotalAnnotationSizeLimitB` in `k8s.io/apimachinery/pkg/api/validation`). A pod's status grows with its images too, and grows most
+//! while all of them fail.
+
+use super::config::{Config, Group};
+use super::data::ListData;
+use super::hints;
+use super::problem::Code;
+use super::reader::{At, Place, Problems};
+use super::tree::{TreeNode, Value};
+
+/// How large a list may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Groups of a list, including that of the images at the top.
+    pub groups: usize,
+    /// Images of a group.
+    pub images_per_group: usize,
+    /// Images of all groups of a list.
+    pub images: usize,
+    /// Bytes of the names and references of a group's images, as they are written.
+    pub image_bytes: usize,
+    /// Bytes of everything else that a group says, and of each other part of a list.
+    pub setting_bytes: usize,
+    /// Whether the objects that are made of a list must fit an API server.
+    pub objects_fit: bool,
+}
+
+impl Limits {
+    /// The limits for every list.
+    pub const CEILING: Self = Self {
+        groups: 100,
+        images_per_group: 500,
+        images: 2_000,
+        image_bytes: 128 << 10,
+        setting_bytes: 64 << 10,
+        objects_fit: true,
+    };
+
+    /// The limits for a version that was accepted before: by an earlier release, or by an operator who has lowered the limits since.
+    /// It stays in effect, so that nothing is released. What even exceeds these is left on the nodes as it is.
+    pub const OF_ACCEPTED: Self = Self {
+        groups: 500,
+        images_per_group: 2_000,
+        images: 5_000,
+        image_bytes: 1 << 20,
+        setting_bytes: 512 << 10,
+        objects_fit: false,
+    };
+
+    /// These limits, or lower ones where an operator wants them.
+    #[must_use]
+    pub fn lowered(self, groups: Option<usize>, images: Option<usize>) -> Self {
+        let lower = |limit: usize, wanted: Option<usize>| wanted.map_or(limit, |wanted| wanted.min(limit));
+        Self {
+            groups: lower(self.groups, groups),
+            images: lower(self.images, images),
+            images_per_group: lower(self.images_per_group, images),
+            ..self
+        }
+    }
+}
+
+/// The most bytes of a list's data as JSON, in which its accepted version is stored: what etcd takes, without what else the object holds.
+const MAX_STORED: usize = 1280 << 10;
+
+/// What the annotations of one object may take together.
+const ALL_ANNOTATIONS: usize = 256 << 10;
+/// What kube-prepull's own records take at most: of tag checks 100,000 bytes, of conditions 48,000, and some short ones.
+const OWN_ANNOTATIONS: usize = 152_000;
+/// What a pod may take: what etcd takes, without some space for what admission adds.
+const MAX_POD: usize = 1300 << 10;
+/// What an image takes in a pod beside its reference: its container in the spec, in the status and in the managed fields.
+const BYTES_PER_IMAGE: usize = 1_100;
+/// How often the reference of an image is in a pod: in the spec, twice in the status, and four times in the message of a failed pull.
+const REFERENCES_PER_IMAGE: usize = 7;
+
+const SPLIT_LIST: &str = "split it into several lists";
+
+/// Whether a list's data can be stored. Otherwise that is reported.
+pub fn check_stored(list: &ListData, limits: &Limits, problems: &mut Problems) -> bool {
+    let bytes: usize = list.data.iter().map(|(key, value)| in_json(key) + in_json(value) + 6).sum();
+    let fits = !limits.objects_fit || bytes <= MAX_STORED;
+    if !fits {
+        problems.error(
+            Place::key("data"),
+            Code::TooLarge,
+            format!("as JSON, in which accepted versions are stored, its {bytes} bytes exceed the limit of {MAX_STORED}"),
+            "split it into several lists, or leave out line breaks, quotes, angle brackets and control characters, which take more there",
+        );
+    }
+    fits
+}
+
+/// The length of a text in JSON as Go writes it (`appendString` in `encoding/json`).
+fn in_json(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        b'<' | b'>' | b'&' | 0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(of).sum()
+}
+
+/// Whether the parts of an `images.yaml` are within the limits. Otherwise that is reported. `pod_keys` are those for the images at its
+/// top.
+pub fn check_document(document: &At, pod_keys: &[&str], limits: &Limits, problems: &mut Problems) -> bool {
+    if document.is_sequence() {
+        return check_images(document, limits, problems);
+    }
+    let parts = document.children();
+    let part = |key: &str| parts.iter().find(|(name, _)| *name == key).map(|(_, at)| at);
+    let (images, groups) = (part("images"), part("groups"));
+    let within = images.is_none_or(|at| check_images(at, limits, problems))
+        && groups.is_none_or(|at| check_groups(at, images.map_or(0, count), limits, problems));
+    let pods = parts.iter().filter(|(key, _)| pod_keys.contains(key));
+    let others = parts.iter().filter(|(key, _)| ["daemonSetAnnotations", "imageCache"].contains(key));
+    within
+        && check_settings(document, pods.map(|(_, at)| weight(at.node())).sum(), limits, problems)
+        && others.fold(true, |within, (_, at)| check_settings(at, weight(at.node()), limits, problems) && within)
+}
+
+fn check_groups(at: &At, at_top: usize, limits: &Limits, problems: &mut Problems) -> bool {
+    let number = count(at) + usize::from(at_top > 0);
+    if !at.is_sequence() || number > limits.groups {
+        return !at.is_sequence() || too_many(at, number, "groups", limits.groups, SPLIT_LIST, problems);
+    }
+    let groups = at.items(problems);
+    let images = || groups.iter().filter_map(|group| group.node().child("images"));
+    let all = at_top + images().map(items).sum::<usize>();
+    if all > limits.images {
+        return too_many(at, all, "images in all groups", limits.images, SPLIT_LIST, problems);
+    }
+    groups.iter().filter(|group| group.is_mapping()).fold(true, |within, group| {
+        let images = group.node().child("images").map(|_| group.child("images"));
+        let settings = weight(group.node()) - images.as_ref().map_or(0, |at| weight(at.node()));
+        let images_fit = images.is_none_or(|at| check_images(&at, limits, problems));
+        check_settings(group, settings, limits, problems) && images_fit && within
+    })
+}
+
+fn check_images(at: &At, limits: &Limits, problems: &mut Problems) -> bool {
+    let (number, bytes) = (count(at), weight(at.node()));
+    if number > limits.images_per_group {
+        let remedy = "split them into several groups or lists";
+        return too_many(at, number, "images of one group", limits.images_per_group, remedy, problems);
+    }
+    bytes <= limits.image_bytes || images_too_long(at.place(), bytes, limits, problems)
+}
+
+fn check_settings(at: &At, bytes: usize, limits: &Limits, problems: &mut Problems) -> bool {
+    bytes <= limits.setting_bytes || settings_too_long(at.place(), bytes, limits, problems)
+}
+
+/// Whether flat keys are within the limits: the pairs of images below `key`, and all others. Otherwise that is reported.
+pub fn check_flat<'a>(
+    (key, images): (&str, &str),
+    others: impl Iterator<Item = (&'a String, &'a String)> + Clone,
+    limits: &Limits,
+    problems: &mut Problems,
+) -> bool {
+    let pairs = || images.split(';').map(str::trim).filter(|pair| !pair.is_empty());
+    let (number, place) = (pairs().count(), Place::key(key));
+    let bytes: usize = pairs().map(|pair| pair.len() + 2).sum();
+    let limit = limits.images_per_group.min(limits.images);
+    if number > limit {
+        return number_exceeds(place, number, "images", limit, SPLIT_LIST, problems);
+    }
+    // What is no pairs at all gets a better answer.
+    if bytes > limits.image_bytes && !hints::is_yaml_list(images) {
+        return images_too_long(place, bytes, limits, problems);
+    }
+    let largest = others.clone().max_by_key(|(_, value)| value.trim().len());
+    let all: usize = others.map(|(_, value)| value.trim().len()).sum();
+    match largest {
+        Some((key, _)) if all > limits.setting_bytes => settings_too_long(Place::key(key), all, limits, problems),
+        _ => true,
+    }
+}
+
+fn too_many(at: &At, number: usize, what: &str, limit: usize, remedy: &str, problems: &mut Problems) -> bool {
+    number_exceeds(at.place(), number, what, limit, remedy, problems)
+}
+
+fn number_exceeds(
+    place: Place,
+    number: usize,
+    what: &str,
+    limit: usize,
+    remedy: &str,
+    problems: &mut Problems,
+) -> bool {
+    problems.error(place, Code::TooLarge, format!("{number} {what} exceed the limit of {limit}"), remedy);
+    false
+}
+
+fn images_too_long(place: Place, bytes: usize, limits: &Limits, problems: &mut Problems) -> bool {
+    let message = format!("{bytes} bytes of images in one group exceed the limit of {}", limits.image_bytes);
+    problems.error(place, Code::TooLarge, message, "split them into several groups or lists");
+    false
+}
+
+fn settings_too_long(place: Place, bytes: usize, limits: &Limits, problems: &mut Problems) -> bool {
+    let message = format!("{bytes} bytes of settings exceed the limit of {}", limits.setting_bytes);
+    problems.error(place, Code::TooLarge, message, "shorten them");
+    false
+}
+
+/// Checks that the objects of a group are not too large for an API server.
+pub fn check_objects(config: &Config, group: &Group, place: Place, limits: &Limits, problems: &mut Problems) {
+    if !limits.objects_fit {
+        return;
+    }
+    let references: usize = group.images.iter().map(|image| image.reference.as_str().len()).sum();
+    let names: usize = group.images.iter().map(|image| image.name.as_str().len() + 2).sum();
+    let written: usize = config.daemon_set_annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    // The names are in two of them: with their references, and as those that are pulled always.
+    let (annotations, limit) = (references + 2 * names + written, ALL_ANNOTATIONS - OWN_ANNOTATIONS);
+    if annotations > limit {
+        problems.error(
+            place,
+            Code::TooLarge,
+            format!(
+                "a DaemonSet notes its images in annotations; those of this group and the list's own take {annotations} bytes, which \
+                 exceeds the limit of {limit}"
+            ),
+            "split the group, or shorten the references and `daemonSetAnnotations`",
+        );
+        return;
+    }
+    let pod = group.images.len() * BYTES_PER_IMAGE + references * REFERENCES_PER_IMAGE;
+    if pod > MAX_POD {
+        let message =
+            format!("a pod with the images of this group may take {pod} bytes, which exceeds the limit of {MAX_POD}");
+        problems.error(place, Code::TooLarge, message, "split the group, or shorten the references");
+    }
+}
+
+fn count(at: &At) -> usize {
+    items(at.node())
+}
+
+fn items(node: &TreeNode) -> usize {
+    if let Value::Sequence(nodes) = &node.value { nodes.len() } else { 0 }
+}
+
+/// About how many bytes a value takes when it is written.
+fn weight(node: &TreeNode) -> usize {
+    const PUNCTUATION: usize = 2;
+    PUNCTUATION
+        + match &node.value {
+            Value::Text(text) => text.len(),
+            Value::Sequence(nodes) => nodes.iter().map(weight).sum(),
+            Value::Mapping(entries) => {
+                entries.iter().map(|(key, node)| key.name.len() + PUNCTUATION + weight(node)).sum()
+            }
+            Value::Null => 0,
+            Value::Bool(_) | Value::Integer(_) | Value::Float(_) => 4,
+        }
+}
+
+#[cfg(test)]
+mod tests;

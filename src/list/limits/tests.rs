@@ -1,0 +1,129 @@
+use super::*;
+use crate::list::{self, Parsed, Severity};
+
+fn yaml(text: &str) -> ListData {
+    data("images.yaml", text)
+}
+
+fn data(key: &str, value: &str) -> ListData {
+    ListData {
+        namespace: "prepull".to_owned(),
+        name: "tools".to_owned(),
+        data: [(key.to_owned(), value.to_owned())].into(),
+    }
+}
+
+fn images(number: usize) -> String {
+    let images: Vec<String> = (0..number).map(|number| format!("app:{number}")).collect();
+    format!("[{}]", images.join(", "))
+}
+
+fn groups(number: usize, images_each: usize) -> String {
+    let groups = (0..number).map(|number| format!("- {{name: g{number}, images: {}}}\n", images(images_each)));
+    format!("groups:\n{}", groups.collect::<String>())
+}
+
+/// What is said of a list that is refused for its size, and for nothing else.
+fn refused(list: &ListData) -> String {
+    let Parsed { config, empty, problems } = list::parse(list);
+    assert!(config.is_none() && !empty, "{problems:?}");
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!((problem.code, problem.severity), (Code::TooLarge, Severity::Error));
+    assert!(problem.to_string().len() < 600, "{problem}");
+    problem.to_string()
+}
+
+fn accepted(list: &ListData) -> Config {
+    let Parsed { config, problems, .. } = list::parse(list);
+    config.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+#[test]
+fn a_group_has_as_many_images_as_one_pod_can_hold() {
+    let most = Limits::CEILING.images_per_group;
+    assert_eq!(accepted(&yaml(&images(most))).groups[0].images.len(), most);
+    for text in [images(most + 1), format!("images: {}", images(most + 1)), groups(1, most + 1)] {
+        let said = refused(&yaml(&text));
+        assert!(said.contains("501 images of one group exceed the limit of 500; split them into several"), "{said}");
+    }
+    let pairs = |number: usize| (0..number).map(|number| format!("a{number}=app:{number};")).collect::<String>();
+    assert_eq!(accepted(&data("IMAGES", &pairs(most))).groups[0].images.len(), most);
+    assert!(
+        refused(&data("IMAGES", &pairs(most + 1))).starts_with("IMAGES: 501 images exceed the limit of 500; split")
+    );
+}
+
+#[test]
+fn a_list_has_a_limited_number_of_groups_and_of_images_in_all_of_them() {
+    let most = Limits::CEILING;
+    assert_eq!(accepted(&yaml(&groups(most.groups, 1))).groups.len(), most.groups);
+    assert!(refused(&yaml(&groups(most.groups + 1, 1))).contains("groups: 101 groups exceed the limit of 100"));
+    let with_top = format!("images: [app:1]\n{}", groups(most.groups, 1));
+    assert!(refused(&yaml(&with_top)).contains("101 groups"), "the images at the top are a group too");
+    accepted(&yaml(&groups(5, 400)));
+    assert!(refused(&yaml(&groups(5, 401))).contains("2005 images in all groups exceed the limit of 2000"));
+}
+
+#[test]
+fn an_operator_can_lower_the_limits_but_not_raise_them() {
+    let lowered = Limits::CEILING.lowered(Some(2), Some(3));
+    let parsed = |text: &str| list::parse_within(&yaml(text), &lowered);
+    assert!(parsed(&groups(2, 1)).config.is_some() && parsed(&groups(3, 1)).config.is_none());
+    assert!(parsed(&images(3)).config.is_some() && parsed(&images(4)).config.is_none());
+    assert!(parsed(&groups(2, 2)).config.is_none(), "4 images in all");
+    assert_eq!(Limits::CEILING.lowered(Some(9_999), Some(999_999)), Limits::CEILING);
+}
+
+#[test]
+fn long_references_fit_neither_the_annotations_nor_the_pod() {
+    let long = |number: usize, length: usize| {
+        let images: Vec<_> = (0..number).map(|it| format!("r.example/{}{it:03}:1", "a/".repeat(length / 2))).collect();
+        yaml(&format!("[{}]", images.join(", ")))
+    };
+    accepted(&long(500, 100));
+    assert!(refused(&long(500, 230)).contains("annotations"));
+    assert!(refused(&long(500, 400)).contains("bytes of images in one group"));
+    let own = format!("images: [a:1]\ndaemonSetAnnotations: {{a: {}, b: {}}}", "x".repeat(30_000), "x".repeat(30_000));
+    accepted(&yaml(&own));
+    let with_images = own.replace("[a:1]", &images(500)).replace("app:", &format!("r.example/{}app:", "a/".repeat(40)));
+    assert!(refused(&yaml(&with_images)).contains("daemonSetAnnotations"));
+}
+
+#[test]
+fn settings_that_would_be_in_every_pod_are_limited() {
+    let long = "x".repeat(70_000);
+    for text in [
+        format!("images: [a:1]\npodAnnotations: {{a: {long}}}"),
+        format!("groups: [{{name: g, images: [a:1], podAnnotations: {{a: {long}}}}}]"),
+        format!("images: [a:1]\nimageCache: {{enabled: true, annotations: {{a: {long}}}}}"),
+        format!("images: [a:1]\ndaemonSetAnnotations: {{a: {long}}}"),
+    ] {
+        let said = refused(&yaml(&text));
+        assert!(said.contains(" bytes of settings exceed the limit of 65536; shorten them"), "{said}");
+    }
+    let mut flat = data("IMAGES", "a=a:1");
+    flat.data.insert("POD_ANNOTATIONS".to_owned(), format!("{{\"a\": \"{long}\"}}"));
+    assert!(refused(&flat).starts_with("POD_ANNOTATIONS: "));
+}
+
+#[test]
+fn data_that_grows_too_much_as_json_cannot_be_stored() {
+    let comment = |letter: &str, bytes: usize| yaml(&format!("# {}\nimages: [a:1]\n", letter.repeat(bytes)));
+    accepted(&comment("x", 1_000_000));
+    for (letter, bytes) in [("\"", 700_000), ("<", 250_000)] {
+        assert!(refused(&comment(letter, bytes)).contains("in which accepted versions are stored"), "{letter}");
+        accepted(&comment(letter, bytes / 2));
+    }
+}
+
+#[test]
+fn a_version_that_was_accepted_under_higher_limits_stays_what_it_was() {
+    for text in
+        [images(1_600), groups(300, 2), format!("images: [a:1]\npodAnnotations: {{a: {}}}", "x".repeat(200_000))]
+    {
+        assert!(list::parse(&yaml(&text)).config.is_none());
+        assert!(list::parse_accepted(&yaml(&text)).config.is_some());
+    }
+    let accepted = yaml(&images(500));
+    assert_eq!(list::parse(&accepted).config, list::parse_accepted(&accepted).config);
+}
