@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::coverage::{EVICTION_LOOP_WINDOW, FailureCause, OMITTED};
 use crate::text::{CleanText, json};
 
+/// The maximum size of the annotation. All annotations of an object share 256 KiB.
+const MAX_BYTES: usize = 40_000;
+
 /// The conditions of a group that have been reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -55,9 +58,25 @@ impl ReportedConditions {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// Formats the annotation.
+    /// Formats the annotation. If it gets too long, what only humans read is left out: the causes, then the names of nodes.
     pub fn to_text(&self) -> String {
-        json::annotation(self)
+        let whole = json::annotation(self);
+        if whole.len() <= MAX_BYTES {
+            return whole;
+        }
+        let causeless = self.with_extents(|extent| Extent { cause: None, ..extent.clone() });
+        let shorter = json::annotation(&causeless);
+        if shorter.len() <= MAX_BYTES {
+            return shorter;
+        }
+        json::annotation(&causeless.with_extents(|extent| Extent { sample: BTreeSet::new(), ..extent.clone() }))
+    }
+
+    fn with_extents(&self, change: impl Fn(&Extent) -> Extent) -> Self {
+        let mut changed = self.clone();
+        let extents = changed.conditions.values_mut().flat_map(|reported| reported.extents.values_mut());
+        extents.for_each(|extent| *extent = change(extent));
+        changed
     }
 
     /// What the next generation of the group starts with, since conditions outlast rollouts.
@@ -147,4 +166,35 @@ pub struct ReportedCondition {
     pub at: Timestamp,
     /// The images or nodes that it was reported for.
     pub extents: BTreeMap<String, Extent>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing(images: usize, nodes_named: usize) -> ReportedConditions {
+        let cause = StoredCause { reason: "ErrImagePull".to_owned(), message: "m".repeat(480) };
+        let sample: BTreeSet<String> = (0..nodes_named).map(|number| format!("node-{number}")).collect();
+        let extent = Extent { nodes: 5_000, sample, until: None, cause: Some(cause) };
+        let extents = (0..images).map(|number| (format!("{}-{number}", "i".repeat(58)), extent.clone())).collect();
+        let at = Timestamp::UNIX_EPOCH;
+        let conditions = [(Condition::Failing, ReportedCondition { at, extents })].into();
+        ReportedConditions { conditions, ..ReportedConditions::default() }
+    }
+
+    #[test]
+    fn what_is_stored_of_many_failing_images_fits_the_annotations() {
+        let few = failing(3, 3);
+        assert_eq!(ReportedConditions::from_text(&few.to_text()), few);
+        for (images, has_names) in [(80, true), (500, false)] {
+            let stored = failing(images, 3).to_text();
+            assert!(stored.len() <= MAX_BYTES + 8_000, "{}", stored.len());
+            let read = ReportedConditions::from_text(&stored);
+            let extents = &read.conditions[&Condition::Failing].extents;
+            assert_eq!(extents.len(), images, "every image is still known as reported");
+            assert!(
+                extents.values().all(|it| it.nodes == 5_000 && it.cause.is_none() && it.sample.is_empty() != has_names)
+            );
+        }
+    }
 }
