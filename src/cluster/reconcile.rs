@@ -46,6 +46,8 @@ pub struct Reconciler {
     executor: Executor,
     /// Held while a list is accepted, so that two lists do not take one name at the same time.
     accepting: Mutex<()>,
+    /// Held while something is computed: parsing and planning need memory and a processor of their own, so one list at a time does it.
+    computing: Mutex<()>,
 }
 
 impl Reconciler {
@@ -77,6 +79,7 @@ impl Reconciler {
                 policy: installation.policy.clone(),
             },
             accepting: Mutex::new(()),
+            computing: Mutex::new(()),
         }
     }
 
@@ -90,7 +93,7 @@ impl Reconciler {
         if seen.is_empty() {
             return Ok(None);
         }
-        let decision = self.decider.decide(label, &seen, memory);
+        let decision = self.compute(|| self.decider.decide(label, &seen, memory)).await;
         let report_at = self.executor.reporter.report_waiting(&seen, &decision, memory).await;
         if decision.is_idle() {
             return Ok(decision.wake_at().into_iter().chain(report_at).min());
@@ -100,10 +103,17 @@ impl Reconciler {
             false => None,
         };
         let seen = self.reader.read(label, &seen).await?;
-        let decision = self.decider.decide(label, &seen, memory);
+        let decision = self.compute(|| self.decider.decide(label, &seen, memory)).await;
         self.executor.write_first(label, &seen, &decision).await?;
         drop(accepting);
         let again = self.executor.carry_out(label, &seen, &decision).await?;
         Ok(decision.wake_at().into_iter().chain(again).chain(report_at).min())
+    }
+
+    /// Runs what may compute for long where probes, watches and other lists do not wait for it: whatever else this thread had to do,
+    /// another one does meanwhile.
+    async fn compute<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _one_at_a_time = self.computing.lock().await;
+        tokio::task::block_in_place(work)
     }
 }

@@ -46,7 +46,7 @@ pub use terminal::report;
 /// If the command cannot be carried out.
 pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
-        Command::Run(arguments) => block_on(run::run(arguments)),
+        Command::Run(arguments) => block_on_threads(run::run(arguments)),
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Status(arguments) => block_on(status::status(arguments)),
@@ -57,7 +57,13 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
-/// One thread is enough, because the controller almost always waits for the cluster.
+/// The controller has some threads, so that what computes on one of them holds up neither probes nor other lists.
+fn block_on_threads(future: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    const THREADS: usize = 4;
+    tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?.block_on(future)
+}
+
+/// One thread is enough, because the other commands almost always wait for the cluster.
 fn block_on(future: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

@@ -12,6 +12,7 @@ mod edits;
 mod empty;
 mod events;
 pub mod exclusion;
+mod hostile;
 mod hostile_texts;
 mod image_cache_faults;
 mod image_cache_platforms;
