@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn failing(images: usize, nodes_named: usize) -> ReportedConditions {
-        let cause = StoredCause { reason: "ErrImagePull".to_owned(), message: "m".repeat(480) };
+        let cause = StoredCause { reason: "ErrImagePull".into(), message: "m".repeat(480).into() };
         let sample: BTreeSet<String> = (0..nodes_named).map(|number| format!("node-{number}")).collect();
         let extent = Extent { nodes: 5_000, sample, until: None, cause: Some(cause) };
         let extents = (0..images).map(|number| (format!("{}-{number}", "i".repeat(58)), extent.clone())).collect();
