@@ -57,7 +57,7 @@ fn a_group_has_as_many_images_as_one_pod_can_hold() {
 fn a_list_has_a_limited_number_of_groups_and_of_images_in_all_of_them() {
     let most = Limits::CEILING;
     assert_eq!(accepted(&yaml(&groups(most.groups, 1))).groups.len(), most.groups);
-    assert!(refused(&yaml(&groups(most.groups + 1, 1))).contains("groups: 101 groups exceed the limit of 100"));
+    assert!(refused(&yaml(&groups(most.groups + 1, 1))).contains(": 101 groups exceed the limit of 100"));
     let with_top = format!("images: [app:1]\n{}", groups(most.groups, 1));
     assert!(refused(&yaml(&with_top)).contains("101 groups"), "the images at the top are a group too");
     accepted(&yaml(&groups(5, 400)));
