@@ -118,6 +118,12 @@ fn every_key_refuses_at_its_place_in_images_yaml() {
         ),
         (
             "imageCache: {annotations: []}",
+            "images: [a]\nimageCache: {enabled: true, platforms: [{name: linux/amd64, annotations: {b: c}}]}"
+                .to_owned(),
+            "images.yaml: imageCache.platforms[0] 2",
+        ),
+        (
+            "imageCache: {annotations: []}",
             "images: [a]\nimageCache: {enabled: true, annotations: {b: c}}".to_owned(),
             "images.yaml: imageCache.annotations.b 2",
         ),
