@@ -15,4 +15,5 @@ mod secure;
 mod serverless;
 mod simulated;
 mod tag_checks;
+mod tls;
 mod trial;

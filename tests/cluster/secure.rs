@@ -1,9 +1,6 @@
 //! A client of secure metrics, and accounts that may get them or not.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -11,20 +8,19 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Resource};
 use serde_json::{Value, json};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
+use super::tls::{Certificate, get_metrics};
 use super::trial::{Trial, clean_up};
 
 /// A certificate for `localhost` in a folder, as a Secret in a pod's volume.
 pub fn certificate(folder: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let made = Certificate::for_localhost();
     std::fs::create_dir_all(folder).unwrap();
     // The key of one certificate with another one is an error that the controller has to live with for a moment.
-    std::fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
-    std::fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
-    made.cert.der().clone()
+    std::fs::write(folder.join("tls.key"), made.key).unwrap();
+    std::fs::write(folder.join("tls.crt"), made.chain).unwrap();
+    made.trusted
 }
 
 /// The status and the text of `/metrics`, from a server with this certificate. What the test runs itself, such as a proxy, goes on
@@ -32,22 +28,6 @@ pub fn certificate(folder: &Path) -> CertificateDer<'static> {
 pub async fn metrics(address: &str, trusted: &CertificateDer<'static>, token: Option<&str>) -> Option<(u16, String)> {
     let (address, trusted, token) = (address.to_owned(), trusted.clone(), token.map(str::to_owned));
     tokio::task::spawn_blocking(move || get_metrics(&address, &trusted, token.as_deref())).await.unwrap()
-}
-
-fn get_metrics(address: &str, trusted: &CertificateDer<'static>, token: Option<&str>) -> Option<(u16, String)> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
-    let mut stream = StreamOwned::new(session, TcpStream::connect(address).ok()?);
-    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, text) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, text.to_owned()))
 }
 
 /// The token of a new account.

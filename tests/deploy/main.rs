@@ -23,5 +23,7 @@ mod real;
 mod release;
 mod security;
 mod sequences;
+#[path = "../cluster/tls.rs"]
+mod tls;
 mod validate;
 mod workflows;

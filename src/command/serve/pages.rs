@@ -48,7 +48,7 @@ pub struct StatusPages {
 impl Pages for ProbePages {
     async fn answer(&self, request: Parts, _: IpAddr) -> HttpAnswer {
         match page(&request, &["/livez", "/readyz"]) {
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
             Ok("/livez") => match self.heartbeat.silence() {
                 None => text(StatusCode::OK, "ok\n"),
                 Some(silence) => {
@@ -78,7 +78,7 @@ impl MetricsPages {
 impl Pages for MetricsPages {
     async fn answer(&self, request: Parts, peer: IpAddr) -> HttpAnswer {
         if let Err(refusal) = page(&request, &["/metrics"]) {
-            return refusal;
+            return *refusal;
         }
         if let Some(guard) = &self.guard
             && let Err(refusal) = guard.admit(&request.headers, request.uri.path(), peer).await
@@ -111,7 +111,7 @@ impl StatusPages {
 impl Pages for StatusPages {
     async fn answer(&self, request: Parts, _: IpAddr) -> HttpAnswer {
         if let Err(refusal) = page(&request, &["/status"]) {
-            return refusal;
+            return *refusal;
         }
         match self.status.get().await {
             Ok(Some(status)) => response(StatusCode::OK, JSON, status),
@@ -122,13 +122,13 @@ impl Pages for StatusPages {
 }
 
 /// Which of the pages that the listener has is requested, or why there is none.
-fn page<'a>(request: &Parts, pages: &[&'a str]) -> Result<&'a str, HttpAnswer> {
+fn page<'a>(request: &Parts, pages: &[&'a str]) -> Result<&'a str, Box<HttpAnswer>> {
     if ![Method::GET, Method::HEAD].contains(&request.method) {
         let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Err(refusal);
+        return Err(Box::new(refusal));
     }
     let page = pages.iter().find(|page| **page == request.uri.path());
-    page.copied()
-        .ok_or_else(|| text(StatusCode::NOT_FOUND, format!("this port serves {}\n{PORTS}", pages.join(" and "))))
+    let unknown = || text(StatusCode::NOT_FOUND, format!("this port serves {}\n{PORTS}", pages.join(" and ")));
+    page.copied().ok_or_else(|| Box::new(unknown()))
 }

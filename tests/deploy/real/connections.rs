@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use test_bed::{Kubectl, Process, free_address};
 
 use super::Install;
+use crate::release::CONTROLLER;
 
 /// Longer than failing probes take until the pod is not ready (15 s), and until the kubelet restarts it (60 s).
 const SECONDS: u32 = 70;
@@ -35,27 +36,48 @@ impl Install {
         pods["items"][0].clone()
     }
 
-    /// The status that a user sees by a forwarded port.
-    fn forwarded_status(&self, pod: &str) -> Value {
+    /// Forwards a port of this machine to one of the controller's pod, as users do.
+    pub fn forward(&self, port: u16) -> Forwarding {
         let address = free_address().unwrap();
-        let (_, port) = address.rsplit_once(':').unwrap();
+        let (_, own) = address.rsplit_once(':').unwrap();
         let cache = self.bed.kubeconfig().with_file_name("kubectl-forward");
         let mut command = Kubectl::new(self.bed.programs(), self.bed.kubeconfig(), cache).command();
-        command.args(["--namespace", &self.it.namespace.name, "port-forward", &format!("pod/{pod}")]);
-        command.arg(format!("{port}:8082"));
-        let log = std::env::temp_dir().join(format!("{}-forward.log", self.it.namespace.name));
-        let forwarding = Process::start(command, &log).unwrap();
+        command.args(["--namespace", &self.it.namespace.name, "port-forward", CONTROLLER, &format!("{own}:{port}")]);
+        let log = std::env::temp_dir().join(format!("{}-forward-{port}.log", self.it.namespace.name));
+        Forwarding { process: Process::start(command, &log).unwrap(), address }
+    }
+
+    /// The status that a user sees by a forwarded port.
+    fn forwarded_status(&self) -> Value {
+        let forwarding = self.forward(8082);
         let mut status = Value::Null;
         self.it.eventually("the status by a forwarded port", || {
-            forwarding.ensure_running().unwrap();
-            let answer = ureq::get(format!("http://{address}/status")).call();
+            let answer = ureq::get(format!("http://{}/status", forwarding.address())).call();
             let text = answer.ok().and_then(|mut answer| answer.body_mut().read_to_string().ok());
             status = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
             !status.is_null()
         });
-        drop(forwarding);
-        std::fs::remove_file(log).unwrap();
         status
+    }
+}
+
+/// A forwarded port. It ends when this is dropped.
+pub struct Forwarding {
+    process: Process,
+    address: String,
+}
+
+impl Forwarding {
+    /// Where it is on this machine.
+    pub fn address(&self) -> &str {
+        self.process.ensure_running().unwrap();
+        &self.address
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(self.process.log()));
     }
 }
 
@@ -72,7 +94,7 @@ fn whoever_holds_hundreds_of_connections_the_kubelet_probes_and_the_controller_s
     install.it.helm.with_chart("install", &install.values("1"), &["--wait", "--timeout", "3m"]).unwrap();
     let before = install.controller_pod();
     assert_eq!(readiness(&before)["status"], "True");
-    let (address, name) = (before["status"]["podIP"].as_str().unwrap(), before["metadata"]["name"].as_str().unwrap());
+    let address = before["status"]["podIP"].as_str().unwrap();
     let node = install.nodes.iter().find(|node| before["spec"]["nodeName"] == node.name()).unwrap();
     let half = (SECONDS / 2).to_string();
     for sent in ["", r"GET /metrics HTTP/1.1\r\nHost: slow"] {
@@ -85,7 +107,7 @@ fn whoever_holds_hundreds_of_connections_the_kubelet_probes_and_the_controller_s
     // With the time since when it is.
     assert_eq!(readiness(&after), readiness(&before));
     let namespace = install.it.namespace.name.as_str();
-    assert_eq!(install.forwarded_status(name)["namespace"], namespace);
+    assert_eq!(install.forwarded_status()["namespace"], namespace);
     // From elsewhere, the status is out of reach: the port is on loopback.
     let script = r#"exec 3<>"/dev/tcp/$1/8082""#;
     assert!(node.exec("bash", &["-c", script, "reach", address]).is_err());

@@ -9,6 +9,7 @@ mod openshift;
 mod releases;
 mod replicas;
 mod rights;
+mod secure_metrics;
 mod wait_hook;
 
 use std::fs;
