@@ -172,7 +172,7 @@ mod tests {
                 let body = request.into_body().collect_bytes().await?;
                 let asked: serde_json::Value = serde_json::from_slice(&body)?;
                 let status = if path.ends_with("/tokenreviews") {
-                    let token = asked["spec"]["token"].as_str().unwrap();
+                    let token = asked["spec"]["token"].as_str().expect("a token");
                     match ["reader", "stranger"].contains(&token) {
                         true => json!({"authenticated": true, "user": {"username": token, "groups": ["all"]}}),
                         false => json!({"error": "invalid bearer token"}),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn headers(authorization: &str) -> HeaderMap {
-        HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().unwrap())])
+        HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().expect("a header"))])
     }
 
     async fn admitted(guard: &Guard, authorization: &str) -> Result<(), Refusal> {
@@ -222,7 +222,7 @@ mod tests {
     async fn without_an_answer_of_the_api_server_nobody_is_admitted_and_the_next_client_asks_again() {
         let (guard, asked) = guard(false);
         for _ in 0..2 {
-            let refusal = admitted(&guard, "Bearer reader").await.unwrap_err();
+            let refusal = admitted(&guard, "Bearer reader").await.expect_err("no answer of the API server");
             assert!(matches!(refusal, Refusal::NotAsked(_)), "{refusal:?}");
             assert_eq!(refusal.answer().status(), StatusCode::SERVICE_UNAVAILABLE);
         }
@@ -234,7 +234,7 @@ mod tests {
         let (guard, asked) = guard(true);
         let tokens: Vec<String> = (0..1_000).map(|number| format!("Bearer wrong-{number}")).collect();
         let refused = join_all(tokens.iter().map(|token| admitted(&guard, token))).await;
-        let count = |of: &Refusal| refused.iter().filter(|it| it.as_ref().unwrap_err() == of).count();
+        let count = |of: &Refusal| refused.iter().filter(|it| it.as_ref().is_err_and(|refusal| refusal == of)).count();
         let asked = asked.load(Ordering::SeqCst);
         assert_eq!((count(&Refusal::WrongToken), count(&Refusal::TooMany)), (asked, 1_000 - asked));
         assert!(asked < 20 + MOST_REVIEWS, "{asked}");

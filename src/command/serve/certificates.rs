@@ -129,22 +129,22 @@ mod tests {
 
     fn folder(name: &str) -> Folder {
         let folder = std::env::temp_dir().join(format!("kube-prepull-certificates-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).expect("a folder");
         Folder(folder)
     }
 
     fn write(folder: &Folder, chain: &str, key: &str) {
-        std::fs::write(folder.0.join("tls.crt"), chain).unwrap();
-        std::fs::write(folder.0.join("tls.key"), key).unwrap();
+        std::fs::write(folder.0.join("tls.crt"), chain).expect("a file");
+        std::fs::write(folder.0.join("tls.key"), key).expect("a file");
     }
 
     fn pair() -> (String, String) {
-        let made = rcgen::generate_simple_self_signed(["metrics.test".to_owned()]).unwrap();
+        let made = rcgen::generate_simple_self_signed(["metrics.test".to_owned()]).expect("a certificate");
         (made.cert.pem(), made.signing_key.serialize_pem())
     }
 
     fn served(certificates: &Certificates) -> Vec<u8> {
-        certificates.current.read().unwrap().1.cert[0].to_vec()
+        certificates.current.read().expect("a certificate").1.cert[0].to_vec()
     }
 
     #[test]
@@ -152,34 +152,34 @@ mod tests {
         let folder = folder("change");
         let ((chain, key), (next_chain, next_key)) = (pair(), pair());
         write(&folder, &chain, &key);
-        let certificates = Certificates::new(Some(&folder.0)).unwrap();
+        let certificates = Certificates::new(Some(&folder.0)).expect("a certificate");
         let first = served(&certificates);
-        assert!(!certificates.reload().unwrap());
+        assert!(!certificates.reload().expect("usable files"));
         for (wrong_chain, wrong_key) in [(&next_chain, &key), (&chain, &chain), (&key, &key)] {
             write(&folder, wrong_chain, wrong_key);
             assert!(certificates.reload().is_err());
             assert_eq!(served(&certificates), first);
         }
         write(&folder, &next_chain, &next_key);
-        assert!(certificates.reload().unwrap());
+        assert!(certificates.reload().expect("usable files"));
         assert_ne!(served(&certificates), first);
     }
 
     #[test]
     fn a_folder_without_the_files_is_reported_at_the_start() {
         let folder = folder("missing");
-        let error = format!("{:#}", Certificates::new(Some(&folder.0)).unwrap_err());
+        let error = format!("{:#}", Certificates::new(Some(&folder.0)).expect_err("no certificate"));
         assert!(error.contains("tls.crt") && error.contains("cannot read"), "{error}");
         write(&folder, "no certificate", "no key");
-        let error = format!("{:#}", Certificates::new(Some(&folder.0)).unwrap_err());
+        let error = format!("{:#}", Certificates::new(Some(&folder.0)).expect_err("no certificate"));
         assert!(error.contains("tls.crt contains no certificate"), "{error}");
     }
 
     #[test]
     fn without_files_each_start_has_a_certificate_of_its_own() {
-        let [one, other] = [0, 1].map(|_| Arc::new(Certificates::new(None).unwrap()));
+        let [one, other] = [0, 1].map(|_| Arc::new(Certificates::new(None).expect("a certificate")));
         assert_ne!(served(&one), served(&other));
-        assert!(!one.reload().unwrap());
-        one.acceptor().unwrap();
+        assert!(!one.reload().expect("usable files"));
+        one.acceptor().expect("TLS");
     }
 }

@@ -46,7 +46,7 @@ mod tests {
         let heartbeat = Heartbeat::new();
         assert_eq!(heartbeat.silence(), None);
         let long_ago = Instant::now() - LONGEST_SILENCE - INTERVAL;
-        *heartbeat.0.lock().unwrap() = long_ago;
+        *heartbeat.0.lock().expect("a time") = long_ago;
         assert!(heartbeat.silence().is_some());
         let beating = tokio::spawn(heartbeat.clone().beat());
         while heartbeat.silence().is_some() {

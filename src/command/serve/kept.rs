@@ -56,9 +56,9 @@ mod tests {
         let counter = Arc::clone(&computed);
         let kept = Kept::new(move || Some(counter.fetch_add(1, Ordering::SeqCst).to_string()));
         let texts = join_all((0..100).map(|_| kept.get())).await;
-        assert!(texts.into_iter().all(|text| text.unwrap().unwrap() == "0"));
-        kept.latest.lock().await.as_mut().unwrap().0 -= FRESH;
-        assert_eq!(kept.get().await.unwrap().unwrap(), "1");
+        assert!(texts.into_iter().all(|text| text.is_ok_and(|text| text.is_some_and(|text| text == "0"))));
+        kept.latest.lock().await.as_mut().expect("a text").0 -= FRESH;
+        assert_eq!(kept.get().await.expect("no panic").expect("a text"), "1");
     }
 
     #[tokio::test]
@@ -66,7 +66,7 @@ mod tests {
         let computed = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&computed);
         let kept = Kept::new(move || (counter.fetch_add(1, Ordering::SeqCst) > 0).then(|| "text".to_owned()));
-        assert_eq!(kept.get().await.unwrap(), None);
-        assert_eq!(kept.get().await.unwrap().unwrap(), "text");
+        assert_eq!(kept.get().await.expect("no panic"), None);
+        assert_eq!(kept.get().await.expect("no panic").expect("a text"), "text");
     }
 }

@@ -122,7 +122,7 @@ mod tests {
         let (mut known, now) = (KnownTokens::default(), Instant::now());
         known.learn(key(0), Access::Allowed, PEER, now);
         for number in 1..10_000_usize {
-            let peer = IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
+            let peer = IpAddr::from(u32::try_from(number).expect("a small number").to_be_bytes());
             known.learn(key(number), Access::Unauthenticated, peer, now + SECOND);
         }
         assert_eq!(known.get(&key(0), now + SECOND), Some(Access::Allowed));

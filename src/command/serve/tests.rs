@@ -25,30 +25,31 @@ impl listener::Pages for LargePage {
 fn start() -> [SocketAddr; 2] {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let [probes, large] = [0, 1].map(|_| listener::bind("127.0.0.1:0".parse().unwrap()).unwrap());
-            let addresses = [&probes, &large].map(|it| it.local_addr().unwrap());
+            let [probes, large] =
+                [0, 1].map(|_| listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a listener"));
+            let addresses = [&probes, &large].map(|it| it.local_addr().expect("an address"));
             let pages = ProbePages { readiness: Readiness::default(), heartbeat: Heartbeat::new() };
             let page = LargePage("x".repeat(LARGE).into());
-            sender.send(addresses).unwrap();
+            sender.send(addresses).expect("a waiting test");
             tokio::join!(
-                listener::serve(TcpListener::from_std(probes).unwrap(), OF_PROBES, None, pages),
-                listener::serve(TcpListener::from_std(large).unwrap(), OF_METRICS, None, page),
+                listener::serve(TcpListener::from_std(probes).expect("a listener"), OF_PROBES, None, pages),
+                listener::serve(TcpListener::from_std(large).expect("a listener"), OF_METRICS, None, page),
             );
         });
     });
-    receiver.recv().unwrap()
+    receiver.recv().expect("addresses")
 }
 
 /// The status line of an answer, within the time that the kubelet gives a probe.
 fn probe(address: SocketAddr, path: &str) -> String {
     let started = Instant::now();
-    let mut client = TcpStream::connect_timeout(&address, PROBE).unwrap();
-    client.set_read_timeout(Some(PROBE)).unwrap();
-    write!(client, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").unwrap();
+    let mut client = TcpStream::connect_timeout(&address, PROBE).expect("a connection within a second");
+    client.set_read_timeout(Some(PROBE)).expect("a time limit");
+    write!(client, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").expect("a connection");
     let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
+    client.read_to_string(&mut answer).expect("an answer");
     let took = started.elapsed();
     assert!(took < PROBE, "{took:?}");
     answer.lines().next().unwrap_or_default().to_owned()
@@ -63,7 +64,7 @@ fn assert_probes_answer(address: SocketAddr) {
 /// Sends this on so many connections and holds them.
 fn hold(address: SocketAddr, number: usize, sent: &str) -> Vec<TcpStream> {
     let connect = |_| {
-        let mut client = TcpStream::connect_timeout(&address, PROBE).unwrap();
+        let mut client = TcpStream::connect_timeout(&address, PROBE).expect("a connection within a second");
         // It may have been closed already, to make place for a later one.
         drop(client.write_all(sent.as_bytes()));
         client
@@ -89,9 +90,9 @@ fn probes_answer_at_once_whoever_holds_connections_to_any_listener() {
     }
     // Others get the large page too.
     let mut client = hold(large, 1, "GET /metrics HTTP/1.1\r\nHost: it\r\n\r\n").remove(0);
-    client.set_read_timeout(Some(OF_METRICS.answer)).unwrap();
+    client.set_read_timeout(Some(OF_METRICS.answer)).expect("a time limit");
     let mut answer = Vec::new();
-    client.read_to_end(&mut answer).unwrap();
+    client.read_to_end(&mut answer).expect("an answer");
     assert!(answer.len() > LARGE, "{}", answer.len());
     drop(held);
     assert_probes_answer(probes);
@@ -107,7 +108,7 @@ fn while_new_connections_keep_coming_probes_answer() {
             held.extend(hold(probes, 1, "GET /livez HTTP/1.1\r\n"));
             if held.len() > 200 {
                 // It has been displaced long ago, or is about to be.
-                let mut oldest: TcpStream = held.pop_front().unwrap();
+                let mut oldest: TcpStream = held.pop_front().expect("200 connections");
                 drop(oldest.read(&mut [0]));
             }
         }
@@ -118,22 +119,27 @@ fn while_new_connections_keep_coming_probes_answer() {
         let kubelet = std::net::Ipv4Addr::new(127, 0, 0, 2);
         answered += usize::from(ask_from(kubelet.into(), probes) == "HTTP/1.1 200 OK");
     }
-    flood.join().unwrap();
+    flood.join().expect("a flood");
     assert!(answered > 0);
 }
 
 /// The status line for `/livez`, asked for from this address of the machine.
 fn ask_from(from: std::net::IpAddr, address: SocketAddr) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let stream = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind((from, 0).into()).unwrap();
-        tokio::time::timeout(PROBE, socket.connect(address)).await.unwrap().unwrap().into_std().unwrap()
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("an address of this machine");
+        tokio::time::timeout(PROBE, socket.connect(address))
+            .await
+            .expect("a connection within a second")
+            .expect("a connection")
+            .into_std()
+            .expect("a socket")
     });
-    stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(PROBE)).unwrap();
+    stream.set_nonblocking(false).expect("a socket");
+    stream.set_read_timeout(Some(PROBE)).expect("a time limit");
     let mut client = &stream;
-    client.write_all(b"GET /livez HTTP/1.1\r\nHost: kubelet\r\n\r\n").unwrap();
+    client.write_all(b"GET /livez HTTP/1.1\r\nHost: kubelet\r\n\r\n").expect("a connection");
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("an answer to the kubelet within a second");
     answer.lines().next().unwrap_or_default().to_owned()
@@ -143,16 +149,16 @@ fn ask_from(from: std::net::IpAddr, address: SocketAddr) -> String {
 fn a_client_that_sends_nothing_or_too_much_loses_its_connection() {
     let [probes, _] = start();
     for sent in ["", "GET /livez HTTP/1.1\r\nHost: slow"] {
-        let [mut idle] = <[TcpStream; 1]>::try_from(hold(probes, 1, sent)).unwrap();
-        idle.set_read_timeout(Some(OF_PROBES.head + 5 * PROBE)).unwrap();
+        let mut idle = hold(probes, 1, sent).remove(0);
+        idle.set_read_timeout(Some(OF_PROBES.head + 5 * PROBE)).expect("a time limit");
         let mut answer = Vec::new();
         idle.read_to_end(&mut answer).expect("the connection to be closed");
     }
     let header = format!("GET /livez HTTP/1.1\r\nHost: large\r\nX: {}\r\n\r\n", "x".repeat(20_000));
-    let [mut large] = <[TcpStream; 1]>::try_from(hold(probes, 1, &header)).unwrap();
-    large.set_read_timeout(Some(PROBE)).unwrap();
+    let mut large = hold(probes, 1, &header).remove(0);
+    large.set_read_timeout(Some(PROBE)).expect("a time limit");
     let mut answer = [0; 12];
-    large.read_exact(&mut answer).unwrap();
+    large.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 431");
 }
 
@@ -162,9 +168,9 @@ fn a_listener_serves_its_own_pages_only_and_takes_no_writes() {
     for path in ["/metrics", "/status", "/", "/livez/"] {
         assert_eq!(probe(probes, path), "HTTP/1.1 404 Not Found", "{path}");
     }
-    let [mut writer] = <[TcpStream; 1]>::try_from(hold(probes, 1, "POST /livez HTTP/1.1\r\nHost: it\r\n\r\n")).unwrap();
+    let mut writer = hold(probes, 1, "POST /livez HTTP/1.1\r\nHost: it\r\n\r\n").remove(0);
     let mut answer = String::new();
-    writer.set_read_timeout(Some(PROBE)).unwrap();
-    writer.read_to_string(&mut answer).unwrap();
+    writer.set_read_timeout(Some(PROBE)).expect("a time limit");
+    writer.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }
