@@ -1,14 +1,14 @@
 //! Lists in all forms: as files of manifests, as `images.yaml`, and as flat keys.
 
 use kube_prepull::list::manifest::{Defaults, File};
-use kube_prepull::list::{ListData, Severity, flat, parse};
+use kube_prepull::list::{ListData, Policy, Severity, flat, parse};
 
 /// Reads the input in each form. What is rejected has a reason.
 pub fn run(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let file = File::read(&text, Defaults { namespace: Some("prepull"), name: "tools" });
     for list in &file.lists {
-        let result = list.validation_result();
+        let result = list.validation_result(&Policy::default());
         let has_error = result.problems.iter().any(|it| it.problem.severity == Severity::Error);
         assert_eq!(result.accepted, !has_error && !result.empty, "{result:?}");
         for problem in &result.problems {
