@@ -23,6 +23,22 @@ fn a_list_that_is_left_to_kubectl_is_touched_by_nothing_but_the_uninstall() {
 }
 
 #[test]
+fn a_release_with_policies_is_edited_upgraded_and_uninstalled_like_any_other() {
+    let it = Sequence::simulated("policed");
+    it.install("admissionPolicy: {create: true}");
+    it.edit("web=nginx:1");
+    it.upgrade("admissionPolicy: {create: true, images: [\"docker.io/library/*\"]}").unwrap();
+    it.eventually("another image to be refused", || {
+        let patch = r#"{"data": {"IMAGES": "web=evil.test/nginx:2"}}"#;
+        let said = it.namespace.kubectl(&["patch", LIST, "--type", "merge", "--dry-run=server", "--patch", patch]);
+        said.is_err_and(|said| said.contains("IMAGES: evil.test/nginx is not allowed"))
+    });
+    it.edit("web=nginx:2");
+    assert_eq!(it.images(), "web=nginx:2");
+    it.uninstall();
+}
+
+#[test]
 fn a_list_that_the_release_manages_follows_the_values_and_their_history() {
     let it = Sequence::simulated("managed");
     let notes = it.install("configMap: {images: web=nginx:1}");

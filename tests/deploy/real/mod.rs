@@ -6,6 +6,7 @@ mod connections;
 mod image_caches;
 mod migration;
 mod openshift;
+mod policies;
 mod releases;
 mod replicas;
 mod rights;
