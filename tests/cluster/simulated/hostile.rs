@@ -75,7 +75,11 @@ fn filled(piece: impl Fn(usize) -> String) -> String {
 
 fn hostile() -> Vec<(&'static str, Value)> {
     let yaml = |text: String| json!({"images.yaml": text});
-    let half = |piece: fn(usize) -> String| filled(|it| piece(it)).chars().take(450_000).collect::<String>();
+    let half = |piece: fn(usize) -> String| {
+        let text = filled(piece);
+        let end = text[..450_000].rfind('\n').unwrap_or_default();
+        text[..=end].to_owned()
+    };
     let names = half(|it| format!("- {{name: g{it}, images: [a]}}\n"));
     let unknown = half(|it| format!("  - unknown{it}\n"));
     vec![
@@ -83,7 +87,7 @@ fn hostile() -> Vec<(&'static str, Value)> {
             "groups",
             yaml(filled(|it| format!("- {{name: g{it}, images: [\"a:1\"]}}\n")).replacen("- ", "groups:\n- ", 1)),
         ),
-        ("unknown", yaml(format!("groups:\n{names}, x: 1}}\nimageCache:\n  enabled: true\n  groups:\n{unknown}"))),
+        ("unknown", yaml(format!("groups:\n{names}imageCache:\n  enabled: true\n  groups:\n{unknown}"))),
         ("images", yaml(filled(|it| format!("- b:{it}\n")))),
         ("pairs", json!({"IMAGES": filled(|it| format!("a{it}=B:{it};"))})),
         ("keys", yaml(filled(|it| format!("imaga{it}: 1\n")))),
