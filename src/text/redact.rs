@@ -11,10 +11,13 @@ const REMOVED: &str = "<removed>";
 /// Parameters that say what was asked for: the registry behind a mirror, and the repository of a token.
 const HARMLESS: [&str; 3] = ["ns", "scope", "service"];
 
+/// What has to be in a text for a step to change it, and the step.
+type Step = (&'static [&'static str], fn(&str) -> String);
+
 /// The text without credentials.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
-    let steps: [(&[&str], fn(&str) -> String); 4] = [
+    let steps: [Step; 4] = [
         (&["://"], without_user),
         (&["://"], without_query),
         (&["=", "\":"], without_values),
