@@ -184,6 +184,11 @@ pub const RULES: &[Rule] = &[
         "check VOLUME of the image, and whether it is a link to one of these",
     ),
     rule(
+        &[&["unable to setup user"], &["/dev/null"]],
+        "the runtime does not find /dev in the container: another mount covers it, such as a VOLUME of the image at /dev",
+        "check VOLUME of the image, and whether it is a link to /dev",
+    ),
+    rule(
         &[MOUNTS, &["/kube-prepull"], &["to rootfs"]],
         "the holder cannot be mounted into the image",
         "remove the file or link /kube-prepull from the image: the holder needs a directory there",

@@ -492,6 +492,7 @@ fn containers_that_do_not_start_are_explained_by_what_failed() {
         ("error closing exec fds: open /proc/self/fd: no such file or directory", "/proc in the container", "VOLUME"),
         ("error closing exec fds: ensure /proc/self/fd is on procfs: operation not permitted", "/proc in the container", "VOLUME"),
         ("error during container init: error mounting \"/var/lib/containerd/io.containerd.grpc.v1.cri/containers/…/volumes/…\" to rootfs at \"/kube-prepull/x\": mkdir /run/containerd/io.containerd.runtime.v2.task/k8s.io/…/rootfs/kube-prepull/x: read-only file system", "a VOLUME of the image cannot be mounted", "VOLUME"),
+        ("unable to setup user: stat /dev/null: no such file or directory", "/dev in the container", "VOLUME"),
         ("Cwd must be an absolute path", "no absolute path", "WORKDIR"),
         ("exec: \"/app\": stat /app: no such file or directory: unknown", "cannot be run", "loader"),
         ("error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: mount error: file creation failed: /var/lib/docker/overlay2/1/merged/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1: file exists", "the image has its own copy", "without the libraries"),

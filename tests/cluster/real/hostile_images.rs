@@ -55,9 +55,9 @@ fn hostile_images(program: &[u8]) -> Vec<(&'static str, Image, End)> {
         ("root", image(planted(), "/"), DoesNotStart(COVERED)),
         ("linked-root", image(planted().symlink("/vol", "/"), "/vol"), DoesNotStart(COVERED)),
         ("deep-root", image(planted().symlink("/d/e/f/vol", "/"), "/d/e/f/vol"), DoesNotStart(COVERED)),
-        ("proc", image(planted(), "/proc"), DoesNotStart(COVERED)),
+        ("proc", image(planted(), "/proc"), DoesNotStart("a VOLUME of the image cannot be mounted")),
         ("sys", image(planted(), "/sys"), Held),
-        ("dev", image(planted(), "/dev"), Held),
+        ("dev", image(planted(), "/dev"), DoesNotStart("does not find /dev in the container")),
         ("proc-root", image(planted().symlink("/vol", "/proc/1/root/kube-prepull"), "/vol"), Held),
         ("proc-cwd", image(planted().symlink("/d/e/f/vol", "/proc/self/cwd"), "/d/e/f/vol"), Held),
         (
