@@ -83,14 +83,8 @@ pub struct NotLeading;
 
 impl std::error::Error for NotLeading {}
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unreachable { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+/// Without a source: what it displays has the cause in it, and whoever prints a chain of errors would repeat it.
+impl std::error::Error for Error {}
 
 impl Error {
     /// The error of an `action`, a phrase such as "create the DaemonSet tools-1a2b".

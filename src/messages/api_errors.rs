@@ -172,6 +172,7 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
+    use crate::error::ConnectionProblem;
 
     const CHANGE: &str = "; change what it refuses, or exempt this namespace from it";
 
@@ -251,6 +252,15 @@ mod tests {
         };
         assert_eq!(subject("tools-1", "gpu"), subject("tools-2", "gpu"));
         assert_ne!(subject("tools-1", "gpu"), subject("tools-1", "default"));
+    }
+
+    #[test]
+    fn a_problem_of_the_connection_is_said_once_and_without_the_words_of_the_client() {
+        let problem = ConnectionProblem("cannot reach the proxy".to_owned());
+        let error = Error::new("get the list", kube::Error::Service(Box::new(problem)));
+        assert!(error.connection_problem().is_some());
+        // What `main` prints is the whole chain.
+        assert_eq!(format!("{:#}", anyhow::Error::from(error)), "cannot get the list: cannot reach the proxy");
     }
 
     #[test]

@@ -178,13 +178,13 @@ mod tests {
     #[test]
     fn tokens_certificates_and_both_are_taken_in_json_and_yaml() {
         let good = decode(printed(r#"{"token": "t", "expirationTimestamp": "2030-01-01T00:00:00Z"}"#).as_bytes(), V1);
-        let good = good.ok().expect("credentials");
+        let Ok(good) = good else { panic!("no credentials") };
         assert_eq!(
             (good.token.as_deref(), good.expires.map(|it| it.to_string())),
             (Some("t"), Some("2030-01-01T00:00:00Z".to_owned()))
         );
         let both = printed(r#"{"token": "t", "clientCertificateData": "c", "clientKeyData": "k"}"#);
-        let both = decode(both.as_bytes(), V1).ok().expect("credentials");
+        let Ok(both) = decode(both.as_bytes(), V1) else { panic!("no credentials") };
         assert_eq!((both.token.is_some(), both.certificate), (true, Some(("c".to_owned(), "k".to_owned()))));
         let yaml = format!("apiVersion: {V1}\nkind: ExecCredential\nstatus:\n  token: t\n");
         assert!(decode(yaml.as_bytes(), V1).is_ok());

@@ -118,6 +118,7 @@ async fn an_unusable_proxy_is_reported_soon_with_what_to_do_and_without_its_pass
             assert_eq!(code, Some(1), "{command:?} {url}: {output}");
             assert!(words.iter().all(|words| output.contains(words)), "{command:?} {url}: {output}");
             assert!(!output.contains("secret") && output.lines().count() == 1, "{output}");
+            assert_eq!(output.matches(words[0]).count(), 1, "{output}");
         }
     }
     let of_file = Access::behind_proxy(&trial, "file").with_proxy_url(NOBODY);
