@@ -225,10 +225,10 @@ fn a_message_says_what_is_allowed_and_who_decides() {
 
 #[test]
 fn of_very_many_refusals_the_rest_is_counted() {
-    let images: Vec<String> = (0..5000).map(|number| format!("\"app-{number}\"")).collect();
+    let images: Vec<String> = (0..500).map(|number| format!("\"app-{number}\"")).collect();
     let found = refused(&policy("images: ['ghcr.io/**']"), &yaml(&format!("[{}]", images.join(","))));
     assert_eq!(found.problems.len(), 51);
-    assert!(found.problems[50].message.contains("and 4949 more"), "{:?}", found.problems[50]);
+    assert!(found.problems[50].message.contains("and 449 more"), "{:?}", found.problems[50]);
 }
 
 #[test]
