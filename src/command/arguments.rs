@@ -39,7 +39,7 @@ impl Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, which keeps the images of all lists on their nodes
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Print the manifests that the controller creates for a list, without a cluster
     Render(RenderArguments),
     /// Validate a list as the controller does, without a cluster

@@ -46,7 +46,7 @@ pub use terminal::report;
 /// If the command cannot be carried out.
 pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
-        Command::Run(arguments) => block_on_threads(run::run(arguments)),
+        Command::Run(arguments) => block_on_threads(run::run(*arguments)),
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Status(arguments) => block_on(status::status(arguments)),

@@ -81,7 +81,7 @@ mod tests {
     fn named_lists(given: &str) -> Vec<String> {
         let arguments = Arguments::parse_from(["kube-prepull", "run", "--config-map", given]);
         let Command::Run(arguments) = arguments.command else { unreachable!("the command is run") };
-        installation(arguments, Policy::default(), "prepull".to_owned(), Seed::default()).config_maps
+        installation(*arguments, Policy::default(), "prepull".to_owned(), Seed::default()).config_maps
     }
 
     #[test]

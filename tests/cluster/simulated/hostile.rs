@@ -210,8 +210,7 @@ async fn a_list_at_the_limits_fits_the_objects_of_the_cluster() {
             serde_json::from_value(json!({"waiting": {"reason": "ImagePullBackOff", "message": message}})).ok();
     }
     let api = trial.api::<Pod>();
-    let mut params = PostParams::default();
-    params.field_manager = Some("kubelet".to_owned());
+    let params = PostParams { field_manager: Some("kubelet".to_owned()), ..PostParams::default() };
     let written = api.replace_status(&pod.name_any(), &params, &pod).await;
     let conflict = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 409);
     assert!(written.as_ref().err().is_none_or(conflict), "{written:?}");
