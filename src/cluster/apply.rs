@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
+use kube::core::Request;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,7 @@ use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch};
 use crate::plan::tag_check::pod_of;
 use crate::plan::versions::Revision;
 use crate::plan::{Action, ActionOutcome, ConditionReport};
+use crate::text;
 
 /// Writes in one namespace.
 #[derive(Clone)]
@@ -255,8 +257,20 @@ where
     K: kube::Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
     let name = object.name_any();
-    let applied = api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object)).await;
-    applied.map_err(|error| Error::new(format!("{action} {name}"), error))
+    let applied = async {
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let request = Request::new(api.resource_url()).patch(&name, &parameters, &Patch::Apply(object));
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        api.clone().into_client().request(request.map(ascii)).await
+    };
+    applied.await.map_err(|error| Error::new(format!("{action} {name}"), error))
+}
+
+fn ascii(body: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&body) {
+        Ok(json) => text::json::ascii(json).into_owned().into_bytes(),
+        Err(_) => body,
+    }
 }
 
 /// Deletes the object with this uid, if it still exists, and then everything that it owns.

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::{Map, Value, json};
 
+use super::terminal::ErrorWithManifest;
 use crate::list::manifest::{Defaults, File, OtherObject};
 use crate::list::{IMAGE_LIST_LABEL, ListData, flat, is_named_as_document, yaml};
 
@@ -24,33 +25,31 @@ pub fn read_all(file: &Path, defaults: Defaults) -> anyhow::Result<File> {
         let shown = file.display();
         match lists.others.as_slice() {
             [only] if only.kind != "ConfigMap" => {
-                bail!(
-                    "{shown}: the kind of this object is {}, and a list is a ConfigMap; {}",
-                    only.kind,
-                    translated(only)
-                )
+                let kind = &only.kind;
+                let said = format!("{shown}: the kind of this object is {kind}, and a list is a ConfigMap; ");
+                return Err(with_translation(said, Some(only)));
             }
             [] => bail!("{shown}: there is no ConfigMap in it"),
             others => {
                 let puller = others.iter().find(|other| other.config_map.is_some());
-                let translated = puller.map_or_else(String::new, |it| format!("; {}", translated(it)));
-                bail!(
-                    "{shown}: none of these {} objects is a ConfigMap with the label {}: \"true\"{translated}",
+                let said = format!(
+                    "{shown}: none of these {} objects is a ConfigMap with the label {IMAGE_LIST_LABEL}: \"true\"{}",
                     others.len(),
-                    IMAGE_LIST_LABEL
-                )
+                    if puller.is_some() { "; " } else { "" }
+                );
+                return Err(with_translation(said, puller));
             }
         }
     }
     Ok(lists)
 }
 
-/// How an object becomes a list.
-fn translated(object: &OtherObject) -> String {
-    match &object.config_map {
-        Some(config_map) => format!("as a ConfigMap, this {} is:\n{config_map}", object.kind),
-        None => object.remedy.clone(),
-    }
+/// What is wrong, followed by how the object becomes a list.
+fn with_translation(said: String, object: Option<&OtherObject>) -> anyhow::Error {
+    let Some(object) = object else { return anyhow!(said) };
+    let Some(config_map) = &object.config_map else { return anyhow!("{said}{}", object.remedy) };
+    let error = format!("{said}as a ConfigMap, this {} is:", object.kind);
+    ErrorWithManifest { error: error.into(), manifest: config_map.clone() }.into()
 }
 
 /// Reads the only list of a file.

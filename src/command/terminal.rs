@@ -16,9 +16,10 @@ pub fn print_error(line: impl Into<CleanText>) {
 
 /// Prints an error to standard error: what failed, and its causes.
 pub fn report(error: &anyhow::Error) {
-    match error.downcast_ref::<ErrorLines>() {
-        Some(lines) => eprintln!("error: {lines}"),
-        None => print_error(format!("error: {error:#}")),
+    match (error.downcast_ref::<ErrorLines>(), error.downcast_ref::<ErrorWithManifest>()) {
+        (Some(lines), _) => eprintln!("error: {lines}"),
+        (None, Some(with_manifest)) => eprintln!("error: {with_manifest}"),
+        (None, None) => print_error(format!("error: {error:#}")),
     }
 }
 
@@ -43,6 +44,23 @@ impl fmt::Display for ErrorLines {
 }
 
 impl std::error::Error for ErrorLines {}
+
+/// An error, and the manifest that puts it right, with quoted texts, which is printed whole.
+#[derive(Debug)]
+pub struct ErrorWithManifest {
+    /// What is wrong.
+    pub error: CleanText,
+    /// The manifest as YAML.
+    pub manifest: String,
+}
+
+impl fmt::Display for ErrorWithManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.error, json::escaped(&self.manifest))
+    }
+}
+
+impl std::error::Error for ErrorWithManifest {}
 
 #[cfg(test)]
 mod tests {

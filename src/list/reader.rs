@@ -6,6 +6,7 @@ use super::path::Path;
 use super::problem::{Code, Problem, Severity, quoted};
 use super::tree::{Key, TreeNode, Value};
 use super::{hints, suggest};
+use crate::text::CleanText;
 
 /// The most problems that are reported one by one.
 const MAX_PROBLEMS: usize = 1000;
@@ -113,7 +114,7 @@ impl Problems {
             return self.count(severity);
         }
         let (path, message, remedy) = (bounded(place.path), bounded(message), bounded(remedy));
-        let (path, message, remedy) = (path.into(), message.into(), remedy.into());
+        let (path, message, remedy) = (shown(path), message.into(), remedy.into());
         self.found.push(Problem { severity, code, path, line: place.line, message, remedy });
     }
 
@@ -148,6 +149,11 @@ impl Problems {
 
 fn is_inside(path: &str, outer: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The path without what cannot be seen. A key of nothing else is in the data.
+fn shown(path: String) -> CleanText {
+    Some(CleanText::from(path)).filter(|path| !path.is_empty()).unwrap_or_else(|| "data".into())
 }
 
 fn bounded(text: String) -> String {

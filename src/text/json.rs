@@ -45,6 +45,26 @@ pub fn escaped(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The same JSON in ASCII. API servers read the body of a server-side apply as YAML, in which JSON's texts may not have control
+/// characters such as DEL as they are (`sigs.k8s.io/yaml`).
+pub fn ascii(json: &str) -> Cow<'_, str> {
+    let is_plain = |character: char| character.is_ascii() && character != '\u{7f}';
+    if json.chars().all(is_plain) {
+        return Cow::Borrowed(json);
+    }
+    let mut units = [0; 2];
+    let mut ascii = String::with_capacity(json.len());
+    for character in json.chars() {
+        match is_plain(character) {
+            true => ascii.push(character),
+            false => {
+                character.encode_utf16(&mut units).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}")))
+            }
+        }
+    }
+    Cow::Owned(ascii)
+}
+
 /// Whether a document can be shown as it is: it has neither invisible characters nor commands of CI systems.
 pub fn is_plain(document: &str) -> bool {
     let is_hidden = |character: char| character != '\n' && visible::is_hidden(character);

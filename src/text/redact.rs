@@ -12,12 +12,12 @@ const REMOVED: &str = "<removed>";
 const HARMLESS: [&str; 3] = ["ns", "scope", "service"];
 
 /// What has to be in a text for a step to change it, and the step.
-type Step = (&'static [&'static str], fn(&str) -> String);
+type RedactionStep = (&'static [&'static str], fn(&str) -> String);
 
 /// The text without credentials.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
-    let steps: [Step; 4] = [
+    let steps: [RedactionStep; 4] = [
         (&["://"], without_user),
         (&["://"], without_query),
         (&["=", "\":"], without_values),

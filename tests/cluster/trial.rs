@@ -12,8 +12,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::Request;
 use kube::{Api, Client, Config, ResourceExt};
 use kube_prepull::naming::labels;
+use kube_prepull::text::json::ascii;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -104,7 +106,12 @@ impl Trial {
     pub async fn write_data(&self, name: &str, data: Value) {
         let labels = json!({kube_prepull::list::IMAGE_LIST_LABEL: "true"});
         let list = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data});
-        self.api::<ConfigMap>().patch(name, &PatchParams::apply("user").force(), &Patch::Apply(list)).await.unwrap();
+        let api = self.api::<ConfigMap>();
+        let parameters = PatchParams::apply("user").force();
+        let request = Request::new(api.resource_url()).patch(name, &parameters, &Patch::Apply(list)).unwrap();
+        // The body is read as YAML, which has no control characters.
+        let request = request.map(|body| ascii(std::str::from_utf8(&body).unwrap()).into_owned().into_bytes());
+        self.client.request::<ConfigMap>(request).await.unwrap();
     }
 
     pub async fn list(&self, name: &str) -> ConfigMap {

@@ -133,7 +133,7 @@ fn refused(proxy: &Proxy, host: &str, error: &(dyn Error + 'static)) -> Connecti
         .any(|said| words.contains(said));
     ConnectionProblem(match (is_about_user, &proxy.credentials) {
         (true, None) => {
-            format!("{proxy} demands a user name and a password; put them into its URL: ://USER:PASSWORD@HOST:PORT")
+            format!("{proxy} demands a user name and a password; put USER:PASSWORD@ before the host in its URL")
         }
         (true, Some(_)) => format!("{proxy} does not accept the user name and the password in its URL; correct them"),
         (false, _) => format!("{proxy} does not connect to {host} ({words}); {}", proxy.remedy(host)),

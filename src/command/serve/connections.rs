@@ -28,11 +28,11 @@ impl RequestProgress {
 #[derive(Debug)]
 pub struct Connections {
     most: usize,
-    open: Vec<Connection>,
+    open: Vec<OpenConnection>,
 }
 
 #[derive(Debug)]
-struct Connection {
+struct OpenConnection {
     peer: IpAddr,
     progress: RequestProgress,
     task: AbortHandle,
@@ -59,7 +59,7 @@ impl Connections {
 
     /// Adds a connection that `task` serves.
     pub fn add(&mut self, peer: IpAddr, progress: RequestProgress, task: AbortHandle) {
-        self.open.push(Connection { peer, progress, task });
+        self.open.push(OpenConnection { peer, progress, task });
     }
 }
 

@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the clients of a listener may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ListenerLimits {
     /// How many connections are open at a time. Each is a file descriptor.
     pub connections: usize,
     /// How long a client may take to send the head of its request, and before it for TLS.
@@ -64,7 +64,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// Answers requests forever.
-pub async fn serve(listener: TcpListener, limits: Limits, tls: Option<TlsAcceptor>, pages: impl Pages) {
+pub async fn serve(listener: TcpListener, limits: ListenerLimits, tls: Option<TlsAcceptor>, pages: impl Pages) {
     let mut connections = Connections::at_most(limits.connections);
     let mut pause = SHORTEST_PAUSE;
     loop {
@@ -94,7 +94,7 @@ pub async fn serve(listener: TcpListener, limits: Limits, tls: Option<TlsAccepto
 struct HttpClient {
     peer: IpAddr,
     progress: RequestProgress,
-    limits: Limits,
+    limits: ListenerLimits,
 }
 
 impl HttpClient {

@@ -39,15 +39,18 @@ use crate::metrics::Metrics;
 use access::Guard;
 use certificates::Certificates;
 use heartbeat::Heartbeat;
-use listener::Limits;
+use listener::ListenerLimits;
 use pages::{MetricsPages, ProbePages, StatusPages};
 
 /// The kubelet waits for a second. Its connections come one by one, and so do those of people.
-const OF_PROBES: Limits = Limits { connections: 32, head: Duration::from_secs(2), answer: Duration::from_secs(5) };
+const OF_PROBES: ListenerLimits =
+    ListenerLimits { connections: 32, head: Duration::from_secs(2), answer: Duration::from_secs(5) };
 /// A scrape takes 10 s by default, a slow one of many lists up to a minute.
-const OF_METRICS: Limits = Limits { connections: 32, head: Duration::from_secs(5), answer: Duration::from_secs(60) };
+const OF_METRICS: ListenerLimits =
+    ListenerLimits { connections: 32, head: Duration::from_secs(5), answer: Duration::from_secs(60) };
 /// With a slow line to the cluster, a forwarded port takes its time.
-const OF_STATUS: Limits = Limits { connections: 16, head: Duration::from_secs(10), answer: Duration::from_secs(60) };
+const OF_STATUS: ListenerLimits =
+    ListenerLimits { connections: 16, head: Duration::from_secs(10), answer: Duration::from_secs(60) };
 /// The usual limit of file descriptors is 1,024. The watches and requests to the API server need a few dozen of them.
 const _: () = assert!(OF_PROBES.connections + OF_METRICS.connections + OF_STATUS.connections <= 128);
 

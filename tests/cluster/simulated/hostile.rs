@@ -30,7 +30,7 @@ struct Probes {
 
 impl Probes {
     fn of(controller: &Controller) -> Self {
-        let url = format!("http://{}/livez", controller.address());
+        let url = format!("http://{}/livez", controller.probe_address());
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let asking = std::thread::spawn(move || {

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
+use kube_prepull::text::json::ascii;
 use serde_json::json;
 
 use super::trial;
@@ -56,7 +57,9 @@ async fn what_a_user_writes_is_clean_in_the_problems_of_a_list() {
     let trial = trial("hostilelist").await;
     let controller = Controller::start(&trial).await;
     let key = format!("key {MESSAGE} https://jane:{SIGNATURE}@a.test");
-    trial.write_list("tools", &json!({key.clone(): 1, "images": [format!("a {key}")]}).to_string()).await;
+    // YAML has no control characters, except in escapes.
+    let text = json!({key.clone(): 1, "images": [format!("a {key}")], "podAnnotations": {"team": key}}).to_string();
+    trial.write_list("tools", &ascii(&text)).await;
     let list = trial.validated("tools", "rejected").await;
     trial.reported("ListRejected").await;
     for problem in list.annotations()["kube-prepull.io/problems"].lines() {
@@ -64,4 +67,16 @@ async fn what_a_user_writes_is_clean_in_the_problems_of_a_list() {
     }
     let shown = assert_clean_everywhere(&trial, &controller).await;
     assert!(shown.contains("owned"), "{shown}");
+}
+
+/// The body of a server-side apply is read as YAML, which has no control characters.
+#[tokio::test]
+async fn control_characters_of_an_annotation_reach_the_pods() {
+    let trial = trial("hostilenote").await;
+    let _controller = Controller::start(&trial).await;
+    let list = r#"{"images": ["nginx:1.27"], "podAnnotations": {"team": "a\u007f\u009b\ufeffb"}}"#;
+    trial.write_list("tools", list).await;
+    trial.settled_on(&["nginx:1.27"]).await;
+    let template = trial.daemon_sets().await.remove(0).spec.unwrap().template;
+    assert_eq!(template.metadata.unwrap().annotations.unwrap()["team"], "a\u{7f}\u{9b}\u{feff}b");
 }

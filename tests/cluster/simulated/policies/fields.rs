@@ -77,7 +77,7 @@ fn cases() -> Vec<(String, Value, Option<&'static str>)> {
         security("runAsUser", json!(0)),
         security("seccompProfile", json!({"type": "Unconfined"})),
         container("terminationMessagePolicy", json!("FallbackToLogsOnError"), None),
-        container("workingDir", json!("/"), None),
+        container("workingDir", json!("/tmp"), None),
         (format!("{INIT}/command"), json!(["/bin/sh"]), Some("spec.template.spec.initContainers: ")),
         (format!("{INIT}/args"), json!(["-c", "true"]), Some("spec.template.spec.initContainers: ")),
         (format!("{INIT}/image"), json!("evil.test/kube-prepull:1"), Some("spec.template.spec.initContainers.image: ")),

@@ -36,7 +36,9 @@ async fn what_a_list_may_not_ask_for_is_reported_as_policy_with_its_key_and_conc
     )
     .await;
     let proxy = as_controller(&trial).await;
-    let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
+    // The controller's own policy would reject these lists first.
+    let all = "{serviceAccounts: ['*'], priorityClasses: ['*'], podLabels: ['*'], podAnnotations: ['*']}";
+    let controller = Controller::start_through_with(&trial, &proxy.kubeconfig, &["--policy-text", all]).await;
     let group = |content: &str| format!("groups: [{{name: g, {content}}}]");
     let cases = [
         (
