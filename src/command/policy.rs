@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{anyhow, ensure};
+use anyhow::ensure;
 
 use super::source::read_file;
+use super::terminal::ErrorLines;
 use crate::list::policy::{Policy, parse_policy};
+use crate::text::CleanText;
 
 /// Reads the policy from a file (`-` is standard input) or from a text, or else returns the default one.
 ///
@@ -30,11 +32,11 @@ pub fn read(file: Option<&Path>, text: Option<&str>) -> anyhow::Result<Policy> {
 fn parse(name: &str, text: &str) -> anyhow::Result<Policy> {
     parse_policy(text).map_err(|problems| {
         let line = |line: Option<u64>| line.map_or_else(String::new, |line| format!(":{line}"));
-        let problems: Vec<String> = problems
+        let problems = problems
             .iter()
-            .map(|it| format!("{name}{}: [{}] {}: {}; {}", line(it.line), it.code, it.path, it.message, it.remedy))
-            .collect();
-        anyhow!("this policy cannot be used:\n{}", problems.join("\n"))
+            .map(|it| format!("{name}{}: [{}] {}: {}; {}", line(it.line), it.code, it.path, it.message, it.remedy));
+        let lines = std::iter::once("this policy cannot be used:".to_owned()).chain(problems);
+        ErrorLines(lines.map(CleanText::from).collect()).into()
     })
 }
 

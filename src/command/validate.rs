@@ -162,7 +162,7 @@ impl FileReport {
 impl ListResult {
     /// The result. Of more than `most` problems, the rest is counted.
     fn new(list: &FileList, policy: &Policy, allow_empty: bool, most: usize) -> Self {
-        let validation_result = list.validation_result(policy);
+        let validation_result = list.result_with(policy, most.max(1));
         let state = match (validation_result.accepted, validation_result.empty) {
             (true, _) => ResultState::Accepted,
             (false, true) => ResultState::Empty,
@@ -179,7 +179,7 @@ impl ListResult {
             labelled: !list.unlabelled,
             accepted: validation_result.accepted,
             state: state.name(),
-            problems: first_of(problems, most.max(1)).into_iter().map(ProblemLine::from).collect(),
+            problems: first_of(problems, most).into_iter().map(ProblemLine::from).collect(),
         }
     }
 
@@ -216,22 +216,26 @@ impl ListResult {
     }
 }
 
-/// The first problems, and how many more there are.
-fn first_of(mut problems: Vec<FileProblem>, most: usize) -> Vec<FileProblem> {
+/// The first problems, and that there are more.
+fn first_of(problems: Vec<FileProblem>, most: usize) -> Vec<FileProblem> {
+    let is_note = |found: &FileProblem| found.problem.code == Code::TooManyProblems;
+    let (notes, mut problems): (Vec<_>, Vec<_>) = problems.into_iter().partition(is_note);
     if problems.len() <= most {
+        problems.extend(notes);
         return problems;
     }
     let others = problems.split_off(most);
-    let errors = others.iter().filter(|found| found.problem.severity == Severity::Error).count();
+    let mut rest = others.iter().chain(&notes);
+    let is_error = rest.clone().any(|found| found.problem.severity == Severity::Error);
     let problem = Problem {
-        severity: if errors > 0 { Severity::Error } else { Severity::Warning },
+        severity: if is_error { Severity::Error } else { Severity::Warning },
         code: Code::TooManyProblems,
         path: "data".into(),
         line: None,
-        message: format!("there are {} more problems, after {MAX_PROBLEMS} in the whole file", others.len()).into(),
+        message: format!("there are more problems, after {MAX_PROBLEMS} in the whole file").into(),
         remedy: "correct the first ones first".into(),
     };
-    problems.extend(others.first().map(|first| FileProblem { problem, line: first.line }));
+    problems.extend(rest.next().map(|first| FileProblem { problem, line: first.line }));
     problems
 }
 

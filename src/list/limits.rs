@@ -10,7 +10,7 @@ use super::config::{Config, Group};
 use super::data::ListData;
 use super::hints;
 use super::problem::Code;
-use super::reader::{At, Place, Problems};
+use super::reader::{At, MAX_PROBLEMS, Place, Problems};
 use super::tree::{TreeNode, Value};
 
 /// How large a list may be.
@@ -28,6 +28,8 @@ pub struct Limits {
     pub setting_bytes: usize,
     /// Whether the objects that are made of a list must fit an API server.
     pub objects_fit: bool,
+    /// Problems that are reported one by one.
+    pub problems: usize,
 }
 
 impl Limits {
@@ -39,6 +41,7 @@ impl Limits {
         image_bytes: 128 << 10,
         setting_bytes: 64 << 10,
         objects_fit: true,
+        problems: MAX_PROBLEMS,
     };
 
     /// The limits for a version that was accepted before: by an earlier release, or by an operator who has lowered the limits since.
@@ -50,7 +53,14 @@ impl Limits {
         image_bytes: 1 << 20,
         setting_bytes: 512 << 10,
         objects_fit: false,
+        problems: MAX_PROBLEMS,
     };
+
+    /// These limits, with at most so many problems that are reported one by one.
+    #[must_use]
+    pub fn with_problems(self, most: usize) -> Self {
+        Self { problems: self.problems.min(most), ..self }
+    }
 
     /// These limits, or lower ones where an operator wants them.
     #[must_use]

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use super::data::{IMAGE_LIST_LABEL, ListData};
 use super::file_lines::{FileLines, Lines};
 use super::foreign;
-use super::parser::{Parsed, parse_with_policy};
+use super::limits::Limits;
+use super::parser::{Parsed, parsed};
 use super::policy::Policy;
 use super::problem::Problem;
 use super::reader::{At, Problems};
@@ -206,7 +207,13 @@ impl FileList {
 
     /// Validates the list like the controller, with the lines of the file.
     pub fn validation_result(&self, policy: &Policy) -> FileResult {
-        let Parsed { config, empty, problems } = parse_with_policy(&self.list, policy);
+        self.result_with(policy, usize::MAX)
+    }
+
+    /// The same with at most so many problems of the list that are reported one by one.
+    pub fn result_with(&self, policy: &Policy, most: usize) -> FileResult {
+        let limits = Limits::CEILING.with_problems(most);
+        let Parsed { config, empty, problems } = parsed(&self.list, &limits, Some(policy));
         let of_manifest = self.manifest_problems.iter().map(|problem| FileProblem {
             line: problem.line.unwrap_or(self.line),
             problem: Problem { line: None, ..problem.clone() },

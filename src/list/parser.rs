@@ -43,8 +43,8 @@ pub fn parse_within(list: &ListData, limits: &Limits) -> Parsed {
     parsed(list, limits, None)
 }
 
-fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) -> Parsed {
-    let mut problems = Problems::default();
+pub(super) fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) -> Parsed {
+    let mut problems = Problems::up_to(limits.problems);
     check_identity(list, &mut problems);
     let config = match format_of(list, limits, &mut problems) {
         Some(ListFormat::Yaml(text)) => {

@@ -8,18 +8,20 @@ use super::tree::{Key, TreeNode, Value};
 use super::{hints, suggest};
 use crate::text::CleanText;
 
-/// The most problems that are reported one by one.
-const MAX_PROBLEMS: usize = 1000;
+/// The most problems of a list that are reported one by one.
+pub(super) const MAX_PROBLEMS: usize = 1000;
 /// The most warnings of one kind about different subjects that are reported one by one.
 const MAX_ALIKE: usize = 10;
 /// The most characters of a path, a message or a remedy: enough for the names of all flat keys. Only a meaningless key makes longer ones.
 const MAX_TEXT: usize = 1000;
 
 /// The problems found so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Problems {
     found: Vec<Problem>,
-    /// The number of problems beyond [`MAX_PROBLEMS`], and whether any of them is an error.
+    /// The most problems that are reported one by one.
+    most: usize,
+    /// The number of problems beyond these, and whether any of them is an error.
     beyond: usize,
     beyond_has_error: bool,
     /// The subjects that [`Problems::warn_once`] has warned of, by kind.
@@ -52,7 +54,25 @@ impl Place {
     }
 }
 
+impl Default for Problems {
+    fn default() -> Self {
+        Self::up_to(MAX_PROBLEMS)
+    }
+}
+
 impl Problems {
+    /// None yet, of which at most so many are reported one by one.
+    pub fn up_to(most: usize) -> Self {
+        Self {
+            found: Vec::new(),
+            most,
+            beyond: 0,
+            beyond_has_error: false,
+            alike: BTreeMap::new(),
+            wrong_types: Vec::new(),
+        }
+    }
+
     /// Adds an error.
     pub fn error(&mut self, place: Place, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
         let message = message.into();
@@ -97,7 +117,7 @@ impl Problems {
 
     /// Whether further problems are only counted, so that nobody need find words for them.
     pub(super) fn is_full(&self) -> bool {
-        self.found.len() >= MAX_PROBLEMS
+        self.found.len() >= self.most
     }
 
     /// Counts a problem beyond those that are reported one by one.
@@ -139,7 +159,7 @@ impl Problems {
                 code: Code::TooManyProblems,
                 path: "data".into(),
                 line: None,
-                message: format!("there are {} more problems beyond these {MAX_PROBLEMS}", self.beyond).into(),
+                message: format!("there are {} more problems beyond these {}", self.beyond, self.found.len()).into(),
                 remedy: "correct these first".into(),
             });
         }

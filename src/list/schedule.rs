@@ -1,12 +1,14 @@
 //! When a list's tags are checked: after an interval, or by a cron pattern in a time zone.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 
@@ -65,10 +67,29 @@ impl CronSchedule {
         let pattern = if pattern.eq_ignore_ascii_case("@midnight") { "@daily" } else { pattern };
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let pattern = parser.parse(pattern).map_err(|error| reason(&error))?;
-        let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-        pattern.find_next_occurrence(&start, false).map_err(|_| "it never occurs".to_owned())?;
-        Ok(Self { pattern, zone })
+        match occurs(&pattern) {
+            true => Ok(Self { pattern, zone }),
+            false => Err("it never occurs".to_owned()),
+        }
     }
+}
+
+/// Whether any day matches. Every hour has all minutes and every day all hours, and the calendar repeats itself after 28 years as
+/// long as each fourth is a leap year. A search for the next occurrence would go through three thousand years.
+fn occurs(pattern: &Cron) -> bool {
+    const CYCLE: RangeInclusive<i16> = 2001..=2028;
+    let pattern = &pattern.pattern;
+    let is_day_of_it = |date: Date| {
+        let weekday =
+            croner::Weekday::from_days_from_sunday(date.weekday().to_sunday_zero_offset().unsigned_abs().into());
+        let (month, day) = (date.month().unsigned_abs().into(), date.day().unsigned_abs().into());
+        pattern.day_match(date.year().into(), month, day, weekday).unwrap_or_default()
+    };
+    let months: Vec<i8> =
+        (1..=12_i8).filter(|month| pattern.month_match(month.unsigned_abs().into()).unwrap_or_default()).collect();
+    CYCLE
+        .into_iter()
+        .any(|year| months.iter().any(|month| (1..=31).any(|day| Date::new(year, *month, day).is_ok_and(is_day_of_it))))
 }
 
 impl fmt::Display for Schedule {

@@ -17,6 +17,13 @@ pub const INPUTS: &[Input] = &[
     }),
     ("a List of lists", || yaml("kind: List\nitems:\n", |it| list_of(it, "\"a=b:1\""))),
     ("a List of bad lists", || yaml("kind: List\nitems:\n", |it| list_of(it, "\"B;C;D;E\""))),
+    ("a List of lists with bad images", || {
+        let images = format!("\"{}\"", "A=B;".repeat(100));
+        yaml("kind: List\nitems:\n", |it| list_of(it, &images))
+    }),
+    ("a List of lists with schedules that never occur", || {
+        yaml("kind: List\nitems:\n", |it| list_of(it, "a=b, REFRESH_SCHEDULE: 0 0 30W 2 *"))
+    }),
     ("objects that are no lists", || yaml("kind: List\nitems:\n", |it| format!("- {{kind: K{it}, image: x}}\n"))),
     ("images of another object", || yaml("kind: Pod\nspec:\n", |it| format!("- {{image: a{it}}}\n"))),
     ("documents", || yaml("", |_| "---\na\n".to_owned())),

@@ -42,6 +42,11 @@ pub const IMAGE_CACHE_KEYS: [&str; 4] = ["allowed", "maxSize", "maxRetentionDays
 /// The key of a Helm values file whose value is a policy, and the name of a policy in the paths of problems.
 const DOCUMENT: &str = "policy";
 
+/// The keys of a policy that the values of the chart have as well, with another meaning.
+const IN_VALUES: [&str; 4] = ["imagePullSecrets", "tolerations", "resources", "imageCache"];
+/// The most patterns of a key. Each is compared with each image.
+const MAX_PATTERNS: usize = 200;
+
 /// Parses a policy: YAML or JSON, or the values of a Helm chart, whose key `policy` counts. Keys that are unset or blank have their
 /// default, so a text of nothing is the default policy.
 ///
@@ -66,6 +71,18 @@ fn read(text: &str, problems: &mut Problems) -> Policy {
         }
     };
     let of_values = node.child(DOCUMENT);
+    if of_values.is_some()
+        && let Some(key) = KEYS.iter().find(|key| node.child(key).is_some_and(|_| !IN_VALUES.contains(*key)))
+    {
+        let message = format!("`{key}` stands beside `{DOCUMENT}`, where it has no effect");
+        let remedy = format!("indent it, so that it is a part of `{DOCUMENT}`");
+        problems.error(
+            Place { path: (*key).to_owned(), line: node.child(key).and_then(|it| it.line) },
+            Code::Conflict,
+            message,
+            remedy,
+        );
+    }
     let document = At::document(DOCUMENT, of_values.unwrap_or(&node));
     if document.is_blank() {
         return policy;
@@ -123,7 +140,13 @@ fn repositories(at: &At, problems: &mut Problems) -> Patterns<RepositoryPattern>
 
 fn patterns<P>(at: &At, parse: impl Fn(&str) -> Result<P, (String, String)>, problems: &mut Problems) -> Patterns<P> {
     let mut patterns = Patterns::default();
-    for item in at.items(problems) {
+    let items = at.items(problems);
+    if items.len() > MAX_PATTERNS {
+        let message = format!("{} patterns exceed the limit of {MAX_PATTERNS}", items.len());
+        problems.error(at.place(), Code::TooLarge, message, "use patterns with '*' that stand for several of them");
+        return patterns;
+    }
+    for item in items {
         let Some(text) = item.text(problems) else { continue };
         if let Err((why, remedy)) = patterns.add(text, &parse) {
             problems.error(

@@ -8,9 +8,9 @@ use crate::list::reference::ImageReference;
 /// Docker Hub, the registry of references without one.
 const DOCKER_HUB: &str = "docker.io";
 /// Its other names: of old references, and of the host that container runtimes ask.
-const DOCKER_HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
+const DOCKER_HUB_ALIASES: [&str; 3] = ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 /// The port that a registry has without one.
-const DEFAULT_PORT: &str = ":443";
+const DEFAULT_PORT: u16 = 443;
 
 /// Where an image comes from, the same for all spellings of it: with registry and `library/`, without tag and digest, the
 /// registry in lower case and without the default port.
@@ -40,17 +40,26 @@ impl std::fmt::Display for Repository {
     }
 }
 
-/// Host names and hexadecimal digits have no case, and one IPv6 address has many spellings.
+/// Host names and hexadecimal digits have no case, one IPv6 address has many spellings, and a port may begin with zeros.
 fn normal_registry(registry: &str) -> String {
     let lower = registry.to_ascii_lowercase();
-    let registry = lower.strip_suffix(DEFAULT_PORT).unwrap_or(&lower);
-    if DOCKER_HUB_ALIASES.contains(&registry) {
+    let (host, port) = match lower.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().ok().ok_or(port)),
+        _ => (lower.as_str(), Ok(DEFAULT_PORT)),
+    };
+    let port = match port {
+        Ok(DEFAULT_PORT) => String::new(),
+        Ok(port) => format!(":{port}"),
+        // No port that a host could have.
+        Err(text) => format!(":{text}"),
+    };
+    if DOCKER_HUB_ALIASES.contains(&host) && port.is_empty() {
         return DOCKER_HUB.to_owned();
     }
-    let address = registry.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    match address.and_then(|(address, port)| Some((address.parse::<Ipv6Addr>().ok()?, port))) {
-        Some((address, port)) => format!("[{address}]{port}"),
-        None => registry.to_owned(),
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]{port}"),
+        None => format!("{host}{port}"),
     }
 }
 
@@ -189,6 +198,8 @@ mod tests {
             "DOCKER.IO/library/nginx",
             "Index.Docker.io/nginx",
             "docker.io:443/library/nginx",
+            "docker.io:0443/library/nginx",
+            "registry.hub.docker.com/library/nginx",
             "docker.io:443/nginx",
             &pinned,
             &pinned_and_tagged,
@@ -198,6 +209,8 @@ mod tests {
         for (one, other) in [
             ("GHCR.io/acme/app:1", "ghcr.io/acme/app"),
             ("ghcr.io:443/acme/app", "ghcr.io/acme/app"),
+            ("registry.internal:05000/app", "registry.internal:5000/app"),
+            ("[::1]:0443/app", "[::1]/app"),
             ("[FD00:0::3]:5000/app:1", "[fd00::3]:5000/app:1"),
             ("LOCALHOST:5000/app", "localhost:5000/app"),
         ] {

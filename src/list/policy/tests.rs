@@ -172,6 +172,22 @@ fn what_lists_of_kubernetes_image_puller_say_is_allowed_by_default() {
 }
 
 #[test]
+fn keys_of_a_policy_beside_the_key_policy_are_a_mistake_unless_the_chart_has_values_of_that_name() {
+    for text in ["policy:\nimages: [a.test/**]", "{policy: {}, maxImages: 1}"] {
+        let problems = super::parse_policy(text).expect_err(text);
+        assert_eq!(problems[0].code, Code::Conflict, "{problems:?}");
+    }
+    super::parse_policy("{policy: {}, image: {tag: a}, tolerations: [], resources: {}}").expect("values of the chart");
+}
+
+#[test]
+fn patterns_are_limited_because_each_is_compared_with_each_image() {
+    let patterns = |number: usize| format!("images: [{}]", "\"a.test/**\",".repeat(number));
+    super::parse_policy(&patterns(200)).expect("as many as there may be");
+    assert_eq!(super::parse_policy(&patterns(201)).expect_err("one more")[0].code, Code::TooLarge);
+}
+
+#[test]
 fn what_only_newer_keys_can_say_is_allowed_if_it_gives_nobody_more_rights() {
     let text = "\
 images: [nginx]
