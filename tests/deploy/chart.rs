@@ -300,6 +300,8 @@ fn the_policy_reaches_the_controller_and_allows_the_charts_own_list() {
     let parsed = parse_with_policy(&list(&objects), &everything);
     assert_eq!(parsed.problems, []);
     // A values file is a policy too, without what the chart adds.
+    let all_values = fs::read_to_string(chart().join("values.yaml")).unwrap();
+    assert_eq!(parse_policy(&all_values), Ok(Policy::default()));
     let of_values = parse_policy(EVERYTHING).unwrap();
     assert_eq!(parse_with_policy(&list(&objects), &of_values).problems[0].code, Code::NotAllowed);
     let account = helm.template("configMap: {serviceAccountName: puller, images: a=nginx}");

@@ -43,7 +43,8 @@ pub const IMAGE_CACHE_KEYS: [&str; 4] = ["allowed", "maxSize", "maxRetentionDays
 const DOCUMENT: &str = "policy";
 
 /// The keys of a policy that the values of the chart have as well, with another meaning.
-const IN_VALUES: [&str; 4] = ["imagePullSecrets", "tolerations", "resources", "imageCache"];
+const IN_VALUES: [&str; 6] =
+    ["podLabels", "podAnnotations", "imagePullSecrets", "tolerations", "resources", "imageCache"];
 /// The most patterns of a key. Each is compared with each image.
 const MAX_PATTERNS: usize = 200;
 
