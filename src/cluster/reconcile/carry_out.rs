@@ -205,7 +205,7 @@ fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision],
         (ResultState::Empty, _) => lists::empty(&written.list, parsed, hash),
         (_, Some(config)) => {
             let before = versions::before(&config_map.metadata, &written.list, revisions);
-            let before = before.and_then(|revision| list::parse(&revision.list).config);
+            let before = before.and_then(|revision| list::parse_accepted(&revision.list).config);
             lists::accepted(config, &parsed.problems, before.as_ref(), hash)
         }
         (_, None) => {
@@ -217,7 +217,7 @@ fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision],
 
 /// What stays in effect although the list is rejected.
 fn stays(newest: &Revision, written: &ParsedList, policy: &Policy) -> Option<Stays> {
-    let config = list::parse(&newest.list).config?;
+    let config = list::parse_accepted(&newest.list).config?;
     Some(Stays {
         accepted_at: newest.created,
         forbidden: !list::policy::violations(policy, &newest.list, &config).is_empty(),

@@ -158,6 +158,8 @@ async fn what_was_accepted_under_higher_limits_stays_held() {
     let held = trial.settled_on(&wanted).await;
     let list: ConfigMap = trial.validated("tools", "rejected").await;
     assert!(list.annotations()["kube-prepull.io/problems"].contains("exceed the limit of 500"), "{list:?}");
+    let said = trial.reported("ListRejected").await;
+    assert!(said.contains("stays in effect"), "{said}");
     controller.has_reconciled(&trial, "tools").await;
     assert_eq!(trial.settled_on(&wanted).await.uid(), held.uid());
     trial.write_list("tools", "images: [nginx:1.27]").await;
