@@ -44,8 +44,7 @@ impl Limits {
         problems: MAX_PROBLEMS,
     };
 
-    /// The limits for a version that was accepted before: by an earlier release, or by an operator who has lowered the limits since.
-    /// It stays in effect, so that nothing is released. What even exceeds these is left on the nodes as it is.
+    /// The limits for a version that was accepted before, by a release with higher ones. It stays in effect, so that nothing is released. What even exceeds these is left on the nodes as it is.
     pub const OF_ACCEPTED: Self = Self {
         groups: 500,
         images_per_group: 2_000,
@@ -60,18 +59,6 @@ impl Limits {
     #[must_use]
     pub fn with_problems(self, most: usize) -> Self {
         Self { problems: self.problems.min(most), ..self }
-    }
-
-    /// These limits, or lower ones where an operator wants them.
-    #[must_use]
-    pub fn lowered(self, groups: Option<usize>, images: Option<usize>) -> Self {
-        let lower = |limit: usize, wanted: Option<usize>| wanted.map_or(limit, |wanted| wanted.min(limit));
-        Self {
-            groups: lower(self.groups, groups),
-            images: lower(self.images, images),
-            images_per_group: lower(self.images_per_group, images),
-            ..self
-        }
     }
 }
 

@@ -53,6 +53,6 @@ pub use config::Config;
 pub use data::{IMAGE_LIST_LABEL, ListData, MAX_BYTES};
 pub use hints::is_named_as_document;
 pub use limits::Limits;
-pub use parser::{Parsed, parse, parse_accepted, parse_with_policy, parse_within};
+pub use parser::{Parsed, parse, parse_accepted, parse_with_policy};
 pub use policy::Policy;
 pub use problem::{Code, Problem, Severity};

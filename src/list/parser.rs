@@ -35,14 +35,10 @@ pub fn parse_with_policy(list: &ListData, policy: &Policy) -> Parsed {
 
 /// Parses a version of a list that was accepted before, maybe when higher limits applied.
 pub fn parse_accepted(list: &ListData) -> Parsed {
-    parse_within(list, &Limits::OF_ACCEPTED)
+    parsed(list, &Limits::OF_ACCEPTED, None)
 }
 
-/// Parses a list within these limits, whatever else it asks for.
-pub fn parse_within(list: &ListData, limits: &Limits) -> Parsed {
-    parsed(list, limits, None)
-}
-
+/// Parses a list within these limits, and rejects it if it asks for what a policy does not allow.
 pub(super) fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) -> Parsed {
     let mut problems = Problems::up_to(limits.problems);
     check_identity(list, &mut problems);

@@ -27,22 +27,13 @@ pub fn escaped(json: &str) -> Cow<'_, str> {
     if is_plain(json) {
         return Cow::Borrowed(json);
     }
-    let mut units = [0; 2];
-    let mut escaped = String::with_capacity(json.len());
     let mut before = None;
-    for character in json.chars() {
+    Cow::Owned(with_escapes(json, |character| {
         // Only texts hold such characters, except for line breaks between them.
         let of_command = matches!(character, ':' | '#') && before == Some(character);
-        let is_hidden = character != '\n' && visible::is_hidden(character);
-        match of_command || is_hidden {
-            true => {
-                character.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")))
-            }
-            false => escaped.push(character),
-        }
         before = Some(character);
-    }
-    Cow::Owned(escaped)
+        of_command || (character != '\n' && visible::is_hidden(character))
+    }))
 }
 
 /// The same JSON in ASCII. API servers read the body of a server-side apply as YAML, in which JSON's texts may not have control
@@ -52,17 +43,22 @@ pub fn ascii(json: &str) -> Cow<'_, str> {
     if json.chars().all(is_plain) {
         return Cow::Borrowed(json);
     }
+    Cow::Owned(with_escapes(json, |character| !is_plain(character)))
+}
+
+/// The same JSON, in which these characters are escaped. They have to be inside of texts.
+fn with_escapes(json: &str, mut is_escaped: impl FnMut(char) -> bool) -> String {
     let mut units = [0; 2];
-    let mut ascii = String::with_capacity(json.len());
+    let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
-        match is_plain(character) {
-            true => ascii.push(character),
-            false => {
-                character.encode_utf16(&mut units).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}")))
+        match is_escaped(character) {
+            true => {
+                character.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")))
             }
+            false => escaped.push(character),
         }
     }
-    Cow::Owned(ascii)
+    escaped
 }
 
 /// Whether a document can be shown as it is: it has neither invisible characters nor commands of CI systems.

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::helm::{Helm, checkout};
-use super::kustomize::{built_from, documented_file};
+use super::kustomize::{Folder, built_from, documented_file};
 use super::manifests::{find, names};
 use super::namespace::Namespace;
 
@@ -31,15 +31,9 @@ fn variable<'a>(objects: &'a [Value], policy: &str, name: &str) -> &'a Value {
     &variables.iter().find(|variable| variable["name"] == name).unwrap_or_else(|| panic!("no {name}"))["expression"]
 }
 
-/// Builds an overlay beside a link to the folder.
+/// Builds an overlay.
 fn overlay(name: &str, kustomization: &str) -> Vec<Value> {
-    let folder = std::env::temp_dir().join(format!("kube-prepull-{name}-{}", std::process::id()));
-    fs::create_dir_all(folder.join("overlay")).unwrap();
-    std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
-    fs::write(folder.join("overlay/kustomization.yaml"), kustomization).unwrap();
-    let built = built_from(&folder.join("overlay"));
-    fs::remove_dir_all(&folder).unwrap();
-    built
+    Folder::create(name).overlay("overlay", &[("kustomization.yaml", kustomization)])
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Inputs that are made to cost much: at least 100 kB each, and less than a ConfigMap may have.
 
+use super::large::pieces_within;
+
 /// The size of a ConfigMap's data.
 pub const MAX_BYTES: usize = 1 << 20;
 /// What an input may take if it is to fill a ConfigMap.
@@ -11,8 +13,8 @@ type Input = (&'static str, fn() -> String);
 pub const INPUTS: &[Input] = &[
     ("groups", || yaml("groups:\n", |it| format!("- {{name: g{it}, images: [\"a:1\"]}}\n"))),
     ("unknown groups of the ImageCache", || {
-        let groups = some(500_000, |it| format!("- {{name: group{it}, images: [a]}}\n"));
-        let unknown = some(500_000, |it| format!("  - unknown{it}\n"));
+        let groups = pieces_within(500_000, |it| format!("- {{name: group{it}, images: [a]}}\n"));
+        let unknown = pieces_within(500_000, |it| format!("  - unknown{it}\n"));
         format!("groups:\n{groups}imageCache:\n  enabled: true\n  groups:\n{unknown}")
     }),
     ("a List of lists", || yaml("kind: List\nitems:\n", |it| list_of(it, "\"a=b:1\""))),
@@ -40,7 +42,7 @@ pub const INPUTS: &[Input] = &[
         yaml("images:\n", long)
     }),
     ("bad references", || {
-        let bad = some(180, |it| format!("{}/{}{it},", "x".repeat(60), "Y".repeat(30)));
+        let bad = pieces_within(180, |it| format!("{}/{}{it},", "x".repeat(60), "Y".repeat(30)));
         yaml("groups:\n", |it| format!("- {{name: g{it}, images: [{bad}]}}\n"))
     }),
     ("images with unknown keys", || format!("images:\n- {{image: a,{}}}\n", filled(|it| format!("nam{it}: 1,")))),
@@ -51,11 +53,11 @@ pub const INPUTS: &[Input] = &[
         format!("images: [a]\naffinity:\n  ? {key}\n  : [{}1]\n", "1,".repeat(100_000))
     }),
     ("a long key above many keys", || {
-        let entries = some(500_000, |it| format!("a{it}: 1,"));
+        let entries = pieces_within(500_000, |it| format!("a{it}: 1,"));
         format!("images: [a]\nnodeSelector:\n  ? {}\n  : {{{entries}}}\n", "k".repeat(400_000))
     }),
     ("a long text behind many aliases", || {
-        let anchors = some(100_000, |it| format!("- &b{it} x\n"));
+        let anchors = pieces_within(100_000, |it| format!("- &b{it} x\n"));
         format!("x: &a {}\ny:\n{anchors}images: [{}]\n", "y".repeat(400_000), "*a, ".repeat(15_000))
     }),
     ("anchors", || yaml("", |it| format!("- &a{it} a\n"))),
@@ -85,7 +87,7 @@ pub const INPUTS: &[Input] = &[
     ("a long quantity", || flat("CACHING_CPU_LIMIT", |_| "9".to_owned())),
     ("a long schedule", || flat("REFRESH_SCHEDULE", |_| "0,".to_owned())),
     ("bad images behind empty lines", || {
-        let images = some(400_000, |it| format!("    - B{it}\n"));
+        let images = pieces_within(400_000, |it| format!("    - B{it}\n"));
         format!("{DATA}  images.yaml: |\n{}    images:\n{images}", "\n".repeat(500_000))
     }),
     ("comments", || yaml("", |_| "#\n".to_owned())),
@@ -96,25 +98,12 @@ pub const INPUTS: &[Input] = &[
 
 const DATA: &str = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n";
 
-/// As many numbered pieces as fit.
-fn some(bytes: usize, piece: impl Fn(usize) -> String) -> String {
-    let mut text = String::with_capacity(bytes);
-    for number in 0.. {
-        let next = piece(number);
-        if text.len() + next.len() > bytes {
-            break;
-        }
-        text.push_str(&next);
-    }
-    text
-}
-
 fn filled(piece: impl Fn(usize) -> String) -> String {
-    some(MOST - 400, piece)
+    pieces_within(MOST - 400, piece)
 }
 
 fn yaml(beginning: &str, piece: impl Fn(usize) -> String) -> String {
-    format!("{beginning}{}", some(MOST - beginning.len(), piece))
+    format!("{beginning}{}", pieces_within(MOST - beginning.len(), piece))
 }
 
 fn list_of(number: usize, images: &str) -> String {
@@ -126,7 +115,7 @@ fn list_of(number: usize, images: &str) -> String {
 fn flat(key: &str, piece: impl Fn(usize) -> String) -> String {
     let is_list = matches!(key, "AFFINITY" | "TOLERATIONS");
     let (opening, closing) = if is_list { ("[", "0]") } else { ("", "") };
-    let mut value = some(MOST - 4_000, piece).replace('\'', "\"");
+    let mut value = pieces_within(MOST - 4_000, piece).replace('\'', "\"");
     if key == "AFFINITY" && value.starts_with('{') {
         value = format!(
             "{{\"nodeAffinity\":{{\"requiredDuringSchedulingIgnoredDuringExecution\":{{\"nodeSelectorTerms\":[{}]}}}}}}",

@@ -21,13 +21,13 @@ fn parse(list: &ListData) -> Parsed {
     parsed
 }
 
-/// As many numbered pieces as fit.
 fn pieces(piece: impl Fn(usize) -> String) -> String {
     pieces_within(BYTES, piece)
 }
 
-fn pieces_within(bytes: usize, piece: impl Fn(usize) -> String) -> String {
-    let mut text = String::new();
+/// As many numbered pieces as fit.
+pub fn pieces_within(bytes: usize, piece: impl Fn(usize) -> String) -> String {
+    let mut text = String::with_capacity(bytes);
     for number in 0.. {
         let next = piece(number);
         if text.len() + next.len() > bytes {

@@ -65,16 +65,6 @@ fn a_list_has_a_limited_number_of_groups_and_of_images_in_all_of_them() {
 }
 
 #[test]
-fn an_operator_can_lower_the_limits_but_not_raise_them() {
-    let lowered = Limits::CEILING.lowered(Some(2), Some(3));
-    let parsed = |text: &str| list::parse_within(&yaml(text), &lowered);
-    assert!(parsed(&groups(2, 1)).config.is_some() && parsed(&groups(3, 1)).config.is_none());
-    assert!(parsed(&images(3)).config.is_some() && parsed(&images(4)).config.is_none());
-    assert!(parsed(&groups(2, 2)).config.is_none(), "4 images in all");
-    assert_eq!(Limits::CEILING.lowered(Some(9_999), Some(999_999)), Limits::CEILING);
-}
-
-#[test]
 fn long_references_fit_neither_the_annotations_nor_the_pod() {
     let long = |number: usize, length: usize| {
         let images: Vec<_> = (0..number).map(|it| format!("r.example/{}{it:03}:1", "a/".repeat(length / 2))).collect();

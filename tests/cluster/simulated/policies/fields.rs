@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::trial;
 use super::installed::Policies;
-use super::{BREAK_GLASS, admin_of_namespace, as_controller, as_new, controllers_client, dry_run, refusal, with};
-use crate::controller::Controller;
+use super::{BREAK_GLASS, admin_of_namespace, as_new, controllers_client, dry_run, holding, refusal, with};
 
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 const INIT: &str = "/spec/template/spec/initContainers/0";
@@ -103,10 +102,7 @@ fn part(pointer: &str) -> &'static str {
 async fn each_field_of_a_daemon_set_is_the_controllers_alone_and_its_account_sets_only_what_holders_need() {
     let trial = trial("fields").await;
     let _policies = Policies::install(&trial, json!({"holderImages": ["docker.io/library/*"]})).await;
-    let proxy = as_controller(&trial).await;
-    let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
-    let live = trial.settled_on(&["nginx:1.27"]).await;
+    let (_proxy, controller, live) = holding(&trial).await;
     controller.kill();
     let name = live.name_any();
     let mut live = live;
@@ -148,10 +144,7 @@ async fn each_field_of_a_daemon_set_is_the_controllers_alone_and_its_account_set
 async fn of_the_metadata_others_change_what_is_theirs_and_only_the_controller_creates_and_deletes() {
     let trial = trial("metadata").await;
     let _policies = Policies::install(&trial, json!({})).await;
-    let proxy = as_controller(&trial).await;
-    let controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
-    let live = trial.settled_on(&["nginx:1.27"]).await;
+    let (_proxy, controller, live) = holding(&trial).await;
     controller.kill();
     let name = live.name_any();
     let client = admin_of_namespace(&trial, &[]).await;

@@ -17,6 +17,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::conditions::{as_limited, rights};
+use crate::controller::Controller;
 use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually};
 
@@ -30,6 +31,15 @@ fn dry_run() -> PostParams {
 /// A way to the cluster in the name of the controller's account, which has only its rights.
 async fn as_controller(trial: &Trial) -> Proxy {
     as_limited(trial, &rights()).await
+}
+
+/// Lets the controller hold an image: its way to the cluster, itself, and the DaemonSet.
+async fn holding(trial: &Trial) -> (Proxy, Controller, DaemonSet) {
+    let proxy = as_controller(trial).await;
+    let controller = Controller::start_through(trial, &proxy.kubeconfig).await;
+    trial.write_list("tools", "images: [nginx:1.27]").await;
+    let held = trial.settled_on(&["nginx:1.27"]).await;
+    (proxy, controller, held)
 }
 
 /// A client with that account. It exists once the controller has a way to the cluster.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::conditions::{as_limited, rights};
 use super::super::trial;
-use super::as_controller;
+use super::holding;
 use super::installed::Policies;
 use crate::controller::Controller;
 use crate::trial::eventually;
@@ -40,10 +40,7 @@ async fn uninstalling_removes_everything() {
 async fn the_deletion_of_the_namespace_finishes() {
     let trial = trial("nsgone").await;
     let _policies = Policies::install(&trial, json!({})).await;
-    let proxy = as_controller(&trial).await;
-    let _controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
-    trial.settled_on(&["nginx:1.27"]).await;
+    let _holding = holding(&trial).await;
     let namespaces: Api<Namespace> = Api::all(trial.client.clone());
     namespaces.delete(&trial.namespace, &DeleteParams::default()).await.unwrap();
     eventually("the namespace to be gone", async || {

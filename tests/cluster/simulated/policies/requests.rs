@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::trial;
 use super::installed::Policies;
-use super::{as_controller, controllers_client};
+use super::{as_controller, controllers_client, holding};
 use crate::controller::Controller;
 use crate::tag_checks::request;
 use crate::trial::{Trial, eventually};
@@ -101,10 +101,7 @@ async fn what_a_list_may_not_ask_for_is_reported_as_policy_with_its_key_and_conc
 async fn what_is_held_stays_and_is_still_managed_when_the_policy_or_the_list_changes() {
     let trial = trial("stays").await;
     let policies = Policies::install(&trial, json!({})).await;
-    let proxy = as_controller(&trial).await;
-    let _controller = Controller::start_through(&trial, &proxy.kubeconfig).await;
-    trial.write_list("tools", "images: [nginx:1.27]").await;
-    let held = trial.settled_on(&["nginx:1.27"]).await;
+    let (_proxy, _controller, held) = holding(&trial).await;
     policies.set(&trial, "kube-prepull-requests", "images", json!(["registry.test/**"])).await;
 
     // A tag check would be another DaemonSet.
