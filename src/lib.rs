@@ -20,6 +20,7 @@
 //! - [`status`]: summaries → what users see
 //! - [`metrics`]: what Prometheus scrapes
 //! - [`command`]: what the user runs
+//! - [`slim`]: objects of the cluster → the fields that are needed
 //! - [`naming`]: how objects are named and labelled
 //! - [`text`]: what others say → text that is safe to show
 //!
@@ -37,6 +38,7 @@ pub mod messages;
 pub mod metrics;
 pub mod naming;
 pub mod plan;
+pub mod slim;
 pub mod status;
 pub mod summary;
 pub mod text;

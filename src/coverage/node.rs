@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::Object;
 use serde::Deserialize;
 
 use crate::list::config::{Group, Placement};
 use crate::list::placement::decimal_integer;
+use crate::slim::Slim;
 
 /// A node, decoded without the fields that are not needed.
-pub type SlimNode = Object<NodeSpec, NodeStatus>;
+pub type SlimNode = Slim<NodeSpec, NodeStatus>;
 
 /// The part of a node's spec that is needed.
 #[derive(Clone, Debug, Default, Deserialize)]

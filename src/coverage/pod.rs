@@ -6,14 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Affinity, NodeSelectorRequirement, NodeSelectorTerm, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::{Object, ObjectMeta};
+use kube::core::ObjectMeta;
 use serde::Deserialize;
 
 use super::interruption::interruption;
 use super::texts::Texts;
+use crate::slim::Slim;
 
 /// A pod, decoded without the fields that coverage does not need. With thousands of pods they would take most of the memory.
-pub type SlimPod = Object<PodSpec, PodStatus>;
+pub type SlimPod = Slim<PodSpec, PodStatus>;
 
 /// The part of a pod's spec that is needed.
 #[derive(Clone, Debug, Default, Deserialize)]

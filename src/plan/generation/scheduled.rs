@@ -1,10 +1,11 @@
 //! The node counts in the status of a generation's DaemonSet.
 
-use kube::core::{NotUsed, Object};
 use serde::Deserialize;
 
+use crate::slim::{Skipped, Slim};
+
 /// A DaemonSet, deserialized without its spec and most of its status.
-pub type SlimDaemonSet = Object<NotUsed, DaemonSetStatus>;
+pub type SlimDaemonSet = Slim<Skipped, DaemonSetStatus>;
 
 /// The relevant part of a DaemonSet's status. `updateDaemonSetStatus` in
 /// `k8s.io/kubernetes/pkg/controller/daemon/daemon_controller.go` writes it.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
-use kube::core::NotUsed;
 use serde_json::{Value, from_value, json, to_value};
 
 use crate::list::config::Placement;
@@ -20,6 +19,7 @@ use crate::plan::patch::sealing_patch;
 use crate::plan::patch::strategy_patch;
 use crate::plan::restoring::restored;
 use crate::plan::{Generation, SlimDaemonSet};
+use crate::slim::Skipped;
 
 /// A DaemonSet as kubernetes-image-puller creates it.
 pub fn daemon_set_of_kip(name: &str, images: &[&str]) -> DaemonSet {
@@ -170,5 +170,5 @@ pub fn generation(daemon_set: &DaemonSet) -> Option<Generation> {
         number_misscheduled: count(status.number_misscheduled),
     });
     let metadata = daemon_set.metadata.clone();
-    Generation::from_daemon_set(&SlimDaemonSet { types: None, metadata, spec: NotUsed {}, status })
+    Generation::from_daemon_set(&SlimDaemonSet { metadata, spec: Skipped {}, status })
 }
