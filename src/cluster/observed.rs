@@ -11,7 +11,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
 use super::image_caches::ObservedImageCaches;
-use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, LabelPool, Node, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
 use crate::plan::adoption::{self, Adoptable};
 use crate::plan::generation::tag_check::TagCheck;
@@ -51,6 +51,7 @@ pub struct ObservedNodes(Arc<Mutex<Option<Nodes>>>);
 #[derive(Default)]
 pub struct Nodes {
     by_name: BTreeMap<String, Node>,
+    labels: LabelPool,
     /// The image sizes that they have reported since the listing.
     sizes: Sizes,
     /// Those that joined after the first listing.
@@ -63,7 +64,7 @@ impl Nodes {
     pub fn apply(&mut self, node: &SlimNode) -> bool {
         self.sizes.apply(node);
         self.node_warm_ups.apply(node, !self.by_name.contains_key(&node.name_any()));
-        let node = Node::from(node);
+        let node = Node::sharing(node, &mut self.labels);
         let is_new = self.by_name.get(&node.name) != Some(&node);
         if is_new {
             self.by_name.insert(node.name.clone(), node);

@@ -8,6 +8,7 @@
 //! - [`init`]: how far a pod's init containers are
 //! - [`scheduler`]: what the scheduler says of a pod's own node
 //! - [`capacity`]: whether a pod's node has capacity for it
+//! - [`node_labels`]: the labels of nodes, each kept once
 //! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: the sizes of images, as nodes report them
@@ -24,6 +25,7 @@ mod history;
 mod init;
 mod interruption;
 mod node;
+mod node_labels;
 mod pod;
 mod pool;
 mod pull_failures;
@@ -49,6 +51,7 @@ use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 pub use node::{NoUserNamespaces, Node, SlimNode};
+pub use node_labels::{LabelPool, NodeLabels};
 pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
 use pull_failures::new_pull_failures;

@@ -1,12 +1,11 @@
 //! The fields of a node that are needed, and which groups belong on it.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
+use super::node_labels::{LabelPool, NodeLabels};
 use crate::list::config::{Group, Placement};
 use crate::list::placement::decimal_integer;
 use crate::slim::Slim;
@@ -111,7 +110,7 @@ pub struct Node {
     /// When it joined.
     pub created: Option<Timestamp>,
     /// Those that selectors and affinities of groups match.
-    pub labels: BTreeMap<String, String>,
+    pub labels: NodeLabels,
     /// Those that groups tolerate or not.
     pub taints: Vec<Taint>,
     /// Whether it is ready.
@@ -128,12 +127,20 @@ pub struct Node {
 
 impl From<&SlimNode> for Node {
     fn from(node: &SlimNode) -> Self {
+        Self::sharing(node, &mut LabelPool::default())
+    }
+}
+
+impl Node {
+    /// Reads a node. It shares labels with others that were read with this pool.
+    pub fn sharing(node: &SlimNode, labels: &mut LabelPool) -> Self {
+        let own = node.metadata.labels.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
         let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
         let ready = conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True");
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            labels: node.metadata.labels.clone().unwrap_or_default(),
+            labels: labels.share(own),
             taints: node.spec.taints.clone(),
             ready: ready.is_some(),
             ready_since: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|time| time.0),
@@ -161,7 +168,7 @@ const ALWAYS_TOLERATED: [&str; 6] = [
 impl Node {
     /// Its architecture in Go's spelling, if it has the label.
     pub fn architecture(&self) -> Option<&str> {
-        self.labels.get("kubernetes.io/arch").map(String::as_str)
+        self.labels.get("kubernetes.io/arch")
     }
 
     /// Whether a group's pods belong on this node: selector, affinity, architectures and taints match, and it is not one of the
@@ -215,7 +222,7 @@ impl Node {
 
     /// Virtual nodes have no local image cache, and Windows cannot run the holder.
     fn is_real_linux(&self) -> bool {
-        let label = |key: &str| self.labels.get(key).map(String::as_str);
+        let label = |key: &str| self.labels.get(key);
         label("type") != Some("virtual-kubelet")
             && label("eks.amazonaws.com/compute-type") != Some("fargate")
             && label("kubernetes.io/os") == Some("linux")
@@ -231,7 +238,7 @@ impl Node {
             .and_then(|affinity| affinity.node_affinity.as_ref())
             .and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref());
         architecture_fits
-            && placement.node_selector.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+            && placement.node_selector.iter().all(|(key, value)| self.labels.get(key) == Some(value.as_str()))
             && required.is_none_or(|selector| selector.node_selector_terms.iter().any(|term| self.meets(term)))
     }
 
@@ -248,9 +255,9 @@ impl Node {
     }
 }
 
-fn satisfied(requirement: &NodeSelectorRequirement, value: Option<&String>) -> bool {
+fn satisfied(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     let values = requirement.values.as_deref().unwrap_or_default();
-    let listed = value.is_some_and(|value| values.contains(value));
+    let listed = value.is_some_and(|value| values.iter().any(|listed| listed == value));
     let number = || value.and_then(|value| value.parse::<i64>().ok());
     let bound = || values.first().and_then(|bound| bound.parse::<i64>().ok());
     match requirement.operator.as_str() {

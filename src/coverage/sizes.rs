@@ -4,6 +4,7 @@
 //! report it; then its size is unknown.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::digest::digest;
 use super::node::SlimNode;
@@ -11,9 +12,9 @@ use super::node::SlimNode;
 /// The most names that are stored, so that memory is bounded. No cluster reports so many.
 const MAX_NAMES: usize = 50_000;
 
-/// The sizes of images, by digest and by name.
+/// The sizes of images, by digest and by name. A copy takes nothing until one of them changes.
 #[derive(Clone, Debug, Default)]
-pub struct Sizes(HashMap<Box<str>, u64>);
+pub struct Sizes(Arc<HashMap<Box<str>, u64>>);
 
 impl Sizes {
     /// Adds a node's report. The largest size of a name counts: it may differ between nodes, for example by architecture.
@@ -27,11 +28,12 @@ impl Sizes {
     }
 
     fn note(&mut self, name: &str, bytes: u64) {
-        let has_capacity = self.0.len() < MAX_NAMES;
-        match self.0.get_mut(name) {
-            Some(known) => *known = bytes.max(*known),
-            None if has_capacity && !name.is_empty() => drop(self.0.insert(name.into(), bytes)),
-            None => {}
+        let is_new = match self.0.get(name) {
+            Some(known) => bytes > *known,
+            None => self.0.len() < MAX_NAMES && !name.is_empty(),
+        };
+        if is_new {
+            Arc::make_mut(&mut self.0).insert(name.into(), bytes);
         }
     }
 

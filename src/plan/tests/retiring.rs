@@ -1,11 +1,10 @@
 //! When an older generation is no longer needed.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use super::simulation::{Simulation, State};
+use crate::coverage::NodeLabels;
 use crate::plan::{Action, DeletionReason};
 
 /// A settled list with a new rollout that has no pods yet, and the names of the old and the new generation.
@@ -139,7 +138,7 @@ fn a_node_that_no_longer_matches_needs_nothing() {
     let zone_a = |images: &str| format!("groups: [{{name: p, images: [{images}], nodeSelector: {{zone: a}}}}]");
     let (mut simulation, old, _) = edited(&zone_a("a:1"), &zone_a("a:1, b:1"));
     assert!(deleted(&simulation).is_empty());
-    let labels: BTreeMap<String, String> = [("kubernetes.io/os".to_owned(), "linux".to_owned())].into();
+    let labels: NodeLabels = [("kubernetes.io/os".to_owned(), "linux".to_owned())].into();
     simulation.nodes.iter_mut().for_each(|node| node.labels.clone_from(&labels));
     assert_eq!(deleted(&simulation), [old]);
 }

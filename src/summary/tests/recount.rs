@@ -110,7 +110,7 @@ impl World {
     fn recount(&self, group: &str, newest: usize, spellings: [&str; 2], name: &str) -> Option<NodeState> {
         let node = self.nodes.get(name)?;
         let here: Vec<&Pod> = self.pods.iter().filter(|pod| pod.node == name && !pod.deleting).collect();
-        let selected = group == "q" || node.labels["zone"] == "p";
+        let selected = group == "q" || node.labels.get("zone") == Some("p");
         let has_own_pod = here.iter().any(|pod| GENERATIONS[pod.generation].1 == group);
         if !selected || (!node.taints.is_empty() && !has_own_pod) {
             return None;

@@ -125,7 +125,7 @@ impl Simulation {
 
 /// Whether the node has these labels.
 fn matches(selector: &BTreeMap<String, String>, node: &Node) -> bool {
-    selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+    selector.iter().all(|(key, value)| node.labels.get(key) == Some(value.as_str()))
 }
 
 /// Whether the DaemonSet controller processes the DaemonSet because of its nodes: `syncNodeUpdate` in
