@@ -25,6 +25,7 @@ pub use origin::KubeconfigContext;
 use renewing::Renewing;
 use tower::{BoxError, Service};
 
+use super::consistent_lists::ConsistentLists;
 use super::leader_writes::LeaderWrites;
 use super::leadership::Leadership;
 use super::requests::CountRequests;
@@ -71,7 +72,8 @@ where
     B::Error: Into<BoxError>,
 {
     // The last layer is the outermost: a refused write is no request to the API server, so it is not counted.
-    builder.with_layer(&CountRequests(metrics.clone())).with_layer(&LeaderWrites(leadership.clone())).build()
+    let builder = builder.with_layer(&ConsistentLists).with_layer(&CountRequests(metrics.clone()));
+    builder.with_layer(&LeaderWrites(leadership.clone())).build()
 }
 
 async fn connection(arguments: &KubeconfigContext) -> anyhow::Result<Connection> {

@@ -28,6 +28,7 @@
 //!
 //! How it connects:
 //! - [`connect`]: clients for the cluster that the user named, through proxies and with credential plugins
+//! - [`consistent_lists`]: makes streaming lists consistent
 //! - [`leader_writes`]: refuses the writes of a controller that does not lead
 //! - [`requests`]: counts the requests to the API server
 //!
@@ -43,6 +44,7 @@ mod apply;
 mod backoff;
 pub mod command_reader;
 pub mod connect;
+mod consistent_lists;
 pub mod controller;
 pub mod delete_image_caches;
 mod environment;

@@ -3,11 +3,13 @@
 //! - [`follow`]: follows one watch
 //! - [`nodes`]: the one watch that the controller can do without
 //! - [`daemon_sets`]: the DaemonSets of lists
+//! - [`listings`]: how watches list what exists
 //! - [`health`]: whether a watch works
 
 mod daemon_sets;
 mod follow;
 mod health;
+mod listings;
 mod nodes;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -17,6 +19,7 @@ use tokio::task::JoinSet;
 
 pub use follow::Listeners;
 use follow::{Watches, list_of};
+use listings::Listings;
 
 use super::affected_lists::Changed;
 use super::environment::Installation;
@@ -26,10 +29,6 @@ use super::resources;
 use crate::list::IMAGE_LIST_LABEL;
 use crate::naming::labels;
 
-/// How many pods or DaemonSets to request per page. A pod of 20 images takes some 40 kB of JSON, and several times that while
-/// it is decoded. At the usual 500 per page, that would be most of the memory that the controller ever needs.
-const PAGE_SIZE: u32 = 100;
-
 /// Starts all watches on `tasks`.
 pub fn start(
     client: &Client,
@@ -38,7 +37,7 @@ pub fn start(
     listeners: Listeners,
     tasks: &mut JoinSet<()>,
 ) -> Observed {
-    let mut watches = Watches { listeners, tasks };
+    let mut watches = Watches { listeners, listings: Listings::default(), tasks };
     let namespace = installation.namespace.as_str();
     let config_maps = || Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let labelled = watcher::Config::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
@@ -49,7 +48,7 @@ pub fn start(
     let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
     let pods = || Api::namespaced_with(client.clone(), namespace, &resources::pods());
     let adoptable = labels::ADOPTABLE_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
-    let adoptable = watcher::Config::default().labels(&adoptable).page_size(PAGE_SIZE);
+    let adoptable = watcher::Config::default().labels(&adoptable);
     let adoptable_pods =
         watches.pods("pods of kubernetes-image-puller", pods(), adoptable, |_| Some(Changed::Everything));
     let image_caches = ObservedImageCaches::default();
@@ -59,16 +58,14 @@ pub fn start(
         image_caches,
         lists,
         revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
-        daemon_sets: watches.daemon_sets(
-            Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()),
-            ours.clone().page_size(PAGE_SIZE),
-        ),
+        daemon_sets: watches
+            .daemon_sets(Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()), ours.clone()),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &resources::nodes()))),
         tag_check_pods: watches.tag_check_pods(
             pods(),
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::TAG_CHECK)),
         ),
-        coverage: watches.pods("pods", pods(), ours.page_size(PAGE_SIZE), |pod| list_of(&pod.metadata)),
+        coverage: watches.pods("pods", pods(), ours, |pod| list_of(&pod.metadata)),
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &adoptable_pods),
         adoptable_pods,
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use kube::runtime::reflector;
 use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 
 use super::follow::{Watches, concerned, list_of};
@@ -16,7 +16,7 @@ impl Watches<'_> {
     pub fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> Store<SlimDaemonSet> {
         let writer = Writer::new(resources::daemon_sets());
         let store = writer.as_reader();
-        let stream = reflector(writer, watcher(api, config));
+        let stream = reflector(writer, self.listings.watch(api, config));
         let mut known = Known::default();
         self.follow("DaemonSets", stream, move |event| {
             let is_new = known.record(event);

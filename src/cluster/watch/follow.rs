@@ -1,20 +1,23 @@
 //! Follows the watches, and sends on which lists their events concern.
 
+use std::fmt::Debug;
 use std::pin::pin;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Store, store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, reflector};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::health::WatchHealth;
+use super::listings::Listings;
 use crate::cluster::affected_lists::Changed;
 use crate::cluster::leadership::Leadership;
 use crate::cluster::list_edits::Edits;
@@ -24,6 +27,7 @@ use crate::cluster::resources;
 use crate::coverage::{Coverage, NO_LIST, SlimPod};
 use crate::metrics::Metrics;
 use crate::naming::labels;
+use crate::slim::without_managed_fields;
 
 /// Where the watches report what they see.
 #[derive(Clone)]
@@ -48,13 +52,14 @@ impl Listeners {
 /// Starts watches, each as a task of its own.
 pub struct Watches<'t> {
     pub listeners: Listeners,
+    pub listings: Listings,
     pub tasks: &'t mut JoinSet<()>,
 }
 
 impl Watches<'_> {
     pub fn lists(&mut self, api: Api<ConfigMap>, config: watcher::Config) -> Store<ConfigMap> {
         let (store, writer) = store();
-        let stream = reflector(writer, watcher(api, config));
+        let stream = reflector(writer, self.whole(api, config));
         let mut edits = Edits::default();
         self.follow("image lists", stream, move |event| edits.of(event));
         store
@@ -62,7 +67,7 @@ impl Watches<'_> {
 
     pub fn revisions(&mut self, api: Api<ControllerRevision>, config: watcher::Config) -> Store<ControllerRevision> {
         let (store, writer) = store();
-        let stream = reflector(writer, watcher(api, config));
+        let stream = reflector(writer, self.whole(api, config));
         self.follow("ControllerRevisions", stream, |event| match event {
             // Another list may be waiting for a name that this one has released.
             Event::Delete(_) => Some(Changed::Everything),
@@ -79,7 +84,7 @@ impl Watches<'_> {
         pods: &SharedCoverage,
     ) -> Store<PartialObjectMeta<DaemonSet>> {
         let (store, writer) = store();
-        let stream = reflector(writer, watcher(api, watcher::Config::default().labels(labels::OF_NO_LIST)));
+        let stream = reflector(writer, self.whole(api, watcher::Config::default().labels(labels::OF_NO_LIST)));
         let pods = pods.clone();
         self.follow("other DaemonSets", stream, move |event| {
             concerned(event, |daemon_set: &PartialObjectMeta<DaemonSet>| {
@@ -102,7 +107,8 @@ impl Watches<'_> {
         let coverage = shared.clone();
         let mut listing = Coverage::default();
         let listeners = self.listeners.clone();
-        self.follow(what, watcher(api, config), move |event| {
+        let stream = self.listings.watch(api, config);
+        self.follow(what, stream, move |event| {
             match event {
                 // During a new listing, the coverage from before it stays in use until the listing is complete.
                 Event::Init => listing = Coverage::default(),
@@ -122,9 +128,21 @@ impl Watches<'_> {
     pub fn tag_check_pods(&mut self, api: Api<SlimPod>, config: watcher::Config) -> Store<SlimPod> {
         let writer = Writer::new(resources::pods());
         let store = writer.as_reader();
-        let stream = reflector(writer, watcher(api, config));
+        let stream = reflector(writer, self.listings.watch(api, config));
         self.follow("pods of tag checks", stream, |event| concerned(event, |pod: &SlimPod| list_of(&pod.metadata)));
         store
+    }
+
+    /// Watches objects that are stored whole, but for their managed fields.
+    fn whole<K>(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+    ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        self.listings.watch(api, config).map_ok(|event| event.modify(without_managed_fields))
     }
 
     /// Follows one watch forever. A failure is logged once until the watch works again, and retried with a backoff.

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 
 use super::follow::Watches;
@@ -14,7 +14,9 @@ use crate::coverage::SlimNode;
 
 impl Watches<'_> {
     pub fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
-        self.follow_nodes(relisted_once_allowed(move || watcher(api.clone(), watcher::Config::default()).boxed()))
+        let listings = self.listings.clone();
+        let begin = move || listings.watch(api.clone(), watcher::Config::default()).boxed();
+        self.follow_nodes(relisted_once_allowed(begin))
     }
 
     fn follow_nodes(
@@ -82,6 +84,7 @@ mod tests {
     use crate::cluster::leadership::Leadership;
     use crate::cluster::readiness::Readiness;
     use crate::cluster::watch::Listeners;
+    use crate::cluster::watch::listings::Listings;
     use crate::metrics::Metrics;
 
     type Events = watcher::Result<Event<SlimNode>>;
@@ -109,7 +112,8 @@ mod tests {
                 (Readiness::default(), Metrics::default(), Leadership::without_election());
             let listeners = Listeners { changed, readiness: readiness.clone(), metrics, leadership };
             let mut tasks = JoinSet::new();
-            let nodes = Watches { listeners, tasks: &mut tasks }.follow_nodes(relisted_once_allowed(begin));
+            let nodes = Watches { listeners, listings: Listings::default(), tasks: &mut tasks }
+                .follow_nodes(relisted_once_allowed(begin));
             Self { api_server, nodes, readiness, changes, _tasks: tasks }
         }
 
