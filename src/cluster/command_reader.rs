@@ -11,11 +11,12 @@ use kube::api::{ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
 
 use super::image_caches::selector;
 use super::resources;
 use super::status_input::Objects;
-use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, LabelPool, Node, Sizes, SlimNode, SlimPod};
 use crate::error::Error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
@@ -25,8 +26,8 @@ use crate::plan::SlimDaemonSet;
 use crate::plan::versions::Revision;
 use crate::status::{ListInput, StatusInput};
 
-/// How many objects to request per page, so that the API server never has to put thousands of pods into one answer.
-const PAGE: u32 = 500;
+/// How many objects to request per page. A page of pods with 20 images each is some 10 MB of JSON here, and as much again decoded.
+const PAGE: u32 = 250;
 
 /// Reads everything that a report on these namespaces needs; `only` is the name of a list, if no other is wanted. Without the
 /// right to read nodes, the report has none.
@@ -38,8 +39,12 @@ pub async fn read(
     namespaces: &[String],
     only: Option<&str>,
 ) -> Result<Vec<(StatusInput, Coverage)>, Vec<Error>> {
+    // On another thread if there is one, because decoding thousands of nodes and pods is most of the work.
+    let mut reading = JoinSet::new();
+    reading.spawn(nodes(client.clone()));
     let answers = join_all(namespaces.iter().map(|namespace| read_namespace(client, namespace, only)));
-    let (nodes, answers) = futures::join!(nodes(client), answers);
+    let (nodes, answers) = futures::join!(reading.join_all(), answers);
+    let nodes = nodes.into_iter().next().unwrap_or_else(|| unreachable!("one task was spawned"));
     let mut errors = Vec::new();
     let (nodes, sizes) = good(nodes, &mut errors);
     let mut found = Vec::new();
@@ -94,26 +99,24 @@ async fn read_namespace(
     };
     let (of_lists, of_revisions) =
         (ListParams::default().labels(&of_lists), ListParams::default().labels(&of_revisions));
-    let (config_maps, daemon_sets, pods) = futures::join!(
+    let (config_maps, daemon_sets, coverage) = futures::join!(
         config_maps(client, namespace, only, of_revisions),
         all(
             Api::<SlimDaemonSet>::namespaced_with(client.clone(), namespace, &resources::daemon_sets()),
             "DaemonSets",
             of_lists.clone()
         ),
-        all(Api::<SlimPod>::namespaced_with(client.clone(), namespace, &resources::pods()), "pods", of_lists),
+        coverage(client, namespace, of_lists),
     );
     let mut errors = Vec::new();
     let (config_maps, revisions) = config_maps.unwrap_or_else(|more| {
         errors.extend(more);
         Default::default()
     });
-    let (daemon_sets, pods) = (good(daemon_sets, &mut errors), good(pods, &mut errors));
+    let (daemon_sets, coverage) = (good(daemon_sets, &mut errors), good(coverage, &mut errors));
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut coverage = Coverage::default();
-    pods.iter().for_each(|pod| coverage.apply(pod));
     // Most clusters have no ImageCaches, and most users no right to read them. So they are read only if a list has some.
     let image_caches = match revisions.iter().any(|revision| revision.image_caches.is_some()) {
         true => image_caches(client, namespace).await,
@@ -167,36 +170,56 @@ async fn config_maps(
     if errors.is_empty() { Ok((lists, revisions)) } else { Err(errors) }
 }
 
+/// What the pods of lists hold.
+async fn coverage(client: &Client, namespace: &str, of_lists: ListParams) -> Result<Coverage, Error> {
+    let api = Api::<SlimPod>::namespaced_with(client.clone(), namespace, &resources::pods());
+    let mut coverage = Coverage::default();
+    each(api, "pods", of_lists, |pod| coverage.apply(&pod)).await?;
+    Ok(coverage)
+}
+
 /// The nodes and the sizes of images on them; neither if nodes may not be read.
-async fn nodes(client: &Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
-    let api = Api::<SlimNode>::all_with(client.clone(), &resources::nodes());
-    let nodes = match all(api, "nodes", ListParams::default()).await {
-        Err(Error::Forbidden { .. }) => return Ok(Default::default()),
-        nodes => nodes?,
+async fn nodes(client: Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
+    let api = Api::<SlimNode>::all_with(client, &resources::nodes());
+    let (mut nodes, mut sizes, mut labels) = (Vec::new(), Sizes::default(), LabelPool::default());
+    let take = |node: SlimNode| {
+        sizes.apply(&node);
+        nodes.push(Node::sharing(&node, &mut labels));
     };
-    let mut sizes = Sizes::default();
-    nodes.iter().for_each(|node| sizes.apply(node));
-    Ok((Some(nodes.iter().map(Node::from).collect()), sizes))
+    match each(api, "nodes", ListParams::default(), take).await {
+        Err(Error::Forbidden { .. }) => return Ok(Default::default()),
+        read => read?,
+    }
+    Ok((Some(nodes), sizes))
 }
 
 fn is_labelled(list: &ConfigMap) -> bool {
     list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true")
 }
 
-/// All objects of a kind, page by page.
+/// All objects of a kind.
 pub(super) async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {
     let mut found = Vec::new();
+    each(api, what, parameters, |object| found.push(object)).await?;
+    Ok(found)
+}
+
+/// Takes all objects of a kind, page by page, so that never more than a page of them is in memory.
+async fn each<K>(api: Api<K>, what: &str, parameters: ListParams, mut take: impl FnMut(K)) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
     let mut parameters = parameters.limit(PAGE);
     loop {
         let page: ObjectList<K> =
             api.list(&parameters).await.map_err(|error| Error::new(format!("list {what}"), error))?;
-        found.extend(page.items);
+        page.items.into_iter().for_each(&mut take);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(found),
+            None => return Ok(()),
         }
     }
 }

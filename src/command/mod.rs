@@ -49,7 +49,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Run(arguments) => block_on_threads(run::run(*arguments)),
         Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
-        Command::Status(arguments) => block_on(status::status(arguments)),
+        Command::Status(arguments) => block_on_threads(status::status(arguments)),
         Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),
         Command::Wait(arguments) => block_on(wait::wait(arguments)),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
@@ -57,7 +57,8 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The controller has some threads, so that what computes on one of them holds up neither probes nor other lists.
+/// The controller has some threads, so that what computes on one of them holds up neither probes nor other lists; `status` has
+/// them to decode nodes beside pods.
 fn block_on_threads(future: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
     const THREADS: usize = 4;
     tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?.block_on(future)
