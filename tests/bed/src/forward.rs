@@ -4,10 +4,11 @@
 //! host's namespace and connect in another.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
@@ -66,10 +67,41 @@ pub(crate) fn exchange(client: &TcpStream, server: &TcpStream) -> io::Result<()>
     Ok(())
 }
 
+/// The same, but no more than so many bytes a second reach the client.
+pub(crate) fn exchange_slowly(client: &TcpStream, server: &TcpStream, bytes_per_second: u32) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    thread::scope(|scope| {
+        scope.spawn(|| copy(client, server));
+        let paced = copy_slowly(server, client, bytes_per_second);
+        end_copy(server, client, paced.is_err());
+    });
+    Ok(())
+}
+
+/// So often a second some bytes are passed on, if they are slowed down.
+const PORTIONS: u32 = 20;
+
+fn copy_slowly(mut from: &TcpStream, mut to: &TcpStream, bytes_per_second: u32) -> io::Result<()> {
+    let mut portion = vec![0; (bytes_per_second / PORTIONS).max(1) as usize];
+    loop {
+        let length = from.read(&mut portion)?;
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_all(&portion[..length])?;
+        thread::sleep(Duration::from_secs(1) * u32::try_from(length).unwrap_or(u32::MAX) / bytes_per_second.max(1));
+    }
+}
+
 fn copy(mut from: &TcpStream, mut to: &TcpStream) {
     let ended = io::copy(&mut from, &mut to);
+    end_copy(from, to, ended.is_err());
+}
+
+fn end_copy(from: &TcpStream, to: &TcpStream, failed: bool) {
     let _ = to.shutdown(Shutdown::Write);
-    if ended.is_err() {
+    if failed {
         // The other direction must not wait for a peer that will not answer any more.
         let _ = from.shutdown(Shutdown::Both);
     }
@@ -77,8 +109,6 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-
     use super::*;
 
     #[test]
@@ -101,5 +131,27 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "you said hello");
+    }
+
+    #[test]
+    fn slow_connections_are_slow_towards_the_client() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = server.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            exchange_slowly(&client, &TcpStream::connect(target).unwrap(), 10_000).unwrap();
+        });
+        thread::spawn(move || server.accept().unwrap().0.write_all(&[7; 3_000]).unwrap());
+
+        let started = std::time::Instant::now();
+        let mut client = TcpStream::connect(address).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, [7; 3_000]);
+        // The last portion has arrived before its pause.
+        assert!(started.elapsed() >= Duration::from_millis(250), "{:?}", started.elapsed());
     }
 }

@@ -21,7 +21,7 @@ const LONGEST_HEAD: usize = 64 << 10;
 /// A client that says nothing keeps no thread for ever.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What goes wrong. It changes for connections that are open, too: they are cut.
+/// What goes wrong, or slowly. It changes for connections that are open, too: they are cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
@@ -38,6 +38,11 @@ pub enum Fault {
     },
     /// Requests are referred to a token service, which gives no token.
     NoToken,
+    /// What a connection carries to the client is limited, each connection by itself, as many registries and proxies do.
+    Slow {
+        /// What each may carry.
+        bytes_per_second: u32,
+    },
     /// Requests without this user and password are answered with 401.
     Private {
         /// `user:password` in base64.
@@ -158,6 +163,10 @@ fn answer(client: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     };
     match fault {
         Fault::None => relay(&client, &[]),
+        Fault::Slow { bytes_per_second } => {
+            let server = TcpStream::connect(SocketAddr::from((HUB_ADDRESS, REGISTRY_PORT)))?;
+            forward::exchange_slowly(&client, &server, bytes_per_second)
+        }
         Fault::Closed => client.shutdown(Shutdown::Both),
         Fault::Silent => io::copy(&mut &client, &mut io::sink()).map(drop),
         Fault::TooManyRequests { retry_after } => {
