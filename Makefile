@@ -59,11 +59,15 @@ test-faults: toolchain ## Run the long tests: outages, full nodes, crashes, fail
 	@cargo build --bin bed
 	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace -- --ignored
 
+# The controller is measured as it is released. What measures it need not be fast.
 .PHONY: bench
-bench: toolchain ## Measure memory, requests and `status` with 1,000 simulated nodes (about ten minutes)
-	@cargo build --bin bed
+bench: toolchain ## Measure memory, CPU, latency, requests beside their goals (half an hour). SCALE=5000, LISTS=500, UPDATE_README=1
+	@cargo build --bins
 	cargo bench --quiet --package kube-prepull --bench coverage
-	$(bed) run --simulated -- cargo bench --quiet --package kube-prepull --bench cluster
+	cargo build --quiet --release --package kube-prepull --target $(musl)
+	export KUBE_PREPULL_TEST_PROGRAM=$(CURDIR)/target/$(musl)/release/kube-prepull
+	cargo bench --quiet --profile dev --package kube-prepull --bench cluster --no-run
+	$(bed) run --simulated -- cargo bench --quiet --profile dev --package kube-prepull --bench cluster
 
 .PHONY: explore
 explore: toolchain ## Run the property tests with new random cases. SEED=N repeats a run

@@ -10,6 +10,8 @@ use test_bed::{Process, free_address};
 
 use super::trial::{SOON, Trial, eventually};
 
+/// Names a program to run in place of the one that was built with the tests, such as the one that is released.
+const OTHER_PROGRAM: &str = "KUBE_PREPULL_TEST_PROGRAM";
 /// Addresses of this machine for what is not metrics.
 const PROBES: &str = "127.0.0.2";
 const STATUS: &str = "127.0.0.3";
@@ -58,12 +60,15 @@ impl Controller {
 
     fn spawn_at(address: String, trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Self {
         let log = std::env::temp_dir().join(format!("{}-{}.log", trial.namespace, address.replace(':', "-")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
-        command.args(["run", "--log-level", "kube_prepull=debug", "--metrics-listen", &address]);
+        let mut command = Command::new(program());
+        command.args(["run", "--metrics-listen", &address]);
         command.args(["--probe-listen", &beside(&address, PROBES), "--status-listen", &beside(&address, STATUS)]);
         // A successor of one that was killed would have to wait for the Lease.
         if !arguments.iter().any(|argument| argument.starts_with("--leader-elect")) {
             command.arg("--leader-elect=false");
+        }
+        if !arguments.contains(&"--log-level") {
+            command.args(["--log-level", "kube_prepull=debug"]);
         }
         command.args(["--namespace", &trial.namespace]).args(arguments).arg("--kubeconfig").arg(kubeconfig);
         let process = Process::start(command, &log).unwrap();
@@ -160,6 +165,11 @@ impl Controller {
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal).unwrap();
     }
+}
+
+/// The program that is tested.
+pub fn program() -> PathBuf {
+    std::env::var_os(OTHER_PROGRAM).map_or_else(|| env!("CARGO_BIN_EXE_kube-prepull").into(), PathBuf::from)
 }
 
 /// The same port on another address of this machine, on which nothing else listens.

@@ -1,22 +1,45 @@
-//! Counts requests and measures memory, phase by phase.
+//! Counts the controller's requests to the API server, phase by phase.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::audit::AuditLog;
 use crate::controller::Controller;
+use crate::process::Process;
+use crate::progress;
 
 /// For so long no request has to come before a phase counts as over.
 const QUIET: Duration = Duration::from_secs(3);
 /// When to give up on that.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Prints a block per phase.
+/// Reads the audit log from where the last phase ended.
 pub struct Meter {
     log: AuditLog,
     from: usize,
     started: Instant,
+}
+
+/// What happened in a phase.
+pub struct Phase {
+    /// By verb and resource.
+    requests: BTreeMap<String, usize>,
+    /// How many pods anybody made.
+    pub pods: usize,
+}
+
+impl Phase {
+    /// All requests.
+    pub fn total(&self) -> usize {
+        self.requests.values().sum()
+    }
+
+    /// Those that change something.
+    pub fn writes(&self) -> usize {
+        let reads = ["get ", "list ", "watch "];
+        let writes = self.requests.iter().filter(|(what, _)| !reads.iter().any(|read| what.starts_with(read)));
+        writes.map(|(_, count)| count).sum()
+    }
 }
 
 impl Meter {
@@ -25,17 +48,26 @@ impl Meter {
         Self { from: log.length(), log, started: Instant::now() }
     }
 
-    /// Waits until the controller sends no more requests, prints what happened since the last phase, and starts the next phase.
-    pub async fn phase(&mut self, name: &str, controller: &Controller) {
+    /// Waits until the controller sends no more requests, reports what happened since the last phase, and starts the next phase.
+    pub async fn phase(&mut self, name: &str, controller: &Controller) -> Phase {
         let took = self.started.elapsed();
         let requests = self.quiet().await;
-        let total: usize = requests.values().sum();
-        println!("\n{name}: {total} requests, {took:.1?}");
-        for (what, count) in &requests {
-            println!("  {count:>6}  {what}");
+        let pods = self.log.since(self.from, "/pods", |it| it.creates_pod()).len();
+        let phase = Phase { requests, pods };
+        let process = Process(controller.id());
+        progress(&format!(
+            "{name}: {took:.1?}, {} requests, {} of them writes, {:.1} MiB, {:.1} MiB at most, {:.1?} of CPU",
+            phase.total(),
+            phase.writes(),
+            process.resident(),
+            process.peak(),
+            process.cpu()
+        ));
+        for (what, count) in &phase.requests {
+            progress(&format!("{count:>8}  {what}"));
         }
-        println!("  memory: {}", memory(controller.id()));
         (self.from, self.started) = (self.log.length(), Instant::now());
+        phase
     }
 
     async fn quiet(&self) -> BTreeMap<String, usize> {
@@ -54,20 +86,9 @@ impl Meter {
     /// The controller's requests, without those that keep the Lease, which come with the clock.
     fn requests(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for request in self.log.since(self.from, "", |it| it.is_ours() && it.resource() != "leases") {
+        for request in self.log.since(self.from, "kube-prepull/", |it| it.is_ours() && it.resource() != "leases") {
             *counts.entry(format!("{} {}", request.verb, request.resource())).or_default() += 1;
         }
         counts
     }
-}
-
-/// What the kernel says of a process's memory.
-fn memory(process: u32) -> String {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let megabytes = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        let kibibytes: f64 = line.trim_matches([':', '\t', ' ']).trim_end_matches(" kB").parse().unwrap();
-        kibibytes * 1024.0 / 1e6
-    };
-    format!("{:.1} MB resident, {:.1} MB at most", megabytes("VmRSS"), megabytes("VmHWM"))
 }
