@@ -69,6 +69,12 @@ bench: toolchain ## Measure memory, CPU, latency, requests beside their goals (h
 	cargo bench --quiet --profile dev --package kube-prepull --bench cluster --no-run
 	$(bed) run --simulated -- cargo bench --quiet --profile dev --package kube-prepull --bench cluster
 
+.PHONY: bench-nodes
+bench-nodes: toolchain ## Measure what held images cost on a real node, and parallel pulls (root; half an hour)
+	@cargo build --bins
+	cargo bench --quiet --profile dev --package kube-prepull --bench nodes --no-run
+	$(bed) run --real -- cargo bench --quiet --profile dev --package kube-prepull --bench nodes
+
 .PHONY: explore
 explore: toolchain ## Run the property tests with new random cases. SEED=N repeats a run
 	@export PROPTEST_RNG_SEED=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '))
