@@ -1,6 +1,10 @@
-//! What `make bench` decides and prints, without a cluster.
+//! What `make bench` decides, prints and writes, without a cluster.
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
+mod of_pages;
+mod of_table;
+#[path = "cluster/pages.rs"]
+mod pages;
 #[path = "cluster/table.rs"]
 mod table;

@@ -16,6 +16,7 @@ mod idle;
 mod lists;
 mod meter;
 mod nodes;
+mod pages;
 mod probe;
 mod process;
 mod rollout;
@@ -58,7 +59,8 @@ async fn main() -> ExitCode {
     let mut nodes = Nodes::begin(&cluster, trial::connect(cluster.kubeconfig()).await);
     let mut rows = Vec::new();
     nodes.grow(FEW_NODES).await;
-    let title = format!("{scale} nodes × {IMAGES} images, Node objects of {} kB", nodes.bytes() / 1000);
+    let title =
+        format!("{} nodes × {IMAGES} images, Node objects of {} kB", pages::grouped(scale), nodes.bytes() / 1000);
     if parts.contains("lists") {
         rows.extend(lists::measure(&cluster, lists).await);
     }
@@ -67,7 +69,11 @@ async fn main() -> ExitCode {
         rows.extend(scale::measure(&cluster, scale).await);
     }
     nodes.end().await;
-    print!("{}", table::table(&title, FORMER, &rows));
+    let table = table::table(&title, FORMER, &rows);
+    print!("{table}");
+    if std::env::var_os("UPDATE_README").is_some() {
+        pages::update(scale, &table, &rows);
+    }
     conclude(&rows)
 }
 

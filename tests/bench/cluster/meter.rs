@@ -52,7 +52,7 @@ impl Meter {
     pub async fn phase(&mut self, name: &str, controller: &Controller) -> Phase {
         let took = self.started.elapsed();
         let requests = self.quiet().await;
-        let pods = self.log.since(self.from, "/pods", |it| it.creates_pod()).len();
+        let pods = self.log.since(self.from, "/pods", |it| it.creates_pod() && it.succeeded()).len();
         let phase = Phase { requests, pods };
         let process = Process(controller.id());
         progress(&format!(
