@@ -46,6 +46,7 @@ impl Objects<'_> {
         ListInput {
             state: config_map.map_or(ListState::Missing, state),
             problems: config_map.map_or_else(Vec::new, problems),
+            resource_version: config_map.and_then(ResourceExt::resource_version),
             refresh_request: config_map.and_then(|it| labels::refresh_request(it.annotations())).map(str::to_owned),
             accepted_at: newest.filter(|_| config.is_some()).and_then(|newest| newest.created),
             config,

@@ -2,13 +2,13 @@
 
 use std::ops::Add;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pod::{Container, PodSpec, ResourceList};
 use crate::list::quantity::Nanos;
 
 /// CPU, memory and ephemeral storage that are reserved for pods.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
     /// CPU, in thousandths of a core.
@@ -16,7 +16,7 @@ pub struct Requests {
     /// Memory, in bytes.
     pub memory_bytes: u64,
     /// Ephemeral storage, in bytes. Holders reserve none by default.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub ephemeral_storage_bytes: u64,
 }
 

@@ -70,7 +70,7 @@ impl CreationRecord {
 }
 
 /// How far the build of an ImageCache is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)] // The words are ECI's.
 pub enum Phase {
     #[default]

@@ -1,7 +1,7 @@
 //! The part of the status report about ImageCaches.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Phase};
 use super::ledger::Ledger;
@@ -9,7 +9,7 @@ use crate::list::cache_platform::CachePlatform;
 use crate::text::CleanText;
 
 /// An ImageCache of a list. `docs/status.md` documents each key.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ImageCacheReport {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Affinity, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cache_platform::CachePlatform;
 use super::names::{ObjectName, ResourceName};
@@ -187,7 +187,7 @@ pub struct Refresh {
 }
 
 /// What a due refresh does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefreshMode {
     /// Check the tags, and start a rollout only if one has moved.
     #[default]

@@ -11,6 +11,7 @@
 //! causes at most one rollout.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::decision::{Plan, Waiting};
 use super::generation::Generation;
@@ -117,7 +118,8 @@ pub(super) fn retry_at(schedule: &Schedule, newest: &Generation, now: Timestamp)
 }
 
 /// The outcome of a group's last tag check or rollout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum RefreshOutcome {
     /// There was no tag check since a rollout that pulled everything with `Always`.
     Rollout,

@@ -17,7 +17,12 @@ pub struct Filter {
 impl Filter {
     /// Whether the report includes that image.
     pub fn has_image(&self, image: &Image) -> bool {
-        self.images.is_empty() || self.images.iter().any(|wanted| is_called(image, wanted))
+        self.has_reference(&image.reference)
+    }
+
+    /// Whether the report includes images of that reference.
+    pub fn has_reference(&self, reference: &ImageReference) -> bool {
+        self.images.is_empty() || self.images.iter().any(|wanted| is_called(reference, wanted))
     }
 
     /// Whether the report includes that node.
@@ -26,8 +31,7 @@ impl Filter {
     }
 }
 
-fn is_called(image: &Image, wanted: &str) -> bool {
-    let reference = &image.reference;
+fn is_called(reference: &ImageReference, wanted: &str) -> bool {
     let same = || ImageReference::parse(wanted).is_ok_and(|wanted| wanted.normal_form() == reference.normal_form());
     reference.as_str().contains(wanted) || same()
 }

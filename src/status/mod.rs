@@ -3,8 +3,10 @@
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`rollout`]: its part about rollouts and refreshes
 //! - [`filter`]: restricts a report to some images and nodes
+//! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
 //! - [`table`]: the report as a table
 
+mod decoded;
 mod filter;
 pub mod report;
 pub mod rollout;
@@ -45,6 +47,8 @@ pub struct ListInput {
     pub state: ListState,
     /// Its problems, one line each.
     pub problems: Vec<String>,
+    /// The resourceVersion of its ConfigMap, if that exists.
+    pub resource_version: Option<String>,
     /// The value of the annotation that requests a refresh.
     pub refresh_request: Option<String>,
     /// The hash of the data that is in effect.
@@ -62,7 +66,7 @@ pub struct ListInput {
 }
 
 /// The validation state of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ListState {
     /// The current list is in effect.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rollout::{RefreshReport, RolloutReport};
 use super::{Filter, ListInput, ListState, StatusInput};
@@ -27,7 +27,7 @@ pub const VERSION: u32 = 1;
 const UNKNOWN_ARCHITECTURE: &str = "unknown";
 
 /// Where each image is warm. `docs/status.md` documents each key.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // The documentation for users says it.
 pub struct Report {
@@ -40,13 +40,16 @@ pub struct Report {
     pub lists: Vec<ListReport>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ListReport {
     pub namespace: CleanText,
     pub name: CleanText,
     pub state: ListState,
+    /// That of its ConfigMap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_hash: Option<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +61,7 @@ pub struct ListReport {
     pub image_caches: Vec<ImageCacheReport>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct GroupReport {
@@ -73,7 +76,7 @@ pub struct GroupReport {
     pub always_pull_enforced: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct ImageReport {
@@ -98,7 +101,7 @@ pub struct NodeCounts {
     pub by_state: BTreeMap<&'static str, usize>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct NodesBehind {
@@ -107,7 +110,7 @@ pub struct NodesBehind {
     pub reason: Option<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<CleanText>,
-    #[serde(skip_serializing_if = "CleanText::is_empty")]
+    #[serde(default, skip_serializing_if = "CleanText::is_empty")]
     pub cause: CleanText,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<CleanText>,
@@ -115,14 +118,14 @@ pub struct NodesBehind {
 }
 
 /// Nodes that are not counted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct NotCounted {
     pub state: NodeState,
     pub nodes: Vec<CleanText>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct NodeInEvictionLoop {
@@ -190,6 +193,7 @@ impl ListReport {
             namespace: input.namespace.as_str().into(),
             name: list.name.as_str().into(),
             state: list.state,
+            resource_version: list.resource_version.as_deref().map(CleanText::from),
             data_hash: list.data_hash.as_deref().map(CleanText::from),
             accepted_at: list.accepted_at,
             problems: list.problems.iter().map(CleanText::from).collect(),

@@ -1,7 +1,7 @@
 //! The part of the report about rollouts and refreshes.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::list::config::{self, RefreshMode};
 use crate::messages::findings::unchecked;
@@ -11,7 +11,7 @@ use crate::summary::progress::GroupProgress;
 use crate::text::CleanText;
 
 /// The newest generation's rollout.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct RolloutReport {
@@ -26,7 +26,7 @@ pub struct RolloutReport {
 }
 
 /// How far a rollout is. `docs/status.md` documents each state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub enum RolloutState {
@@ -71,7 +71,7 @@ impl RolloutReport {
 }
 
 /// When tags are checked, and the result of the last check.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct RefreshReport {
@@ -86,13 +86,13 @@ pub struct RefreshReport {
     pub last_check_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<Timestamp>,
-    #[serde(serialize_with = "outcome", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RefreshOutcome>,
     pub deferred: Vec<DeferredImage>,
 }
 
 /// An image whose tag could not be checked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct DeferredImage {
     pub name: CleanText,
@@ -132,14 +132,4 @@ impl RefreshReport {
             deferred: deferred.collect(),
         }
     }
-}
-
-fn outcome<S: Serializer>(outcome: &Option<RefreshOutcome>, serializer: S) -> Result<S::Ok, S::Error> {
-    let name = outcome.map(|outcome| match outcome {
-        RefreshOutcome::Rollout => "rollout",
-        RefreshOutcome::Moved => "moved",
-        RefreshOutcome::Unchanged => "unchanged",
-        RefreshOutcome::Deferred => "deferred",
-    });
-    name.serialize(serializer)
 }

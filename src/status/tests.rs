@@ -27,6 +27,7 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverag
         name: "tools".to_owned(),
         state: ListState::Accepted,
         problems: Vec::new(),
+        resource_version: None,
         refresh_request: None,
         data_hash: None,
         accepted_at: Some("2026-03-01T11:30:00Z".parse().expect("a time")),
@@ -58,7 +59,7 @@ fn begun(mut generations: Vec<Generation>) -> Vec<Generation> {
 const BEGUN: i64 = 1_772_364_600;
 
 /// All pods of the newest generations, with requests as controllers write them.
-fn warm() -> (StatusInput, Coverage) {
+pub(crate) fn warm() -> (StatusInput, Coverage) {
     let nodes = ["n0", "n1", "n2"];
     let pods = nodes.iter().enumerate().flat_map(|(index, name)| {
         [2, 3].map(|generation| {
@@ -84,7 +85,7 @@ fn node_with_image(name: &str, bytes: u64) -> SlimNode {
 }
 
 /// Nothing can be pulled, nodes are away, and the last edit was rejected.
-fn broken() -> (StatusInput, Coverage) {
+pub(crate) fn broken() -> (StatusInput, Coverage) {
     const UNAUTHORIZED: &str = "Back-off pulling image \"a:1\": ErrImagePull: failed to pull and unpack image \"docker.io/library/a:1\": \
         failed to resolve reference \"docker.io/library/a:1\": unexpected status from HEAD request to \
         https://registry.example/v2/library/a/manifests/1: 401 Unauthorized";

@@ -1,11 +1,11 @@
 //! The state of one image on one node.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::coverage::InitFailure;
 
 /// The state of an image on a node, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NodeState {
     /// An init container of the pod fails, so the kubelet pulls none of its images.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Add;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::coverage::requests::Requests;
 use crate::coverage::{CoveringPod, PodState};
 
 /// What pods reserve on nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reserved {
     /// The most on any node.

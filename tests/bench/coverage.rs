@@ -86,6 +86,7 @@ fn answer() {
         name: "tools".to_owned(),
         state: ListState::Accepted,
         problems: Vec::new(),
+        resource_version: None,
         refresh_request: None,
         data_hash: None,
         accepted_at: None,

@@ -134,9 +134,13 @@ impl Screen {
     }
 }
 
-/// Whether two reports differ only in their time.
+/// Whether two reports say the same at different times. Lists also have another version whenever somebody touches their metadata.
 fn is_same(one: &Report, other: &Report) -> bool {
-    Report { time: other.time, ..one.clone() } == *other
+    let mut one = Report { time: other.time, ..one.clone() };
+    for (list, other) in one.lists.iter_mut().zip(&other.lists) {
+        list.resource_version.clone_from(&other.resource_version);
+    }
+    one == *other
 }
 
 /// The layout of a table on this stream.
