@@ -28,8 +28,8 @@ pub struct Overview {
     latest: Arc<Mutex<Option<Made>>>,
 }
 
-/// A report, and when it was made.
-type Made = (Instant, Arc<Report>);
+/// When a report was made, and the report.
+pub type Made = (Instant, Arc<Report>);
 
 impl Overview {
     /// Reports on what the watches of `namespace` observe.
@@ -45,17 +45,22 @@ impl Overview {
     /// What is warm where, at most a second old. `None` before all watches have listed their objects. It takes some milliseconds
     /// per thousand nodes, so call it on a thread that may block.
     pub fn report(&self) -> Option<Arc<Report>> {
+        self.dated_report().map(|(_, report)| report)
+    }
+
+    /// The same, and when it was made.
+    pub fn dated_report(&self) -> Option<Made> {
         if !self.readiness.all_listed() {
             return None;
         }
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = latest.as_ref().filter(|(made, _)| made.elapsed() < FRESH);
-        if let Some((_, report)) = known {
-            return Some(Arc::clone(report));
+        if let Some(known) = latest.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
+            return Some(known.clone());
         }
         let report = Arc::new(self.sum_up());
-        *latest = Some((Instant::now(), Arc::clone(&report)));
-        Some(report)
+        let made = (Instant::now(), report);
+        *latest = Some(made.clone());
+        Some(made)
     }
 
     /// The lists as they are now.
