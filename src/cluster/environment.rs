@@ -30,6 +30,8 @@ pub struct Installation {
     pub platform: Option<Platform>,
     /// What lists may ask for.
     pub policy: Policy,
+    /// The port of the controller's status.
+    pub status_port: u16,
     /// What nobody but this process knows, for the names of the holders' folders.
     pub seed: Seed,
 }

@@ -15,6 +15,7 @@
 //! - [`affected_lists`], [`list_edits`]: which lists a change concerns, and whether it is an edit
 //! - [`snapshot`]: one list as it is at one time, observed or read
 //! - [`command_reader`]: reads all lists of a namespace, for commands
+//! - [`leader_report`]: asks the leader for its report, for commands
 //! - [`status_input`]: the objects of a list → the input of its status
 //! - [`environment`]: what kind of cluster this is, and how the controller is installed
 //! - [`resources`]: API resources for types that decode only a part of an object
@@ -50,6 +51,7 @@ pub mod delete_image_caches;
 mod environment;
 mod events;
 mod image_caches;
+pub mod leader_report;
 mod leader_writes;
 pub mod leadership;
 pub mod lease;

@@ -269,12 +269,26 @@ pub struct StatusArguments {
     /// Report only this node; may be repeated
     #[arg(long = "node", value_name = "NAME")]
     pub nodes: Vec<String>,
+    /// Where the report comes from; the leader's needs the right to forward ports to its pod (docs/status.md)
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub from: ReportSource,
     /// How to print the report
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: StatusFormat,
     /// Keep reporting until Ctrl-C: redraw on a terminal, elsewhere print a report for each change
     #[arg(short, long)]
     pub watch: bool,
+}
+
+/// Where a report comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportSource {
+    /// The leader if it can be asked, or else the objects
+    Auto,
+    /// The controller that leads
+    Leader,
+    /// ConfigMaps, DaemonSets, pods and nodes
+    Objects,
 }
 
 /// How a report is printed.

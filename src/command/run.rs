@@ -67,6 +67,7 @@ fn installation(arguments: RunArguments, policy: Policy, default_namespace: Stri
             PlatformArgument::Kubernetes => Some(Platform::Kubernetes),
             PlatformArgument::Openshift => Some(Platform::OpenShift),
         },
+        status_port: arguments.listen.status_listen.port(),
         seed,
     }
 }

@@ -115,6 +115,8 @@ pub const STATE: &str = "kube-prepull.io/state";
 pub const DATA_HASH: &str = "kube-prepull.io/data-hash";
 /// On a list: its problems, one line each.
 pub const PROBLEMS: &str = "kube-prepull.io/problems";
+/// On the Lease: the port of its holder's status, for commands that ask it.
+pub const STATUS_PORT: &str = "kube-prepull.io/status-port";
 /// On a list's newest ControllerRevision: since when the list is known to be missing, as RFC 3339.
 pub const MISSING_SINCE: &str = "kube-prepull.io/missing-since";
 

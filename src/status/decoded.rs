@@ -20,7 +20,7 @@ impl Report {
         self.with_state_of_lists()
     }
 
-    /// The same report, on the images that the filter selects. Its nodes are not looked at: what is not on a node is not in a report.
+    /// The same report, on the images that the filter selects. It cannot be restricted to nodes.
     pub fn on_images(mut self, filter: &Filter) -> Self {
         if filter.images.is_empty() {
             return self;

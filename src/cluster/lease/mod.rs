@@ -19,7 +19,7 @@ use kube::api::{ListParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
@@ -34,6 +34,7 @@ use super::readiness::Readiness;
 use super::watch_error::WatchErrorKind;
 use crate::error::Error;
 use crate::messages::api_errors::of_controller;
+use crate::naming::labels;
 
 /// The name of the Lease. It is in the controller's namespace, so that one controller leads in each.
 pub const NAME: &str = "kube-prepull";
@@ -91,6 +92,8 @@ pub struct Election {
     namespace: String,
     /// The controller's own Deployment, which owns the Lease.
     deployment: Option<String>,
+    /// The port of this process's status.
+    status_port: u16,
     identity: String,
     leadership: Leadership,
     readiness: Readiness,
@@ -113,6 +116,7 @@ impl Election {
             deployments: Api::namespaced(client.clone(), &installation.namespace),
             namespace: installation.namespace.clone(),
             deployment: installation.deployment.clone(),
+            status_port: installation.status_port,
             identity,
             leadership,
             readiness,
@@ -197,6 +201,8 @@ impl Election {
 
     async fn put(&self, mut lease: Lease) -> kube::Result<Lease> {
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let status_port = (labels::STATUS_PORT.to_owned(), self.status_port.to_string());
+        lease.annotations_mut().extend([status_port.clone()]);
         if lease.metadata.resource_version.is_some() {
             return self.leases.replace(NAME, &parameters, &lease).await;
         }
@@ -209,6 +215,7 @@ impl Election {
             name: Some(NAME.to_owned()),
             namespace: Some(self.namespace.clone()),
             owner_references: owner.map(|owner| vec![owner]),
+            annotations: Some([status_port].into()),
             ..ObjectMeta::default()
         };
         self.leases.create(&parameters, &lease).await

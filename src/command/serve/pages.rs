@@ -11,6 +11,7 @@ use super::answers::{response, text, unavailable};
 use super::heartbeat::Heartbeat;
 use super::kept::Kept;
 use super::listener::{HttpAnswer, Pages};
+use crate::cluster::leader_report::answer::LEADS;
 use crate::cluster::readiness::Readiness;
 use crate::cluster::status_server::Overview;
 use crate::metrics::Metrics;
@@ -42,6 +43,7 @@ pub struct MetricsPages {
 #[derive(Clone)]
 pub struct StatusPages {
     readiness: Readiness,
+    overview: Overview,
     status: Kept,
 }
 
@@ -101,10 +103,13 @@ impl Pages for MetricsPages {
 impl StatusPages {
     /// Until everything is listed, there is no status, and `readiness` says why.
     pub fn new(readiness: &Readiness, overview: &Overview) -> Self {
-        let overview = overview.clone();
+        let source = overview.clone();
         // A report has no key that is not a text, which is what JSON cannot write.
-        let status = Kept::new(move || Some(serde_json::to_string_pretty(&*overview.report()?).ok()? + "\n"));
-        Self { readiness: readiness.clone(), status }
+        let status = Kept::dated(move || {
+            let (made, report) = source.dated_report()?;
+            Some((made, serde_json::to_string_pretty(&*report).ok()? + "\n"))
+        });
+        Self { readiness: readiness.clone(), overview: overview.clone(), status }
     }
 }
 
@@ -114,7 +119,13 @@ impl Pages for StatusPages {
             return *refusal;
         }
         match self.status.get().await {
-            Ok(Some(status)) => response(StatusCode::OK, JSON, status),
+            Ok(Some(status)) => {
+                let mut answer = response(StatusCode::OK, JSON, status);
+                // For commands: who does not lead may have lost the API server, and know only what was.
+                let leads = if self.overview.leads() { "true" } else { "false" };
+                answer.headers_mut().insert(LEADS, HeaderValue::from_static(leads));
+                answer
+            }
             Ok(None) => unavailable(&self.readiness.why_not_ready()),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         }

@@ -22,6 +22,7 @@ use super::source;
 use super::status::view::unreadable;
 use super::status::{layout, pause_after};
 use super::terminal::{print_error, print_line};
+use crate::cluster::leader_report::LeaderReports;
 use crate::cluster::{command_reader, status_input};
 use crate::error::Error;
 use crate::list::ListData;
@@ -53,6 +54,7 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
     };
     let begun = Instant::now();
     let mut waiting = Wait {
+        leaders: LeaderReports::new(client.clone()),
         client,
         namespace,
         name,
@@ -109,6 +111,7 @@ fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<Lis
 /// The list to wait for.
 struct Wait {
     client: Client,
+    leaders: LeaderReports,
     namespace: String,
     name: String,
     /// The hash of the expected data, once that is known.
@@ -275,6 +278,12 @@ impl Wait {
 
     /// A report on the list, or the reason why there is none; `None` if the time ran out.
     async fn report(&self) -> anyhow::Result<Option<Result<Report, String>>> {
+        // It has seen the list as it is now, see `leader_report::versions`, and so the edit that is waited for.
+        match self.in_time(self.leaders.report_if_any(&self.namespace, Some(&self.name))).await {
+            None => return Ok(None),
+            Some(Some(report)) => return Ok(Some(Ok(report))),
+            Some(None) => {}
+        }
         let namespaces = [self.namespace.clone()];
         let Some(inputs) = self.in_time(command_reader::read(&self.client, &namespaces, Some(&self.name))).await else {
             return Ok(None);

@@ -1,0 +1,144 @@
+//! One HTTP request through a forwarded port of a pod.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::handshake;
+use hyper::header::HOST;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Portforwarder;
+use kube::{Api, Client};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::answer::{LEADS, LeaderAnswer, MOST_BYTES};
+use super::obstacle::Obstacle;
+use super::progress::AnswerProgress;
+use super::target::LeaderPort;
+use crate::error::Error;
+use crate::text::CleanText;
+
+/// How long the kubelet's explanation may take after a connection has failed.
+const EXPLANATION: Duration = Duration::from_millis(200);
+
+/// A forwarded port, which ends with the value: kube's task would go on.
+struct Forwarded(Portforwarder);
+
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Gets `/status` of the leader.
+///
+/// # Errors
+/// If the port may not be forwarded, or there is no answer.
+pub async fn get_status(
+    client: &Client,
+    namespace: &str,
+    target: &LeaderPort,
+    progress: &AnswerProgress,
+) -> Result<LeaderAnswer, Obstacle> {
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let forwarder = pods.portforward(&target.pod, &[target.port]).await.map_err(|error| {
+        let action = format!("forward the port {} of the pod {}", target.port, target.pod);
+        Obstacle::from_error(&Error::new(action, error))
+    })?;
+    let mut forwarded = Forwarded(forwarder);
+    let no_port = || Obstacle::Unreachable("no forwarded port".into());
+    let stream = forwarded.0.take_stream(target.port).ok_or_else(no_port)?;
+    let explanation = forwarded.0.take_error(target.port).ok_or_else(no_port)?;
+    match exchange(TokioIo::new(stream), progress).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let explained = timeout(EXPLANATION, explanation).await.ok().flatten();
+            Err(Obstacle::Unreachable(explained.map_or_else(|| CleanText::of(error), CleanText::from)))
+        }
+    }
+}
+
+async fn exchange<S>(stream: S, progress: &AnswerProgress) -> hyper::Result<Result<LeaderAnswer, Obstacle>>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = handshake::<_, Empty<Bytes>>(stream).await?;
+    // The connection ends with this function.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = hyper::Uri::from_static("/status");
+    request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
+    read(sender.send_request(request).await?, progress).await
+}
+
+/// Reads an answer, as far as its body is not too large.
+async fn read(
+    response: Response<Incoming>,
+    progress: &AnswerProgress,
+) -> hyper::Result<Result<LeaderAnswer, Obstacle>> {
+    let (head, mut incoming) = response.into_parts();
+    let leads = head.headers.get(LEADS).and_then(|value| value.to_str().ok()?.parse().ok());
+    let announced = hyper::body::Body::size_hint(&incoming).exact().unwrap_or_default();
+    // All of it at once: what grows is copied, and both are there for a moment.
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(usize::MAX).min(MOST_BYTES));
+    while let Some(frame) = incoming.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        progress.made();
+        if body.len() + data.len() > MOST_BYTES {
+            return Ok(Err(Obstacle::TooLarge));
+        }
+        body.extend_from_slice(&data);
+    }
+    Ok(Ok(LeaderAnswer { status: head.status.as_u16(), leads, body }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// What is made of this answer, of which the beginning was sent as long as somebody read it.
+    async fn answered(head: &str, body: &[u8]) -> hyper::Result<Result<LeaderAnswer, Obstacle>> {
+        let (here, mut there) = duplex(1 << 20);
+        let (head, body) = (head.to_owned(), body.to_vec());
+        let server = tokio::spawn(async move {
+            let mut request = [0; 1024];
+            let length = there.read(&mut request).await.expect("a request");
+            let _ = there.write_all(head.as_bytes()).await;
+            let _ = there.write_all(&body).await;
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let answer = exchange(TokioIo::new(here), &AnswerProgress::begin()).await;
+        let request = server.await.expect("a server");
+        assert!(request.starts_with("GET /status HTTP/1.1\r\nhost: localhost\r\n"), "{request}");
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_status_is_asked_for_and_the_answer_read() {
+        let head = "HTTP/1.1 200 OK\r\nKube-Prepull-Leads: true\r\nContent-Length: 2\r\n\r\n";
+        let answer = answered(head, b"{}").await.expect("a connection").expect("an answer");
+        assert_eq!((answer.status, answer.leads, answer.body.as_slice()), (200, Some(true), b"{}".as_slice()));
+        let answer = answered("HTTP/1.1 503 Service Unavailable\r\n\r\n", b"still reading").await;
+        let answer = answer.expect("a connection").expect("an answer");
+        assert_eq!((answer.status, answer.leads, answer.body.as_slice()), (503, None, b"still reading".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn of_a_body_that_is_too_large_no_more_is_kept_than_is_allowed() {
+        let body = vec![b' '; MOST_BYTES + 1];
+        let answer = answered("HTTP/1.1 200 OK\r\n\r\n", &body).await.expect("a connection");
+        assert_eq!(answer.expect_err("too large"), Obstacle::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_early_is_an_error() {
+        assert!(answered("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"{}").await.is_err());
+        assert!(answered("", b"").await.is_err());
+    }
+}
