@@ -10,6 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::error::Error;
 use crate::list::Policy;
 use crate::naming::labels;
+use crate::naming::own_images::OwnImages;
 use crate::plan::generation::holder_folder::Seed;
 use crate::plan::{Platform, Settings};
 
@@ -20,8 +21,8 @@ pub struct Installation {
     pub namespace: String,
     /// Lists that need no label, for ConfigMaps whose labels the user cannot set.
     pub config_maps: Vec<String>,
-    /// kube-prepull's own image.
-    pub holder_image: String,
+    /// kube-prepull's own images.
+    pub own_images: OwnImages,
     /// The ServiceAccount of the pods.
     pub pod_service_account: Option<String>,
     /// The controller's own Deployment.
@@ -60,7 +61,7 @@ pub async fn settings(client: &Client, installation: &Installation) -> Result<Se
         None => None,
     };
     Ok(Settings {
-        holder_image: installation.holder_image.clone(),
+        own_images: installation.own_images.clone(),
         service_account_name: installation.pod_service_account.clone(),
         platform,
         owner,

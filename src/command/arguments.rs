@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use super::terminal;
 use super::wait::goal::{Share, Wanted};
 use crate::list::schedule::parse_interval;
+use crate::naming::own_images::OwnImages;
 use rust_decimal::Decimal;
 
 /// Keeps container images warm on every node of a Kubernetes cluster.
@@ -82,12 +83,22 @@ pub struct ClusterArguments {
 /// Where the holder comes from.
 #[derive(Debug, Args)]
 pub struct HolderArguments {
-    /// kube-prepull's own image, which contains the holder for new generations
-    #[arg(long, env = "HOLDER_IMAGE", value_name = "IMAGE", default_value = concat!("kube-prepull:", env!("CARGO_PKG_VERSION")))]
-    pub holder_image: String,
+    /// The image that new generations install the holder from [default: the controller's image, with the suffix -holder to its tag]
+    #[arg(long, env = "HOLDER_IMAGE", value_name = "IMAGE")]
+    pub holder_image: Option<String>,
+    /// The controller's image, from which the holder is installed if that image does not exist or this one is pinned by digest
+    #[arg(long, env = "CONTROLLER_IMAGE", value_name = "IMAGE", default_value = concat!("kube-prepull:", env!("CARGO_PKG_VERSION")))]
+    pub controller_image: String,
     /// The ServiceAccount of pods, unless their group names one [default: the namespace's default]
     #[arg(long, env = "POD_SERVICE_ACCOUNT", value_name = "NAME")]
     pub pod_service_account: Option<String>,
+}
+
+impl HolderArguments {
+    /// kube-prepull's own images.
+    pub fn own_images(&self) -> OwnImages {
+        OwnImages::of(self.holder_image.as_deref(), &self.controller_image)
+    }
 }
 
 /// The kind of cluster.

@@ -92,7 +92,7 @@ fn seed_of(arguments: &RenderArguments) -> anyhow::Result<Seed> {
 fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList, seed: Seed) -> Vec<DaemonSet> {
     let config = accepted.config;
     let settings = Settings {
-        holder_image: arguments.holder.holder_image.clone(),
+        own_images: arguments.holder.own_images(),
         service_account_name: arguments.holder.pod_service_account.clone(),
         platform: if arguments.openshift { Platform::OpenShift } else { Platform::Kubernetes },
         owner: None,
@@ -105,7 +105,7 @@ fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList, seed: Seed) 
             content: content_hash(group),
             epoch: Timestamp::from_second(epoch.as_second()).unwrap_or(epoch),
             spread_seconds: config.pull_rate.spread_seconds(arguments.nodes),
-            holder_image: settings.holder_image.clone(),
+            holder_image: settings.own_images.holder.clone(),
             format: FORMAT,
             folder: HolderFolder::default(),
             refresh_request: None,

@@ -53,13 +53,14 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
 }
 
 fn installation(arguments: RunArguments, policy: Policy, default_namespace: String, seed: Seed) -> Installation {
+    let own_images = arguments.holder.own_images();
     let (own, of_pods) = (arguments.controller_service_account, arguments.holder.pod_service_account);
     Installation {
         policy: policy.of_installation(own.as_deref(), of_pods.as_deref()),
         namespace: arguments.cluster.namespace.unwrap_or(default_namespace),
         // An environment variable that is set to an empty string gives one empty name.
         config_maps: arguments.config_maps.into_iter().filter(|name| !name.is_empty()).collect(),
-        holder_image: arguments.holder.holder_image,
+        own_images,
         pod_service_account: of_pods,
         deployment: arguments.deployment,
         platform: match arguments.platform {

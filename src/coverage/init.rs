@@ -13,9 +13,11 @@ use crate::naming::INIT_CONTAINER;
 /// How far a pod's init containers are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Initialization {
-    /// They have not started, or one of them runs, such as during a start delay.
+    /// They have not started, or one of others runs.
     #[default]
     Underway,
+    /// kube-prepull's own one runs, such as during a start delay.
+    Started,
     /// All are done, so the kubelet pulls the images.
     Done,
     /// The node itself held back or cancelled the pull of the image of one of them, and tries again.
@@ -72,7 +74,7 @@ impl Initialization {
     pub fn failure(&self) -> Option<&InitFailure> {
         match self {
             Self::Failed(failure) => Some(failure),
-            Self::Underway | Self::Interrupted { .. } | Self::Done => None,
+            Self::Underway | Self::Started | Self::Interrupted { .. } | Self::Done => None,
         }
     }
 
@@ -80,7 +82,7 @@ impl Initialization {
     pub fn last_failure(&self) -> Option<&Arc<InitFailure>> {
         match self {
             Self::Failed(failure) | Self::Interrupted { failure, .. } => Some(failure),
-            Self::Underway | Self::Done => None,
+            Self::Underway | Self::Started | Self::Done => None,
         }
     }
 }
@@ -92,7 +94,10 @@ pub fn initialization(spec: &PodSpec, status: &PodStatus, texts: &mut Texts) -> 
         // Before the kubelet has seen the pod, it reports none.
         return if inits.is_empty() { Initialization::Underway } else { Initialization::Done };
     };
-    let Some((pulled, reason, message)) = failure(init) else { return Initialization::Underway };
+    let Some((pulled, reason, message)) = failure(init) else {
+        let is_own = init.name == INIT_CONTAINER;
+        return if is_own && init.state.running.is_some() { Initialization::Started } else { Initialization::Underway };
+    };
     let container = spec.init_containers.iter().find(|container| container.name == init.name);
     let interrupted = !pulled && is_interrupted(&reason, &message);
     let failure = Arc::new(InitFailure {
@@ -185,13 +190,14 @@ mod tests {
     #[test]
     fn an_init_container_that_has_not_ended_yet_is_no_failure() {
         assert_eq!(read(json!([]), json!([])), Initialization::Underway);
+        for state in [json!({"state": {}}), json!({"state": {"waiting": {"reason": "PodInitializing"}}})] {
+            assert_eq!(of_own(state.clone()), Initialization::Underway, "{state}");
+        }
         for state in [
-            json!({"state": {}}),
-            json!({"state": {"waiting": {"reason": "PodInitializing"}}}),
             json!({"state": {"running": {}}}),
             json!({"state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}),
         ] {
-            assert_eq!(of_own(state.clone()), Initialization::Underway, "{state}");
+            assert_eq!(of_own(state.clone()), Initialization::Started, "{state}");
         }
         assert_eq!(of_own(json!({"state": {"terminated": {"exitCode": 0}}})), Initialization::Done);
     }

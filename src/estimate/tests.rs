@@ -5,6 +5,7 @@ use super::serverless::Amounts;
 use super::*;
 use crate::coverage::requests::Requests;
 use crate::list::parse;
+use crate::naming::own_images::OwnImages;
 use crate::plan::generation::content_hash;
 use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 
@@ -136,7 +137,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
     let usage = Usage { nodes: Some(7), ..usage(0) };
     let reserved = estimate(&list, &config, Prices::example(), &usage).reserved;
     let settings = Settings {
-        holder_image: "holder".to_owned(),
+        own_images: OwnImages::of(Some("holder"), ""),
         service_account_name: None,
         platform: Platform::Kubernetes,
         ..Settings::default()
@@ -149,7 +150,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
             content: content_hash(group),
             epoch: jiff::Timestamp::UNIX_EPOCH,
             spread_seconds: 0,
-            holder_image: settings.holder_image.clone(),
+            holder_image: settings.own_images.holder.clone(),
             format: crate::plan::generation::FORMAT,
             folder: Default::default(),
             refresh_request: None,

@@ -52,7 +52,7 @@ fn because(cause: RolloutCause) -> String {
         RolloutCause::Unknown => "the annotations of the group's current DaemonSet were changed or removed".to_owned(),
         RolloutCause::ScopedDown => "the group's current DaemonSet covers only some of the nodes".to_owned(),
         RolloutCause::OwnImage => {
-            "no pod of the group's current DaemonSet could start with kube-prepull's own image, which has been changed"
+            "no pod of the group's current DaemonSet could start with kube-prepull's own image, and another one is used now"
                 .to_owned()
         }
         RolloutCause::Edited => "the group's images or nodes were edited".to_owned(),

@@ -82,6 +82,11 @@ pub fn found(finding: &Finding, dry_run: Option<&DryRun>) -> Message {
             ),
         )
         .about(daemon_set),
+        Finding::HolderImageAbsent { group, failure, instead } => Message::new(
+            Reason::HolderImageAbsent,
+            subject,
+            format!("group {group}: {}", init_containers::served_by_another(failure, instead)),
+        ),
         Finding::InitContainersRecovered { group, daemon_set, containers } => Message::new(
             Reason::InitContainerRecovered,
             subject,

@@ -5,7 +5,7 @@ use crate::coverage::{InitFailure, end_of};
 use crate::summary::node_state::NodeState;
 
 /// Where the image of kube-prepull's own init container is set.
-const SETTING: &str = "the controller's HOLDER_IMAGE (image.repository and image.tag of the chart)";
+const SETTING: &str = "the controller's HOLDER_IMAGE (holderImage of the chart)";
 
 /// The cause and the remedy in one sentence, of a length for an Event.
 pub fn in_words(failure: &InitFailure) -> String {
@@ -18,6 +18,17 @@ pub fn in_words(failure: &InitFailure) -> String {
 pub fn explain(failure: &InitFailure) -> (String, Option<String>) {
     let (cause, remedy) = diagnosed(failure);
     (format!("{}: {cause}", what_fails(failure)), remedy)
+}
+
+/// Why the image with nothing but the holder is not used, and how to have it used.
+pub fn served_by_another(failure: &InitFailure, instead: &str) -> String {
+    let (cause, _) = diagnosed(failure);
+    format!(
+        "{}: {}; no node has pulled it, so the holder comes from the controller's image {instead}, which is larger; \
+         to have nodes pull less, put the image of the holder where they can pull it, and name it in {SETTING}",
+        what_fails(failure),
+        end_of(&cause)
+    )
 }
 
 fn what_fails(failure: &InitFailure) -> String {

@@ -60,6 +60,7 @@ reasons! {
     NodesOutdated: Normal, "CheckTags";
     RefreshDeferred: Warning, "CheckTags";
     RefreshRecovered: Normal, "CheckTags";
+    HolderImageAbsent: Warning, "Create";
     InitContainerFailing: Warning, "Observe";
     InitContainerRecovered: Normal, "Observe";
     ImageFailing: Warning, "Observe";

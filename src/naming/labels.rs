@@ -63,6 +63,9 @@ pub const EPOCH: &str = "kube-prepull.io/epoch";
 pub const SPREAD: &str = "kube-prepull.io/spread-seconds";
 /// On a generation: the image of the init container.
 pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";
+/// On a generation that installs the holder from the controller's image: the image with nothing but the holder, which could not be
+/// pulled because no registry had it.
+pub const ABSENT_HOLDER_IMAGE: &str = "kube-prepull.io/absent-holder-image";
 /// On a generation: the folder that the holder is mounted at in its containers.
 pub const HOLDER_FOLDER: &str = "kube-prepull.io/holder-folder";
 /// On a generation: the version of the builder that built its pod template.

@@ -2,6 +2,7 @@
 
 pub mod hash;
 pub mod labels;
+pub mod own_images;
 
 /// The longest DNS label (RFC 1123), and so the longest container name and label value.
 pub const MAX_LABEL: usize = 63;

@@ -8,6 +8,7 @@ use super::generation::holder_folder::Seed;
 use super::generation::tag_check::TagCheck;
 use crate::coverage::{Coverage, Node};
 use crate::list::Config;
+use crate::naming::own_images::OwnImages;
 
 /// How long the list must stay unedited before a rollout starts, so that two edits in a row start only one.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(1);
@@ -51,8 +52,8 @@ impl Context<'_> {
 /// Settings of the cluster and the installation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// kube-prepull's own image, from which new generations install the holder.
-    pub holder_image: String,
+    /// kube-prepull's own images, from which new generations install the holder.
+    pub own_images: OwnImages,
     /// The ServiceAccount of pods whose group sets none.
     pub service_account_name: Option<String>,
     /// The kind of cluster.

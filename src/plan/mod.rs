@@ -15,6 +15,7 @@
 //! - [`decision`]: the types that a plan consists of
 //! - [`refresh`], [`tag_check`]: when and where tags are checked, and whether they have moved
 //! - [`pull_policies`]: which images a rollout asks the registry for
+//! - [`own_image`]: which of kube-prepull's own images a rollout installs the holder from
 //! - [`rollouts`]: what starts a rollout, and what it creates
 //! - [`recounting`]: when the DaemonSet controller has to recount the nodes of a generation
 //! - [`scoping_down`], [`capacity`]: when an older generation is removed from nodes
@@ -46,6 +47,7 @@ pub mod deselection;
 pub mod generation;
 mod generations;
 pub mod name_claims;
+pub mod own_image;
 pub mod patch;
 pub mod planner;
 pub mod pull_policies;

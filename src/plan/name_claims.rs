@@ -115,6 +115,7 @@ mod tests {
             template: None,
             node_scope: super::super::generation::node_scope::NodeScope::Everywhere,
             placement: None,
+            absent_holder_image: None,
             counted_for: Default::default(),
             scheduled: None,
         }

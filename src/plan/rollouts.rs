@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 
 use super::context::Context;
 use super::daemon_set;
-use super::decision::{Action, DeletionReason, Moved, Plan, RolloutCause, Waiting};
+use super::decision::{Action, DeletionReason, Finding, Moved, Plan, RolloutCause, Waiting};
 use super::generation::conditions::ReportedConditions;
 use super::generation::holder_folder::HolderFolder;
 use super::generation::node_scope::NodeScope;
@@ -13,6 +13,7 @@ use super::generation::pulled_always::PulledAlways;
 use super::generation::tag_check_record::TagCheckRecord;
 use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::generations::Generations;
+use super::own_image::{self, OwnImage};
 use super::pull_policies::{self, Resolve};
 use super::refresh::{NextRefresh, next_refresh, resolved_at, wait_for};
 use crate::coverage::{CoveringPod, InitFailure, Initialization, PodState};
@@ -34,10 +35,11 @@ pub fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option
     own_image_is_replaced(context, newest, record).then_some(RolloutCause::OwnImage)
 }
 
-/// Whether kube-prepull's own image was changed after it kept every pod of the generation from starting. As long as any of
-/// them starts, a change of that image begins nothing: an upgrade of the controller must not move all nodes.
+/// Whether another one of kube-prepull's own images is used now, after the former kept every pod of the generation from starting. As
+/// long as any of them starts, another image begins nothing: an upgrade of the controller must not move all nodes.
 fn own_image_is_replaced(context: &Context, newest: &Generation, record: &Record) -> bool {
-    if record.holder_image == context.settings.holder_image {
+    let next = own_image::for_next_generation(context);
+    if record.holder_image == next.reference && next.known_at.is_none() {
         return false;
     }
     let own = || {
@@ -45,7 +47,8 @@ fn own_image_is_replaced(context: &Context, newest: &Generation, record: &Record
         pods.filter(|pod| *pod.generation == *newest.name && !pod.deleting && pod.state == PodState::Live)
     };
     let fails = |pod: &CoveringPod| pod.initialization.failure().is_some_and(InitFailure::is_own);
-    own().any(fails) && own().all(|pod| pod.initialization != Initialization::Done)
+    let starts = |pod: &CoveringPod| matches!(pod.initialization, Initialization::Done | Initialization::Started);
+    own().any(fails) && !own().any(starts)
 }
 
 /// A rollout that was requested.
@@ -75,7 +78,7 @@ pub fn blocked(group: &Group, refresh: bool, generations: &Generations) -> Optio
     })
 }
 
-/// Starts a rollout unless something prevents it. Returns whether it started.
+/// Starts a rollout unless something prevents it. Returns whether it started, or is about to.
 pub fn start(
     context: &Context,
     group: &Group,
@@ -93,6 +96,11 @@ pub fn start(
         plan.wake_up_at(settled_at);
         return false;
     }
+    let own_image = own_image::for_next_generation(context);
+    if let (RolloutCause::OwnImage, Some(known_at)) = (cause, own_image.known_at) {
+        plan.wake_up_at(known_at);
+        return true;
+    }
     if refreshes && context.list.config.refresh.mode == RefreshMode::Recreate {
         plan.actions
             .extend(generations.needed_of(group).map(|it| Action::delete(it, DeletionReason::Recreated(cause))));
@@ -102,16 +110,24 @@ pub fn start(
         plan.waiting.push(blocked);
         return false;
     }
-    let findings = moved.as_ref().map(|moved| moved.findings.clone()).unwrap_or_default();
-    plan.actions.push(create(context, group, cause, generations.newest_of(group), moved));
+    let mut findings = moved.as_ref().map(|moved| moved.findings.clone()).unwrap_or_default();
+    findings.extend(absence(group, &own_image));
+    plan.actions.push(create(context, group, cause, &own_image, generations.newest_of(group), moved));
     plan.actions.extend(findings.into_iter().map(Action::Report));
     true
+}
+
+/// What to report if it has just been found that the controller's image has to serve.
+fn absence(group: &Group, own_image: &OwnImage) -> Option<Finding> {
+    let failure = own_image.absent.as_ref()?.failure.clone()?;
+    Some(Finding::HolderImageAbsent { group: group.name.to_string(), failure, instead: own_image.reference.to_owned() })
 }
 
 fn create(
     context: &Context,
     group: &Group,
     cause: RolloutCause,
+    own_image: &OwnImage,
     newest: Option<&Generation>,
     moved: Option<Moved>,
 ) -> Action {
@@ -133,7 +149,7 @@ fn create(
         content: content_hash(group),
         epoch: whole_seconds(context.now),
         spread_seconds: context.list.config.pull_rate.spread_seconds(matching_nodes(context, group)),
-        holder_image: context.settings.holder_image.clone(),
+        holder_image: own_image.reference.to_owned(),
         format: FORMAT,
         folder: HolderFolder::default(),
         refresh_request: context.refresh_request.filter(answers).map(str::to_owned),
@@ -141,7 +157,9 @@ fn create(
     }
     .with_own_folder(context.list.label, group.name.as_str(), &context.settings.seed);
     let reported = newest.map(|newest| newest.reported.for_next_generation()).unwrap_or_default();
-    Action::Create { daemon_set: daemon_set_with(context, group, &record, &tag_check_record, &reported), cause }
+    let mut daemon_set = daemon_set_with(context, group, &record, &tag_check_record, &reported);
+    daemon_set.metadata.annotations.get_or_insert_default().extend(own_image::annotation(own_image));
+    Action::Create { daemon_set, cause }
 }
 
 /// The tag check results for images that the new generation does not resolve again.

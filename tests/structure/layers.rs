@@ -18,6 +18,7 @@ const PLAN: Layers = [
         "deselection.rs",
         "generations.rs",
         "name_claims.rs",
+        "own_image.rs",
         "patch.rs",
         "pull_policies.rs",
         "refresh.rs",

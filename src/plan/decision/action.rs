@@ -204,7 +204,7 @@ pub enum RolloutCause {
     Edited,
     /// The annotations of its newest generation no longer say how it was built.
     Unknown,
-    /// No pod of its newest generation starts with kube-prepull's own image, and another one is configured now.
+    /// No pod of its newest generation starts with kube-prepull's own image, and another one is used now.
     OwnImage,
     /// Its newest generation was scoped down while it was retiring, and the newer ones have been deleted since.
     ScopedDown,

@@ -70,6 +70,15 @@ pub enum Finding {
         /// Each container, with the cause on most of the nodes.
         containers: Vec<FailingInitContainer>,
     },
+    /// No registry has the image with nothing but the holder, so that the controller's image serves instead.
+    HolderImageAbsent {
+        /// The group whose pods could not start.
+        group: String,
+        /// Why the image cannot be pulled, as one of the nodes reports it.
+        failure: InitFailure,
+        /// The controller's image.
+        instead: String,
+    },
     /// Init containers that failed do not fail any more.
     InitContainersRecovered {
         /// The group for which the failure was reported.

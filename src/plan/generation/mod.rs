@@ -93,6 +93,8 @@ pub struct Generation {
     pub template: Option<String>,
     /// The nodes that it is still on.
     pub node_scope: NodeScope,
+    /// The image with nothing but the holder that no registry had when it was created, if the controller's image serves instead.
+    pub absent_holder_image: Option<String>,
     /// The hash of the placement that it was created for ([`placement_hash`]), if known.
     pub placement: Option<String>,
     /// Hashes of the selections after which its nodes were recounted.
@@ -165,6 +167,7 @@ impl Generation {
             pulled_always,
             template,
             node_scope: annotation(metadata, labels::NODE_SCOPE).map(NodeScope::from_text).unwrap_or_default(),
+            absent_holder_image: annotation(metadata, labels::ABSENT_HOLDER_IMAGE).map(str::to_owned),
             placement: annotation(metadata, labels::PLACEMENT).map(str::to_owned),
             counted_for: annotation(metadata, labels::COUNTED_FOR).map(words).unwrap_or_default(),
             scheduled: None,

@@ -59,7 +59,7 @@ fn of_group(config: &Config, group: usize, settings: &Settings) -> DaemonSet {
         content: content_hash(group),
         epoch: at("2026-03-01T12:00:00Z"),
         spread_seconds: config.pull_rate.spread_seconds(90),
-        holder_image: settings.holder_image.clone(),
+        holder_image: settings.own_images.holder.clone(),
         format: FORMAT,
         folder: Default::default(),
         refresh_request: None,

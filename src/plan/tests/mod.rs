@@ -13,6 +13,7 @@ mod histories;
 mod holder_folders;
 mod init_failures;
 mod outdated_nodes;
+mod own_image;
 mod pull_policies;
 mod refresh;
 mod refresh_modes;
@@ -36,6 +37,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::{AcceptedList, Settings};
 use crate::list::{Config, ListData, parse};
+use crate::naming::own_images::OwnImages;
 
 /// The list `tools` in the namespace `prepull`, which must be valid.
 pub(super) fn accepted(images_yaml: &str) -> Config {
@@ -52,7 +54,7 @@ fn named(config: &Config) -> AcceptedList<'_> {
 }
 
 fn settings() -> Settings {
-    Settings { holder_image: "ghcr.io/acme/kube-prepull:1".to_owned(), ..Settings::default() }
+    Settings { own_images: OwnImages::of(Some("ghcr.io/acme/kube-prepull:1"), ""), ..Settings::default() }
 }
 
 /// The controller's Deployment.

@@ -20,6 +20,7 @@ use crate::coverage::{Coverage, Node};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
+use crate::naming::own_images::OwnImages;
 use crate::plan::generation::holder_folder::Seed;
 use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::patch::adoption_patch;
@@ -73,8 +74,10 @@ pub struct Simulation {
     pub pods_at_once: usize,
     /// Whether admission makes pods pull from a mirror.
     pub mirrored: bool,
-    /// The controller's own image.
+    /// The image that the holder comes from.
     pub holder_image: String,
+    /// The controller's image, if that one was not named by the user.
+    pub controller_image: Option<String>,
     /// What only this process of the controller knows.
     pub seed: Seed,
     /// The nodes that cannot pull the controller's own image in this form: reference and node.
@@ -118,7 +121,8 @@ impl Simulation {
             controller_knows_selector: false,
             pods_at_once: usize::MAX,
             mirrored: false,
-            holder_image: settings().holder_image,
+            holder_image: settings().own_images.holder,
+            controller_image: None,
             seed: Seed::default(),
             without_own_image: BTreeSet::new(),
             created: 0,
@@ -233,7 +237,11 @@ impl Simulation {
             coverage: &coverage,
             adoptable: &adoptable,
             nodes: self.may_read_nodes.then_some(&self.nodes),
-            settings: &Settings { holder_image: self.holder_image.clone(), seed: self.seed.clone(), ..settings() },
+            settings: &Settings {
+                own_images: OwnImages { holder: self.holder_image.clone(), controller: self.controller_image.clone() },
+                seed: self.seed.clone(),
+                ..settings()
+            },
             now: self.now,
         })
     }

@@ -202,6 +202,7 @@ pub fn generations() -> Vec<Generation> {
         reported: Default::default(),
         node_scope: crate::plan::generation::node_scope::NodeScope::Everywhere,
         placement: None,
+        absent_holder_image: None,
         counted_for: Default::default(),
         scheduled: None,
         record: Some(Record {

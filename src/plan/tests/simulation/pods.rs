@@ -35,6 +35,8 @@ pub struct Pod {
     pub(super) init_fails: bool,
     /// What the kubelet says then, if not that it was not found: a reason and a message.
     pub init_failure: Option<(&'static str, &'static str)>,
+    /// Whether its init container still runs, as during a start delay.
+    pub init_runs: bool,
     pub(super) node_selector: BTreeMap<String, String>,
     /// Whether its node lacks a label of its node selector.
     pub(super) is_excluded: bool,
@@ -212,6 +214,7 @@ impl Pod {
             own_image: own_image.unwrap_or_default(),
             init_fails: false,
             init_failure: None,
+            init_runs: false,
             node_selector: spec.node_selector.clone().unwrap_or_default(),
             is_excluded: false,
             pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES).cloned()),
@@ -239,8 +242,11 @@ impl Pod {
         let init = match (self.init_fails, self.init_failure) {
             (true, Some((reason, message))) => json!({"waiting": {"reason": reason, "message": message}}),
             (true, None) => {
-                json!({"waiting": {"reason": "ImagePullBackOff", "message": format!("{}: not found", self.own_image)}})
+                let image = &self.own_image;
+                let message = format!("failed to resolve reference \"{image}\": {image}: not found");
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": message}})
             }
+            (false, _) if self.init_runs => json!({"running": {}}),
             (false, _) => json!({"terminated": {"exitCode": 0}}),
         };
         let message = match self.bound {
