@@ -34,7 +34,7 @@ build: toolchain ## Build static programs (the holder for x86_64 and aarch64), a
 	stat --printf '%9s bytes  %n\n' $$holders target/$(musl)/release/kube-prepull
 
 .PHONY: image
-image: toolchain $(cyclonedx) ## Build the image for amd64 and arm64, and print its digest. PUSH=REFERENCE pushes it
+image: toolchain $(cyclonedx) ## Build the images for amd64 and arm64, and print their digests. PUSH=REFERENCE pushes them
 	@$(bed) require aarch64-linux-gnu-gcc aarch64-linux-gnu-headers
 	deploy/image.sh --builder >/dev/null 2>&1 || $(bed) require buildah
 	CARGO_CYCLONEDX=$(cyclonedx) deploy/image.sh $(PUSH)

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Builds the image for all architectures with buildah, podman or docker, whichever works, and prints sizes and digest.
+# Builds the controller's image and the one of its holder for all architectures with buildah, podman or docker, whichever works, and
+# prints sizes and digests.
 #
 # usage: deploy/image.sh [--builder | REFERENCE]
 #
-# The result is an OCI layout in target/image/layout. With a REFERENCE, the image is pushed as well; REGISTRY_OPTIONS are passed to
-# the builder then, for example "--tls-verify=false". BUILDER selects a builder if several work. --builder only prints which one
-# will be used.
+# The results are OCI layouts in target/image/layout and target/image/holder-layout. With a REFERENCE, the controller's image is pushed
+# there, and the holder's beside it, to the same tag with the suffix -holder; REGISTRY_OPTIONS are passed to the builder then, for
+# example "--tls-verify=false". BUILDER selects a builder if several work. --builder only prints which one will be used.
 #
-# Builds are reproducible: the same sources, toolchain and builder result in the same digest, on any machine and in any folder.
+# Builds are reproducible: the same sources, toolchain and builder result in the same digests, on any machine and in any folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-largest=6000000 # bytes, compressed, of an architecture
+# Bytes that a node pulls at most: the index, and the manifest, the configuration and the layers of its architecture.
+largest=6000000
+largest_of_holder=10000
 # The order affects the digest.
 architectures=(amd64 arm64)
 
@@ -26,6 +29,7 @@ revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 out=$PWD/target/image
 context=$out/context
 layout=$out/layout
+holder_layout=$out/holder-layout
 
 # Rust's name of an architecture.
 in_rust() {
@@ -50,18 +54,23 @@ programs() {
   done
 }
 
-# The SBOM of the controller, as CycloneDX. The holder has no dependencies.
-bill_of_materials() {
+# The SBOMs of the controller and of the holder, as CycloneDX. The holder has no dependencies.
+bills_of_materials() {
   local cyclonedx=${CARGO_CYCLONEDX:-cargo-cyclonedx} file=kube-prepull.cdx
   # It writes a file next to the manifest of each workspace member.
   trap 'rm -f ./*/'"$file"'.json ./*/*/'"$file"'.json '"$file"'.json' RETURN
   SOURCE_DATE_EPOCH=0 "$cyclonedx" cyclonedx --quiet --format json --target x86_64-unknown-linux-musl \
     --override-filename "$file"
-  sed "s|path+file://$PWD|path+file:///kube-prepull|g; s|$PWD|/kube-prepull|g" "$file.json" >"$context/$file.json"
-  if grep -F "$HOME" "$context/$file.json" >&2; then
+  without_paths "$file.json" >"$context/$file.json"
+  without_paths "src/holder/$file.json" >"$context/holder.cdx.json"
+  if grep -F "$HOME" "$context/$file.json" "$context/holder.cdx.json" >&2; then
     echo "the bill of materials names a path of this machine" >&2
     exit 1
   fi
+}
+
+without_paths() {
+  sed "s|path+file://$PWD|path+file:///kube-prepull|g; s|$PWD|/kube-prepull|g" "$1"
 }
 
 # Whether a builder works: there can be a docker client without an engine, or without buildx.
@@ -85,36 +94,50 @@ builder() {
   exit 1
 }
 
-arguments() {
-  printf '%s\n' --file deploy/Containerfile --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
+# The reference of the holder's image beside this one of the controller's.
+of_holder() {
+  case ${1##*/} in
+    "") ;;
+    *:*) echo "$1-holder" ;;
+    *) echo "$1:latest-holder" ;;
+  esac
+}
+
+# Builds an image: build CONTAINERFILE LAYOUT REFERENCE, where an empty reference is not pushed.
+build() {
+  local options=(--file "$1" --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
+  case $chosen in
+    docker) with_docker "$2" "$3" "${options[@]}" ;;
+    *) with_containers_tools "$2" "$3" "${options[@]}" ;;
+  esac
 }
 
 # buildah and podman have the same options.
 with_containers_tools() {
-  local list=localhost/kube-prepull-image-list architecture
-  "$1" manifest rm "$list" >/dev/null 2>&1 || true
+  local into=$1 pushed_to=$2 list=localhost/kube-prepull-image-list architecture
+  "$chosen" manifest rm "$list" >/dev/null 2>&1 || true
   for architecture in "${architectures[@]}"; do
     # --layers=false creates a single layer and does not use the build cache.
-    "$1" build --quiet --format oci --platform "linux/$architecture" --manifest "$list" \
-      --timestamp 0 --identity-label=false --layers=false "${@:2}" "$context" >/dev/null
+    "$chosen" build --quiet --format oci --platform "linux/$architecture" --manifest "$list" \
+      --timestamp 0 --identity-label=false --layers=false "${@:3}" "$context" >/dev/null
   done
-  "$1" manifest push --all "$list" "oci:$layout" >/dev/null 2>"$out/log" || { cat "$out/log" >&2; exit 1; }
-  if [ -n "$reference" ]; then
+  "$chosen" manifest push --all "$list" "oci:$into" >/dev/null 2>"$out/log" || { cat "$out/log" >&2; exit 1; }
+  if [ -n "$pushed_to" ]; then
     # shellcheck disable=SC2086 # several options in one variable
-    "$1" manifest push --all ${REGISTRY_OPTIONS:-} "$list" "docker://$reference"
+    "$chosen" manifest push --all ${REGISTRY_OPTIONS:-} "$list" "docker://$pushed_to"
   fi
-  "$1" manifest rm "$list" >/dev/null
+  "$chosen" manifest rm "$list" >/dev/null
 }
 
 with_docker() {
-  local platforms
+  local into=$1 pushed_to=$2 platforms
   platforms=$(printf 'linux/%s,' "${architectures[@]}")
-  local build=(docker buildx build --platform "${platforms%,}" --provenance=false --sbom=false "$@")
-  SOURCE_DATE_EPOCH=0 "${build[@]}" --output "type=oci,tar=false,rewrite-timestamp=true,dest=$layout" "$context"
-  if [ -n "$reference" ]; then
+  local buildx=(docker buildx build --platform "${platforms%,}" --provenance=false --sbom=false "${@:3}")
+  SOURCE_DATE_EPOCH=0 "${buildx[@]}" --output "type=oci,tar=false,rewrite-timestamp=true,dest=$into" "$context"
+  if [ -n "$pushed_to" ]; then
     # shellcheck disable=SC2086 # several options in one variable
-    SOURCE_DATE_EPOCH=0 "${build[@]}" ${REGISTRY_OPTIONS:-} \
-      --output "type=image,push=true,rewrite-timestamp=true,name=$reference" "$context"
+    SOURCE_DATE_EPOCH=0 "${buildx[@]}" ${REGISTRY_OPTIONS:-} \
+      --output "type=image,push=true,rewrite-timestamp=true,name=$pushed_to" "$context"
   fi
 }
 
@@ -123,19 +146,21 @@ digests() {
   grep -o '"digest": *"sha256:[0-9a-f]*"' "$1" | grep -o '[0-9a-f]\{64\}'
 }
 
+# Prints the sizes and the digest of an image: sizes LAYOUT LARGEST NAME.
 sizes() {
-  local index position=0 digest bytes
-  index=$(digests "$layout/index.json")
-  for digest in $(digests "$layout/blobs/sha256/$index"); do
-    bytes=$(grep -o '"size": *[0-9]*' "$layout/blobs/sha256/$digest" | awk -F : '{ sum += $2 } END { print sum }')
+  local blobs=$1/blobs/sha256 index position=0 digest parts bytes
+  index=$(digests "$1/index.json")
+  for digest in $(digests "$blobs/$index"); do
+    parts=$(grep -o '"size": *[0-9]*' "$blobs/$digest" | awk -F : '{ sum += $2 } END { print sum }')
+    bytes=$((parts + $(wc -c <"$blobs/$digest") + $(wc -c <"$blobs/$index")))
     printf '%9d bytes compressed  linux/%s\n' "$bytes" "${architectures[position]}"
-    if [ "$bytes" -gt "$largest" ]; then
-      echo "that is more than the $largest that it may have" >&2
+    if [ "$bytes" -gt "$2" ]; then
+      echo "that is more than the $2 that it may have" >&2
       exit 1
     fi
     position=$((position + 1))
   done
-  echo "sha256:$index  kube-prepull:$version, in ${layout#"$PWD/"}"
+  echo "sha256:$index  $3, in ${1#"$PWD/"}"
 }
 
 chosen=$(builder)
@@ -143,16 +168,14 @@ if [ "$reference" = --builder ]; then
   echo "$chosen"
   exit 0
 fi
-rm -rf "$context" "$layout"
+rm -rf "$context" "$layout" "$holder_layout"
 mkdir -p "$context"
 cp LICENSE "$context"
 programs
-bill_of_materials
-echo "building the image with $chosen" >&2
-mapfile -t options < <(arguments)
-if [ "$chosen" = docker ]; then
-  with_docker "${options[@]}"
-else
-  with_containers_tools "$chosen" "${options[@]}"
-fi
-sizes
+bills_of_materials
+echo "building the images with $chosen" >&2
+# The smaller one first, so that no controller is there whose holder is not.
+build deploy/Containerfile.holder "$holder_layout" "$(of_holder "$reference")"
+build deploy/Containerfile "$layout" "$reference"
+sizes "$holder_layout" "$largest_of_holder" "kube-prepull:$version-holder"
+sizes "$layout" "$largest" "kube-prepull:$version"

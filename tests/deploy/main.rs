@@ -7,6 +7,7 @@
 mod chart;
 mod documentation;
 mod helm;
+mod holder_image;
 mod krew;
 mod kubernetes_image_puller;
 mod kustomize;

@@ -95,7 +95,9 @@ fn what_publishes_runs_no_code_of_the_repository_and_checks_first_what_the_build
     assert!(uses(&steps[0], "actions/download-artifact"));
     assert_eq!(steps[1]["env"]["CHECKSUM"], "${{ needs.build.outputs.checksum }}");
     let pushed = scripts(publish);
-    assert!(pushed.contains("[ \"$(cat digest.txt)\" = \"$DIGEST\" ]"), "the digest of the image is checked");
+    for check in ["[ \"$(cat digest.txt)\" = \"$DIGEST\" ]", "[ \"$(cat holder-digest.txt)\" = \"$HOLDER_DIGEST\" ]"] {
+        assert!(pushed.contains(check), "the digests of the images are checked");
+    }
 }
 
 #[test]
@@ -104,12 +106,26 @@ fn everything_that_is_published_is_signed_and_has_a_provenance() {
     let publish = &release["jobs"]["publish"];
     let attested = steps(publish).iter().filter(|step| uses(step, "actions/attest-build-provenance"));
     let subjects: Vec<_> = attested.map(|step| step["with"]["subject-name"].as_str().unwrap_or("files")).collect();
-    assert_eq!(subjects, ["${{ vars.REGISTRY }}/kube-prepull", "${{ vars.REGISTRY }}/charts/kube-prepull", "files"]);
+    assert_eq!(
+        subjects,
+        [
+            "${{ vars.REGISTRY }}/kube-prepull",
+            "${{ vars.REGISTRY }}/kube-prepull",
+            "${{ vars.REGISTRY }}/charts/kube-prepull",
+            "files"
+        ]
+    );
+    let digests: Vec<_> = steps(publish).iter().filter_map(|step| step["with"]["subject-digest"].as_str()).collect();
+    for output in ["digest", "holder-digest"] {
+        assert!(digests.contains(&&*format!("${{{{ needs.build.outputs.{output} }}}}")), "{output}: {digests:?}");
+    }
     let scripts = scripts(publish);
     for command in [
-        "cosign sign --yes --recursive \"$REGISTRY/kube-prepull@",
+        "cosign sign --yes --recursive \"$REGISTRY/kube-prepull@$DIGEST",
+        "cosign sign --yes --recursive \"$REGISTRY/kube-prepull@$HOLDER_DIGEST",
         "cosign sign --yes \"$REGISTRY/charts/kube-prepull@",
-        "cosign attest --yes --type cyclonedx",
+        "cosign attest --yes --type cyclonedx --predicate published/kube-prepull.cdx.json \"$REGISTRY/kube-prepull@$DIGEST",
+        "cosign attest --yes --type cyclonedx --predicate published/holder.cdx.json \"$REGISTRY/kube-prepull@$HOLDER_DIGEST",
         "cosign sign-blob --yes --bundle",
     ] {
         assert!(scripts.contains(command), "{command}");
@@ -189,4 +205,22 @@ fn advisories_fail_the_check_and_an_unreachable_database_is_a_loud_warning() {
     let (_, output) = advisories(&finds, nowhere, &[("GITHUB_ACTIONS", "true")]);
     assert!(output.contains("\n::warning") || output.starts_with("::warning"), "{output}");
     assert_eq!(advisories(&finds, nowhere, &[("ADVISORIES", "required")]).0, Some(1));
+}
+
+#[test]
+fn the_digest_of_each_image_is_read_from_what_the_build_prints() {
+    let release = release();
+    let build = steps(&release["jobs"]["build"]).iter().find(|step| step["id"] == "images").unwrap();
+    let folder = Folder::begin("digests");
+    let (holder, controller) = ("1".repeat(64), "2".repeat(64));
+    let printed = format!(
+        "     3456 bytes compressed  linux/amd64\nsha256:{holder}  kube-prepull:1.0.0-holder, in target/image/holder-layout\n\
+         sha256:{controller}  kube-prepull:1.0.0, in target/image/layout\n"
+    );
+    fs::write(folder.0.join("printed"), printed).unwrap();
+    let script = build["run"].as_str().unwrap().replace("make image", "cat printed");
+    let output = folder.run(&script, &[("VERSION", "1.0.0"), ("GITHUB_OUTPUT", "outputs")]);
+    assert!(output.status.success(), "{output:?}");
+    let outputs = fs::read_to_string(folder.0.join("outputs")).unwrap();
+    assert_eq!(outputs, format!("digest=sha256:{controller}\nholder-digest=sha256:{holder}\n"));
 }
