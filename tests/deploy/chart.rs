@@ -4,6 +4,7 @@ use std::fs;
 
 use kube_prepull::list::policy::parse_policy;
 use kube_prepull::list::{Code, IMAGE_LIST_LABEL, ListData, Policy, Severity, flat, parse, parse_with_policy};
+use kube_prepull::naming::own_images::OwnImages;
 use kube_prepull::plan::Platform;
 use serde_json::{Value, json};
 
@@ -181,21 +182,42 @@ fn the_token_of_the_controller_expires_after_an_hour() {
     );
 }
 
+/// From which images the controller that is installed with these values lets new generations install the holder.
+fn own_images(objects: &[Value]) -> OwnImages {
+    let value = |name: &str| variable(objects, name).and_then(|it| it["value"].as_str().map(str::to_owned)).unwrap();
+    OwnImages::of(Some(&value("HOLDER_IMAGE")), &value("CONTROLLER_IMAGE"))
+}
+
 #[test]
-fn the_holder_comes_from_the_image_that_the_controller_runs() {
+fn the_holder_comes_from_the_image_that_is_published_with_the_controllers_or_from_that() {
     let helm = Helm::offline("default");
-    for (values, image) in [
-        ("", "kube-prepull:0.1.0"),
-        ("image: {repository: \"registry.test:5000/a/b\", tag: 1.5}", "registry.test:5000/a/b:1.5"),
-        (EVERYTHING, &format!("registry.test/kube-prepull@sha256:{}", "0".repeat(64))),
-        ("image: {repository: quay.io/eclipse/kubernetes-image-puller, tag: next}", "kube-prepull:0.1.0"),
+    let digest = format!("registry.test/kube-prepull@sha256:{}", "0".repeat(64));
+    for (values, image, holder) in [
+        ("", "kube-prepull:0.1.0", "kube-prepull:0.1.0-holder"),
+        (
+            "image: {repository: \"registry.test:5000/a/b\", tag: 1.5}",
+            "registry.test:5000/a/b:1.5",
+            "registry.test:5000/a/b:1.5-holder",
+        ),
+        (
+            "image: {repository: quay.io/eclipse/kubernetes-image-puller, tag: next}",
+            "kube-prepull:0.1.0",
+            "kube-prepull:0.1.0-holder",
+        ),
+        (
+            &format!("image: {{repository: registry.test/kube-prepull, digest: \"sha256:{}\"}}", "0".repeat(64)),
+            &digest,
+            &digest,
+        ),
+        (EVERYTHING, &digest, "registry.test/holders:1"),
     ] {
         let objects = helm.template(values);
         let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-        let variables = container["env"].as_array().unwrap();
-        let holder = variables.iter().find(|variable| variable["name"] == "HOLDER_IMAGE").unwrap();
-        assert_eq!((container["image"].as_str(), holder["value"].as_str()), (Some(image), Some(image)), "{values}");
+        assert_eq!(container["image"].as_str(), Some(image), "{values}");
+        let found = own_images(&objects);
+        let serves = (holder != image && values != EVERYTHING).then(|| image.to_owned());
+        assert_eq!(found, OwnImages { holder: holder.to_owned(), controller: serves }, "{values}");
     }
 }
 

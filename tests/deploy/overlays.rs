@@ -62,8 +62,9 @@ fn the_overlay_of_the_documentation_sets_namespace_and_image() {
     assert_ne!(namespace, "kube-prepull");
     find(&objects, "ClusterRoleBinding", &format!("kube-prepull:{namespace}:kube-prepull"));
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-    let holder = container["env"].as_array().unwrap().iter().find(|it| it["name"] == "HOLDER_IMAGE").unwrap();
-    assert_eq!(holder["value"], container["image"]);
+    let variable =
+        |name: &str| &container["env"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap()["value"];
+    assert_eq!((variable("CONTROLLER_IMAGE"), variable("HOLDER_IMAGE")), (&container["image"], &json!("")));
     assert!(container["image"].as_str().unwrap().starts_with("registry.example.com/"), "{container:#}");
 }
 

@@ -61,8 +61,8 @@ impl Install {
         self.push(image, &Image::of_file("/content", text))
     }
 
-    /// Pushes kube-prepull's own image with the program that is tested, and with the libraries that it loads: the one that
-    /// deploy/image.sh builds is static, and takes minutes.
+    /// Pushes the controller's image with the program that is tested, and with the libraries that it loads: the one that
+    /// deploy/image.sh builds is static, and takes minutes. The image of the holder is pushed beside it.
     fn push_controller(&self, version: &str) {
         let program = env!("CARGO_BIN_EXE_kube-prepull");
         let listed = Command::new("ldd").arg(program).output().unwrap();
@@ -73,6 +73,7 @@ impl Install {
         let layer = libraries.fold(layer, |layer, path| layer.file(path, fs::read(path).unwrap(), 0o755));
         let image = Image::from_scratch().layer(layer).user("65532:65532").entrypoint(&["/bin/kube-prepull"]);
         let image = image.label("version", version);
+        self.push(&format!("kube-prepull:{version}-holder"), &self.bed.holder_image().unwrap());
         self.push(&format!("kube-prepull:{version}"), &image);
     }
 
