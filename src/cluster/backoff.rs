@@ -10,6 +10,11 @@ use tokio::time::{Instant, sleep_until};
 /// The shortest time between two reconciles of a list: a rollout changes thousands of pods, and a list may be edited in a loop.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
 
+/// A list that takes long to plan is planned less often, so that planning takes no more than a twentieth of a processor…
+const PAUSE_PER_COST: u32 = 20;
+/// …but whatever changes is acted on within this time.
+const MOST_PAUSE: Duration = Duration::from_secs(2);
+
 /// The longest pause between two attempts.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -58,12 +63,14 @@ pub struct Pace {
     retries: ExponentialBackoff,
     /// When the last reconcile began.
     begun: Option<Instant>,
+    /// The pause that planning needs, from when the last reconcile began.
+    pause: Duration,
 }
 
 impl Pace {
     /// Starts by waiting for `waker`.
     pub fn new(waker: Arc<Waker>) -> Self {
-        Self { waker, until: Until::Change(None), retries: pauses(), begun: None }
+        Self { waker, until: Until::Change(None), retries: pauses(), begun: None, pause: LEAST_PAUSE }
     }
 
     /// Waits until the next reconcile is due.
@@ -71,17 +78,27 @@ impl Pace {
         if let Some(begun) = self.begun {
             sleep_until(begun + LEAST_PAUSE).await;
         }
+        let rested = self.begun.map_or_else(Instant::now, |begun| begun + self.pause);
         let (at, heeds_changes) = match self.until {
-            Until::Change(at) => (at, true),
+            Until::Change(at) => (at.map(|at| at.max(rested)), true),
             Until::Edit(at) => (Some(at), false),
+        };
+        let changed = async {
+            self.waker.changed.notified().await;
+            sleep_until(rested).await;
         };
         tokio::select! {
             biased;
             () = self.waker.edited.notified() => self.retries = pauses(),
-            () = self.waker.changed.notified(), if heeds_changes => {}
+            () = changed, if heeds_changes => {}
             () = sleep_until(at.unwrap_or_else(Instant::now)), if at.is_some() => {}
         }
         self.begun = Some(Instant::now());
+    }
+
+    /// Records how long the last reconcile kept a processor busy.
+    pub fn cost(&mut self, cost: Duration) {
+        self.pause = (cost * PAUSE_PER_COST).clamp(LEAST_PAUSE, MOST_PAUSE);
     }
 
     /// Records a success, after which the list is reconciled again at that time at the latest.
@@ -190,6 +207,42 @@ mod tests {
         pace.done(Some(Instant::now() + Duration::from_secs(7)));
         let waited = waited(&mut pace).await;
         assert!(waited >= Duration::from_secs(7) && waited <= Duration::from_secs(7) + TICK, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_takes_long_to_plan_is_planned_less_often_but_soon_after_a_change_and_at_once_after_an_edit() {
+        for (cost, pause) in [(1, 200), (10, 200), (25, 500), (80, 1600), (100, 2000), (5000, 2000)] {
+            let waker = Arc::new(Waker::default());
+            let mut pace = Pace::new(Arc::clone(&waker));
+            waker.change();
+            waited(&mut pace).await;
+            pace.cost(Duration::from_millis(cost));
+            pace.done(None);
+            waker.change();
+            let after_change = waited(&mut pace).await;
+            let pause = Duration::from_millis(pause);
+            assert!(after_change >= pause && after_change <= pause + TICK, "{after_change:?} after {cost} ms");
+            waker.edit();
+            assert!(waited(&mut pace).await <= LEAST_PAUSE + TICK);
+            assert!(is_resting(&mut pace).await, "each change is reconciled once");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_an_edit_comes_after_is_reconciled_with_it_or_after_it() {
+        let waker = Arc::new(Waker::default());
+        let mut pace = Pace::new(Arc::clone(&waker));
+        waker.change();
+        waited(&mut pace).await;
+        pace.cost(Duration::from_secs(1));
+        pace.done(None);
+        waker.change();
+        let edit = async {
+            sleep_until(Instant::now() + Duration::from_secs(1)).await;
+            waker.edit();
+        };
+        let (waited, ()) = tokio::join!(waited(&mut pace), edit);
+        assert!(waited <= Duration::from_secs(1) + TICK, "{waited:?}");
     }
 
     #[test]

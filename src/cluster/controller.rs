@@ -220,6 +220,7 @@ impl Work {
             let started = Instant::now();
             let outcome = timeout(TIME_LIMIT, self.reconciler.reconcile(&self.list, &mut memory)).await;
             let outcome = outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }));
+            self.pace.cost(memory.take_cost());
             self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(api_errors::category));
             match outcome {
                 Ok(next) => {

@@ -20,6 +20,8 @@ mod memory;
 mod report;
 mod services;
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Mutex;
@@ -34,7 +36,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::plan::Settings;
 use carry_out::Executor;
-use decide::Decider;
+use decide::{Decider, Decision};
 pub use memory::Memory;
 use report::Reporter;
 use services::Services;
@@ -93,7 +95,7 @@ impl Reconciler {
         if seen.is_empty() {
             return Ok(None);
         }
-        let decision = self.compute(|| self.decider.decide(label, &seen, memory)).await;
+        let decision = self.decide(label, &seen, memory).await;
         let report_at = self.executor.reporter.report_waiting(&seen, &decision, memory).await;
         if decision.is_idle() {
             return Ok(decision.wake_at().into_iter().chain(report_at).min());
@@ -103,17 +105,21 @@ impl Reconciler {
             false => None,
         };
         let seen = self.reader.read(label, &seen).await?;
-        let decision = self.compute(|| self.decider.decide(label, &seen, memory)).await;
+        let decision = self.decide(label, &seen, memory).await;
         self.executor.write_first(label, &seen, &decision).await?;
         drop(accepting);
         let again = self.executor.carry_out(label, &seen, &decision).await?;
         Ok(decision.wake_at().into_iter().chain(again).chain(report_at).min())
     }
 
-    /// Runs what may compute for long where probes, watches and other lists do not wait for it: whatever else this thread had to do,
-    /// another one does meanwhile.
-    async fn compute<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Decides where probes, watches and other lists do not wait for it: whatever else this thread had to do, another one does meanwhile.
+    async fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
         let _one_at_a_time = self.computing.lock().await;
-        tokio::task::block_in_place(work)
+        tokio::task::block_in_place(|| {
+            let started = Instant::now();
+            let decision = self.decider.decide(label, seen, memory);
+            memory.cost += started.elapsed();
+            decision
+        })
     }
 }

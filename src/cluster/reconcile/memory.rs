@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -21,6 +22,8 @@ pub struct Memory {
     accepted: HashMap<String, Arc<ParsedList>>,
     /// When the list was edited last.
     pub edited_at: Option<Timestamp>,
+    /// How long deciding has kept a processor busy since that was asked.
+    pub cost: Duration,
     /// What was reported as waiting, also of ImageCaches, and why ImageCaches cannot be managed.
     pub lasting: Lasting,
 }
@@ -36,6 +39,11 @@ pub struct ParsedList {
 }
 
 impl Memory {
+    /// How long deciding has kept a processor busy since the last call.
+    pub fn take_cost(&mut self) -> Duration {
+        std::mem::take(&mut self.cost)
+    }
+
     /// Parses the list as it is written now.
     pub fn parse_written(&mut self, list: ListData, policy: &Policy) -> Arc<ParsedList> {
         match &self.written {
