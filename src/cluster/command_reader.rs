@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::image_caches::selector;
 use super::resources;
 use super::status_input::Objects;
-use crate::coverage::{Coverage, LabelPool, Node, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
 use crate::error::Error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
@@ -179,7 +179,7 @@ async fn coverage(client: &Client, namespace: &str, of_lists: ListParams) -> Res
 }
 
 /// The nodes and the sizes of images on them; neither if nodes may not be read.
-async fn nodes(client: Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
+async fn nodes(client: Client) -> Result<(Option<NodeSet>, Sizes), Error> {
     let api = Api::<SlimNode>::all_with(client, &resources::nodes());
     let (mut nodes, mut sizes, mut labels) = (Vec::new(), Sizes::default(), LabelPool::default());
     let take = |node: SlimNode| {
@@ -190,7 +190,7 @@ async fn nodes(client: Client) -> Result<(Option<Vec<Node>>, Sizes), Error> {
         Err(Error::Forbidden { .. }) => return Ok(Default::default()),
         read => read?,
     }
-    Ok((Some(nodes), sizes))
+    Ok((Some(nodes.into_iter().collect()), sizes))
 }
 
 fn is_labelled(list: &ConfigMap) -> bool {

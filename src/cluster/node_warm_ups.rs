@@ -1,5 +1,6 @@
 //! Measures how long nodes that join take to be warm.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -41,9 +42,9 @@ impl Overview {
     }
 
     /// The state of every image that belongs on these nodes, of all lists.
-    fn states(&self, nodes: &[Node], now: Timestamp) -> Vec<(String, NodeState)> {
+    fn states(&self, nodes: &[Arc<Node>], now: Timestamp) -> Vec<(String, NodeState)> {
         let lists = self.lists();
-        let coverage = self.observed.coverage.lock();
+        let coverage = self.observed.coverage.snapshot();
         let mut states = Vec::new();
         for list in &lists {
             let (label, Some(config)) = (list_value(&list.name), &list.config) else { continue };

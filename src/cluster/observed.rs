@@ -1,6 +1,5 @@
 //! What the watches have seen.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
 use super::image_caches::ObservedImageCaches;
-use crate::coverage::{Coverage, LabelPool, Node, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
 use crate::plan::adoption::{self, Adoptable};
 use crate::plan::generation::tag_check::TagCheck;
@@ -50,7 +49,7 @@ pub struct ObservedNodes(Arc<Mutex<Option<Nodes>>>);
 /// All nodes of the cluster.
 #[derive(Default)]
 pub struct Nodes {
-    by_name: BTreeMap<String, Node>,
+    nodes: NodeSet,
     labels: LabelPool,
     /// The image sizes that they have reported since the listing.
     sizes: Sizes,
@@ -63,13 +62,8 @@ impl Nodes {
     /// seconds, and mostly that is irrelevant.
     pub fn apply(&mut self, node: &SlimNode) -> bool {
         self.sizes.apply(node);
-        self.node_warm_ups.apply(node, !self.by_name.contains_key(&node.name_any()));
-        let node = Node::sharing(node, &mut self.labels);
-        let is_new = self.by_name.get(&node.name) != Some(&node);
-        if is_new {
-            self.by_name.insert(node.name.clone(), node);
-        }
-        is_new
+        self.node_warm_ups.apply(node, self.nodes.get(&node.name_any()).is_none());
+        self.nodes.insert(Node::sharing(node, &mut self.labels))
     }
 }
 
@@ -77,8 +71,9 @@ impl ObservedNodes {
     /// Replaces all nodes after a listing.
     pub fn replace(&self, nodes: Nodes) {
         let mut known = self.lock();
-        let node_warm_ups = known.take().map(|Nodes { by_name, node_warm_ups, .. }| {
-            node_warm_ups.go_on(nodes.node_warm_ups, |name| by_name.contains_key(name))
+        let node_warm_ups = known.take().map(|before| {
+            let was_there = |name: &str| before.nodes.get(name).is_some();
+            before.node_warm_ups.go_on(nodes.node_warm_ups, was_there)
         });
         *known = Some(Nodes { node_warm_ups: node_warm_ups.unwrap_or_default(), ..nodes });
     }
@@ -98,19 +93,19 @@ impl ObservedNodes {
     pub fn delete(&self, name: &str) -> bool {
         self.lock().as_mut().is_some_and(|nodes| {
             nodes.node_warm_ups.left(name);
-            nodes.by_name.remove(name).is_some()
+            nodes.nodes.remove(name)
         })
     }
 
     /// All nodes, if they are known.
-    pub fn all(&self) -> Option<Vec<Node>> {
-        self.lock().as_ref().map(|nodes| nodes.by_name.values().cloned().collect())
+    pub fn all(&self) -> Option<NodeSet> {
+        self.lock().as_ref().map(|nodes| nodes.nodes.clone())
     }
 
     /// The nodes that joined, are ready and are not known to be warm yet.
-    pub fn warming_up(&self) -> Vec<Node> {
+    pub fn warming_up(&self) -> Vec<Arc<Node>> {
         let nodes = self.lock();
-        let nodes = nodes.iter().flat_map(|nodes| nodes.by_name.values().map(|node| (node, &nodes.node_warm_ups)));
+        let nodes = nodes.iter().flat_map(|nodes| nodes.nodes.iter().map(|node| (node, &nodes.node_warm_ups)));
         nodes.filter(|(node, node_warm_ups)| node_warm_ups.awaits(&node.name)).map(|(node, _)| node.clone()).collect()
     }
 
@@ -136,6 +131,16 @@ impl SharedCoverage {
     /// Locks the coverage. A panic of another holder does not leave it inconsistent, since every change is a single step.
     pub fn lock(&self) -> MutexGuard<'_, Coverage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a list's pods now. Plans are made of this, because a watch has to wait for whoever holds the lock.
+    pub fn snapshot_of(&self, list: &str) -> Coverage {
+        self.lock().snapshot_of(list)
+    }
+
+    /// The same of all lists.
+    pub fn snapshot(&self) -> Coverage {
+        self.lock().snapshot()
     }
 }
 
@@ -169,7 +174,7 @@ impl Observed {
     /// The DaemonSets of kubernetes-image-puller that no list has adopted.
     pub fn adoptable(&self) -> Vec<Adoptable> {
         let others = self.other_daemon_sets.state();
-        adoption::find(others.iter().map(|daemon_set| &daemon_set.metadata), &self.adoptable_pods.lock())
+        adoption::find(others.iter().map(|daemon_set| &daemon_set.metadata), &self.adoptable_pods.snapshot())
     }
 
     /// Whether all lists have been validated. Before that, it is unknown which list should adopt a DaemonSet of
@@ -180,7 +185,7 @@ impl Observed {
     }
 
     /// The nodes, if the controller may read them.
-    pub fn nodes(&self) -> Option<Vec<Node>> {
+    pub fn nodes(&self) -> Option<NodeSet> {
         self.nodes.as_ref()?.all()
     }
 

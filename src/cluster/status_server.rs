@@ -85,6 +85,6 @@ impl Overview {
             sizes: self.observed.sizes(),
             now: Timestamp::now(),
         };
-        Report::new(&input, &self.observed.coverage.lock())
+        Report::new(&input, &self.observed.coverage.snapshot())
     }
 }

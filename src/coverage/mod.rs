@@ -9,7 +9,8 @@
 //! - [`scheduler`]: what the scheduler says of a pod's own node
 //! - [`capacity`]: whether a pod's node has capacity for it
 //! - [`node_labels`]: the labels of nodes, each kept once
-//! - [`pool`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
+//! - [`indexed_pods`], [`node_set`]: the pods and the nodes, of which copies are cheap
+//! - [`pool`], [`image_sets`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
 //! - [`requests`]: what pods reserve
 //! - [`sizes`]: the sizes of images, as nodes report them
 //! - [`interruption`]: pulls that the node itself held back or cancelled; [`history`]: whether that lasts
@@ -22,10 +23,13 @@ mod deleted_pods;
 mod digest;
 mod eviction_loop;
 mod history;
+mod image_sets;
+mod indexed_pods;
 mod init;
 mod interruption;
 mod node;
 mod node_labels;
+mod node_set;
 mod pod;
 mod pool;
 mod pull_failures;
@@ -34,7 +38,6 @@ pub mod scheduler;
 mod sizes;
 mod texts;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use deleted_pods::DeletedPods;
@@ -45,6 +48,8 @@ pub use capacity::{NoCapacity, Shortage};
 pub use cause::FailureCause;
 use eviction_loop::Evictions;
 pub use eviction_loop::{ENOUGH as EVICTION_LOOP_LENGTH, EvictionLoop, WINDOW as EVICTION_LOOP_WINDOW};
+use image_sets::ImageSets;
+use indexed_pods::IndexedPods;
 pub use init::{InitFailure, Initialization, initialization};
 pub use interruption::{INTERRUPTION_GRACE, Interruption, interruption};
 use k8s_openapi::api::core::v1::Toleration;
@@ -52,6 +57,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 pub use node::{NoUserNamespaces, Node, SlimNode};
 pub use node_labels::{LabelPool, NodeLabels};
+pub use node_set::NodeSet;
 pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};
 use pool::Pool;
 use pull_failures::new_pull_failures;
@@ -67,13 +73,15 @@ pub const NO_LIST: &str = "";
 /// Which pod holds what on which node.
 #[derive(Debug, Default)]
 pub struct Coverage {
-    pods: HashMap<Arc<str>, CoveringPod>,
+    pods: IndexedPods,
     deleted_pods: DeletedPods,
-    evictions: Evictions,
+    evictions: Arc<Evictions>,
     /// Names, references and messages, which repeat in every pod.
     texts: Texts,
     /// States of images, which repeat on nearly every node.
     images: Pool<CoveredImage>,
+    /// The images of whole pods, likewise.
+    image_sets: ImageSets,
     /// Failures of init containers, likewise.
     init_failures: Pool<InitFailure>,
     /// Tolerations, which repeat in every pod of a generation.
@@ -121,8 +129,8 @@ pub struct CoveringPod {
     pub requests: Requests,
     /// Its node selector with what admission added, as [`PodSpec::node_selector_text`] has it.
     pub node_selector: Arc<str>,
-    /// Its images, in the order of the pulls.
-    pub images: Box<[Arc<CoveredImage>]>,
+    /// Its images, in the order of the pulls. Pods that look alike share them.
+    pub images: Arc<[Arc<CoveredImage>]>,
 }
 
 /// The state of a pod as a whole. The texts are the scheduler's and the kubelet's.
@@ -164,42 +172,60 @@ pub struct CoveredImage {
     pub ran_before: bool,
 }
 
+/// How a version of a pod differs from the one that was known before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodChange {
+    /// The kubelet's reasons for pulls that fail now and did not before.
+    pub failures: Vec<&'static str>,
+    /// Whether plans and reports may depend on what changed. Mostly kubelets change what is of no interest here.
+    pub matters: bool,
+}
+
+impl CoveringPod {
+    /// Whether another version of the pod says the same.
+    fn is_as(&mut self, other: &Self) -> bool {
+        let version = std::mem::replace(&mut self.version, other.version);
+        let is_same = *self == *other;
+        self.version = version;
+        is_same
+    }
+}
+
 impl Coverage {
     /// Applies the current state of a pod. Ignores pods of no generation, and versions older than the known one.
     pub fn apply(&mut self, pod: &SlimPod) {
         self.apply_and_compare(pod);
     }
 
-    /// Applies the current state of a pod. Returns the kubelet's reasons for pulls that fail in it and did not in the known one.
-    pub fn apply_and_compare(&mut self, pod: &SlimPod) -> Vec<&'static str> {
-        let Some(uid) = pod.metadata.uid.as_ref() else { return Vec::new() };
-        if self.is_stale(uid, version(pod)) {
-            return Vec::new();
+    /// Applies the current state of a pod. Returns how it differs from the known one.
+    pub fn apply_and_compare(&mut self, pod: &SlimPod) -> PodChange {
+        let Some(uid) = pod.metadata.uid.as_ref() else { return PodChange::default() };
+        let before = self.known(pod, uid);
+        if self.is_stale(before.as_deref(), uid, version(pod)) {
+            return PodChange::default();
         }
-        match self.covering(pod, uid) {
-            Some(covering) => {
-                if let Some((time, node)) = eviction_loop::evicted_for_disk(pod).zip(covering.node.as_ref()) {
-                    self.evictions.insert(node, &covering.generation, uid, time);
-                }
-                let before = self.pods.get(uid.as_str());
-                let known = |name: &str| before?.images.iter().find(|image| *image.name == *name).map(|it| &it.state);
-                let inits = (&covering.initialization, before.map(|before| &before.initialization));
-                let images = covering.images.iter().map(|image| (&image.state, known(&image.name)));
-                let failures = new_pull_failures(inits, images);
-                self.pods.insert(Arc::clone(&covering.uid), covering);
-                failures
-            }
-            None => {
-                self.pods.remove(uid.as_str());
-                Vec::new()
-            }
+        let Some(mut covering) = self.covering(pod, uid, before.as_deref()) else {
+            before.iter().for_each(|before| self.pods.remove(before));
+            return PodChange { matters: before.is_some(), ..PodChange::default() };
+        };
+        let evicted = eviction_loop::evicted_for_disk(pod).zip(covering.node.as_ref());
+        if let Some((time, node)) = evicted {
+            Arc::make_mut(&mut self.evictions).insert(node, &covering.generation, uid, time);
         }
+        let before = before.as_deref();
+        let matters = evicted.is_some() || !before.is_some_and(|before| covering.is_as(before));
+        let known = |name: &str| before?.images.iter().find(|image| *image.name == *name).map(|it| &it.state);
+        let inits = (&covering.initialization, before.map(|before| &before.initialization));
+        let images = covering.images.iter().map(|image| (&image.state, known(&image.name)));
+        let failures = new_pull_failures(inits, images);
+        self.pods.insert(covering, before);
+        PodChange { failures, matters }
     }
 
     /// Removes a pod that is gone.
     pub fn delete(&mut self, pod: &SlimPod) {
         if let Some(uid) = &pod.metadata.uid {
-            self.pods.remove(uid.as_str());
+            self.known(pod, uid).iter().for_each(|known| self.pods.remove(known));
             self.deleted_pods.insert(uid);
         }
     }
@@ -207,11 +233,22 @@ impl Coverage {
     /// Replaces all pods by these. Evictions and late changes of earlier pods are still known.
     pub fn replace(&mut self, listing: Self) {
         let before = std::mem::replace(self, listing);
-        self.evictions.extend(before.evictions);
+        Arc::make_mut(&mut self.evictions).extend(Arc::unwrap_or_clone(before.evictions));
         self.deleted_pods = before.deleted_pods;
         // Deleted while nobody watched.
-        let gone = before.pods.keys().filter(|uid| !self.pods.contains_key(*uid));
-        gone.for_each(|uid| self.deleted_pods.insert(uid));
+        let gone = before.pods.all().filter(|pod| self.pods.get(Some(&pod.list), &pod.uid).is_none());
+        gone.for_each(|pod| self.deleted_pods.insert(&pod.uid));
+    }
+
+    /// The pods of a list as they are now, and the evictions. It takes microseconds, and stays as it is while pods change.
+    pub fn snapshot_of(&self, list: &str) -> Self {
+        let evictions = Arc::clone(&self.evictions);
+        Self { pods: self.pods.only_of(list), evictions, ..Self::default() }
+    }
+
+    /// The same of all lists.
+    pub fn snapshot(&self) -> Self {
+        Self { pods: self.pods.clone(), evictions: Arc::clone(&self.evictions), ..Self::default() }
     }
 
     /// The nodes on which holders are evicted again and again. Only evictions that this process has seen count, because evicted
@@ -220,35 +257,48 @@ impl Coverage {
         self.evictions.eviction_loops(now)
     }
 
-    fn is_stale(&self, uid: &str, version: Option<u64>) -> bool {
-        match self.pods.get(uid) {
+    fn known(&self, pod: &SlimPod, uid: &str) -> Option<Arc<CoveringPod>> {
+        self.pods.get(list_of(&pod.metadata), uid).cloned()
+    }
+
+    fn is_stale(&self, known: Option<&CoveringPod>, uid: &str, version: Option<u64>) -> bool {
+        match known {
             Some(known) => known.version.zip(version).is_some_and(|(known, version)| version < known),
             None => self.deleted_pods.contains(uid),
         }
     }
 
     /// The pods of a list.
-    pub fn pods_of<'a>(&'a self, list: &str) -> impl Iterator<Item = &'a CoveringPod> {
-        self.pods.values().filter(move |pod| &*pod.list == list)
+    pub fn pods_of<'a>(&'a self, list: &str) -> impl Iterator<Item = &'a CoveringPod> + use<'a> {
+        self.pods.of_list(list)
     }
 
-    fn covering(&mut self, pod: &SlimPod, uid: &str) -> Option<CoveringPod> {
-        let list =
-            pod::label(&pod.metadata, labels::LIST).or_else(|| is_adoptable(&pod.metadata).then_some(NO_LIST))?;
+    /// The pods of a generation of a list, by the name of its DaemonSet.
+    pub fn pods_of_generation<'a>(
+        &'a self,
+        list: &str,
+        generation: &str,
+    ) -> impl Iterator<Item = &'a CoveringPod> + use<'a> {
+        self.pods.of_generation(list, generation)
+    }
+
+    fn covering(&mut self, pod: &SlimPod, uid: &str, before: Option<&CoveringPod>) -> Option<CoveringPod> {
+        let list = list_of(&pod.metadata)?;
         let owner = controller_of(pod)?;
         let status = pod.status.clone().unwrap_or_default();
-        let initialization = self.initialization(pod, &status, uid);
+        let initialization = self.initialization(pod, &status, before);
         let seen = Seen {
             status: &status,
             is_initialized: initialization == Initialization::Done,
-            before: self.pods.get(uid).map(|known| known.images.to_vec()).unwrap_or_default(),
+            before: before.map(|known| &*known.images).unwrap_or_default(),
             at: pod::written_at(&pod.metadata),
         };
         let images = pod.spec.containers.iter().map(|container| self.image(container, &seen)).collect();
+        let images = self.image_sets.share(images);
         let annotations = pod.metadata.annotations.as_ref();
         Some(CoveringPod {
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
-            uid: self.pods.get_key_value(uid).map_or_else(|| uid.into(), |(known, _)| Arc::clone(known)),
+            uid: before.map_or_else(|| uid.into(), |known| Arc::clone(&known.uid)),
             created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             pull_policies: annotations.and_then(|it| it.get(labels::PULL_POLICIES)).map(|hash| self.text(hash)),
             always_pulls: pod.spec.init_containers.iter().any(|it| it.name == INIT_CONTAINER && it.pulls_always()),
@@ -270,9 +320,9 @@ impl Coverage {
         })
     }
 
-    fn initialization(&mut self, pod: &SlimPod, status: &PodStatus, uid: &str) -> Initialization {
+    fn initialization(&mut self, pod: &SlimPod, status: &PodStatus, before: Option<&CoveringPod>) -> Initialization {
         let said = initialization(&pod.spec, status, &mut self.texts);
-        let before = self.pods.get(uid).map(|known| &known.initialization);
+        let before = before.map(|known| &known.initialization);
         match said.in_light_of(before, pod::written_at(&pod.metadata)) {
             Initialization::Failed(failure) => Initialization::Failed(self.init_failures.share(failure)),
             other => other,
@@ -325,7 +375,7 @@ impl Coverage {
 struct Seen<'a> {
     status: &'a PodStatus,
     is_initialized: bool,
-    before: Vec<Arc<CoveredImage>>,
+    before: &'a [Arc<CoveredImage>],
     /// When it was written.
     at: Option<Timestamp>,
 }
@@ -336,6 +386,11 @@ fn controller_of(pod: &SlimPod) -> Option<&OwnerReference> {
         return None;
     }
     pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+/// The list of a pod: the one that its label names, or that of kubernetes-image-puller.
+fn list_of(metadata: &ObjectMeta) -> Option<&str> {
+    pod::label(metadata, labels::LIST).or_else(|| is_adoptable(metadata).then_some(NO_LIST))
 }
 
 fn is_adoptable(metadata: &ObjectMeta) -> bool {

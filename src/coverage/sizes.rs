@@ -12,7 +12,7 @@ use super::node::SlimNode;
 /// The most names that are stored, so that memory is bounded. No cluster reports so many.
 const MAX_NAMES: usize = 50_000;
 
-/// The sizes of images, by digest and by name. A copy takes nothing until one of them changes.
+/// The sizes of images, by digest and by name. A copy shares them with the original, until that changes.
 #[derive(Clone, Debug, Default)]
 pub struct Sizes(Arc<HashMap<Box<str>, u64>>);
 

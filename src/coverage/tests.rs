@@ -115,7 +115,7 @@ fn an_image_that_cannot_be_pulled_is_reported_once_for_each_pod() {
         pod(uid, "n", json!([{"name": "one", "state": one}, {"name": "two", "state": two}]))
     };
     let mut coverage = Coverage::default();
-    let mut messages = |pod: &SlimPod| coverage.apply_and_compare(pod);
+    let mut messages = |pod: &SlimPod| coverage.apply_and_compare(pod).failures;
     assert_eq!(messages(&with("p", ["ContainerCreating", "PodInitializing"])), [""; 0]);
     assert_eq!(messages(&with("p", ["ErrImagePull", "ContainerCreating"])), ["ErrImagePull"]);
     assert_eq!(messages(&with("p", ["ImagePullBackOff", "ContainerCreating"])), [""; 0], "the same failure");
@@ -229,7 +229,76 @@ fn pods_that_seem_alike_share_what_they_have_in_common() {
     let held = json!([{"name": "one", "imageID": "one@sha256:1", "state": {"running": {}}}]);
     coverage.apply(&pod("p", "n", held.clone()));
     coverage.apply(&pod("q", "m", held));
-    assert!(Arc::ptr_eq(&coverage.pods["p"].images[0], &coverage.pods["q"].images[0]));
+    assert!(Arc::ptr_eq(&coverage.pods["p"].images, &coverage.pods["q"].images));
+    let failed = json!([{"name": "one", "state": {"waiting": {"reason": "ErrImagePull", "message": "503"}}}]);
+    coverage.apply(&pod("q", "m", failed));
+    assert!(
+        Arc::ptr_eq(&coverage.pods["p"].images[1], &coverage.pods["q"].images[1]),
+        "what they still have in common"
+    );
+    assert_ne!(coverage.pods["p"].images[0], coverage.pods["q"].images[0]);
+}
+
+#[test]
+fn a_snapshot_shares_the_pods_of_its_list_and_stays_as_it_is() {
+    let mut coverage = Coverage::default();
+    let of_other = || {
+        let mut pod = pod("q", "n", json!([]));
+        pod.metadata.labels.get_or_insert_default().insert(labels::LIST.to_owned(), "other".to_owned());
+        pod
+    };
+    coverage.apply(&pod("p", "n", json!([])));
+    coverage.apply(&of_other());
+    let (of_list, of_all) = (coverage.snapshot_of("tools"), coverage.snapshot());
+    assert!(std::ptr::eq(&of_list.pods["p"], &coverage.pods["p"]), "nothing is copied");
+    coverage.apply(&pod("p", "m", json!([])));
+    coverage.delete(&of_other());
+    let counts = |coverage: &Coverage| ["tools", "other"].map(|list| coverage.pods_of(list).count());
+    assert_eq!((counts(&of_list), counts(&of_all), counts(&coverage)), ([1, 0], [1, 1], [1, 0]));
+    assert_eq!(of_list.pods["p"].node.as_deref(), Some("n"));
+    assert_eq!(coverage.pods["p"].node.as_deref(), Some("m"));
+    assert_eq!(coverage.pods_of_generation("tools", "tools-a").count(), 1);
+    assert_eq!(coverage.pods_of_generation("tools", "tools-b").count(), 0);
+}
+
+#[test]
+fn a_pod_whose_label_was_changed_belongs_to_its_new_list_only() {
+    let mut coverage = Coverage::default();
+    let of = |list: &str| {
+        let mut pod = pod("p", "n", json!([]));
+        pod.metadata.labels.get_or_insert_default().insert(labels::LIST.to_owned(), list.to_owned());
+        pod
+    };
+    coverage.apply(&of("tools"));
+    coverage.apply(&of("other"));
+    assert_eq!(["tools", "other"].map(|list| coverage.pods_of(list).count()), [0, 1]);
+    coverage.delete(&of("tools"));
+    assert_eq!(coverage.pods_of("other").count(), 0, "whatever its last version said");
+}
+
+#[test]
+fn only_a_change_that_plans_may_depend_on_matters() {
+    let mut coverage = Coverage::default();
+    let running = || json!([{"name": "one", "imageID": "one@sha256:1", "state": {"running": {}}}]);
+    let mut version = 0;
+    let mut matters = |statuses: serde_json::Value, change: fn(&mut SlimPod)| {
+        version += 1;
+        let mut pod = pod("p", "n", statuses);
+        pod.metadata.resource_version = Some(version.to_string());
+        change(&mut pod);
+        coverage.apply_and_compare(&pod).matters
+    };
+    assert!(matters(json!([]), |_| ()), "it is new");
+    assert!(!matters(json!([]), |_| ()), "only its version is");
+    assert!(matters(running(), |_| ()), "an image is held");
+    assert!(!matters(running(), |pod| {
+        pod.metadata.annotations = Some([("unknown".to_owned(), "changed".to_owned())].into());
+    }));
+    assert!(matters(running(), |pod| {
+        pod.metadata.deletion_timestamp = serde_json::from_value(json!("2026-03-01T12:00:00Z")).ok();
+    }));
+    assert!(matters(running(), |pod| pod.metadata.labels = None), "it left its list");
+    assert!(!matters(running(), |pod| pod.metadata.labels = None), "it is of no list");
 }
 
 /// A holder that was killed while the registry is down: the kubelet waits before it starts it again, and then before it pulls again.

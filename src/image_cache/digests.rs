@@ -4,8 +4,9 @@
 //! So the digests of an ImageCache remain valid until the newest generation's pods clearly hold others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::coverage::{Coverage, Hold, Node, PodState};
+use crate::coverage::{Coverage, CoveringPod, Hold, Node, PodState};
 use crate::list::Config;
 use crate::plan::generation::Generation;
 use crate::plan::generation::digests::Digest;
@@ -30,7 +31,7 @@ impl HeldDigests {
         list: &str,
         generations: &[Generation],
         coverage: &Coverage,
-        nodes: Option<&[Node]>,
+        nodes: Option<&[Arc<Node>]>,
     ) -> Self {
         let newest = |group: &str| {
             let live = generations.iter().filter(|it| !it.deleting && it.group == group);
@@ -41,14 +42,20 @@ impl HeldDigests {
         let architectures: Option<HashMap<&str, &str>> = nodes
             .map(|nodes| nodes.iter().map(|it| (it.name.as_str(), it.architecture().unwrap_or_default())).collect());
         let mut known = Self::default();
+        let mut alike_pods: HashMap<_, (&Generation, &CoveringPod, usize)> = HashMap::new();
         for pod in coverage.pods_of(list).filter(|pod| !pod.deleting && pod.state == PodState::Live) {
             let Some((generation, node)) = newest.get(&*pod.generation).zip(pod.node.as_deref()) else { continue };
             let architecture = architectures.as_ref().map_or(Some(""), |known| known.get(node).copied());
             let Some(architecture) = architecture else { continue };
+            // Pods that look alike share their images.
+            let alike = (generation.name.as_str(), architecture, pod.images.as_ptr());
+            alike_pods.entry(alike).or_insert((*generation, pod, 0)).2 += 1;
+        }
+        for ((_, architecture, _), (generation, pod, nodes)) in alike_pods {
             for image in pod.images.iter().filter(|image| image.state.hold() == Hold::Running) {
-                let listed = as_listed(image, Some(*generation));
+                let listed = as_listed(image, Some(generation));
                 match Digest::of_image_id(&image.image_id) {
-                    Some(digest) => known.add(listed, architecture, digest),
+                    Some(digest) => known.add(listed, architecture, digest, nodes),
                     None => drop(known.held.insert(listed.to_owned())),
                 }
             }
@@ -58,23 +65,23 @@ impl HeldDigests {
     }
 
     /// Expects the images of a list's ImageCaches of several platforms on all nodes that can run them.
-    fn expect_all(&mut self, config: &Config, nodes: &[Node]) {
+    fn expect_all(&mut self, config: &Config, nodes: &[Arc<Node>]) {
         if config.image_cache.as_ref().is_none_or(|cache| cache.platforms.is_empty()) {
             return;
         }
         for group in &config.groups {
             let able = nodes.iter().filter(|node| node.can_run(&group.placement));
-            let architectures: BTreeSet<&str> = able.filter_map(Node::architecture).collect();
+            let architectures: BTreeSet<&str> = able.filter_map(|node| node.architecture()).collect();
             for image in &group.images {
                 architectures.iter().for_each(|it| self.expect(image.reference.as_str(), it));
             }
         }
     }
 
-    /// Counts one more node that holds that digest.
-    pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
+    /// Counts more nodes that hold that digest.
+    pub fn add(&mut self, image: &str, architecture: &str, digest: Digest, nodes: usize) {
         let of_image = self.digests.entry(image.to_owned()).or_default();
-        *of_image.entry(architecture.to_owned()).or_default().entry(digest).or_default() += 1;
+        *of_image.entry(architecture.to_owned()).or_default().entry(digest).or_default() += nodes;
     }
 
     /// What counts for one architecture: what its nodes hold or are about to hold. Where it has no such node, all others count,

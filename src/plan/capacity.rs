@@ -5,7 +5,7 @@
 //! reason, because nothing would replace the old generation, and neither is a node that the new pod's node selector excludes
 //! or that the scheduler refuses for another reason: the capacity would be freed for nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,10 @@ pub fn find<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacit
     let mut capacity = CapacityPlan::default();
     let Some(need) = generations.need.as_ref().filter(|_| !generations.retiring.is_empty()) else { return capacity };
     let full = FullNodes::new(need, &generations.newest, context.now);
-    capacity.wake_at = capacity.wake_at.into_iter().chain(full.wake_at).min();
+    capacity.wake_at = full.wake_at;
+    if full.pods.is_empty() {
+        return capacity;
+    }
     let mut freed = being_freed(need, generations);
     // Remove the oldest generation first.
     for it in generations.retiring.iter().rev().filter(|it| it.needed.blocker.is_some()) {
@@ -79,6 +82,8 @@ struct FullNodes<'n, 'a> {
     pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
     /// The newest generations.
     newest: &'n [&'a Generation],
+    /// What all pods of a newest generation show, by its name.
+    siblings: HashMap<&'a str, Siblings<'n>>,
     /// When the grace period of the next pod ends.
     wake_at: Option<Timestamp>,
 }
@@ -96,7 +101,9 @@ impl<'n, 'a> FullNodes<'n, 'a> {
                 at => wake_at = wake_at.into_iter().chain(at).min(),
             }
         }
-        Self { need, pods, newest, wake_at }
+        let waiting: HashSet<&str> = pods.values().flatten().map(|(it, _)| &*it.pod.generation).collect();
+        let siblings = waiting.into_iter().map(|generation| (generation, Siblings::of(need, generation))).collect();
+        Self { need, pods, newest, siblings, wake_at }
     }
 
     /// Reports that a pod waits for capacity on a node that keeps its old generation.
@@ -154,15 +161,8 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     fn may_remove(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
         let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
         let will_pull = |waiting: &HoldingPod, image: &Rc<str>| {
-            let siblings = || self.need.pods().filter(|(_, it)| it.pod.generation == waiting.pod.generation);
-            let states = || {
-                siblings()
-                    .flat_map(|(_, it)| &it.images)
-                    .filter(|(other, _)| other == image)
-                    .map(|(_, image)| &image.state)
-            };
-            let all_start = siblings().all(|(_, it)| it.pod.initialization.failure().is_none());
-            all_start && states().any(|state| *state == ImageState::Held) && states().all(|state| !has_failed(state))
+            let siblings = self.siblings.get(&*waiting.pod.generation);
+            siblings.is_some_and(|it| it.all_start && it.held.contains(image) && !it.failed.contains(image))
         };
         let waiting = self.pods.get(node).into_iter().flatten();
         usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| will_pull(waiting, image)))
@@ -199,6 +199,34 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     }
 }
 
+/// What all pods of a generation show.
+#[derive(Default)]
+struct Siblings<'n> {
+    /// Whether no init container of any of them fails.
+    all_start: bool,
+    /// The images that any of them holds.
+    held: HashSet<&'n Rc<str>>,
+    /// Those that any of them failed to pull or to start.
+    failed: HashSet<&'n Rc<str>>,
+}
+
+impl<'n> Siblings<'n> {
+    fn of(need: &'n Need, generation: &str) -> Self {
+        let mut siblings = Self { all_start: true, ..Self::default() };
+        for (_, it) in need.pods().filter(|(_, it)| *it.pod.generation == *generation) {
+            siblings.all_start &= it.pod.initialization.failure().is_none();
+            for (form, image) in it.images() {
+                match &image.state {
+                    ImageState::Held => drop(siblings.held.insert(form)),
+                    state if has_failed(state) => drop(siblings.failed.insert(form)),
+                    _ => {}
+                }
+            }
+        }
+        siblings
+    }
+}
+
 fn names<'a>(generations: &[&'a Generation]) -> HashSet<&'a str> {
     generations.iter().map(|generation| generation.name.as_str()).collect()
 }
@@ -217,6 +245,6 @@ fn has_failed(state: &ImageState) -> bool {
 
 impl HoldingPod<'_> {
     fn holds_nothing(&self) -> bool {
-        self.images.iter().all(|(_, image)| image.state.hold() == Hold::None)
+        self.images().all(|(_, image)| image.state.hold() == Hold::None)
     }
 }

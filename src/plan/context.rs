@@ -1,12 +1,14 @@
 //! Everything that a plan depends on.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::generation::Generation;
 use super::generation::holder_folder::Seed;
 use super::generation::tag_check::TagCheck;
-use crate::coverage::{Coverage, Node};
+use crate::coverage::{Coverage, CoveringPod, Node};
 use crate::list::Config;
 use crate::naming::own_images::OwnImages;
 
@@ -33,14 +35,19 @@ pub struct Context<'a> {
     /// The same for pods of kubernetes-image-puller. Pods whose DaemonSet is not among the generations are ignored.
     pub adoptable: &'a Coverage,
     /// The cluster's nodes, or `None` if the controller may not read them.
-    pub nodes: Option<&'a [Node]>,
+    pub nodes: Option<&'a [Arc<Node>]>,
     /// Settings of the cluster and the installation.
     pub settings: &'a Settings,
     /// The current time.
     pub now: Timestamp,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The pods of a generation.
+    pub fn pods_of(&self, generation: &Generation) -> impl Iterator<Item = &'a CoveringPod> + use<'a> {
+        self.coverage.pods_of_generation(self.list.label, &generation.name)
+    }
+
     /// When [`SETTLING`] is over for the last edit, or `None` if it is over. An edit in the future means that the clock
     /// was set back since, so it delays nothing.
     pub fn settles_at(&self) -> Option<Timestamp> {

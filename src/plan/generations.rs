@@ -63,7 +63,7 @@ impl<'a> Generations<'a> {
     fn staying(&self, group: &Group) -> impl Iterator<Item = &Retiring<'a>> {
         let wanted: BTreeSet<String> = group.images.iter().map(|image| image.reference.normal_form()).collect();
         self.retiring.iter().filter(move |it| {
-            let adopted = || it.orphaned && it.needed.images().any(|image| wanted.contains(&**image));
+            let adopted = || it.orphaned && it.needed.images.iter().any(|image| wanted.contains(&**image));
             it.needed.blocker.is_some() && (it.generation.group == group.name.as_str() || adopted())
         })
     }
@@ -76,7 +76,7 @@ impl<'a> Generations<'a> {
         let of = |blocker| self.staying(group).filter(move |it| it.needed.blocker == Some(blocker));
         let is_scoped_down = |it: &&Retiring| matches!(it.generation.node_scope, NodeScope::Only(_));
         let unreached = of(Blocker::NodesUnavailable).chain(of(Blocker::Unserved));
-        let images: BTreeSet<_> = of(Blocker::Stuck).flat_map(|it| it.needed.images()).collect();
+        let images: BTreeSet<_> = of(Blocker::Stuck).flat_map(|it| &it.needed.images).collect();
         usize::from(self.newest_of(group).is_some())
             + of(Blocker::Moving).count()
             + unreached.filter(|it| !is_scoped_down(it)).count()

@@ -5,6 +5,7 @@
 //! while their registry is down.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::context::Context;
 use super::generation::Generation;
@@ -63,8 +64,8 @@ impl<'a> Tries<'a> {
     /// Reads the state of the pods. A node is relevant if it is ready, can run the pod, has capacity for it and can start it. If any
     /// other node has an older image on its disk, a later refresh updates it.
     fn of(context: &Context<'a>, group: &Group, newest: &Generation) -> Self {
-        let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
-        let counts = |node: &&Node| node.can_run(&group.placement) && exclusion.on(node).is_none();
+        let exclusion = Exclusion::of(newest, group, context.pods_of(newest));
+        let counts = |node: &&Arc<Node>| node.can_run(&group.placement) && exclusion.on(node).is_none();
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
         let all = context.coverage.pods_of(context.list.label).filter(|pod| !pod.deleting);

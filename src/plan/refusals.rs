@@ -4,6 +4,7 @@
 //! admission excludes by a node selector get no pod, or one that fits nowhere; they are reported as such.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -35,7 +36,7 @@ pub fn refused_on<'a>(
     if newest.altered.is_some() {
         return RefusedOn::default();
     }
-    let pods = || context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
+    let pods = || context.pods_of(newest);
     let there: HashSet<&str> = pods().filter_map(|pod| pod.target.as_deref()).collect();
     let takes =
         |node: &Node| node.ready && !node.deleting && node.takes(&group.placement) && exclusion.on(node).is_none();
@@ -44,8 +45,15 @@ pub fn refused_on<'a>(
         // A node that has just joined has no pod yet. If it has a pod of an older generation, it has not just joined.
         Some(nodes) => {
             let needed: HashSet<&str> = needed.collect();
-            let old = |node: &&Node| there.is_empty() || needed.contains(node.name.as_str());
-            nodes.iter().filter(old).filter(|node| takes(node)).map(|node| node.name.as_str()).collect()
+            let old = |node: &&Arc<Node>| there.is_empty() || needed.contains(node.name.as_str());
+            let lacks_pod = |node: &&Arc<Node>| !there.contains(node.name.as_str());
+            nodes
+                .iter()
+                .filter(lacks_pod)
+                .filter(old)
+                .filter(|node| takes(node))
+                .map(|node| node.name.as_str())
+                .collect()
         }
         // A taint may keep pods off some nodes, but hardly off all.
         None if there.is_empty() => needed.collect(),

@@ -5,17 +5,23 @@
 //! scoping down.
 
 mod absent;
+mod needed;
+mod on_node;
+mod pod_images;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::deselection::Deselection;
-use super::generation::pods::as_listed;
 use super::generation::{Generation, placement_hash};
-use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, Node, PodState};
+use crate::coverage::{CoveredImage, CoveringPod, Hold, Node};
 use crate::list::Config;
-use crate::list::config::Group;
-use crate::list::reference::ImageReference;
+pub use needed::Needed;
+use needed::NeededSoFar;
+use on_node::{Newer, OnNode};
+use pod_images::{ImageNumber, NormalForms, PodImageCache, PodImages};
 
 /// The pods and the list, indexed to find out where generations are needed.
 pub struct Need<'a> {
@@ -24,18 +30,17 @@ pub struct Need<'a> {
     deleting_pods: HashMap<&'a str, usize>,
     nodes: KnownNodes<'a>,
     config: &'a Config,
-    /// What each group of the list wants, in its order.
-    wanted: Vec<WantedByGroup>,
-    /// The images that each generation was built with, in normal form; empty if unknown.
-    built_with: HashMap<&'a str, HashSet<Rc<str>>>,
-}
-
-/// What a group of the list wants.
-struct WantedByGroup {
-    /// Its images, in normal form.
-    images: HashSet<String>,
-    /// The hash of its placement.
-    placement: String,
+    /// The hash of the placement of each group of the list, in its order.
+    placements: Vec<String>,
+    /// By image: the groups of the list that want it.
+    wanted: Vec<Vec<usize>>,
+    /// All images.
+    forms: NormalForms<'a>,
+    /// The images that each generation was built with; empty if unknown.
+    built_with: HashMap<&'a str, HashSet<ImageNumber>>,
+    /// How many different sets of images the pods have.
+    #[cfg(test)]
+    pub distinct: usize,
 }
 
 /// The nodes, or what is derived from DaemonSets instead.
@@ -44,14 +49,23 @@ enum KnownNodes<'a> {
     Unreadable(Deselection<'a>),
 }
 
-/// A pod that is not being deleted, with its images in normal form, since references to the same image can differ.
+/// A pod that is not being deleted.
 pub struct HoldingPod<'a> {
     /// The pod as coverage has it.
     pub pod: &'a CoveringPod,
-    /// The state of its images.
-    pub images: Vec<(Rc<str>, &'a CoveredImage)>,
+    /// Its images.
+    images: Rc<PodImages<'a>>,
     /// The hash of the placement that its generation was created for, if known.
     placement: Option<&'a str>,
+    /// The group that was asked for last, and whether it wants the pod on its node: most images are wanted by the same.
+    wanted_by: Cell<Option<(usize, bool)>>,
+}
+
+impl<'a> HoldingPod<'a> {
+    /// Its images in normal form, with their states.
+    pub fn images(&self) -> impl Iterator<Item = (&Rc<str>, &'a CoveredImage)> {
+        self.images.all.iter().map(|it| (&it.form, it.image))
+    }
 }
 
 /// Why a generation is still needed, and what may end that. If there are several reasons, the greatest applies.
@@ -68,36 +82,6 @@ pub enum Blocker {
     Moving,
 }
 
-/// The nodes and images that an older generation is still needed for.
-#[derive(Debug, Default, PartialEq)]
-pub struct Needed<'a> {
-    /// The images in normal form, by node.
-    pub nodes: BTreeMap<&'a str, BTreeSet<Rc<str>>>,
-    /// Why it is still needed, or `None` if it is not.
-    pub blocker: Option<Blocker>,
-    /// How many nodes have a pod of it that is not being deleted.
-    pub runs_on: usize,
-    /// Whether pods of it are missing on unknown nodes, where newer generations may be missing too.
-    pub awaits_pods: bool,
-}
-
-impl<'a> Needed<'a> {
-    /// Whether no node needs it.
-    pub fn is_nowhere(&self) -> bool {
-        self.nodes.is_empty() && !self.awaits_pods
-    }
-
-    fn add(&mut self, node: &'a str, image: &Rc<str>, blocker: Blocker) {
-        self.nodes.entry(node).or_default().insert(Rc::clone(image));
-        self.blocker = self.blocker.max(Some(blocker));
-    }
-
-    /// The images that it is needed for on any node.
-    pub fn images(&self) -> impl Iterator<Item = &Rc<str>> {
-        self.nodes.values().flatten()
-    }
-}
-
 impl<'a> Need<'a> {
     /// Indexes pods by node. `newest` are the newest of the `generations`. `nodes` is `None` if the controller may not
     /// read them.
@@ -106,10 +90,10 @@ impl<'a> Need<'a> {
         generations: &'a [Generation],
         newest: &[&'a Generation],
         pods: impl Iterator<Item = &'a CoveringPod>,
-        nodes: Option<&'a [Node]>,
+        nodes: Option<&'a [Arc<Node>]>,
     ) -> Self {
         let known: HashMap<&str, &Generation> = generations.iter().map(|it| (it.name.as_str(), it)).collect();
-        let mut normal_forms = NormalForms::default();
+        let (mut forms, mut images) = (NormalForms::default(), PodImageCache::default());
         let mut by_node: HashMap<&str, Vec<HoldingPod>> = HashMap::new();
         let mut deleting_pods: HashMap<&str, usize> = HashMap::new();
         for pod in pods {
@@ -122,69 +106,84 @@ impl<'a> Need<'a> {
             if generation.is_some_and(|generation| !generation.node_scope.includes(node)) {
                 continue;
             }
-            let images = pod.images.iter().map(|image| (normal_forms.of(as_listed(image, generation)), &**image));
             let placement = generation.and_then(|generation| generation.placement.as_deref());
-            by_node.entry(node).or_default().push(HoldingPod { images: images.collect(), pod, placement });
+            let images = images.of(pod, generation, &mut forms);
+            by_node.entry(node).or_default().push(HoldingPod { pod, images, placement, wanted_by: Cell::new(None) });
         }
-        let wanted = config.groups.iter().map(|group| {
-            let images = group.images.iter().map(|image| image.reference.normal_form());
-            WantedByGroup { images: images.collect(), placement: placement_hash(&group.placement) }
-        });
         let built_with = generations.iter().map(|generation| {
-            let images = generation.images.values().map(|image| normal_forms.of(image));
+            let images = generation.images.values().map(|image| forms.number(image));
             (generation.name.as_str(), images.collect())
         });
+        let built_with = built_with.collect();
+        let mut wanted: Vec<Vec<usize>> = Vec::new();
+        for (index, group) in config.groups.iter().enumerate() {
+            for image in &group.images {
+                let image = forms.number_of_form(image.reference.normal_form().into()).index();
+                wanted.resize(wanted.len().max(image + 1), Vec::new());
+                // In several spellings, a group may have it more than once.
+                if wanted[image].last() != Some(&index) {
+                    wanted[image].push(index);
+                }
+            }
+        }
         let nodes = match nodes {
-            Some(nodes) => KnownNodes::Read(nodes.iter().map(|node| (node.name.as_str(), node)).collect()),
+            Some(nodes) => KnownNodes::Read(nodes.iter().map(|node| (node.name.as_str(), &**node)).collect()),
             None => {
                 let pods = by_node.iter().flat_map(|(node, pods)| pods.iter().map(|it| (*node, &*it.pod.generation)));
                 KnownNodes::Unreadable(Deselection::new(config, newest, generations, pods))
             }
         };
-        Self { pods: by_node, deleting_pods, nodes, config, wanted: wanted.collect(), built_with: built_with.collect() }
+        Self {
+            pods: by_node,
+            deleting_pods,
+            nodes,
+            config,
+            placements: config.groups.iter().map(|group| placement_hash(&group.placement)).collect(),
+            wanted,
+            forms,
+            built_with,
+            #[cfg(test)]
+            distinct: images.len(),
+        }
     }
 
     /// Where `generation` is needed. `staying` are the newer generations that stay.
     pub fn of(&self, generation: &Generation, staying: &[&Generation]) -> Needed<'a> {
-        let newer: HashSet<&str> = staying.iter().map(|generation| generation.name.as_str()).collect();
-        let mut needed = Needed::default();
+        let newer = Newer::new(staying);
+        let mut needed = NeededSoFar::default();
         for (node, pods) in &self.pods {
             let mut own = pods.iter().filter(|it| *it.pod.generation == *generation.name).peekable();
-            needed.runs_on += usize::from(own.peek().is_some());
-            for own in own {
-                for (image, covered) in &own.images {
-                    let wanting: Vec<&Group> = self.wanting(node, own, image).collect();
-                    // Keep an image that may be on the disk until the pod has tried it.
-                    let hold = match covered.state.hold() {
-                        Hold::None if generation.deserves_try(own.pod, covered) => Hold::Exited,
-                        Hold::None => continue,
-                        hold => hold,
-                    };
-                    let held = || self.holds(node, pods, &newer, image).any(|other| other >= hold);
-                    if wanting.is_empty() || held() {
-                        continue;
-                    }
-                    let blocker = self.blocker(node, pods, &newer, image, &wanting);
-                    needed.add(node, image, blocker);
-                }
+            if own.peek().is_none() {
+                continue;
             }
+            needed.runs_on += 1;
+            let on = OnNode::new(self, node, pods, &newer);
+            own.for_each(|own| self.add_pod(node, own, generation, &on, &mut needed));
         }
-        self.add_absent(generation, staying, &mut needed);
-        needed
+        self.add_absent(generation, staying, &newer, &mut needed);
+        needed.total(&self.forms)
     }
 
-    /// How firmly pods of these generations hold the image. A pod does not count if its tolerations no longer allow it
-    /// on the node, because it may be removed at any time.
-    fn holds<'n>(
-        &'n self,
-        node: &'n str,
-        pods: &'n [HoldingPod<'a>],
-        generations: &'n HashSet<&str>,
-        image: &'n Rc<str>,
-    ) -> impl Iterator<Item = Hold> {
-        let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
-        let stay = theirs.filter(move |it| self.wanting(node, it, image).next().is_some());
-        stay.flat_map(|it| &it.images).filter(move |(other, _)| other == image).map(|(_, image)| image.state.hold())
+    fn add_pod(
+        &self,
+        node: &'a str,
+        own: &HoldingPod<'a>,
+        generation: &Generation,
+        on: &OnNode<'_, 'a>,
+        needed: &mut NeededSoFar<'a>,
+    ) {
+        for it in &own.images.all {
+            // Keep an image that may be on the disk until the pod has tried it.
+            let hold = match it.image.state.hold() {
+                Hold::None if generation.deserves_try(own.pod, it.image) => Hold::Exited,
+                Hold::None => continue,
+                hold => hold,
+            };
+            let wanting = || self.wanting(node, own, it.number);
+            if wanting().next().is_some() && !on.is_held(it.number, hold) {
+                needed.add(node, it.number, on.blocker(it.number, wanting()));
+            }
+        }
     }
 
     /// The pods that are not being deleted, with their nodes.
@@ -215,88 +214,45 @@ impl<'a> Need<'a> {
     pub fn uncounted(&self, generation: &Generation, needed: &Needed) -> Option<BTreeSet<String>> {
         let KnownNodes::Unreadable(deselection) = &self.nodes else { return None };
         let needed = needed.nodes.iter().flat_map(|(node, images)| images.iter().map(|image| (*node, image)));
-        deselection.uncounted(generation, needed.map(|(node, image)| (node, self.groups_with(image))))
+        let groups = |image: &str| self.forms.find(image).into_iter().flat_map(|image| self.groups_with(image));
+        let needed = needed.map(|(node, image)| (node, groups(image).map(|group| &self.config.groups[group])));
+        deselection.uncounted(generation, needed)
     }
 
     /// Whether a generation was built with any image that another one is needed for.
     pub fn was_built_with_any_of(&self, generation: &Generation, needed: &Needed) -> bool {
         let images = self.built_with.get(generation.name.as_str());
-        images.is_some_and(|images| needed.images().any(|image| images.contains(image)))
+        let with =
+            |image: &Rc<str>| self.forms.find(image).zip(images).is_some_and(|(it, images)| images.contains(&it));
+        needed.images.iter().any(with)
     }
 
     /// The groups that want the image on the pod's node. No group wants anything on a node that no longer exists.
-    fn wanting(&self, node: &str, it: &HoldingPod<'a>, image: &str) -> impl Iterator<Item = &'a Group> {
-        // Whether a new pod could be scheduled there does not matter.
-        let groups = self.wanted_by(image).filter(move |(group, wanted)| match &self.nodes {
+    fn wanting(&self, node: &str, it: &HoldingPod<'a>, image: ImageNumber) -> impl Iterator<Item = usize> {
+        self.groups_with(image).filter(move |group| self.wants(*group, node, it))
+    }
+
+    /// Whether a new pod could be scheduled there does not matter.
+    fn wants(&self, group: usize, node: &str, it: &HoldingPod<'a>) -> bool {
+        if let Some((_, wants)) = it.wanted_by.get().filter(|(known, _)| *known == group) {
+            return wants;
+        }
+        let placement = &self.config.groups[group].placement;
+        let wants = match &self.nodes {
             // If the placement is what it was, whatever else the pod tolerates was added by admission, as for a RuntimeClass.
             KnownNodes::Read(nodes) => nodes.get(node).is_some_and(|node| match it.placement {
-                Some(placement) if *placement == wanted.placement => node.is_selected(&group.placement),
-                _ => node.keeps(&it.pod.tolerations, &group.placement),
+                Some(before) if *before == self.placements[group] => node.is_selected(placement),
+                _ => node.keeps(&it.pod.tolerations, placement),
             }),
-            KnownNodes::Unreadable(deselection) => !deselection.has_left(group, &it.pod.generation, node),
-        });
-        groups.map(|(group, _)| group)
-    }
-
-    fn wanted_by(&self, image: &str) -> impl Iterator<Item = (&'a Group, &WantedByGroup)> {
-        self.config.groups.iter().zip(&self.wanted).filter(move |(_, wanted)| wanted.images.contains(image))
-    }
-
-    fn groups_with(&self, image: &str) -> impl Iterator<Item = &'a Group> {
-        self.wanted_by(image).map(|(group, _)| group)
-    }
-
-    fn blocker(
-        &self,
-        node: &str,
-        pods: &[HoldingPod],
-        newer: &HashSet<&str>,
-        image: &Rc<str>,
-        wanting: &[&Group],
-    ) -> Blocker {
-        let has_failed =
-            |state: &ImageState| matches!(state, ImageState::Failed { .. } | ImageState::CannotStart { .. });
-        let built_with =
-            |name: &&str| self.built_with.get(*name).is_none_or(|images| images.is_empty() || images.contains(image));
-        if states(pods, newer, image).any(has_failed) || !newer.iter().any(built_with) {
-            return Blocker::Stuck;
-        }
-        let newer_pods = pods.iter().filter(|it| newer.contains(&*it.pod.generation));
-        let mut newer_pods = newer_pods.filter(|it| it.images.iter().any(|(other, _)| other == image)).peekable();
-        let can_come = match self.node(node) {
-            Some(node) => node.ready && !node.deleting && wanting.iter().any(|group| node.takes(&group.placement)),
-            None => !pods.iter().any(|it| it.pod.node_is_lost),
+            KnownNodes::Unreadable(deselection) => {
+                !deselection.has_left(&self.config.groups[group], &it.pod.generation, node)
+            }
         };
-        let served = newer_pods.peek().is_some();
-        let cannot_start = |pod: &CoveringPod| {
-            pod.no_capacity.is_some()
-                || pod.initialization.failure().is_some()
-                || matches!(pod.state, PodState::Unschedulable { .. })
-        };
-        match can_come && !newer_pods.any(|it| cannot_start(it.pod)) {
-            true if served => Blocker::Moving,
-            true => Blocker::Unserved,
-            false => Blocker::NodesUnavailable,
-        }
+        it.wanted_by.set(Some((group, wants)));
+        wants
     }
-}
 
-/// Caches normal forms, since thousands of pods refer to the same few images.
-#[derive(Default)]
-struct NormalForms<'a>(HashMap<&'a str, Rc<str>>);
-
-impl<'a> NormalForms<'a> {
-    fn of(&mut self, listed: &'a str) -> Rc<str> {
-        Rc::clone(self.0.entry(listed).or_insert_with(|| ImageReference::normal_form_of(listed).into()))
+    fn groups_with(&self, image: ImageNumber) -> impl Iterator<Item = usize> {
+        self.wanted.get(image.index()).into_iter().flatten().copied()
     }
-}
-
-/// The states of an image in the pods of these generations.
-fn states<'a>(
-    pods: &'a [HoldingPod<'a>],
-    generations: &'a HashSet<&str>,
-    image: &'a str,
-) -> impl Iterator<Item = &'a ImageState> {
-    let theirs = pods.iter().filter(|it| generations.contains(&*it.pod.generation));
-    theirs.flat_map(|it| &it.images).filter(move |(other, _)| **other == *image).map(|(_, image)| &image.state)
 }

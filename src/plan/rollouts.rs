@@ -43,8 +43,8 @@ fn own_image_is_replaced(context: &Context, newest: &Generation, record: &Record
         return false;
     }
     let own = || {
-        let pods = context.coverage.pods_of(context.list.label);
-        pods.filter(|pod| *pod.generation == *newest.name && !pod.deleting && pod.state == PodState::Live)
+        let pods = context.pods_of(newest);
+        pods.filter(|pod| !pod.deleting && pod.state == PodState::Live)
     };
     let fails = |pod: &CoveringPod| pod.initialization.failure().is_some_and(InitFailure::is_own);
     let starts = |pod: &CoveringPod| matches!(pod.initialization, Initialization::Done | Initialization::Started);

@@ -12,9 +12,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::decision::{Action, Plan};
 use super::generation::Generation;
+use super::generation::pods::distinct_images;
 use super::generations::Generations;
 use super::retiring::{HoldingPod, Need, Needed};
-use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState, PodState};
+use crate::coverage::{CoveringPod, Hold, ImageState, PodState};
 
 /// One in this many pods is replaced at a time, but at least one. A pod holds nothing while it is replaced.
 const ONE_IN: usize = 20;
@@ -44,11 +45,11 @@ fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &
         // One that cannot start tries nothing, however long the others wait for it.
         .filter(|(_, it)| it.pod.initialization.failure().is_none())
         .collect();
-    if pods.iter().any(|(_, it)| generation.is_overridden_in(it.pod)) {
+    if generation.is_overridden_in_any(pods.iter().map(|(_, it)| it.pod)) {
         return;
     }
     let stuck_on = |node: &str, it: &HoldingPod| {
-        let stuck = it.images.iter().filter(|(normal, image)| {
+        let stuck = it.images().filter(|(normal, image)| {
             matches!(image.state, ImageState::Failed { .. })
                 && generation.has_held(it.pod, image)
                 && wanted(node, normal)
@@ -86,11 +87,10 @@ fn tried_everywhere<'g>(
     stuck: &[(&CoveringPod, BTreeSet<String>)],
 ) -> BTreeSet<&'g str> {
     let is_stuck: HashSet<&str> = stuck.iter().map(|(pod, _)| &*pod.uid).collect();
-    let others: Vec<_> = pods.iter().filter(|(_, it)| !is_stuck.contains(&*it.pod.uid)).collect();
-    let untried = |image: &CoveredImage| image.state.is_to_come();
-    let untried =
-        |name: &str| others.iter().any(|(_, it)| it.images.iter().any(|(_, it)| *it.name == *name && untried(it)));
-    generation.pulled_always.names().filter(|name| !untried(name)).collect()
+    let others = pods.iter().filter(|(_, it)| !is_stuck.contains(&*it.pod.uid)).map(|(_, it)| it.pod);
+    let untried = distinct_images(others).filter(|image| image.state.is_to_come());
+    let untried: HashSet<&str> = untried.map(|image| &*image.name).collect();
+    generation.pulled_always.names().filter(|name| !untried.contains(name)).collect()
 }
 
 /// Whether a new pod may hold an image that this one is stuck on, and will hold all that this one holds.
@@ -108,7 +108,7 @@ impl Need<'_> {
     fn being_replaced(&self, generation: &Generation) -> usize {
         let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
         let underway = |it: &HoldingPod| {
-            let states = it.images.iter().map(|(_, image)| &image.state);
+            let states = it.images().map(|(_, image)| &image.state);
             let cannot_start = it.pod.initialization.failure().is_some() && !generation.is_template_of(it.pod);
             !cannot_start && states.into_iter().any(|state| state.is_to_come())
         };

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 pub use report::{Report, VERSION};
 pub use table::{Layout, print};
 
-use crate::coverage::{Node, Sizes};
+use crate::coverage::{NodeSet, Sizes};
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::Ledger;
 use crate::list::Config;
@@ -31,7 +31,7 @@ pub struct StatusInput {
     /// The lists, by name.
     pub lists: Vec<ListInput>,
     /// The cluster's nodes; `None` if they may not be read.
-    pub nodes: Option<Vec<Node>>,
+    pub nodes: Option<NodeSet>,
     /// The sizes of images, as far as nodes report them.
     pub sizes: Sizes,
     /// When all of this was read.

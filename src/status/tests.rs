@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::rollout::{RolloutReport, RolloutState};
 use super::{Filter, Layout, ListInput, ListState, Report, StatusInput, print};
-use crate::coverage::{Coverage, Node, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, Node, NodeSet, Sizes, SlimNode, SlimPod};
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::{Entry, Ledger};
 use crate::list::cache_platform::CachePlatform;
@@ -39,7 +39,7 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverag
     let input = StatusInput {
         namespace: "prepull".to_owned(),
         lists: vec![list],
-        nodes,
+        nodes: nodes.map(NodeSet::from_iter),
         sizes: Sizes::default(),
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
     };

@@ -1,6 +1,6 @@
 //! The coverage of one image.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::node_state::{Counts, ImageOnNode, NodeState, Why};
 use crate::list::config::Image;
@@ -36,9 +36,11 @@ impl<'a> ImageSummary<'a> {
     pub fn digests(&self) -> BTreeMap<Option<&'a str>, BTreeMap<&'a str, usize>> {
         let mut digests: BTreeMap<_, BTreeMap<_, usize>> = BTreeMap::new();
         for node in self.nodes.iter().filter(|node| node.state == NodeState::Warm) {
-            let distinct: HashSet<&str> = node.held.iter().filter_map(|held| held.digest).collect();
-            for digest in distinct {
-                *digests.entry(node.architecture).or_default().entry(digest).or_default() += 1;
+            for (index, held) in node.held.iter().enumerate() {
+                let is_again = node.held[..index].iter().any(|before| before.digest == held.digest);
+                if let Some(digest) = held.digest.filter(|_| !is_again) {
+                    *digests.entry(node.architecture).or_default().entry(digest).or_default() += 1;
+                }
             }
         }
         digests

@@ -18,6 +18,8 @@ pub mod progress;
 pub mod reserved;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -49,7 +51,7 @@ pub struct SummaryInput<'a> {
     pub coverage: &'a Coverage,
     /// The cluster's nodes; `None` if they may not be read. Then a group's nodes are those that its newest generation has pods
     /// for: nodes without any pod, cordons and readiness are not known.
-    pub nodes: Option<&'a [Node]>,
+    pub nodes: Option<&'a [Arc<Node>]>,
     /// The current time.
     pub now: Timestamp,
 }
@@ -84,13 +86,16 @@ struct NodeContents<'a> {
 struct PodHere<'a> {
     pod: &'a CoveringPod,
     generation: Option<&'a Generation>,
-    /// Its images that are on the list.
-    images: Vec<(ImageId, &'a CoveredImage)>,
+    /// The place of its generation, the newest first; those that are not known come last.
+    order: usize,
+    /// Its images that are on the list, in the order of their ids. Pods that look alike share them.
+    images: Rc<[(ImageId, &'a CoveredImage)]>,
 }
 
 impl<'a> PodHere<'a> {
     fn image(&self, id: ImageId) -> Option<&'a CoveredImage> {
-        self.images.iter().find(|(other, _)| *other == id).map(|(_, image)| *image)
+        let place = self.images.partition_point(|(other, _)| *other < id);
+        self.images.get(place).filter(|(other, _)| *other == id).map(|(_, image)| *image)
     }
 
     fn is_of(&self, group: &Group) -> bool {
@@ -122,39 +127,45 @@ impl<'a> Summary<'a> {
     }
 
     fn place_pods(&mut self) {
-        let known: HashMap<&str, &Generation> =
-            self.sources.generations.iter().map(|generation| (generation.name.as_str(), generation)).collect();
+        let mut generations: Vec<&Generation> = self.sources.generations.iter().collect();
+        generations.sort_by_cached_key(|generation| generation.newest_first());
+        let numbered = generations.into_iter().enumerate();
+        let known: HashMap<&str, (usize, &Generation)> =
+            numbered.map(|(order, generation)| (generation.name.as_str(), (order, generation))).collect();
         let mut ids: HashMap<&str, Option<ImageId>> = HashMap::new();
+        let mut images_of: HashMap<(&str, *const Arc<CoveredImage>), Rc<[(ImageId, &CoveredImage)]>> = HashMap::new();
         for pod in self.sources.coverage.pods_of(self.sources.list) {
             if let Some(created) = pod.created {
                 let youngest = self.youngest_pods.entry(&pod.generation).or_insert(created);
                 *youngest = created.max(*youngest);
             }
             let Some(target) = pod.node.as_deref().or(pod.target.as_deref()) else { continue };
-            // No group belongs on a node that is gone.
-            if self.nodes_known() && !self.places.contains_key(target) {
-                continue;
-            }
-            let generation = known.get(&*pod.generation).copied();
-            let place = self.places.entry(target).or_default();
+            let place = match self.sources.nodes {
+                // No group belongs on a node that is gone.
+                Some(_) => self.places.get_mut(target),
+                None => Some(self.places.entry(target).or_default()),
+            };
+            let Some(place) = place else { continue };
+            let (order, generation) = known.get(&*pod.generation).map_or((usize::MAX, None), |(n, it)| (*n, Some(*it)));
             if pod.deleting {
                 place.leaving.extend(generation.map(|generation| generation.group.as_str()));
                 continue;
             }
-            let images = pod.images.iter().filter_map(|image| {
-                let listed = as_listed(image, generation);
-                let id = ids
-                    .entry(listed)
-                    .or_insert_with(|| self.images.get(&ImageReference::normal_form_of(listed)).copied());
-                Some(((*id)?, &**image))
-            });
-            place.pods.push(PodHere { pod, generation, images: images.collect() });
+            let with_ids = || {
+                let mut images: Vec<(ImageId, &CoveredImage)> = Vec::with_capacity(pod.images.len());
+                for image in pod.images.iter() {
+                    let listed = as_listed(image, generation);
+                    let find = || self.images.get(&ImageReference::normal_form_of(listed)).copied();
+                    images.extend(ids.entry(listed).or_insert_with(find).map(|id| (id, &**image)));
+                }
+                images.sort_by_key(|(id, _)| *id);
+                images.into()
+            };
+            let images = images_of.entry((&*pod.generation, pod.images.as_ptr())).or_insert_with(with_ids);
+            place.pods.push(PodHere { pod, generation, order, images: Rc::clone(images) });
         }
         for place in self.places.values_mut() {
-            place.pods.sort_by_cached_key(|here| {
-                let generation = here.generation.map(Generation::newest_first);
-                (generation.is_none(), generation, rank(&here.pod.state))
-            });
+            place.pods.sort_by_key(|here| (here.order, rank(&here.pod.state)));
         }
     }
 
@@ -174,8 +185,9 @@ impl<'a> Summary<'a> {
             true => self.places.iter().filter_map(|(name, place)| Some((*name, place, place.takes(group)?))).collect(),
             false => self.places_of_newest_pods(group),
         };
-        let pods = self.sources.coverage.pods_of(self.sources.list);
-        let exclusion = newest.map(|newest| Exclusion::of(newest, group, pods)).unwrap_or_default();
+        let SummaryInput { coverage, list, .. } = self.sources;
+        let pods = |newest: &Generation| coverage.pods_of_generation(list, &newest.name);
+        let exclusion = newest.map(|newest| Exclusion::of(newest, group, pods(newest))).unwrap_or_default();
         GroupSummary { summary: self, group, newest, exclusion, places: belonging }
     }
 
@@ -258,8 +270,7 @@ impl<'a> GroupSummary<'_, 'a> {
     pub fn pods(&self) -> impl Iterator<Item = &'a CoveringPod> {
         let SummaryInput { list, coverage, generations, .. } = self.summary.sources;
         let own = generations.iter().filter(|generation| generation.group == self.group.name.as_str());
-        let names: HashSet<&str> = own.map(|generation| generation.name.as_str()).collect();
-        coverage.pods_of(list).filter(move |pod| names.contains(&*pod.generation))
+        own.flat_map(move |generation| coverage.pods_of_generation(list, &generation.name))
     }
 
     /// How many of its nodes have all images.
@@ -297,23 +308,27 @@ impl<'a> GroupSummary<'_, 'a> {
     /// Whether admission makes pods of its newest generation ask the registry for images that their nodes have.
     pub fn is_always_pulled(&self) -> bool {
         let newest = self.newest;
-        newest.is_some_and(|newest| {
-            self.pods().any(|pod| *pod.generation == *newest.name && newest.is_overridden_in(pod))
-        })
+        let SummaryInput { list, coverage, .. } = self.summary.sources;
+        let pods = |newest: &Generation| coverage.pods_of_generation(list, &newest.name);
+        newest.is_some_and(|newest| newest.is_overridden_in_any(pods(newest)))
     }
 
     fn image(&self, image: &'a Image) -> ImageSummary<'a> {
         let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
         let wanted = self.newest.filter(|generation| generation.holds(image));
         let on = |(name, place, belonging): &(&'a str, &NodeContents<'a>, Belonging)| {
-            let (state, why) = self.state(place, *belonging, id, wanted);
+            let held: Vec<Held> = place.held(id).collect();
+            let (state, why) = self.state(place, *belonging, id, wanted, !held.is_empty());
+            let is_renewed = || held.iter().any(|held| wanted.is_some_and(|wanted| held.generation == wanted.name));
+            let not_renewed =
+                if state != NodeState::Warm || is_renewed() { None } else { place.not_renewed(id, wanted) };
             ImageOnNode {
                 node: name,
                 architecture: place.node.and_then(Node::architecture),
                 state,
                 why,
-                not_renewed: place.not_renewed(id, wanted).filter(|_| state == NodeState::Warm),
-                held: place.held(id).collect(),
+                not_renewed,
+                held,
             }
         };
         ImageSummary { image, nodes: self.places.iter().map(on).collect() }
@@ -321,18 +336,19 @@ impl<'a> GroupSummary<'_, 'a> {
 }
 
 impl<'a> GroupSummary<'_, 'a> {
-    /// The state of an image on a node. `wanted` is the group's newest generation, if it has the image.
+    /// The state of an image on a node. `wanted` is the group's newest generation, if it has the image, and `is_held` whether any holds it.
     fn state(
         &self,
         place: &NodeContents<'a>,
         belonging: Belonging,
         id: ImageId,
         wanted: Option<&'a Generation>,
+        is_held: bool,
     ) -> (NodeState, Option<Why<'a>>) {
         if let Belonging::Aside(state) = belonging {
             return (state, None);
         }
-        if place.held(id).next().is_some() {
+        if is_held {
             return (NodeState::Warm, None);
         }
         match belonging {
@@ -403,12 +419,9 @@ impl<'a> NodeContents<'a> {
 }
 
 impl<'a> NodeContents<'a> {
-    /// Why the newest pod with the image does not hold it, though an older one does.
+    /// Why the newest pod with the image does not hold it, though an older one does and the newest generation does not.
     fn not_renewed(&self, id: ImageId, wanted: Option<&'a Generation>) -> Option<(NodeState, Why<'a>)> {
         let (pod, image) = self.in_the_newest(id, wanted)?;
-        if self.held(id).any(|held| wanted.is_some_and(|wanted| held.generation == wanted.name)) {
-            return None;
-        }
         match reported_by(pod, image, wanted) {
             (state @ (NodeState::InitFailed | NodeState::Failed | NodeState::CannotStart), why) => Some((state, why?)),
             _ => None,

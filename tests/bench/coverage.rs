@@ -1,16 +1,18 @@
 //! What coverage costs: bytes for 5,000 nodes × 20 images, in the situations that make pods differ, and the time to fold, to
-//! sum up, and to answer who asks for metrics or the status. `cargo bench --bench coverage` prints it; figures of memory do not depend on the profile.
+//! plan, to sum up, and to answer who asks for metrics or the status. `cargo bench --bench coverage` prints it; figures of memory do not depend on the profile.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kube_prepull::coverage::{Coverage, Node, SlimPod};
+use kube::core::ObjectMeta;
+use kube_prepull::coverage::{Coverage, Node, NodeSet, SlimPod};
 use kube_prepull::list::{Config, ListData, parse};
 use kube_prepull::metrics::Metrics;
 use kube_prepull::metrics::exposition::Format;
-use kube_prepull::plan::Generation;
+use kube_prepull::naming::own_images::OwnImages;
+use kube_prepull::plan::{AcceptedList, Action, Context, Generation, Plan, Settings, plan};
 use kube_prepull::status::{ListInput, ListState, Report, StatusInput};
 use kube_prepull::summary::{Summary, SummaryInput};
 use peak_alloc::PeakAlloc;
@@ -43,6 +45,7 @@ fn main() {
     fill(&mut warm, "a", |_, _| Fate::Warm);
     sum_up(&warm);
     answer();
+    rollout();
     measure("a rollout half done, two generations", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling });
@@ -69,9 +72,97 @@ fn main() {
     });
 }
 
+/// How long planning, reporting and taking in a change take at times of a rollout, and how much a plan keeps the watch of pods waiting.
+fn rollout() {
+    let (before, after) = (config(), config_of(IMAGES + 1));
+    let nodes: NodeSet = (0..NODES).map(node).collect();
+    let old = created(&before, &[], &Coverage::default(), &nodes);
+    let mut coverage = Coverage::default();
+    fill(&mut coverage, suffix(&old), |_, _| Fate::Warm);
+    let new = created(&after, std::slice::from_ref(&old), &coverage, &nodes);
+    let generations = [old, new];
+    let new = suffix(&generations[1]);
+    let times: [(&str, fn(usize, usize) -> Fate); 4] = [
+        ("begun", |_, _| Fate::Pulling),
+        ("half done", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling }),
+        ("in an outage", |_, image| if image % 2 == 0 { Fate::Warm } else { Fate::FailedWithId }),
+        ("done", |_, _| Fate::Warm),
+    ];
+    for (time, fate) in times {
+        fill(&mut coverage, new, fate);
+        let change = pod(new, 1, |_, _| Fate::FailedWithId);
+        let (_, waited) = timed(|| coverage.snapshot_of("tools"));
+        let snapshot = coverage.snapshot_of("tools");
+        let (_, changed) = timed(|| coverage.apply(&change));
+        coverage.apply(&pod(new, 1, fate));
+        drop(snapshot);
+        let (_, again) = timed(|| (0..100).for_each(|_| coverage.apply(&change)));
+        coverage.apply(&pod(new, 1, fate));
+        let (planned, took) = timed(|| planned(&after, &generations, &coverage, &nodes));
+        let facts = StatusInput {
+            namespace: "n".to_owned(),
+            lists: vec![ListInput { generations: generations.to_vec(), ..list(after.clone()) }],
+            nodes: Some(nodes.clone()),
+            ..StatusInput::default()
+        };
+        let (_, reported) = timed(|| Report::new(&facts, &coverage));
+        println!(
+            "a rollout {time:<12} planned in {took:>8.1?} ({} actions), the lock held for {waited:.1?}, reported in {reported:>8.1?}, a \
+             change taken in in {changed:.1?} after a snapshot, else in {:.1?}",
+            planned.actions.len(),
+            again / 100
+        );
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let started = Instant::now();
+    let done = work();
+    (done, started.elapsed())
+}
+
+/// What follows the list's name in the name of a generation.
+fn suffix(generation: &Generation) -> &str {
+    &generation.name["tools-".len()..]
+}
+
+/// The generation that a plan creates.
+fn created(config: &Config, generations: &[Generation], coverage: &Coverage, nodes: &NodeSet) -> Generation {
+    let plan = planned(config, generations, coverage, nodes);
+    let created = plan.actions.into_iter().find_map(|action| match action {
+        Action::Create { daemon_set, .. } => Some(daemon_set.metadata),
+        _ => None,
+    });
+    let metadata = ObjectMeta { uid: Some("d".to_owned()), ..created.unwrap() };
+    Generation::from_metadata(&metadata).unwrap()
+}
+
+fn planned(config: &Config, generations: &[Generation], coverage: &Coverage, nodes: &NodeSet) -> Plan {
+    plan(&Context {
+        list: AcceptedList { namespace: "n", label: "tools", config },
+        kept: &[],
+        edited_at: None,
+        refresh_request: None,
+        generations,
+        tag_checks: &[],
+        coverage,
+        adoptable: &Coverage::default(),
+        nodes: Some(nodes),
+        settings: &Settings {
+            own_images: OwnImages::of(Some("registry.example.com/kube-prepull:1"), ""),
+            ..Settings::default()
+        },
+        now: "2026-11-22T18:30:00Z".parse().unwrap(),
+    })
+}
+
 fn config() -> Config {
+    config_of(IMAGES)
+}
+
+fn config_of(images: usize) -> Config {
     let images: Vec<String> =
-        (0..IMAGES).map(|image| format!("{{name: image-{image}, image: {}}}", reference(image))).collect();
+        (0..images).map(|image| format!("{{name: image-{image}, image: {}}}", reference(image))).collect();
     let data = [("images.yaml".to_owned(), format!("images: [{}]", images.join(", ")))].into();
     parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap()
 }
@@ -82,22 +173,9 @@ fn answer() {
     let mut coverage = Coverage::default();
     let fate = |_, image| if image == 0 { Fate::FailedWithId } else { Fate::Warm };
     (0..REPORTED).for_each(|node| coverage.apply(&pod("a", node, fate)));
-    let list = ListInput {
-        name: "tools".to_owned(),
-        state: ListState::Accepted,
-        problems: Vec::new(),
-        resource_version: None,
-        refresh_request: None,
-        data_hash: None,
-        accepted_at: None,
-        config: Some(config()),
-        generations: Vec::new(),
-        image_caches: Vec::new(),
-        ledger: None,
-    };
     let facts = StatusInput {
         namespace: "n".to_owned(),
-        lists: vec![list],
+        lists: vec![list(config())],
         nodes: Some((0..REPORTED).map(node).collect()),
         ..StatusInput::default()
     };
@@ -119,10 +197,26 @@ fn answer() {
     );
 }
 
+fn list(config: Config) -> ListInput {
+    ListInput {
+        name: "tools".to_owned(),
+        state: ListState::Accepted,
+        problems: Vec::new(),
+        resource_version: None,
+        refresh_request: None,
+        data_hash: None,
+        accepted_at: None,
+        config: Some(config),
+        generations: Vec::new(),
+        image_caches: Vec::new(),
+        ledger: None,
+    }
+}
+
 /// How long it takes to sum up every image on every node, and how much memory that needs for the moment.
 fn sum_up(coverage: &Coverage) {
     let config = config();
-    let nodes: Vec<Node> = (0..NODES).map(node).collect();
+    let nodes: NodeSet = (0..NODES).map(node).collect();
     let generations: Vec<Generation> = Vec::new();
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();

@@ -92,9 +92,8 @@ impl ImageCacheDecider<'_> {
         let newest = versions::newest(&self.seen.revisions);
         let on_newest_version = newest.and_then(|newest| newest.image_caches.as_deref()).and_then(Ledger::from_text);
         let (ledger, nodes) = (self.ledger(), self.observed.nodes());
-        let coverage = self.observed.coverage.lock();
+        let coverage = self.observed.coverage.snapshot_of(self.label);
         let known = HeldDigests::of(config, self.label, &self.seen.generations, &coverage, nodes.as_deref());
-        drop(coverage);
         let context = CacheContext {
             list: AcceptedList { namespace: self.namespace, label: self.label, config },
             name: &self.seen.name,

@@ -109,18 +109,20 @@ impl Watches<'_> {
         let listeners = self.listeners.clone();
         let stream = self.listings.watch(api, config);
         self.follow(what, stream, move |event| {
+            let mut matters = true;
             match event {
                 // During a new listing, the coverage from before it stays in use until the listing is complete.
                 Event::Init => listing = Coverage::default(),
                 Event::InitApply(pod) => listing.apply(pod),
                 Event::InitDone => coverage.lock().replace(std::mem::take(&mut listing)),
                 Event::Apply(pod) => {
-                    let failures = coverage.lock().apply_and_compare(pod);
-                    listeners.count_pull_failures(failures, pod);
+                    let change = coverage.lock().apply_and_compare(pod);
+                    listeners.count_pull_failures(change.failures, pod);
+                    matters = change.matters;
                 }
                 Event::Delete(pod) => coverage.lock().delete(pod),
             }
-            concerned(event, concerns)
+            concerned(event, concerns).filter(|_| matters)
         });
         shared
     }

@@ -124,7 +124,7 @@ mod tests {
         }
 
         fn names(&self) -> Option<Vec<String>> {
-            Some(self.nodes.all()?.into_iter().map(|node| node.name).collect())
+            Some(self.nodes.all()?.iter().map(|node| node.name.clone()).collect())
         }
     }
 

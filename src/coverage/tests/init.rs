@@ -43,7 +43,7 @@ fn an_own_image_whose_pull_the_node_holds_back_or_cancels_fails_only_if_that_las
     for message in ["pull QPS exceeded", "failed to pull and unpack image \"own:1\": context canceled"] {
         let mut coverage = Coverage::default();
         let mut seen = |words: (&str, &str), minute: u8| {
-            let counted = coverage.apply_and_compare(&waits(words, minute));
+            let counted = coverage.apply_and_compare(&waits(words, minute)).failures;
             (coverage.pods["p"].initialization.failure().map(|failure| failure.message.clone()), counted)
         };
         let lasting = |counted: &[&'static str]| (Some(message.to_owned()), counted.to_vec());
@@ -67,7 +67,7 @@ fn a_single_listing_knows_since_when_an_own_image_is_held_back() {
 #[test]
 fn a_pull_counts_as_failed_once_and_not_while_the_node_holds_it_back() {
     let mut coverage = Coverage::default();
-    let mut counted = |pod: &SlimPod| coverage.apply_and_compare(pod);
+    let mut counted = |pod: &SlimPod| coverage.apply_and_compare(pod).failures;
     assert_eq!(counted(&waits(REFUSED, 0)), ["ErrImagePull"]);
     assert_eq!(counted(&waits(BARE, 1)), [""; 0], "the same failure");
     let held_back = |written: &str| held_back("pull QPS exceeded", "2026-03-01T12:02:00Z", written);

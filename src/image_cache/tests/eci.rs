@@ -45,7 +45,7 @@ pub fn known(images: &[(&str, &str, usize)]) -> HeldDigests {
     let mut known = HeldDigests::default();
     for (image, digest, nodes) in images {
         for _ in 0..*nodes {
-            known.add(image, "amd64", Digest::of_image_id(digest).expect("a digest"));
+            known.add(image, "amd64", Digest::of_image_id(digest).expect("a digest"), 1);
         }
     }
     known

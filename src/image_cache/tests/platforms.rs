@@ -20,7 +20,7 @@ fn held(amd64: Option<&str>, arm64: Option<&str>) -> HeldDigests {
     for (architecture, digest) in [("amd64", amd64), ("arm64", arm64)] {
         match digest {
             Some("") => known.expect("a:1", architecture),
-            Some(digest) => known.add("a:1", architecture, Digest::of_image_id(digest).expect("a digest")),
+            Some(digest) => known.add("a:1", architecture, Digest::of_image_id(digest).expect("a digest"), 1),
             None => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Checks each condition of a group, and determines what to report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -21,7 +22,7 @@ use crate::plan::refusals::{RefusedOn, refused_on};
 
 /// Plans what to report about a group.
 pub fn plan<'a>(context: &Context<'a>, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
-    let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
+    let exclusion = Exclusion::of(newest, group, context.pods_of(newest));
     let observations = Observations::of(context, group, newest, &exclusion);
     let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
     check.init_failing(newest, &observations);
@@ -133,8 +134,7 @@ impl<'a> Check<'_, 'a> {
     }
 
     fn always_pulled(&mut self, newest: &Generation) {
-        let mut pods = self.context.coverage.pods_of(self.context.list.label);
-        let overridden = pods.any(|pod| *pod.generation == *newest.name && newest.is_overridden_in(pod));
+        let overridden = newest.is_overridden_in_any(self.context.pods_of(newest));
         if self.has_begun(Condition::AlwaysPullEnforced, overridden.then(Extent::default)) {
             self.findings.push(Finding::AlwaysPullEnforced { group: self.group.name.to_string() });
         }
@@ -151,7 +151,7 @@ impl<'a> Check<'_, 'a> {
     /// Their kubelets refuse to start the pods, and say so in Events of the pods only.
     fn without_user_namespaces(&mut self) {
         let group = self.group;
-        let is_asked = |node: &&Node| !group.host_users && node.takes(&group.placement);
+        let is_asked = |node: &&Arc<Node>| !group.host_users && node.takes(&group.placement);
         let lacking =
             self.context.nodes.into_iter().flatten().filter(is_asked).filter(|it| it.lacks_user_namespaces(group));
         let nodes: BTreeSet<String> = lacking.map(|node| node.name.clone()).collect();
@@ -164,12 +164,13 @@ impl<'a> Check<'_, 'a> {
     fn excluded(&mut self, newest: &Generation, exclusion: &Exclusion<'a>) {
         let (context, placement) = (self.context, &self.group.placement);
         let excluded: Vec<(&str, &str)> = match context.nodes {
+            Some(_) if !exclusion.is_possible() => Vec::new(),
             Some(nodes) => {
                 let selected = nodes.iter().filter(|node| node.takes(placement));
                 selected.filter_map(|node| Some((exclusion.on(node)?, node.name.as_str()))).collect()
             }
             None => {
-                let own = context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name);
+                let own = context.pods_of(newest);
                 own.filter_map(|pod| Some((exclusion.of_pod(pod)?, pod.target.as_deref()?))).collect()
             }
         };

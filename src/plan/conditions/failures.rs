@@ -21,7 +21,7 @@ const MAX_SAMPLE: usize = 3;
 #[derive(Debug, Default)]
 pub struct ImageFailures<'a> {
     /// The failures that count, by cause, and the nodes that report each.
-    pub lasting: BTreeMap<ObservedFailure<'a>, BTreeSet<&'a str>>,
+    pub lasting: BTreeMap<ObservedFailure<'a>, Vec<&'a str>>,
     /// Whether there are failures that may pass by themselves.
     starting: bool,
 }
@@ -36,7 +36,7 @@ impl<'a> ImageFailures<'a> {
         let pulled = !cause.is_of_pull();
         match passes_until {
             Some(_) => self.starting = true,
-            None => drop(self.lasting.entry((pulled, cause)).or_default().insert(node)),
+            None => self.lasting.entry((pulled, cause)).or_default().push(node),
         }
     }
 
@@ -64,11 +64,19 @@ pub fn stored_cause<'a>(
     if still_said { known } else { most.or(known) }
 }
 
-/// How many nodes have any of these failures, and some of them.
-pub fn extent_of<Failure>(by_failure: &BTreeMap<Failure, BTreeSet<&str>>, cause: Option<StoredCause>) -> Extent {
-    let nodes: BTreeSet<&str> = by_failure.values().flatten().copied().collect();
-    let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
-    Extent { nodes: nodes.len(), sample, until: None, cause }
+/// How many nodes have any of these failures, and some of them. No node has two: one pod counts on each.
+pub fn extent_of<Failure>(by_failure: &BTreeMap<Failure, Vec<&str>>, cause: Option<StoredCause>) -> Extent {
+    let mut first = BTreeSet::new();
+    for node in by_failure.values().flatten() {
+        if first.len() < MAX_SAMPLE || first.last().is_some_and(|last| node < last) {
+            first.insert(*node);
+            if first.len() > MAX_SAMPLE {
+                first.pop_last();
+            }
+        }
+    }
+    let sample = first.into_iter().map(str::to_owned).collect();
+    Extent { nodes: by_failure.values().map(Vec::len).sum(), sample, until: None, cause }
 }
 
 /// Until when a failure may pass by itself; `None` if it counts now. `ran_before` is whether the container that fails ran in this pod

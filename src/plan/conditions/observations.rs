@@ -1,6 +1,7 @@
 //! The current state of the pods of a group's newest generation.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,6 +15,7 @@ use crate::plan::context::Context;
 use crate::plan::decision::{FailingImage, FailingInitContainer};
 use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition};
 use crate::plan::generation::exclusion::Exclusion;
+use crate::plan::generation::pods::distinct_images;
 use crate::plan::generation::{Generation, Record};
 
 /// If nodes cannot be read, the controller does not know how many pods to expect. It assumes that all exist this long
@@ -24,11 +26,11 @@ const POD_CREATION_GRACE: SignedDuration = SignedDuration::from_mins(1);
 pub struct Observations<'a> {
     pods: HashMap<&'a str, &'a CoveringPod>,
     /// The nodes that should have a pod, if nodes can be read.
-    expected: Option<BTreeSet<&'a str>>,
+    expected: Option<HashSet<&'a str>>,
     /// By image.
     failing: BTreeMap<&'a str, ImageFailures<'a>>,
     /// By init container: the failures, and the nodes that report each.
-    init_failing: BTreeMap<&'a str, BTreeMap<&'a InitFailure, BTreeSet<&'a str>>>,
+    init_failing: BTreeMap<&'a str, BTreeMap<&'a InitFailure, Vec<&'a str>>>,
     /// The nodes on which an init container fails.
     cannot_start: HashSet<&'a str>,
     /// When the next failure counts that may pass by itself until then.
@@ -39,12 +41,11 @@ pub struct Observations<'a> {
 impl<'a> Observations<'a> {
     /// Reads the state of the pods.
     pub fn of(context: &Context<'a>, group: &Group, newest: &Generation, exclusion: &Exclusion<'a>) -> Self {
-        let usable = |node: &&Node| node.can_run(&group.placement) && exclusion.on(node).is_none();
-        let expected: Option<BTreeSet<&str>> =
+        let usable = |node: &&Arc<Node>| node.can_run(&group.placement) && exclusion.on(node).is_none();
+        let expected: Option<HashSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(usable).map(|node| node.name.as_str()).collect());
         let counts = |node: &str| expected.as_ref().is_none_or(|expected| expected.contains(node));
-        let own =
-            context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
+        let own = context.pods_of(newest).filter(|pod| !pod.deleting);
         let is_excluded = |pod: &'a CoveringPod| expected.is_none() && exclusion.of_pod(pod).is_some();
         let own = own.filter(|pod| !is_excluded(pod)).filter_map(|pod| Some((pod.target.as_deref()?, pod)));
         let pods: HashMap<&str, &CoveringPod> = own.filter(|(node, _)| counts(node)).collect();
@@ -62,30 +63,32 @@ impl<'a> Observations<'a> {
     }
 
     fn find_failures(&mut self, context: &Context<'a>, newest: &Generation) {
-        let nodes: HashMap<&str, &Node> =
-            context.nodes.into_iter().flatten().map(|node| (node.name.as_str(), node)).collect();
+        let mut nodes: Option<HashMap<&str, &Node>> = None;
+        let mut node = |name: &str| {
+            let by_name = || context.nodes.into_iter().flatten().map(|node| (node.name.as_str(), &**node)).collect();
+            nodes.get_or_insert_with(by_name).get(name).copied()
+        };
         let pods = self.pods.iter().map(|(node, pod)| (*node, *pod));
         let live = pods.filter(|(_, pod)| pod.state == PodState::Live && !pod.node_is_lost);
         let mut held = None;
         let others_start = self.pods.values().any(|pod| pod.initialization == Initialization::Done);
         for (name, pod) in live {
-            let node = nodes.get(name).copied();
             if let Some(failure) = pod.initialization.failure() {
                 // The containers come after the init containers.
                 let ran_before = pod.images.iter().any(|image| image.ran_before);
-                let until = passes_until(ran_before, others_start, pod, node, self.now);
+                let until = passes_until(ran_before, others_start, pod, node(name), self.now);
                 self.failures_count_at = self.failures_count_at.into_iter().chain(until).min();
                 if until.is_none() {
                     self.cannot_start.insert(name);
-                    self.init_failing.entry(&failure.container).or_default().entry(failure).or_default().insert(name);
+                    self.init_failing.entry(&failure.container).or_default().entry(failure).or_default().push(name);
                 }
                 // What it reports of images is from before it had to start again.
                 continue;
             }
-            for image in &pod.images {
+            for image in pod.images.iter() {
                 let Some(cause) = image.state.cause() else { continue };
                 let held = held.get_or_insert_with(|| HeldImages::of(context, newest));
-                let until = passes_until(image.ran_before, held.has(image), pod, node, self.now);
+                let until = passes_until(image.ran_before, held.has(image), pod, node(name), self.now);
                 self.failures_count_at = self.failures_count_at.into_iter().chain(until).min();
                 self.failing.entry(&image.name).or_default().add(name, cause, until);
             }
@@ -100,7 +103,7 @@ impl<'a> Observations<'a> {
 
     /// The init containers that fail, by name, of which some may have been reported.
     pub fn init_failing(&self, reported: Option<&ReportedCondition>) -> BTreeMap<String, Extent> {
-        let extent = |container: &str, failures: &BTreeMap<&InitFailure, BTreeSet<&str>>| {
+        let extent = |container: &str, failures: &BTreeMap<&InitFailure, Vec<&str>>| {
             let said = failures.iter().map(|(failure, nodes)| (failure.cause_or(None), nodes.len()));
             let known = reported.and_then(|reported| reported.extents.get(container));
             extent_of(failures, stored_cause(said, known))
@@ -208,7 +211,7 @@ struct HeldImages<'a> {
 impl<'a> HeldImages<'a> {
     fn of(context: &Context<'a>, newest: &Generation) -> Self {
         let pods = context.coverage.pods_of(context.list.label);
-        let images = pods.flat_map(|pod| &pod.images).filter(|image| image.state == ImageState::Held);
+        let images = distinct_images(pods).filter(|image| image.state == ImageState::Held);
         let reported = newest.reported.conditions.get(&Condition::Failing);
         Self {
             references: images.map(|image| &*image.reference).collect(),

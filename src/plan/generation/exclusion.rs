@@ -27,11 +27,13 @@ pub struct Exclusion<'a> {
 }
 
 impl<'a> Exclusion<'a> {
-    /// Reads the pods of a group's newest generation. If that was built for another placement, it says nothing about admission.
+    /// Reads the `pods` of a group's newest generation. If that was built for another placement, it says nothing about admission.
     pub fn of(newest: &Generation, group: &Group, pods: impl Iterator<Item = &'a CoveringPod>) -> Self {
         let own = &group.placement.node_selector;
-        let pods: Vec<&CoveringPod> = pods.filter(|pod| *pod.generation == *newest.name && !pod.deleting).collect();
-        let is_added = pods.iter().any(|pod| added(&pod.node_selector, own).next().is_some());
+        let pods: Vec<&CoveringPod> = pods.filter(|pod| !pod.deleting).collect();
+        // Nearly all pods have the same one.
+        let selectors: HashSet<&str> = pods.iter().map(|pod| &*pod.node_selector).collect();
+        let is_added = selectors.into_iter().any(|selector| added(selector, own).next().is_some());
         let known = !pods.is_empty() && is_built_for(newest, &group.placement);
         if !is_added || !known {
             return Self { known, ..Self::default() };
@@ -51,6 +53,11 @@ impl<'a> Exclusion<'a> {
         }
     }
 
+    /// Whether admission adds anything that may exclude a node.
+    pub fn is_possible(&self) -> bool {
+        !self.youngest.is_empty() || !self.waiting.is_empty()
+    }
+
     /// Whether there is a pod that shows what admission adds now.
     pub fn is_known(&self) -> bool {
         self.known
@@ -60,7 +67,7 @@ impl<'a> Exclusion<'a> {
     /// does not exclude it.
     pub fn on(&self, node: &Node) -> Option<&'a str> {
         let name = node.name.as_str();
-        if self.scheduled.contains(name) {
+        if !self.is_possible() || self.scheduled.contains(name) {
             return None;
         }
         let selector = self.waiting.get(name).copied().unwrap_or(self.youngest);

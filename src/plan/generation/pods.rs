@@ -1,5 +1,7 @@
 //! The state of pods relative to the generation that they belong to.
 
+use std::collections::HashSet;
+
 use jiff::SignedDuration;
 
 use super::Generation;
@@ -19,6 +21,14 @@ impl Generation {
     pub fn is_overridden_in(&self, pod: &CoveringPod) -> bool {
         let differs = |image: &CoveredImage| image.pulled_always && !self.pulled_always.contains(&image.name);
         pod.always_pulls || self.is_template_of(pod) && pod.images.iter().any(|image| differs(image))
+    }
+
+    /// The same for any of these pods. Most look alike, and are checked once.
+    pub fn is_overridden_in_any<'a>(&self, pods: impl Iterator<Item = &'a CoveringPod>) -> bool {
+        let mut seen = HashSet::new();
+        let mut distinct =
+            pods.filter(|pod| seen.insert((pod.images.as_ptr(), pod.pull_policies.as_deref(), pod.always_pulls)));
+        distinct.any(|pod| self.is_overridden_in(pod))
     }
 
     /// Whether the pod's node may have the image, from an earlier pod of the generation or from containers of this pod
@@ -41,6 +51,13 @@ impl Generation {
         };
         to_come && self.has_held(pod, image)
     }
+}
+
+/// The images of pods with all states that any of them has. Pods that look alike are checked once.
+pub fn distinct_images<'a>(pods: impl Iterator<Item = &'a CoveringPod>) -> impl Iterator<Item = &'a CoveredImage> {
+    let mut seen = HashSet::new();
+    let distinct = pods.filter(move |pod| seen.insert(pod.images.as_ptr()));
+    distinct.flat_map(|pod| pod.images.iter()).map(|image| &**image)
 }
 
 /// The image as written in the list. Admission may have rewritten it in the pod.

@@ -3,17 +3,20 @@
 //! A pod that was deleted or evicted no longer shows what is on its node's disk. So a generation counts as needed on a
 //! node without its pod as long as its DaemonSet has fewer pods than it should have.
 
-use std::collections::HashSet;
-
-use super::{KnownNodes, Need, Needed};
+use super::{KnownNodes, Need, NeededSoFar, Newer, OnNode};
 use crate::coverage::Hold;
-use crate::list::config::Group;
 use crate::plan::generation::Generation;
 
 impl<'a> Need<'a> {
     /// Adds nodes with a missing pod to those that need the generation. A generation whose rollout was never complete
     /// may have held nothing there, so it is skipped.
-    pub(super) fn add_absent(&self, generation: &Generation, newer: &[&Generation], needed: &mut Needed<'a>) {
+    pub(super) fn add_absent(
+        &self,
+        generation: &Generation,
+        staying: &[&Generation],
+        newer: &Newer,
+        needed: &mut NeededSoFar<'a>,
+    ) {
         if !generation.reported.complete || !self.lacks_pods(generation) {
             return;
         }
@@ -21,32 +24,30 @@ impl<'a> Need<'a> {
             KnownNodes::Read(nodes) => nodes.keys().copied().collect(),
             KnownNodes::Unreadable(_) => self.pods.keys().copied().collect(),
         };
-        let names: HashSet<&str> = newer.iter().map(|generation| generation.name.as_str()).collect();
         for node in nodes.into_iter().filter(|node| self.is_absent_on(generation, node)) {
-            self.add_node(node, generation, &names, needed);
+            self.add_node(node, generation, newer, needed);
         }
         // If nodes cannot be read, a node without any pod of the list is unknown.
         let unknown = matches!(self.nodes, KnownNodes::Unreadable(_));
-        needed.awaits_pods = unknown && newer.iter().any(|newer| self.lacks_pods(newer));
+        needed.awaits_pods = unknown && staying.iter().any(|newer| self.lacks_pods(newer));
     }
 
-    fn add_node(&self, node: &'a str, generation: &Generation, newer: &HashSet<&str>, needed: &mut Needed<'a>) {
-        let pods = self.pods.get(node).map(Vec::as_slice).unwrap_or_default();
-        for image in self.built_with.get(generation.name.as_str()).into_iter().flatten() {
-            let wanting: Vec<&Group> =
-                self.groups_with(image).filter(|group| self.may_belong(group, generation, node)).collect();
-            let held = || self.holds(node, pods, newer, image).any(|hold| hold != Hold::None);
-            if !wanting.is_empty() && !held() {
-                let blocker = self.blocker(node, pods, newer, image, &wanting);
-                needed.add(node, image, blocker);
+    fn add_node(&self, node: &'a str, generation: &Generation, newer: &Newer, needed: &mut NeededSoFar<'a>) {
+        let on = OnNode::new(self, node, self.pods.get(node).map(Vec::as_slice).unwrap_or_default(), newer);
+        for &image in self.built_with.get(generation.name.as_str()).into_iter().flatten() {
+            let wanting = || self.groups_with(image).filter(|group| self.may_belong(*group, generation, node, &on));
+            if wanting().next().is_some() && !on.is_held(image, Hold::Exited) {
+                needed.add(node, image, on.blocker(image, wanting()));
             }
         }
     }
 
-    fn may_belong(&self, group: &Group, generation: &Generation, node: &str) -> bool {
+    fn may_belong(&self, group: usize, generation: &Generation, node: &str, on: &OnNode) -> bool {
         match &self.nodes {
-            KnownNodes::Read(nodes) => nodes.get(node).is_some_and(|node| node.takes(&group.placement)),
-            KnownNodes::Unreadable(deselection) => !deselection.has_left(group, &generation.name, node),
+            KnownNodes::Read(_) => on.takes(group),
+            KnownNodes::Unreadable(deselection) => {
+                !deselection.has_left(&self.config.groups[group], &generation.name, node)
+            }
         }
     }
 

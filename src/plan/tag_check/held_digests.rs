@@ -1,8 +1,10 @@
 //! The tags' digests as reported by the newest generation's pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
-use crate::coverage::Hold;
+use crate::coverage::{CoveringPod, Hold};
 use crate::plan::context::Context;
 use crate::plan::generation::Generation;
 use crate::plan::generation::digests::Digest;
@@ -11,7 +13,7 @@ use crate::plan::generation::digests::Digest;
 #[derive(Debug, Default)]
 pub struct GenerationDigests<'a> {
     /// By node and container name. A node that holds any image has an entry.
-    by_node: BTreeMap<&'a str, BTreeMap<&'a str, Digest>>,
+    by_node: BTreeMap<&'a str, Rc<BTreeMap<&'a str, Digest>>>,
     /// By architecture and container name.
     by_architecture: BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<Digest>>>,
 }
@@ -24,17 +26,25 @@ impl<'a> GenerationDigests<'a> {
             of_node.collect()
         });
         let mut held = Self::default();
-        let pods = context.coverage.pods_of(context.list.label);
-        for pod in pods.filter(|pod| *pod.generation == *newest.name && !pod.deleting) {
+        let (mut of_pods, mut seen) = (HashMap::new(), HashSet::new());
+        for pod in context.pods_of(newest).filter(|pod| !pod.deleting) {
             let Some(node) = pod.node.as_deref() else { continue };
             let architecture = architectures.as_ref().map_or(Some(""), |known| known.get(node).copied());
             let Some(architecture) = architecture else { continue };
-            for image in pod.images.iter().filter(|image| image.state.hold() != Hold::None) {
-                let of_node = held.by_node.entry(node).or_default();
-                if let Some(digest) = Digest::of_image_id(&image.image_id) {
-                    of_node.insert(&image.name, digest.clone());
-                    let of_architecture = held.by_architecture.entry(architecture).or_default();
-                    of_architecture.entry(&image.name).or_default().insert(digest);
+            // Pods that look alike share their images.
+            let digests = of_pods.entry(pod.images.as_ptr()).or_insert_with(|| digests_of(pod).map(Rc::new));
+            let Some(digests) = digests else { continue };
+            match held.by_node.entry(node) {
+                Entry::Vacant(place) => drop(place.insert(Rc::clone(digests))),
+                // While a pod is replaced, its node has two.
+                Entry::Occupied(mut both) => {
+                    Rc::make_mut(both.get_mut()).extend(digests.iter().map(|(it, digest)| (*it, digest.clone())));
+                }
+            }
+            if seen.insert((architecture, pod.images.as_ptr())) {
+                let of_architecture = held.by_architecture.entry(architecture).or_default();
+                for (image, digest) in &**digests {
+                    of_architecture.entry(image).or_default().insert(digest.clone());
                 }
             }
         }
@@ -43,7 +53,7 @@ impl<'a> GenerationDigests<'a> {
 
     /// The digests of all images on a node, or `None` if the node holds no image.
     pub fn on(&self, node: &str) -> Option<&BTreeMap<&'a str, Digest>> {
-        self.by_node.get(node)
+        self.by_node.get(node).map(|digests| &**digests)
     }
 
     /// The digests of an image on all nodes of an architecture.
@@ -55,4 +65,11 @@ impl<'a> GenerationDigests<'a> {
     pub fn have(&self, image: &str, architecture: &str, digest: &Digest) -> bool {
         self.of_image(image, architecture).any(|other| other == digest)
     }
+}
+
+/// The digests that a pod reports, by container name; `None` if it holds no image.
+fn digests_of(pod: &CoveringPod) -> Option<BTreeMap<&str, Digest>> {
+    let mut held = pod.images.iter().filter(|image| image.state.hold() != Hold::None).peekable();
+    held.peek()?;
+    Some(held.filter_map(|image| Some((&*image.name, Digest::of_image_id(&image.image_id)?))).collect())
 }

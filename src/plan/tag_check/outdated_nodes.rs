@@ -100,8 +100,7 @@ enum RenewalStep {
 impl<'f, 'a> Renewal<'f, 'a> {
     fn new(context: &'f Context<'a>, group: &'f Group, newest: &'f Generation) -> Self {
         let held = GenerationDigests::of(context, newest);
-        let own =
-            context.coverage.pods_of(context.list.label).filter(|pod| *pod.generation == *newest.name && !pod.deleting);
+        let own = context.pods_of(newest).filter(|pod| !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> = own.filter_map(|pod| Some((pod.node.as_deref()?, pod))).collect();
         let node = |target: CheckTarget<'a>| {
             let name = daemon_set::name(newest, &tag_check_id(newest), target);

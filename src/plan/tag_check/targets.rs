@@ -63,15 +63,14 @@ impl<'a> Candidates<'a> {
         let mut candidates = Self::default();
         if let Some(nodes) = context.nodes {
             // Admission adds the same to the pods of tag checks.
-            let exclusion = Exclusion::of(newest, group, context.coverage.pods_of(context.list.label));
+            let exclusion = Exclusion::of(newest, group, context.pods_of(newest));
             for node in nodes.iter().filter(|node| node.takes(&group.placement)) {
                 let of_architecture = candidates.0.entry(node.architecture().unwrap_or_default()).or_default();
                 of_architecture.insert(&node.name, node.is_available() && exclusion.on(node).is_none());
             }
             return candidates;
         }
-        let pods = context.coverage.pods_of(context.list.label);
-        for pod in pods.filter(|pod| *pod.generation == *newest.name) {
+        for pod in context.pods_of(newest) {
             // Even an unscheduled pod means that the group has a node, or will have one.
             let all = candidates.0.entry("").or_default();
             if let Some(node) = pod.node.as_deref() {

@@ -31,6 +31,7 @@ mod tag_check_nodes;
 mod tag_check_reports;
 mod user_namespaces;
 mod versions;
+mod work;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;

@@ -16,7 +16,7 @@ use daemon_sets::{recount, reset_strategy, restore, scope_down, seal};
 pub use pods::{Checking, Container, Pod, State};
 
 use super::{accepted, at, named, settings};
-use crate::coverage::{Coverage, Node};
+use crate::coverage::{Coverage, Node, NodeSet};
 use crate::list::Config;
 use crate::list::config::RefreshMode;
 use crate::naming::labels;
@@ -206,6 +206,16 @@ impl Simulation {
 
     /// The current plan, without carrying it out.
     pub fn plan(&self) -> Plan {
+        self.inspect(plan)
+    }
+
+    /// The list's generations.
+    pub fn generations(&self) -> Vec<Generation> {
+        self.daemon_sets.iter().filter_map(generation).collect()
+    }
+
+    /// Inspects everything that the current plan depends on.
+    pub fn inspect<T>(&self, inspect: impl FnOnce(&Context) -> T) -> T {
         let (mut coverage, mut adoptable) = (Coverage::default(), Coverage::default());
         for pod in &self.pods {
             let of = if pod.adoption { &mut adoptable } else { &mut coverage };
@@ -216,6 +226,7 @@ impl Simulation {
             coverage.apply(&pod);
             coverage.delete(&pod);
         }
+        let nodes: NodeSet = self.nodes.iter().cloned().collect();
         let of_checks: Vec<_> = self.tag_checks.iter().map(Checking::metadata).collect();
         let check_pods: Vec<_> = self.tag_checks.iter().filter_map(Checking::pod_as_watched).collect();
         check_pods.iter().for_each(|pod| coverage.apply(pod));
@@ -224,10 +235,10 @@ impl Simulation {
             of_checks.iter().all(|metadata| Generation::from_metadata(metadata).is_none()),
             "no tag check is a generation"
         );
-        let generations: Vec<Generation> = self.daemon_sets.iter().filter_map(generation).collect();
+        let generations = self.generations();
         let metadata = self.daemon_sets.iter().map(|daemon_set| &daemon_set.metadata).chain(&of_checks);
         let tag_checks: Vec<_> = metadata.filter_map(|it| TagCheck::from_metadata(it, &check_pods)).collect();
-        plan(&Context {
+        inspect(&Context {
             list: named(&self.config),
             kept: &self.kept.iter().collect::<Vec<_>>(),
             edited_at: self.edited_at,
@@ -236,7 +247,7 @@ impl Simulation {
             tag_checks: &tag_checks,
             coverage: &coverage,
             adoptable: &adoptable,
-            nodes: self.may_read_nodes.then_some(&self.nodes),
+            nodes: self.may_read_nodes.then_some(&nodes),
             settings: &Settings {
                 own_images: OwnImages { holder: self.holder_image.clone(), controller: self.controller_image.clone() },
                 seed: self.seed.clone(),

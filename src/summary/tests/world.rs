@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::json;
 
-use crate::coverage::{Coverage, Node, SlimPod};
+use crate::coverage::{Coverage, Node, NodeSet, SlimPod};
 use crate::list::{Config, ListData, parse};
 use crate::naming::labels;
 use crate::plan::{Generation, Record};
@@ -236,12 +236,13 @@ pub fn summed_up_of<T>(
     inspect: impl FnOnce(&Summary) -> T,
 ) -> T {
     let config = config();
+    let nodes: Option<NodeSet> = nodes.map(|nodes| nodes.iter().cloned().collect());
     inspect(&Summary::new(SummaryInput {
         list: "tools",
         config: &config,
         generations,
         coverage,
-        nodes,
+        nodes: nodes.as_deref(),
         now: "2026-03-01T12:10:00Z".parse().expect("a time"),
     }))
 }

@@ -1,0 +1,63 @@
+//! The nodes and images that an older generation is still needed for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use super::Blocker;
+use super::pod_images::{ImageNumber, NormalForms};
+
+/// The nodes and images that an older generation is still needed for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Needed<'a> {
+    /// The images in normal form, by node. Nodes that need the same share them.
+    pub nodes: BTreeMap<&'a str, Rc<BTreeSet<Rc<str>>>>,
+    /// The images that it is needed for on any node.
+    pub images: BTreeSet<Rc<str>>,
+    /// Why it is still needed, or `None` if it is not.
+    pub blocker: Option<Blocker>,
+    /// How many nodes have a pod of it that is not being deleted.
+    pub runs_on: usize,
+    /// Whether pods of it are missing on unknown nodes, where newer generations may be missing too.
+    pub awaits_pods: bool,
+}
+
+impl Needed<'_> {
+    /// Whether no node needs it.
+    pub fn is_nowhere(&self) -> bool {
+        self.nodes.is_empty() && !self.awaits_pods
+    }
+}
+
+/// The same while it is found out.
+#[derive(Default)]
+pub struct NeededSoFar<'a> {
+    nodes: HashMap<&'a str, Vec<ImageNumber>>,
+    blocker: Option<Blocker>,
+    pub runs_on: usize,
+    pub awaits_pods: bool,
+}
+
+impl<'a> NeededSoFar<'a> {
+    pub fn add(&mut self, node: &'a str, image: ImageNumber, blocker: Blocker) {
+        self.nodes.entry(node).or_default().push(image);
+        self.blocker = self.blocker.max(Some(blocker));
+    }
+
+    pub fn total(self, forms: &NormalForms) -> Needed<'a> {
+        let mut known: HashMap<Vec<ImageNumber>, Rc<BTreeSet<Rc<str>>>> = HashMap::new();
+        let of = |images: &[ImageNumber]| images.iter().map(|image| Rc::clone(forms.form(*image))).collect();
+        let mut nodes = BTreeMap::new();
+        for (node, mut images) in self.nodes {
+            images.sort_unstable();
+            images.dedup();
+            let shared = match known.get(&images) {
+                Some(shared) => Rc::clone(shared),
+                None => Rc::clone(known.entry(images.clone()).or_insert_with(|| Rc::new(of(&images)))),
+            };
+            nodes.insert(node, shared);
+        }
+        let images = known.values().flat_map(|images| images.iter().cloned()).collect();
+        let Self { blocker, runs_on, awaits_pods, .. } = self;
+        Needed { nodes, images, blocker, runs_on, awaits_pods }
+    }
+}
