@@ -108,8 +108,9 @@ impl Reconciler {
         let decision = self.decide(label, &seen, memory).await;
         self.executor.write_first(label, &seen, &decision).await?;
         drop(accepting);
-        let again = self.executor.carry_out(label, &seen, &decision).await?;
-        Ok(decision.wake_at().into_iter().chain(again).chain(report_at).min())
+        let again = self.executor.carry_out(label, &seen, &decision, memory).await?;
+        let check_at = memory.refusals_again_at(Timestamp::now());
+        Ok(decision.wake_at().into_iter().chain(again).chain(report_at).chain(check_at).min())
     }
 
     /// Decides where probes, watches and other lists do not wait for it: whatever else this thread had to do, another one does meanwhile.

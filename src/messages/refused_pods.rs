@@ -20,6 +20,23 @@ pub enum DryRun {
     Refused(CleanText),
 }
 
+impl DryRun {
+    /// Whether it shows that something keeps such pods away. A DaemonSet controller that is merely slow has none refused.
+    pub fn shows_refusal(&self) -> bool {
+        match self {
+            Self::Accepted => false,
+            Self::Selects(_) => true,
+            Self::Refused(why) => Denial::of(why) != Denial::MissingRight && !is_not_for_dry_runs(why),
+        }
+    }
+}
+
+/// A webhook with side effects is not asked in a dry run, which fails instead (`NewDryRunUnsupportedErr` in
+/// `k8s.io/apiserver/pkg/admission/plugin/webhook/errors`).
+fn is_not_for_dry_runs(why: &str) -> bool {
+    why.starts_with("admission webhook ") && why.ends_with(" does not support dry run")
+}
+
 /// What the API server answered, and the remedy.
 pub fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
     let why = match dry_run {
@@ -126,6 +143,18 @@ mod tests {
         assert!(selects.contains("admission adds the node selector tier=web to it"), "{selects}");
         let right = "User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
         assert!(forbidden(right).starts_with("kube-prepull has no right to create pods"), "{}", forbidden(right));
+    }
+
+    #[test]
+    fn only_what_keeps_pods_away_shows_that_they_are_refused() {
+        let refused = |why: &str| DryRun::Refused(why.into());
+        assert!(refused("pods \"a-\" is forbidden: exceeded quota: full").shows_refusal());
+        assert!(refused("admission webhook \"w.test\" denied the request: no").shows_refusal());
+        assert!(DryRun::Selects("tier=web".to_owned()).shows_refusal());
+        let right = "User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
+        assert!(!refused(&format!("pods is forbidden: {right}")).shows_refusal());
+        assert!(!refused("admission webhook \"w.test\" does not support dry run").shows_refusal());
+        assert!(!DryRun::Accepted.shows_refusal());
     }
 
     #[test]

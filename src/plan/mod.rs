@@ -53,7 +53,7 @@ pub mod planner;
 pub mod pull_policies;
 mod recounting;
 pub mod refresh;
-mod refusals;
+pub mod refusals;
 pub mod restoring;
 pub(crate) mod retiring;
 pub mod rollouts;

@@ -7,7 +7,7 @@ use kube::Resource;
 
 use super::decide::Decision;
 use super::image_caches::ImageCacheDecision;
-use super::memory::ParsedList;
+use super::memory::{Memory, ParsedList};
 use super::report::Reporter;
 use super::services::Services;
 use crate::cluster::apply::Applier;
@@ -16,6 +16,7 @@ use crate::cluster::snapshot::Snapshot;
 use crate::error::Error;
 use crate::list::{self, Config, ListData, Policy};
 use crate::messages::lists::Stays;
+use crate::messages::refused_pods::DryRun;
 use crate::messages::{Message, actions, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
@@ -81,6 +82,7 @@ impl Executor {
         label: &str,
         seen: &Snapshot,
         decision: &Decision<'_>,
+        memory: &mut Memory,
     ) -> Result<Option<Timestamp>, Error> {
         let list = self.reporter.reference(seen);
         let mut failures = Failures::default();
@@ -89,7 +91,7 @@ impl Executor {
             failures.add(self.carry_out_action(label, &list, action).await)?;
         }
         for condition_report in &decision.plan.condition_reports {
-            let outcome = self.report_conditions(&list, condition_report).await;
+            let outcome = self.report_conditions(&list, seen, condition_report, memory).await;
             failures.add(self.reporter.report_failure(&list, outcome).await)?;
         }
         let again = self.carry_out_image_caches(seen, &list, &decision.image_caches).await?;
@@ -165,15 +167,31 @@ impl Executor {
     }
 
     /// Reports conditions, and then notes that they were reported. So a crash in between repeats a report rather than losing it.
-    async fn report_conditions(&self, list: &ObjectReference, condition_report: &ConditionReport) -> Result<(), Error> {
-        for finding in &condition_report.findings {
-            let dry_run = match finding {
-                Finding::PodsRefused { pod: Some(pod), .. } => Some(self.applier.dry_run(pod).await?),
-                _ => None,
-            };
+    async fn report_conditions(
+        &self,
+        list: &ObjectReference,
+        seen: &Snapshot,
+        condition_report: &ConditionReport,
+        memory: &mut Memory,
+    ) -> Result<(), Error> {
+        let mut report = condition_report.clone();
+        let dry_run = match report.findings.iter().find_map(Finding::refused_pod) {
+            Some(pod) => Some(self.applier.dry_run(pod).await?),
+            None => None,
+        };
+        if !dry_run.as_ref().is_some_and(DryRun::shows_refusal) {
+            let before = seen.generations.iter().find(|it| it.name == report.daemon_set).map(|it| &it.reported);
+            if report.leave_out_refusal(before) {
+                memory.accepted_pods.insert(report.daemon_set.clone(), Timestamp::now());
+                if before == Some(&report.reported) {
+                    return Ok(());
+                }
+            }
+        }
+        for finding in &report.findings {
             self.reporter.recorder.record(list, findings::found(finding, dry_run.as_ref())).await;
         }
-        self.applier.note_conditions(condition_report).await
+        self.applier.note_conditions(&report).await
     }
 
     /// Carries out actions on ImageCaches, each only if those before it succeeded. Returns when to retry after a failure.

@@ -102,7 +102,8 @@ impl Decider {
             now,
         });
         self.plan_adoption(config, seen, memory, &mut plan, now);
-        plan
+        let checked_at = |daemon_set: &str| memory.accepted_pods.get(daemon_set).copied();
+        plan.without_refuted_refusals(&seen.generations, checked_at, now)
     }
 
     /// Adds what to take over from kubernetes-image-puller. That is rare, so it may poll until all lists have been validated.

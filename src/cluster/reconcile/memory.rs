@@ -10,6 +10,7 @@ use crate::cluster::snapshot::Snapshot;
 use crate::list::{self, ListData, Parsed, Policy, policy};
 use crate::messages::lasting::Lasting;
 use crate::plan::ValidationResult;
+use crate::plan::refusals::CHECK_AGAIN;
 use crate::plan::versions::Revision;
 
 /// What a worker remembers between two reconciles, only to save work and reports: the cluster holds everything that decisions depend on. The
@@ -22,6 +23,8 @@ pub struct Memory {
     accepted: HashMap<String, Arc<ParsedList>>,
     /// When the list was edited last.
     pub edited_at: Option<Timestamp>,
+    /// When a dry run last succeeded of the pods that a DaemonSet lacks, by its name.
+    pub accepted_pods: HashMap<String, Timestamp>,
     /// How long deciding has kept a processor busy since that was asked.
     pub cost: Duration,
     /// What was reported as waiting, also of ImageCaches, and why ImageCaches cannot be managed.
@@ -42,6 +45,12 @@ impl Memory {
     /// How long deciding has kept a processor busy since the last call.
     pub fn take_cost(&mut self) -> Duration {
         std::mem::take(&mut self.cost)
+    }
+
+    /// When to ask the API server again whether it refuses pods.
+    pub fn refusals_again_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let again = self.accepted_pods.values().filter_map(|at| at.checked_add(CHECK_AGAIN).ok());
+        again.filter(|again| now < *again).min()
     }
 
     /// Parses the list as it is written now.
@@ -71,6 +80,7 @@ impl Memory {
 
     /// Forgets the accepted versions that are no longer in the cluster.
     pub fn forget_all_but(&mut self, seen: &Snapshot) {
+        self.accepted_pods.retain(|name, _| seen.generations.iter().any(|generation| generation.name == *name));
         self.accepted
             .retain(|name, _| seen.revisions.iter().chain(&seen.others).any(|revision| revision.name == *name));
     }

@@ -195,7 +195,7 @@ impl<'a> Check<'_, 'a> {
 
     fn refused(&mut self, newest: &Generation, generations: &Generations, exclusion: &Exclusion) {
         let (context, group) = (self.context, self.group);
-        let RefusedOn { nodes, wake_at } = refused_on(newest, group, context, generations, exclusion);
+        let RefusedOn { nodes, certain, wake_at } = refused_on(newest, group, context, generations, exclusion);
         self.wake_at = self.wake_at.into_iter().chain(wake_at).min();
         let extent = Extent { nodes: nodes.len(), ..Extent::default() };
         if self.has_begun(Condition::PodsRefused, (!nodes.is_empty()).then_some(extent)) {
@@ -206,6 +206,7 @@ impl<'a> Check<'_, 'a> {
                 daemon_set: newest.name.clone(),
                 nodes: nodes.into_iter().map(str::to_owned).collect(),
                 pod: pod.map(Box::<Pod>::new),
+                certain,
             });
         }
     }

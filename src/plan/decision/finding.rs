@@ -112,7 +112,7 @@ pub enum Finding {
         /// All such nodes, not only those since the last report.
         nodes: BTreeSet<String>,
     },
-    /// The DaemonSet has no pod on nodes that it selects.
+    /// The DaemonSet has no pod on nodes that it selects. Unless that is certain, it is reported only if a dry run shows a refusal.
     PodsRefused {
         /// The group whose newest generation lacks pods.
         group: String,
@@ -122,6 +122,8 @@ pub enum Finding {
         nodes: BTreeSet<String>,
         /// A pod like the missing ones, for a dry run against the API server.
         pod: Option<Box<Pod>>,
+        /// Whether none has come for so long that no slowness explains it.
+        certain: bool,
     },
     /// Admission adds a node selector to the pods that excludes nodes of the group.
     NodesExcluded {
@@ -215,6 +217,16 @@ pub struct FailingInitContainer {
     pub failure: InitFailure,
     /// All nodes on which the container fails, for any reason.
     pub nodes: BTreeSet<String>,
+}
+
+impl Finding {
+    /// A pod like those that a DaemonSet lacks, if that is what was found.
+    pub fn refused_pod(&self) -> Option<&Pod> {
+        match self {
+            Self::PodsRefused { pod, .. } => pod.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Findings about a group's conditions, and the record of what has been reported.

@@ -4,8 +4,9 @@ use jiff::SignedDuration;
 
 use super::note;
 use super::simulation::{Simulation, State};
-use crate::plan::Finding;
 use crate::plan::generation::pod_creation::GRACE;
+use crate::plan::refusals::CHECK_AGAIN;
+use crate::plan::{Finding, Plan};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -319,6 +320,46 @@ fn pods_that_are_refused_halfway_are_reported_once_none_has_come_for_a_while() {
         "{}",
         simulation.now.duration_since(since)
     );
+}
+
+#[test]
+fn that_no_pod_comes_is_certain_to_be_no_slowness_after_ten_minutes_only() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.pods_refused = true;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    let is_certain = |simulation: &Simulation| {
+        let findings = refused_now(&mut simulation.clone());
+        let [Finding::PodsRefused { certain, .. }] = &findings[..] else { panic!("{findings:?}") };
+        *certain
+    };
+    simulation.pass(GRACE);
+    assert!(!is_certain(&simulation));
+    simulation.pass(SignedDuration::from_mins(9));
+    assert!(is_certain(&simulation));
+}
+
+#[test]
+fn a_refusal_that_a_dry_run_refutes_is_left_out_until_it_is_asked_again_or_certain() {
+    let mut simulation = Simulation::settled("[a:1]", 3);
+    simulation.pods_refused = true;
+    simulation.edit("[a:1, b:1]");
+    simulation.settle();
+    simulation.pass(GRACE);
+    let (plan, generations, now) = (simulation.plan(), simulation.generations(), simulation.now);
+    let report = |plan: &Plan| plan.condition_reports.len();
+    assert_eq!(report(&plan), 1);
+    let newest = newest(&simulation);
+    let accepted = |name: &str| (name == newest).then_some(now);
+    let left_out = plan.clone().without_refuted_refusals(&generations, accepted, now);
+    assert_eq!((report(&left_out), left_out.wake_at), (0, Some(now + CHECK_AGAIN)));
+    let other = plan.clone().without_refuted_refusals(&generations, |_| None, now);
+    assert_eq!(other, plan, "nothing is known of it");
+    let later = plan.clone().without_refuted_refusals(&generations, accepted, now + CHECK_AGAIN);
+    assert_eq!(report(&later), 1, "it is asked again");
+    simulation.pass(SignedDuration::from_mins(10));
+    let certain = simulation.plan().without_refuted_refusals(&generations, |_| Some(simulation.now), simulation.now);
+    assert_eq!(report(&certain), 1);
 }
 
 fn refused_now(simulation: &mut Simulation) -> Vec<Finding> {
