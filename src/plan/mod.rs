@@ -32,7 +32,7 @@
 //!
 //! The list that is in effect:
 //! - [`versions`]: the accepted versions of a list
-//! - [`name_claims`]: which list owns a DaemonSet name
+//! - [`name_claims`], [`name_index`]: which list owns a DaemonSet name, and which lists claim one
 //! - [`selecting_services`]: Services that select the pods of a list
 //! - [`validation_result`]: the result of validation, as stored on the list's ConfigMap
 
@@ -47,6 +47,7 @@ pub mod deselection;
 pub mod generation;
 mod generations;
 pub mod name_claims;
+pub mod name_index;
 pub mod own_image;
 pub mod patch;
 pub mod planner;

@@ -18,6 +18,7 @@ const PLAN: Layers = [
         "deselection.rs",
         "generations.rs",
         "name_claims.rs",
+        "name_index.rs",
         "own_image.rs",
         "patch.rs",
         "pull_policies.rs",
