@@ -1,12 +1,41 @@
 //! What a change in the cluster concerns.
 
+use std::sync::Arc;
+
+use crate::coverage::Node;
+use crate::list::Config;
+
 /// Which lists have to be reconciled after something changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Changed {
     /// One list, by the value of its label.
     List(String),
     /// One list, by the value of its label, because the list itself was edited.
     Edited(String),
+    /// The lists that have something to do with a node, which has changed, joined or left.
+    Node(NodeChange),
+    /// The lists that have something to do with a DaemonSet of kubernetes-image-puller, by its name.
+    Adoptable(String),
     /// All lists.
     Everything,
+}
+
+/// A node before and after a change; `None` if it did not exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeChange {
+    pub before: Option<Arc<Node>>,
+    pub after: Option<Arc<Node>>,
+}
+
+impl NodeChange {
+    /// The name of the node.
+    pub fn name(&self) -> &str {
+        self.before.as_ref().or(self.after.as_ref()).map_or("", |node| &node.name)
+    }
+
+    /// Whether a group of a list is or was meant for the node. Taints do not count: a plan may depend on one that was added.
+    pub fn is_selected_by(&self, config: &Config) -> bool {
+        let nodes = || self.before.iter().chain(&self.after);
+        config.groups.iter().any(|group| nodes().any(|node| node.is_selected(&group.placement)))
+    }
 }

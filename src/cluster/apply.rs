@@ -59,12 +59,12 @@ impl Applier {
         put(&self.config_maps, "write the validation result on the ConfigMap", validation_result).await
     }
 
-    /// Keeps an accepted version of a list.
+    /// Keeps an accepted version of a list. Returns it as it is stored.
     ///
     /// # Errors
     /// What the API server answered, or why it could not be reached.
-    pub async fn keep(&self, revision: &ControllerRevision) -> Result<(), Error> {
-        put(&self.revisions, "write the ControllerRevision", revision).await.map(drop)
+    pub async fn keep(&self, revision: &ControllerRevision) -> Result<ControllerRevision, Error> {
+        put(&self.revisions, "write the ControllerRevision", revision).await
     }
 
     /// Notes on an accepted version since when its list is missing, or that it is there.

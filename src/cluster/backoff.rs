@@ -1,6 +1,7 @@
 //! When a worker reconciles its list: on a change or at a set time; after a failure, when a pause is over or the list is edited.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backoff::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -33,17 +34,26 @@ pub fn pauses() -> ExponentialBackoff {
 pub struct Waker {
     changed: Notify,
     edited: Notify,
+    /// Whether the worker has not begun to heed the last report yet.
+    pending: AtomicBool,
 }
 
 impl Waker {
     /// Reports a change that concerns the list. It does not end a pause after a failure, because pods change all the time.
     pub fn change(&self) {
+        self.pending.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
     /// Reports an edit of the list itself. It ends a pause, because it may fix the failure.
     pub fn edit(&self) {
+        self.pending.store(true, Ordering::Release);
         self.edited.notify_one();
+    }
+
+    /// Whether something was reported after the worker began its last reconcile.
+    pub fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
     }
 }
 
@@ -93,6 +103,7 @@ impl Pace {
             () = changed, if heeds_changes => {}
             () = sleep_until(at.unwrap_or_else(Instant::now)), if at.is_some() => {}
         }
+        self.waker.pending.store(false, Ordering::Release);
         self.begun = Some(Instant::now());
     }
 
@@ -243,6 +254,20 @@ mod tests {
         };
         let (waited, ()) = tokio::join!(waited(&mut pace), edit);
         assert!(waited <= Duration::from_secs(1) + TICK, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_reported_during_the_last_reconcile_is_pending_when_the_worker_ends() {
+        let waker = Arc::new(Waker::default());
+        let mut pace = Pace::new(Arc::clone(&waker));
+        for wake in [Waker::change, Waker::edit] {
+            wake(&waker);
+            assert!(waker.is_pending());
+            pace.next().await;
+            assert!(!waker.is_pending());
+        }
+        waker.change();
+        assert!(waker.is_pending());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use super::accepted_lists::AcceptedVersion;
 use super::image_caches::selector;
 use super::resources;
 use super::status_input::Objects;
@@ -124,7 +126,7 @@ async fn read_namespace(
     };
     let objects = Objects {
         config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
-        revisions,
+        accepted: revisions.into_iter().map(|revision| Arc::new(AcceptedVersion::new(revision))).collect(),
         daemon_sets: daemon_sets.iter().collect(),
         image_caches,
     };

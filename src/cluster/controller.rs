@@ -5,26 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
+use kube::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use super::affected_lists::Changed;
 use super::backoff::{LONGEST_PAUSE, Pace, Waker, pauses};
+use super::concerned_lists::concerned;
 use super::leadership::Leadership;
 use super::lease::{Election, Resignation};
 use super::observed::Observed;
 use super::readiness::Readiness;
-use super::reconcile::{Memory, Reconciler};
+use super::reconcile::{AfterReconcile, Memory, Reconciler};
+use super::snapshot::Snapshot;
 use super::status_server::Overview;
 use super::watch::Listeners;
 use super::{Installation, environment, node_warm_ups, watch};
 use crate::error::Error;
 use crate::messages::api_errors;
 use crate::metrics::Metrics;
-use crate::naming::labels::{LIST, list_value};
 use crate::plan::Settings;
 
 /// How long a reconcile may take before the cluster counts as unreachable.
@@ -102,9 +103,11 @@ async fn work(
 ) {
     let mut lead = leadership.changes();
     let settings = settings_of_cluster(&client, &installation, &readiness).await;
-    let reconciler = Reconciler::new(&client, &installation, observed.clone(), settings, metrics.clone());
+    let reconciler =
+        Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone(), metrics.clone());
     let mut workers = Workers {
         reconciler: Arc::new(reconciler),
+        observed: observed.clone(),
         readiness: readiness.clone(),
         leadership,
         metrics,
@@ -115,6 +118,10 @@ async fn work(
         let changed = tokio::select! {
             changed = changes.recv() => changed,
             changed = lead.changed() => changed.ok().map(|()| Changed::Everything),
+            Some(ended) = workers.tasks.join_next() => {
+                workers.ended(ended);
+                continue;
+            }
         };
         let Some(changed) = changed else { return };
         // Before all listings are complete, nodes whose pods are not listed yet would seem to hold nothing.
@@ -125,24 +132,9 @@ async fn work(
         if !workers.leadership.holds() && !matches!(changed, Changed::Edited(_)) {
             continue;
         }
-        match changed {
-            Changed::List(list) => workers.wake(&list, Waker::change),
-            Changed::Edited(list) => workers.wake(&list, Waker::edit),
-            Changed::Everything => every_list(&observed).iter().for_each(|list| workers.wake(list, Waker::change)),
-        }
+        let wake = if matches!(changed, Changed::Edited(_)) { Waker::edit } else { Waker::change };
+        concerned(changed, &observed).iter().for_each(|list| workers.wake(list, wake));
     }
-}
-
-/// Every list that exists, has a history, or has something created from it.
-fn every_list(observed: &Observed) -> Vec<String> {
-    let named = observed.lists.iter().flat_map(|store| store.state()).map(|list| list_value(&list.name_any()));
-    let (daemon_sets, revisions) = (observed.daemon_sets.state(), observed.revisions.state());
-    let labelled = daemon_sets.iter().map(|it| it.labels()).chain(revisions.iter().map(|it| it.labels()));
-    let named = named.chain(observed.image_caches.lists());
-    let mut lists: Vec<String> = named.chain(labelled.filter_map(|labels| labels.get(LIST).cloned())).collect();
-    lists.sort_unstable();
-    lists.dedup();
-    lists
 }
 
 /// Finds out what kind of cluster this is. Nothing is written before that is known, so it is retried until it succeeds.
@@ -166,19 +158,34 @@ async fn settings_of_cluster(client: &Client, installation: &Installation, readi
 
 struct Workers {
     reconciler: Arc<Reconciler>,
+    observed: Observed,
     readiness: Readiness,
     leadership: Leadership,
     metrics: Metrics,
     wakers: HashMap<String, Arc<Waker>>,
-    tasks: JoinSet<()>,
+    /// Each ends with the name of its list once nothing of the list is left.
+    tasks: JoinSet<String>,
 }
 
 impl Workers {
+    /// Forgets the worker of a list that is gone. If the list came back while the worker ended, it gets another one.
+    fn ended(&mut self, ended: Result<String, JoinError>) {
+        let list = match ended {
+            Ok(list) => list,
+            Err(panic) => return error!(%panic, "a worker panicked"),
+        };
+        self.metrics.forget(&list);
+        if self.wakers.remove(&list).is_some_and(|waker| waker.is_pending()) {
+            self.wake(&list, Waker::edit);
+        }
+    }
+
     fn wake(&mut self, list: &str, wake: fn(&Waker)) {
         if let Some(waker) = self.wakers.get(list) {
             return wake(waker);
         }
-        if !self.leadership.holds() {
+        // The last pods of a list go after everything else of it, which needs no worker.
+        if !self.leadership.holds() || Snapshot::observed(&self.observed, list).is_empty() {
             return;
         }
         let waker = Arc::new(Waker::default());
@@ -207,7 +214,8 @@ struct Work {
 }
 
 impl Work {
-    async fn go_on(mut self) {
+    /// Works until the list is gone. Returns its name.
+    async fn go_on(mut self) -> String {
         info!(list = self.list, "started worker for list");
         let mut memory = Memory::default();
         loop {
@@ -225,7 +233,13 @@ impl Work {
             match outcome {
                 Ok(next) => {
                     self.readiness.ready(&self.list);
-                    self.pace.done(next.map(instant));
+                    match next {
+                        AfterReconcile::At(next) => self.pace.done(next.map(instant)),
+                        AfterReconcile::Gone => {
+                            info!(list = self.list, "nothing is left of the list: ended worker");
+                            return self.list;
+                        }
+                    }
                 }
                 Err(error) => self.failed(&error),
             }

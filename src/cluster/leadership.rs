@@ -1,5 +1,6 @@
 //! Whether this process leads.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -15,31 +16,47 @@ enum LeadsUntil {
     Time(Instant, SystemTime),
 }
 
+impl LeadsUntil {
+    fn is_ahead(self) -> bool {
+        match self {
+            Self::Forever => true,
+            Self::Time(instant, time) => Instant::now() < instant && SystemTime::now() < time,
+        }
+    }
+}
+
 /// Whether this process leads. All clones share the answer.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     until: Arc<Mutex<Option<LeadsUntil>>>,
+    /// How often it began to lead.
+    terms: Arc<AtomicU64>,
     leads: watch::Sender<bool>,
 }
 
 impl Leadership {
     /// The leadership of a process that is the only one, and leads without an election.
     pub fn without_election() -> Self {
-        Self { until: Arc::new(Mutex::new(Some(LeadsUntil::Forever))), leads: watch::Sender::new(true) }
+        Self {
+            until: Arc::new(Mutex::new(Some(LeadsUntil::Forever))),
+            terms: Arc::default(),
+            leads: watch::Sender::new(true),
+        }
     }
 
     /// The leadership of a process that leads once it is elected.
     pub fn to_be_elected() -> Self {
-        Self { until: Arc::default(), leads: watch::Sender::new(false) }
+        Self { until: Arc::default(), terms: Arc::default(), leads: watch::Sender::new(false) }
     }
 
     /// Whether this process leads at this very moment. It does not if it slept through the end of its Lease.
     pub fn holds(&self) -> bool {
-        match *self.until.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => false,
-            Some(LeadsUntil::Forever) => true,
-            Some(LeadsUntil::Time(instant, time)) => Instant::now() < instant && SystemTime::now() < time,
-        }
+        (*self.until.lock().unwrap_or_else(PoisonError::into_inner)).is_some_and(LeadsUntil::is_ahead)
+    }
+
+    /// The number of this process's present term, or of its last. Between two terms, another process may have led.
+    pub fn term(&self) -> u64 {
+        self.terms.load(Ordering::Acquire)
     }
 
     /// Reports when this process begins and ceases to lead.
@@ -58,8 +75,13 @@ impl Leadership {
     }
 
     fn set(&self, until: Option<LeadsUntil>) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         let leads = until.is_some();
+        let mut known = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        if leads && !known.is_some_and(LeadsUntil::is_ahead) {
+            self.terms.fetch_add(1, Ordering::AcqRel);
+        }
+        *known = until;
+        drop(known);
         let changed = self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);
         if changed {
             info!("{}", if leads { "leading from now on" } else { "not leading any more" });
@@ -72,6 +94,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_term_goes_on_while_the_lead_is_kept_in_time() {
+        let leadership = Leadership::to_be_elected();
+        let later = || (Instant::now() + Duration::from_secs(60), SystemTime::now() + Duration::from_secs(60));
+        leadership.lead_until(later());
+        let first = leadership.term();
+        leadership.lead_until(later());
+        assert_eq!(leadership.term(), first);
+        leadership.lead_until((Instant::now(), SystemTime::now()));
+        leadership.lead_until(later());
+        assert_eq!(leadership.term(), first + 1, "it had ended for a moment");
+        leadership.leave();
+        leadership.lead_until(later());
+        assert_eq!(leadership.term(), first + 2);
+    }
 
     #[test]
     fn the_lead_ends_when_either_clock_says_so() {

@@ -12,7 +12,8 @@
 //! What it reads:
 //! - [`watch`], [`watch_error`]: the watches, and why they fail
 //! - [`observed`]: what the watches have seen
-//! - [`affected_lists`], [`list_edits`]: which lists a change concerns, and whether it is an edit
+//! - [`accepted_lists`]: the accepted versions of all lists, each parsed once, and which lists share a name
+//! - [`affected_lists`], [`concerned_lists`], [`list_edits`]: what changed, which lists that concerns, and whether it is an edit
 //! - [`snapshot`]: one list as it is at one time, observed or read
 //! - [`command_reader`]: reads all lists of a namespace, for commands
 //! - [`leader_report`]: asks the leader for its report, for commands
@@ -39,11 +40,13 @@
 //! - [`status_server`]: what the controller knows
 //! - [`node_warm_ups`]: how long nodes that join take to be warm
 
+mod accepted_lists;
 pub mod access_reviews;
 mod affected_lists;
 mod apply;
 mod backoff;
 pub mod command_reader;
+mod concerned_lists;
 pub mod connect;
 mod consistent_lists;
 pub mod controller;

@@ -3,18 +3,19 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 
+use super::accepted_lists::AcceptedLists;
+use super::affected_lists::NodeChange;
 use super::image_caches::ObservedImageCaches;
 use crate::coverage::{Coverage, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
 use crate::plan::adoption::{self, Adoptable};
 use crate::plan::generation::tag_check::TagCheck;
-use crate::plan::versions::Revision;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::node_state::NodeState;
 use crate::summary::node_warm_ups::NodeWarmUps;
@@ -25,7 +26,7 @@ pub struct Observed {
     /// The lists: one store for the labelled ones, and one for each that was named.
     pub lists: Vec<Store<ConfigMap>>,
     /// The accepted versions of all lists.
-    pub revisions: Store<ControllerRevision>,
+    pub accepted: AcceptedLists,
     /// The DaemonSets of all lists.
     pub daemon_sets: Store<SlimDaemonSet>,
     /// The nodes, if the controller may read them.
@@ -58,12 +59,15 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Records a node as it is now. Returns whether plans may depend on what changed: nodes update their status every few
-    /// seconds, and mostly that is irrelevant.
-    pub fn apply(&mut self, node: &SlimNode) -> bool {
+    /// Records a node as it is now. Returns what changed, if plans may depend on it: nodes update their status every few seconds, and
+    /// mostly that is irrelevant.
+    pub fn apply(&mut self, node: &SlimNode) -> Option<NodeChange> {
         self.sizes.apply(node);
-        self.node_warm_ups.apply(node, self.nodes.get(&node.name_any()).is_none());
-        self.nodes.insert(Node::sharing(node, &mut self.labels))
+        let name = node.name_any();
+        let before = self.nodes.get(&name).cloned();
+        self.node_warm_ups.apply(node, before.is_none());
+        let is_new = self.nodes.insert(Node::sharing(node, &mut self.labels));
+        is_new.then(|| NodeChange { before, after: self.nodes.get(&name).cloned() })
     }
 }
 
@@ -84,17 +88,19 @@ impl ObservedNodes {
         *self.lock() = None;
     }
 
-    /// Records a node as it is now. Returns whether plans may depend on what changed.
-    pub fn apply(&self, node: &SlimNode) -> bool {
-        self.lock().as_mut().is_some_and(|nodes| nodes.apply(node))
+    /// Records a node as it is now. Returns what changed, if plans may depend on it.
+    pub fn apply(&self, node: &SlimNode) -> Option<NodeChange> {
+        self.lock().as_mut()?.apply(node)
     }
 
-    /// Records that a node was deleted. Returns whether it was known.
-    pub fn delete(&self, name: &str) -> bool {
-        self.lock().as_mut().is_some_and(|nodes| {
-            nodes.node_warm_ups.left(name);
-            nodes.nodes.remove(name)
-        })
+    /// Records that a node was deleted. Returns the change, if it was known.
+    pub fn delete(&self, name: &str) -> Option<NodeChange> {
+        let mut nodes = self.lock();
+        let nodes = nodes.as_mut()?;
+        nodes.node_warm_ups.left(name);
+        let before = nodes.nodes.get(name).cloned()?;
+        nodes.nodes.remove(name);
+        Some(NodeChange { before: Some(before), after: None })
     }
 
     /// All nodes, if they are known.
@@ -147,12 +153,10 @@ impl SharedCoverage {
 impl Observed {
     /// The list whose label value is `list`.
     pub fn list(&self, list: &str) -> Option<Arc<ConfigMap>> {
-        self.lists.iter().find_map(|store| store.find(|config_map| labels::list_value(&config_map.name_any()) == list))
-    }
-
-    /// The accepted versions of all lists.
-    pub fn revisions(&self) -> Vec<Revision> {
-        self.revisions.state().iter().filter_map(|revision| Revision::from_object(revision)).collect()
+        // Only the label of a longer name differs from the name.
+        let is_it = |name: &str| name == list || (name.len() > list.len() && labels::list_value(name) == list);
+        let is_of = |config_map: &ConfigMap| config_map.metadata.name.as_deref().is_some_and(is_it);
+        self.lists.iter().find_map(|store| store.find(is_of))
     }
 
     /// The generations of a list.

@@ -11,12 +11,14 @@
 //! - [`carry_out`]: does it
 //! - [`report`]: Events about it
 //! - [`services`]: which Services there are
+//! - [`parsed_list`]: a list as it is written, and what it means
 //! - [`memory`]: what a worker remembers between two reconciles
 
 mod carry_out;
 mod decide;
 mod image_caches;
 mod memory;
+mod parsed_list;
 mod report;
 mod services;
 
@@ -24,12 +26,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::Installation;
 use super::apply::Applier;
 use super::events::EventRecorder;
 use super::image_caches::ImageCacheApplier;
+use super::leadership::Leadership;
 use super::observed::Observed;
 use super::snapshot::{Reader, Snapshot};
 use crate::error::Error;
@@ -41,13 +44,24 @@ pub use memory::Memory;
 use report::Reporter;
 use services::Services;
 
+/// What comes after a reconcile of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterReconcile {
+    /// Reconcile it again at this time, if nothing changes before.
+    At(Option<Timestamp>),
+    /// Nothing: the list, its history and everything created from it are gone.
+    Gone,
+}
+
 /// Reconciles the lists of one namespace.
 pub struct Reconciler {
     decider: Decider,
     reader: Reader,
     executor: Executor,
-    /// Held while a list is accepted, so that two lists do not take one name at the same time.
-    accepting: Mutex<()>,
+    leadership: Leadership,
+    /// Held while a list is accepted, so that two lists do not take one name at the same time. In it: the term of leadership in which
+    /// all that earlier leaders accepted is known.
+    accepting: Mutex<Option<u64>>,
     /// Held while something is computed: parsing and planning need memory and a processor of their own, so one list at a time does it.
     computing: Mutex<()>,
 }
@@ -59,6 +73,7 @@ impl Reconciler {
         installation: &Installation,
         observed: Observed,
         settings: Settings,
+        leadership: Leadership,
         metrics: Metrics,
     ) -> Self {
         let namespace = installation.namespace.as_str();
@@ -73,6 +88,7 @@ impl Reconciler {
                 owner: settings.owner.clone(),
                 policy: installation.policy.clone(),
                 services: Services::new(client, namespace),
+                accepted: observed.accepted.clone(),
             },
             decider: Decider {
                 observed,
@@ -80,28 +96,30 @@ impl Reconciler {
                 settings,
                 policy: installation.policy.clone(),
             },
-            accepting: Mutex::new(()),
+            leadership,
+            accepting: Mutex::new(None),
             computing: Mutex::new(()),
         }
     }
 
-    /// Does what there is to do for a list. Returns when to reconcile it again, if nothing changes before.
+    /// Does what there is to do for a list.
     ///
     /// # Errors
     /// The first failure: what the API server answered, or why it could not be reached. What was done before stays done.
-    pub async fn reconcile(&self, label: &str, memory: &mut Memory) -> Result<Option<Timestamp>, Error> {
+    pub async fn reconcile(&self, label: &str, memory: &mut Memory) -> Result<AfterReconcile, Error> {
         let seen = Snapshot::observed(&self.decider.observed, label);
         memory.forget_all_but(&seen);
         if seen.is_empty() {
-            return Ok(None);
+            self.decider.observed.accepted.waits_no_longer(label);
+            return Ok(AfterReconcile::Gone);
         }
         let decision = self.decide(label, &seen, memory).await;
         let report_at = self.executor.reporter.report_waiting(&seen, &decision, memory).await;
         if decision.is_idle() {
-            return Ok(decision.wake_at().into_iter().chain(report_at).min());
+            return Ok(AfterReconcile::At(decision.wake_at().into_iter().chain(report_at).min()));
         }
         let accepting = match decision.history_plan.accepts() {
-            true => Some(self.accepting.lock().await),
+            true => Some(self.begin_to_accept().await?),
             false => None,
         };
         let seen = self.reader.read(label, &seen).await?;
@@ -110,7 +128,21 @@ impl Reconciler {
         drop(accepting);
         let again = self.executor.carry_out(label, &seen, &decision, memory).await?;
         let check_at = memory.refusals_again_at(Timestamp::now());
-        Ok(decision.wake_at().into_iter().chain(again).chain(report_at).chain(check_at).min())
+        let next = decision.wake_at().into_iter().chain(again).chain(report_at).chain(check_at).min();
+        Ok(AfterReconcile::At(next))
+    }
+
+    /// Waits until no other list is being accepted. What this process accepted is known then, even if the watch is behind. What the
+    /// leader before it accepted last may not have been seen yet, so it is read once.
+    async fn begin_to_accept(&self) -> Result<MutexGuard<'_, Option<u64>>, Error> {
+        let mut known_in = self.accepting.lock().await;
+        let term = self.leadership.term();
+        if *known_in != Some(term) {
+            let accepted = &self.decider.observed.accepted;
+            self.reader.read_accepted(|revision| accepted.record_ahead(revision, None)).await?;
+            *known_in = Some(term);
+        }
+        Ok(known_in)
     }
 
     /// Decides where probes, watches and other lists do not wait for it: whatever else this thread had to do, another one does meanwhile.

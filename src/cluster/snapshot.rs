@@ -1,6 +1,5 @@
 //! One list as it is at one time: from the watches, or read from the API server.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
@@ -23,6 +22,9 @@ use crate::plan::generation::tag_check::TagCheck;
 use crate::plan::versions::{self, Revision};
 use crate::plan::{Generation, SlimDaemonSet};
 
+/// How many accepted versions are read at a time: a list may have a megabyte.
+const REVISIONS: u32 = 50;
+
 /// A list with its history and everything created from it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -36,8 +38,6 @@ pub struct Snapshot {
     pub generations: Vec<Generation>,
     /// Its tag checks.
     pub tag_checks: Vec<TagCheck>,
-    /// The newest accepted version of each other list.
-    pub others: Vec<Revision>,
     /// DaemonSets of kubernetes-image-puller that no list has adopted.
     pub adoptable: Vec<Adoptable>,
     /// Its ImageCaches.
@@ -47,7 +47,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// The list with that label as the watches have seen it. They may be a moment behind.
     pub fn observed(observed: &Observed, label: &str) -> Self {
-        let (config_map, (revisions, others)) = (observed.list(label), split(observed.revisions(), label));
+        let (config_map, revisions) = (observed.list(label), observed.accepted.of(label));
         let written = config_map.as_ref().map(|config_map| config_map.name_any());
         let kept = || versions::newest(&revisions).map(|revision| revision.list.name.clone());
         Self {
@@ -59,7 +59,6 @@ impl Snapshot {
             adoptable: observed.adoptable(),
             image_caches: observed.image_caches.of(label),
             revisions,
-            others,
         }
     }
 
@@ -129,9 +128,9 @@ impl Reader {
         let of_list = ListParams::default().labels(&format!("{}={label}", labels::LIST));
         let config_map = self.config_maps.get_opt(name).await;
         let config_map = config_map.map_err(|error| Error::new(format!("read the ConfigMap {name}"), error))?;
-        let revisions = self.revisions.list(&ListParams::default().labels(labels::REVISIONS_OF_LISTS)).await;
+        let of_revisions = format!("{}={label},{}", labels::LIST, labels::REVISIONS_OF_LISTS);
+        let revisions = self.revisions.list(&ListParams::default().labels(&of_revisions)).await;
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
-        let (revisions, others) = split(revisions.items.iter().filter_map(Revision::from_object), label);
         let daemon_sets = all(self.daemon_sets.clone(), "the DaemonSets", of_list.clone()).await?;
         let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::TAG_CHECK));
         let pods = self.pods.list(&of_tag_checks).await;
@@ -141,11 +140,27 @@ impl Reader {
             adoptable: self.still_adoptable(&seen.adoptable).await?,
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
-            revisions,
-            others,
+            revisions: revisions.items.iter().filter_map(Revision::from_object).collect(),
             tag_checks: tag_checks(&daemon_sets, &pods.items),
             generations: daemon_sets.iter().filter_map(Generation::from_daemon_set).collect(),
         })
+    }
+
+    /// Reads the accepted versions of all lists, some at a time.
+    ///
+    /// # Errors
+    /// What the API server answered, or why it could not be reached.
+    pub async fn read_accepted(&self, mut record: impl FnMut(&ControllerRevision)) -> Result<(), Error> {
+        let mut parameters = ListParams::default().labels(labels::REVISIONS_OF_LISTS).limit(REVISIONS);
+        loop {
+            let page = self.revisions.list(&parameters).await;
+            let page = page.map_err(|error| Error::new("list the ControllerRevisions", error))?;
+            page.items.iter().for_each(&mut record);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// The list's ImageCaches. They are not read if they were not visible a moment ago, since the rest must not fail because of
@@ -185,15 +200,4 @@ impl Reader {
 
 fn tag_checks(daemon_sets: &[SlimDaemonSet], pods: &[SlimPod]) -> Vec<TagCheck> {
     daemon_sets.iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods)).collect()
-}
-
-/// The accepted versions of the list with that label, and the newest of each other one.
-fn split(revisions: impl IntoIterator<Item = Revision>, label: &str) -> (Vec<Revision>, Vec<Revision>) {
-    let (own, others): (Vec<_>, Vec<_>) =
-        revisions.into_iter().partition(|revision| labels::list_value(&revision.list.name) == label);
-    let mut by_list: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
-    for revision in others {
-        by_list.entry(revision.list.name.clone()).or_default().push(revision);
-    }
-    (own, by_list.values().filter_map(|revisions| versions::newest(revisions).cloned()).collect())
 }

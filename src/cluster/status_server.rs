@@ -1,7 +1,7 @@
 //! What the controller knows, for its HTTP endpoints. Nothing is read from the cluster for it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -25,11 +25,14 @@ pub struct Overview {
     pub(super) observed: Observed,
     pub(super) readiness: Readiness,
     leadership: Leadership,
-    latest: Arc<Mutex<Option<Made>>>,
+    latest: Arc<Mutex<Option<Kept>>>,
 }
 
 /// When a report was made, and the report.
 pub type Made = (Instant, Arc<Report>);
+
+/// When a report was made, and the report while somebody uses it: it has a line for each image, so it is not kept for the next one.
+type Kept = (Instant, Weak<Report>);
 
 impl Overview {
     /// Reports on what the watches of `namespace` observe.
@@ -54,22 +57,22 @@ impl Overview {
             return None;
         }
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = latest.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
-            return Some(known.clone());
+        let known = latest.as_ref().filter(|(made, _)| made.elapsed() < FRESH);
+        if let Some((made, report)) = known.and_then(|(made, report)| Some((*made, report.upgrade()?))) {
+            return Some((made, report));
         }
-        let report = Arc::new(self.sum_up());
-        let made = (Instant::now(), report);
-        *latest = Some(made.clone());
-        Some(made)
+        let (made, report) = (Instant::now(), Arc::new(self.sum_up()));
+        *latest = Some((made, Arc::downgrade(&report)));
+        Some((made, report))
     }
 
     /// The lists as they are now.
-    pub(super) fn lists(&self) -> Vec<ListInput> {
+    fn lists(&self) -> Vec<ListInput> {
         let config_maps: Vec<Arc<ConfigMap>> = self.observed.lists.iter().flat_map(Store::state).collect();
         let daemon_sets = self.observed.daemon_sets.state();
         let objects = Objects {
             config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
-            revisions: self.observed.revisions(),
+            accepted: self.observed.accepted.all(),
             daemon_sets: daemon_sets.iter().map(|daemon_set| &**daemon_set).collect(),
             image_caches: self.observed.image_caches.all(),
         };

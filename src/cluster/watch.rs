@@ -18,10 +18,9 @@ use kube::{Api, Client};
 use tokio::task::JoinSet;
 
 pub use follow::Listeners;
-use follow::{Watches, list_of};
+use follow::{Watches, adoptable_of, list_of};
 use listings::Listings;
 
-use super::affected_lists::Changed;
 use super::environment::Installation;
 use super::image_caches::ObservedImageCaches;
 use super::observed::Observed;
@@ -49,15 +48,14 @@ pub fn start(
     let pods = || Api::namespaced_with(client.clone(), namespace, &resources::pods());
     let adoptable = labels::ADOPTABLE_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
     let adoptable = watcher::Config::default().labels(&adoptable);
-    let adoptable_pods =
-        watches.pods("pods of kubernetes-image-puller", pods(), adoptable, |_| Some(Changed::Everything));
+    let adoptable_pods = watches.pods("pods of kubernetes-image-puller", pods(), adoptable, adoptable_of);
     let image_caches = ObservedImageCaches::default();
     let changed = watches.listeners.changed.clone();
     watches.tasks.spawn(image_caches.clone().follow(client.clone(), namespace.to_owned(), changed));
     Observed {
         image_caches,
         lists,
-        revisions: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
+        accepted: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
         daemon_sets: watches
             .daemon_sets(Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()), ours.clone()),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &resources::nodes()))),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::format::number;
 use super::list_changes::list_changes;
 use super::{Message, Reason, first_few};
-use crate::list::{Config, ListData, Parsed, Problem, flat, yaml};
+use crate::list::{Config, ListData, Problem, flat, yaml};
 use crate::naming::labels;
 use crate::plan::selecting_services::SelectingService;
 use crate::plan::versions;
@@ -68,14 +68,14 @@ pub fn selected(found: &[SelectingService]) -> Option<Message> {
 }
 
 /// A list has no images, and never had any.
-pub fn empty(list: &ListData, parsed: &Parsed, data_hash: &str) -> Message {
+pub fn empty(list: &ListData, problems: &[Problem], data_hash: &str) -> Message {
     let place = match (list.data.contains_key(yaml::KEY), list.data.contains_key(flat::KEY)) {
         (true, false) => format!("under `images` in the key {}", yaml::KEY),
         (false, true) => format!("to the key {}, as name=image;name=image", flat::KEY),
         _ => format!("as the key {} or {}", yaml::KEY, flat::KEY),
     };
     let others: Vec<Problem> =
-        parsed.problems.iter().filter(|problem| !problem.code.says_that_it_is_empty()).cloned().collect();
+        problems.iter().filter(|problem| !problem.code.says_that_it_is_empty()).cloned().collect();
     let others = Some(first_problems(&others)).filter(|others| !others.is_empty());
     let note = format!("the list has no images yet, so there is nothing to do; add some {place}");
     Message::new(Reason::ListEmpty, data_hash, [note].into_iter().chain(others).collect::<Vec<_>>().join("; "))
@@ -217,7 +217,7 @@ mod tests {
             let list = list(data);
             let parsed = parse(&list);
             assert!(parsed.empty, "{data:?}");
-            let message = empty(&list, &parsed, "");
+            let message = empty(&list, &parsed.problems, "");
             assert!(message.note.ends_with(place), "{data:?}: {}", message.note);
             assert_eq!(message.reason.type_(), super::super::reason::Type::Normal);
         }

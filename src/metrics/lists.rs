@@ -28,10 +28,16 @@ impl ListCounters {
         *self.lock().entry((list.to_owned(), counted)).or_default() += 1;
     }
 
+    /// Forgets a list.
+    pub fn forget(&self, list: &str) {
+        self.lock().retain(|(other, _), _| other != list);
+    }
+
     /// Encodes the series of the report's lists, and drops the counters of all other lists.
     pub fn collector(&self, report: Arc<Report>) -> ListCollector {
+        let labels: BTreeSet<String> = report.lists.iter().map(|list| list_value(&list.name)).collect();
         let mut counts = self.lock();
-        counts.retain(|(list, _), _| report.lists.iter().any(|it| list_value(&it.name) == *list));
+        counts.retain(|(list, _), _| labels.contains(list));
         ListCollector { counts: counts.clone(), report }
     }
 

@@ -140,6 +140,11 @@ impl Metrics {
         self.lists.add(list, Counted::PullFailed(reason));
     }
 
+    /// Forgets what was counted for a list that is gone.
+    pub fn forget(&self, list: &str) {
+        self.lists.forget(list);
+    }
+
     /// Measures how long a new node took to become warm.
     pub fn node_is_warm(&self, took: Duration) {
         self.node_warm_duration.observe(took.as_secs_f64());

@@ -74,9 +74,19 @@ pub fn adopt(
 fn adopting_list<'a>(adoption: &Adoptable, lists: &[(&'a str, &Config)]) -> Option<&'a str> {
     let first =
         |fits: &dyn Fn(&Config) -> bool| lists.iter().filter(|(_, config)| fits(config)).map(|(name, _)| *name).min();
-    let wants = |config: &Config| {
-        let images = config.groups.iter().flat_map(|group| &group.images);
-        images.into_iter().any(|image| adoption.images.contains(&image.reference.normal_form()))
-    };
-    first(&|config| config.name.as_str() == adoption.name).or_else(|| first(&wants))
+    first(&|config| is_named_by(config, adoption)).or_else(|| first(&|config| wants(config, adoption)))
+}
+
+/// Whether a list adopts a DaemonSet if no other one does first.
+pub fn may_adopt(config: &Config, adoptable: &Adoptable) -> bool {
+    is_named_by(config, adoptable) || wants(config, adoptable)
+}
+
+fn is_named_by(config: &Config, adoptable: &Adoptable) -> bool {
+    config.name.as_str() == adoptable.name
+}
+
+fn wants(config: &Config, adoptable: &Adoptable) -> bool {
+    let mut images = config.groups.iter().flat_map(|group| &group.images);
+    images.any(|image| adoptable.images.contains(&image.reference.normal_form()))
 }

@@ -56,8 +56,8 @@ impl ValidationResult {
     }
 
     /// The result for a list that has no image and never had one. That it has none is its state, and no problem of it.
-    pub fn of_empty(list: &ListData, parsed: &Parsed) -> Self {
-        let others = parsed.problems.iter().filter(|problem| !problem.code.says_that_it_is_empty());
+    pub fn of_empty(list: &ListData, problems: &[Problem]) -> Self {
+        let others = problems.iter().filter(|problem| !problem.code.says_that_it_is_empty());
         let others: Vec<Problem> = others.cloned().collect();
         Self { state: ResultState::Empty, data_hash: data_hash(&list.data), problems: problem_lines(&others) }
     }
@@ -159,7 +159,7 @@ mod tests {
     fn that_a_list_is_empty_is_its_state_and_no_problem() {
         let mut list = list("images:");
         list.data.insert("README".to_owned(), "to be filled".to_owned());
-        let result = ValidationResult::of_empty(&list, &parse(&list));
+        let result = ValidationResult::of_empty(&list, &parse(&list).problems);
         let metadata = written(&result);
         assert_eq!(metadata.labels.as_ref().map(|labels| labels[labels::STATE].as_str()), Some("empty"));
         assert!(result.is_stored_on(&metadata));

@@ -224,14 +224,14 @@ impl<'a> HistoryPlan<'a> {
 }
 
 /// The version that was accepted last.
-pub fn newest(revisions: &[Revision]) -> Option<&Revision> {
-    revisions.iter().max_by_key(|revision| revision.order())
+pub fn newest<'a>(revisions: impl IntoIterator<Item = &'a Revision>) -> Option<&'a Revision> {
+    revisions.into_iter().max_by_key(|revision| revision.order())
 }
 
 /// The ledger of the list's ImageCaches. The newest version has it; an older version counts only if somebody removed it
 /// from there. Ledgers cannot be compared with each other: two may have equal numbers and timestamps.
-pub fn newest_ledger(revisions: &[Revision]) -> Option<&str> {
-    let with_ledger = revisions.iter().filter(|revision| revision.image_caches.is_some());
+pub fn newest_ledger<'a>(revisions: impl IntoIterator<Item = &'a Revision>) -> Option<&'a str> {
+    let with_ledger = revisions.into_iter().filter(|revision| revision.image_caches.is_some());
     with_ledger.max_by_key(|revision| revision.order())?.image_caches.as_deref()
 }
 

@@ -12,6 +12,8 @@ pub mod report;
 pub mod rollout;
 mod table;
 
+use std::sync::Arc;
+
 pub use filter::Filter;
 use jiff::Timestamp;
 pub use report::{Report, VERSION};
@@ -54,7 +56,7 @@ pub struct ListInput {
     /// The hash of the data that is in effect.
     pub data_hash: Option<String>,
     /// The list that is in effect; `None` if none was ever accepted.
-    pub config: Option<Config>,
+    pub config: Option<Arc<Config>>,
     /// When the list that is in effect was accepted, if one is.
     pub accepted_at: Option<Timestamp>,
     /// Its DaemonSets.

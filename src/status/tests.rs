@@ -1,5 +1,7 @@
 //! What a report says about clusters that are warm, half warm and broken, in all of its forms.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,7 +33,7 @@ fn facts_of(pods: &[SlimPod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverag
         refresh_request: None,
         data_hash: None,
         accepted_at: Some("2026-03-01T11:30:00Z".parse().expect("a time")),
-        config: Some(config()),
+        config: Some(Arc::new(config())),
         generations: begun(generations()),
         image_caches: Vec::new(),
         ledger: None,

@@ -206,7 +206,7 @@ fn list(config: Config) -> ListInput {
         refresh_request: None,
         data_hash: None,
         accepted_at: None,
-        config: Some(config),
+        config: Some(Arc::new(config)),
         generations: Vec::new(),
         image_caches: Vec::new(),
         ledger: None,

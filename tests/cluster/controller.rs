@@ -129,7 +129,7 @@ impl Controller {
     }
 
     /// How many reconciles it has done, of any list.
-    fn reconciles(&self) -> f64 {
+    pub fn reconciles(&self) -> f64 {
         let (_, text) = self.get("/metrics").unwrap();
         let count = text.lines().find_map(|line| line.strip_prefix("kube_prepull_reconcile_duration_seconds_count "));
         count.unwrap().parse().unwrap()

@@ -68,8 +68,12 @@ impl ObservedImageCaches {
 
     /// The ImageCaches of a list.
     pub fn of(&self, list: &str) -> Visibility<Vec<Cache>> {
-        let of_list = |caches: Caches| caches.into_values().filter(|cache| cache.list == list).collect();
-        self.lock().clone().map(of_list)
+        match &*self.lock() {
+            Visibility::Visible(caches) => {
+                Visibility::Visible(caches.values().filter(|cache| cache.list == list).cloned().collect())
+            }
+            invisible => invisible.clone().map(|_| Vec::new()),
+        }
     }
 
     /// The lists that have ImageCaches.

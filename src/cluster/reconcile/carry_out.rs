@@ -7,9 +7,11 @@ use kube::Resource;
 
 use super::decide::Decision;
 use super::image_caches::ImageCacheDecision;
-use super::memory::{Memory, ParsedList};
+use super::memory::Memory;
+use super::parsed_list::ParsedList;
 use super::report::Reporter;
 use super::services::Services;
+use crate::cluster::accepted_lists::AcceptedLists;
 use crate::cluster::apply::Applier;
 use crate::cluster::image_caches::ImageCacheApplier;
 use crate::cluster::snapshot::Snapshot;
@@ -37,6 +39,7 @@ pub struct Executor {
     pub owner: Option<OwnerReference>,
     pub policy: Policy,
     pub services: Services,
+    pub accepted: AcceptedLists,
 }
 
 /// The first failure so far. None of them prevents the rest: a DaemonSet that is refused must not keep the others from nodes. The
@@ -70,7 +73,7 @@ impl Executor {
     pub async fn write_first(&self, label: &str, seen: &Snapshot, decision: &Decision<'_>) -> Result<(), Error> {
         let list = self.reporter.reference(seen);
         for write in &decision.history_plan.first {
-            let outcome = self.write_history(label, seen, write).await;
+            let outcome = self.write_history(label, seen, decision, write).await;
             self.reporter.report_failure(&list, outcome).await?;
         }
         Ok(())
@@ -100,7 +103,7 @@ impl Executor {
             return Ok(again);
         }
         for write in &decision.history_plan.last {
-            self.write_history(label, seen, write).await?;
+            self.write_history(label, seen, decision, write).await?;
         }
         Ok(None)
     }
@@ -114,12 +117,21 @@ impl Executor {
         Ok(())
     }
 
-    async fn write_history(&self, label: &str, seen: &Snapshot, write: &Write<'_>) -> Result<(), Error> {
+    async fn write_history(
+        &self,
+        label: &str,
+        seen: &Snapshot,
+        decision: &Decision<'_>,
+        write: &Write<'_>,
+    ) -> Result<(), Error> {
         let (owner, list) = (self.owner.as_ref(), self.reporter.reference(seen));
         match write {
             Write::Store { number, ledger } => {
                 let data = seen.data().unwrap_or_default();
-                self.applier.keep(&versions::build(&data, label, *number, *ledger, owner)).await
+                let kept = self.applier.keep(&versions::build(&data, label, *number, *ledger, owner)).await?;
+                // From now on, no other list may have its names, whenever the watch sees it.
+                self.accepted.record_ahead(&kept, decision.written.as_ref().and_then(|written| written.config.clone()));
+                Ok(())
             }
             Write::StoreEmpty { missing_since } => {
                 let namespace = self.reporter.namespace.clone();
@@ -152,7 +164,7 @@ impl Executor {
         let message = message(config_map, written, &seen.revisions, &self.policy);
         let list = validated.object_ref(&());
         self.reporter.recorder.record(&list, message).await;
-        if let Some(config) = &written.parsed.config {
+        if let Some(config) = &written.config {
             self.report_services(&list, &seen.name, config).await;
         }
         Ok(())
@@ -218,17 +230,17 @@ impl Executor {
 
 /// What to report about the list's validation.
 fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision], policy: &Policy) -> Message {
-    let (parsed, hash) = (&written.parsed, written.validation_result.data_hash.as_str());
-    match (written.validation_result.state, &parsed.config) {
-        (ResultState::Empty, _) => lists::empty(&written.list, parsed, hash),
+    let (problems, hash) = (&written.problems, written.validation_result.data_hash.as_str());
+    match (written.validation_result.state, &written.config) {
+        (ResultState::Empty, _) => lists::empty(&written.list, problems, hash),
         (_, Some(config)) => {
             let before = versions::before(&config_map.metadata, &written.list, revisions);
             let before = before.and_then(|revision| list::parse_accepted(&revision.list).config);
-            lists::accepted(config, &parsed.problems, before.as_ref(), hash)
+            lists::accepted(config, problems, before.as_ref(), hash)
         }
         (_, None) => {
             let stays = versions::newest(revisions).and_then(|newest| stays(newest, written, policy));
-            lists::rejected(&parsed.problems, stays, hash)
+            lists::rejected(problems, stays, hash)
         }
     }
 }

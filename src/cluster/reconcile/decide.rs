@@ -6,10 +6,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::image_caches::{ImageCacheDecider, ImageCacheDecision};
-use super::memory::{Memory, ParsedList};
+use super::memory::Memory;
+use super::parsed_list::ParsedList;
+use crate::cluster::accepted_lists::AcceptedVersion;
 use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
-use crate::list::{Config, Parsed, Policy};
+use crate::list::{Config, Policy};
 use crate::plan::adoption;
 use crate::plan::name_claims::{self, Claimant};
 use crate::plan::tag_check::check::left_over;
@@ -60,17 +62,18 @@ impl Decider {
     /// Decides what to do for the list with that label.
     pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
         let now = Timestamp::now();
-        let written = seen.data().map(|data| validated(memory.parse_written(data, &self.policy), seen, memory));
+        let written = self.written(label, seen, memory);
         let history_plan = versions::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
-        let in_force = match history_plan.in_force {
-            InForce::Current => written.clone(),
-            InForce::LastAccepted(revision) => Some(memory.parse_accepted(revision)),
-            InForce::Nothing | InForce::Gone => None,
+        let last_accepted = match history_plan.in_force {
+            InForce::LastAccepted(revision) => Some(self.observed.accepted.version(revision)),
+            InForce::Current | InForce::Nothing | InForce::Gone => None,
         };
-        let config = in_force.as_ref().and_then(|list| list.parsed.config.as_ref());
+        let config = match history_plan.in_force {
+            InForce::Current => written.as_ref().and_then(|written| written.config.as_deref()),
+            _ => last_accepted.as_ref().and_then(|version| version.config()).map(|config| &**config),
+        };
         // A version that was accepted under another policy.
-        let forbidden = history_plan.in_force != InForce::Current
-            && in_force.as_ref().is_some_and(|list| !list.is_allowed_by(&self.policy));
+        let forbidden = last_accepted.as_ref().is_some_and(|version| !version.is_allowed_by(&self.policy));
         let (observed, namespace) = (&self.observed, self.namespace.as_str());
         let image_caches =
             ImageCacheDecider { observed, namespace, label, seen, history_plan: &history_plan, config, forbidden, now }
@@ -84,10 +87,24 @@ impl Decider {
         Decision { written, write_result, history_plan, plan, image_caches }
     }
 
+    /// The list as it is written: as empty, if it has no image and never had one; or with an additional problem, if another list
+    /// already uses one of its names.
+    fn written(&self, label: &str, seen: &Snapshot, memory: &mut Memory) -> Option<Arc<ParsedList>> {
+        let accepted = &self.observed.accepted;
+        let written = seen.data().map(|data| memory.parse_written(data, &self.policy, accepted));
+        let asks_for_names = written.as_ref().and_then(|written| Some((written, written.config.as_ref()?)));
+        let Some((written, config)) = asks_for_names else {
+            accepted.waits_no_longer(label);
+            let is_new = seen.revisions.is_empty() && seen.generations.is_empty();
+            return written.map(|it| if it.empty && is_new { Arc::new(ParsedList::of_empty(&it)) } else { it });
+        };
+        Some(validated(Arc::clone(written), &accepted.rivals(label, config), seen))
+    }
+
     fn plan(&self, label: &str, config: &Config, seen: &Snapshot, memory: &mut Memory, now: Timestamp) -> Plan {
         let nodes = self.observed.nodes();
-        let accepted = memory.parse_all_accepted(seen);
-        let accepted: Vec<&Config> = accepted.iter().filter_map(|list| list.parsed.config.as_ref()).collect();
+        let accepted = self.all_accepted(seen);
+        let accepted: Vec<&Config> = accepted.iter().filter_map(|version| version.config().map(|it| &**it)).collect();
         let mut plan = plan(&Context {
             list: AcceptedList { namespace: &self.namespace, label, config },
             kept: &accepted,
@@ -101,13 +118,20 @@ impl Decider {
             settings: &self.settings,
             now,
         });
-        self.plan_adoption(config, seen, memory, &mut plan, now);
+        self.plan_adoption(label, config, seen, &mut plan, now);
         let checked_at = |daemon_set: &str| memory.accepted_pods.get(daemon_set).copied();
         plan.without_refuted_refusals(&seen.generations, checked_at, now)
     }
 
+    /// All accepted versions of the list, if a generation may have to be rebuilt from one of them.
+    fn all_accepted(&self, seen: &Snapshot) -> Vec<Arc<AcceptedVersion>> {
+        let any_altered = seen.generations.iter().any(|generation| generation.altered.is_some());
+        let accepted = seen.revisions.iter().filter(|_| any_altered);
+        accepted.map(|revision| self.observed.accepted.version(revision)).collect()
+    }
+
     /// Adds what to take over from kubernetes-image-puller. That is rare, so it may poll until all lists have been validated.
-    fn plan_adoption(&self, config: &Config, seen: &Snapshot, memory: &mut Memory, plan: &mut Plan, now: Timestamp) {
+    fn plan_adoption(&self, label: &str, config: &Config, seen: &Snapshot, plan: &mut Plan, now: Timestamp) {
         const PAUSE: SignedDuration = SignedDuration::from_secs(5);
         if seen.adoptable.is_empty() {
             return;
@@ -116,8 +140,8 @@ impl Decider {
             now.checked_add(PAUSE).into_iter().for_each(|at| plan.wake_up_at(at));
             return;
         }
-        let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_accepted(revision)).collect();
-        let others = others.iter().filter_map(|it| Some((it.list.name.as_str(), it.parsed.config.as_ref()?)));
+        let others: Vec<_> = self.observed.accepted.newest();
+        let others = others.iter().filter(|(other, _)| other != label).filter_map(|(_, it)| named(it));
         let lists: Vec<_> = others.chain([(seen.name.as_str(), config)]).collect();
         let (actions, notes) = adoption::adopt(&seen.name, &lists, &seen.adoptable, self.settings.owner.as_ref());
         plan.actions.extend(actions);
@@ -125,15 +149,15 @@ impl Decider {
     }
 }
 
-/// The list as empty, if it has no image and never had one; or with an additional problem, if another list already uses one of
-/// its names.
-fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> Arc<ParsedList> {
-    if written.parsed.empty && seen.revisions.is_empty() && seen.generations.is_empty() {
-        return Arc::new(ParsedList::of_empty(&written));
-    }
-    let Some(config) = written.parsed.config.as_ref().filter(|_| !seen.others.is_empty()) else { return written };
-    let others: Vec<_> = seen.others.iter().map(|revision| memory.parse_accepted(revision)).collect();
-    let in_force = others.iter().filter_map(|other| Some((other.list.name.as_str(), other.parsed.config.as_ref()?)));
+/// A list in effect, by name.
+fn named(version: &AcceptedVersion) -> Option<(&str, &Config)> {
+    Some((version.revision.list.name.as_str(), version.config()?))
+}
+
+/// The list with an additional problem, if one of these already uses one of its names.
+fn validated(written: Arc<ParsedList>, rivals: &[Arc<AcceptedVersion>], seen: &Snapshot) -> Arc<ParsedList> {
+    let Some(config) = written.config.as_ref().filter(|_| !rivals.is_empty()) else { return written };
+    let in_force = rivals.iter().filter_map(|rival| named(rival));
     let claimants =
         in_force.map(|(list, config)| Claimant { list, config, in_force: true, generations: &[], created: None });
     let own = Claimant {
@@ -144,14 +168,13 @@ fn validated(written: Arc<ParsedList>, seen: &Snapshot, memory: &mut Memory) -> 
         created: None,
     };
     let claimants: Vec<_> = claimants.chain([own]).collect();
-    let Some(problems) = name_claims::rejections(&claimants).remove(written.list.name.as_str()) else { return written };
-    let problems = [written.parsed.problems.clone(), problems].concat();
-    Arc::new(ParsedList::new(written.list.clone(), Parsed { config: None, empty: false, problems }))
+    let problems = name_claims::rejections(&claimants).remove(written.list.name.as_str());
+    problems.map_or_else(|| Arc::clone(&written), |problems| Arc::new(ParsedList::rejected(&written, problems)))
 }
 
 fn config_map_state<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> ConfigMapState<'a> {
     match written {
-        Some(written) if written.parsed.config.is_some() => ConfigMapState::Accepted(&written.list),
+        Some(written) if written.config.is_some() => ConfigMapState::Accepted(&written.list),
         Some(_) => ConfigMapState::Rejected,
         None => ConfigMapState::Missing { has_daemon_sets: seen.is_left_behind() },
     }

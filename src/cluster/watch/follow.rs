@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::health::WatchHealth;
 use super::listings::Listings;
+use crate::cluster::accepted_lists::AcceptedLists;
 use crate::cluster::affected_lists::Changed;
 use crate::cluster::leadership::Leadership;
 use crate::cluster::list_edits::Edits;
@@ -65,15 +66,12 @@ impl Watches<'_> {
         store
     }
 
-    pub fn revisions(&mut self, api: Api<ControllerRevision>, config: watcher::Config) -> Store<ControllerRevision> {
-        let (store, writer) = store();
-        let stream = reflector(writer, self.whole(api, config));
-        self.follow("ControllerRevisions", stream, |event| match event {
-            // Another list may be waiting for a name that this one has released.
-            Event::Delete(_) => Some(Changed::Everything),
-            _ => concerned(event, |revision: &ControllerRevision| list_of(&revision.metadata)),
-        });
-        store
+    pub fn revisions(&mut self, api: Api<ControllerRevision>, config: watcher::Config) -> AcceptedLists {
+        let accepted = AcceptedLists::default();
+        let shared = accepted.clone();
+        let stream = self.listings.watch(api, config);
+        self.follow("ControllerRevisions", stream, move |event| shared.record(event));
+        accepted
     }
 
     /// Watches the DaemonSets of no list. Whether one comes from kubernetes-image-puller is known from its pods, and the pod
@@ -90,7 +88,7 @@ impl Watches<'_> {
             concerned(event, |daemon_set: &PartialObjectMeta<DaemonSet>| {
                 let name = daemon_set.name_any();
                 let is_adoptable = pods.lock().pods_of(NO_LIST).any(|pod| *pod.generation == *name);
-                is_adoptable.then_some(Changed::Everything)
+                is_adoptable.then_some(Changed::Adoptable(name))
             })
         });
         store
@@ -192,4 +190,11 @@ pub fn concerned<K>(event: &Event<K>, list: impl Fn(&K) -> Option<Changed>) -> O
 /// The list that an object's label names.
 pub fn list_of(metadata: &ObjectMeta) -> Option<Changed> {
     metadata.labels.as_ref()?.get(labels::LIST).cloned().map(Changed::List)
+}
+
+/// The DaemonSet of a pod of kubernetes-image-puller.
+pub fn adoptable_of(pod: &SlimPod) -> Option<Changed> {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    owner.map(|owner| Changed::Adoptable(owner.name.clone()))
 }

@@ -34,24 +34,24 @@ impl Watches<'_> {
             }
         });
         self.follow(NODES, stream, move |event| {
-            let is_new = match event {
+            let change = match event {
                 // During a new listing, the nodes from before it stay in use until the listing is complete.
                 Event::Init => {
                     listing = Nodes::default();
-                    false
+                    None
                 }
                 Event::InitApply(node) => {
                     listing.apply(node);
-                    false
+                    None
                 }
                 Event::InitDone => {
                     shared.replace(std::mem::take(&mut listing));
-                    true
+                    return Some(Changed::Everything);
                 }
                 Event::Apply(node) => shared.apply(node),
                 Event::Delete(node) => shared.delete(&node.name_any()),
             };
-            is_new.then_some(Changed::Everything)
+            change.map(Changed::Node)
         });
         nodes
     }
@@ -72,7 +72,7 @@ fn relisted_once_allowed<K: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
     use kube::core::Status;
@@ -81,10 +81,12 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::cluster::affected_lists::NodeChange;
     use crate::cluster::leadership::Leadership;
     use crate::cluster::readiness::Readiness;
     use crate::cluster::watch::Listeners;
     use crate::cluster::watch::listings::Listings;
+    use crate::coverage::Node;
     use crate::metrics::Metrics;
 
     type Events = watcher::Result<Event<SlimNode>>;
@@ -119,8 +121,13 @@ mod tests {
 
         /// Sends events to the watcher of that number, and waits until all lists are to be reconciled.
         async fn sends(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) {
+            assert_eq!(self.change_after(watch, events).await, Changed::Everything);
+        }
+
+        /// Sends events to the watcher of that number, and waits for what they change.
+        async fn change_after(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) -> Changed {
             events.into_iter().for_each(|event| self.api_server[watch].unbounded_send(event).expect("a watch"));
-            assert_eq!(self.changes.recv().await, Some(Changed::Everything));
+            self.changes.recv().await.expect("a change")
         }
 
         fn names(&self) -> Option<Vec<String>> {
@@ -161,7 +168,7 @@ mod tests {
     async fn after_any_other_error_the_nodes_that_were_seen_stand() {
         let mut trial = Trial::new();
         trial.sends(0, listing(&["a"])).await;
-        trial.sends(0, [error(500, "InternalError"), Ok(Event::Apply(node("b")))]).await;
+        trial.change_after(0, [error(500, "InternalError"), Ok(Event::Apply(node("b")))]).await;
         assert_eq!(trial.names(), Some(vec!["a".to_owned(), "b".to_owned()]));
     }
 
@@ -171,5 +178,22 @@ mod tests {
         trial.sends(0, [Ok(Event::Init), error(403, "Forbidden")]).await;
         assert_eq!(trial.names(), None);
         assert!(trial.readiness.all_listed());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_joins_changes_or_leaves_concerns_only_the_lists_that_have_to_do_with_it() {
+        let mut trial = Trial::new();
+        trial.sends(0, listing(&["a"])).await;
+        let mut cordoned = node("b");
+        cordoned.spec.unschedulable = true;
+        for (event, before, after) in [
+            (Event::Apply(node("b")), None, Some(node("b"))),
+            (Event::Apply(cordoned.clone()), Some(node("b")), Some(cordoned.clone())),
+            (Event::Delete(cordoned.clone()), Some(cordoned), None),
+        ] {
+            let node = |node: SlimNode| Arc::new(Node::from(&node));
+            let change = NodeChange { before: before.map(node), after: after.map(node) };
+            assert_eq!(trial.change_after(0, [Ok(event)]).await, Changed::Node(change));
+        }
     }
 }

@@ -24,6 +24,7 @@ mod kubelets;
 mod last_good;
 mod leaders;
 mod lists;
+mod many_lists;
 mod metrics;
 mod overflow;
 mod owner;
