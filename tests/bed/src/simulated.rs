@@ -210,6 +210,8 @@ fn configuration(programs: &Path, audit_policy: &Path, ports: [u16; 6]) -> Value
             "kubeAuthorization": true,
             "kubeAdmission": true,
             "kubeAuditPolicy": audit_policy,
+            // Tests say where a forwarded port of a pod leads.
+            "enableCRDs": ["PortForward"],
             "disableQPSLimits": true,
             // With many nodes on a small machine a late heartbeat is no sign of a lost node.
             "kubeControllerManagerNodeMonitorGracePeriodMilliseconds": 300_000,

@@ -22,6 +22,7 @@ mod image_ids;
 mod kip;
 mod kubelets;
 mod last_good;
+mod leader_report;
 mod leaders;
 mod lists;
 mod many_lists;
