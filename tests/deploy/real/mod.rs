@@ -4,6 +4,7 @@
 
 mod connections;
 mod image_caches;
+mod leader;
 mod migration;
 mod openshift;
 mod policies;

@@ -59,7 +59,16 @@ impl Install {
     }
 
     fn requests(&self) -> Vec<Request> {
-        let account = format!("system:serviceaccount:{}:{ACCOUNT}", self.it.namespace.name);
+        self.requests_of(ACCOUNT)
+    }
+
+    /// The rights that a ServiceAccount of the namespace has used.
+    pub fn rights_used_by(&self, account: &str) -> BTreeSet<String> {
+        self.requests_of(account).iter().flat_map(Request::rights).collect()
+    }
+
+    fn requests_of(&self, account: &str) -> Vec<Request> {
+        let account = format!("system:serviceaccount:{}:{account}", self.it.namespace.name);
         let log = fs::read_to_string(self.bed.audit_log()).unwrap();
         let records = log.lines().filter_map(|line| serde_json::from_str::<Request>(line).ok());
         records.filter(|it| it.user.username == account && it.object_ref.is_some()).collect()
