@@ -83,5 +83,10 @@ fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()
     if let Some(cluster) = reserved.cluster {
         line("all nodes", cluster, "  if each matches all groups")?;
     }
-    writeln!(output)
+    let overhead = format::bytes(reserved.overhead_bytes);
+    let nodes = if reserved.groups.len() > 1 { "a node that matches all groups" } else { "each of these nodes" };
+    writeln!(
+        output,
+        "\nkubelet and containerd need about {overhead} of memory more on {nodes}, which no request covers.\n"
+    )
 }

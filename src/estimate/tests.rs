@@ -168,6 +168,16 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
 }
 
 #[test]
+fn what_the_nodes_own_programs_need_grows_with_images_and_groups() {
+    let overhead = |text: &str| estimated(text, &usage(0)).reserved.overhead_bytes;
+    let [one, two, groups] =
+        ["[a]", "[a, b]", "groups: [{name: one, images: [a]}, {name: two, images: [b]}]"].map(overhead);
+    assert!(one > 1 << 20, "a pod has a process beside its containers: {one}");
+    assert!(two > one);
+    assert_eq!(groups, 2 * one);
+}
+
+#[test]
 fn a_bad_price_file_is_reported_with_its_line() {
     let example = include_str!("../../config/prices.yaml");
     assert_eq!(Prices::parse(example).map(|prices| prices.vcpu_second), Ok(number("0.0000077")));
