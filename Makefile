@@ -65,15 +65,15 @@ bench: toolchain ## Measure memory, CPU, latency, requests beside their goals (h
 	@cargo build --bins
 	cargo bench --quiet --package kube-prepull --bench coverage
 	cargo build --quiet --release --package kube-prepull --target $(musl)
-	export KUBE_PREPULL_TEST_PROGRAM=$(CURDIR)/target/$(musl)/release/kube-prepull
+	export KUBE_PREPULL_TEST_PROGRAM=$(abspath $(or $(CARGO_TARGET_DIR),target))/$(musl)/release/kube-prepull
 	cargo bench --quiet --profile dev --package kube-prepull --bench cluster --no-run
-	$(bed) run --simulated -- cargo bench --quiet --profile dev --package kube-prepull --bench cluster
+	"$${CARGO_TARGET_DIR:-target}/debug/bed" run --simulated -- cargo bench --quiet --profile dev --package kube-prepull --bench cluster
 
 .PHONY: bench-nodes
 bench-nodes: toolchain ## Measure what held images cost on a real node, and parallel pulls (root; half an hour)
 	@cargo build --bins
 	cargo bench --quiet --profile dev --package kube-prepull --bench nodes --no-run
-	$(bed) run --real -- cargo bench --quiet --profile dev --package kube-prepull --bench nodes
+	"$${CARGO_TARGET_DIR:-target}/debug/bed" run --real -- cargo bench --quiet --profile dev --package kube-prepull --bench nodes
 
 .PHONY: explore
 explore: toolchain ## Run the property tests with new random cases. SEED=N repeats a run
