@@ -28,7 +28,7 @@ fn the_table_lines_up_marks_what_is_missed_and_names_it_again() {
     let rows = [
         at_most(47.25, Unit::Mebibytes, 14.0).former("25.3 MiB"),
         Row::new("images", 1000.0, Unit::Count, Goal::AtLeast(1000.0)),
-        Row::new("it took", 3.1415, Unit::Milliseconds, Goal::None),
+        Row::new("it took", 3.06, Unit::Milliseconds, Goal::None),
     ];
     let expected = "\
 | 1,000 nodes | this run   | goal     | former   |
