@@ -28,8 +28,8 @@ use crate::plan::SlimDaemonSet;
 use crate::plan::versions::Revision;
 use crate::status::{ListInput, StatusInput};
 
-/// How many objects to request per page. A page of pods with 20 images each is some 10 MB of JSON here, and as much again decoded.
-const PAGE: u32 = 250;
+/// How many objects to request per page. A page of pods with 20 images each is some 4 MB of JSON, and as much again decoded.
+const PAGE: u32 = 100;
 
 /// Reads everything that a report on these namespaces needs; `only` is the name of a list, if no other is wanted. Without the
 /// right to read nodes, the report has none.

@@ -24,7 +24,7 @@ use crate::cluster::watch_error;
 const PAGE_SIZE: u32 = 50;
 /// How long a watch waits for the others. Memory is not worth that one which hangs stops all.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a streaming list may be silent. An API server whose storage does not say how far it is never ends one.
+/// How long a streaming list may be silent. No list may depend on that its end is announced.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What the watches of a controller share about their listings.
@@ -114,8 +114,11 @@ where
                 },
                 _ => events.next().await,
             };
-            if streamed && matches!(&event, Some(Err(error)) if has_no_streams(error)) {
-                if !self.listings.paged.swap(true, Ordering::Relaxed) {
+            if streamed
+                && let Some(Err(error)) = &event
+                && (has_no_streams(error) || is_not_fresh(error))
+            {
+                if has_no_streams(error) && !self.listings.paged.swap(true, Ordering::Relaxed) {
                     info!("the API server has no streaming lists; listing in pages");
                 }
                 self.events = Some(self.begin(true));
@@ -143,6 +146,12 @@ where
 /// `k8s.io/apimachinery/pkg/apis/meta/internalversion/validation`).
 fn has_no_streams(error: &watcher::Error) -> bool {
     watch_error::status(error).is_some_and(|status| status.code == 422)
+}
+
+/// Where the storage does not say how far it is, an API server waits in vain for its cache to be up to date, and times out
+/// (`waitUntilFreshAndBlock` in `k8s.io/apiserver/pkg/storage/cacher`). It reads pages from the storage itself.
+fn is_not_fresh(error: &watcher::Error) -> bool {
+    watch_error::status(error).is_some_and(|status| status.code == 504)
 }
 
 #[cfg(test)]
@@ -228,6 +237,17 @@ mod tests {
         send(&other.paged, [Ok(Event::Init)]);
         assert_eq!(other.next().await, "Init");
         assert_eq!(other.begun(), [InitialListStrategy::ListWatch]);
+    }
+
+    #[tokio::test]
+    async fn one_watch_gets_pages_where_the_api_server_cannot_bring_its_cache_up_to_date() {
+        let listings = Listings::default();
+        let (mut trial, mut other) = (Trial::of(&listings), Trial::of(&listings));
+        send(&trial.streamed, [error(504)]);
+        send(&trial.paged, [Ok(Event::Init), Ok(Event::InitDone)]);
+        assert_eq!((trial.next().await, trial.next().await), ("Init".to_owned(), "InitDone".to_owned()));
+        send(&other.streamed, [Ok(Event::Init)]);
+        assert_eq!(other.next().await, "Init");
     }
 
     #[tokio::test(start_paused = true)]
