@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::ptr;
 use std::sync::Arc;
 
-use super::CoveredImage;
+use super::covering_pod::CoveredImage;
 
 /// Stores each set once, and drops it some time after its last user. Sets are compared by the addresses of their images, which are stored
 /// once too.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::CoveringPod;
+use super::covering_pod::CoveringPod;
 
 /// The pods, by list and generation.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,9 @@
 //! A pod that was deleted or evicted no longer shows what is on its node's disk. So a generation counts as needed on a
 //! node without its pod as long as its DaemonSet has fewer pods than it should have.
 
-use super::{KnownNodes, Need, NeededSoFar, Newer, OnNode};
+use super::holding::{KnownNodes, Need};
+use super::needed::NeededSoFar;
+use super::on_node::{Newer, OnNode};
 use crate::coverage::Hold;
 use crate::plan::generation::Generation;
 

@@ -3,8 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use super::Blocker;
 use super::pod_images::{ImageNumber, NormalForms};
+
+/// Why a generation is still needed, and what may end that. If there are several reasons, the greatest applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blocker {
+    /// Newer generations failed to pull the image, or were not built with it.
+    Stuck,
+    /// No pod of a newer generation can start or make progress on the node.
+    NodesUnavailable,
+    /// No newer generation has a pod for the node. Possibly none ever will: the newest may precede an edit that adds
+    /// the node.
+    Unserved,
+    /// A newer generation may still pull the image.
+    Moving,
+}
 
 /// The nodes and images that an older generation is still needed for.
 #[derive(Debug, Default, PartialEq)]

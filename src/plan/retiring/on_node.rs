@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
+use super::holding::{HoldingPod, Need};
+use super::needed::Blocker;
 use super::pod_images::ImageNumber;
-use super::{Blocker, HoldingPod, Need};
 use crate::coverage::{CoveringPod, Hold, Node, PodState};
 use crate::plan::generation::Generation;
 
