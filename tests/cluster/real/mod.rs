@@ -14,6 +14,7 @@ mod hostile_texts;
 mod init_containers;
 mod lists;
 mod metrics;
+mod own_images;
 mod requests;
 mod rollouts;
 mod sealing;
