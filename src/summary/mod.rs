@@ -107,6 +107,9 @@ impl<'a> PodHere<'a> {
     }
 }
 
+/// The listed images of a generation's pods, by its name and the address of the set of images that pods share.
+type ImagesOfSets<'a> = HashMap<(&'a str, *const Arc<CoveredImage>), Rc<[(ImageId, &'a CoveredImage)]>>;
+
 impl<'a> Summary<'a> {
     /// Sorts pods and generations by node.
     pub fn new(sources: SummaryInput<'a>) -> Self {
@@ -133,7 +136,7 @@ impl<'a> Summary<'a> {
         let known: HashMap<&str, (usize, &Generation)> =
             numbered.map(|(order, generation)| (generation.name.as_str(), (order, generation))).collect();
         let mut ids: HashMap<&str, Option<ImageId>> = HashMap::new();
-        let mut images_of: HashMap<(&str, *const Arc<CoveredImage>), Rc<[(ImageId, &CoveredImage)]>> = HashMap::new();
+        let mut images_of: ImagesOfSets = HashMap::new();
         for pod in self.sources.coverage.pods_of(self.sources.list) {
             if let Some(created) = pod.created {
                 let youngest = self.youngest_pods.entry(&pod.generation).or_insert(created);

@@ -72,6 +72,9 @@ fn main() {
     });
 }
 
+/// What became of an image (second) on a node (first).
+type FateOf = fn(usize, usize) -> Fate;
+
 /// How long planning, reporting and taking in a change take at times of a rollout, and how much a plan keeps the watch of pods waiting.
 fn rollout() {
     let (before, after) = (config(), config_of(IMAGES + 1));
@@ -82,7 +85,7 @@ fn rollout() {
     let new = created(&after, std::slice::from_ref(&old), &coverage, &nodes);
     let generations = [old, new];
     let new = suffix(&generations[1]);
-    let times: [(&str, fn(usize, usize) -> Fate); 4] = [
+    let times: [(&str, FateOf); 4] = [
         ("begun", |_, _| Fate::Pulling),
         ("half done", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling }),
         ("in an outage", |_, image| if image % 2 == 0 { Fate::Warm } else { Fate::FailedWithId }),
