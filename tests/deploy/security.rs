@@ -115,7 +115,9 @@ fn the_page_verifies_what_the_release_publishes() {
         ),
         ("gh attestation verify kube-prepull-0.1.0-linux-amd64.tar.gz", "subject-checksums: published/SHA256SUMS"),
         ("cosign verify-attestation --type cyclonedx", "cosign attest --yes --type cyclonedx"),
-        ("gh attestation verify \"oci://$REGISTRY/kube-prepull:", "subject-name: ${{ vars.REGISTRY }}/kube-prepull\n"),
+        ("for image in \"$REGISTRY/kube-prepull:", "subject-name: ${{ vars.REGISTRY }}/kube-prepull\n"),
+        ("kube-prepull:0.1.0-holder\"", "subject-digest: ${{ needs.build.outputs.holder-digest }}"),
+        ("gh attestation verify \"oci://$image\"", "subject-digest: ${{ needs.build.outputs.digest }}"),
     ] {
         assert!(commands.contains(verified) && release.contains(published), "{verified}");
     }
