@@ -25,14 +25,14 @@ pub struct Overview {
     pub(super) observed: Observed,
     pub(super) readiness: Readiness,
     leadership: Leadership,
-    latest: Arc<Mutex<Option<Kept>>>,
+    latest: Arc<Mutex<Option<LatestReport>>>,
 }
 
 /// When a report was made, and the report.
 pub type Made = (Instant, Arc<Report>);
 
 /// When a report was made, and the report while somebody uses it: it has a line for each image, so it is not kept for the next one.
-type Kept = (Instant, Weak<Report>);
+type LatestReport = (Instant, Weak<Report>);
 
 impl Overview {
     /// Reports on what the watches of `namespace` observe.
