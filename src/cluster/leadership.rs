@@ -77,12 +77,14 @@ impl Leadership {
     fn set(&self, until: Option<LeadsUntil>) {
         let leads = until.is_some();
         let mut known = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if leads && !known.is_some_and(LeadsUntil::is_ahead) {
+        let begins = leads && !known.is_some_and(LeadsUntil::is_ahead);
+        if begins {
             self.terms.fetch_add(1, Ordering::AcqRel);
         }
         *known = until;
         drop(known);
-        let changed = self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);
+        // Also if the lead had ended for a moment in which nobody asked: nothing was done then about what changed.
+        let changed = self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads || begins);
         if changed {
             info!("{}", if leads { "leading from now on" } else { "not leading any more" });
         }
@@ -98,14 +100,18 @@ mod tests {
     #[test]
     fn a_term_goes_on_while_the_lead_is_kept_in_time() {
         let leadership = Leadership::to_be_elected();
+        let mut changes = leadership.changes();
         let later = || (Instant::now() + Duration::from_secs(60), SystemTime::now() + Duration::from_secs(60));
         leadership.lead_until(later());
         let first = leadership.term();
+        changes.mark_unchanged();
         leadership.lead_until(later());
         assert_eq!(leadership.term(), first);
         leadership.lead_until((Instant::now(), SystemTime::now()));
+        assert_eq!(changes.has_changed().ok(), Some(false));
         leadership.lead_until(later());
         assert_eq!(leadership.term(), first + 1, "it had ended for a moment");
+        assert_eq!(changes.has_changed().ok(), Some(true), "workers are to look again");
         leadership.leave();
         leadership.lead_until(later());
         assert_eq!(leadership.term(), first + 2);

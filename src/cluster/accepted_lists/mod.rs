@@ -33,9 +33,16 @@ impl AcceptedLists {
         table.lists.get(label).into_iter().flatten().map(|(_, version)| version.revision.clone()).collect()
     }
 
-    /// The versions of all lists, as the watch has seen them.
+    /// The versions of all lists. What this process has just written counts.
     pub fn all(&self) -> Vec<Arc<AcceptedVersion>> {
-        self.lock().lists.values().flat_map(|versions| versions.values().cloned()).collect()
+        let table = self.lock();
+        let written = table.ahead.values().map(|ahead| &ahead.version);
+        let is_written_again =
+            |label: &str, name: &str| table.ahead.get(label).is_some_and(|ahead| ahead.version.revision.name == name);
+        let seen = table.lists.iter().flat_map(|(label, versions)| {
+            versions.iter().filter(|(name, _)| !is_written_again(label, name)).map(|(_, version)| version)
+        });
+        written.chain(seen).cloned().collect()
     }
 
     /// The labels of all lists that have a version.

@@ -125,6 +125,20 @@ fn a_list_that_gave_up_waiting_hears_nothing() {
 }
 
 #[test]
+fn what_is_reported_of_all_lists_has_what_was_written_before_the_watch_sees_it() {
+    let accepted = after([applied("first", "old", 1)]);
+    accepted.record_ahead(&version("first", "new", 2), None);
+    let numbers = || {
+        let mut numbers: Vec<_> = accepted.all().iter().map(|version| version.revision.number).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(numbers(), [1, 2]);
+    accepted.record(&applied("first", "new", 2));
+    assert_eq!(numbers(), [1, 2], "each once");
+}
+
+#[test]
 fn a_name_is_taken_as_soon_as_it_is_written_however_late_the_watch_is() {
     let accepted = after([applied("first", "old", 1)]);
     accepted.record_ahead(&version("first", "puller", 2), None);
