@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::generation::Generation;
 use crate::coverage::{FailureCause, InitFailure, Initialization, PodState};
+use crate::list::reference::ImageReference;
 use crate::messages::diagnosis::{ListPart, explain};
 use crate::naming::{INIT_CONTAINER, labels};
 use crate::summary::node_state::NodeState;
@@ -68,28 +69,41 @@ pub fn for_next_generation<'a>(context: &Context<'a>) -> OwnImage<'a> {
 fn absent_since(context: &Context, generation: &Generation, holder: &str) -> Option<(Timestamp, InitFailure)> {
     let record = generation.record.as_ref().filter(|record| record.holder_image == holder)?;
     let stored = generation.reported.init_cause_of(INIT_CONTAINER);
-    let mut absent = None;
+    let (mut absent, mut others) = (Vec::new(), 0);
     let pods = context.coverage.pods_of(context.list.label);
     for pod in pods.filter(|it| *it.generation == *generation.name && !it.deleting && it.state == PodState::Live) {
         match &pod.initialization {
             Initialization::Done | Initialization::Started => return None,
             Initialization::Failed(failure) if failure.is_own() && failure.pulled => return None,
-            Initialization::Failed(failure) if failure.is_own() && absent.is_none() => {
-                let cause = failure.cause_or(stored);
-                absent = is_absent(cause, holder).then(|| failure.with_cause(cause));
-            }
+            Initialization::Failed(failure) if failure.is_own() => match failure.cause_or(stored) {
+                cause if is_absent(cause, holder) => absent.push((failure, cause)),
+                _ => others += 1,
+            },
             Initialization::Failed(_) | Initialization::Interrupted { .. } | Initialization::Underway => {}
         }
     }
-    // The epoch is when this controller's clock says that it was created.
-    Some((record.epoch.min(context.now), absent?))
+    // The epoch is when this controller's clock said that it was created. If that is in the future, the clock was set back since, which
+    // delays nothing.
+    let since = if record.epoch <= context.now { record.epoch } else { Timestamp::MIN };
+    // One node whose mirror lacks it does not decide for many that meet an outage.
+    let (failure, cause) = absent.first().filter(|_| absent.len() >= others)?;
+    Some((since, failure.with_cause(*cause)))
 }
 
-/// Whether another reference would help: the registry has no such image, or none for these nodes. An outage passes, and without
-/// credentials, no other image of the same registry can be pulled either.
+/// Whether another reference would help: the registry has no such image, or none for these nodes. An outage passes, and both images are
+/// in one repository, so without credentials neither can be pulled. An image without a registry was loaded onto nodes: nobody has it as a
+/// private repository.
 fn is_absent(cause: FailureCause, reference: &str) -> bool {
     let diagnosis = explain(NodeState::Failed, cause.reason, cause.message, reference);
-    matches!(diagnosis.part, Some(ListPart::Reference | ListPart::ReferenceOrCredentials | ListPart::Architectures))
+    match diagnosis.part {
+        Some(ListPart::Reference | ListPart::Architectures) => true,
+        Some(ListPart::ReferenceOrCredentials) => is_without_registry(reference),
+        _ => false,
+    }
+}
+
+fn is_without_registry(reference: &str) -> bool {
+    ImageReference::normal_form_of(reference).starts_with("docker.io/library/")
 }
 
 /// The annotation of a generation for which the controller's image serves.

@@ -104,6 +104,10 @@ pub fn start(
     if refreshes && context.list.config.refresh.mode == RefreshMode::Recreate {
         plan.actions
             .extend(generations.needed_of(group).map(|it| Action::delete(it, DeletionReason::Recreated(cause))));
+        // That the holder's image is absent is stored with what is deleted now.
+        if own_image.absent.is_some() {
+            plan.actions.push(create(context, group, RolloutCause::Missing, &own_image, None, None));
+        }
         return true;
     }
     if let Some(blocked) = blocked(group, refreshes, generations) {

@@ -157,7 +157,17 @@ fn a_few_nodes_without_the_holders_image_are_diagnosed_and_move_no_other() {
 
 #[test]
 fn an_outage_and_missing_credentials_say_nothing_about_the_holders_image() {
-    for words in [OUTAGE, REFUSED] {
+    let private = (
+        "ErrImagePull",
+        "failed to pull and unpack image \"a\": failed to resolve reference \"a\": pull access denied, repository does not exist or may \
+         require authorization: server message: insufficient_scope: authorization failed",
+    );
+    let anonymous = (
+        "ErrImagePull",
+        "failed to resolve reference \"a\": failed to authorize: failed to fetch anonymous token: unexpected status from GET request to \
+         https://registry.example/token: 403 Forbidden",
+    );
+    for words in [OUTAGE, REFUSED, private, anonymous] {
         let mut simulation = installed("[a:1]", &NODES);
         simulation.step();
         simulation.pods.iter_mut().for_each(|pod| pod.init_failure = Some(words));
@@ -166,6 +176,34 @@ fn an_outage_and_missing_credentials_say_nothing_about_the_holders_image() {
         assert_eq!(done(&mut simulation, 60).0, []);
         assert_eq!(own_images(&simulation), [HOLDER]);
     }
+}
+
+#[test]
+fn what_was_found_is_known_after_a_recreation() {
+    let mut simulation = installed("{images: [a:1], refresh: {every: 1h, mode: Recreate}}", &NODES);
+    done(&mut simulation, 90);
+    assert_eq!(own_images(&simulation), [CONTROLLER]);
+    simulation.pass(SignedDuration::from_hours(1));
+    let (causes, _) = done(&mut simulation, 60);
+    assert_eq!((causes, own_images(&simulation)), (vec![RolloutCause::Missing], vec![CONTROLLER]));
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_delay_what_is_found() {
+    let mut simulation = installed("[a:1]", &NODES);
+    simulation.step();
+    simulation.now -= SignedDuration::from_hours(5);
+    done(&mut simulation, 90);
+    assert_eq!(own_images(&simulation), [CONTROLLER]);
+}
+
+#[test]
+fn one_node_that_does_not_find_it_decides_nothing_while_the_others_meet_an_outage() {
+    let mut simulation = installed("[a:1]", &NODES);
+    simulation.step();
+    simulation.pods.iter_mut().skip(1).for_each(|pod| pod.init_failure = Some(OUTAGE));
+    assert_eq!(done(&mut simulation, 200).0, []);
+    assert_eq!(own_images(&simulation), [HOLDER]);
 }
 
 #[test]
