@@ -92,6 +92,8 @@ fn rights(rule: &Value) -> Vec<String> {
 #[serde(rename_all = "camelCase")]
 struct Request {
     verb: String,
+    #[serde(rename = "requestURI")]
+    uri: String,
     user: User,
     object_ref: Option<Object>,
     response_status: Option<Status>,
@@ -120,12 +122,14 @@ impl Request {
         self.response_status.as_ref()?.code
     }
 
-    /// The rights that it needed. An apply that creates the object needs two.
+    /// The rights that it needed. An apply that creates the object needs two, and a streaming list needs another where the API server has
+    /// no such lists.
     fn rights(&self) -> Vec<String> {
         let object = self.object_ref.as_ref().unwrap();
         let right = |verb: &str| format!("{verb} {}/{}", object.api_group, object.resource);
         match (self.verb.as_str(), self.code()) {
             ("patch", Some(201)) => vec![right("patch"), right("create")],
+            ("watch", _) if self.uri.contains("sendInitialEvents=true") => vec![right("watch"), right("list")],
             (verb, _) => vec![right(verb)],
         }
     }
