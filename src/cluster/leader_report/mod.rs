@@ -35,7 +35,7 @@ use obstacle::NextSource;
 pub use obstacle::Obstacle;
 use progress::AnswerProgress;
 use target::LeaderPort;
-use versions::Versions;
+use versions::ListVersions;
 
 /// How often a leader is asked that has not seen a list as it is now.
 const MOST_ATTEMPTS: usize = 4;
@@ -119,7 +119,7 @@ impl LeaderReports {
     }
 
     /// The versions of the lists that have the label.
-    async fn labelled(&self, namespace: &str, only: Option<&str>) -> Result<Versions, Obstacle> {
+    async fn labelled(&self, namespace: &str, only: Option<&str>) -> Result<ListVersions, Obstacle> {
         let labelled = ListParams::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
         let labelled = match only {
             None => labelled,

@@ -9,20 +9,20 @@ use super::obstacle::Obstacle;
 use crate::status::Report;
 
 /// The resourceVersions of ConfigMaps, by name; none of those that do not exist.
-pub type Versions = BTreeMap<String, Option<String>>;
+pub type ListVersions = BTreeMap<String, Option<String>>;
 
 /// The lists of a report that are not labelled as lists: named in the controller's arguments, or deleted. Their versions have to be read
 /// one by one.
-pub fn unlabelled(report: &Report, labelled: &Versions) -> Vec<String> {
+pub fn unlabelled(report: &Report, labelled: &ListVersions) -> Vec<String> {
     let lists = report.lists.iter().map(|list| String::from(&list.name));
     lists.filter(|name| !labelled.contains_key(name)).collect()
 }
 
 /// Fails if the report is about another version of a list, or does not have a list.
-pub fn check(report: &Report, versions: &Versions) -> Result<(), Obstacle> {
+pub fn check(report: &Report, versions: &ListVersions) -> Result<(), Obstacle> {
     let reported =
         report.lists.iter().map(|list| (String::from(&list.name), list.resource_version.as_ref().map(String::from)));
-    let reported: Versions = reported.collect();
+    let reported: ListVersions = reported.collect();
     if reported == *versions { Ok(()) } else { Err(Obstacle::Behind) }
 }
 
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use crate::status::tests::{half_warm, report};
 
-    fn of(versions: &[(&str, Option<&str>)]) -> Versions {
+    fn of(versions: &[(&str, Option<&str>)]) -> ListVersions {
         versions.iter().map(|(name, version)| ((*name).to_owned(), version.map(str::to_owned))).collect()
     }
 
