@@ -7,7 +7,7 @@ use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Place, Problems};
 use crate::naming::MAX_LABEL;
-use crate::naming::labels::{MANAGED_BY, NAME};
+use crate::naming::labels::{MANAGED_BY, NAME, OUR_PREFIX};
 
 /// The remedy for a malformed key.
 pub const KEY_FORM: &str =
@@ -18,9 +18,6 @@ pub const VALUE_FORM: &str =
 
 /// The most bytes of all annotations of one object (apimachinery's `TotalAnnotationSizeLimitB`), minus what kube-prepull's own need.
 const MAX_ANNOTATIONS: usize = 256 * 1024 - 4096;
-
-/// The prefix of kube-prepull's own keys.
-const OUR_PREFIX: &str = "kube-prepull.io/";
 
 /// Parses a mapping of labels.
 pub fn labels(at: &At, problems: &mut Problems) -> BTreeMap<String, String> {

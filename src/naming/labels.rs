@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::MAX_LABEL;
 use super::hash::short_hash;
 
+/// How the keys of all labels and annotations of kube-prepull begin.
+pub const OUR_PREFIX: &str = "kube-prepull.io/";
+
 /// On everything that belongs to a list: the list's name, shortened to what a label can hold.
 pub const LIST: &str = "kube-prepull.io/list";
 /// On everything that belongs to a group: its name.

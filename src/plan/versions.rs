@@ -81,7 +81,7 @@ impl Revision {
     }
 
     /// A sort key that is greatest for the version accepted last. No two revisions are equal.
-    fn order(&self) -> (i64, &str) {
+    pub fn order(&self) -> (i64, &str) {
         (self.number, &self.name)
     }
 }

@@ -10,6 +10,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::json;
 
+use crate::naming::labels::OUR_PREFIX;
+
 /// Drops the managed fields of an object that is to be stored.
 pub fn without_managed_fields<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
@@ -61,8 +63,6 @@ impl From<Metadata> for ObjectMeta {
 #[derive(Default)]
 struct Annotations(BTreeMap<String, String>);
 
-const OURS: &str = "kube-prepull.io/";
-
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Ours;
@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Annotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
                 let mut ours = BTreeMap::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    if key.starts_with(OURS) {
+                    if key.starts_with(OUR_PREFIX) {
                         ours.insert(key, map.next_value()?);
                     } else {
                         map.next_value::<IgnoredAny>()?;

@@ -13,14 +13,14 @@ mod version;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use version::AcceptedVersion;
+pub use version::{AcceptedVersion, newest};
 
 use self::table::AcceptedTable;
 use crate::list::{Config, ListData};
 use crate::naming::labels::list_value;
 use crate::plan::name_claims::claims;
 use crate::plan::name_index::connected;
-use crate::plan::versions::{self, Revision};
+use crate::plan::versions::Revision;
 
 /// The accepted versions of all lists. Clones share them.
 #[derive(Clone, Default)]
@@ -95,10 +95,4 @@ impl AcceptedLists {
     fn lock(&self) -> MutexGuard<'_, AcceptedTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The newest of some versions.
-pub fn newest(versions: &[Arc<AcceptedVersion>]) -> Option<&Arc<AcceptedVersion>> {
-    let newest = versions::newest(versions.iter().map(|version| &version.revision))?;
-    versions.iter().find(|version| version.revision.name == newest.name)
 }

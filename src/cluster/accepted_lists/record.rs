@@ -8,8 +8,8 @@ use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
 use super::AcceptedLists;
-use super::table::{AcceptedTable, Ahead, newest};
-use super::version::AcceptedVersion;
+use super::table::{AcceptedTable, Ahead};
+use super::version::{AcceptedVersion, newest};
 use crate::cluster::affected_lists::Changed;
 use crate::list::Config;
 use crate::naming::labels::{LIST, list_value};
@@ -58,7 +58,8 @@ impl AcceptedLists {
     }
 
     fn end_listing(&self) -> Vec<Changed> {
-        let listed: Vec<_> = self.lock().listing.values().filter_map(newest).cloned().collect();
+        let listed: Vec<_> =
+            self.lock().listing.values().filter_map(|versions| newest(versions.values())).cloned().collect();
         // Parsed before the table is locked, which every worker needs.
         for newest in listed {
             newest.config();

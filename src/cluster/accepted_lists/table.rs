@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::version::AcceptedVersion;
+use super::version::{AcceptedVersion, newest};
 use crate::cluster::affected_lists::Changed;
 use crate::plan::name_claims::claims;
 use crate::plan::name_index::{NameIndex, connected};
-use crate::plan::versions;
 
 /// How many deleted versions are remembered: more than are deleted while a request is answered.
 const DELETED: usize = 1000;
@@ -44,7 +43,12 @@ pub struct Ahead {
 impl AcceptedTable {
     /// The newest version of a list.
     pub fn newest(&self, label: &str) -> Option<Arc<AcceptedVersion>> {
-        self.ahead.get(label).map(|ahead| &ahead.version).or_else(|| newest(self.lists.get(label)?)).cloned()
+        self.ahead.get(label).map(|ahead| &ahead.version).or_else(|| self.newest_seen(label)).cloned()
+    }
+
+    /// The newest version of a list that the watch has seen.
+    fn newest_seen(&self, label: &str) -> Option<&Arc<AcceptedVersion>> {
+        newest(self.lists.get(label)?.values())
     }
 
     /// All that is known under the name of a ControllerRevision.
@@ -58,7 +62,7 @@ impl AcceptedTable {
     /// concerns: those that share a name with it.
     pub fn settle(&mut self, label: &str) -> Vec<Changed> {
         let mut changed = self.settle_ahead(label);
-        let config = self.lists.get(label).and_then(newest).and_then(|newest| newest.config().cloned());
+        let config = self.newest_seen(label).and_then(|newest| newest.config().cloned());
         let prefixes = config.iter().flat_map(|config| claims(config).map(|(_, prefix)| prefix));
         changed.extend(self.in_force.set(label, prefixes));
         self.forget_older(label);
@@ -69,7 +73,7 @@ impl AcceptedTable {
     /// Forgets what was written before the watch, once the watch has seen it or something newer.
     fn settle_ahead(&mut self, label: &str) -> BTreeSet<Arc<str>> {
         let Some(ahead) = self.ahead.get(label).map(|ahead| &ahead.version.revision) else { return BTreeSet::new() };
-        let seen = self.lists.get(label).and_then(newest).is_some_and(|newest| newest.revision.number >= ahead.number);
+        let seen = self.newest_seen(label).is_some_and(|newest| newest.revision.number >= ahead.number);
         if seen || self.deleted.contains(&ahead.uid) {
             self.ahead.remove(label);
             return self.written.remove(label);
@@ -80,7 +84,7 @@ impl AcceptedTable {
     /// Forgets what older versions mean. It is needed only to restore a DaemonSet of theirs.
     fn forget_older(&mut self, label: &str) {
         let Some(versions) = self.lists.get_mut(label) else { return };
-        let Some(newest) = newest(versions).map(|newest| newest.revision.name.clone()) else { return };
+        let Some(newest) = newest(versions.values()).map(|newest| newest.revision.name.clone()) else { return };
         for (_, older) in versions.iter_mut().filter(|(name, version)| **name != newest && version.is_parsed()) {
             *older = Arc::new(AcceptedVersion::new(older.revision.clone()));
         }
@@ -93,10 +97,4 @@ impl AcceptedTable {
             self.deleted.pop_front();
         }
     }
-}
-
-/// The newest of some versions.
-pub fn newest(versions: &Versions) -> Option<&Arc<AcceptedVersion>> {
-    let newest = versions::newest(versions.values().map(|version| &version.revision))?;
-    versions.get(&newest.name)
 }

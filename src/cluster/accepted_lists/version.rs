@@ -53,3 +53,8 @@ impl AcceptedVersion {
         *self.allowed.get_or_init(|| self.config().is_none_or(is_allowed))
     }
 }
+
+/// The newest of some versions of one list.
+pub fn newest<'v>(versions: impl IntoIterator<Item = &'v Arc<AcceptedVersion>>) -> Option<&'v Arc<AcceptedVersion>> {
+    versions.into_iter().max_by_key(|version| version.revision.order())
+}
