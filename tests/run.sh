@@ -11,7 +11,7 @@ trap 'rm -f "$log"' EXIT
 # without them.
 unset "${!CARGO_MANIFEST_@}" "${!CARGO_PKG_@}"
 # Tests mostly wait for clusters, so run more of them at a time than there are cores.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-12}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-8}
 # The same random cases in every run, so that failures are reproducible. `make explore` tries new ones.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20190611}
 status=0

@@ -23,8 +23,9 @@ use crate::trial::{Trial, eventually, within};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
+const USERS: [&str; 2] = ["me", "successor"];
 
-/// A folder with a plugin, what it prints, how often it has run, and what it has learned.
+/// A folder with a plugin, what it prints and has printed last, how often it has run, and what it has learned.
 struct Plugin(PathBuf);
 
 impl Plugin {
@@ -32,7 +33,7 @@ impl Plugin {
         let plugin = Self(std::env::temp_dir().join(format!("{}-{name}", trial.namespace)));
         fs::create_dir_all(&plugin.0).unwrap();
         plugin.print(printed);
-        plugin.script("cat printed");
+        plugin.script("tee last <printed");
         plugin
     }
 
@@ -57,6 +58,17 @@ impl Plugin {
         fs::read_to_string(self.0.join("runs")).unwrap_or_default().lines().count()
     }
 
+    async fn prints_this(&self, printed: &Value) {
+        self.print(printed);
+        self.has_printed(printed).await;
+    }
+
+    async fn has_printed(&self, printed: &Value) {
+        let printed = printed.to_string();
+        let is_last = || fs::read_to_string(self.0.join("last")).is_ok_and(|last| last == printed);
+        within(Duration::from_secs(180), "the plugin to run again", async || is_last().then_some(())).await;
+    }
+
     fn user(&self, version: &str) -> Value {
         json!({"exec": {
             "apiVersion": version,
@@ -79,24 +91,25 @@ fn credential(version: &str, status: &Value) -> Value {
     json!({"apiVersion": version, "kind": "ExecCredential", "status": status})
 }
 
-/// A new token of an account that may do everything in the namespace.
-async fn token(trial: &Trial) -> String {
+/// A new token of this account, which is made if it is missing, and may do everything in the namespace if it is one of [`USERS`].
+async fn token(trial: &Trial, user: &str) -> String {
     let accounts = trial.api::<ServiceAccount>();
-    if accounts.get_opt("me").await.unwrap().is_none() {
-        trial.create::<ServiceAccount>(json!({"metadata": {"name": "me"}})).await;
+    if accounts.get_opt(user).await.unwrap().is_none() {
+        trial.create::<ServiceAccount>(json!({"metadata": {"name": user}})).await;
     }
     let request: TokenRequest =
         serde_json::from_value(json!({"spec": {"audiences": [], "expirationSeconds": 3600}})).unwrap();
-    let token = accounts.create_token_request("me", &PostParams::default(), &request).await.unwrap();
+    let token = accounts.create_token_request(user, &PostParams::default(), &request).await.unwrap();
     token.status.unwrap().token
 }
 
 async fn grant(trial: &Trial) {
+    let subject = |user: &&str| json!({"kind": "ServiceAccount", "name": user, "namespace": trial.namespace});
     trial
         .create::<RoleBinding>(json!({
-            "metadata": {"name": "me"},
+            "metadata": {"name": "users"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "me", "namespace": trial.namespace}],
+            "subjects": USERS.iter().map(subject).collect::<Vec<_>>(),
         }))
         .await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
@@ -106,7 +119,7 @@ async fn grant(trial: &Trial) {
 async fn tokens_and_certificates_of_plugins_are_used_and_each_command_runs_the_plugin_once() {
     let trial = trial("plugins").await;
     grant(&trial).await;
-    let token = token(&trial).await;
+    let token = token(&trial, "me").await;
     let cluster = Kubeconfig::read_from(&trial.kubeconfig).unwrap();
     let admin = cluster.auth_infos[0].auth_info.clone().unwrap();
     let pem = |data: Option<&str>, file: &Option<String>| match data {
@@ -145,7 +158,7 @@ async fn a_long_wait_behind_a_proxy_renews_credentials_that_expire_and_that_are_
         let expires = Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap();
         credential(V1, &json!({"token": token, "expirationTimestamp": expires.to_string()}))
     };
-    let plugin = Plugin::printing(&trial, "login", &expiring(&token(&trial).await, 12));
+    let plugin = Plugin::printing(&trial, "login", &expiring(&token(&trial, "me").await, 12));
     let proxy = Tunnels::start(Protocol::Connect, Access::of(&trial, "direct").server, None).unwrap();
     let access = Access::behind_proxy(&trial, "renewals").with_user(plugin.user(V1));
     let mut command = access.command(&trial, &["wait", "tools", "--timeout", "5m"]);
@@ -153,14 +166,12 @@ async fn a_long_wait_behind_a_proxy_renews_credentials_that_expire_and_that_are_
     let mut waiting = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     eventually("the plugin to run again", async || (plugin.runs() > 1).then_some(())).await;
 
-    // The next ones have no end, but the account goes, and with it its tokens.
-    plugin.print(&credential(V1, &json!({"token": token(&trial).await})));
-    let runs = plugin.runs();
-    eventually("the plugin to print that", async || (plugin.runs() > runs).then_some(())).await;
-    let runs = plugin.runs();
+    // The next one has no end, but its account goes, and with it its tokens.
+    plugin.prints_this(&credential(V1, &json!({"token": token(&trial, "me").await}))).await;
+    let successor = credential(V1, &json!({"token": token(&trial, "successor").await}));
+    plugin.print(&successor);
     trial.api::<ServiceAccount>().delete("me", &DeleteParams::default()).await.unwrap();
-    plugin.print(&credential(V1, &json!({"token": token(&trial).await})));
-    within(Duration::from_secs(180), "the plugin to run again", async || (plugin.runs() > runs).then_some(())).await;
+    plugin.has_printed(&successor).await;
 
     let _controller = Controller::start(&trial).await;
     let status = within(Duration::from_secs(180), "the wait to end", async || waiting.try_wait().unwrap()).await;
