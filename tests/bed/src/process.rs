@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -106,13 +108,22 @@ impl Drop for Process {
     }
 }
 
-/// An address that was free a moment ago.
+/// Ports of which the system gives none to connections by itself (`ip_local_port_range` begins at 32768): those could be taken before
+/// whoever asks for a free one listens there.
+const LISTENING_PORTS: Range<u16> = 15_000..32_000;
+
+/// An address that was free a moment ago, and that this process gives nobody else.
 ///
 /// # Errors
 /// If no port is free.
 pub fn free_address() -> Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
-    Ok(listener.local_addr()?.to_string())
+    static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    // Each process begins elsewhere.
+    let begin = std::process::id() as usize * 97;
+    let next = |_| (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % LISTENING_PORTS.len();
+    let mut ports = LISTENING_PORTS.map(next).map(|offset| usize::from(LISTENING_PORTS.start) + offset);
+    let free = ports.find_map(|port| TcpListener::bind(format!("127.0.0.1:{port}")).ok()).context("no port is free")?;
+    Ok(free.local_addr()?.to_string())
 }
 
 #[cfg(test)]

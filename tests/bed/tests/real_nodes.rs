@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use test_bed::real::Container;
 use test_bed::{Digest, Image, Layer, Node, Real, Registry, wait};
 
-const SOON: Duration = Duration::from_secs(90);
+/// Two cores pull, start and end containers for all tests.
+const SOON: Duration = Duration::from_secs(300);
 
 /// A namespace that goes with the test.
 struct Trial {

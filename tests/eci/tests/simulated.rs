@@ -211,7 +211,12 @@ async fn the_definition_refuses_what_the_resource_cannot_hold() {
         let manifest = format!(
             "{{apiVersion: eci.alibabacloud.com/v1, kind: ImageCache, metadata: {{name: {name}}}, spec: {spec}}}"
         );
-        let refused = stage.cluster.apply(&manifest).unwrap_err().to_string();
+        // kubectl learns of a new kind a moment after the API server serves it.
+        let refused = eventually("the kind to be known", async || {
+            let refused = stage.cluster.apply(&manifest).unwrap_err().to_string();
+            (!refused.contains("no matches for kind")).then_some(refused)
+        })
+        .await;
         assert!(refused.contains(why), "{spec}: {refused}");
     }
 }

@@ -16,12 +16,15 @@ use super::node_services::{containerd, kubelet, kubelet_configuration};
 use super::task_record::TaskRecord;
 use crate::image::Digest;
 use crate::machine::Machine;
+use crate::wait;
 
 /// Sandboxes are containers too, for containerd.
 const CONTAINERS: &str = r#"labels."io.cri-containerd.kind"==container"#;
 /// Where containerd keeps what the kubelet asked for when it made a container.
 const METADATA: &str = "io.cri-containerd.container.metadata";
 const CONTAINERD_START: Duration = Duration::from_secs(30);
+/// Shims of a busy machine answer within seconds.
+const SHIMS_ANSWER: Duration = Duration::from_secs(60);
 
 /// One real node.
 #[derive(Clone, Debug)]
@@ -107,7 +110,15 @@ impl Node {
 
     /// The containers that the node has, running or not.
     pub fn containers(&self) -> Result<Vec<Container>> {
+        wait::until("containerd to know which containers run", SHIMS_ANSWER, || self.containers_if_known())
+    }
+
+    /// `None` if containerd could not tell: on a busy machine, a shim does not always answer in time.
+    fn containers_if_known(&self) -> Result<Option<Vec<Container>>> {
         let tasks = self.ctr(&["tasks", "list"])?;
+        if tasks.lines().any(is_unknown_task) {
+            return Ok(None);
+        }
         let running: BTreeSet<&str> = tasks.lines().filter_map(running_task).collect();
         let listed = self.ctr(&["containers", "list", "--quiet", CONTAINERS])?;
         let images = self.images()?;
@@ -121,7 +132,7 @@ impl Node {
             container.digest = image.map(|image| image.digest.clone());
             containers.push(container);
         }
-        Ok(containers)
+        Ok(Some(containers))
     }
 
     /// The environment that the runtime, and each of its hooks, was given for a container: `VARIABLE=value`.
@@ -215,6 +226,11 @@ fn running_task(line: &str) -> Option<&str> {
     line.ends_with("RUNNING").then(|| line.split_whitespace().next())?
 }
 
+/// containerd lists a task so if its shim did not say in time how it is (`getProcess` in its `plugins/services/tasks/local.go`).
+fn is_unknown_task(line: &str) -> bool {
+    line.ends_with("UNKNOWN")
+}
+
 /// The process of the line's task, if it is this container's and runs.
 fn process_of<'a>(line: &'a str, container: &str) -> Option<&'a str> {
     (running_task(line)? == container).then(|| line.split_whitespace().nth(1))?
@@ -271,6 +287,7 @@ mod tests {
     fn running_tasks_are_read_from_the_table() {
         let table = "TASK    PID    STATUS    \nabc     1234   RUNNING\ndef     1235   STOPPED";
         assert_eq!(table.lines().filter_map(running_task).collect::<Vec<_>>(), ["abc"]);
+        assert!(!table.lines().any(is_unknown_task) && is_unknown_task("ghi     0      UNKNOWN"));
         assert_eq!(table.lines().find_map(|line| process_of(line, "abc")), Some("1234"));
         assert_eq!(table.lines().find_map(|line| process_of(line, "def")), None);
     }
