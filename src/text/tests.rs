@@ -74,6 +74,9 @@ fn a_long_text_is_cut_at_a_character() {
     assert_eq!(CleanText::within("denied", 3).as_str(), "…");
 }
 
+/// Far above what a debug build needs on a busy machine, and far below what a step costs that is quadratic.
+const LONG: Duration = Duration::from_secs(20);
+
 #[test]
 fn a_megabyte_is_cleaned_in_a_moment() {
     for part in [
@@ -95,7 +98,8 @@ fn a_megabyte_is_cleaned_in_a_moment() {
         let text = part.repeat((1 << 20) / part.len());
         let begun = Instant::now();
         clean(&text);
-        assert!(begun.elapsed() < Duration::from_secs(5), "{part:?} took {:?}", begun.elapsed());
+        let took = begun.elapsed();
+        assert!(took < LONG, "{part:?} took {took:?}");
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the chart brings along for Prometheus and Grafana.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_bed::wait;
 
 use super::helm::{Helm, checkout};
 use super::manifests::{find, names};
@@ -142,7 +144,19 @@ impl<'n> Operator<'n> {
             let established = ["wait", "--for=condition=Established", "--timeout=60s", name.trim()];
             namespace.kubectl(&established).unwrap();
         }
+        operator.wait_until_known();
         operator
+    }
+
+    /// Waits until kubectl finds the kinds: the API server names a kind a moment after it has said that it is established.
+    fn wait_until_known(&self) {
+        let known = || self.0.kubectl(&["api-resources", "--api-group=monitoring.coreos.com", "-o", "name"]);
+        let waited = wait::until("the monitors to be known", Duration::from_secs(60), || {
+            let named = known().unwrap_or_default();
+            let all = DEFINITIONS.iter().all(|(kind, _)| named.contains(&format!("{}s.", kind.to_lowercase())));
+            Ok(all.then_some(()))
+        });
+        waited.unwrap();
     }
 
     fn apply(&self, definition: &Value) -> String {

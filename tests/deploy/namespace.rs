@@ -94,18 +94,22 @@ impl Namespace {
     /// definition of it.
     fn get_all(&self, namespaced: bool) -> Vec<String> {
         let all = wait::until("all types to be there while they are listed", Duration::from_secs(60), || {
-            let types = self.types(namespaced).join(",");
-            Ok(self.kubectl(&["get", &types, "--ignore-not-found", "-o", "name"]).ok())
+            let listed = self.types(namespaced).and_then(|types| {
+                let types = types.join(",");
+                self.kubectl(&["get", &types, "--ignore-not-found", "-o", "name"])
+            });
+            Ok(listed.ok())
         });
         all.unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// The types of objects that are in namespaces, or are not.
-    fn types(&self, namespaced: bool) -> Vec<String> {
+    /// The types of objects that are in namespaces, or are not. kubectl fails while the API server does not know all of a group that
+    /// comes or goes.
+    fn types(&self, namespaced: bool) -> Result<Vec<String>, String> {
         let namespaced = format!("--namespaced={namespaced}");
-        let types = self.kubectl(&["api-resources", &namespaced, "--verbs=list", "-o", "name"]).unwrap();
+        let types = self.kubectl(&["api-resources", &namespaced, "--verbs=list", "-o", "name"])?;
         // Events are about the past.
-        types.lines().filter(|name| !name.starts_with("events")).map(str::to_owned).collect()
+        Ok(types.lines().filter(|name| !name.starts_with("events")).map(str::to_owned).collect())
     }
 }
 

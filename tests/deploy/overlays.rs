@@ -125,8 +125,12 @@ impl Installed {
         way
     }
 
-    /// Starts the controller with the rights of its ServiceAccount.
+    /// Starts the controller with the rights of its ServiceAccount, once these have taken effect.
     fn start(&self) -> Process {
+        let account = format!("system:serviceaccount:{}:kube-prepull", self.namespace.name);
+        self.eventually("the controller to have its rights", || {
+            self.may("list", "pods", &account) && self.may("list", "nodes", &account)
+        });
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
         command.args(["run", "--deployment", "kube-prepull", "--pod-service-account", "kube-prepull-holder"]);
         command.args(["--namespace", &self.namespace.name]);
@@ -191,7 +195,7 @@ fn the_rights_of_an_overlay_suffice_for_its_controller_and_for_a_reader_and_an_e
     assert!(!log.contains("not allowed") && !log.contains("forbidden"), "{log}");
 
     for way in [&reader, &editor] {
-        let waited = it.run(way, &["wait", "tools", "--timeout", "60s"]);
+        let waited = it.run(way, &["wait", "tools", "--timeout", "120s"]);
         assert!(waited.status.success(), "{waited:?}");
         assert!(!it.nodes_known(way), "a right in a namespace does not reach nodes");
     }
@@ -209,7 +213,7 @@ fn the_rights_of_an_overlay_suffice_for_its_controller_and_for_a_reader_and_an_e
     let way = editor.to_str().unwrap();
     let patch = ["--kubeconfig", way, "patch", "configmap", "tools", "--type", "merge", "--patch", &edit];
     it.namespace.kubectl(&patch).unwrap();
-    let waited = it.run(&reader, &["wait", "tools", "--timeout", "60s"]);
+    let waited = it.run(&reader, &["wait", "tools", "--timeout", "120s"]);
     assert!(waited.status.success(), "{waited:?}");
 
     for (verb, resource) in [("delete", "daemonsets.apps"), ("create", "pods"), ("get", "secrets")] {

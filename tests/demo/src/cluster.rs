@@ -22,7 +22,7 @@ pub const OF_LISTS: &str = "kube-prepull.io/namespace=prepull-demo";
 const DEFINITION: &str = "imagecaches.eci.alibabacloud.com";
 
 /// How long the API server and the controller may take for a step: the machine may be busy with other things.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// A cluster of this checkout.
 pub enum Cluster {

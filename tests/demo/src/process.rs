@@ -11,8 +11,8 @@ use test_bed::{Process, member, wait};
 
 use crate::cluster::Cluster;
 
-/// It only has to say goodbye.
-pub const STOP: Duration = Duration::from_secs(10);
+/// It only has to say goodbye. This is what Kubernetes gives a pod by default.
+pub const STOP: Duration = Duration::from_secs(30);
 
 /// Starts a program that was built together with this one. It logs into the demo's folder.
 pub fn start(cluster: &Cluster, name: &str, service: &str, arguments: &[&str]) -> Result<Process> {

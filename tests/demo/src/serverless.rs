@@ -51,7 +51,8 @@ pub fn becomes_an_image_cache(screen: &Screen, cluster: &Cluster) -> Result<Simu
     let query = ["get", "imagecaches", "--selector", OF_LISTS, "-o", each];
     screen.wait("the ImageCache to be ready", LONGEST, || {
         simulator.0.ensure_running()?;
-        let found = cluster.kubectl(&query)?;
+        // A kind that was defined just now is known a moment later.
+        let found = cluster.kubectl(&query).unwrap_or_default();
         Ok(found.lines().any(|line| line.contains(EXTRA) && line.ends_with(" Ready")).then_some(()))
     })?;
     cluster.show(screen, &["get", "imagecaches"])?;

@@ -69,6 +69,8 @@ fn an_image_cache_follows_its_list_by_the_rights_of_the_chart_and_goes_before_th
     it.uninstall();
     assert_eq!(install.image_caches(), [""; 0]);
     let of_job = "involvedObject.kind=Job,reason=Completed";
-    let completed = it.namespace.kubectl(&["get", "events", "--field-selector", of_job, "-o", "name"]).unwrap();
-    assert!(completed.contains("kubernetes-image-puller-clean-up"), "{completed}");
+    it.eventually("the Event that the clean-up was completed", || {
+        let completed = it.namespace.kubectl(&["get", "events", "--field-selector", of_job, "-o", "name"]).unwrap();
+        completed.contains("kubernetes-image-puller-clean-up")
+    });
 }

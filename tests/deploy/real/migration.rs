@@ -94,6 +94,8 @@ fn a_helm_release_is_upgraded_without_a_moment_in_which_an_image_is_not_held_and
             "daemonsets,controllerrevisions",
             "--selector",
             "app.kubernetes.io/managed-by=kube-prepull",
+            // Those of the DaemonSets go with them, maybe before kubectl gets to them.
+            "--ignore-not-found",
         ])
         .unwrap();
     it.eventually("nothing of kube-prepull's to run", || install.holding().is_empty());

@@ -32,6 +32,9 @@ fn under_the_policies_of_the_chart_images_arrive_are_refreshed_and_go_with_the_r
 
     let rights = ["create", "rolebinding", "jane", "--clusterrole", "admin", "--user", "jane"];
     install.it.namespace.kubectl(&rights).unwrap();
+    install.it.eventually("jane to have her rights", || {
+        install.as_admin_of_the_namespace(&["auth", "can-i", "delete", "daemonsets.apps"]).is_ok()
+    });
     for arguments in [
         ["delete", "daemonsets", "--all"].as_slice(),
         &["set", "image", "daemonsets", "--all", "*=evil.test/it:1"],

@@ -19,8 +19,13 @@ impl Install {
     /// Changes the list's DaemonSet, and waits until it has been restored.
     fn change_and_see_it_restored(&self) {
         let namespace = &self.it.namespace;
-        let name = namespace.kubectl(&["get", "daemonsets", "-o", "name"]).unwrap();
-        let name = name.trim();
+        let mut names = String::new();
+        // An older one goes some time after its containers.
+        self.it.eventually("one DaemonSet alone to be there", || {
+            names = namespace.kubectl(&["get", "daemonsets", "-o", "name"]).unwrap();
+            names.lines().count() == 1
+        });
+        let name = names.trim();
         namespace.kubectl(&["patch", name, "--patch", r#"{"spec": {"minReadySeconds": 1}}"#]).unwrap();
         self.it.eventually("the DaemonSet to be restored", || namespace.get(name, ".spec.minReadySeconds").is_empty());
     }

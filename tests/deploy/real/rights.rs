@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use test_bed::wait;
 
 use super::Install;
 
@@ -15,7 +17,8 @@ const ACCOUNT: &str = "k8s-image-puller";
 type Rights = BTreeSet<String>;
 
 impl Install {
-    /// Fails if the controller was refused anything, or if it has a right that it has not used until now.
+    /// Fails if the controller was refused anything, or if it has a right that it has not used until now. The API server logs a request
+    /// a moment after it has answered.
     pub fn assert_every_right_is_used_and_none_is_missing(&self) {
         self.assert_used_and_sufficient(|_| true);
     }
@@ -26,16 +29,21 @@ impl Install {
     }
 
     fn assert_used_and_sufficient(&self, is_meant: impl Fn(&String) -> bool) {
-        let (requests, mut granted) = (self.requests(), self.granted());
+        let mut granted = self.granted();
+        granted.retain(&is_meant);
+        assert!(!granted.is_empty());
+        let mut unused = granted.clone();
+        let all_used = wait::until("every right to be used", Duration::from_secs(60), || {
+            let used: Rights = self.requests().iter().flat_map(Request::rights).collect();
+            unused.retain(|right| !used.contains(right));
+            Ok(unused.is_empty().then_some(()))
+        });
+        all_used.unwrap_or_else(|error| panic!("{error}: {unused:?}"));
+        let requests = self.requests();
         let mut refused: Rights =
             requests.iter().filter(|it| it.code() == Some(403)).flat_map(Request::rights).collect();
         refused.retain(&is_meant);
         assert_eq!(refused, Rights::new());
-        granted.retain(&is_meant);
-        assert!(!granted.is_empty());
-        let used: Rights = requests.iter().flat_map(Request::rights).collect();
-        let unused: Vec<_> = granted.difference(&used).collect();
-        assert!(unused.is_empty(), "{unused:?}");
         assert!(!granted.iter().any(|right| right.ends_with("/secrets") || right.contains('*')), "{granted:?}");
     }
 

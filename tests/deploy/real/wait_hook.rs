@@ -90,7 +90,8 @@ fn an_application_is_upgraded_when_its_new_image_is_warm_and_not_when_it_cannot_
     assert_eq!(application.image(), install.reference("app:2"));
     assert!(application.is_held(&two), "helm came back before the image was there");
 
-    let refused = application.roll_out("app:3", "30s").unwrap_err();
+    // Long enough for a busy machine to find out that there is no such image.
+    let refused = application.roll_out("app:3", "90s").unwrap_err();
     assert!(refused.contains("pre-upgrade"), "{refused}");
     assert_eq!(application.image(), install.reference("app:2"), "nothing of the application has changed");
     let log = install.it.namespace.kubectl(&["logs", &format!("job/{}", application.hook)]).unwrap();
