@@ -7,7 +7,7 @@ use serde_json::Value;
 use test_bed::Prometheus;
 use test_bed::prometheus::{Alert, Configuration};
 
-use super::trial::{Trial, eventually};
+use super::trial::{SOON, Trial, eventually, within};
 
 const RULES: &str = include_str!("../../deploy/helm/monitoring/rules.yaml");
 
@@ -58,8 +58,13 @@ impl Monitoring {
 
     /// Waits until it is neither pending nor firing.
     pub async fn resolves(&self, name: &str, labels: &[(&str, &str)]) {
-        eventually(&format!("{name} {labels:?} to resolve"), async || self.find(name, labels).is_none().then_some(()))
-            .await;
+        self.resolves_within(SOON, name, labels).await;
+    }
+
+    /// The same for what may take longer.
+    pub async fn resolves_within(&self, limit: Duration, name: &str, labels: &[(&str, &str)]) {
+        let is_over = async || self.find(name, labels).is_none().then_some(());
+        within(limit, &format!("{name} {labels:?} to resolve"), is_over).await;
     }
 
     /// Waits until a query has an answer.

@@ -6,7 +6,7 @@ use kube::api::ListParams;
 use kube_prepull::naming::labels;
 use kube_prepull::plan::generation::tag_check_record::TagCheckRecord;
 
-use super::trial::{Trial, eventually};
+use super::trial::{SOON, Trial, within};
 
 /// The tag checks, also those that are about to go.
 pub async fn tag_checks(trial: &Trial) -> Vec<DaemonSet> {
@@ -25,7 +25,8 @@ pub fn tag_check_record(daemon_set: &DaemonSet) -> TagCheckRecord {
 
 /// Waits until the request of that value has been answered by a tag check and its DaemonSets go, and returns the newest generation then.
 pub async fn answered(trial: &Trial, value: &str) -> DaemonSet {
-    eventually(&format!("the request {value} to be answered"), async || {
+    // On real nodes it pulls and starts a container for each of the images.
+    within(2 * SOON, &format!("the request {value} to be answered"), async || {
         let newest = trial.daemon_sets().await.into_iter().max_by_key(number)?;
         let ended = tag_checks(trial).await.iter().all(|check| check.metadata.deletion_timestamp.is_some());
         (tag_check_record(&newest).answers(value) && ended).then_some(newest)

@@ -163,14 +163,27 @@ impl Trial {
 
     /// The same for what may take longer.
     pub async fn reported_within(&self, limit: Duration, reason: &str) -> String {
-        let event = within(limit, &format!("an Event {reason}"), async || self.events(reason).await.pop()).await;
-        event.note.unwrap()
+        self.said_within(limit, reason, &[]).await
+    }
+
+    /// The same for one that says all of these words: there may be others with that reason, of fewer nodes for example.
+    pub async fn said_within(&self, limit: Duration, reason: &str, words: &[&str]) -> String {
+        within(limit, &format!("an Event {reason} with {words:?}"), async || {
+            let notes = self.events(reason).await.into_iter().rev().filter_map(|event| event.note);
+            notes.into_iter().find(|note| words.iter().all(|words| note.contains(words)))
+        })
+        .await
     }
 
     /// Waits until a generation has a note, with these words, that something was reported. A controller that ends before reports it
     /// again, or never that it is over.
     pub async fn noted_as_reported(&self, words: &str) {
-        eventually(&format!("{words} to be noted as reported"), async || {
+        self.noted_within(SOON, words).await;
+    }
+
+    /// The same for what may take longer.
+    pub async fn noted_within(&self, limit: Duration, words: &str) {
+        within(limit, &format!("{words} to be noted as reported"), async || {
             let daemon_sets = self.daemon_sets().await;
             let mut notes = daemon_sets.iter().filter_map(|it| it.annotations().get(labels::CONDITIONS));
             notes.any(|note| note.contains(words)).then_some(())

@@ -53,11 +53,7 @@ fn counts(outage: &Outage, report: &Value) -> bool {
 
 /// Waits for an Event that says all of these words, and returns its note.
 async fn reported(outage: &Outage, reason: &str, words: &[&str]) -> String {
-    within(HEALING, &format!("{reason} with {words:?}"), async || {
-        let notes = outage.real.trial.events(reason).await.into_iter().filter_map(|event| event.note);
-        notes.into_iter().find(|note| words.iter().all(|words| note.contains(words)))
-    })
-    .await
+    outage.real.trial.said_within(HEALING, reason, words).await
 }
 
 /// The last words of a message, where the cause stands.
@@ -252,6 +248,6 @@ async fn nodes_that_are_cordoned_or_away_and_holders_that_are_evicted_are_report
     assert!(real.held_on(name).contains(&one.to_string()), "its containers run on");
     the_controller_says_the_same(&outage).await;
     drop(stopped);
-    eventually("the node to be back", async || said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2)).await;
+    within(HEALING, "the node to be back", async || said(real, "/one:1").filter(|it| it["nodes"]["warm"] == 2)).await;
     the_controller_says_the_same(&outage).await;
 }

@@ -8,10 +8,11 @@ use test_bed::real::Fault;
 use test_bed::{Image, Layer, free_address};
 
 use super::RealTrial;
+use super::faults::HEALING;
 use crate::controller::Controller;
 use crate::prometheus::Monitoring;
 use crate::tag_checks::request;
-use crate::trial::eventually;
+use crate::trial::{eventually, within};
 
 const DASHBOARD: &str = include_str!("../../../deploy/helm/monitoring/dashboard.json");
 /// What does not happen in this run: no node joins, nothing is refused, and there are no virtual nodes.
@@ -63,7 +64,7 @@ async fn the_dashboard_shows_what_happens_in_a_real_run() {
     .await;
     faulty.set(Fault::None);
     push("jax:1", 6);
-    eventually("everything to be well again", async || monitoring.firing().is_empty().then_some(())).await;
+    within(HEALING, "everything to be well again", async || monitoring.firing().is_empty().then_some(())).await;
 }
 
 /// Whether Prometheus has an answer to one of a panel's queries. Graphs show nothing of what was zero all the time.

@@ -75,23 +75,29 @@ async fn a_failure_is_explained_by_the_operation_that_failed() {
     }
 }
 
-/// Three pulls within a second, of which the kubelet allows one. It tries the others again after ten seconds, and after twenty.
+/// Five pulls, of which the kubelet allows one a second. It tries the others again after ten seconds, after twenty, and so on. Each is
+/// a pod's of its own: those of one pod follow one another, and a container starts in between, which may take longer than a second.
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn pulls_that_the_kubelet_holds_back_are_pulling_and_no_failure() {
     let outage = Outage::on(super::RealTrial::begin_alone("held-back").await).await;
+    // So the node has the holder's image.
+    outage.hold("first:1", "first").await;
     let _slow = super::faults::OtherKubelet::of(
         &outage.real.nodes[1],
         &[("registryPullQPS", json!(1)), ("registryBurst", json!(1))],
     );
-    let names: Vec<String> = (0..3).map(|number| format!("image-{number}:1")).collect();
+    let names: Vec<String> = (0..5).map(|number| format!("image-{number}:1")).collect();
     let digests: Vec<_> = names.iter().map(|name| outage.push(name, name)).collect();
-    let images: Vec<&str> = names.iter().map(String::as_str).collect();
-    outage.list(&images, "").await;
+    let images = names.iter().map(|name| outage.real.reference_at(outage.faulty.name(), name));
+    let groups = images.enumerate().map(|(number, image)| json!({"name": format!("g{number}"), "images": [image]}));
+    let list = json!({"groups": groups.collect::<Vec<_>>()});
+    outage.real.trial.write_list("tools", &list.to_string()).await;
     within(HEALING, "status to say that a kubelet limits its pulls", async || {
         let report = outage.real.trial.status();
-        let images = report["lists"][0]["groups"][0]["images"].as_array()?.clone();
-        let behind = images.iter().flat_map(|image| image["behind"].as_array().into_iter().flatten());
+        let groups = report["lists"][0]["groups"].as_array()?.iter();
+        let images = groups.flat_map(|group| group["images"].as_array().into_iter().flatten());
+        let behind = images.flat_map(|image| image["behind"].as_array().into_iter().flatten());
         let held_back: Vec<&Value> =
             behind.filter(|it| it["cause"].as_str().is_some_and(|it| it.contains("registryPullQPS"))).collect();
         assert!(held_back.iter().all(|it| it["state"] == "pulling"), "{held_back:?}");

@@ -8,6 +8,7 @@ use test_bed::Node;
 use super::RealTrial;
 use super::faults::{HEALING, OtherKubelet, Outage};
 use crate::prometheus::Monitoring;
+use crate::trial::eventually;
 
 /// A kubelet that takes the disk to be full, since what is free of it is less than all, and collects images that are not in use.
 fn full_disk(node: &Node) -> OtherKubelet {
@@ -28,7 +29,12 @@ async fn a_full_disk_that_evicts_the_holder_again_and_again_is_reported_and_the_
     let kubelet = full_disk(full);
     let reported = outage.real.trial.reported_within(HEALING, "EvictionLoop").await;
     assert!(reported.contains("the holder was evicted at least 3 times within 1h on 1 node (node2)"), "{reported}");
-    let eviction_loops = outage.real.trial.status()["lists"][0]["groups"][0]["evictionLoops"].clone();
+    // It is noted on the DaemonSet after it is reported.
+    let eviction_loops = eventually("status to know of it", async || {
+        let eviction_loops = outage.real.trial.status()["lists"][0]["groups"][0]["evictionLoops"].clone();
+        eviction_loops.as_array().is_some_and(|nodes| !nodes.is_empty()).then_some(eviction_loops)
+    })
+    .await;
     assert_eq!(
         (eviction_loops.as_array().unwrap().len(), &eviction_loops[0]["node"]),
         (1, &json!("node2")),

@@ -96,7 +96,7 @@ impl Outage {
     }
 
     pub async fn failing_on(&self, revision: &str, node: &str) {
-        eventually(&format!("the kubelet of {node} to fail"), async || {
+        within(HEALING, &format!("the kubelet of {node} to fail"), async || {
             let generations = self.generations().await;
             let newest = generations.iter().find(|it| it.annotations()["kube-prepull.io/revision"] == revision)?;
             let of = format!("kube-prepull.io/generation={}", newest.labels()["kube-prepull.io/generation"]);
@@ -205,7 +205,8 @@ async fn a_tag_that_moves_to_another_architecture_leaves_the_old_image_held() {
 #[tokio::test]
 #[ignore = "make test-faults"]
 async fn a_taint_that_comes_after_the_pods_releases_nothing() {
-    let outage = Outage::begin("tainted").await;
+    // The taint keeps the pods of other tests off the node too.
+    let outage = Outage::on(RealTrial::begin_alone("tainted").await).await;
     let one = outage.hold("one:1", "one").await;
     let watch = outage.real.watch(&[&[one.as_str()]]);
     let taint = format!("test.kube-prepull.io/{}=x:NoSchedule", outage.real.trial.namespace);

@@ -31,7 +31,8 @@ use test_bed::real::{Held, Sample, Watch};
 use test_bed::{Digest, Image, Node, Real};
 
 use super::controller::Controller;
-use super::trial::{Trial, eventually};
+use super::trial::{Trial, eventually, within};
+use faults::HEALING;
 
 /// A namespace on the real cluster, with images of its own in the registry.
 struct RealTrial {
@@ -91,9 +92,18 @@ impl RealTrial {
     /// Waits until all nodes hold these digests and no other.
     async fn only_held_everywhere(&self, digests: &[&str]) {
         let wanted: BTreeSet<&str> = digests.iter().copied().collect();
-        eventually(&format!("{wanted:?} and nothing else to be held on all nodes"), async || {
+        within(HEALING, &format!("{wanted:?} and nothing else to be held on all nodes"), async || {
             let mut held = self.nodes.iter().map(|node| self.held_on(node.name()));
             held.all(|held| held.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until kubelets have reported that all images of all lists are held, which is a moment after containerd holds them. A tag
+    /// check compares what they have reported.
+    async fn reported_warm(&self) {
+        eventually("kubelets to report all images as held", async || {
+            (self.trial.status()["warm"] == true).then_some(())
         })
         .await;
     }

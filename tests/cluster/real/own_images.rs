@@ -9,6 +9,7 @@ use test_bed::{Image, Layer};
 use super::faults::HEALING;
 use super::{RealTrial, content};
 use crate::controller::Controller;
+use crate::trial::eventually;
 
 /// The most bytes that a node may pull of kube-prepull.
 const MOST: u64 = 10_000;
@@ -94,5 +95,9 @@ async fn an_upgrade_where_the_holders_image_was_not_mirrored_moves_no_node_and_s
     let names = |all: Vec<k8s_openapi::api::apps::v1::DaemonSet>| -> BTreeSet<_> {
         all.into_iter().filter_map(|it| it.metadata.name).collect()
     };
-    assert!(names(before).is_disjoint(&names(real.trial.daemon_sets().await)));
+    let before = names(before);
+    eventually("the former DaemonSets to be gone", async || {
+        before.is_disjoint(&names(real.trial.daemon_sets().await)).then_some(())
+    })
+    .await;
 }

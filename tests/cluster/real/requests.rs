@@ -4,7 +4,7 @@ use serde_json::json;
 use test_bed::Digest;
 use test_bed::real::Fault;
 
-use super::faults::Outage;
+use super::faults::{HEALING, Outage};
 use super::{RealTrial, content};
 use crate::tag_checks::{answered, number, request};
 use crate::trial::eventually;
@@ -31,8 +31,8 @@ impl RealTrial {
 
     async fn settled_with(&self, images: &[&str]) {
         let references: Vec<_> = images.iter().map(|image| self.reference(&format!("{image}:1"))).collect();
-        self.trial.settled_on(&references.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        self.trial.noted_as_reported("complete").await;
+        self.trial.settled_within(HEALING, &references.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        self.trial.noted_within(HEALING, "complete").await;
     }
 }
 

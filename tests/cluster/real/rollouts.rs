@@ -1,5 +1,6 @@
+use super::faults::HEALING;
 use super::{RealTrial, content};
-use crate::trial::eventually;
+use crate::trial::{eventually, within};
 
 async fn held(real: &RealTrial, digest: &str) {
     eventually(&format!("{digest} to be held"), async || {
@@ -34,9 +35,10 @@ async fn after_a_refresh_the_old_digest_is_held_until_the_new_one_is() {
     let _controller = real.controller().await;
     real.trial.write_list("tools", &format!("images: [\"{}\"]", real.reference("app:1"))).await;
     held(&real, old.as_str()).await;
+    real.reported_warm().await;
     let new = real.push("app:1", &content("new"));
     real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;
-    eventually("only the new digest to be held", async || {
+    within(HEALING, "only the new digest to be held", async || {
         let held = real.held_on("node1");
         assert!(!held.is_empty(), "for a moment nothing was held");
         (held == [new.as_str()]).then_some(())

@@ -402,6 +402,8 @@ async fn a_late_node_with_older_content_is_brought_up_to_date_by_a_refresh_witho
         holds(&[old.as_str(), other.as_str()]).then_some(())
     })
     .await;
+    // The tag check compares what kubelets have reported, and that node's does a moment later.
+    outage.real.reported_warm().await;
     let watch = Watch::begin(
         vec![late.clone()],
         &outage.real.trial.namespace,

@@ -9,9 +9,9 @@ use serde_json::json;
 use test_bed::real::Fault;
 use test_bed::{Image, Layer};
 
-use super::faults::Outage;
+use super::faults::{HEALING, Outage};
 use super::{RealTrial, content};
-use crate::trial::{eventually, within};
+use crate::trial::within;
 
 /// That of the documentation, since references have it in them and a column is as wide as its longest cell.
 const NAMESPACE: &str = "prepull";
@@ -33,7 +33,7 @@ fn on_terminal(real: &RealTrial, columns: u32) -> String {
 
 /// Waits until the table says all of this. Between two tries a kubelet says `ImagePullBackOff`: the moment of a try is not shown.
 async fn shows(real: &RealTrial, words: &[&str]) -> String {
-    let said = within(super::faults::HEALING, &format!("{words:?}"), async || {
+    let said = within(HEALING, &format!("{words:?}"), async || {
         let said = on_terminal(real, 110);
         (words.iter().all(|word| said.contains(word)) && !said.contains("ErrImagePull")).then_some(said)
     })
@@ -131,7 +131,7 @@ async fn a_terminal_shows_what_is_warm_half_warm_and_broken() {
     ]);
     real.trial.write_list("tools", &format!("images: {images}\nrefresh: {{every: 6h}}\n")).await;
     real.trial.validated("tools", "accepted").await;
-    eventually("the pulls to fail", async || on_terminal(real, 110).contains("401 from").then_some(())).await;
+    within(HEALING, "the pulls to fail", async || on_terminal(real, 110).contains("401 from").then_some(())).await;
     real.trial.write_list("tools", "images: [Bad]").await;
     pages.write("broken", &shows(real, &["rejected", "401 from", "no such image or tag", "architecture"]).await);
 }

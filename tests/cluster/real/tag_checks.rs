@@ -14,6 +14,7 @@ impl RealTrial {
     }
 
     async fn refreshed(&self, value: &str) -> DaemonSet {
+        self.reported_warm().await;
         request(&self.trial, value).await;
         answered(&self.trial, value).await
     }

@@ -28,7 +28,7 @@ async fn it_ends_when_all_nodes_hold_the_wanted_digest_and_reports_what_they_hol
 
     let new = real.push("app:1", &content("after"));
     let wanted = format!("{app}@{}", new.as_str());
-    let (code, said) = wait(&real, &["--image", &wanted, "--timeout", "5s"]).await;
+    let (code, said) = wait(&real, &["--image", &wanted, "--timeout", "20s"]).await;
     let reported = format!("{app}: 0 of {} nodes hold {}; found {}", real.nodes.len(), new.as_str(), old.as_str());
     assert!(code == Some(1) && said.contains(&reported), "{said}");
     real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", "now").await;

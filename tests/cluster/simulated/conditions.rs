@@ -111,11 +111,8 @@ async fn a_quota_that_refuses_the_new_generation_takes_nothing_away() {
     let before = trial.settled_on(&["nginx:1.27"]).await;
     let quota = json!({"metadata": {"name": "full"}, "spec": {"hard": {"count/daemonsets.apps": "1"}}});
     trial.create::<ResourceQuota>(quota).await;
-    eventually("the quota to be counted", async || {
-        let quota: ResourceQuota = trial.api().get("full").await.unwrap();
-        quota.status?.used.filter(|used| used.contains_key("count/daemonsets.apps")).map(drop)
-    })
-    .await;
+    // It is enforced once the first DaemonSet is counted and the API server's own copy of the quota says so.
+    eventually("the quota to be enforced", async || trial.try_daemon_set("nginx:1.28").await.err().map(drop)).await;
     trial.write_list("tools", "images: [nginx:1.28]").await;
     let reported = trial.reported("Refused").await;
     assert!(reported.contains("refused by the ResourceQuota full: exceeded quota"), "{reported}");

@@ -10,6 +10,8 @@ use crate::trial::eventually;
 
 /// What a kubelet gives a probe by default.
 const PROBE: Duration = Duration::from_secs(1);
+/// How many probes have to fail before a kubelet acts, by default.
+const FAILURE_THRESHOLD: usize = 3;
 const MANY: usize = 2_000;
 
 fn hold(address: &str, sent: &str) -> Vec<TcpStream> {
@@ -21,6 +23,16 @@ fn hold(address: &str, sent: &str) -> Vec<TcpStream> {
         client
     };
     (0..MANY / 4).map(connect).collect()
+}
+
+/// How long each answer takes when it is asked as often as by a kubelet before that acts: on a loaded machine, the first one may come
+/// behind connections that nobody has accepted yet.
+fn probe(controller: &Controller, path: &str) -> [Duration; FAILURE_THRESHOLD] {
+    std::array::from_fn(|_| {
+        let started = Instant::now();
+        assert_eq!(controller.get(path).unwrap().0, 200, "{path}");
+        started.elapsed()
+    })
 }
 
 #[tokio::test]
@@ -37,9 +49,8 @@ async fn two_thousand_connections_to_any_port_keep_nobody_from_probing_and_cost_
             held.extend(hold(&address, sent));
         }
         for path in ["/livez", "/readyz"] {
-            let started = Instant::now();
-            assert_eq!(controller.get(path).unwrap().0, 200, "{address}");
-            assert!(started.elapsed() < PROBE, "{address}{path}: {:?}", started.elapsed());
+            let waits = probe(&controller, path);
+            assert!(waits.iter().any(|waited| *waited < PROBE), "{address}{path}: {waits:?}");
         }
         assert!(descriptors() < before + 100, "{} after {before}", descriptors());
         // The port itself serves others too.

@@ -25,7 +25,13 @@ pub async fn select_by_default(trial: &Trial, selector: &str) {
             "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
         }});
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let pod: Pod = trial.api().create(&dry_run, &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let pod = match trial.api::<Pod>().create(&dry_run, &serde_json::from_value(pod).unwrap()).await {
+            // A new namespace has no account for its pods yet.
+            Err(kube::Error::Api(status)) if status.message.contains("serviceaccount \"default\" not found") => {
+                return None;
+            }
+            tried => tried.unwrap(),
+        };
         let found = pod.spec.unwrap().node_selector.unwrap_or_default();
         let found: Vec<String> = found.iter().map(|(key, value)| format!("{key}={value}")).collect();
         (found.join(",") == selector).then_some(())

@@ -35,7 +35,7 @@ async fn fail_pulls(trial: &Trial, message: &str) {
 
 #[tokio::test]
 async fn what_a_registry_says_is_clean_in_status_events_annotations_metrics_and_the_log() {
-    let trial = trial("hostile").await;
+    let trial = trial("hostile-texts").await;
     let nodes = Nodes::of(&trial);
     nodes.add("one", unattended("amd64")).await;
     let controller = Controller::start(&trial).await;

@@ -86,7 +86,9 @@ async fn a_list_becomes_an_image_cache_and_an_edit_takes_its_place_when_it_is_re
         assert!(reported.contains(annotation), "{reported}");
     }
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
-    let second = it.number(2).await.remove(1);
+    // Both may be of the same second, and are in the order of their names then.
+    let both = it.number(2).await;
+    let second = both.into_iter().find(|cache| cache.name_any() != first.name_any()).unwrap();
     assert_eq!(second.spec.images, ["nginx:1.28", "redis:7"]);
     it.becomes_ready(&second).await;
     let left = it.number(1).await;

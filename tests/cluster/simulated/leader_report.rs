@@ -26,6 +26,12 @@ async fn report(trial: &Trial, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// The leader's report. A command waits for it, and for what the leader has not seen yet, for some seconds only.
+async fn leaders_report(trial: &Trial, part: &[&str]) -> Value {
+    let arguments = [&["--from", "leader"], part].concat();
+    eventually("the leader's report", async || serde_json::from_slice(&run(trial, &arguments).await.stdout).ok()).await
+}
+
 /// Why the leader gives no report.
 async fn refusal(trial: &Trial) -> String {
     let output = run(trial, &["--from", "leader"]).await;
@@ -52,10 +58,7 @@ async fn leader_in_a_pod(trial: &Trial) -> Controller {
     let spec = json!({"securityContext": security, "containers": [container]});
     trial.create::<Pod>(json!({"metadata": {"name": pod}, "spec": spec})).await;
     forward(trial, pod, &controller.status_address()).await;
-    eventually("the leader's report", async || {
-        run(trial, &["--from", "leader"]).await.stdout.starts_with(b"{").then_some(())
-    })
-    .await;
+    leaders_report(trial, &[]).await;
     controller
 }
 
@@ -85,15 +88,19 @@ async fn the_leaders_report_is_that_of_the_objects_and_takes_no_list_of_pods() {
     trial.validated("tools", "accepted").await;
     trial.noted_as_reported("complete").await;
     for part in [vec![], vec!["--list", "tools"], vec!["--image", "nginx"], vec!["--list", "more", "--image", "busy"]] {
-        let of = async |from: &str| timeless(report(&trial, &[&["--from", from], &part[..]].concat()).await);
+        let from_objects = [&["--from", "objects"], &part[..]].concat();
         eventually(&format!("the same report of {part:?} from both"), async || {
-            let (leader, objects) = (of("leader").await, of("objects").await);
+            let leader = timeless(leaders_report(&trial, &part).await);
+            let objects = timeless(report(&trial, &from_objects).await);
             (leader == objects && leader["warm"] == true).then_some(())
         })
         .await;
     }
-    let missing = run(&trial, &["--from", "leader", "--list", "none"]).await;
-    assert!(String::from_utf8(missing.stderr).unwrap().contains("there is no image list none"));
+    eventually("the leader to know no such list", async || {
+        let missing = run(&trial, &["--from", "leader", "--list", "none"]).await;
+        String::from_utf8(missing.stderr).unwrap().contains("there is no image list none").then_some(())
+    })
+    .await;
 
     let log = AuditLog::open();
     let lists_of_pods = |from: usize| {
@@ -115,10 +122,10 @@ async fn a_report_after_an_edit_has_seen_it() {
     let _controller = leader_in_a_pod(&trial).await;
     trial.noted_as_reported("complete").await;
     for number in 28..33 {
-        let before = report(&trial, &["--from", "leader"]).await;
+        let before = leaders_report(&trial, &[]).await;
         let image = format!("nginx:1.{number}");
         trial.write_list("tools", &format!("images: ['{image}']")).await;
-        let after = report(&trial, &["--from", "leader"]).await;
+        let after = leaders_report(&trial, &[]).await;
         let of = |report: &Value, key: &str| report["lists"][0][key].clone();
         assert_ne!(of(&before, "resourceVersion"), of(&after, "resourceVersion"));
         let is_old = of(&after, "state") == "accepted" && of(&after, "dataHash") == of(&before, "dataHash");

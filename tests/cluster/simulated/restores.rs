@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::trial;
 use crate::controller::Controller;
-use crate::trial::{Trial, eventually};
+use crate::trial::{SOON, Trial, eventually, within};
 
 /// How somebody changes things.
 #[derive(Clone, Copy)]
@@ -75,6 +75,11 @@ async fn reported(trial: &Trial) -> BTreeMap<String, String> {
     events.map(|event| (event.related.unwrap().name.unwrap(), event.note.unwrap())).collect()
 }
 
+/// Waits until so many DaemonSets have all of their pods that this takes longer than for one.
+async fn all_warm(trial: &Trial) {
+    within(SOON * 3, "all to be warm", async || (trial.status()["warm"] == true).then_some(())).await;
+}
+
 /// A group, and so a DaemonSet, for each of them: the same one would meet longer and longer pauses.
 async fn undone(trial: &Trial, way: Way, manager: &str, alterations: &[Alteration]) {
     let _controller = Controller::start(trial).await;
@@ -89,7 +94,7 @@ async fn undone(trial: &Trial, way: Way, manager: &str, alterations: &[Alteratio
         (groups.len() == alterations.len()).then_some(groups)
     })
     .await;
-    eventually("all to be warm", async || (trial.status()["warm"] == true).then_some(())).await;
+    all_warm(trial).await;
     let of = |index: usize| &all[&format!("g{index}")];
     for (index, alteration) in alterations.iter().enumerate() {
         alter(trial, &of(index).name_any(), way, &alteration.patch).await;
@@ -112,7 +117,7 @@ async fn undone(trial: &Trial, way: Way, manager: &str, alterations: &[Alteratio
         let expected = format!("was changed by {who} and has been restored");
         assert!(note.contains(&expected), "{}: {note}", alteration.of);
     }
-    eventually("all to be warm again", async || (trial.status()["warm"] == true).then_some(())).await;
+    all_warm(trial).await;
     let after: BTreeSet<String> = trial.daemon_sets().await.iter().map(ResourceExt::name_any).collect();
     assert_eq!(after, names, "no rollout begins");
 }
@@ -166,6 +171,8 @@ async fn while_no_controller_runs_status_names_whoever_changed_it_and_blames_nob
     controller.kill();
     alter(&trial, &before.name_any(), Way::Patch("kubectl-patch"), &no_node()).await;
     let behind = eventually("all pods to be gone", async || {
+        // Of those that are still going, something else is said.
+        trial.pods().await.is_empty().then_some(())?;
         let image = trial.status()["lists"][0]["groups"][0]["images"][0].clone();
         (image["nodes"]["warm"] == 0).then(|| image["behind"].clone())
     })

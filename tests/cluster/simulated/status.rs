@@ -36,6 +36,8 @@ async fn the_report_is_for_people_and_for_programs_and_of_all_or_of_a_part() {
     let _controller = Controller::start(&trial).await;
     trial.write_list("tools", TWO_GROUPS).await;
     trial.validated("tools", "accepted").await;
+    // The group without nodes has nothing that could be cold.
+    eventually("both groups to have a DaemonSet", async || (trial.daemon_sets().await.len() == 2).then_some(())).await;
     all_warm(&trial).await;
 
     let table = text(&status(&trial, &[]).stdout);

@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, ResourceExt};
 use kube_prepull::naming::labels;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::trial;
 use crate::audit::AuditLog;
@@ -121,6 +121,8 @@ async fn a_tag_check_that_cannot_be_made_is_reported_and_made_as_soon_as_it_can(
     let trial = trial("checkquota").await;
     let _controller = Controller::start(&trial).await;
     settled(&trial).await;
+    // The generation has its own pods before.
+    trial.noted_as_reported("complete").await;
     hold_back_pods(&trial, true).await;
     request(&trial, "one").await;
     let reported = eventually("the Event", async || {
@@ -146,8 +148,12 @@ async fn where_no_node_can_take_the_tag_check_an_event_says_so_and_it_follows_wh
     trial.write_list("tools", &format!("groups: [{{name: g, images: [nginx:1.27], {}}}]", nodes.placement())).await;
     trial.settled_on(&["nginx:1.27"]).await;
     request(&trial, "one").await;
-    let reported = trial.reported("Waiting").await;
-    assert!(reported.contains("no node of the architecture amd64 can run the tag check"), "{reported}");
+    eventually("an Event that says so", async || {
+        let words = "no node of the architecture amd64 can run the tag check";
+        let mut notes = trial.events("Waiting").await.into_iter().filter_map(|event| event.note);
+        notes.find(|note| note.contains(words))
+    })
+    .await;
     nodes.patch("cordoned", &json!({"spec": {"unschedulable": false}})).await;
     answered(&trial, "one").await;
 }
@@ -245,13 +251,15 @@ async fn without_the_right_to_read_nodes_none_is_made_for_a_group_that_has_no_no
     let nodes = Nodes::of(&trial);
     nodes.add("cold", unattended("amd64")).await;
     nodes.add("warm", simulated("amd64")).await;
-    let _controller = Controller::start_with(&trial, &["--namespaced-only"]).await;
+    let controller = Controller::start_with(&trial, &["--namespaced-only"]).await;
     let gpu = "{name: a-gpu, images: [nginx:1.27], nodeSelector: {accelerator: none}}";
     let here = format!("{{name: here, images: [nginx:1.27], {}}}", nodes.placement());
     trial.write_list("tools", &format!("groups: [{gpu}, {here}]")).await;
-    eventually("the image to be held on the nodes that there are", async || {
-        let running = |pod: &Pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running"));
-        trial.pods().await.iter().any(running).then_some(())
+    // What pods there are, the controller may learn after it has learned of the request.
+    eventually("the controller to know that the warm node holds the image", async || {
+        let report: Value = serde_json::from_str(&controller.get("/status")?.1).ok()?;
+        let here = report["lists"][0]["groups"].as_array()?.iter().find(|group| group["name"] == "here")?;
+        (here["images"][0]["nodes"]["warm"] == 1).then_some(())
     })
     .await;
     request(&trial, "one").await;

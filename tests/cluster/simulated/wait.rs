@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::trial;
 use crate::controller::Controller;
 use crate::proxy::Proxy;
-use crate::trial::Trial;
+use crate::trial::{Trial, eventually};
 
 fn command(trial: &Trial, kubeconfig: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
@@ -187,6 +187,18 @@ async fn create_hook(trial: &Trial, objects: &[Value]) {
     }
 }
 
+/// Waits until a client may list nodes, or may not, and lists likewise: the API server learns of rights after a moment.
+async fn may_list(client: &Client, trial: &Trial, nodes: bool, lists: bool) {
+    let of_nodes = Api::<Node>::all(client.clone());
+    let of_lists = Api::<ConfigMap>::namespaced(client.clone(), &trial.namespace);
+    let few = ListParams::default().limit(1);
+    eventually(&format!("the right to nodes: {nodes}, and to lists: {lists}"), async || {
+        let found = (of_nodes.list(&few).await.is_ok(), of_lists.list(&few).await.is_ok());
+        (found == (nodes, lists)).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_hook_for_helm_has_the_rights_and_arguments_that_it_needs() {
     let trial = trial("waithook").await;
@@ -194,7 +206,9 @@ async fn the_hook_for_helm_has_the_rights_and_arguments_that_it_needs() {
     let objects = hook(&trial);
     create_hook(&trial, &objects).await;
     let user = format!("system:serviceaccount:{}:wait-for-images", trial.namespace);
-    let proxy = Proxy::start(trial.client_as(&user).await).await;
+    let client = trial.client_as(&user).await;
+    may_list(&client, &trial, true, true).await;
+    let proxy = Proxy::start(client.clone()).await;
     let folder = std::env::temp_dir().join(format!("{}-list", trial.namespace));
     fs::create_dir(&folder).unwrap();
     let list = objects.iter().find(|object| object["kind"] == "ConfigMap").unwrap();
@@ -211,9 +225,11 @@ async fn the_hook_for_helm_has_the_rights_and_arguments_that_it_needs() {
     let deletion = DeleteParams::default();
     Api::<ClusterRoleBinding>::all(trial.client.clone()).delete(&trial.namespace, &deletion).await.unwrap();
     Api::<ClusterRole>::all(trial.client.clone()).delete(&trial.namespace, &deletion).await.unwrap();
+    may_list(&client, &trial, false, true).await;
     let (code, said) = ended(command(&trial, &proxy.kubeconfig, &rest).spawn().unwrap()).await;
     assert_eq!(code, Some(0), "without the right to list nodes: {said}");
     trial.api::<Role>().delete("wait-for-images", &deletion).await.unwrap();
+    may_list(&client, &trial, false, false).await;
     let (code, said) = ended(command(&trial, &proxy.kubeconfig, &rest).spawn().unwrap()).await;
     assert!(code == Some(1) && said.contains("grant this user the right"), "{said}");
     fs::remove_dir_all(folder).unwrap();

@@ -52,7 +52,8 @@ async fn a_daemon_set_of_somebody_elses_with_a_wanted_name_is_reported_and_left_
     let trial = trial("foreign").await;
     let _controller = Controller::start(&trial).await;
     let list = "images: [nginx:1.27]";
-    let taken = take_names(&trial, list, 40).await;
+    // A loaded machine may need most of these seconds to take the names and to read the list.
+    let taken = take_names(&trial, list, 90).await;
     trial.write_list("tools", list).await;
     let reported = eventually("the Event", async || trial.events("ForeignDaemonSet").await.pop()).await;
     let name = reported.related.unwrap().name.unwrap();

@@ -56,7 +56,7 @@ async fn images_that_cannot_be_pulled_are_reported_when_they_begin_to_fail_and_w
 async fn a_failure_is_reported_with_its_reason_and_the_last_ready_one_stays() {
     let (it, _controller, first) = one_ready("cachefail").await;
     it.trial.write_list("tools", &LIST.replace("1.27", "1.28")).await;
-    let second = it.number(2).await.remove(1);
+    let second = it.newest_other_than(&first).await;
     let events = json!([{"type": "Warning", "reason": "PullFailed", "message": "no such manifest: nginx:1.28"}]);
     it.becomes(&second, json!({"phase": "Failed", "progress": "40%", "events": events})).await;
     let reported = it.trial.reported("ImageCacheFailed").await;

@@ -3,15 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, PostParams};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use test_bed::tunnels::{Protocol, Tunnels};
@@ -43,9 +45,13 @@ impl Plugin {
             "#!/bin/sh\ncd {folder}\necho run >>runs\necho \"$KUBERNETES_EXEC_INFO\" >information\n\
              echo \"logging in as $WHO at $1\" >&2\n{last}\n"
         );
-        let path = self.0.join("plugin");
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let (written, plugin) = (self.0.join("written"), self.0.join("plugin"));
+        fs::write(&written, text).unwrap();
+        // A program cannot be run while anybody may still write to it. Were this process to write it, children of other tests could
+        // hold the open file for a moment longer.
+        let copied = Command::new("cp").args([&written, &plugin]).status().unwrap();
+        assert!(copied.success(), "{copied}");
+        fs::set_permissions(plugin, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Replaces what it prints, in one step.
@@ -112,6 +118,10 @@ async fn grant(trial: &Trial) {
             "subjects": USERS.iter().map(subject).collect::<Vec<_>>(),
         }))
         .await;
+    // The API server reads its own copy of the rights. Both users have the same.
+    let client = trial.client_as(&format!("system:serviceaccount:{}:{}", trial.namespace, USERS[0])).await;
+    let lists: Api<ConfigMap> = Api::namespaced(client, &trial.namespace);
+    eventually("the rights to be granted", async || lists.list(&ListParams::default()).await.ok()).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
 }
 

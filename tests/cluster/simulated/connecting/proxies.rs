@@ -5,6 +5,7 @@ use test_bed::tunnels::{Protocol, Tunnels};
 use super::{Access, HOST};
 use crate::controller::Controller;
 use crate::simulated::trial;
+use crate::trial::eventually;
 
 /// Nothing listens there.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -25,6 +26,8 @@ async fn commands_and_the_controller_reach_the_cluster_through_every_kind_of_pro
     let of_controller = Access::behind_proxy(&trial, "controller").with_proxy_url(&with_user("socks5", &closed_socks));
     let _controller = Controller::start_through(&trial, &of_controller.path).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
+    // A rollout may take longer than a command.
+    eventually("the list to be warm", async || (trial.status()["warm"] == true).then_some(())).await;
 
     let plain = Access::behind_proxy(&trial, "plain");
     for (proxy, variable, value) in [

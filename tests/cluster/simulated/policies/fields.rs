@@ -102,10 +102,11 @@ fn part(pointer: &str) -> &'static str {
 async fn each_field_of_a_daemon_set_is_the_controllers_alone_and_its_account_sets_only_what_holders_need() {
     let trial = trial("fields").await;
     let _policies = Policies::install(&trial, json!({"holderImages": ["docker.io/library/*"]})).await;
-    let (_proxy, controller, live) = holding(&trial).await;
+    let (_proxy, controller, held) = holding(&trial).await;
     controller.kill();
-    let name = live.name_any();
-    let mut live = live;
+    let name = held.name_any();
+    // With what the controller has noted on it since.
+    let mut live: DaemonSet = trial.api().get(&name).await.unwrap();
     live.metadata.resource_version = None;
     live.metadata.managed_fields = None;
     let own: Api<DaemonSet> = Api::namespaced(controllers_client(&trial).await, &trial.namespace);
@@ -142,7 +143,7 @@ async fn each_field_of_a_daemon_set_is_the_controllers_alone_and_its_account_set
 
 #[tokio::test]
 async fn of_the_metadata_others_change_what_is_theirs_and_only_the_controller_creates_and_deletes() {
-    let trial = trial("metadata").await;
+    let trial = trial("fields-metadata").await;
     let _policies = Policies::install(&trial, json!({})).await;
     let (_proxy, controller, live) = holding(&trial).await;
     controller.kill();
