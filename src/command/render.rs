@@ -18,7 +18,7 @@ use crate::naming::labels;
 use crate::plan::generation::holder_folder::{HolderFolder, Seed};
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::{FORMAT, content_hash};
-use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
+use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set, sharding};
 use crate::text::json;
 
 /// Prints the manifests of a list, and its problems to standard error.
@@ -111,10 +111,10 @@ fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList, seed: Seed) 
             refresh_request: None,
             pulled_always: PulledAlways::all_of(group),
         }
-        .with_own_folder(accepted.label, group.name.as_str(), &settings.seed);
+        .with_own_folder(accepted.label, group, &settings.seed);
         daemon_set::build(accepted, group, &record, &settings)
     };
-    config.groups.iter().map(build).collect()
+    sharding::split(config, &[]).groups.iter().map(build).collect()
 }
 
 fn print(manifests: &[Manifest], format: ManifestFormat, output: &mut impl Write) -> anyhow::Result<()> {

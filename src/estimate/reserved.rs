@@ -34,6 +34,8 @@ pub struct ReservedByGroup {
     pub name: String,
     /// The number of its images.
     pub images: usize,
+    /// How many pods they need on each of its nodes.
+    pub pods: usize,
     /// On each of its nodes.
     pub per_node: Requests,
 }
@@ -44,7 +46,8 @@ impl ReservedEstimate {
         let of_group = |group: &Group| ReservedByGroup {
             name: group.name.to_string(),
             images: group.images.len(),
-            per_node: of_pod(group),
+            pods: group.new_shards(),
+            per_node: of_pods(group),
         };
         let groups: Vec<_> = config.groups.iter().map(of_group).collect();
         let per_node = groups.iter().fold(Requests::default(), |sum, group| sum + group.per_node);
@@ -53,8 +56,8 @@ impl ReservedEstimate {
     }
 }
 
-/// The init container requests no more than one of the others, so it adds nothing.
-fn of_pod(group: &Group) -> Requests {
+/// The init container of a pod requests no more than one of the others, so it adds nothing.
+fn of_pods(group: &Group) -> Requests {
     let resources = &group.resources;
     let each = Requests {
         cpu_millis: Nanos::parse(&resources.cpu_request.0).map_or(0, Nanos::millis),

@@ -71,10 +71,11 @@ fn print_reserved(estimate: &Estimate, output: &mut impl Write) -> io::Result<()
         writeln!(output, "  {what:width$}  {:>8}  {memory:>8}{more}{storage}", format!("{cpu}m"))
     };
     for group in &reserved.groups {
+        let pods = if group.pods == 1 { String::new() } else { format!(" in {}", format::number(group.pods, "pod")) };
         line(
             &format!("group {}", group.name),
             group.per_node,
-            &format!("  on each of its nodes, {}", format::number(group.images, "image")),
+            &format!("  on each of its nodes, {}{pods}", format::number(group.images, "image")),
         )?;
     }
     if reserved.groups.len() > 1 {

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use crate::coverage::{Coverage, CoveringPod, Hold, Node, PodState};
 use crate::list::Config;
+use crate::list::config::Group;
 use crate::plan::generation::Generation;
 use crate::plan::generation::digests::Digest;
 use crate::plan::generation::pods::as_listed;
+use crate::plan::sharding;
 
 /// For each image (as the list spells it) and architecture, one digest.
 pub type Digests = BTreeMap<String, BTreeMap<String, Digest>>;
@@ -33,12 +35,13 @@ impl HeldDigests {
         coverage: &Coverage,
         nodes: Option<&[Arc<Node>]>,
     ) -> Self {
-        let newest = |group: &str| {
-            let live = generations.iter().filter(|it| !it.deleting && it.group == group);
+        let newest = |shard: &Group| {
+            let live = generations.iter().filter(|it| !it.deleting && it.is_of(shard));
             live.min_by_key(|generation| generation.newest_first())
         };
+        let shards = sharding::split(config, generations);
         let newest: HashMap<&str, &Generation> =
-            config.groups.iter().filter_map(|it| newest(it.name.as_str())).map(|it| (it.name.as_str(), it)).collect();
+            shards.groups.iter().filter_map(newest).map(|it| (it.name.as_str(), it)).collect();
         let architectures: Option<HashMap<&str, &str>> = nodes
             .map(|nodes| nodes.iter().map(|it| (it.name.as_str(), it.architecture().unwrap_or_default())).collect());
         let mut known = Self::default();

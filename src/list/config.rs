@@ -58,6 +58,64 @@ pub struct Group {
     pub pod_labels: BTreeMap<String, String>,
     /// Annotations for the pods.
     pub pod_annotations: BTreeMap<String, String>,
+    /// How many images a pod has at most; `None`: [`Group::DEFAULT_IMAGES_PER_POD`]. Neither this nor the next changes a pod by
+    /// itself: they only decide which images each has.
+    #[serde(skip)]
+    pub images_per_pod: Option<u32>,
+    /// How many pods of the group a node has at least, if it has as many images, so that a kubelet can pull as many at a time.
+    #[serde(skip)]
+    pub parallel_pulls: u32,
+    /// Which shard of the group this is, once the plan has split it; 0 for the first, and for a whole group.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shard: u32,
+}
+
+impl Group {
+    /// The valid numbers of images in a pod.
+    pub const IMAGES_PER_POD: RangeInclusive<u32> = 1..=100;
+    /// How many images a pod has at most, if the list does not say.
+    pub const DEFAULT_IMAGES_PER_POD: u32 = 100;
+    /// The valid numbers of parallel pulls.
+    pub const PARALLEL_PULLS: RangeInclusive<u32> = 1..=10;
+    /// The number of parallel pulls, if the list does not say.
+    pub const DEFAULT_PARALLEL_PULLS: u32 = 1;
+
+    /// How many images a pod has at most.
+    pub fn images_per_pod(&self) -> usize {
+        self.images_per_pod.unwrap_or(Self::DEFAULT_IMAGES_PER_POD) as usize
+    }
+
+    /// How many shards the group's images become when nothing exists of them yet.
+    pub fn new_shards(&self) -> usize {
+        let parallel = (self.parallel_pulls as usize).min(self.images.len());
+        self.images.len().div_ceil(self.images_per_pod()).max(parallel)
+    }
+
+    /// A shard of this group with these of its images.
+    #[must_use]
+    pub fn shard_of(&self, shard: u32, images: Vec<Image>) -> Self {
+        // Without `..self.clone()`, which would copy all images.
+        Self {
+            name: self.name.clone(),
+            images,
+            placement: self.placement.clone(),
+            image_pull_secrets: self.image_pull_secrets.clone(),
+            service_account_name: self.service_account_name.clone(),
+            resources: self.resources.clone(),
+            priority_class_name: self.priority_class_name.clone(),
+            runtime_class_name: self.runtime_class_name.clone(),
+            host_users: self.host_users,
+            pod_labels: self.pod_labels.clone(),
+            pod_annotations: self.pod_annotations.clone(),
+            images_per_pod: self.images_per_pod,
+            parallel_pulls: self.parallel_pulls,
+            shard,
+        }
+    }
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 fn is_true(value: &bool) -> bool {

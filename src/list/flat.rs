@@ -66,6 +66,8 @@ keys! {
     service_account_name "SERVICE_ACCOUNT_NAME"
     pod_labels "POD_LABELS"
     pod_annotations "POD_ANNOTATIONS"
+    images_per_pod "IMAGES_PER_POD"
+    parallel_pulls "PARALLEL_PULLS"
     image_cache "IMAGE_CACHE"
     image_cache_platforms "IMAGE_CACHE_PLATFORMS"
     image_cache_size "IMAGE_CACHE_SIZE"
@@ -119,6 +121,7 @@ pub fn parse(list: &ListData, limits: &Limits, problems: &mut Problems) -> Optio
     for group in &config.groups {
         limits::check_objects(&config, group, Place::key(KEY), limits, problems);
     }
+    limits::check_pods(&config, |_| Place::key("IMAGES_PER_POD"), limits, problems);
     Some(config)
 }
 
@@ -273,6 +276,15 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         pod_labels: json("POD_LABELS", &keys.pod_labels, problems, labels::pod_labels).unwrap_or_default(),
         pod_annotations: json("POD_ANNOTATIONS", &keys.pod_annotations, problems, labels::annotations)
             .unwrap_or_default(),
+        images_per_pod: group::images_per_pod(
+            number("IMAGES_PER_POD", &keys.images_per_pod, "write how many images a pod has at most", problems),
+            problems,
+        ),
+        parallel_pulls: group::parallel_pulls(
+            number("PARALLEL_PULLS", &keys.parallel_pulls, "write how many images a node pulls at a time", problems),
+            problems,
+        ),
+        shard: 0,
     }
 }
 

@@ -1,10 +1,11 @@
 //! The parts of a group that both formats share: images, resources, secrets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::config::{Image, PullPolicy, Resources};
+use super::config::{Group, Image, PullPolicy, Resources};
 use super::names::{ResourceName, shortened};
 use super::problem::{Code, quoted};
 use super::quantity::{Nanos, NotAQuantity};
@@ -201,6 +202,37 @@ fn container_name(repository: &str) -> String {
     const NUMBER_LENGTH: usize = 7;
     let dashed = repository.replace(['.', '_'], "-");
     shortened(&dashed, MAX_LABEL - NUMBER_LENGTH)
+}
+
+/// Checks how many images a pod may have.
+pub fn images_per_pod(written: Option<(Place, i128)>, problems: &mut Problems) -> Option<u32> {
+    in_range(written, Group::IMAGES_PER_POD, "number of images in a pod", problems)
+}
+
+/// Checks how many images a node should pull at a time.
+pub fn parallel_pulls(written: Option<(Place, i128)>, problems: &mut Problems) -> u32 {
+    let number = in_range(written, Group::PARALLEL_PULLS, "number of parallel pulls", problems);
+    number.unwrap_or(Group::DEFAULT_PARALLEL_PULLS)
+}
+
+/// Checks the range of a number; `what` completes "is not a valid".
+pub fn in_range(
+    written: Option<(Place, i128)>,
+    range: RangeInclusive<u32>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<u32> {
+    let (place, number) = written?;
+    let found = u32::try_from(number).ok().filter(|number| range.contains(number));
+    if found.is_none() {
+        problems.error(
+            place,
+            Code::OutOfRange,
+            format!("{number} is not a valid {what}"),
+            format!("write a whole number from {} to {}", range.start(), range.end()),
+        );
+    }
+    found
 }
 
 /// Removes duplicates: a pod cannot name a Secret twice, because the name is the key of a list map in the API.

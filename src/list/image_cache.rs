@@ -3,12 +3,12 @@
 //! The ranges are those of the resource (`imagecaches.eci.alibabacloud.com`, see `config/crd/imagecache.yaml`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 
 use jiff::SignedDuration;
 
 use super::cache_platform::CachePlatform;
 use super::config::{Group, GroupName, ImageCache, PlatformSettings};
+use super::group::in_range;
 use super::names::ResourceName;
 use super::problem::{Code, Severity, quoted};
 use super::reader::{At, Place, Problems};
@@ -63,8 +63,13 @@ pub fn parse(written: ImageCacheFields, groups: &[Group], problems: &mut Problem
     let mut cache = ImageCache {
         groups: written.groups.map_or_else(all, |named| chosen(named, groups, problems)),
         platforms: Vec::new(),
-        size: in_range(written.size, ImageCache::SIZES, "size in GiB", problems),
-        retention_days: in_range(written.retention_days, ImageCache::RETENTIONS, "retention in days", problems),
+        size: in_range(written.size, ImageCache::SIZES, "ImageCache size in GiB", problems),
+        retention_days: in_range(
+            written.retention_days,
+            ImageCache::RETENTIONS,
+            "ImageCache retention in days",
+            problems,
+        ),
         annotations: written.annotations,
         image_pull_secrets: written.image_pull_secrets,
         keep_previous_for: written
@@ -219,25 +224,6 @@ fn chosen(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems
         }
     }
     chosen
-}
-
-fn in_range(
-    written: Option<(Place, i128)>,
-    range: RangeInclusive<u32>,
-    what: &str,
-    problems: &mut Problems,
-) -> Option<u32> {
-    let (place, number) = written?;
-    let found = u32::try_from(number).ok().filter(|number| range.contains(number));
-    if found.is_none() {
-        problems.error(
-            place,
-            Code::OutOfRange,
-            format!("{number} is not a valid ImageCache {what}"),
-            format!("write a whole number from {} to {}", range.start(), range.end()),
-        );
-    }
-    found
 }
 
 fn keep_previous_for(place: Place, text: &str, problems: &mut Problems) -> Option<SignedDuration> {

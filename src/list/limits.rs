@@ -1,12 +1,14 @@
 //! How large a list may be. Sizes are checked before anything is done with what a list says, so that a list which is too large costs no
 //! more than its own size.
 //!
-//! A group becomes one pod per node and one DaemonSet. What they may weigh follows from the API server: etcd takes requests of 1.5 MiB
+//! A shard of a group becomes one pod per node and one DaemonSet. What they may weigh follows from the API server: etcd takes requests of 1.5 MiB
 //! (`DefaultMaxRequestBytes` in `go.etcd.io/etcd/server/v3/embed`), and all annotations of an object together 256 KiB
 //! (`TotalAnnotationSizeLimitB` in `k8s.io/apimachinery/pkg/api/validation`). A pod's status grows with its images too, and grows most
 //! while all of them fail.
 
-use super::config::{Config, Group};
+use std::cmp::Reverse;
+
+use super::config::{Config, Group, Image, Placement};
 use super::data::ListData;
 use super::hints;
 use super::problem::Code;
@@ -22,6 +24,8 @@ pub struct Limits {
     pub images_per_group: usize,
     /// Images of all groups of a list.
     pub images: usize,
+    /// Pods that a node may get.
+    pub pods_per_node: usize,
     /// Bytes of the names and references of a group's images, as they are written.
     pub image_bytes: usize,
     /// Bytes of everything else that a group says, and of each other part of a list.
@@ -36,9 +40,10 @@ impl Limits {
     /// The limits for every list.
     pub const CEILING: Self = Self {
         groups: 100,
-        images_per_group: 500,
+        images_per_group: 1_000,
         images: 2_000,
-        image_bytes: 128 << 10,
+        pods_per_node: 100,
+        image_bytes: 256 << 10,
         setting_bytes: 64 << 10,
         objects_fit: true,
         problems: MAX_PROBLEMS,
@@ -49,6 +54,7 @@ impl Limits {
         groups: 500,
         images_per_group: 2_000,
         images: 5_000,
+        pods_per_node: usize::MAX,
         image_bytes: 1 << 20,
         setting_bytes: 512 << 10,
         objects_fit: false,
@@ -207,33 +213,67 @@ fn settings_too_long(place: Place, bytes: usize, limits: &Limits, problems: &mut
     false
 }
 
-/// Checks that the objects of a group are not too large for an API server.
+/// Checks that a node gets no more pods than it can take beside others: kubelets run 110 by default (`MaxPods` in
+/// `k8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1`). `place` is that of a group, by its index.
+pub fn check_pods(config: &Config, place: impl Fn(usize) -> Place, limits: &Limits, problems: &mut Problems) {
+    let together = |group: &Group| {
+        let others = config.groups.iter().filter(|other| may_share_a_node(&group.placement, &other.placement));
+        others.map(Group::new_shards).sum::<usize>()
+    };
+    let Some((pods, index)) = config.groups.iter().enumerate().map(|(index, it)| (together(it), index)).max() else {
+        return;
+    };
+    if pods > limits.pods_per_node {
+        let message =
+            format!("a node may get {pods} pods of this list, which exceeds the limit of {}", limits.pods_per_node);
+        let remedy = "use a higher `imagesPerPod`, a lower `parallelPulls` or fewer groups for the same nodes";
+        problems.error(place(index), Code::TooLarge, message, remedy);
+    }
+}
+
+/// Whether the same node may be selected twice, as far as node selectors and architectures say.
+fn may_share_a_node(one: &Placement, other: &Placement) -> bool {
+    let differs = |(key, value): (&String, &String)| other.node_selector.get(key).is_some_and(|it| it != value);
+    let apart = !one.architectures.is_empty()
+        && !other.architectures.is_empty()
+        && one.architectures.is_disjoint(&other.architectures);
+    !apart && !one.node_selector.iter().any(differs)
+}
+
+/// Checks that the objects of a group are not too large for an API server, whichever of its images come into one shard.
 pub fn check_objects(config: &Config, group: &Group, place: Place, limits: &Limits, problems: &mut Problems) {
     if !limits.objects_fit {
         return;
     }
-    let references: usize = group.images.iter().map(|image| image.reference.as_str().len()).sum();
-    let names: usize = group.images.iter().map(|image| image.name.as_str().len() + 2).sum();
-    let written: usize = config.daemon_set_annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let images_per_pod = group.images_per_pod().min(group.images.len());
+    let of_longest = |bytes: fn(&Image) -> usize| {
+        let mut bytes: Vec<usize> = group.images.iter().map(bytes).collect();
+        bytes.sort_unstable_by_key(|bytes| Reverse(*bytes));
+        bytes.iter().take(images_per_pod).sum::<usize>()
+    };
     // The names are in two of them: with their references, and as those that are pulled always.
-    let (annotations, limit) = (references + 2 * names + written, ALL_ANNOTATIONS - OWN_ANNOTATIONS);
+    let images = of_longest(|image| image.reference.as_str().len() + 2 * (image.name.as_str().len() + 2));
+    let written: usize = config.daemon_set_annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let (annotations, limit) = (images + written, ALL_ANNOTATIONS - OWN_ANNOTATIONS);
     if annotations > limit {
         problems.error(
             place,
             Code::TooLarge,
             format!(
-                "a DaemonSet notes its images in annotations; those of this group and the list's own take {annotations} bytes, which \
-                 exceeds the limit of {limit}"
+                "a DaemonSet notes its images in annotations; those of {images_per_pod} images of this group and the list's own take \
+                 {annotations} bytes, which exceeds the limit of {limit}"
             ),
-            "split the group, or shorten the references and `daemonSetAnnotations`",
+            "use a lower `imagesPerPod`, or shorten the references and `daemonSetAnnotations`",
         );
         return;
     }
-    let pod = group.images.len() * BYTES_PER_IMAGE + references * REFERENCES_PER_IMAGE;
+    let pod =
+        images_per_pod * BYTES_PER_IMAGE + of_longest(|image| image.reference.as_str().len()) * REFERENCES_PER_IMAGE;
     if pod > MAX_POD {
-        let message =
-            format!("a pod with the images of this group may take {pod} bytes, which exceeds the limit of {MAX_POD}");
-        problems.error(place, Code::TooLarge, message, "split the group, or shorten the references");
+        let message = format!(
+            "a pod with {images_per_pod} images of this group may take {pod} bytes, which exceeds the limit of {MAX_POD}"
+        );
+        problems.error(place, Code::TooLarge, message, "use a lower `imagesPerPod`, or shorten the references");
     }
 }
 

@@ -22,7 +22,7 @@ const DOCUMENT_KEYS: [&str; 7] =
     ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache"];
 /// The keys about the nodes and the pods of some images: in a group for its images, at the top of the document for the images
 /// there.
-pub const POD_KEYS: [&str; 12] = [
+pub const POD_KEYS: [&str; 14] = [
     "nodeSelector",
     "affinity",
     "tolerations",
@@ -35,6 +35,8 @@ pub const POD_KEYS: [&str; 12] = [
     "hostUsers",
     "podLabels",
     "podAnnotations",
+    "imagesPerPod",
+    "parallelPulls",
 ];
 /// The keys of the document.
 pub const TOP_KEYS: [&str; DOCUMENT_KEYS.len() + POD_KEYS.len()] = joined(&DOCUMENT_KEYS, &POD_KEYS);
@@ -117,6 +119,7 @@ pub fn parse(text: &str, list: &ListData, limits: &Limits, problems: &mut Proble
         satisfiable::check(&group.placement, os_is_right, |part| place_of(part, at), problems);
         limits::check_objects(&config, group, at.place(), limits, problems);
     }
+    limits::check_pods(&config, |index| places[index].place(), limits, problems);
     Some(config)
 }
 
@@ -182,6 +185,9 @@ fn plain_group(name: GroupName, images: Vec<super::config::Image>) -> Group {
         host_users: true,
         pod_labels: BTreeMap::new(),
         pod_annotations: BTreeMap::new(),
+        images_per_pod: None,
+        parallel_pulls: Group::DEFAULT_PARALLEL_PULLS,
+        shard: 0,
     }
 }
 
@@ -295,6 +301,13 @@ fn set_pod_keys(group: &mut Group, fields: &Fields, problems: &mut Problems) {
     if let Some(at) = fields.get("podAnnotations") {
         group.pod_annotations = labels::annotations(at, problems);
     }
+    let mut number = |key: &str| {
+        let at = fields.get(key)?;
+        Some((at.place(), at.integer(problems)?))
+    };
+    let (images_per_pod, parallel_pulls) = (number("imagesPerPod"), number("parallelPulls"));
+    group.images_per_pod = group::images_per_pod(images_per_pod, problems);
+    group.parallel_pulls = group::parallel_pulls(parallel_pulls, problems);
 }
 
 /// Keys at the top apply to the images there only. Whoever writes them for all groups would otherwise get pods on the wrong nodes.

@@ -101,7 +101,7 @@ fn settings(before: &Config, after: &Config) -> Vec<String> {
 }
 
 /// The settings of a group, and whether each is the same in both forms.
-fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 15] {
+fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 17] {
     let Group {
         name: _,
         images: _,
@@ -114,6 +114,9 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 15] {
         host_users,
         pod_labels,
         pod_annotations,
+        images_per_pod,
+        parallel_pulls,
+        shard: _,
     } = new;
     let (images, old_images) = (kept_images(new, old), kept_images(old, new));
     let same_order = images.iter().map(|(image, _)| image).eq(old_images.iter().map(|(image, _)| image));
@@ -134,6 +137,8 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 15] {
         ("hostUsers", *host_users == old.host_users),
         ("podLabels", *pod_labels == old.pod_labels),
         ("podAnnotations", *pod_annotations == old.pod_annotations),
+        ("imagesPerPod", *images_per_pod == old.images_per_pod),
+        ("parallelPulls", *parallel_pulls == old.parallel_pulls),
         ("image names", all_same(|(old, _), (new, _)| old == new)),
         ("imagePullPolicy", all_same(|(_, old), (_, new)| old == new)),
         ("order", same_order),

@@ -98,9 +98,9 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "group_generations",
-        help: "DaemonSets of the group that are not being deleted; 1 outside rollouts.",
+        help: "DaemonSets of the group that are not being deleted, its newest of all shards as one; 1 outside rollouts.",
         unit: None,
-        samples: |list| of_groups(list, |group| Some(group.generations.len() as f64)),
+        samples: |list| of_groups(list, |group| Some((group.generations.len() - group.other_shards.len()) as f64)),
     },
     Gauge {
         name: "group_rollout_start_timestamp",

@@ -12,7 +12,7 @@ pub const OUR_PREFIX: &str = "kube-prepull.io/";
 pub const LIST: &str = "kube-prepull.io/list";
 /// On everything that belongs to a group: its name.
 pub const GROUP: &str = "kube-prepull.io/group";
-/// On a generation and its pods: which part of a group's images they hold (0 until groups are split).
+/// On a generation and its pods: which shard of a group's images they hold; 0 for the first, and if there is only one.
 pub const SHARD: &str = "kube-prepull.io/shard";
 /// On a generation and its pods: the hash that also ends its name.
 pub const GENERATION: &str = "kube-prepull.io/generation";
@@ -64,6 +64,8 @@ pub const PULL_POLICIES: &str = "kube-prepull.io/pull-policies";
 pub const EPOCH: &str = "kube-prepull.io/epoch";
 /// On a generation: the spread in seconds.
 pub const SPREAD: &str = "kube-prepull.io/spread-seconds";
+/// On a generation: the number of parallel pulls that its group had been split for; 1 if absent.
+pub const PARALLEL_PULLS: &str = "kube-prepull.io/parallel-pulls";
 /// On a generation: the image of the init container.
 pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";
 /// On a generation that installs the holder from the controller's image: the image with nothing but the holder, which could not be

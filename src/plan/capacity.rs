@@ -192,7 +192,7 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     /// The generations that replace this one: the newest of its group or, if the group was removed from the list, those
     /// built with images that this one is still needed for. The state of other groups does not matter.
     fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
-        let own = self.newest.iter().copied().find(|newest| newest.group == generation.group);
+        let own = self.newest.iter().copied().find(|newest| newest.is_of_same_shard(generation));
         let by_images =
             || self.newest.iter().copied().filter(|newest| self.need.was_built_with_any_of(newest, needed)).collect();
         names(&own.map_or_else(by_images, |own| vec![own]))

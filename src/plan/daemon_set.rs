@@ -40,7 +40,7 @@ const USER: i64 = 65532;
 
 /// The name of a generation's DaemonSet.
 pub fn name(list: AcceptedList, group: &Group, record: &Record) -> String {
-    format!("{}-{}", name_prefix(list.config, group), record.hash(list.label, group.name.as_str()))
+    format!("{}-{}", name_prefix(list.config, group), record.hash(list.label, group.name.as_str(), group.shard))
 }
 
 /// Whether a generation was built from this group of this version of the list.
@@ -107,8 +107,8 @@ fn selector(list: AcceptedList, group: &Group, record: &Record) -> BTreeMap<Stri
     string_map([
         (labels::LIST, list.label),
         (labels::GROUP, group.name.as_str()),
-        (labels::SHARD, "0"),
-        (labels::GENERATION, &record.hash(list.label, group.name.as_str())),
+        (labels::SHARD, &group.shard.to_string()),
+        (labels::GENERATION, &record.hash(list.label, group.name.as_str(), group.shard)),
     ])
 }
 
@@ -130,6 +130,9 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
     if record.format >= FIRST_FORMAT_WITH_OWN_FOLDER {
         annotations.insert(labels::HOLDER_FOLDER.to_owned(), record.folder.path().to_owned());
     }
+    if group.parallel_pulls != Group::DEFAULT_PARALLEL_PULLS {
+        annotations.insert(labels::PARALLEL_PULLS.to_owned(), group.parallel_pulls.to_string());
+    }
     if let Some(request) = &record.refresh_request {
         annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
     }
@@ -146,7 +149,7 @@ pub(super) fn lasting_pod_labels(list: &str, group: &Group) -> BTreeMap<String, 
     pod_labels.extend(string_map([
         (labels::LIST, list),
         (labels::GROUP, group.name.as_str()),
-        (labels::SHARD, "0"),
+        (labels::SHARD, &group.shard.to_string()),
         (labels::NAME, labels::PROGRAM),
         (labels::MANAGED_BY, labels::PROGRAM),
     ]));
@@ -204,6 +207,9 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         host_users,
         pod_labels: _,
         pod_annotations: _,
+        images_per_pod: _,
+        parallel_pulls: _,
+        shard: _,
     } = group;
     let secrets = image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.to_string() });
     let own_account = service_account_name.as_ref().map(ToString::to_string);

@@ -21,8 +21,8 @@ use crate::naming::hash::short_hash;
 
 /// The nodes that groups no longer select.
 pub struct Deselection<'a> {
-    /// The selected nodes by group name.
-    selections: HashMap<&'a str, Selection<'a>>,
+    /// The selected nodes by the name and shard of groups.
+    selections: HashMap<&'a str, HashMap<u32, Selection<'a>>>,
     /// By name, the generations that had no misscheduled pod at the last count.
     untainted: HashMap<&'a str, Untainted<'a>>,
 }
@@ -54,12 +54,16 @@ impl<'a> Deselection<'a> {
             nodes.entry(generation).or_default().insert(node);
         }
         let selections = config.groups.iter().filter_map(|group| {
-            let newest = newest.iter().copied().find(|newest| newest.group == group.name.as_str())?;
+            let newest = newest.iter().copied().find(|newest| newest.is_of(group))?;
             let nodes = nodes.remove(newest.name.as_str()).unwrap_or_default();
-            Some((group.name.as_str(), selection(group, newest, nodes)?))
+            Some((group, selection(group, newest, nodes)?))
         });
+        let mut by_shard: HashMap<&str, HashMap<u32, Selection>> = HashMap::new();
+        for (group, selection) in selections {
+            by_shard.entry(group.name.as_str()).or_default().insert(group.shard, selection);
+        }
         Self {
-            selections: selections.collect(),
+            selections: by_shard,
             untainted: generations.iter().filter_map(|it| Some((it.name.as_str(), untainted(it)?))).collect(),
         }
     }
@@ -88,14 +92,14 @@ impl<'a> Deselection<'a> {
             return None;
         }
         // The new count also covers all selections that preceded the last one.
-        let valid = self.selections.values().map(|selection| &selection.hash);
+        let valid = self.selections.values().flat_map(HashMap::values).map(|selection| &selection.hash);
         selections.extend(valid.filter(|hash| untainted.counted_for.contains(*hash)).cloned());
         Some(selections)
     }
 
     /// The group's selection, if it has a different placement than the generation and does not include the node.
     fn without(&self, group: &Group, generation: &Untainted, node: &str) -> Option<&Selection<'a>> {
-        let selection = self.selections.get(group.name.as_str())?;
+        let selection = self.selections.get(group.name.as_str())?.get(&group.shard)?;
         (selection.placement != generation.placement && !selection.nodes.contains(node)).then_some(selection)
     }
 }

@@ -25,7 +25,7 @@ pub struct Retiring<'a> {
     pub generation: &'a Generation,
     /// The nodes and images that it is needed for.
     pub needed: Needed<'a>,
-    /// Whether its group is no longer on the list.
+    /// Whether its group is no longer on the list, or no longer has its shard.
     orphaned: bool,
 }
 
@@ -34,9 +34,9 @@ impl<'a> Generations<'a> {
     pub fn of(context: &Context<'a>) -> Self {
         let mut live: Vec<&Generation> = context.generations.iter().filter(|generation| !generation.deleting).collect();
         live.sort_by_cached_key(|generation| generation.newest_first());
-        let groups = context.list.config.groups.iter().map(|group| group.name.as_str());
+        let groups = context.list.config.groups.iter();
         let newest: Vec<&Generation> =
-            groups.filter_map(|group| live.iter().find(|it| it.group == group).copied()).collect();
+            groups.filter_map(|group| live.iter().find(|it| it.is_of(group)).copied()).collect();
         live.retain(|generation| newest.iter().all(|newest| newest.name != generation.name));
         let pods = || context.coverage.pods_of(context.list.label).chain(context.adoptable.pods_of(NO_LIST));
         // Usually no generation is retiring and no pod is stuck; then this work is skipped.
@@ -48,13 +48,13 @@ impl<'a> Generations<'a> {
 
     /// The newest generation of a group.
     pub fn newest_of(&self, group: &Group) -> Option<&'a Generation> {
-        self.newest.iter().find(|generation| generation.group == group.name.as_str()).copied()
+        self.newest.iter().find(|generation| generation.is_of(group)).copied()
     }
 
     /// The generations of a group that are needed anywhere.
     pub fn needed_of(&self, group: &Group) -> impl Iterator<Item = &'a Generation> {
         let retiring = self.retiring.iter().filter(|it| !it.needed.is_nowhere()).map(|it| it.generation);
-        let of_group = move |it: &&Generation| it.group == group.name.as_str();
+        let of_group = move |it: &&Generation| it.is_of(group);
         self.newest.iter().copied().chain(retiring).filter(of_group)
     }
 
@@ -64,7 +64,7 @@ impl<'a> Generations<'a> {
         let wanted: BTreeSet<String> = group.images.iter().map(|image| image.reference.normal_form()).collect();
         self.retiring.iter().filter(move |it| {
             let adopted = || it.orphaned && it.needed.images.iter().any(|image| wanted.contains(&**image));
-            it.needed.blocker.is_some() && (it.generation.group == group.name.as_str() || adopted())
+            it.needed.blocker.is_some() && (it.generation.is_of(group) || adopted())
         })
     }
 
@@ -105,7 +105,7 @@ fn retiring<'a>(need: &Need<'a>, newest: &[&'a Generation], older: &[&'a Generat
         if !needed.is_nowhere() {
             staying.push(generation);
         }
-        let orphaned = newest.iter().all(|newest| newest.group != generation.group);
+        let orphaned = !newest.iter().any(|newest| newest.is_of_same_shard(generation));
         retiring.push(Retiring { generation, needed, orphaned });
     }
     retiring

@@ -8,6 +8,7 @@
 //! - [`context`]: everything that a plan depends on
 //! - [`generation`]: what the controller stores on DaemonSets
 //! - [`generations`], [`retiring`]: a list's generations, and where an older one is still needed
+//! - [`sharding`]: which images of a long group are in which DaemonSet
 //! - [`deselection`]: which nodes a group no longer selects, if the controller may not read nodes
 //! - [`refusals`]: which nodes lack a pod because something refuses it
 //!
@@ -61,6 +62,7 @@ pub mod rollouts;
 mod scoping_down;
 mod sealing;
 pub mod selecting_services;
+pub mod sharding;
 pub mod tag_check;
 pub mod validation_result;
 pub mod versions;

@@ -103,6 +103,8 @@ mod tests {
             name: "puller-bcdfghjklm".to_owned(),
             uid: "u".to_owned(),
             group: "default".to_owned(),
+            shard: 0,
+            parallel_pulls: 1,
             created: created.parse().ok(),
             deleting: false,
             altered: None,

@@ -1,14 +1,19 @@
 //! The complete plan for a list: calls each decider, in an order in which their decisions fit together.
 
-use super::context::Context;
+use super::context::{AcceptedList, Context};
 use super::decision::{Action, DeletionReason, Plan, RolloutCause, ScopeDownReason};
 use super::generation::Generation;
 use super::generations::Generations;
-use super::{capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, tag_check};
+use super::{capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, sharding, tag_check};
 use crate::list::config::{Group, RefreshMode};
 
-/// Plans all actions for a list.
+/// Plans all actions for a list. Everything below sees shards as groups of their own.
 pub fn plan(context: &Context) -> Plan {
+    let config = sharding::split(context.list.config, context.generations);
+    plan_shards(&Context { list: AcceptedList { config: &config, ..context.list }, ..*context })
+}
+
+fn plan_shards(context: &Context) -> Plan {
     let mut plan = Plan::default();
     let generations = Generations::of(context);
     if !restoring::is_unsettled(context) {
@@ -21,6 +26,7 @@ pub fn plan(context: &Context) -> Plan {
     for group in &context.list.config.groups {
         plan_group(context, group, &generations, &mut plan);
     }
+    conditions::join(context, &generations, &mut plan);
     restoring::restore(context, &mut plan);
     plan.actions.extend(tag_check::check::left_over(context.tag_checks, &plan.tag_checks));
     plan

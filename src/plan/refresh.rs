@@ -10,9 +10,12 @@
 //! A timestamp in the future is wrong, and is ignored unless the other one is in the future too. Each jump of a clock
 //! causes at most one rollout.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::context::Context;
 use super::decision::{Plan, Waiting};
 use super::generation::Generation;
 use crate::list::config::{Group, Image, Refresh, RefreshMode};
@@ -57,14 +60,58 @@ pub fn next_refresh(schedule: &Schedule, newest: &Generation, now: Timestamp) ->
         Err(until) if until.duration_since(now) <= CLOCK_SKEW => return Some(NextRefresh::At(until)),
         Err(until) => return Some(NextRefresh::UnknownUntil(until)),
     };
-    // A rollout that carries images over does not resolve their tags, so it does not postpone the refresh.
-    let resolved = newest.tag_check_record.last_success.filter(|resolved| *resolved <= now).unwrap_or(last);
-    Some(match schedule.next_after(resolved) {
+    Some(match schedule.next_after(last_resolved(newest, last, now)) {
         None => NextRefresh::Never,
         Some(due) => match due.max(start_delays_end(last, record.spread_seconds)) {
             due if due <= now => NextRefresh::Due { since: Some(due) },
             due => NextRefresh::At(due),
         },
+    })
+}
+
+/// A rollout that carries images over does not resolve their tags, so it does not postpone the refresh.
+fn last_resolved(newest: &Generation, last_rollout: Timestamp, now: Timestamp) -> Timestamp {
+    newest.tag_check_record.last_success.filter(|resolved| *resolved <= now).unwrap_or(last_rollout)
+}
+
+/// When the refresh of a shard is due: with that of the first of its group's shards, so that all of them are refreshed together.
+/// Shards without a tag that may move have no refresh of their own.
+pub(super) fn next_refresh_of(context: &Context, shard: &Group, newest: &Generation) -> Option<NextRefresh> {
+    let refresh = &context.list.config.refresh;
+    let refreshed = |other: &&Group| refresh.mode != RefreshMode::OnChange || other.images.iter().any(Image::may_move);
+    let others =
+        context.list.config.groups.iter().filter(|other| other.name == shard.name && other.shard != shard.shard);
+    let newest_of = |other: &Group| {
+        let own = context.generations.iter().filter(|it| !it.deleting && it.is_of(other));
+        own.min_by_key(|generation| generation.newest_first())
+    };
+    let others: Vec<&Generation> = others.filter(refreshed).filter_map(newest_of).collect();
+    next_refresh_among(&refresh.schedule, newest, &others, context.now)
+}
+
+/// The same, given the newest generations of the other shards.
+fn next_refresh_among(
+    schedule: &Schedule,
+    newest: &Generation,
+    others: &[&Generation],
+    now: Timestamp,
+) -> Option<NextRefresh> {
+    let own = next_refresh(schedule, newest, now);
+    let Some(NextRefresh::At(own_at)) = own else { return own };
+    let first = others.iter().filter_map(|other| match next_refresh(schedule, other, now)? {
+        NextRefresh::Due { since } => since,
+        NextRefresh::At(at) => Some(at),
+        NextRefresh::UnknownUntil(_) | NextRefresh::Never => None,
+    });
+    let record = newest.record.as_ref()?;
+    let (Some(first), Ok(last)) = (first.min(), last_rollout(record.epoch, newest.created, now)) else { return own };
+    // The first of them may be the last to be checked, for example because its registry cannot be reached.
+    if own_at <= first || first <= last_resolved(newest, last, now) {
+        return own;
+    }
+    Some(match first.max(start_delays_end(last, record.spread_seconds)) {
+        due if due <= now => NextRefresh::Due { since: Some(due) },
+        due => NextRefresh::At(due.min(own_at)),
     })
 }
 
@@ -87,22 +134,49 @@ pub(super) fn resolved_at(generation: &Generation) -> Option<Timestamp> {
 }
 
 /// When the plan next checks a group's tags or, if the mode requires it, starts a rollout: at the next refresh, or at
-/// the next retry. `request` is the value of the annotation that requests a refresh.
+/// the next retry. `current` are the newest generations of its shards, and `request` is the value of the annotation that requests a
+/// refresh. `None` if there is no generation, or it is unknown how it was built.
 pub fn next_tag_check(
     refresh: &Refresh,
     group: &Group,
+    current: &[&Generation],
+    request: Option<&str>,
+    now: Timestamp,
+) -> Option<NextRefresh> {
+    if current.is_empty() {
+        return None;
+    }
+    let on_change = refresh.mode == RefreshMode::OnChange;
+    let tags: HashSet<&str> =
+        group.images.iter().filter(|image| image.may_move()).map(|image| image.reference.as_str()).collect();
+    let has_tags = |it: &&&Generation| !on_change || it.images.values().any(|image| tags.contains(image.as_str()));
+    let checked: Vec<&Generation> = match current {
+        [_] if on_change && tags.is_empty() => Vec::new(),
+        [only] => vec![only],
+        _ => current.iter().filter(has_tags).copied().collect(),
+    };
+    if checked.is_empty() {
+        return Some(NextRefresh::Never);
+    }
+    let next = checked.iter().filter_map(|newest| next_check_of_shard(refresh, newest, request, now));
+    next.min_by_key(|next| match next {
+        NextRefresh::Due { since } => (0, *since),
+        NextRefresh::At(at) | NextRefresh::UnknownUntil(at) => (1, Some(*at)),
+        NextRefresh::Never => (2, None),
+    })
+}
+
+fn next_check_of_shard(
+    refresh: &Refresh,
     newest: &Generation,
     request: Option<&str>,
     now: Timestamp,
 ) -> Option<NextRefresh> {
-    let on_change = refresh.mode == RefreshMode::OnChange;
-    if on_change && !group.images.iter().any(Image::may_move) {
-        return Some(NextRefresh::Never);
-    }
     let scheduled = next_refresh(&refresh.schedule, newest, now);
     if request.is_some_and(|request| !newest.answers(request)) {
         return Some(NextRefresh::Due { since: scheduled.and_then(NextRefresh::due_since) });
     }
+    let on_change = refresh.mode == RefreshMode::OnChange;
     match retry_at(&refresh.schedule, newest, now).filter(|_| on_change) {
         Some(retry_at) if now < retry_at => Some(NextRefresh::At(retry_at)),
         Some(retry_at) => Some(NextRefresh::Due { since: Some(retry_at) }),
@@ -142,8 +216,15 @@ pub struct LastTagCheck {
     pub outcome: RefreshOutcome,
 }
 
-/// The last tag check of a group with this newest generation, or `None` if it is unknown how the generation was built.
-pub fn last_tag_check(newest: &Generation) -> Option<LastTagCheck> {
+/// The last tag check of a group, given the newest generations of its shards; `None` if it is unknown how they were built. A check
+/// that was deferred for one of them was deferred for the group.
+pub fn last_tag_check(current: &[&Generation]) -> Option<LastTagCheck> {
+    let checks = || current.iter().filter_map(|newest| last_check_of_shard(newest));
+    let last = checks().max_by_key(|check| (check.outcome == RefreshOutcome::Deferred, check.at))?;
+    Some(LastTagCheck { success: checks().map(|check| check.success).min()?, ..last })
+}
+
+fn last_check_of_shard(newest: &Generation) -> Option<LastTagCheck> {
     let (epoch, tag_check_record) = (newest.record.as_ref()?.epoch, &newest.tag_check_record);
     let outcome = match tag_check_record.last_attempt {
         None => RefreshOutcome::Rollout,

@@ -15,11 +15,12 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::core::DynamicObject;
 
 use super::context::{AcceptedList, Context};
-use super::daemon_set;
 use super::decision::{Action, Finding, Plan};
 use super::generation::alteration::Alteration;
 use super::generation::restores::Restores;
 use super::generation::{Generation, KNOWN_FORMATS};
+use super::{daemon_set, sharding};
+use crate::list::config::Group;
 use crate::list::reference::ImageReference;
 use crate::naming::labels;
 
@@ -83,9 +84,14 @@ fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
     let mut forms = iter::once(context.list.config).chain(context.kept.iter().copied());
     let mut daemon_set = forms.find_map(|config| {
         let list = AcceptedList { config, ..context.list };
-        let group = config.groups.iter().find(|group| group.name.as_str() == generation.group)?;
-        daemon_set::was_built_from(list, group, generation, record)
-            .then(|| daemon_set::build(list, group, record, context.settings))
+        let groups = config.groups.iter().filter(|group| group.name.as_str() == generation.group);
+        // Older versions are as written, and this one has what the shards have by now.
+        let built_from = |group: &&Group| daemon_set::was_built_from(list, group, generation, record);
+        let group = groups.clone().find(built_from).cloned().or_else(|| {
+            let mut shards = groups.filter_map(|group| sharding::as_built(group, generation));
+            shards.find(|shard| built_from(&shard))
+        })?;
+        Some(daemon_set::build(list, &group, record, context.settings))
     })?;
     generation.node_scope.scope_down(&mut daemon_set);
     Some(daemon_set)

@@ -15,7 +15,7 @@ use super::generation::{FORMAT, Generation, Record, content_hash};
 use super::generations::Generations;
 use super::own_image::{self, OwnImage};
 use super::pull_policies::{self, Resolve};
-use super::refresh::{NextRefresh, next_refresh, resolved_at, wait_for};
+use super::refresh::{NextRefresh, next_refresh_of, resolved_at, wait_for};
 use crate::coverage::{CoveringPod, InitFailure, Initialization, PodState};
 use crate::list::config::{Group, RefreshMode};
 use crate::naming::labels;
@@ -58,7 +58,7 @@ pub fn requested(context: &Context, newest: &Generation) -> Option<RolloutCause>
 
 /// A rollout that is due by the schedule. If it is due later, the plan is made again then.
 pub fn due(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan) -> Option<RolloutCause> {
-    match next_refresh(&context.list.config.refresh.schedule, newest, context.now) {
+    match next_refresh_of(context, group, newest) {
         Some(NextRefresh::Due { .. }) => Some(RolloutCause::Due),
         later => {
             wait_for(later, group, plan);
@@ -159,7 +159,7 @@ fn create(
         refresh_request: context.refresh_request.filter(answers).map(str::to_owned),
         pulled_always,
     }
-    .with_own_folder(context.list.label, group.name.as_str(), &context.settings.seed);
+    .with_own_folder(context.list.label, group, &context.settings.seed);
     let reported = newest.map(|newest| newest.reported.for_next_generation()).unwrap_or_default();
     let mut daemon_set = daemon_set_with(context, group, &record, &tag_check_record, &reported);
     daemon_set.metadata.annotations.get_or_insert_default().extend(own_image::annotation(own_image));

@@ -67,6 +67,8 @@ pub struct ListReport {
 pub struct GroupReport {
     pub name: CleanText,
     pub generations: Vec<CleanText>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_shards: Vec<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutReport>,
     pub refresh: RefreshReport,
@@ -215,7 +217,9 @@ impl GroupReport {
         of_all_nodes: Option<GroupProgress>,
         filter: &Filter,
     ) -> Option<Self> {
-        let generations: Vec<&Generation> = group.generations().collect();
+        let current: Vec<&Generation> = group.current().collect();
+        let older = group.generations().filter(|older| current.iter().all(|newest| newest.name != older.name));
+        let generations: Vec<&Generation> = current.iter().copied().chain(older).collect();
         let epochs: HashMap<&str, Timestamp> =
             list.generations.iter().filter_map(|it| Some((it.name.as_str(), it.record.as_ref()?.epoch))).collect();
         let mut count = GroupProgressCount::default();
@@ -228,23 +232,32 @@ impl GroupReport {
             generation: eviction_loop.generation.into(),
             last_eviction: CleanText::of(eviction_loop.last),
         });
-        let (request, newest) = (list.refresh_request.as_deref(), generations.first().copied());
+        let request = list.refresh_request.as_deref();
         let on_nodes = group.pods().filter(|pod| pod.node.as_deref().is_some_and(|node| filter.has_node(node)));
         (!images.is_empty()).then(|| Self {
             name: CleanText::of(&group.group.name),
             generations: generations.iter().map(|generation| CleanText::from(&generation.name)).collect(),
+            other_shards: current.iter().skip(1).map(|generation| CleanText::from(&generation.name)).collect(),
             rollout: RolloutReport::new(
-                &generations,
+                &current,
+                generations.len() == current.len(),
                 of_all_nodes.unwrap_or_else(|| count.total()),
                 input.nodes.is_some(),
                 input.now,
             ),
-            refresh: RefreshReport::new(&config.refresh, group.group, newest, request, input.now),
+            refresh: RefreshReport::new(&config.refresh, group.group, &current, request, input.now),
             requests: Reserved::by(on_nodes),
             images,
             eviction_loops: eviction_loops.collect(),
             always_pull_enforced: group.is_always_pulled(),
         })
+    }
+}
+
+impl GroupReport {
+    /// The generations that are retiring, the newest first.
+    pub fn older(&self) -> impl Iterator<Item = &CleanText> {
+        self.generations.iter().skip(1).filter(|name| !self.other_shards.contains(name))
     }
 }
 

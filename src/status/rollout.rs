@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::list::config::{self, RefreshMode};
 use crate::messages::findings::unchecked;
 use crate::plan::Generation;
+use crate::plan::generation::check_failure::CheckFailure;
 use crate::plan::refresh::{NextRefresh, RefreshOutcome, last_tag_check, next_tag_check, start_delays_end};
 use crate::summary::progress::GroupProgress;
 use crate::text::CleanText;
@@ -37,24 +38,29 @@ pub enum RolloutState {
 }
 
 impl RolloutReport {
-    /// The rollout of the first of `generations`, which are sorted from new to old. `None` if there is no generation, or if the
-    /// newest has no record of how it was created. If nodes are not known, the DaemonSet's status says whether pods are to come.
+    /// The rollout of the newest generations of a group's shards, the newest of them first. `alone` is whether there are no older
+    /// ones. `None` if there is no generation, or if the newest has no record of how it was created. If nodes are not known, the
+    /// status of the DaemonSets says whether pods are to come.
     pub fn new(
-        generations: &[&Generation],
+        current: &[&Generation],
+        alone: bool,
         progress: GroupProgress,
         nodes_known: bool,
         now: Timestamp,
     ) -> Option<Self> {
-        let (newest, older) = generations.split_first()?;
+        let newest = current.first()?;
         let record = newest.record.as_ref()?;
-        let start_delays_end_at = start_delays_end(record.epoch, record.spread_seconds);
-        let lacks_pods = || newest.scheduled.map_or(progress.nodes == 0, |scheduled| !scheduled.complete);
+        let records = current.iter().filter_map(|generation| generation.record.as_ref());
+        let delays = records.map(|record| start_delays_end(record.epoch, record.spread_seconds));
+        let start_delays_end_at = delays.max().unwrap_or(record.epoch);
+        let lacks = |it: &&Generation| it.scheduled.map_or(progress.nodes == 0, |scheduled| !scheduled.complete);
+        let lacks_pods = || current.iter().any(lacks);
         let awaits_pods = !nodes_known && lacks_pods();
         let state = match () {
             () if progress.is_moving || awaits_pods || now < start_delays_end_at => RolloutState::InProgress,
             () if progress.nodes == 0 => RolloutState::NoNodes,
             () if !progress.is_complete() => RolloutState::Stalled,
-            () if older.is_empty() => RolloutState::Complete,
+            () if alone => RolloutState::Complete,
             () => RolloutState::InProgress,
         };
         Some(Self {
@@ -101,21 +107,19 @@ pub struct DeferredImage {
 }
 
 impl RefreshReport {
-    /// Reports the refreshes of a group; `newest` is its newest generation.
+    /// Reports the refreshes of a group; `current` are the newest generations of its shards.
     pub fn new(
         refresh: &config::Refresh,
         group: &config::Group,
-        newest: Option<&Generation>,
+        current: &[&Generation],
         request: Option<&str>,
         now: Timestamp,
     ) -> Self {
-        let last = newest.and_then(last_tag_check);
-        let next = newest.and_then(|newest| next_tag_check(refresh, group, newest, request, now));
-        let deferred = newest.into_iter().flat_map(|newest| &newest.tag_check_record.failed).map(|(name, failure)| {
-            let listed = group.images.iter().find(|image| image.name.as_str() == name);
-            let reference = listed.map_or_else(CleanText::default, |image| CleanText::of(&image.reference));
-            let reason = failure.as_ref().map(unchecked).unwrap_or_default();
-            DeferredImage { name: name.into(), reference, reason: reason.into() }
+        let last = last_tag_check(current);
+        let next = next_tag_check(refresh, group, current, request, now);
+        let deferred = current.iter().flat_map(|generation| {
+            let failed = generation.tag_check_record.failed.iter();
+            failed.map(|(name, failure)| DeferredImage::new(group, generation, name, failure.as_ref()))
         });
         Self {
             mode: refresh.mode,
@@ -130,6 +134,20 @@ impl RefreshReport {
             last_success_at: last.map(|last| last.success),
             outcome: last.map(|last| last.outcome),
             deferred: deferred.collect(),
+        }
+    }
+}
+
+impl DeferredImage {
+    /// The container of a shard may have another name than the image has on the list.
+    fn new(group: &config::Group, generation: &Generation, container: &str, failure: Option<&CheckFailure>) -> Self {
+        let reference = generation.images.get(container);
+        let same = group.images.iter().find(|image| reference.is_some_and(|it| it == image.reference.as_str()));
+        let listed = same.or_else(|| group.images.iter().find(|image| image.name.as_str() == container));
+        Self {
+            name: listed.map_or_else(|| container.into(), |image| CleanText::of(&image.name)),
+            reference: listed.map_or_else(CleanText::default, |image| CleanText::of(&image.reference)),
+            reason: failure.map(unchecked).unwrap_or_default().into(),
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod node_warm_ups;
 pub mod progress;
 pub mod reserved;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::list::reference::ImageReference;
 use crate::plan::Generation;
 use crate::plan::generation::exclusion::Exclusion;
 use crate::plan::generation::pods::as_listed;
+use crate::plan::sharding;
 
 /// The input of a summary.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,8 @@ pub struct SummaryInput<'a> {
 #[derive(Debug)]
 pub struct Summary<'a> {
     sources: SummaryInput<'a>,
+    /// The list with shards in place of groups.
+    shards: Cow<'a, Config>,
     /// All nodes, by name.
     places: BTreeMap<&'a str, NodeContents<'a>>,
     /// The list's distinct images, by normal form.
@@ -120,8 +124,14 @@ impl<'a> Summary<'a> {
             let next = images.len();
             images.entry(image.reference.normal_form()).or_insert(next);
         }
-        let mut summary =
-            Self { sources, places: BTreeMap::new(), images, newest_first, youngest_pods: HashMap::new() };
+        let mut summary = Self {
+            sources,
+            shards: sharding::split(sources.config, sources.generations),
+            places: BTreeMap::new(),
+            images,
+            newest_first,
+            youngest_pods: HashMap::new(),
+        };
         for node in sources.nodes.into_iter().flatten() {
             summary.places.entry(&node.name).or_default().node = Some(node);
         }
@@ -183,15 +193,24 @@ impl<'a> Summary<'a> {
     }
 
     fn group<'s>(&'s self, group: &'a Group) -> GroupSummary<'s, 'a> {
-        let newest = self.newest_first.iter().find(|generation| generation.group == group.name.as_str()).copied();
+        let newest = |shard: &'s Group| {
+            let generation = self.newest_first.iter().find(|generation| generation.is_of(shard)).copied()?;
+            let pods = self.sources.coverage.pods_of_generation(self.sources.list, &generation.name);
+            Some(NewestOfShard { generation, shard, exclusion: Exclusion::of(generation, shard, pods) })
+        };
+        let shards = self.shards.groups.iter().filter(|shard| shard.name == group.name);
+        let mut current: Vec<NewestOfShard> = shards.filter_map(newest).collect();
+        current.sort_by_cached_key(|it| it.generation.newest_first());
         let belonging = match self.nodes_known() {
             true => self.places.iter().filter_map(|(name, place)| Some((*name, place, place.takes(group)?))).collect(),
             false => self.places_of_newest_pods(group),
         };
-        let SummaryInput { coverage, list, .. } = self.sources;
-        let pods = |newest: &Generation| coverage.pods_of_generation(list, &newest.name);
-        let exclusion = newest.map(|newest| Exclusion::of(newest, group, pods(newest))).unwrap_or_default();
-        GroupSummary { summary: self, group, newest, exclusion, places: belonging }
+        let mut wanted = HashMap::new();
+        for (index, it) in current.iter().enumerate() {
+            let held = it.shard.images.iter().filter(|image| it.generation.holds(image));
+            wanted.extend(held.map(|image| (image.reference.as_str(), index)));
+        }
+        GroupSummary { summary: self, group, current, wanted, places: belonging }
     }
 
     fn places_of_newest_pods(&self, group: &Group) -> Vec<(&'a str, &NodeContents<'a>, Belonging)> {
@@ -245,14 +264,24 @@ impl NodeContents<'_> {
     }
 }
 
+/// The newest generation of a shard.
+#[derive(Debug)]
+struct NewestOfShard<'s, 'a> {
+    generation: &'a Generation,
+    shard: &'s Group,
+    exclusion: Exclusion<'a>,
+}
+
 /// The coverage of one group.
 #[derive(Debug)]
 pub struct GroupSummary<'s, 'a> {
     summary: &'s Summary<'a>,
     /// The group.
     pub group: &'a Group,
-    newest: Option<&'a Generation>,
-    exclusion: Exclusion<'a>,
+    /// The newest generation of each of its shards, the newest of them first.
+    current: Vec<NewestOfShard<'s, 'a>>,
+    /// Which of these has an image, by reference.
+    wanted: HashMap<&'s str, usize>,
     places: Vec<(&'a str, &'s NodeContents<'a>, Belonging)>,
 }
 
@@ -267,6 +296,11 @@ impl<'a> GroupSummary<'_, 'a> {
     pub fn generations(&self) -> impl Iterator<Item = &'a Generation> {
         let all = self.summary.newest_first.iter().copied();
         all.filter(|generation| generation.group == self.group.name.as_str())
+    }
+
+    /// The newest generation of each of its shards, the newest of them first. All others are retiring.
+    pub fn current(&self) -> impl Iterator<Item = &'a Generation> {
+        self.current.iter().map(|it| it.generation)
     }
 
     /// The pods of its generations, including those that are being deleted.
@@ -294,7 +328,7 @@ impl<'a> GroupSummary<'_, 'a> {
         let SummaryInput { coverage, now, .. } = self.summary.sources;
         let seen = coverage.eviction_loops(now).filter(|eviction_loop| names.contains(eviction_loop.generation));
         // What an earlier controller process saw.
-        let noted = self.newest.into_iter().flat_map(|newest| {
+        let noted = self.current().flat_map(|newest| {
             let evicted = newest.reported.eviction_loops(now);
             evicted.map(|(node, last)| EvictionLoop { node, generation: newest.name.as_str(), last })
         });
@@ -308,17 +342,16 @@ impl<'a> GroupSummary<'_, 'a> {
         by_node.into_values().collect()
     }
 
-    /// Whether admission makes pods of its newest generation ask the registry for images that their nodes have.
+    /// Whether admission makes pods of its newest generations ask the registry for images that their nodes have.
     pub fn is_always_pulled(&self) -> bool {
-        let newest = self.newest;
         let SummaryInput { list, coverage, .. } = self.summary.sources;
         let pods = |newest: &Generation| coverage.pods_of_generation(list, &newest.name);
-        newest.is_some_and(|newest| newest.is_overridden_in_any(pods(newest)))
+        self.current().any(|newest| newest.is_overridden_in_any(pods(newest)))
     }
 
     fn image(&self, image: &'a Image) -> ImageSummary<'a> {
         let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
-        let wanted = self.newest.filter(|generation| generation.holds(image));
+        let wanted = self.wanted.get(image.reference.as_str()).map(|index| self.current[*index].generation);
         let on = |(name, place, belonging): &(&'a str, &NodeContents<'a>, Belonging)| {
             let held: Vec<Held> = place.held(id).collect();
             let (state, why) = self.state(place, *belonging, id, wanted, !held.is_empty());
@@ -339,7 +372,8 @@ impl<'a> GroupSummary<'_, 'a> {
 }
 
 impl<'a> GroupSummary<'_, 'a> {
-    /// The state of an image on a node. `wanted` is the group's newest generation, if it has the image, and `is_held` whether any holds it.
+    /// The state of an image on a node. `wanted` is the newest generation of its shard, if it has the image, and `is_held` whether any
+    /// holds it.
     fn state(
         &self,
         place: &NodeContents<'a>,
@@ -377,10 +411,14 @@ impl<'a> GroupSummary<'_, 'a> {
         match (place.node, pod) {
             _ if wanted.altered.is_some() => None,
             (_, Some(pod)) if !own(pod) => None,
-            (Some(node), _) => self.exclusion.on(node),
-            (None, Some(pod)) => self.exclusion.of_pod(pod),
+            (Some(node), _) => self.exclusion(wanted)?.on(node),
+            (None, Some(pod)) => self.exclusion(wanted)?.of_pod(pod),
             (None, None) => None,
         }
+    }
+
+    fn exclusion(&self, newest: &Generation) -> Option<&Exclusion<'a>> {
+        self.current.iter().find(|it| it.generation.name == newest.name).map(|it| &it.exclusion)
     }
 
     fn no_pod(&self, place: &NodeContents<'a>, wanted: Option<&'a Generation>) -> (NodeState, Option<Why<'a>>) {

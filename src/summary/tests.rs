@@ -1,6 +1,7 @@
 //! What a summary says about single nodes.
 
 mod recount;
+mod shards;
 pub mod world;
 
 use jiff::Timestamp;

@@ -288,6 +288,7 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(template["annotations"]["example.com/on"], "pod");
     let affinity = spec["affinity"].to_string();
     assert!(affinity.contains("zone-a") && affinity.contains("arm64"), "{affinity}");
+    assert_eq!((config.groups[0].images_per_pod, config.groups[0].parallel_pulls), (Some(50), 2));
     assert_eq!(config.pull_rate.spread_seconds(600), 60);
     assert_eq!(list.data["REFRESH_SCHEDULE"], "0 3 * * 1-5");
     assert_eq!(list.data["REFRESH_TIME_ZONE"], "Europe/Berlin");

@@ -167,7 +167,7 @@ fn another(parameter: &str) -> &'static str {
         "ARCHITECTURES" => "amd64;arm64",
         "REFRESH_SCHEDULE" => "0 3 * * *",
         "REFRESH_MODE" => "Recreate",
-        "PULL_RATE" | "REPLICAS" => "2",
+        "PULL_RATE" | "REPLICAS" | "IMAGES_PER_POD" | "PARALLEL_PULLS" => "2",
         "HOST_USERS" => "false",
         "IMAGE_CACHE" => "true",
         "IMAGE_CACHE_PLATFORMS" => "linux/amd64;linux/arm64",

@@ -101,7 +101,7 @@ fn twice_as_much_costs_at_most_about_twice_as_much() {
 
 #[test]
 fn what_is_refused_for_its_size_is_refused_with_one_reason() {
-    for images in [95_000, 501] {
+    for images in [95_000, 1_001] {
         let text = format!("images:\n{}", (0..images).map(|number| format!("- b:{number}\n")).collect::<String>());
         let printed: Value = super::validate::json(&text);
         let problems = &printed["lists"][0]["problems"];

@@ -304,6 +304,8 @@ fn group_in_full(group: &Group) -> Value {
         "hostUsers": group.host_users,
         "podLabels": group.pod_labels,
         "podAnnotations": group.pod_annotations,
+        "imagesPerPod": group.images_per_pod,
+        "parallelPulls": group.parallel_pulls,
         "resources": {
             "requests": quantities(
                 Some(&resources.cpu_request),

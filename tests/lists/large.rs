@@ -48,17 +48,17 @@ fn thousands_of_images_are_refused_for_their_number() {
 
 #[test]
 fn hundreds_of_images_of_one_repository_are_named_one_by_one() {
-    let parsed = parse(&yaml_list(&(0..500).map(|number| format!("- a:{number}\n")).collect::<String>()));
+    let parsed = parse(&yaml_list(&(0..1_000).map(|number| format!("- a:{number}\n")).collect::<String>()));
     let config = parsed.config.expect("accepted");
     let images = &config.groups[0].images;
-    assert_eq!(images.len(), 500);
+    assert_eq!(images.len(), 1_000);
     assert_eq!(images[images.len() - 1].name.as_str(), format!("a-{}", images.len()));
 }
 
 #[test]
 fn hundreds_of_pairs_are_read_and_thousands_refused() {
     let pair = |number: usize| format!("a{number}=b:{number};");
-    let hundreds = (0..500).map(pair).collect::<String>();
+    let hundreds = (0..1_000).map(pair).collect::<String>();
     assert!(parse(&list([("IMAGES", hundreds.as_str())])).config.is_some());
     let parsed = parse(&list([("IMAGES", pieces(pair).as_str())]));
     assert!(parsed.config.is_none() && parsed.problems.len() == 1, "{:?}", parsed.problems);
@@ -66,7 +66,7 @@ fn hundreds_of_pairs_are_read_and_thousands_refused() {
 
 #[test]
 fn hundreds_of_duplicates_are_kept_once_and_reported_in_few_words() {
-    let pairs = "a=b;".repeat(500);
+    let pairs = "a=b;".repeat(1_000);
     let parsed = parse(&list([("IMAGES", pairs.as_str())]));
     assert_eq!(parsed.config.expect("it is accepted").groups[0].images.len(), 1);
     assert!(parsed.problems.len() <= 12, "{}", parsed.problems.len());
@@ -79,7 +79,7 @@ fn thousands_of_duplicate_keys_are_refused() {
 
 #[test]
 fn hundreds_of_images_without_tags_are_reported_in_few_words() {
-    let parsed = parse(&yaml_list(&(0..500).map(|number| format!("- a{number}\n")).collect::<String>()));
+    let parsed = parse(&yaml_list(&(0..1_000).map(|number| format!("- a{number}\n")).collect::<String>()));
     assert!(parsed.config.is_some() && parsed.problems.len() == 11, "{}", parsed.problems.len());
 }
 

@@ -26,6 +26,7 @@ const PLAN: Layers = [
         "refusals.rs",
         "retiring.rs",
         "retiring/",
+        "sharding.rs",
         "validation_result.rs",
         "versions.rs",
     ],

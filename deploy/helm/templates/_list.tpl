@@ -77,6 +77,8 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
   "SERVICE_ACCOUNT_NAME" $list.serviceAccountName
   "POD_LABELS" (include "kube-prepull.json" $list.podLabels)
   "POD_ANNOTATIONS" (include "kube-prepull.json" $list.podAnnotations)
+  "IMAGES_PER_POD" (include "kube-prepull.number" $list.imagesPerPod)
+  "PARALLEL_PULLS" (include "kube-prepull.number" $list.parallelPulls)
   "IMAGE_CACHE" (include "kube-prepull.number" $list.imageCache)
   "IMAGE_CACHE_PLATFORMS" (include "kube-prepull.names" $list.imageCachePlatforms)
   "IMAGE_CACHE_SIZE" (include "kube-prepull.number" $list.imageCacheSize)

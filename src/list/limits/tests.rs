@@ -44,12 +44,12 @@ fn a_group_has_as_many_images_as_one_pod_can_hold() {
     assert_eq!(accepted(&yaml(&images(most))).groups[0].images.len(), most);
     for text in [images(most + 1), format!("images: {}", images(most + 1)), groups(1, most + 1)] {
         let said = refused(&yaml(&text));
-        assert!(said.contains("501 images of one group exceed the limit of 500; split them into several"), "{said}");
+        assert!(said.contains("1001 images of one group exceed the limit of 1000; split them into several"), "{said}");
     }
     let pairs = |number: usize| (0..number).map(|number| format!("a{number}=app:{number};")).collect::<String>();
     assert_eq!(accepted(&data("IMAGES", &pairs(most))).groups[0].images.len(), most);
     assert!(
-        refused(&data("IMAGES", &pairs(most + 1))).starts_with("IMAGES: 501 images exceed the limit of 500; split")
+        refused(&data("IMAGES", &pairs(most + 1))).starts_with("IMAGES: 1001 images exceed the limit of 1000; split")
     );
 }
 
@@ -64,19 +64,48 @@ fn a_list_has_a_limited_number_of_groups_and_of_images_in_all_of_them() {
     assert!(refused(&yaml(&groups(5, 401))).contains("2005 images in all groups exceed the limit of 2000"));
 }
 
+/// A list of references of about this length.
+fn long(number: usize, length: usize) -> ListData {
+    let images: Vec<_> = (0..number).map(|it| format!("r.example/{}{it:03}:1", "a/".repeat(length / 2))).collect();
+    yaml(&format!("[{}]", images.join(", ")))
+}
+
 #[test]
-fn long_references_fit_neither_the_annotations_nor_the_pod() {
-    let long = |number: usize, length: usize| {
-        let images: Vec<_> = (0..number).map(|it| format!("r.example/{}{it:03}:1", "a/".repeat(length / 2))).collect();
-        yaml(&format!("[{}]", images.join(", ")))
-    };
-    accepted(&long(500, 100));
-    assert!(refused(&long(500, 230)).contains("annotations"));
-    assert!(refused(&long(500, 400)).contains("bytes of images in one group"));
+fn references_and_annotations_fit_a_daemon_set_together() {
+    accepted(&long(1_000, 230));
+    assert!(refused(&long(1_000, 400)).contains("bytes of images in one group"));
     let own = format!("images: [a:1]\ndaemonSetAnnotations: {{a: {}, b: {}}}", "x".repeat(30_000), "x".repeat(30_000));
     accepted(&yaml(&own));
-    let with_images = own.replace("[a:1]", &images(500)).replace("app:", &format!("r.example/{}app:", "a/".repeat(40)));
-    assert!(refused(&yaml(&with_images)).contains("daemonSetAnnotations"));
+    let longest = |number: usize| {
+        let repository = format!("r.example/{}{}{number:03}", "a/".repeat(70), "b".repeat(90));
+        format!("{repository}:{}@sha256:{}", "t".repeat(128), "0".repeat(64))
+    };
+    let with_images = own.replace("[a:1]", &format!("{:?}", (0..400).map(longest).collect::<Vec<_>>()));
+    let said = refused(&yaml(&with_images));
+    assert!(said.contains("100 images of this group") && said.contains("lower `imagesPerPod`"), "{said}");
+    accepted(&yaml(&format!("{with_images}\nimagesPerPod: 50")));
+}
+
+#[test]
+fn a_node_gets_a_limited_number_of_pods() {
+    let with = |images_each: usize, keys: &str| yaml(&format!("images: {}\n{keys}", images(images_each)));
+    accepted(&with(1_000, "imagesPerPod: 10"));
+    let said = refused(&with(1_000, "imagesPerPod: 9"));
+    assert!(
+        said.contains("a node may get 112 pods of this list, which exceeds the limit of 100; use a higher"),
+        "{said}"
+    );
+    let mut flat = data("IMAGES", &(0..101).map(|number| format!("a{number}=app:{number};")).collect::<String>());
+    flat.data.insert("IMAGES_PER_POD".to_owned(), "1".to_owned());
+    assert!(refused(&flat).starts_with("IMAGES_PER_POD: a node may get 101 pods"));
+    let groups = |number: usize, of_each: &dyn Fn(usize) -> String| {
+        let group =
+            |it: usize| format!("- {{name: g{it}, images: {}, parallelPulls: 10{}}}\n", images(10), of_each(it));
+        yaml(&format!("groups:\n{}", (0..number).map(group).collect::<String>()))
+    };
+    accepted(&groups(10, &|_| String::new()));
+    assert!(refused(&groups(11, &|_| String::new())).contains("110 pods"));
+    accepted(&groups(50, &|number| format!(", nodeSelector: {{pool: p{number}}}")));
 }
 
 #[test]
@@ -114,6 +143,6 @@ fn a_version_that_was_accepted_under_higher_limits_stays_what_it_was() {
         assert!(list::parse(&yaml(&text)).config.is_none());
         assert!(list::parse_accepted(&yaml(&text)).config.is_some());
     }
-    let accepted = yaml(&images(500));
+    let accepted = yaml(&images(1_000));
     assert_eq!(list::parse(&accepted).config, list::parse_accepted(&accepted).config);
 }

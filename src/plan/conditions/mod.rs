@@ -12,8 +12,10 @@ mod check;
 mod failures;
 mod observations;
 mod settled;
+mod shards;
 mod transition;
 
 pub use check::plan;
 #[cfg(test)]
 pub use failures::STARTING;
+pub use shards::join;

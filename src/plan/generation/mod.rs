@@ -70,6 +70,10 @@ pub struct Generation {
     pub uid: String,
     /// The group that it was built from, which may no longer be on the list.
     pub group: String,
+    /// Which shard of that group it holds.
+    pub shard: u32,
+    /// The number of parallel pulls that the group had been split for.
+    pub parallel_pulls: u32,
     /// When the DaemonSet was created.
     pub created: Option<Timestamp>,
     /// Whether the DaemonSet is being deleted.
@@ -147,13 +151,18 @@ impl Generation {
         let template = pulled_always.as_ref().map(PulledAlways::hash);
         // A DaemonSet without this annotation, such as one of kubernetes-image-puller, pulls everything with `Always`.
         let pulled_always = pulled_always.unwrap_or_else(|| PulledAlways::of(images.keys().cloned()));
+        let shard = labels.get(labels::SHARD).and_then(|shard| shard.parse().ok()).unwrap_or_default();
         // If somebody changed the record, it no longer matches the name and is ignored.
-        let record =
-            Record::from_metadata(metadata, &pulled_always).filter(|record| name.ends_with(&record.hash(list, group)));
+        let record = Record::from_metadata(metadata, &pulled_always)
+            .filter(|record| name.ends_with(&record.hash(list, group, shard)));
         Some(Self {
             name,
             uid: metadata.uid.clone()?,
             group: group.clone(),
+            shard,
+            parallel_pulls: annotation(metadata, labels::PARALLEL_PULLS)
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(Group::DEFAULT_PARALLEL_PULLS),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             deleting: metadata.deletion_timestamp.is_some(),
             altered: Alteration::of(metadata),
@@ -172,6 +181,16 @@ impl Generation {
             counted_for: annotation(metadata, labels::COUNTED_FOR).map(words).unwrap_or_default(),
             scheduled: None,
         })
+    }
+
+    /// Whether it is one of this shard of a group.
+    pub fn is_of(&self, group: &Group) -> bool {
+        self.shard == group.shard && self.group == group.name.as_str()
+    }
+
+    /// Whether both are of the same shard of the same group.
+    pub fn is_of_same_shard(&self, other: &Self) -> bool {
+        self.shard == other.shard && self.group == other.group
     }
 
     /// A sort key that puts the newest generation first.
@@ -230,18 +249,20 @@ impl Record {
         })
     }
 
-    /// The hash in the generation's name. It depends on list, group, content, epoch and revision.
-    pub fn hash(&self, list: &str, group: &str) -> String {
-        short_hash(self.identity(list, group).as_bytes())
+    /// The hash in the generation's name. It depends on list, group, shard, content, epoch and revision.
+    pub fn hash(&self, list: &str, group: &str, shard: u32) -> String {
+        short_hash(self.identity(list, group, shard).as_bytes())
     }
 
     /// The record with a folder that nobody can guess without the seed.
-    pub fn with_own_folder(self, list: &str, group: &str, seed: &Seed) -> Self {
-        Self { folder: HolderFolder::new(seed, &self.identity(list, group)), ..self }
+    pub fn with_own_folder(self, list: &str, group: &Group, seed: &Seed) -> Self {
+        Self { folder: HolderFolder::new(seed, &self.identity(list, group.name.as_str(), group.shard)), ..self }
     }
 
-    fn identity(&self, list: &str, group: &str) -> String {
-        format!("{list}\n{group}\n{}\n{}\n{}", self.content, self.epoch, self.revision)
+    fn identity(&self, list: &str, group: &str, shard: u32) -> String {
+        let identity = format!("{list}\n{group}\n{}\n{}\n{}", self.content, self.epoch, self.revision);
+        // That of the first shard is that of a group that needs only one.
+        if shard == 0 { identity } else { format!("{identity}\n{shard}") }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::plan::generation::Generation;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::tag_check::{TagCheck, TagCheckProgress};
 use crate::plan::generation::tag_check_record::TagCheckRecord;
-use crate::plan::refresh::{NextRefresh, next_refresh, retry_at, wait_for};
+use crate::plan::refresh::{NextRefresh, next_refresh_of, retry_at, wait_for};
 
 /// How long to wait for a node that can run a tag check. Usually a change of a node triggers a new plan earlier.
 const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -55,7 +55,7 @@ fn wanted(context: &Context, group: &Group, newest: &Generation, plan: &mut Plan
     if context.refresh_request.is_some_and(|request| !newest.answers(request)) {
         return all();
     }
-    let due = next_refresh(schedule, newest, context.now);
+    let due = next_refresh_of(context, group, newest);
     match (retry_at(schedule, newest, context.now), due) {
         (Some(retry_at), _) if context.now < retry_at => {
             plan.wake_up_at(retry_at);

@@ -47,6 +47,8 @@ groups:
   hostUsers: false
   podLabels: {team: ml}
   podAnnotations: {example.com/cost-centre: "42"}
+  imagesPerPod: 50
+  parallelPulls: 2
 refresh: {schedule: "0 3 * * 1-5", timeZone: Europe/Berlin, mode: Recreate}
 pullRate: 60
 daemonSetAnnotations: {example.com/owner: platform}
@@ -65,7 +67,7 @@ fn of_group(config: &Config, group: usize, settings: &Settings) -> DaemonSet {
         refresh_request: None,
         pulled_always: PulledAlways::all_of(group),
     }
-    .with_own_folder("tools", group.name.as_str(), &settings.seed);
+    .with_own_folder("tools", group, &settings.seed);
     build(named(config), group, &record, settings)
 }
 

@@ -167,6 +167,11 @@ fn the_content_hash_depends_on_the_group_as_written() {
     ] {
         assert_ne!(plain, group_of(change), "{change}");
     }
+    assert_eq!(
+        plain,
+        group_of(", imagesPerPod: 7, parallelPulls: 2"),
+        "they only decide which images are in which pod"
+    );
     let of = |images: &str| content_hash(&group(images));
     assert_ne!(of("[a:1, b:1]"), of("[b:1, a:1]"), "kubelets pull in order");
     assert_ne!(of("[a:1]"), of("[docker.io/library/a:1]"), "pods contain the reference as written");

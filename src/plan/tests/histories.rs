@@ -14,7 +14,7 @@ use super::simulation::Simulation;
 use crate::coverage::Node;
 use events::{Event, apply, disturbance, event};
 use invariants::{generations_are_bounded, settles, wanted_on};
-use lists::{IMAGES, list, normal};
+use lists::{IMAGES, MOST_SHARDS, list, normal};
 
 /// While nothing can be pulled, a node holds what it held before again, from its disk, however often pods are replaced
 /// and nodes reboot.
@@ -84,6 +84,7 @@ proptest! {
         seconds += simulation.now.duration_since(since).as_secs();
         // A refresh is due at most every minute, in each of three groups.
         causes += 3 * (usize::try_from(seconds).unwrap_or_default() / 60 + 1);
+        causes *= MOST_SHARDS;
         prop_assert!(simulation.created <= causes, "{} generations for {} causes", simulation.created, causes);
     }
 

@@ -22,6 +22,7 @@ mod retiring;
 mod rollouts;
 mod scoping_down;
 mod sealing;
+mod sharding;
 mod simulation;
 mod start_delays;
 mod starting_nodes;

@@ -22,11 +22,11 @@ fn newest(simulation: &Simulation) -> Generation {
 fn next(simulation: &Simulation) -> Option<NextRefresh> {
     let config = &simulation.config;
     let request = simulation.request.as_deref();
-    next_tag_check(&config.refresh, &config.groups[0], &newest(simulation), request, simulation.now)
+    next_tag_check(&config.refresh, &config.groups[0], &[&newest(simulation)], request, simulation.now)
 }
 
 fn last(simulation: &Simulation) -> LastTagCheck {
-    last_tag_check(&newest(simulation)).expect("a record")
+    last_tag_check(&[&newest(simulation)]).expect("a record")
 }
 
 /// Whether the plan checks tags or starts a rollout at this time.

@@ -312,14 +312,15 @@ fn rollout(group: &GroupReport, now: Timestamp) -> String {
         };
         format!("started {} ago, {how}", age(rollout.started_at, now))
     };
-    match (group.generations.as_slice(), &group.rollout) {
-        ([], _) => "no generation yet".to_owned(),
-        ([newest, older @ ..], rollout) => {
-            let begun = rollout.as_ref().map_or_else(String::new, |rollout| format!(" {}", begun(rollout)));
-            let older = if older.is_empty() { String::new() } else { format!("; previous: {}", older.join(", ")) };
-            format!("rollout {newest}{begun}{older}")
-        }
-    }
+    let Some(newest) = group.generations.first() else { return "no generation yet".to_owned() };
+    let shards = match group.other_shards.len() {
+        0 => String::new(),
+        others => format!(" and {}", number(others, "other shard")),
+    };
+    let begun = group.rollout.as_ref().map_or_else(String::new, |rollout| format!(" {}", begun(rollout)));
+    let older: Vec<&str> = group.older().map(CleanText::as_str).collect();
+    let older = if older.is_empty() { String::new() } else { format!("; previous: {}", older.join(", ")) };
+    format!("rollout {newest}{shards}{begun}{older}")
 }
 
 fn nodes_with_all(rollout: &RolloutReport) -> String {

@@ -203,6 +203,8 @@ pub fn generations() -> Vec<Generation> {
         node_scope: crate::plan::generation::node_scope::NodeScope::Everywhere,
         placement: None,
         absent_holder_image: None,
+        shard: 0,
+        parallel_pulls: 1,
         counted_for: Default::default(),
         scheduled: None,
         record: Some(Record {

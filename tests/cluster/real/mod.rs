@@ -13,6 +13,7 @@ mod hostile_images;
 mod hostile_texts;
 mod init_containers;
 mod lists;
+mod long_lists;
 mod metrics;
 mod own_images;
 mod requests;

@@ -1,5 +1,6 @@
 //! Lists that are made to cost much cost only themselves: the controller answers probes, and goes on with its other lists.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
 use kube::api::{ListParams, PostParams};
+use kube_prepull::list::config::Group;
 use kube_prepull::list::{Limits, ListData, parse_accepted};
 use kube_prepull::plan::versions;
 use serde_json::{Value, json};
@@ -137,6 +139,17 @@ async fn hostile_lists_take_neither_probes_nor_other_lists_nor_memory() {
     println!("{answers} answers, the slowest after {slowest:?}; {megabytes} MB");
 }
 
+/// Waits until the DaemonSets have all images of a list, and returns their uids.
+async fn shards_of(trial: &Trial, list: &str) -> BTreeSet<Option<String>> {
+    eventually("DaemonSets with all images", async || {
+        let found = trial.daemon_sets().await;
+        let held: BTreeSet<String> = found.iter().flat_map(images).collect();
+        let wanted = list.matches("app:").count();
+        (held.len() == wanted).then(|| found.iter().map(ResourceExt::uid).collect())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn what_was_accepted_under_higher_limits_stays_held() {
     let trial = trial("above-limits").await;
@@ -154,14 +167,13 @@ async fn what_was_accepted_under_higher_limits_stays_held() {
     trial.api().create(&PostParams::default(), &revision).await.unwrap();
     trial.write_list("tools", &text).await;
     let controller = Controller::start(&trial).await;
-    let wanted: Vec<&str> = images.iter().map(String::as_str).collect();
-    let held = trial.settled_on(&wanted).await;
+    let held = shards_of(&trial, &text).await;
     let list: ConfigMap = trial.validated("tools", "rejected").await;
-    assert!(list.annotations()["kube-prepull.io/problems"].contains("exceed the limit of 500"), "{list:?}");
+    assert!(list.annotations()["kube-prepull.io/problems"].contains("exceed the limit of 1000"), "{list:?}");
     let said = trial.reported("ListRejected").await;
     assert!(said.contains("stays in effect"), "{said}");
     controller.has_reconciled(&trial, "tools").await;
-    assert_eq!(trial.settled_on(&wanted).await.uid(), held.uid());
+    assert_eq!(shards_of(&trial, &text).await, held);
     trial.write_list("tools", "images: [nginx:1.27]").await;
     trial.settled_on(&["nginx:1.27"]).await;
 }
@@ -178,15 +190,16 @@ async fn a_list_at_the_limits_fits_the_objects_of_the_cluster() {
             (0..Limits::CEILING.images_per_group).map(image).collect::<Vec<_>>()
         )
     };
-    let text = format!("groups:\n{}", (0..4).map(group).collect::<String>());
+    let text = format!("groups:\n{}", (0..2).map(group).collect::<String>());
     trial.write_list("tools", &text).await;
     trial.validated("tools", "accepted").await;
-    let found = eventually("a DaemonSet for each group", async || {
+    let shards = 2 * Limits::CEILING.images_per_group / Group::DEFAULT_IMAGES_PER_POD as usize;
+    let found = eventually("a DaemonSet for each shard", async || {
         let found = trial.daemon_sets().await;
-        (found.len() == 4).then_some(found)
+        (found.len() == shards).then_some(found)
     })
     .await;
-    assert!(found.iter().all(|it| images(it).len() == Limits::CEILING.images_per_group));
+    assert!(found.iter().all(|it| images(it).len() == Group::DEFAULT_IMAGES_PER_POD as usize));
     eventually("a pod on every node to be held ready", async || {
         let pods = trial.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
         let running =

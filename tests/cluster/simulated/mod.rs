@@ -25,6 +25,7 @@ mod last_good;
 mod leader_report;
 mod leaders;
 mod lists;
+mod long_lists;
 mod many_lists;
 mod metrics;
 mod overflow;

@@ -6,13 +6,14 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Taint;
 use proptest::prelude::*;
 
-use super::lists::{IMAGES, normal};
+use super::lists::{IMAGES, MOST_SHARDS, normal};
 use crate::coverage::Node;
 use crate::naming::labels;
 use crate::plan::decision::ScopeDownReason;
 use crate::plan::generation::restores::LONGEST_PAUSE;
 use crate::plan::restoring::POD_RETURN_GRACE;
 use crate::plan::rollouts::MAX_GENERATIONS;
+use crate::plan::sharding::split;
 use crate::plan::tests::simulation::{Container, Pod, Simulation, State, name, placement};
 use crate::plan::{Action, DeletionReason, Generation, Plan};
 
@@ -75,7 +76,8 @@ pub fn generations_are_bounded(simulation: &Simulation) -> Result<(), TestCaseEr
     for group in ["p", "q", "r"] {
         let of_group = |it: &&DaemonSet| it.metadata.labels.as_ref().is_some_and(|it| it[labels::GROUP] == group);
         let found = simulation.daemon_sets.iter().filter(of_group).count();
-        prop_assert!(found <= MAX_GENERATIONS + simulation.nodes.len() + IMAGES.len(), "{} of {}", found, group);
+        let most = MOST_SHARDS * (MAX_GENERATIONS + simulation.nodes.len()) + IMAGES.len();
+        prop_assert!(found <= most, "{} of {}", found, group);
     }
     Ok(())
 }
@@ -126,12 +128,13 @@ pub fn settles(simulation: &mut Simulation) -> Result<(), TestCaseError> {
     simulation.settle();
     simulation.pass(POD_RETURN_GRACE);
     simulation.settle();
-    let mut found: Vec<String> = (simulation.daemon_sets.iter())
-        .map(|it| it.metadata.labels.as_ref().expect("labels")["kube-prepull.io/group"].clone())
-        .collect();
+    let generations: Vec<Generation> =
+        simulation.daemon_sets.iter().filter_map(|it| Generation::from_metadata(&it.metadata)).collect();
+    let mut found: Vec<(String, u32)> = generations.iter().map(|it| (it.group.clone(), it.shard)).collect();
     found.sort_unstable();
-    let wanted: Vec<String> = simulation.config.groups.iter().map(|group| group.name.to_string()).collect();
-    prop_assert_eq!(found, wanted, "one generation of each group");
+    let shards = split(&simulation.config, &generations);
+    let wanted: Vec<(String, u32)> = shards.groups.iter().map(|it| (it.name.to_string(), it.shard)).collect();
+    prop_assert_eq!(found, wanted, "one generation of each shard of each group");
     for node in &simulation.nodes {
         let held: BTreeSet<String> = simulation.held_on(&node.name).into_iter().map(normal).collect();
         prop_assert_eq!(held, wanted_on(simulation, node), "on {}", &node.name);

@@ -32,7 +32,7 @@ async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
             refresh_request: None,
             pulled_always: Default::default(),
         };
-        format!("tools-{}", record.hash("tools", "default"))
+        format!("tools-{}", record.hash("tools", "default", 0))
     };
     let names: Vec<String> = (now..now + seconds).map(name).collect();
     let create = names.iter().map(|name| {

@@ -1,0 +1,4 @@
+//! Which images are in which shard, and what follows for a long group.
+
+mod assignment;
+mod plans;
