@@ -67,7 +67,7 @@ pub struct ListReport {
 pub struct GroupReport {
     pub name: CleanText,
     pub generations: Vec<CleanText>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_shards: Vec<CleanText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutReport>,
