@@ -72,7 +72,8 @@ fn of_pods(group: &Group) -> Requests {
 }
 
 fn overhead(group: &Group) -> u64 {
-    OVERHEAD_OF_POD + OVERHEAD_OF_IMAGE.saturating_mul(group.images.len() as u64)
+    let (pods, images) = (group.new_shards() as u64, group.images.len() as u64);
+    OVERHEAD_OF_POD.saturating_mul(pods).saturating_add(OVERHEAD_OF_IMAGE.saturating_mul(images))
 }
 
 fn times(requests: Requests, number: u64) -> Requests {

@@ -168,13 +168,14 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
 }
 
 #[test]
-fn what_the_nodes_own_programs_need_grows_with_images_and_groups() {
+fn what_the_nodes_own_programs_need_grows_with_images_and_pods() {
     let overhead = |text: &str| estimated(text, &usage(0)).reserved.overhead_bytes;
     let [one, two, groups] =
         ["[a]", "[a, b]", "groups: [{name: one, images: [a]}, {name: two, images: [b]}]"].map(overhead);
     assert!(one > 1 << 20, "a pod has a process beside its containers: {one}");
     assert!(two > one);
     assert_eq!(groups, 2 * one);
+    assert_eq!(overhead("images: [a, b]\nparallelPulls: 2"), groups, "two pods of one group");
 }
 
 #[test]
