@@ -23,8 +23,8 @@ const CONTAINERS: &str = r#"labels."io.cri-containerd.kind"==container"#;
 /// Where containerd keeps what the kubelet asked for when it made a container.
 const METADATA: &str = "io.cri-containerd.container.metadata";
 const CONTAINERD_START: Duration = Duration::from_secs(30);
-/// Shims of a busy machine answer within seconds.
-const SHIMS_ANSWER: Duration = Duration::from_secs(60);
+/// A busy machine needs seconds to describe a container.
+const DESCRIBED: Duration = Duration::from_secs(120);
 
 /// One real node.
 #[derive(Clone, Debug)]
@@ -110,29 +110,35 @@ impl Node {
 
     /// The containers that the node has, running or not.
     pub fn containers(&self) -> Result<Vec<Container>> {
-        wait::until("containerd to know which containers run", SHIMS_ANSWER, || self.containers_if_known())
+        wait::until("containers that stay long enough to be described", DESCRIBED, || self.containers_if_described())
     }
 
-    /// `None` if containerd could not tell: on a busy machine, a shim does not always answer in time.
-    fn containers_if_known(&self) -> Result<Option<Vec<Container>>> {
-        let tasks = self.ctr(&["tasks", "list"])?;
-        if tasks.lines().any(is_unknown_task) {
-            return Ok(None);
+    /// `None` if a container that ran was removed before it could be described: then it is unknown whose it was.
+    fn containers_if_described(&self) -> Result<Option<Vec<Container>>> {
+        let list = || self.ctr(&["containers", "list", "--quiet", CONTAINERS]);
+        let before = list()?;
+        // containerd notes which tasks there are, and then asks one after the other how it is. So a list has neither what has started
+        // meanwhile nor what has ended, and a container that takes another one's place would leave a gap that there is not.
+        let tasks = [self.ctr(&["tasks", "list"])?, self.ctr(&["tasks", "list"])?];
+        let running: BTreeSet<&str> = tasks.iter().flat_map(|tasks| tasks.lines()).filter_map(running_task).collect();
+        let after = list()?;
+        // One that ran when the tasks were listed, and was removed since, counts as it was then.
+        let ids: BTreeSet<&str> = before.lines().filter(|id| running.contains(id)).chain(after.lines()).collect();
+        let mut described = Vec::new();
+        for id in ids {
+            match self.describe(id)? {
+                Some(it) => described.push(it),
+                None if running.contains(id) => return Ok(None),
+                None => {}
+            }
         }
-        let running: BTreeSet<&str> = tasks.lines().filter_map(running_task).collect();
-        let listed = self.ctr(&["containers", "list", "--quiet", CONTAINERS])?;
         let images = self.images()?;
-        let mut containers = Vec::new();
-        // One that ran when the tasks were listed, and was removed before the containers were, counts as it was then.
-        for id in self.described_of(&running)?.iter().map(String::as_str).chain(listed.lines()).collect::<BTreeSet<_>>()
-        {
-            let Some(Described { mut container, image_id }) = self.describe(id)? else { continue };
-            container.running = running.contains(id);
-            let image = images.iter().find(|image| image.name == image_id);
-            container.digest = image.map(|image| image.digest.clone());
-            containers.push(container);
-        }
-        Ok(Some(containers))
+        let with_state = |Described { mut container, image_id }: Described| {
+            container.running = running.contains(container.id.as_str());
+            container.digest = images.iter().find(|image| image.name == image_id).map(|image| image.digest.clone());
+            container
+        };
+        Ok(Some(described.into_iter().map(with_state).collect()))
     }
 
     /// The environment that the runtime, and each of its hooks, was given for a container: `VARIABLE=value`.
@@ -150,12 +156,6 @@ impl Node {
         // It may have ended since.
         let Ok(printed) = self.exec("sha256sum", &[&format!("/proc/{process}/exe")]) else { return Ok(None) };
         Ok(printed.split_whitespace().next().map(Digest::from_hex))
-    }
-
-    /// Those of the containers that have been described before.
-    fn described_of(&self, ids: &BTreeSet<&str>) -> Result<Vec<String>> {
-        let known = self.known()?;
-        Ok(ids.iter().filter(|id| known.contains_key(**id)).map(|&id| id.to_owned()).collect())
     }
 
     fn known(&self) -> Result<MutexGuard<'_, BTreeMap<String, Described>>> {
@@ -226,11 +226,6 @@ fn running_task(line: &str) -> Option<&str> {
     line.ends_with("RUNNING").then(|| line.split_whitespace().next())?
 }
 
-/// containerd lists a task so if its shim did not say in time how it is (`getProcess` in its `plugins/services/tasks/local.go`).
-fn is_unknown_task(line: &str) -> bool {
-    line.ends_with("UNKNOWN")
-}
-
 /// The process of the line's task, if it is this container's and runs.
 fn process_of<'a>(line: &'a str, container: &str) -> Option<&'a str> {
     (running_task(line)? == container).then(|| line.split_whitespace().nth(1))?
@@ -287,7 +282,6 @@ mod tests {
     fn running_tasks_are_read_from_the_table() {
         let table = "TASK    PID    STATUS    \nabc     1234   RUNNING\ndef     1235   STOPPED";
         assert_eq!(table.lines().filter_map(running_task).collect::<Vec<_>>(), ["abc"]);
-        assert!(!table.lines().any(is_unknown_task) && is_unknown_task("ghi     0      UNKNOWN"));
         assert_eq!(table.lines().find_map(|line| process_of(line, "abc")), Some("1234"));
         assert_eq!(table.lines().find_map(|line| process_of(line, "def")), None);
     }
