@@ -14,7 +14,7 @@ use super::context::Context;
 use super::decision::Waiting;
 use super::generation::Generation;
 use super::generation::node_scope::NodeScope;
-use super::generations::Generations;
+use super::generations::{Generations, Retiring};
 use super::retiring::{HoldingPod, Need, Needed};
 use crate::coverage::scheduler::is_excluded;
 use crate::coverage::{Hold, ImageState, NoCapacity, PodState, Shortage};
@@ -45,15 +45,18 @@ pub struct CapacityPlan<'a> {
 pub fn find<'a>(context: &Context<'a>, generations: &Generations<'a>) -> CapacityPlan<'a> {
     let mut capacity = CapacityPlan::default();
     let Some(need) = generations.need.as_ref().filter(|_| !generations.retiring.is_empty()) else { return capacity };
-    let full = FullNodes::new(need, &generations.newest, context.now);
+    let full = FullNodes::new(need, generations, context.now);
     capacity.wake_at = full.wake_at;
     if full.pods.is_empty() {
         return capacity;
     }
     let mut freed = being_freed(need, generations);
+    let mut handled: HashMap<&str, HashSet<&str>> = HashMap::new();
     // Remove the oldest generation first.
     for it in generations.retiring.iter().rev().filter(|it| it.needed.blocker.is_some()) {
-        let removed = full.removals_of(it.generation, &it.needed, &freed);
+        let group = it.generation.group.as_str();
+        let handled = handled.entry(group).or_insert_with(|| full.empty_nodes(group));
+        let removed = full.removals_of(it, &freed, handled);
         if !removed.is_empty() {
             freed.extend(removed.keys().copied());
             let nodes = removed.into_iter().map(|(node, shortage)| (node.to_owned(), shortage));
@@ -80,8 +83,7 @@ const MAX_REMOVED: usize = 1000;
 struct FullNodes<'n, 'a> {
     need: &'n Need<'a>,
     pods: BTreeMap<&'a str, Vec<(&'n HoldingPod<'a>, Shortage)>>,
-    /// The newest generations.
-    newest: &'n [&'a Generation],
+    generations: &'n Generations<'a>,
     /// What all pods of a newest generation show, by its name.
     siblings: HashMap<&'a str, Siblings<'n>>,
     /// When the grace period of the next pod ends.
@@ -90,8 +92,8 @@ struct FullNodes<'n, 'a> {
 
 impl<'n, 'a> FullNodes<'n, 'a> {
     /// Finds pods that wait for capacity.
-    fn new(need: &'n Need<'a>, newest: &'n [&'a Generation], now: Timestamp) -> Self {
-        let names = names(newest);
+    fn new(need: &'n Need<'a>, generations: &'n Generations<'a>, now: Timestamp) -> Self {
+        let names = names(&generations.newest);
         let mut pods: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         let mut wake_at: Option<Timestamp> = None;
         for (node, pod) in need.pods().filter(|(_, pod)| names.contains(&*pod.pod.generation)) {
@@ -103,7 +105,7 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         }
         let waiting: HashSet<&str> = pods.values().flatten().map(|(it, _)| &*it.pod.generation).collect();
         let siblings = waiting.into_iter().map(|generation| (generation, Siblings::of(need, generation))).collect();
-        Self { need, pods, newest, siblings, wake_at }
+        Self { need, pods, generations, siblings, wake_at }
     }
 
     /// Reports that a pod waits for capacity on a node that keeps its old generation.
@@ -124,13 +126,15 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     }
 
     /// The nodes that a retiring generation is removed from now, and the resource that each is short of. `freed` are
-    /// nodes that another generation is already being removed from.
+    /// nodes that another generation is already being removed from. `handled` are those that lack images of the group until newer pods
+    /// have pulled them; it grows by the ones that are chosen.
     fn removals_of(
         &self,
-        generation: &Generation,
-        needed: &Needed,
+        retiring: &Retiring<'a>,
         freed: &BTreeSet<&str>,
+        handled: &mut HashSet<&'a str>,
     ) -> BTreeMap<&'a str, Shortage> {
+        let Retiring { generation, needed, .. } = retiring;
         let of_generation = |pod: &&HoldingPod| *pod.pod.generation == *generation.name;
         let mut removed = BTreeMap::new();
         let already_removed = match &generation.node_scope {
@@ -138,7 +142,7 @@ impl<'n, 'a> FullNodes<'n, 'a> {
             NodeScope::Everywhere | NodeScope::Only(_) => 0,
         };
         let budget = (needed.runs_on / ONE_IN).max(1).min(MAX_REMOVED.saturating_sub(already_removed));
-        let mut budget = budget.saturating_sub(self.empty_nodes(generation, needed));
+        let mut budget = budget.saturating_sub(handled.len());
         for (node, waiting) in self.pods.iter().filter(|(node, _)| !freed.contains(**node)) {
             let (Some((_, shortage)), true) = (waiting.first(), self.need.on(node).any(|it| of_generation(&it))) else {
                 continue;
@@ -146,8 +150,9 @@ impl<'n, 'a> FullNodes<'n, 'a> {
             match needed.nodes.get(node) {
                 // The pod uses capacity although the node does not need it.
                 None => drop(removed.insert(*node, *shortage)),
-                Some(images) if budget > 0 && self.may_remove(node, images) => {
-                    budget -= 1;
+                // Several shards may have to leave a node before one new pod fits.
+                Some(images) if (budget > 0 || handled.contains(node)) && self.may_remove(node, images) => {
+                    budget = budget.saturating_sub(usize::from(handled.insert(*node)));
                     removed.insert(*node, *shortage);
                 }
                 Some(_) => {}
@@ -168,33 +173,48 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| will_pull(waiting, image)))
     }
 
-    /// How many nodes have a pod of the generation's successors but hold nothing: nodes that it was removed from and
-    /// that have not caught up, and new nodes. A node that its successors' pods do not fit never catches up.
-    fn empty_nodes(&self, generation: &Generation, needed: &Needed) -> usize {
-        let successors = self.successors(generation, needed);
+    /// The nodes that hold nothing of some shard of the group that is being replaced.
+    fn empty_nodes(&self, group: &str) -> HashSet<&'a str> {
+        let replaced = self.generations.retiring.iter().filter(|it| it.needed.blocker.is_some());
+        replaced.filter(|it| it.generation.group == group).flat_map(|it| self.empty_nodes_of(it)).collect()
+    }
+
+    /// The nodes that have a pod of the generation's successors but hold nothing: those that it was removed from and that have not
+    /// caught up, and new nodes. A node that its successors' pods do not fit never catches up.
+    fn empty_nodes_of(&self, retiring: &Retiring<'a>) -> Vec<&'a str> {
+        let successors = self.successors(retiring.generation, &retiring.needed);
+        let others = self.others(retiring.generation, &successors);
         let nodes: HashSet<&str> = self
             .need
             .pods()
             .filter(|(_, pod)| successors.contains(&*pod.pod.generation))
             .map(|(node, _)| node)
             .collect();
-        let is_empty = |node: &&&str| {
-            self.need.node(node).is_none_or(|it| it.ready && !it.deleting)
-                && self.need.on(node).all(HoldingPod::holds_nothing)
+        let is_empty = |node: &&str| {
+            let mut own = self.need.on(node).filter(|it| !others.contains(&*it.pod.generation));
+            self.need.node(node).is_none_or(|it| it.ready && !it.deleting) && own.all(HoldingPod::holds_nothing)
         };
-        let is_excluded = |node: &&&str| {
+        let is_excluded = |node: &&str| {
             let mut own = self.need.on(node).filter(|it| successors.contains(&*it.pod.generation));
             own.all(|it| matches!(&it.pod.state, PodState::Unschedulable { message } if is_excluded(message)))
         };
-        nodes.iter().filter(is_empty).filter(|node| !is_excluded(node)).count()
+        nodes.into_iter().filter(is_empty).filter(|node| !is_excluded(node)).collect()
+    }
+
+    /// The generations that have other images: those of other shards and groups.
+    fn others(&self, generation: &Generation, successors: &HashSet<&str>) -> HashSet<&'a str> {
+        let newest = names(&self.generations.newest);
+        let retiring = self.generations.retiring.iter().map(|it| it.generation);
+        let retiring = retiring.filter(|it| !it.is_of_same_shard(generation)).map(|it| it.name.as_str());
+        newest.into_iter().filter(|newest| !successors.contains(newest)).chain(retiring).collect()
     }
 
     /// The generations that replace this one: the newest of its group or, if the group was removed from the list, those
     /// built with images that this one is still needed for. The state of other groups does not matter.
     fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
-        let own = self.newest.iter().copied().find(|newest| newest.is_of_same_shard(generation));
-        let by_images =
-            || self.newest.iter().copied().filter(|newest| self.need.was_built_with_any_of(newest, needed)).collect();
+        let newest = || self.generations.newest.iter().copied();
+        let own = newest().find(|newest| newest.is_of_same_shard(generation));
+        let by_images = || newest().filter(|newest| self.need.was_built_with_any_of(newest, needed)).collect();
         names(&own.map_or_else(by_images, |own| vec![own]))
     }
 }

@@ -70,8 +70,7 @@ fn absent_since(context: &Context, generation: &Generation, holder: &str) -> Opt
     let record = generation.record.as_ref().filter(|record| record.holder_image == holder)?;
     let stored = generation.reported.init_cause_of(INIT_CONTAINER);
     let (mut absent, mut others) = (Vec::new(), 0);
-    let pods = context.coverage.pods_of(context.list.label);
-    for pod in pods.filter(|it| *it.generation == *generation.name && !it.deleting && it.state == PodState::Live) {
+    for pod in context.pods_of(generation).filter(|it| !it.deleting && it.state == PodState::Live) {
         match &pod.initialization {
             Initialization::Done | Initialization::Started => return None,
             Initialization::Failed(failure) if failure.is_own() && failure.pulled => return None,

@@ -56,8 +56,8 @@ struct Tries<'a> {
     pods: Vec<&'a CoveringPod>,
     /// Whether every relevant node has a pod.
     complete: bool,
-    /// The images that other generations hold, by node.
-    elsewhere: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// The pods of other generations, by node. Few images fail, so it is not noted which they hold.
+    elsewhere: BTreeMap<&'a str, Vec<&'a CoveringPod>>,
 }
 
 impl<'a> Tries<'a> {
@@ -78,12 +78,11 @@ impl<'a> Tries<'a> {
             }
             None => (newest.reported.complete, own),
         };
-        let mut elsewhere: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut elsewhere: BTreeMap<&str, Vec<&CoveringPod>> = BTreeMap::new();
         let adoptable = context.adoptable.pods_of(NO_LIST).filter(|pod| !pod.deleting);
         for pod in others.into_iter().chain(adoptable) {
             let Some(node) = pod.node.as_deref() else { continue };
-            let held = pod.images.iter().filter(|image| image.state.is_on_disk()).map(|image| &*image.reference);
-            elsewhere.entry(node).or_default().extend(held);
+            elsewhere.entry(node).or_default().push(pod);
         }
         let pods = counting.into_iter().filter(|pod: &&CoveringPod| can_try(pod)).collect();
         Self { pods, complete, elsewhere }
@@ -95,8 +94,9 @@ impl<'a> Tries<'a> {
         let tried = |pod: &&CoveringPod| {
             let Some(image) = pod.images.iter().find(|image| *image.name == *container) else { return false };
             let older = || {
-                let held = pod.node.as_deref().and_then(|node| self.elsewhere.get(node));
-                held.is_some_and(|held| held.contains(&*image.reference))
+                let pods = pod.node.as_deref().and_then(|node| self.elsewhere.get(node)).into_iter().flatten();
+                let mut images = pods.flat_map(|pod| &*pod.images);
+                images.any(|it| it.state.is_on_disk() && it.reference == image.reference)
             };
             match &image.state {
                 ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. } => false,

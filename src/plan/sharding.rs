@@ -97,20 +97,28 @@ impl<'g> Shards<'g> {
             let kept: BTreeSet<u32> = self.members.keys().copied().take(shards).collect();
             self.members.retain(|shard, _| kept.contains(shard));
         }
-        let limit = if splits { most.min(images.div_ceil(shards)) } else { most };
         // Another default alone, in a new version of the controller, moves no image.
         let stays = |shard: u32, members: &[Member]| {
             let built = newest.iter().find(|generation| generation.shard == shard).and_then(|it| it.record.as_ref());
-            let unchanged = || self.group.shard_of(shard, images_of(self.group, members));
-            !splits
-                && self.group.images_per_pod.is_none()
-                && built.is_some_and(|record| record.content == content_hash(&unchanged()))
+            let unchanged = || match shard == 0 && members.len() == images {
+                true => content_hash(self.group),
+                false => content_hash(&self.group.shard_of(shard, images_of(self.group, members))),
+            };
+            !splits && self.group.images_per_pod.is_none() && built.is_some_and(|record| record.content == unchanged())
         };
-        let over = self.members.iter().filter(|(_, members)| members.len() > limit);
-        let over = over.filter(|(shard, members)| !stays(**shard, members));
-        let over: BTreeSet<u32> = over.map(|(shard, _)| *shard).collect();
-        let cut = self.members.iter_mut().filter(|(shard, _)| over.contains(shard));
-        cut.for_each(|(_, members)| members.truncate(limit));
+        // The first shards keep what cannot be divided.
+        let (each, mut rest) = if splits { (images / shards, images % shards) } else { (most, 0) };
+        let over = self.members.iter().filter(|(shard, members)| members.len() > each && !stays(**shard, members));
+        let kept: Vec<(u32, usize)> = over
+            .map(|(shard, _)| {
+                let more = rest.min(1);
+                rest -= more;
+                (*shard, each + more)
+            })
+            .collect();
+        for (shard, kept) in kept {
+            self.members.entry(shard).and_modify(|members| members.truncate(kept));
+        }
     }
 
     /// Puts each image that is in no shard into the emptiest of those that pull in parallel, else into the first that is not full.

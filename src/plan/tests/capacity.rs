@@ -93,6 +93,52 @@ fn full_nodes_are_handled_one_at_a_time() {
     assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "b:1"].into()));
 }
 
+/// A group of four images in two shards, on twelve nodes of which five have capacity for two pods.
+fn shards_with_full_nodes() -> Simulation {
+    let mut simulation = Simulation::settled(&two_shards("a:1, b:1, c:1, d:1"), 12);
+    assert_eq!(simulation.daemon_sets.len(), 2);
+    simulation.capacity.extend((0..5).map(|index| (format!("n{index}"), 2)));
+    simulation
+}
+
+fn two_shards(images: &str) -> String {
+    format!("groups: [{{name: p, images: [{images}], imagesPerPod: 2}}]")
+}
+
+#[test]
+fn full_nodes_are_handled_one_at_a_time_although_they_hold_the_images_of_other_shards() {
+    let mut simulation = shards_with_full_nodes();
+    simulation.edit(&two_shards("a:1, e:1, c:1, d:1"));
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    simulation.act();
+    simulation.capacity.insert("n0".to_owned(), 1);
+    pass_in_steps(&mut simulation, 60);
+    assert_eq!(simulation.held_on("n0"), ["c:1", "d:1"].into());
+    for node in ["n1", "n2", "n3", "n4"] {
+        assert_eq!(simulation.held_on(node), ["a:1", "b:1", "c:1", "d:1"].into(), "{node}");
+    }
+    simulation.capacity.insert("n0".to_owned(), 2);
+    pass_in_steps(&mut simulation, 60);
+    assert_eq!(simulation.daemon_sets.len(), 2);
+    assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "c:1", "d:1", "e:1"].into()));
+}
+
+#[test]
+fn shards_that_change_together_leave_the_same_node_first() {
+    let mut simulation = shards_with_full_nodes();
+    simulation.edit(&two_shards("a:1, e:1, c:1, f:1"));
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    let nodes = left(&simulation);
+    assert!(!nodes.is_empty() && nodes.iter().all(|node| node == "n0"), "{nodes:?}");
+    pass_in_steps(&mut simulation, 300);
+    assert_eq!(simulation.daemon_sets.len(), 2);
+    assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "c:1", "e:1", "f:1"].into()));
+}
+
 /// A list with a group `p` in zone a with these images, and a group `q` in zone b whose only image cannot be pulled.
 fn with_a_group_that_cannot_be_pulled(images: &str) -> String {
     let q = "{name: q, images: [dead:1], nodeSelector: {zone: b}}";

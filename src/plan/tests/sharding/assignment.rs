@@ -124,17 +124,33 @@ fn an_image_whose_tag_changes_stays_in_its_shard() {
     assert_ne!(contents(&generations)[&1], before[&1]);
 }
 
+/// What a release without shards makes of a list.
+fn in_one_daemon_set(config: &Config) -> Vec<Generation> {
+    let short = rolled_out(&list(&[0], ""));
+    let record = short[0].record.clone().expect("a record");
+    let whole = &config.groups[0];
+    let record = Record { content: content_hash(whole), pulled_always: PulledAlways::all_of(whole), ..record };
+    let mut daemon_set = build(named(config), whole, &record, &settings());
+    daemon_set.metadata.uid = Some("u".to_owned());
+    vec![generation(&daemon_set).expect("a generation")]
+}
+
+#[test]
+fn a_shard_from_before_there_was_a_limit_is_split_when_containers_are_renamed() {
+    let named = |prefix: &str| {
+        let images: Vec<_> =
+            (0..300).map(|number| format!("{{name: {prefix}{number}, image: 'app:{number}'}}")).collect();
+        accepted(&format!("images: [{}]", images.join(", ")))
+    };
+    let generations = in_one_daemon_set(&named("a"));
+    assert_eq!(shards(&named("a"), &generations).len(), 1);
+    assert_eq!(shards(&named("b"), &generations).len(), 3);
+}
+
 #[test]
 fn a_shard_from_before_there_was_a_limit_stays_until_its_images_change() {
-    let config = list(&tags(0..100), "");
-    let mut generations = rolled_out(&config);
     let longer = list(&tags(0..300), "");
-    // A release without shards puts all of them into one DaemonSet.
-    let whole = longer.groups[0].clone();
-    let record = Record { revision: 2, content: content_hash(&whole), ..generations[0].record.clone().expect("one") };
-    let mut daemon_set = build(named(&longer), &whole, &record, &settings());
-    daemon_set.metadata.uid = Some("u".to_owned());
-    generations = vec![generation(&daemon_set).expect("a generation")];
+    let generations = in_one_daemon_set(&longer);
     assert!(matches!(split(&longer, &generations), std::borrow::Cow::Borrowed(_)));
     let wanted = list(&tags(0..300), ", imagesPerPod: 100");
     assert_eq!(shards(&wanted, &generations).len(), 3, "whoever asks for it gets it");
@@ -163,6 +179,13 @@ fn a_change_of_the_parallel_pulls_splits_and_joins() {
         assert_eq!(shards.len(), parallel as usize);
         assert!(shards.values().all(|images| images.len() == 20 / parallel as usize), "{shards:?}");
         assert_eq!(roll_out(&with(parallel), &mut generations), 0);
+    }
+    for (images, before, after) in [(4, 2, 3), (12, 6, 10), (7, 1, 5)] {
+        let with = |parallel: usize| list(&tags(0..images), &format!(", parallelPulls: {parallel}"));
+        let mut generations = rolled_out(&with(before));
+        roll_out(&with(after), &mut generations);
+        assert_eq!(shards(&with(after), &generations).len(), after, "{images} images do not divide evenly");
+        assert_eq!(roll_out(&with(after), &mut generations), 0);
     }
     // As many as are needed for their number are enough.
     let long = |parallel: u32| list(&tags(0..20), &format!(", imagesPerPod: 2, parallelPulls: {parallel}"));
