@@ -57,7 +57,7 @@ test: toolchain ## Run all tests but the long ones, on clusters that are started
 .PHONY: test-faults
 test-faults: toolchain ## Run the long tests: outages, full nodes, crashes, failing ImageCaches (root)
 	@cargo build --bin bed
-	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=5 tests/run.sh --workspace -- --ignored
+	$(bed) run --simulated --real --count 2 -- env RUST_TEST_THREADS=6 tests/run.sh --workspace -- --ignored
 
 # The controller is measured as it is released. What measures it need not be fast.
 .PHONY: bench
