@@ -1,8 +1,8 @@
 //! How large a list may be. Sizes are checked before anything is done with what a list says, so that a list which is too large costs no
 //! more than its own size.
 //!
-//! A shard of a group becomes one pod per node and one DaemonSet. What they may weigh follows from the API server: etcd takes requests of 1.5 MiB
-//! (`DefaultMaxRequestBytes` in `go.etcd.io/etcd/server/v3/embed`), and all annotations of an object together 256 KiB
+//! A shard of a group becomes one pod per node and one DaemonSet. What they may weigh follows from the API server: etcd takes requests
+//! of 1.5 MiB (`DefaultMaxRequestBytes` in `go.etcd.io/etcd/server/v3/embed`), and all annotations of an object together 256 KiB
 //! (`TotalAnnotationSizeLimitB` in `k8s.io/apimachinery/pkg/api/validation`). A pod's status grows with its images too, and grows most
 //! while all of them fail.
 

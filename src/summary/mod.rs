@@ -272,6 +272,20 @@ struct NewestOfShard<'s, 'a> {
     exclusion: Exclusion<'a>,
 }
 
+impl<'a> NewestOfShard<'_, 'a> {
+    /// The label that the generation's pod needs on the node and that is not there, if admission added it.
+    fn excluded_by(&self, place: &NodeContents<'a>, pod: Option<&'a CoveringPod>) -> Option<&'a str> {
+        let own = |pod: &CoveringPod| *pod.generation == *self.generation.name;
+        match (place.node, pod) {
+            _ if self.generation.altered.is_some() => None,
+            (_, Some(pod)) if !own(pod) => None,
+            (Some(node), _) => self.exclusion.on(node),
+            (None, Some(pod)) => self.exclusion.of_pod(pod),
+            (None, None) => None,
+        }
+    }
+}
+
 /// The coverage of one group.
 #[derive(Debug)]
 pub struct GroupSummary<'s, 'a> {
@@ -351,10 +365,11 @@ impl<'a> GroupSummary<'_, 'a> {
 
     fn image(&self, image: &'a Image) -> ImageSummary<'a> {
         let id = self.summary.images.get(&image.reference.normal_form()).copied().unwrap_or(ImageId::MAX);
-        let wanted = self.wanted.get(image.reference.as_str()).map(|index| self.current[*index].generation);
+        let newest = self.wanted.get(image.reference.as_str()).map(|index| &self.current[*index]);
+        let wanted = newest.map(|newest| newest.generation);
         let on = |(name, place, belonging): &(&'a str, &NodeContents<'a>, Belonging)| {
             let held: Vec<Held> = place.held(id).collect();
-            let (state, why) = self.state(place, *belonging, id, wanted, !held.is_empty());
+            let (state, why) = self.state(place, *belonging, id, newest, !held.is_empty());
             let is_renewed = || held.iter().any(|held| wanted.is_some_and(|wanted| held.generation == wanted.name));
             let not_renewed =
                 if state != NodeState::Warm || is_renewed() { None } else { place.not_renewed(id, wanted) };
@@ -372,14 +387,14 @@ impl<'a> GroupSummary<'_, 'a> {
 }
 
 impl<'a> GroupSummary<'_, 'a> {
-    /// The state of an image on a node. `wanted` is the newest generation of its shard, if it has the image, and `is_held` whether any
+    /// The state of an image on a node. `newest` is the newest generation of its shard, if it has the image, and `is_held` whether any
     /// holds it.
     fn state(
         &self,
         place: &NodeContents<'a>,
         belonging: Belonging,
         id: ImageId,
-        wanted: Option<&'a Generation>,
+        newest: Option<&NewestOfShard<'_, 'a>>,
         is_held: bool,
     ) -> (NodeState, Option<Why<'a>>) {
         if let Belonging::Aside(state) = belonging {
@@ -393,32 +408,12 @@ impl<'a> GroupSummary<'_, 'a> {
             Belonging::Tainted => return (NodeState::Tainted, None),
             Belonging::Counted | Belonging::Aside(_) => {}
         }
-        let newest = place.in_the_newest(id, wanted);
-        if let Some(label) = wanted.and_then(|wanted| self.excluded_by(place, wanted, newest.map(|(pod, _)| pod))) {
+        let wanted = newest.map(|newest| newest.generation);
+        let in_pod = place.in_the_newest(id, wanted);
+        if let Some(label) = newest.and_then(|newest| newest.excluded_by(place, in_pod.map(|(pod, _)| pod))) {
             return (NodeState::Excluded, Some(Why { reason: "NodeSelector", message: label, init: None }));
         }
-        newest.map_or_else(|| self.no_pod(place, wanted), |(pod, image)| reported_by(pod, image, wanted))
-    }
-
-    /// The label that the generation's pod needs on the node and that is not there, if admission added it.
-    fn excluded_by(
-        &self,
-        place: &NodeContents<'a>,
-        wanted: &Generation,
-        pod: Option<&'a CoveringPod>,
-    ) -> Option<&'a str> {
-        let own = |pod: &CoveringPod| *pod.generation == *wanted.name;
-        match (place.node, pod) {
-            _ if wanted.altered.is_some() => None,
-            (_, Some(pod)) if !own(pod) => None,
-            (Some(node), _) => self.exclusion(wanted)?.on(node),
-            (None, Some(pod)) => self.exclusion(wanted)?.of_pod(pod),
-            (None, None) => None,
-        }
-    }
-
-    fn exclusion(&self, newest: &Generation) -> Option<&Exclusion<'a>> {
-        self.current.iter().find(|it| it.generation.name == newest.name).map(|it| &it.exclusion)
+        in_pod.map_or_else(|| self.no_pod(place, wanted), |(pod, image)| reported_by(pod, image, wanted))
     }
 
     fn no_pod(&self, place: &NodeContents<'a>, wanted: Option<&'a Generation>) -> (NodeState, Option<Why<'a>>) {

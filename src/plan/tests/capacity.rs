@@ -93,11 +93,15 @@ fn full_nodes_are_handled_one_at_a_time() {
     assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "b:1"].into()));
 }
 
-/// A group of four images in two shards, on twelve nodes of which five have capacity for two pods.
-fn shards_with_full_nodes() -> Simulation {
+/// A group of four images in two shards, and an edit of it, on twelve nodes of which five have capacity for two pods. The grace period
+/// is over.
+fn edit_of_two_shards(images: &str) -> Simulation {
     let mut simulation = Simulation::settled(&two_shards("a:1, b:1, c:1, d:1"), 12);
     assert_eq!(simulation.daemon_sets.len(), 2);
     simulation.capacity.extend((0..5).map(|index| (format!("n{index}"), 2)));
+    simulation.edit(&two_shards(images));
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
     simulation
 }
 
@@ -107,10 +111,7 @@ fn two_shards(images: &str) -> String {
 
 #[test]
 fn full_nodes_are_handled_one_at_a_time_although_they_hold_the_images_of_other_shards() {
-    let mut simulation = shards_with_full_nodes();
-    simulation.edit(&two_shards("a:1, e:1, c:1, d:1"));
-    simulation.settle();
-    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    let mut simulation = edit_of_two_shards("a:1, e:1, c:1, d:1");
     assert_eq!(left(&simulation), ["n0"]);
     simulation.act();
     simulation.act();
@@ -128,10 +129,7 @@ fn full_nodes_are_handled_one_at_a_time_although_they_hold_the_images_of_other_s
 
 #[test]
 fn shards_that_change_together_leave_the_same_node_first() {
-    let mut simulation = shards_with_full_nodes();
-    simulation.edit(&two_shards("a:1, e:1, c:1, f:1"));
-    simulation.settle();
-    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    let mut simulation = edit_of_two_shards("a:1, e:1, c:1, f:1");
     let nodes = left(&simulation);
     assert!(!nodes.is_empty() && nodes.iter().all(|node| node == "n0"), "{nodes:?}");
     pass_in_steps(&mut simulation, 300);
