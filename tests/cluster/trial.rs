@@ -247,6 +247,15 @@ async fn configuration(kubeconfig: &Path) -> Config {
     Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap()
 }
 
+/// Waits until a client may list such objects of a namespace: the API server reads a copy of the rights, which is a moment old.
+pub async fn may_list<K>(client: &Client, namespace: &str)
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let objects = Api::<K>::namespaced(client.clone(), namespace);
+    eventually("the rights to be granted", async || objects.list(&ListParams::default()).await.ok()).await;
+}
+
 pub fn images(daemon_set: &DaemonSet) -> Vec<String> {
     let containers = &daemon_set.spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers;
     containers.iter().map(|container| container.image.clone().unwrap_or_default()).collect()

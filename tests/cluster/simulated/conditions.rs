@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::trial;
 use crate::audit::{AuditLog, most_attempts};
 use crate::controller::Controller;
 use crate::proxy::Proxy;
-use crate::trial::{Trial, eventually};
+use crate::trial::{Trial, eventually, may_list};
 
 /// What the controller may do in its namespace: the rules of the Role that users install.
 pub fn rights() -> Vec<Value> {
@@ -42,8 +42,7 @@ pub async fn as_limited(trial: &Trial, rights: &[Value]) -> Proxy {
     trial.create::<RoleBinding>(binding).await;
     let user = format!("system:serviceaccount:{}:limited", trial.namespace);
     let client = trial.client_as(&user).await;
-    let lists: Api<ConfigMap> = Api::namespaced(client.clone(), &trial.namespace);
-    eventually("the rights to be granted", async || lists.list(&ListParams::default()).await.ok()).await;
+    may_list::<ConfigMap>(&client, &trial.namespace).await;
     Proxy::start(client).await
 }
 

@@ -188,7 +188,7 @@ async fn create_hook(trial: &Trial, objects: &[Value]) {
 }
 
 /// Waits until a client may list nodes, or may not, and lists likewise: the API server learns of rights after a moment.
-async fn may_list(client: &Client, trial: &Trial, nodes: bool, lists: bool) {
+async fn may_list_nodes_and_lists(client: &Client, trial: &Trial, nodes: bool, lists: bool) {
     let of_nodes = Api::<Node>::all(client.clone());
     let of_lists = Api::<ConfigMap>::namespaced(client.clone(), &trial.namespace);
     let few = ListParams::default().limit(1);
@@ -207,7 +207,7 @@ async fn the_hook_for_helm_has_the_rights_and_arguments_that_it_needs() {
     create_hook(&trial, &objects).await;
     let user = format!("system:serviceaccount:{}:wait-for-images", trial.namespace);
     let client = trial.client_as(&user).await;
-    may_list(&client, &trial, true, true).await;
+    may_list_nodes_and_lists(&client, &trial, true, true).await;
     let proxy = Proxy::start(client.clone()).await;
     let folder = std::env::temp_dir().join(format!("{}-list", trial.namespace));
     fs::create_dir(&folder).unwrap();
@@ -225,11 +225,11 @@ async fn the_hook_for_helm_has_the_rights_and_arguments_that_it_needs() {
     let deletion = DeleteParams::default();
     Api::<ClusterRoleBinding>::all(trial.client.clone()).delete(&trial.namespace, &deletion).await.unwrap();
     Api::<ClusterRole>::all(trial.client.clone()).delete(&trial.namespace, &deletion).await.unwrap();
-    may_list(&client, &trial, false, true).await;
+    may_list_nodes_and_lists(&client, &trial, false, true).await;
     let (code, said) = ended(command(&trial, &proxy.kubeconfig, &rest).spawn().unwrap()).await;
     assert_eq!(code, Some(0), "without the right to list nodes: {said}");
     trial.api::<Role>().delete("wait-for-images", &deletion).await.unwrap();
-    may_list(&client, &trial, false, false).await;
+    may_list_nodes_and_lists(&client, &trial, false, false).await;
     let (code, said) = ended(command(&trial, &proxy.kubeconfig, &rest).spawn().unwrap()).await;
     assert!(code == Some(1) && said.contains("grant this user the right"), "{said}");
     fs::remove_dir_all(folder).unwrap();

@@ -12,8 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use test_bed::tunnels::{Protocol, Tunnels};
@@ -21,7 +20,7 @@ use test_bed::tunnels::{Protocol, Tunnels};
 use super::Access;
 use crate::controller::Controller;
 use crate::simulated::trial;
-use crate::trial::{Trial, eventually, within};
+use crate::trial::{Trial, eventually, may_list, within};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
@@ -118,10 +117,9 @@ async fn grant(trial: &Trial) {
             "subjects": USERS.iter().map(subject).collect::<Vec<_>>(),
         }))
         .await;
-    // The API server reads its own copy of the rights. Both users have the same.
+    // Both users have the same.
     let client = trial.client_as(&format!("system:serviceaccount:{}:{}", trial.namespace, USERS[0])).await;
-    let lists: Api<ConfigMap> = Api::namespaced(client, &trial.namespace);
-    eventually("the rights to be granted", async || lists.list(&ListParams::default()).await.ok()).await;
+    may_list::<ConfigMap>(&client, &trial.namespace).await;
     trial.write_list("tools", "images: [nginx:1.27]").await;
 }
 

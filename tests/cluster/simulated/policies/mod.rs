@@ -12,14 +12,14 @@ mod token;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::Client;
 use kube::api::PostParams;
-use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::conditions::{as_limited, rights};
 use crate::controller::Controller;
 use crate::proxy::Proxy;
-use crate::trial::{Trial, eventually};
+use crate::trial::{Trial, may_list};
 
 /// The group that the policies do not restrict.
 const BREAK_GLASS: &str = "kube-prepull:break-glass";
@@ -66,9 +66,7 @@ async fn admin_of_namespace(trial: &Trial, groups: &[&str]) -> Client {
         }
     }
     let client = trial.client_in(&user, groups).await;
-    let daemon_sets = Api::<DaemonSet>::namespaced(client.clone(), &trial.namespace);
-    eventually("the rights to be granted", async || daemon_sets.list(&kube::api::ListParams::default()).await.ok())
-        .await;
+    may_list::<DaemonSet>(&client, &trial.namespace).await;
     client
 }
 
