@@ -1,19 +1,23 @@
 //! Image references: they keep their spelling, and are compared in normal form.
 
-use std::fmt;
-use std::net::Ipv6Addr;
+mod grammar;
 
-use oci_spec::distribution::{ParseError, Reference};
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 use super::problem::quoted;
+use grammar::{Parts, Violation, begins_with_ipv6_registry};
 
-/// A well-formed reference as the user spells it (the grammar of the distribution project's `reference`
-/// package).
+/// The tag that is meant if there is neither a tag nor a digest.
+const DEFAULT_TAG: &str = "latest";
+
+/// A well-formed reference as the user spells it.
 #[derive(Clone, Debug)]
 pub struct ImageReference {
-    spelling: String,
-    parsed: Reference,
+    spelling: Box<str>,
+    parts: Parts,
 }
 
 impl ImageReference {
@@ -22,15 +26,15 @@ impl ImageReference {
     /// # Errors
     /// What is wrong, and how to correct it.
     pub fn parse(text: &str) -> Result<Self, NotAReference> {
-        // No reference is longer, and parsing a long text takes time.
+        // No reference is longer.
         if text.len() > MAX_REFERENCE {
-            return Err(NotAReference::new(text, &ParseError::NameTooLong));
+            return Err(NotAReference::new(text, Violation::NameTooLong));
         }
-        let parsed = parsed(text).map_err(|error| NotAReference::new(text, &error))?;
-        match beyond_the_grammar(text, &parsed) {
-            Some(wrong) => Err(wrong),
-            None => Ok(Self { spelling: text.to_owned(), parsed }),
+        let parts = Parts::of(text).map_err(|violation| NotAReference::new(text, violation))?;
+        if is_image_id(text) {
+            return Err(NotAReference::image_id(text));
         }
+        Ok(Self { spelling: text.into(), parts })
     }
 
     /// The reference as the user spells it, and as pods have it.
@@ -46,38 +50,40 @@ impl ImageReference {
     /// The normal form, which is the same for all spellings of an image: with registry, `library/` and tag, and without the tag if
     /// there is a digest, because the digest alone decides what is pulled.
     pub fn normal_form(&self) -> String {
-        let (registry, repository) = (self.parsed.registry(), self.parsed.repository());
-        match (self.parsed.digest(), self.parsed.tag()) {
+        let (registry, repository) = (self.registry(), self.repository());
+        match (self.parts.digest(&self.spelling), self.parts.tag(&self.spelling)) {
             (Some(digest), _) => format!("{registry}/{repository}@{digest}"),
-            (None, Some(tag)) => format!("{registry}/{repository}:{tag}"),
-            (None, None) => format!("{registry}/{repository}"),
+            (None, tag) => format!("{registry}/{repository}:{}", tag.unwrap_or(DEFAULT_TAG)),
         }
     }
 
     /// Whether the reference names a digest, which can never move.
     pub fn is_pinned(&self) -> bool {
-        self.parsed.digest().is_some()
+        self.parts.digest(&self.spelling).is_some()
     }
 
     /// Whether the reference names neither a tag nor a digest, so that `latest` is meant.
     pub fn has_no_tag(&self) -> bool {
-        let name = self.spelling.rsplit('/').next().unwrap_or_default();
-        !name.contains([':', '@'])
+        !self.is_pinned() && self.parts.tag(&self.spelling).is_none()
     }
 
     /// The registry, as it is spelled; `docker.io` if there is none.
     pub fn registry(&self) -> &str {
-        self.parsed.registry()
+        self.parts.registry(&self.spelling)
     }
 
-    /// The repository in the registry, without tag and digest.
-    pub fn repository(&self) -> &str {
-        self.parsed.repository()
+    /// The repository in the registry, without tag and digest: `library/nginx` for `nginx`.
+    pub fn repository(&self) -> Cow<'_, str> {
+        let written = self.parts.written_repository(&self.spelling);
+        match self.parts.folder(&self.spelling) {
+            "" => Cow::Borrowed(written),
+            folder => Cow::Owned(format!("{folder}{written}")),
+        }
     }
 
     /// The last component of the repository: `app` for `ghcr.io/acme/app:1`.
     pub fn short_name(&self) -> &str {
-        let repository = self.parsed.repository();
+        let repository = self.parts.written_repository(&self.spelling);
         repository.rsplit('/').next().unwrap_or(repository)
     }
 }
@@ -102,52 +108,13 @@ impl Serialize for ImageReference {
     }
 }
 
-/// Parses by the library's grammar, and by the part of the distribution project's that it lacks: a registry may be an IPv6 address.
-fn parsed(text: &str) -> Result<Reference, ParseError> {
-    let Some((registry, rest)) = ipv6_registry(text) else { return text.parse() };
-    // The rest means the same behind any other registry.
-    let parsed: Reference = format!("registry.invalid/{rest}").parse()?;
-    let (registry, repository) = (registry.to_owned(), parsed.repository().to_owned());
-    Ok(match (parsed.tag().map(str::to_owned), parsed.digest().map(str::to_owned)) {
-        (Some(tag), Some(digest)) => Reference::with_tag_and_digest(registry, repository, tag, digest),
-        (Some(tag), None) => Reference::with_tag(registry, repository, tag),
-        (None, Some(digest)) => Reference::with_digest(registry, repository, digest),
-        (None, None) => return Err(ParseError::ReferenceInvalidFormat),
-    })
-}
-
-/// The registry and the rest, if the registry is an IPv6 address in brackets: hexadecimal, without a zone or an embedded IPv4
-/// address (`ipv6address` in `github.com/distribution/reference/regexp.go`).
-fn ipv6_registry(text: &str) -> Option<(&str, &str)> {
-    let (registry, rest) = text.split_once('/')?;
-    let (address, port) = registry.strip_prefix('[')?.split_once(']')?;
-    let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
-    let is_address = !address.contains('.') && address.parse::<Ipv6Addr>().is_ok();
-    (is_port && is_address).then_some((registry, rest))
-}
-
 /// Enough for a registry of 253 characters, a repository of 255, a tag of 128 and the longest digest, sha512.
 const MAX_REFERENCE: usize = 1024;
 
-/// Rejects what kubelets reject although the library's grammar accepts it: they use the distribution project's `reference` package, whose
-/// `\w` is ASCII, whose digests are lower case, and whose `ParseNormalizedNamed` refuses repositories that look like an
-/// image ID.
-fn beyond_the_grammar(text: &str, parsed: &Reference) -> Option<NotAReference> {
-    if !text.is_ascii() {
-        return Some(NotAReference::new(text, &ParseError::ReferenceInvalidFormat));
-    }
-    if parsed.repository().contains(|c: char| c.is_ascii_uppercase()) {
-        return Some(NotAReference::new(text, &ParseError::NameContainsUppercase));
-    }
-    if parsed.digest().is_some_and(|digest| digest.contains(|c: char| c.is_ascii_uppercase())) {
-        return Some(NotAReference::new(text, &ParseError::DigestInvalidFormat));
-    }
-    let image_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    image_id.then(|| NotAReference {
-        message: format!("{} is not an image reference: it is an image ID", quoted(text)),
-        remedy: "name the image as it is pulled, such as ghcr.io/acme/app@sha256:…".to_owned(),
-    })
+/// Whether kubelets take a text that the grammar allows for the ID of an image, and refuse it (`ParseNormalizedNamed` of the distribution
+/// project's `reference` package).
+fn is_image_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Why a text is not an image reference.
@@ -160,20 +127,20 @@ pub struct NotAReference {
 }
 
 impl NotAReference {
-    fn new(text: &str, error: &ParseError) -> Self {
-        let (why, remedy) = match error {
+    fn new(text: &str, violation: Violation) -> Self {
+        let (why, remedy) = match violation {
             _ if text.is_empty() => ("it is empty", "name an image, such as nginx:1.27"),
             _ if text.contains(char::is_whitespace) => ("it contains white space", "remove the white space"),
             _ if text.contains("://") => ("it begins with a scheme", "remove everything up to and including ://"),
-            ParseError::NameTooLong => {
+            Violation::NameTooLong => {
                 ("the name is longer than 255 characters", "check that this is one reference only")
             }
             _ if !text.is_ascii() => (
                 "it contains a character that references cannot contain",
                 "use letters without accents, digits, '.', '_', '-' and '/'",
             ),
-            ParseError::NameContainsUppercase => UPPER_CASE,
-            _ if text.starts_with('[') && ipv6_registry(text).is_none() => (
+            Violation::UpperCase => UPPER_CASE,
+            _ if text.starts_with('[') && !begins_with_ipv6_registry(text) => (
                 "what stands in brackets must be the IPv6 address of a registry, with a repository after it",
                 "write it as [address]:port/repository:tag, with a hexadecimal address without a zone, such as [fd00::3]:5000/app:1",
             ),
@@ -191,11 +158,18 @@ impl NotAReference {
         };
         Self { message: format!("{} is not an image reference: {why}", quoted(text)), remedy: remedy.to_owned() }
     }
+
+    fn image_id(text: &str) -> Self {
+        Self {
+            message: format!("{} is not an image reference: it is an image ID", quoted(text)),
+            remedy: "name the image as it is pulled, such as ghcr.io/acme/app@sha256:…".to_owned(),
+        }
+    }
 }
 
 /// Whether the part before a malformed tag or digest is valid, so that only these are wrong.
 fn is_name(text: Option<&str>) -> bool {
-    text.is_some_and(|text| parsed(text).is_ok())
+    text.is_some_and(|text| Parts::of(text).is_ok())
 }
 
 const UPPER_CASE: (&str, &str) = (
@@ -203,7 +177,7 @@ const UPPER_CASE: (&str, &str) = (
     "write the repository in lower case; only tags may have upper case letters",
 );
 
-/// Whether the part between the registry and the tag or digest has upper case letters, for which the parser has no own error.
+/// Whether the part between the registry and the tag or digest has upper case letters, although something else is wrong too.
 fn repository_has_upper_case(text: &str) -> bool {
     let name = text.split('@').next().unwrap_or_default();
     let repository = match name.split_once('/') {

@@ -24,7 +24,7 @@ impl Repository {
     /// The repository of a reference.
     pub fn of(reference: &ImageReference) -> Self {
         let registry = normal_registry(reference.registry());
-        let path = reference.repository();
+        let path = &*reference.repository();
         // The parser adds `library/` only to what it recognises as Docker Hub.
         let path = match registry == DOCKER_HUB && !path.contains('/') {
             true => format!("library/{path}"),
