@@ -132,18 +132,24 @@ impl Reader {
         let revisions = self.revisions.list(&ListParams::default().labels(&of_revisions)).await;
         let revisions = revisions.map_err(|error| Error::new("list the ControllerRevisions", error))?;
         let daemon_sets = all(self.daemon_sets.clone(), "the DaemonSets", of_list.clone()).await?;
-        let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::TAG_CHECK));
-        let pods = self.pods.list(&of_tag_checks).await;
-        let pods = pods.map_err(|error| Error::new("list the pods of tag checks", error))?;
+        let pods =
+            if daemon_sets.iter().any(is_tag_check) { self.pods_of_tag_checks(label).await? } else { Vec::new() };
         Ok(Snapshot {
             image_caches: self.image_caches_of(label, &seen.image_caches).await?,
             adoptable: self.still_adoptable(&seen.adoptable).await?,
             name: name.to_owned(),
             config_map: config_map.filter(|config_map| self.is_list(config_map)).map(Arc::new),
             revisions: revisions.items.iter().filter_map(Revision::from_object).collect(),
-            tag_checks: tag_checks(&daemon_sets, &pods.items),
+            tag_checks: tag_checks(&daemon_sets, &pods),
             generations: daemon_sets.iter().filter_map(Generation::from_daemon_set).collect(),
         })
+    }
+
+    /// An API server whose cache is behind may read all pods of the namespace for this, so it is only asked if there is a tag check.
+    async fn pods_of_tag_checks(&self, label: &str) -> Result<Vec<SlimPod>, Error> {
+        let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::TAG_CHECK));
+        let pods = self.pods.list(&of_tag_checks).await;
+        Ok(pods.map_err(|error| Error::new("list the pods of tag checks", error))?.items)
     }
 
     /// Reads the accepted versions of all lists, some at a time.
@@ -196,6 +202,10 @@ impl Reader {
         let labelled = config_map.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true");
         labelled || self.named.contains(&config_map.name_any())
     }
+}
+
+fn is_tag_check(daemon_set: &SlimDaemonSet) -> bool {
+    daemon_set.labels().contains_key(labels::TAG_CHECK)
 }
 
 fn tag_checks(daemon_sets: &[SlimDaemonSet], pods: &[SlimPod]) -> Vec<TagCheck> {

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ControllerRevision;
@@ -39,7 +40,7 @@ pub struct Revision {
     /// Its number. The highest number was accepted last.
     pub number: i64,
     /// The list as it was accepted.
-    pub list: ListData,
+    pub list: Arc<ListData>,
     /// Since when the list's ConfigMap is known to be missing.
     pub missing_since: Option<Timestamp>,
     /// When it was first accepted.
@@ -69,11 +70,11 @@ impl Revision {
             name: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
             number: object.revision,
-            list: ListData {
+            list: Arc::new(ListData {
                 namespace: metadata.namespace.clone().unwrap_or_default(),
                 name: content.name,
                 data: content.data,
-            },
+            }),
             missing_since: annotation(labels::MISSING_SINCE).and_then(|time| time.parse().ok()),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             image_caches: annotation(labels::IMAGE_CACHES).cloned(),

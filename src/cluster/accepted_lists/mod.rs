@@ -67,9 +67,9 @@ impl AcceptedLists {
     }
 
     /// What the newest version of a list means, if it was accepted in this form.
-    pub fn meaning_of(&self, list: &ListData) -> Option<Arc<Config>> {
+    pub fn accepted_as(&self, list: &ListData) -> Option<Arc<AcceptedVersion>> {
         let newest = self.lock().newest(&list_value(&list.name))?;
-        newest.config().filter(|_| newest.revision.list == *list).cloned()
+        (*newest.revision.list == *list).then_some(newest)
     }
 
     /// The lists in effect that decide whether the list with that label may have the names that it asks for. If there are any, a

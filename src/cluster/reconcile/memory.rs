@@ -43,15 +43,21 @@ impl Memory {
 
     /// Parses the list as it is written now.
     pub fn parse_written(&mut self, list: ListData, policy: &Policy, accepted: &AcceptedLists) -> Arc<ParsedList> {
-        match &self.written {
-            Some(known) if known.list == list => return Arc::clone(known),
+        match &mut self.written {
+            Some(known) if *known.list == list => {
+                // It may have been accepted since then.
+                if let (Some(known), Some(version)) = (Arc::get_mut(known), accepted.accepted_as(&list)) {
+                    known.share(&version);
+                }
+                return Arc::clone(known);
+            }
             Some(_) => self.edited_at = Some(Timestamp::now()),
             None => {}
         }
         let parsed = list::parse_with_policy(&list, policy);
-        let meaning = accepted.meaning_of(&list);
-        let mut parsed = ParsedList::new(list, parsed);
-        parsed.share(meaning);
+        let version = accepted.accepted_as(&list);
+        let mut parsed = ParsedList::new(Arc::new(list), parsed);
+        version.iter().for_each(|version| parsed.share(version));
         Arc::clone(self.written.insert(Arc::new(parsed)))
     }
 

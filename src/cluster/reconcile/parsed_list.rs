@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::cluster::accepted_lists::AcceptedVersion;
 use crate::list::{Config, ListData, Parsed, Problem};
 use crate::plan::ValidationResult;
 
 /// A list as it is written, and what it means.
 #[derive(Debug)]
 pub struct ParsedList {
-    pub list: ListData,
+    pub list: Arc<ListData>,
     /// What it asks for; `None` if it is rejected.
     pub config: Option<Arc<Config>>,
     pub problems: Vec<Problem>,
@@ -18,7 +19,7 @@ pub struct ParsedList {
 }
 
 impl ParsedList {
-    pub fn new(list: ListData, parsed: Parsed) -> Self {
+    pub fn new(list: Arc<ListData>, parsed: Parsed) -> Self {
         let validation_result = ValidationResult::new(&list, &parsed);
         let Parsed { config, empty, problems } = parsed;
         Self { validation_result, list, config: config.map(Arc::new), empty, problems }
@@ -42,10 +43,12 @@ impl ParsedList {
         Self::new(of.list.clone(), Parsed { config: None, empty: false, problems })
     }
 
-    /// Uses what an equal list means in place of its own, so that it is in memory once.
-    pub fn share(&mut self, config: Option<Arc<Config>>) {
-        if config.is_some() && config == self.config {
-            self.config = config;
+    /// Keeps what the version has that was accepted of it, instead of a copy.
+    pub fn share(&mut self, version: &AcceptedVersion) {
+        self.list = Arc::clone(&version.revision.list);
+        let (Some(own), Some(accepted)) = (&self.config, version.config()) else { return };
+        if !Arc::ptr_eq(own, accepted) && own == accepted {
+            self.config = Some(Arc::clone(accepted));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The DaemonSets of lists.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use kube::runtime::reflector;
 use kube::runtime::reflector::Store;
@@ -26,28 +27,32 @@ impl Watches<'_> {
     }
 }
 
-/// The generations as they were seen last. As pods come and go, the DaemonSet controller keeps updating the status of their
-/// DaemonSet, and mostly nothing has changed that plans depend on.
+/// Hashes of the generations as they were seen last, by name. As pods come and go, the DaemonSet controller keeps updating the status of
+/// their DaemonSet, and mostly nothing has changed that plans depend on.
 #[derive(Default)]
-struct Known(HashMap<String, Generation>);
+struct Known {
+    hashes: HashMap<String, u64>,
+    hasher: RandomState,
+}
 
 impl Known {
     /// Records an event. Returns whether plans may depend on what changed.
     fn record(&mut self, event: &Event<SlimDaemonSet>) -> bool {
         match event {
-            Event::Init => self.0.clear(),
+            Event::Init => self.hashes.clear(),
             Event::InitDone => {}
-            Event::Delete(daemon_set) => drop(self.0.remove(&daemon_set.name_any())),
+            Event::Delete(daemon_set) => drop(self.hashes.remove(&daemon_set.name_any())),
             Event::InitApply(daemon_set) | Event::Apply(daemon_set) => return self.apply(daemon_set),
         }
         true
     }
 
     fn apply(&mut self, daemon_set: &SlimDaemonSet) -> bool {
-        let (name, now) = (daemon_set.name_any(), Generation::from_daemon_set(daemon_set));
-        let before = match now.clone() {
-            Some(now) => self.0.insert(name, now),
-            None => self.0.remove(&name),
+        let name = daemon_set.name_any();
+        let now = Generation::from_daemon_set(daemon_set).map(|generation| self.hasher.hash_one(generation));
+        let before = match now {
+            Some(now) => self.hashes.insert(name, now),
+            None => self.hashes.remove(&name),
         };
         now.is_none() || before != now
     }

@@ -22,7 +22,7 @@ const DOCKER_HUB_FOLDER: &str = "library/";
 const MAX_REPOSITORY: usize = 255;
 const MAX_TAG: usize = 128;
 
-/// Why a text is no reference, as far as it can be told from anything else.
+/// Why a text is no reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// The repository has more than 255 characters.

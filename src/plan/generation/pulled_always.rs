@@ -1,18 +1,19 @@
 //! Which images a pod template pulls with `Always`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::list::config::{Group, Image, PullPolicy};
 use crate::naming::hash::short_hash;
 
 /// Names of the containers whose images a pod template pulls with `Always`. All others are pulled with `IfNotPresent`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PulledAlways(BTreeSet<String>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PulledAlways(Arc<BTreeSet<String>>);
 
 impl PulledAlways {
     /// Creates a set of containers.
     pub fn of<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
-        Self(names.into_iter().map(Into::into).collect())
+        Self(Arc::new(names.into_iter().map(Into::into).collect()))
     }
 
     /// All images of a group whose policy allows `Always`. A first generation and a tag check pull these.

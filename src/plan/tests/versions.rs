@@ -112,7 +112,7 @@ fn reverting_to_an_earlier_version_reuses_its_revision() {
     let mut kept = Kept::holding(&["a", "b"]);
     kept.settle(&Some((list("a"), true)), at(NOW));
     assert_eq!(kept.0.len(), 2);
-    assert_eq!(newest(&kept.0).expect("two").list, list("a"));
+    assert_eq!(*newest(&kept.0).expect("two").list, list("a"));
 }
 
 #[test]
