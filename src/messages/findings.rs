@@ -37,10 +37,11 @@ pub fn found(finding: &Finding, dry_run: Option<&DryRun>) -> Message {
             let next =
                 retry_at.map(|at| format!(" and will be checked again at {at:.0}, then with increasing backoff"));
             let why = by_cause(images);
-            // The first retries follow within a minute, and each names the time of the next.
+            // The first retries follow within a minute, and each names the time of the next. Only other images are reported again.
+            let references: Vec<&str> = images.iter().map(|image| image.reference.as_str()).collect();
             Message::new(
                 Reason::RefreshDeferred,
-                group,
+                subject_of(&(group, references)),
                 format!(
                     "group {group}: the tags of {} of {} could not be checked{}: {}",
                     images.len(),
@@ -198,16 +199,23 @@ pub fn unchecked(failure: &CheckFailure) -> String {
 fn by_cause(images: &[UncheckedImage]) -> Vec<String> {
     let mut by_cause: Vec<(Vec<&str>, String)> = Vec::new();
     for UncheckedImage { reference, node, failure } in images {
-        let why = unchecked(failure);
-        // The words about an init container are kube-prepull's own and begin with the cause.
-        let why = if failure.init.is_some() { why } else { end_of(&why) };
-        let why = format!("on {node}: {why}");
-        match by_cause.iter_mut().find(|(_, known)| failure.init.is_some() && *known == why) {
+        let of_init = failure.as_ref().is_some_and(|failure| failure.init.is_some());
+        let why = why_unchecked(node.as_deref(), failure.as_ref());
+        match by_cause.iter_mut().find(|(_, known)| of_init && *known == why) {
             Some((references, _)) => references.push(reference),
             None => by_cause.push((vec![reference], why)),
         }
     }
     by_cause.into_iter().map(|(references, why)| format!("{} {why}", first_few(references, ", ", ""))).collect()
+}
+
+fn why_unchecked(node: Option<&str>, failure: Option<&CheckFailure>) -> String {
+    let place = node.map_or_else(|| "as before".to_owned(), |node| format!("on {node}"));
+    let Some(failure) = failure else { return place };
+    let why = unchecked(failure);
+    // The words about an init container are kube-prepull's own and begin with the cause.
+    let why = if failure.init.is_some() { why } else { end_of(&why) };
+    format!("{place}: {why}")
 }
 
 /// The most characters that one note quotes of what kubelets said.
@@ -254,8 +262,8 @@ mod tests {
         let failure = CheckFailure { init: Some(init), ..CheckFailure::new(CheckFailureCause::NoAnswer, "") };
         let image = |reference: &str| UncheckedImage {
             reference: reference.to_owned(),
-            node: "n1".to_owned(),
-            failure: failure.clone(),
+            node: Some("n1".to_owned()),
+            failure: Some(failure.clone()),
         };
         let images = vec![image("a:1"), image("b:1")];
         let said = found(&Finding::RefreshDeferred { group: "g".to_owned(), images, of: 2, retry_at: None }, None).note;
@@ -264,6 +272,19 @@ mod tests {
         assert!(said.contains(cause) && said.contains("; give the ServiceAccount holder a pull secret"), "{said}");
         assert_eq!(said.matches("own image").count(), 1, "{said}");
         assert_eq!(unchecked(&failure), unchecked(&failure.shortened()), "after a restart, too");
+    }
+
+    #[test]
+    fn other_images_that_cannot_be_checked_are_reported_at_any_time_and_another_time_of_the_retry_is_not() {
+        let subject = |references: &[&str], retry_at: Option<i64>| {
+            let image =
+                |reference: &&str| UncheckedImage { reference: (*reference).to_owned(), node: None, failure: None };
+            let retry_at = retry_at.and_then(|second| jiff::Timestamp::from_second(second).ok());
+            let images: Vec<UncheckedImage> = references.iter().map(image).collect();
+            found(&Finding::RefreshDeferred { group: "g".to_owned(), images, of: 9, retry_at }, None).subject
+        };
+        assert_eq!(subject(&["a:1"], None), subject(&["a:1"], Some(60)));
+        assert_ne!(subject(&["a:1"], None), subject(&["a:1", "b:1"], None));
     }
 
     fn note(images: &[(&str, &str)]) -> String {

@@ -26,6 +26,7 @@ fn plan_shards(context: &Context) -> Plan {
     for group in &context.list.config.groups {
         plan_group(context, group, &generations, &mut plan);
     }
+    tag_check::shards::join(context, &mut plan);
     conditions::join(context, &generations, &mut plan);
     restoring::restore(context, &mut plan);
     plan.actions.extend(tag_check::check::left_over(context.tag_checks, &plan.tag_checks));

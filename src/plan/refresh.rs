@@ -78,15 +78,26 @@ fn last_resolved(newest: &Generation, last_rollout: Timestamp, now: Timestamp) -
 /// Shards without a tag that may move have no refresh of their own.
 pub(super) fn next_refresh_of(context: &Context, shard: &Group, newest: &Generation) -> Option<NextRefresh> {
     let refresh = &context.list.config.refresh;
-    let refreshed = |other: &&Group| refresh.mode != RefreshMode::OnChange || other.images.iter().any(Image::may_move);
-    let others =
-        context.list.config.groups.iter().filter(|other| other.name == shard.name && other.shard != shard.shard);
-    let newest_of = |other: &Group| {
-        let own = context.generations.iter().filter(|it| !it.deleting && it.is_of(other));
-        own.min_by_key(|generation| generation.newest_first())
-    };
-    let others: Vec<&Generation> = others.filter(refreshed).filter_map(newest_of).collect();
+    let refreshed = |other: &Group| refresh.mode != RefreshMode::OnChange || other.images.iter().any(Image::may_move);
+    let others = other_shards(context, shard).filter(|(other, _)| refreshed(other));
+    let others: Vec<&Generation> = others.map(|(_, newest)| newest).collect();
     next_refresh_among(&refresh.schedule, newest, &others, context.now)
+}
+
+/// The other shards of a shard's group, each with its newest generation.
+pub(super) fn other_shards<'a>(
+    context: &Context<'a>,
+    shard: &Group,
+) -> impl Iterator<Item = (&'a Group, &'a Generation)> {
+    let (config, generations) = (context.list.config, context.generations);
+    let others = config.groups.iter().filter(move |other| other.name == shard.name && other.shard != shard.shard);
+    others.filter_map(|other| Some((other, newest_of(generations, other)?)))
+}
+
+/// The newest generation of a shard.
+pub(super) fn newest_of<'g>(generations: &'g [Generation], shard: &Group) -> Option<&'g Generation> {
+    let own = generations.iter().filter(|it| !it.deleting && it.is_of(shard));
+    own.min_by_key(|generation| generation.newest_first())
 }
 
 /// The same, given the newest generations of the other shards.

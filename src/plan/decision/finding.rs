@@ -31,14 +31,14 @@ pub enum Finding {
     RefreshDeferred {
         /// The group whose tag check failed.
         group: String,
-        /// The images that could not be checked, each with the reason of one node.
+        /// All images of the group that could not be checked, each with the reason of one node.
         images: Vec<UncheckedImage>,
-        /// How many images were due for a check.
+        /// How many images of the group were due for a check.
         of: usize,
         /// When they are checked again.
         retry_at: Option<Timestamp>,
     },
-    /// All tags can be checked again.
+    /// All tags of a group can be checked again.
     RefreshRecovered {
         /// The group whose last tag check had failed.
         group: String,
@@ -189,10 +189,10 @@ pub struct MovedTag {
 pub struct UncheckedImage {
     /// The image as written in the list.
     pub reference: String,
-    /// The node that checked it.
-    pub node: String,
-    /// Why the check failed.
-    pub failure: CheckFailure,
+    /// The node that checked it, or `None` if it could not be checked before either and that was reported.
+    pub node: Option<String>,
+    /// Why the check failed, if that is still known.
+    pub failure: Option<CheckFailure>,
 }
 
 /// An image that cannot be held.

@@ -15,7 +15,7 @@ use crate::plan::generation::Generation;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::tag_check::{TagCheck, TagCheckProgress};
 use crate::plan::generation::tag_check_record::TagCheckRecord;
-use crate::plan::refresh::{NextRefresh, next_refresh_of, retry_at, wait_for};
+use crate::plan::refresh::{NextRefresh, next_refresh_of, other_shards, retry_at, wait_for};
 
 /// How long to wait for a node that can run a tag check. Usually a change of a node triggers a new plan earlier.
 const NODES_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -41,7 +41,26 @@ pub fn plan(
     let held = GenerationDigests::of(context, newest);
     let targets = targets(context, group, newest, &held, &tag_check, plan);
     let answers = answers(context, &asked, newest, &tag_check, &targets, blocked, plan)?;
-    conclusion::conclude(context, &asked, newest, &held, &answers, plan)
+    let conclusion = conclusion::conclude(context, &asked, newest, &held, &answers);
+    if conclusion.is_deferred() && other_shards(context, group).any(|(other, it)| is_underway(context, other, it)) {
+        return None;
+    }
+    conclusion.carry_out(newest, plan)
+}
+
+/// Whether a check of a shard may soon say of more images that they cannot be checked. A retry says nothing new.
+fn is_underway(context: &Context, shard: &Group, newest: &Generation) -> bool {
+    let mut unused = Plan::default();
+    let images = wanted(context, shard, newest, &mut unused);
+    if images.iter().all(|image| newest.tag_check_record.failed.contains_key(image.name.as_str())) {
+        return false;
+    }
+    let tag_check = tag_check_id(context, newest, &images);
+    let held = GenerationDigests::of(context, newest);
+    let targets = targets(context, shard, newest, &held, &tag_check, &mut unused).targets;
+    let names: Vec<String> = targets.into_iter().map(|it| daemon_set::name(newest, &tag_check, it)).collect();
+    let mut checks = context.tag_checks.iter().filter(|check| !check.deleting && names.contains(&check.name));
+    checks.any(|check| matches!(check.progress(&images, context.now), TagCheckProgress::Underway(_)))
 }
 
 /// The images to check now; empty if no check is due.

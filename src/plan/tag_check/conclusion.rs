@@ -17,15 +17,44 @@ use crate::plan::generation::tag_check_record::{FinishedTagCheck, TagCheckRecord
 /// After this many rollouts that did not deliver the digest that started them, a tag starts no further rollout.
 const MAX_FUTILE_ROLLOUTS: usize = 3;
 
-/// Records the outcome of a tag check, or returns a rollout if tags have moved. All answers together start one rollout.
+/// What follows from the answers to a tag check.
+pub struct Conclusion {
+    /// The images whose tags have moved.
+    moved: BTreeSet<String>,
+    /// The results of tag checks from now on.
+    tag_check_record: TagCheckRecord,
+    /// The findings to report.
+    findings: Vec<Finding>,
+}
+
+impl Conclusion {
+    /// Whether all that is new is that images could not be checked, which has time: nothing changes for them. Until the other shards of
+    /// the group have their answers too, the check stays, so that one Event says it of all.
+    pub fn is_deferred(&self) -> bool {
+        let mut findings = self.findings.iter();
+        self.moved.is_empty() && findings.any(|it| matches!(it, Finding::RefreshDeferred { .. }))
+    }
+
+    /// Records the outcome, or returns a rollout if tags have moved.
+    pub fn carry_out(self, newest: &Generation, plan: &mut Plan) -> Option<Moved> {
+        let Self { moved: images, tag_check_record, findings } = self;
+        if images.is_empty() {
+            plan.actions.push(Action::note(newest, tag_check_record));
+            plan.actions.extend(findings.into_iter().map(Action::Report));
+            return None;
+        }
+        Some(Moved { images, tag_check_record, findings })
+    }
+}
+
+/// Compares the answers to a tag check with what nodes hold. All answers together start one rollout.
 pub fn conclude(
     context: &Context,
     asked: &Group,
     newest: &Generation,
     held: &GenerationDigests,
     answers: &[Answer],
-    plan: &mut Plan,
-) -> Option<Moved> {
+) -> Conclusion {
     let mut tag_check_record = newest.tag_check_record.clone();
     tag_check_record.tried.drop_superseded(|image, architecture, digest| held.have(image, architecture, digest));
     let (mut agreeing, mut differing, mut failed) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
@@ -78,13 +107,10 @@ pub fn conclude(
     let mut findings: Vec<Finding> = deferred(asked, newest, &tag_check_record, &failed).into_iter().collect();
     findings.extend(recovered(asked, newest, &tag_check_record));
     findings.extend(nodes_outdated(asked, &outdated));
-    if moved.is_empty() {
-        plan.actions.push(Action::note(newest, tag_check_record));
-        plan.actions.extend(findings.into_iter().map(Action::Report));
-        return None;
+    if !moved.is_empty() {
+        findings.insert(0, tags_moved(asked, &moved));
     }
-    findings.insert(0, tags_moved(asked, &moved));
-    Some(Moved { images: moved.into_keys().collect(), tag_check_record, findings })
+    Conclusion { moved: moved.into_keys().collect(), tag_check_record, findings }
 }
 
 /// The tag's digest on that node so far, if the node now reports another one.
@@ -151,8 +177,8 @@ fn deferred(
     }
     let unchecked = |(image, (node, failure)): (&String, &(&str, CheckFailure))| UncheckedImage {
         reference: reference(asked, image),
-        node: (*node).to_owned(),
-        failure: failure.clone(),
+        node: Some((*node).to_owned()),
+        failure: Some(failure.clone()),
     };
     Some(Finding::RefreshDeferred {
         group: asked.name.to_string(),

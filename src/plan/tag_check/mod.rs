@@ -9,6 +9,7 @@
 //! - [`check`]: starts tag checks and collects their answers
 //! - [`held_digests`]: what the generation's own pods report
 //! - [`conclusion`]: compares both
+//! - [`shards`]: joins what is reported of the shards of a group
 //! - [`outdated_nodes`]: updates single nodes that hold an older image
 //! - [`super::generation::tag_check_record`]: the results, as stored on the newest generation's DaemonSet
 //!
@@ -22,6 +23,7 @@ mod conclusion;
 mod daemon_set;
 mod held_digests;
 pub mod outdated_nodes;
+pub mod shards;
 mod targets;
 
 pub use daemon_set::pod_of;

@@ -2,3 +2,4 @@
 
 mod assignment;
 mod plans;
+mod reports;
