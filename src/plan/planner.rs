@@ -23,11 +23,14 @@ fn plan_shards(context: &Context) -> Plan {
         plan_scoping_down(context, &generations, &mut plan);
         plan_capacity(context, &generations, &mut plan);
     }
+    let mut behind = Vec::new();
     for group in &context.list.config.groups {
-        plan_group(context, group, &generations, &mut plan);
+        if plan_group(context, group, &generations, &mut plan) {
+            behind.push(group);
+        }
     }
     tag_check::shards::join(context, &mut plan);
-    conditions::join(context, &generations, &mut plan);
+    conditions::join(context, &generations, &behind, &mut plan);
     restoring::restore(context, &mut plan);
     plan.actions.extend(tag_check::check::left_over(context.tag_checks, &plan.tag_checks));
     plan
@@ -69,7 +72,8 @@ fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) 
     capacity.wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
 }
 
-fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) {
+/// Returns whether the group needs a new generation, which may have to wait.
+fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) -> bool {
     let newest = generations.newest_of(group);
     let mut moved = None;
     let cause = match newest {
@@ -90,4 +94,5 @@ fn plan_group(context: &Context, group: &Group, generations: &Generations, plan:
         tag_check::outdated_nodes::plan(context, group, newest, plan);
         conditions::plan(context, group, newest, generations, plan);
     }
+    cause.is_some()
 }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
+use super::failures::MAX_SAMPLE;
 use super::observations::Observations;
 use super::settled::Settled;
+use super::shards::OtherShards;
 use super::transition::transition;
 use crate::coverage::{EVICTION_LOOP_WINDOW, Node};
 use crate::list::config::Group;
 use crate::plan::context::Context;
 use crate::plan::daemon_set;
 use crate::plan::decision::{ConditionReport, Finding, Plan};
-use crate::plan::generation::Generation;
 use crate::plan::generation::conditions::{Condition, Extent, ReportedConditions};
 use crate::plan::generation::exclusion::Exclusion;
+use crate::plan::generation::{Generation, Record};
 use crate::plan::generations::Generations;
 use crate::plan::refusals::{RefusedOn, refused_on};
 
@@ -24,7 +26,9 @@ use crate::plan::refusals::{RefusedOn, refused_on};
 pub fn plan<'a>(context: &Context<'a>, group: &Group, newest: &Generation, generations: &Generations, plan: &mut Plan) {
     let exclusion = Exclusion::of(newest, group, context.pods_of(newest));
     let observations = Observations::of(context, group, newest, &exclusion);
-    let mut check = Check { context, group, reported: newest.reported.clone(), findings: Vec::new(), wake_at: None };
+    let others = OtherShards::of(context, group, generations, plan);
+    let reported = newest.reported.clone();
+    let mut check = Check { context, group, others, reported, findings: Vec::new(), wake_at: None };
     check.init_failing(newest, &observations);
     check.failing(&observations);
     check.evicted(generations);
@@ -36,7 +40,7 @@ pub fn plan<'a>(context: &Context<'a>, group: &Group, newest: &Generation, gener
     check.complete(newest, generations, &observations);
     let Check { reported, findings, wake_at, .. } = check;
     wake_at.into_iter().for_each(|at| plan.wake_up_at(at));
-    if reported != newest.reported {
+    if reported != newest.reported || !findings.is_empty() {
         plan.condition_reports.push(ConditionReport {
             findings,
             daemon_set: newest.name.clone(),
@@ -50,6 +54,7 @@ pub fn plan<'a>(context: &Context<'a>, group: &Group, newest: &Generation, gener
 struct Check<'f, 'a> {
     context: &'f Context<'a>,
     group: &'f Group,
+    others: OtherShards<'f>,
     reported: ReportedConditions,
     findings: Vec<Finding>,
     wake_at: Option<Timestamp>,
@@ -65,6 +70,12 @@ impl<'a> Check<'_, 'a> {
     ) -> (BTreeSet<String>, BTreeSet<String>) {
         let transition = transition(self.reported.conditions.get(&condition), seen, lasts, self.context.now);
         self.wake_at = self.wake_at.into_iter().chain(transition.wake_at).min();
+        let says_nothing = transition.begun.is_empty() && transition.over.is_empty();
+        let paused_until = self.others.paused_until(condition, self.context.now).filter(|_| !says_nothing);
+        if paused_until.is_some() {
+            self.wake_at = self.wake_at.into_iter().chain(paused_until).min();
+            return Default::default();
+        }
         match transition.reported {
             None => {}
             Some(reported) => drop(self.reported.conditions.insert(condition, reported)),
@@ -72,11 +83,23 @@ impl<'a> Check<'_, 'a> {
         (transition.begun, transition.over)
     }
 
+    /// Leaves out what was reported of another shard and would be the same for this one. Once it is over there and not here, it is reported.
+    fn unreported(&self, condition: Condition, mut seen: BTreeMap<String, Extent>) -> BTreeMap<String, Extent> {
+        let own = self.reported.conditions.get(&condition);
+        let is_own = |of: &str| own.is_some_and(|own| own.extents.contains_key(of));
+        seen.retain(|of, extent| is_own(of) || !self.others.have_reported(condition, of, extent));
+        seen
+    }
+
     fn init_failing(&mut self, newest: &Generation, observations: &Observations) {
         let lasts = |_: &str, extent: &Extent| observations.init_may_still_fail(&extent.sample);
         let stored = self.reported.clone();
         let seen = observations.init_failing(stored.conditions.get(&Condition::InitFailing));
-        let (begun, over) = self.of(Condition::InitFailing, seen, lasts);
+        let extents = seen.clone();
+        let (mut begun, mut over) = self.of(Condition::InitFailing, seen, lasts);
+        // All shards have the same init containers.
+        begun.retain(|it| !extents.get(it).is_some_and(|of| self.others.have_reported(Condition::InitFailing, it, of)));
+        over.retain(|container| !self.others.still_have(Condition::InitFailing, container));
         let (group, daemon_set) = (self.group.name.to_string(), newest.name.clone());
         let failing = |container: &String| observations.failing_init(container, stored.init_cause_of(container));
         let containers: Vec<_> = begun.iter().filter_map(failing).collect();
@@ -180,6 +203,7 @@ impl<'a> Check<'_, 'a> {
         }
         let extent = |nodes: &BTreeSet<String>| Extent { nodes: nodes.len(), ..Extent::default() };
         let seen = nodes.iter().map(|(label, nodes)| (label.clone(), extent(nodes))).collect();
+        let seen = self.unreported(Condition::NodesExcluded, seen);
         // Until a new pod shows that admission adds it no more, or the nodes have the label.
         let (begun, _) = self.of(Condition::NodesExcluded, seen, |_, _| !exclusion.is_known());
         nodes.retain(|label, _| begun.contains(label));
@@ -197,7 +221,8 @@ impl<'a> Check<'_, 'a> {
         let (context, group) = (self.context, self.group);
         let RefusedOn { nodes, certain, wake_at } = refused_on(newest, group, context, generations, exclusion);
         self.wake_at = self.wake_at.into_iter().chain(wake_at).min();
-        let extent = Extent { nodes: nodes.len(), ..Extent::default() };
+        let sample = nodes.iter().take(MAX_SAMPLE).map(|node| (*node).to_owned()).collect();
+        let extent = Extent { nodes: nodes.len(), sample, ..Extent::default() };
         if self.has_begun(Condition::PodsRefused, (!nodes.is_empty()).then_some(extent)) {
             let pod =
                 newest.record.as_ref().map(|record| daemon_set::pod(context.list, group, record, context.settings));
@@ -213,15 +238,19 @@ impl<'a> Check<'_, 'a> {
 
     /// Whether a condition of the whole group has begun, or now affects at least twice as many nodes.
     fn has_begun(&mut self, condition: Condition, seen: Option<Extent>) -> bool {
-        let seen = seen.into_iter().map(|extent| (String::new(), extent)).collect();
+        let seen = self.unreported(condition, seen.into_iter().map(|extent| (String::new(), extent)).collect());
         let (begun, _) = self.of(condition, seen, |_, _| false);
         !begun.is_empty()
     }
 
     /// Reports the end of a rollout: as complete only if all nodes hold all images, now or later.
     fn complete(&mut self, newest: &Generation, generations: &Generations, observations: &Observations) {
-        let is_over = self.reported.complete && !self.reported.stalled;
-        let Some(record) = newest.record.as_ref().filter(|_| !is_over) else { return };
+        let Some(record) = &newest.record else { return };
+        if self.reported.complete && !self.reported.stalled {
+            let awaits_shards = self.reported.awaits_shards;
+            let awaited = awaits_shards.then(|| self.completed(newest, record, observations.nodes_with_all()));
+            return self.findings.extend(awaited);
+        }
         let alone = generations.needed_of(self.group).all(|generation| generation.name == newest.name);
         let settled = match alone {
             true => observations.settled(record),
@@ -247,13 +276,32 @@ impl<'a> Check<'_, 'a> {
             return;
         }
         self.reported.stalled = !has_all;
-        let took = self.context.now.duration_since(record.epoch).max(SignedDuration::ZERO);
-        let (group, daemon_set) = (self.group.name.to_string(), newest.name.clone());
-        let (took, images) = (SignedDuration::from_secs(took.as_secs()), self.group.images.len());
         self.findings.push(match has_all {
-            true => Finding::RolloutComplete { group, daemon_set, took, images, nodes },
-            false => Finding::RolloutStalled { group, daemon_set, took, images, nodes, nodes_with_all },
+            true => self.completed(newest, record, nodes),
+            false => Finding::RolloutStalled {
+                group: self.group.name.to_string(),
+                daemon_set: newest.name.clone(),
+                took: self.since(record),
+                images: self.group.images.len(),
+                nodes,
+                nodes_with_all,
+            },
         });
+    }
+
+    fn completed(&self, newest: &Generation, record: &Record, nodes: usize) -> Finding {
+        Finding::RolloutComplete {
+            group: self.group.name.to_string(),
+            daemon_set: newest.name.clone(),
+            took: self.since(record),
+            images: self.group.images.len(),
+            nodes,
+        }
+    }
+
+    fn since(&self, record: &Record) -> SignedDuration {
+        let took = self.context.now.duration_since(record.epoch).max(SignedDuration::ZERO);
+        SignedDuration::from_secs(took.as_secs())
     }
 
     fn has_unreported_failures(&self, observations: &Observations) -> bool {

@@ -15,7 +15,7 @@ use crate::plan::generation::conditions::{Extent, ReportedCondition, StoredCause
 pub const STARTING: SignedDuration = SignedDuration::from_mins(3);
 
 /// The number of failing nodes stored by name, on which recovery is checked.
-const MAX_SAMPLE: usize = 3;
+pub const MAX_SAMPLE: usize = 3;
 
 /// The failures of one image, on nodes that can run it.
 #[derive(Debug, Default)]

@@ -1,55 +1,117 @@
 //! Reports about shards, joined to reports about their group: users think in groups.
 
-use std::collections::{HashMap, HashSet};
+use jiff::Timestamp;
 
+use super::rollout_end;
+use super::transition::{MIN_INTERVAL, has_grown};
 use crate::list::config::Group;
 use crate::plan::context::Context;
-use crate::plan::decision::{Finding, Plan, Waiting};
+use crate::plan::decision::{ConditionReport, Finding, Plan, Waiting};
+use crate::plan::generation::conditions::{Condition, Extent, ReportedCondition, ReportedConditions};
 use crate::plan::generations::Generations;
+
+/// What has been reported of the other shards of a group, also in this plan.
+pub struct OtherShards<'r>(Vec<&'r ReportedConditions>);
+
+impl<'r> OtherShards<'r> {
+    /// Those of this shard's group.
+    pub fn of(context: &Context, shard: &Group, generations: &Generations<'r>, plan: &'r Plan) -> Self {
+        let others = context.list.config.groups.iter().filter(|it| it.name == shard.name && it.shard != shard.shard);
+        let reported = others.filter_map(|other| {
+            let newest = generations.newest_of(other)?;
+            let now = plan.condition_reports.iter().find(|report| report.daemon_set == newest.name);
+            Some(now.map_or(&newest.reported, |report| &report.reported))
+        });
+        Self(reported.collect())
+    }
+
+    /// Until when nothing more is reported of a condition, so that what begins in several shards is reported together.
+    pub fn paused_until(&self, condition: Condition, now: Timestamp) -> Option<Timestamp> {
+        // What they report in this plan is joined with what this one reports.
+        let last = self.reported(condition).map(|reported| reported.at).filter(|at| *at < now).max()?;
+        last.checked_add(MIN_INTERVAL).ok().filter(|again| now < *again)
+    }
+
+    /// Whether the same was reported of another shard, about as many nodes and, if they are known, some of these.
+    pub fn have_reported(&self, condition: Condition, of: &str, extent: &Extent) -> bool {
+        let is_elsewhere = |known: &Extent| {
+            !known.sample.is_empty() && !extent.sample.is_empty() && known.sample.is_disjoint(&extent.sample)
+        };
+        let mut known = self.reported(condition).filter_map(|reported| reported.extents.get(of));
+        known.any(|known| !has_grown(known, extent) && !is_elsewhere(known))
+    }
+
+    /// Whether what was reported of another shard is not known to be over there.
+    pub fn still_have(&self, condition: Condition, of: &str) -> bool {
+        self.reported(condition).any(|reported| reported.extents.contains_key(of))
+    }
+
+    fn reported(&self, condition: Condition) -> impl Iterator<Item = &'r ReportedCondition> {
+        self.0.iter().filter_map(move |it| it.conditions.get(&condition))
+    }
+}
 
 /// Joins what was found for each shard of a group.
 ///
 /// - The rollout of a group is complete once that of its last shard is, and is reported once.
 /// - What is the same for several shards is reported once, for one of their DaemonSets.
-/// - Numbers of images are those of the group.
-pub fn join(context: &Context, generations: &Generations, plan: &mut Plan) {
-    let mut groups: HashMap<&str, Vec<&Group>> = HashMap::new();
-    for shard in &context.list.config.groups {
-        groups.entry(shard.name.as_str()).or_default().push(shard);
-    }
-    groups.retain(|_, shards| shards.len() > 1);
-    if groups.is_empty() {
-        return;
-    }
-    let images =
-        |group: &str| groups.get(group).map(|shards| shards.iter().map(|shard| shard.images.len()).sum::<usize>());
-    let is_over = |group: &str| {
-        groups.get(group).is_some_and(|shards| shards.iter().all(|it| is_complete(it, generations, plan)))
-    };
-    let over: HashSet<String> = groups.keys().filter(|group| is_over(group)).map(|group| (*group).to_owned()).collect();
-    let mut seen: Vec<Finding> = Vec::new();
-    for report in &mut plan.condition_reports {
-        report.findings.retain_mut(|finding| {
-            match finding {
-                Finding::RolloutComplete { group, images: of_shard, .. } => {
-                    let Some(images) = images(group) else { return true };
-                    *of_shard = images;
-                    return over.contains(group) && !seen.iter().any(|seen| is_end_of(seen, group)) && {
-                        seen.push(finding.clone());
-                        true
-                    };
-                }
-                Finding::ImagesFailing { group, of, .. } => *of = images(group).unwrap_or(*of),
-                _ => {}
-            }
-            let subject = without_daemon_set(finding);
-            let is_new = !seen.contains(&subject);
-            seen.push(subject);
-            is_new
-        });
-    }
+/// - Images and nodes of several shards are reported together, and the numbers of images are those of the group.
+pub fn join(context: &Context, generations: &Generations, behind: &[&Group], plan: &mut Plan) {
+    rollout_end::join(context, generations, behind, plan);
+    join_findings(context, &mut plan.condition_reports);
+    plan.condition_reports.retain(|report| {
+        let newest = generations.newest.iter().find(|newest| newest.name == report.daemon_set);
+        !report.findings.is_empty() || newest.is_none_or(|newest| newest.reported != report.reported)
+    });
     let waiting = std::mem::take(&mut plan.waiting);
     waiting.into_iter().for_each(|it| add(&mut plan.waiting, it));
+}
+
+/// All that is joined comes with the first report, so that a crash in between repeats some of it and loses none.
+fn join_findings(context: &Context, reports: &mut [ConditionReport]) {
+    let mut joined: Vec<(usize, Finding)> = Vec::new();
+    for (index, report) in reports.iter_mut().enumerate() {
+        for finding in report.findings.drain(..) {
+            if !joined.iter_mut().any(|(_, known)| absorbs(known, &finding)) {
+                joined.push((index, finding));
+            }
+        }
+    }
+    for (index, mut finding) in joined {
+        if let Finding::ImagesFailing { group, of, .. } = &mut finding {
+            let shards = context.list.config.groups.iter().filter(|shard| shard.name.as_str() == group);
+            *of = shards.map(|shard| shard.images.len()).sum();
+        }
+        reports[index].findings.push(finding);
+    }
+}
+
+/// Adds a finding to one about the same group, if one Event can report both.
+fn absorbs(known: &mut Finding, added: &Finding) -> bool {
+    match (&mut *known, added) {
+        (
+            Finding::ImagesFailing { group, images, count, .. },
+            Finding::ImagesFailing { group: other, images: more, count: number, .. },
+        ) if group == other => {
+            images.extend(more.iter().cloned());
+            *count += number;
+            true
+        }
+        (
+            Finding::ImagesRecovered { group, references },
+            Finding::ImagesRecovered { group: other, references: more },
+        ) if group == other => {
+            references.extend(more.iter().cloned());
+            true
+        }
+        (Finding::EvictionLoop { group, nodes }, Finding::EvictionLoop { group: other, nodes: more })
+            if group == other =>
+        {
+            nodes.extend(more.iter().cloned());
+            true
+        }
+        (known, added) => known == added,
+    }
 }
 
 /// What waits for the same reason in several shards waits once.
@@ -75,33 +137,4 @@ fn add(waiting: &mut Vec<Waiting>, added: Waiting) {
     if same.is_none() {
         waiting.push(added);
     }
-}
-
-/// Whether the rollout of a shard is complete, as of this plan.
-fn is_complete(shard: &Group, generations: &Generations, plan: &Plan) -> bool {
-    generations.newest_of(shard).is_some_and(|newest| {
-        let now = plan.condition_reports.iter().find(|report| report.daemon_set == newest.name);
-        let reported = now.map_or(&newest.reported, |report| &report.reported);
-        reported.complete && !reported.stalled
-    })
-}
-
-fn is_end_of(finding: &Finding, group: &str) -> bool {
-    matches!(finding, Finding::RolloutComplete { group: of, .. } if of == group)
-}
-
-/// The finding without what differs between the shards of a group.
-fn without_daemon_set(finding: &Finding) -> Finding {
-    let mut finding = finding.clone();
-    match &mut finding {
-        Finding::InitContainersFailing { daemon_set, .. }
-        | Finding::InitContainersRecovered { daemon_set, .. }
-        | Finding::NodesExcluded { daemon_set, .. } => daemon_set.clear(),
-        Finding::PodsRefused { daemon_set, pod, .. } => {
-            daemon_set.clear();
-            *pod = None;
-        }
-        _ => {}
-    }
-    finding
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::generation::conditions::{Extent, ReportedCondition};
 
-/// A condition of a group is reported at most once in this time.
+/// A condition of a group is reported at most once in this time, also if it has several shards.
 pub const MIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 /// The maximum number of images or nodes stored for a condition. `status` shows the others.
 const MAX_ENTRIES: usize = 50;
@@ -37,9 +37,7 @@ pub fn transition(
     let lapsed = known.extract_if(.., |_, extent| expired(extent)).count() > 0;
     let mut space = MAX_ENTRIES.saturating_sub(known.len());
     seen.retain(|name, _| known.contains_key(name) || space.checked_sub(1).map(|less| space = less).is_some());
-    let is_new = |(name, extent): &(&String, &Extent)| {
-        known.get(*name).is_none_or(|known| known.nodes < extent.nodes && 2 * known.nodes <= extent.nodes)
-    };
+    let is_new = |(name, extent): &(&String, &Extent)| known.get(*name).is_none_or(|known| has_grown(known, extent));
     let begun: BTreeSet<String> = seen.iter().filter(is_new).map(|(name, _)| name.clone()).collect();
     let unseen = known.iter().filter(|(name, _)| !seen.contains_key(*name));
     let over: BTreeSet<String> =
@@ -56,6 +54,11 @@ pub fn transition(
     known.retain(|name, _| !over.contains(name));
     known.extend(seen.into_iter().filter(|(name, _)| begun.contains(name)));
     Transition { begun, over, reported: Some(ReportedCondition { at: now, extents: known }), wake_at: None }
+}
+
+/// Whether a condition affects at least twice as many nodes as it did.
+pub fn has_grown(before: &Extent, now: &Extent) -> bool {
+    before.nodes < now.nodes && 2 * before.nodes <= now.nodes
 }
 
 /// Extends conditions that last until a set time and are seen to last longer. Not every extension is stored, to save

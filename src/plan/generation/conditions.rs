@@ -21,6 +21,9 @@ pub struct ReportedConditions {
     /// Whether it ended without all images on all nodes, which has been reported.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stalled: bool,
+    /// Whether the end of the rollout is yet to be reported, together with those of the group's other shards.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_shards: bool,
     /// When the youngest pod was created, as of completion. A pod created later replaces another pod or is on a new
     /// node.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +84,7 @@ impl ReportedConditions {
 
     /// What the next generation of the group starts with, since conditions outlast rollouts.
     pub fn for_next_generation(&self) -> Self {
-        Self { complete: false, stalled: false, latest_pod: None, ..self.clone() }
+        Self { complete: false, stalled: false, awaits_shards: false, latest_pod: None, ..self.clone() }
     }
 
     /// The stored cause of an image that was reported as failing.

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{recount, reset_strategy, restore, scope_down, seal};
+use daemon_sets::{recount, reset_strategy, restore, scope_down, seal, template};
 pub use pods::{Checking, Container, Pod, State};
 
 use super::{accepted, at, named, settings};
@@ -66,6 +66,8 @@ pub struct Simulation {
     pub evicted: Vec<(String, String, Timestamp)>,
     /// Whether a quota or admission refuses new pods.
     pub pods_refused: bool,
+    /// A policy refuses DaemonSets with these images.
+    pub refused_images: BTreeSet<String>,
     /// The default node selector of the namespace, which admission adds to every pod.
     pub namespace_selector: BTreeMap<String, String>,
     /// Whether the DaemonSet controller knows it, as OpenShift's does.
@@ -117,6 +119,7 @@ impl Simulation {
             capacity: BTreeMap::new(),
             evicted: Vec::new(),
             pods_refused: false,
+            refused_images: BTreeSet::new(),
             namespace_selector: BTreeMap::new(),
             controller_knows_selector: false,
             pods_at_once: usize::MAX,
@@ -269,6 +272,7 @@ impl Simulation {
 
     pub fn apply(&mut self, action: &Action) {
         match action {
+            Action::Create { daemon_set, .. } if self.refuses(daemon_set) => {}
             Action::Create { daemon_set, .. } => self.store(daemon_set),
             Action::Restore { daemon_set, .. } => {
                 restore(self.stored(&name(daemon_set)), daemon_set);
@@ -292,6 +296,11 @@ impl Simulation {
             }
             Action::Report(_) => {}
         }
+    }
+
+    fn refuses(&self, daemon_set: &DaemonSet) -> bool {
+        let images = template(daemon_set).containers.iter().filter_map(|container| container.image.as_ref());
+        images.into_iter().any(|image| self.refused_images.contains(image))
     }
 
     /// The stored DaemonSet of this name.
