@@ -2,7 +2,7 @@
 
 use super::api_errors::change_or_exempt;
 use super::excluded_nodes;
-use crate::coverage::end_within;
+use crate::coverage::{NodeLabels, end_within};
 use crate::denial::{Denial, DenyingPolicy};
 use crate::text::CleanText;
 
@@ -21,6 +21,21 @@ pub enum DryRun {
 }
 
 impl DryRun {
+    /// What it means for nodes with these labels, if they are known: a node selector that all of them match keeps no pod away.
+    pub fn on_nodes(self, labels: Option<&[NodeLabels]>) -> Self {
+        let has = |labels: &NodeLabels, entry: &str| {
+            entry.split_once('=').is_some_and(|(key, value)| labels.get(key) == Some(value))
+        };
+        match (self, labels) {
+            (Self::Selects(selector), Some(labels))
+                if labels.iter().all(|labels| selector.split(',').all(|entry| has(labels, entry))) =>
+            {
+                Self::Accepted
+            }
+            (answer, _) => answer,
+        }
+    }
+
     /// Whether it shows that something keeps such pods away. A DaemonSet controller that is merely slow has none refused.
     pub fn shows_refusal(&self) -> bool {
         match self {
@@ -155,6 +170,15 @@ mod tests {
         assert!(!refused(&format!("pods is forbidden: {right}")).shows_refusal());
         assert!(!refused("admission webhook \"w.test\" does not support dry run").shows_refusal());
         assert!(!DryRun::Accepted.shows_refusal());
+    }
+
+    #[test]
+    fn a_node_selector_that_all_nodes_without_a_pod_match_keeps_no_pod_away() {
+        let labels = |tier: &str| NodeLabels::from([("tier".to_owned(), tier.to_owned())]);
+        let selects = || DryRun::Selects("tier=web".to_owned());
+        assert_eq!(selects().on_nodes(Some(&[labels("web"), labels("web")])), DryRun::Accepted);
+        assert_eq!(selects().on_nodes(Some(&[labels("web"), labels("db")])), selects());
+        assert_eq!(selects().on_nodes(None), selects(), "who may not read nodes cannot rule it out");
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Executor {
     ) -> Result<(), Error> {
         let mut report = condition_report.clone();
         let dry_run = match report.findings.iter().find_map(Finding::refused_pod) {
-            Some(pod) => Some(self.applier.dry_run(pod).await?),
+            Some((pod, labels)) => Some(self.applier.dry_run(pod).await?.on_nodes(labels)),
             None => None,
         };
         if !dry_run.as_ref().is_some_and(DryRun::shows_refusal) {

@@ -226,9 +226,14 @@ impl<'a> Check<'_, 'a> {
         if self.has_begun(Condition::PodsRefused, (!nodes.is_empty()).then_some(extent)) {
             let pod =
                 newest.record.as_ref().map(|record| daemon_set::pod(context.list, group, record, context.settings));
+            let without_pod = |known: &'a [Arc<Node>]| {
+                let without_pod = known.iter().filter(|node| nodes.contains(node.name.as_str()));
+                without_pod.map(|node| node.labels.clone()).collect()
+            };
             self.findings.push(Finding::PodsRefused {
                 group: group.name.to_string(),
                 daemon_set: newest.name.clone(),
+                labels: context.nodes.map(without_pod),
                 nodes: nodes.into_iter().map(str::to_owned).collect(),
                 pod: pod.map(Box::<Pod>::new),
                 certain,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::coverage::InitFailure;
+use crate::coverage::{InitFailure, NodeLabels};
 use crate::plan::generation::check_failure::CheckFailure;
 use crate::plan::generation::conditions::ReportedConditions;
 use crate::plan::generation::digests::Digest;
@@ -120,6 +120,8 @@ pub enum Finding {
         daemon_set: String,
         /// All nodes without a pod, not only those since the last report.
         nodes: BTreeSet<String>,
+        /// The labels of these nodes, if nodes can be read.
+        labels: Option<Vec<NodeLabels>>,
         /// A pod like the missing ones, for a dry run against the API server.
         pod: Option<Box<Pod>>,
         /// Whether none has come for so long that no slowness explains it.
@@ -220,10 +222,10 @@ pub struct FailingInitContainer {
 }
 
 impl Finding {
-    /// A pod like those that a DaemonSet lacks, if that is what was found.
-    pub fn refused_pod(&self) -> Option<&Pod> {
+    /// A pod like those that a DaemonSet lacks, if that is what was found, and the labels of the nodes without one, if they are known.
+    pub fn refused_pod(&self) -> Option<(&Pod, Option<&[NodeLabels]>)> {
         match self {
-            Self::PodsRefused { pod, .. } => pod.as_deref(),
+            Self::PodsRefused { pod, labels, .. } => Some((pod.as_deref()?, labels.as_deref())),
             _ => None,
         }
     }
