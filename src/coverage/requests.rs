@@ -42,6 +42,11 @@ impl Requests {
         (containers + sidecars).max(starting) + of_list(&spec.overhead)
     }
 
+    /// Whether none of them is more than in the other.
+    pub fn fits_into(self, other: Self) -> bool {
+        self.max(other) == other
+    }
+
     /// The maximum of each.
     pub fn max(self, other: Self) -> Self {
         Self {

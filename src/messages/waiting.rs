@@ -47,11 +47,20 @@ fn note(waiting: &Waiting) -> String {
                  that is neither cordoned nor tainted; the DaemonSet {daemon_set} keeps its images meanwhile"
             )
         }
-        Waiting::Capacity { group, daemon_set, node, shortage: why } => format!(
-            "group {group}: some nodes have no capacity for a pod of the DaemonSet {daemon_set} beside the old one, such as \
-             {node} ({}); the old one leaves them a few at a time once other nodes show that the images can be pulled",
-            shortage(*why)
-        ),
+        Waiting::Capacity { group, daemon_set, node, shortage: why, old_stays } => {
+            let then = match old_stays {
+                true => {
+                    "the old one stays there, because its images are in several new pods, and those that wait there need more than it \
+                     would free; free capacity on these nodes"
+                }
+                false => "the old one leaves them a few at a time once other nodes show that the images can be pulled",
+            };
+            format!(
+                "group {group}: some nodes have no capacity for a pod of the DaemonSet {daemon_set} beside the old one, such as \
+                 {node} ({}); {then}",
+                shortage(*why)
+            )
+        }
         Waiting::Unadopted { daemon_set } => format!(
             "the DaemonSet {daemon_set} seems to belong to kubernetes-image-puller, but no list contains any of its images, so \
              it was left alone; delete it if nobody needs it"

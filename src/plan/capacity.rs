@@ -4,6 +4,10 @@
 //! nodes: what the new generation has pulled on other nodes, it will pull there too. Refused pods ([`super::refusals`]) are no
 //! reason, because nothing would replace the old generation, and neither is a node that the new pod's node selector excludes
 //! or that the scheduler refuses for another reason: the capacity would be freed for nothing.
+//!
+//! - [`together`]: old pods that leave a node together, for several new ones
+
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -50,21 +54,31 @@ pub fn find<'a>(context: &Context<'a>, generations: &Generations<'a>) -> Capacit
     if full.pods.is_empty() {
         return capacity;
     }
-    let mut freed = being_freed(need, generations);
-    let mut handled: HashMap<&str, HashSet<&str>> = HashMap::new();
+    let mut leaving = Leaving { freed: being_freed(need, generations), ..Leaving::default() };
     // Remove the oldest generation first.
     for it in generations.retiring.iter().rev().filter(|it| it.needed.blocker.is_some()) {
-        let group = it.generation.group.as_str();
-        let handled = handled.entry(group).or_insert_with(|| full.empty_nodes(group));
-        let removed = full.removals_of(it, &freed, handled);
+        let removed = full.removals_of(it, &mut leaving);
         if !removed.is_empty() {
-            freed.extend(removed.keys().copied());
             let nodes = removed.into_iter().map(|(node, shortage)| (node.to_owned(), shortage));
             capacity.removals.push((it.generation, nodes.collect()));
         }
     }
-    capacity.waiting.extend(generations.newest.iter().filter_map(|newest| full.waiting(newest, generations, &freed)));
+    let freed = &leaving.freed;
+    capacity.waiting.extend(generations.newest.iter().filter_map(|newest| full.waiting(newest, generations, freed)));
+    // Of what is the same for the shards of a group, the first is reported: what does not pass by itself.
+    capacity.waiting.sort_by_key(|it| !matches!(it, Waiting::Capacity { old_stays: true, .. }));
     capacity
+}
+
+/// The nodes that generations are removed from in this plan.
+#[derive(Default)]
+struct Leaving<'a> {
+    /// All of them.
+    freed: BTreeSet<&'a str>,
+    /// By group: the nodes that lack images of it until newer pods have pulled them, and those that are chosen.
+    handled: HashMap<&'a str, HashSet<&'a str>>,
+    /// By group: the nodes that all of its retiring generations leave together.
+    together: HashSet<(&'a str, &'a str)>,
 }
 
 /// The nodes where a pod is removed anyway, because its generation is deleted.
@@ -111,66 +125,86 @@ impl<'n, 'a> FullNodes<'n, 'a> {
     /// Reports that a pod waits for capacity on a node that keeps its old generation.
     fn waiting(&self, newest: &Generation, generations: &Generations, freed: &BTreeSet<&str>) -> Option<Waiting> {
         let needed = |node: &str| generations.retiring.iter().any(|it| it.needed.nodes.contains_key(node));
-        let (node, shortage) = self.pods.iter().filter(|(node, _)| needed(node) && !freed.contains(**node)).find_map(
-            |(node, waiting)| {
-                let (_, shortage) = waiting.iter().find(|(it, _)| *it.pod.generation == *newest.name)?;
-                Some((node, shortage))
-            },
-        )?;
+        let nodes = self.pods.iter().filter(|(node, _)| needed(node) && !freed.contains(**node));
+        let nodes = nodes.filter_map(|(node, waiting)| {
+            let (_, shortage) = waiting.iter().find(|(it, _)| *it.pod.generation == *newest.name)?;
+            Some((node, shortage, self.is_too_small(node, &self.needed_on(node, &newest.group))))
+        });
+        let (node, shortage, old_stays) = nodes.min_by_key(|(_, _, old_stays)| !old_stays)?;
         Some(Waiting::Capacity {
             group: newest.group.clone(),
             daemon_set: newest.name.clone(),
             node: (*node).to_owned(),
             shortage: *shortage,
+            old_stays,
         })
     }
 
-    /// The nodes that a retiring generation is removed from now, and the resource that each is short of. `freed` are
-    /// nodes that another generation is already being removed from. `handled` are those that lack images of the group until newer pods
-    /// have pulled them; it grows by the ones that are chosen.
-    fn removals_of(
-        &self,
-        retiring: &Retiring<'a>,
-        freed: &BTreeSet<&str>,
-        handled: &mut HashSet<&'a str>,
-    ) -> BTreeMap<&'a str, Shortage> {
-        let Retiring { generation, needed, .. } = retiring;
-        let of_generation = |pod: &&HoldingPod| *pod.pod.generation == *generation.name;
+    /// The nodes that a retiring generation is removed from now, and the resource that each is short of.
+    fn removals_of(&self, retiring: &Retiring<'a>, leaving: &mut Leaving<'a>) -> BTreeMap<&'a str, Shortage> {
         let mut removed = BTreeMap::new();
-        let already_removed = match &generation.node_scope {
-            NodeScope::Without(nodes) => nodes.len(),
-            NodeScope::Everywhere | NodeScope::Only(_) => 0,
-        };
-        let budget = (needed.runs_on / ONE_IN).max(1).min(MAX_REMOVED.saturating_sub(already_removed));
-        let mut budget = budget.saturating_sub(handled.len());
-        for (node, waiting) in self.pods.iter().filter(|(node, _)| !freed.contains(**node)) {
-            let (Some((_, shortage)), true) = (waiting.first(), self.need.on(node).any(|it| of_generation(&it))) else {
-                continue;
-            };
-            match needed.nodes.get(node) {
-                // The pod uses capacity although the node does not need it.
-                None => drop(removed.insert(*node, *shortage)),
-                // Several shards may have to leave a node before one new pod fits.
-                Some(images) if (budget > 0 || handled.contains(node)) && self.may_remove(node, images) => {
-                    budget = budget.saturating_sub(usize::from(handled.insert(*node)));
-                    removed.insert(*node, *shortage);
-                }
-                Some(_) => {}
+        for (node, waiting) in self.pods.iter().filter(|(node, _)| self.has_pod_of(retiring, node)) {
+            let Some((_, shortage)) = waiting.first() else { continue };
+            if self.is_removed(retiring, node, leaving) {
+                removed.insert(*node, *shortage);
             }
         }
+        leaving.freed.extend(removed.keys().copied());
         removed
     }
 
-    /// Whether a pod that waits on the node will pull all of the images: its siblings hold each of them, and none
-    /// fails, nor does an init container of any of them.
+    /// Whether a retiring generation is removed from the node now.
+    fn is_removed(&self, retiring: &Retiring<'a>, node: &'a str, leaving: &mut Leaving<'a>) -> bool {
+        let group = retiring.generation.group.as_str();
+        let is_freed = leaving.freed.contains(node);
+        // A pod that the node does not need uses capacity for nothing.
+        let Some(images) = retiring.needed.nodes.get(node) else { return !is_freed };
+        if is_freed {
+            return leaving.together.contains(&(group, node));
+        }
+        let handled = leaving.handled.entry(group).or_insert_with(|| self.empty_nodes(group));
+        // Several shards may have to leave a node before one new pod fits.
+        let within_limit = |it: &Retiring| handled.contains(node) || handled.len() < most_at_a_time(it);
+        let all = self.needed_on(node, group);
+        let together = all.iter().all(|it| within_limit(it)) && self.may_remove_together(node, &all);
+        if !together && !(within_limit(retiring) && self.may_remove(node, images)) {
+            return false;
+        }
+        handled.insert(node);
+        if together {
+            leaving.together.insert((group, node));
+        }
+        true
+    }
+
+    /// The retiring generations of a group that have a pod on the node and are needed there.
+    fn needed_on(&self, node: &str, group: &str) -> Vec<&'n Retiring<'a>> {
+        let of_group = self.generations.retiring.iter().filter(|it| it.generation.group == group);
+        of_group.filter(|it| it.needed.nodes.contains_key(node) && self.has_pod_of(it, node)).collect()
+    }
+
+    fn has_pod_of(&self, retiring: &Retiring, node: &str) -> bool {
+        self.need.on(node).any(|it| *it.pod.generation == *retiring.generation.name)
+    }
+
+    /// Whether one pod that waits on the node will pull all of the images.
     fn may_remove(&self, node: &str, images: &BTreeSet<Rc<str>>) -> bool {
-        let usable = self.need.node(node).is_none_or(|node| node.ready && !node.deleting);
-        let will_pull = |waiting: &HoldingPod, image: &Rc<str>| {
-            let siblings = self.siblings.get(&*waiting.pod.generation);
-            siblings.is_some_and(|it| it.all_start && it.held.contains(image) && !it.failed.contains(image))
-        };
-        let waiting = self.pods.get(node).into_iter().flatten();
-        usable && waiting.into_iter().any(|(waiting, _)| images.iter().all(|image| will_pull(waiting, image)))
+        self.is_usable(node) && self.waiting_on(node).any(|waiting| images.iter().all(|it| self.will_pull(waiting, it)))
+    }
+
+    fn is_usable(&self, node: &str) -> bool {
+        self.need.node(node).is_none_or(|node| node.ready && !node.deleting)
+    }
+
+    /// The pods that have waited on the node for longer than the grace period.
+    fn waiting_on(&self, node: &str) -> impl Iterator<Item = &'n HoldingPod<'a>> {
+        self.pods.get(node).into_iter().flatten().map(|(pod, _)| *pod)
+    }
+
+    /// Whether a waiting pod will pull the image: its siblings hold it, and none fails to, nor does an init container of any of them.
+    fn will_pull(&self, waiting: &HoldingPod, image: &Rc<str>) -> bool {
+        let siblings = self.siblings.get(&*waiting.pod.generation);
+        siblings.is_some_and(|it| it.all_start && it.held.contains(image) && !it.failed.contains(image))
     }
 
     /// The nodes that hold nothing of some shard of the group that is being replaced.
@@ -179,26 +213,26 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         replaced.filter(|it| it.generation.group == group).flat_map(|it| self.empty_nodes_of(it)).collect()
     }
 
-    /// The nodes that have a pod of the generation's successors but hold nothing: those that it was removed from and that have not
-    /// caught up, and new nodes. A node that its successors' pods do not fit never catches up.
+    /// The nodes that have pods of the generation's successors but hold nothing of one of them: those that it was removed from and
+    /// that have not caught up, and new nodes. A node that its successors' pods do not fit never catches up.
     fn empty_nodes_of(&self, retiring: &Retiring<'a>) -> Vec<&'a str> {
         let successors = self.successors(retiring.generation, &retiring.needed);
         let others = self.others(retiring.generation, &successors);
-        let nodes: HashSet<&str> = self
-            .need
-            .pods()
-            .filter(|(_, pod)| successors.contains(&*pod.pod.generation))
-            .map(|(node, _)| node)
-            .collect();
+        let is_kept_off =
+            |it: &HoldingPod| matches!(&it.pod.state, PodState::Unschedulable { message } if is_excluded(message));
+        let of_successors = |it: &HoldingPod| successors.contains(&*it.pod.generation) && !is_kept_off(it);
+        let nodes: HashSet<&str> =
+            self.need.pods().filter(|(_, pod)| of_successors(pod)).map(|(node, _)| node).collect();
         let is_empty = |node: &&str| {
-            let mut own = self.need.on(node).filter(|it| !others.contains(&*it.pod.generation));
-            self.need.node(node).is_none_or(|it| it.ready && !it.deleting) && own.all(HoldingPod::holds_nothing)
+            let own = self.need.on(node).filter(|it| !others.contains(&*it.pod.generation));
+            let (new, old): (Vec<_>, Vec<_>) = own.partition(|it| successors.contains(&*it.pod.generation));
+            // One of several that cannot pull any image says so by that. It must not keep the others from any node.
+            let lacks_its_part = new.iter().any(|it| of_successors(it) && it.is_yet_to_hold());
+            self.is_usable(node)
+                && old.into_iter().all(HoldingPod::holds_nothing)
+                && (lacks_its_part || new.into_iter().all(HoldingPod::holds_nothing))
         };
-        let is_excluded = |node: &&str| {
-            let mut own = self.need.on(node).filter(|it| successors.contains(&*it.pod.generation));
-            own.all(|it| matches!(&it.pod.state, PodState::Unschedulable { message } if is_excluded(message)))
-        };
-        nodes.into_iter().filter(is_empty).filter(|node| !is_excluded(node)).collect()
+        nodes.into_iter().filter(is_empty).collect()
     }
 
     /// The generations that have other images: those of other shards and groups.
@@ -209,14 +243,27 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         newest.into_iter().filter(|newest| !successors.contains(newest)).chain(retiring).collect()
     }
 
-    /// The generations that replace this one: the newest of its group or, if the group was removed from the list, those
-    /// built with images that this one is still needed for. The state of other groups does not matter.
+    /// The generations that replace this one: the newest of its shard and, of its group, those built with images that this one is still
+    /// needed for. If its shard no longer exists, they may be of any group. The state of other groups does not matter.
     fn successors(&self, generation: &Generation, needed: &Needed) -> HashSet<&'a str> {
         let newest = || self.generations.newest.iter().copied();
-        let own = newest().find(|newest| newest.is_of_same_shard(generation));
-        let by_images = || newest().filter(|newest| self.need.was_built_with_any_of(newest, needed)).collect();
-        names(&own.map_or_else(by_images, |own| vec![own]))
+        let lasts = newest().any(|newest| newest.is_of_same_shard(generation));
+        let takes_over = |newest: &&Generation| {
+            (!lasts || newest.group == generation.group) && self.need.was_built_with_any_of(newest, needed)
+        };
+        let successors: Vec<_> =
+            newest().filter(|newest| newest.is_of_same_shard(generation) || takes_over(newest)).collect();
+        names(&successors)
     }
+}
+
+/// How many nodes a generation may be removed from at a time.
+fn most_at_a_time(retiring: &Retiring) -> usize {
+    let already_removed = match &retiring.generation.node_scope {
+        NodeScope::Without(nodes) => nodes.len(),
+        NodeScope::Everywhere | NodeScope::Only(_) => 0,
+    };
+    (retiring.needed.runs_on / ONE_IN).max(1).min(MAX_REMOVED.saturating_sub(already_removed))
 }
 
 /// What all pods of a generation show.
@@ -266,5 +313,10 @@ fn has_failed(state: &ImageState) -> bool {
 impl HoldingPod<'_> {
     fn holds_nothing(&self) -> bool {
         self.images().all(|(_, image)| image.state.hold() == Hold::None)
+    }
+
+    /// Whether it holds nothing, and may yet.
+    fn is_yet_to_hold(&self) -> bool {
+        self.holds_nothing() && self.images().any(|(_, image)| image.state.is_to_come())
     }
 }

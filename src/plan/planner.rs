@@ -1,5 +1,7 @@
 //! The complete plan for a list: calls each decider, in an order in which their decisions fit together.
 
+use std::collections::BTreeSet;
+
 use super::context::{AcceptedList, Context};
 use super::decision::{Action, DeletionReason, Plan, RolloutCause, ScopeDownReason};
 use super::generation::Generation;
@@ -59,11 +61,14 @@ fn plan_scoping_down(context: &Context, generations: &Generations, plan: &mut Pl
 
 fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) {
     let capacity = capacity::find(context, generations);
-    let being_scoped_down = |plan: &Plan, generation: &Generation| {
+    let being_scoped_down = |generation: &Generation| {
         plan.actions.iter().any(|action| matches!(action, Action::ScopeDown { name, .. } if *name == generation.name))
     };
+    // Those of a group may have to leave a node together.
+    let waiting = capacity.removals.iter().map(|(generation, _)| *generation).filter(|it| being_scoped_down(it));
+    let waiting: BTreeSet<&str> = waiting.map(|generation| generation.group.as_str()).collect();
     for (generation, nodes) in capacity.removals {
-        if !being_scoped_down(plan, generation) {
+        if !waiting.contains(generation.group.as_str()) {
             let node_scope = generation.node_scope.without(&nodes.keys().cloned().collect());
             plan.actions.push(Action::scope_down(generation, node_scope, ScopeDownReason::NoCapacity { nodes }));
         }

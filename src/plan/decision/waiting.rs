@@ -46,6 +46,8 @@ pub enum Waiting {
         node: String,
         /// The resource that is short.
         shortage: Shortage,
+        /// Whether the old pod stays there, because several new ones would replace it and need more than it would free.
+        old_stays: bool,
     },
     /// A DaemonSet of kubernetes-image-puller holds no image of any list, so no list adopts it.
     Unadopted {

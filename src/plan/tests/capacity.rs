@@ -137,6 +137,107 @@ fn shards_that_change_together_leave_the_same_node_first() {
     assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ["a:1", "c:1", "e:1", "f:1"].into()));
 }
 
+/// A group of four images in one pod, on twelve nodes of which five are full by what `fill` sets for them, and an edit of it. The grace
+/// period is over.
+fn split(fill: impl Fn(&mut Simulation, String), edit: &str) -> Simulation {
+    let mut simulation = Simulation::settled("groups: [{name: p, images: [a:1, b:1, c:1, d:1]}]", 12);
+    (0..5).for_each(|index| fill(&mut simulation, format!("n{index}")));
+    simulation.edit(edit);
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    simulation
+}
+
+fn with_cpu_for_four(simulation: &mut Simulation, node: String) {
+    simulation.cpu.insert(node, 4);
+}
+
+const ALL: [&str; 4] = ["a:1", "b:1", "c:1", "d:1"];
+
+#[test]
+fn full_nodes_are_handled_one_at_a_time_when_a_group_is_split() {
+    let mut simulation = split(with_cpu_for_four, &two_shards("a:1, b:1, c:1, d:1"));
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    simulation.act();
+    // Another workload's pod takes a part of what was freed on n0.
+    simulation.cpu.insert("n0".to_owned(), 3);
+    pass_in_steps(&mut simulation, 300);
+    assert_eq!(simulation.held_on("n0").len(), 2, "one of the new pods fits");
+    for node in ["n1", "n2", "n3", "n4"] {
+        assert_eq!(simulation.held_on(node), ALL.into(), "{node}");
+    }
+    simulation.cpu.insert("n0".to_owned(), 4);
+    pass_in_steps(&mut simulation, 300);
+    assert_eq!(simulation.daemon_sets.len(), 2);
+    assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")) == ALL.into()));
+}
+
+#[test]
+fn nodes_with_capacity_for_one_of_the_new_pods_are_handled_one_at_a_time_too() {
+    let edit = two_shards("a:1, b:1, c:1, d:1");
+    let mut simulation = split(|it, node| drop(it.capacity.insert(node, 2)), &edit);
+    assert_eq!(left(&simulation), ["n0"]);
+    simulation.act();
+    simulation.act();
+    simulation.capacity.insert("n0".to_owned(), 1);
+    pass_in_steps(&mut simulation, 300);
+    assert_eq!(simulation.held_on("n0"), ["a:1", "b:1"].into());
+    assert!((1..5).all(|index| simulation.held_on(&format!("n{index}")) == ALL.into()));
+    simulation.capacity.insert("n0".to_owned(), 2);
+    pass_in_steps(&mut simulation, 300);
+    assert_eq!(simulation.daemon_sets.len(), 2);
+}
+
+/// The message about what waits.
+fn waits_because(simulation: &Simulation) -> String {
+    let waiting = simulation.plan().waiting;
+    let [waiting @ Waiting::Capacity { .. }] = &waiting[..] else { panic!("{waiting:?}") };
+    crate::messages::waiting::waiting(waiting).note.into()
+}
+
+#[test]
+fn an_old_pod_stays_where_the_new_ones_would_not_fit_in_its_place() {
+    let in_slots = split(|it, node| drop(it.capacity.insert(node, 1)), &two_shards("a:1, b:1, c:1, d:1"));
+    let with_another_image = split(with_cpu_for_four, &two_shards("a:1, b:1, c:1, d:1, e:1"));
+    for mut simulation in [in_slots, with_another_image] {
+        let why = waits_because(&simulation);
+        assert!(why.contains("need more than it would free"), "{why}");
+        pass_in_steps(&mut simulation, 300);
+        assert!((0..5).all(|index| simulation.held_on(&format!("n{index}")) == ALL.into()));
+        assert!(left(&simulation).is_empty());
+        simulation.capacity.clear();
+        simulation.cpu.clear();
+        pass_in_steps(&mut simulation, 300);
+        assert!(simulation.daemon_sets.len() <= 3, "{:?}", simulation.names());
+        assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")).is_superset(&ALL.into())));
+    }
+    let waits = split(|it, node| drop(it.capacity.insert(node, 2)), &two_shards("a:1, b:1, c:1, d:1"));
+    let why = waits_because(&waits);
+    assert!(why.contains("a few at a time"), "{why}");
+}
+
+#[test]
+fn shards_whose_images_are_dealt_again_leave_a_full_node_together() {
+    let list = |parallel: usize| {
+        let images = "a:1, b:1, c:1, d:1, e:1, f:1, g:1, h:1";
+        format!("groups: [{{name: p, images: [{images}], parallelPulls: {parallel}}}]")
+    };
+    let mut simulation = Simulation::settled(&list(2), 12);
+    simulation.cpu.extend((0..5).map(|index| (format!("n{index}"), 8)));
+    simulation.edit(&list(4));
+    simulation.settle();
+    simulation.pass(GRACE + SignedDuration::from_mins(1));
+    assert_eq!(left(&simulation), ["n0", "n0"], "both leave it in one plan");
+    for _ in 0..300 {
+        simulation.step();
+        let incomplete = (0..12).filter(|index| simulation.held_on(&format!("n{index}")).len() < 8).count();
+        assert!(incomplete <= 2, "{incomplete} nodes lack images at a time");
+    }
+    assert_eq!(simulation.daemon_sets.len(), 4);
+    assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")).len() == 8));
+}
+
 /// A list with a group `p` in zone a with these images, and a group `q` in zone b whose only image cannot be pulled.
 fn with_a_group_that_cannot_be_pulled(images: &str) -> String {
     let q = "{name: q, images: [dead:1], nodeSelector: {zone: b}}";

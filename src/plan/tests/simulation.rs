@@ -62,6 +62,8 @@ pub struct Simulation {
     pub always_pulls: bool,
     /// How many pods of the list a node has capacity for; unlimited if missing.
     pub capacity: BTreeMap<String, usize>,
+    /// For how many containers of the list a node has enough CPU; for all if missing.
+    pub cpu: BTreeMap<String, usize>,
     /// Pods that the kubelet evicted for lack of disk and that no longer exist: DaemonSet, node and time.
     pub evicted: Vec<(String, String, Timestamp)>,
     /// Whether a quota or admission refuses new pods.
@@ -117,6 +119,7 @@ impl Simulation {
             asked: BTreeMap::new(),
             always_pulls: false,
             capacity: BTreeMap::new(),
+            cpu: BTreeMap::new(),
             evicted: Vec::new(),
             pods_refused: false,
             refused_images: BTreeSet::new(),

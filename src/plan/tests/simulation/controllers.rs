@@ -113,12 +113,21 @@ impl Simulation {
     fn schedule(&mut self) {
         for node in &self.nodes {
             let capacity = self.capacity.get(&node.name).copied().unwrap_or(usize::MAX);
+            let cpu = self.cpu.get(&node.name).copied().unwrap_or(usize::MAX);
             let (bound, waiting): (Vec<_>, Vec<_>) =
                 self.pods.iter_mut().filter(|pod| pod.node == node.name).partition(|pod| pod.bound);
             let (fitting, excluded): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|pod| matches(&pod.node_selector, node));
             excluded.into_iter().for_each(|pod| pod.is_excluded = true);
-            fitting.into_iter().take(capacity.saturating_sub(bound.len())).for_each(|pod| pod.bound = true);
+            let mut slots = capacity.saturating_sub(bound.len());
+            let mut cpu = cpu.saturating_sub(bound.iter().map(|pod| pod.containers.len()).sum());
+            for pod in fitting {
+                pod.lacks_cpu = slots > 0 && pod.containers.len() > cpu;
+                pod.bound = slots > 0 && !pod.lacks_cpu;
+                if pod.bound {
+                    (slots, cpu) = (slots - 1, cpu - pod.containers.len());
+                }
+            }
         }
     }
 }

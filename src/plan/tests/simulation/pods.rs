@@ -21,6 +21,8 @@ pub struct Pod {
     pub node: String,
     /// Whether the scheduler has bound it to its node.
     pub bound: bool,
+    /// Whether too little CPU is free on its node, rather than a pod slot.
+    pub(super) lacks_cpu: bool,
     pub(super) created: Timestamp,
     pub deleting: bool,
     /// Since when not all containers run, if the kubelet says so.
@@ -204,6 +206,7 @@ impl Pod {
             daemon_set: name(daemon_set),
             node: node.to_owned(),
             bound: false,
+            lacks_cpu: false,
             created,
             deleting: false,
             not_ready_since: None,
@@ -230,7 +233,10 @@ impl Pod {
         let mirror = if self.mirrored { "mirror.example/" } else { "" };
         let container = |it: &Container| {
             let policy = policy(it.always || self.always_pulls);
-            json!({"name": it.name, "image": format!("{mirror}{}", it.image), "imagePullPolicy": policy})
+            let resources = json!({"requests": {"cpu": "1m"}});
+            json!({
+                "name": it.name, "image": format!("{mirror}{}", it.image), "imagePullPolicy": policy, "resources": resources,
+            })
         };
         let containers = self.containers.iter().map(container);
         let statuses = self.containers.iter().map(Container::status);
@@ -255,6 +261,7 @@ impl Pod {
                 "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 3 node(s) didn't satisfy plugin(s) \
                  [NodeAffinity]. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling."
             }
+            false if self.lacks_cpu => "0/4 nodes are available: 1 Insufficient cpu.",
             false => "0/4 nodes are available: 1 Too many pods.",
         };
         let scheduled = json!({
