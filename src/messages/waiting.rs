@@ -31,7 +31,9 @@ fn note(waiting: &Waiting) -> String {
                     first_few(unavailable, ", ", "")
                 ),
             };
-            format!("group {group}: the newest {what} waits because {moving} DaemonSets are still rolling out{kept}")
+            format!(
+                "group {group}: the newest {what} waits because {moving} of its generations are still rolling out{kept}"
+            )
         }
         Waiting::Clock { group, until } => format!(
             "group {group}: the last rollout has a timestamp in the future ({until}), so scheduled refreshes are paused until \

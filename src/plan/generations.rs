@@ -1,6 +1,6 @@
 //! A list's generations: which are current, which are retiring, and how many are moving.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::generation::Generation;
@@ -78,8 +78,7 @@ impl<'a> Generations<'a> {
         let unreached = of(Blocker::NodesUnavailable).chain(of(Blocker::Unserved));
         let images: BTreeSet<_> = of(Blocker::Stuck).flat_map(|it| &it.needed.images).collect();
         usize::from(self.newest_of(group).is_some())
-            + of(Blocker::Moving).count()
-            + unreached.filter(|it| !is_scoped_down(it)).count()
+            + most_of_a_shard(of(Blocker::Moving).chain(unreached.filter(|it| !is_scoped_down(it))))
             + of(Blocker::Stuck).count().saturating_sub(images.len())
     }
 
@@ -88,6 +87,17 @@ impl<'a> Generations<'a> {
         let staying = self.staying(group).filter(|it| it.needed.blocker == Some(Blocker::NodesUnavailable));
         staying.flat_map(|it| it.needed.nodes.keys().copied()).collect()
     }
+}
+
+/// The number of generations of the shard that has most; of several groups, together. Shards exist side by side: their number was
+/// chosen by the user, and what is limited is how often it is multiplied. Each generation of a renamed group is one more.
+fn most_of_a_shard<'r, 'a: 'r>(generations: impl Iterator<Item = &'r Retiring<'a>>) -> usize {
+    let mut groups: BTreeMap<&str, BTreeMap<u32, usize>> = BTreeMap::new();
+    for it in generations {
+        let shards = groups.entry(it.generation.group.as_str()).or_default();
+        *shards.entry(it.generation.shard).or_default() += 1;
+    }
+    groups.values().filter_map(|shards| shards.values().max()).sum()
 }
 
 /// Whether sealing may help this pod.

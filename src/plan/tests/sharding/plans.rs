@@ -6,8 +6,9 @@ use jiff::SignedDuration;
 
 use super::super::simulation::{Simulation, State, alter, generation, name};
 use super::super::tag_check::{causes, checked, checks, findings, moved};
+use super::super::waits_for;
 use crate::naming::labels;
-use crate::plan::{Action, Finding, Generation, RolloutCause};
+use crate::plan::{Action, Finding, Generation, RolloutCause, Waiting};
 
 /// A list of 10 images, 3 in a pod, beside a short group.
 fn list(images: &[&str], rest: &str) -> String {
@@ -199,6 +200,47 @@ fn shards_that_another_client_changed_are_restored() {
     simulation.act();
     assert_eq!(simulation.daemon_sets.iter().map(|it| it.spec.clone()).collect::<Vec<_>>(), originals);
     assert_eq!(simulation.restored, 5);
+}
+
+/// Eight images, pulled by so many pods.
+fn pulled_by(pods: usize, last: &str) -> String {
+    format!("{{images: [a:1, b:1, c:1, d:1, e:1, f:1, g:1, {last}], parallelPulls: {pods}}}")
+}
+
+/// What waits when the controller acts on an edit.
+fn edited(simulation: &mut Simulation, list: &str) -> Vec<Waiting> {
+    simulation.edit(list);
+    simulation.pass(SignedDuration::from_secs(1));
+    simulation.act().waiting
+}
+
+#[test]
+fn shards_that_are_joined_count_as_one_generation_that_moves() {
+    let mut simulation = Simulation::settled(&pulled_by(4, "h:1"), 2);
+    for last in ["h:1", "h:2"] {
+        assert_eq!(edited(&mut simulation, &pulled_by(1, last)), [], "{last} does not wait for the slowest node");
+        simulation.place_pods();
+        simulation.pull();
+    }
+    assert_eq!(simulation.names().len(), 6);
+    assert_eq!(edited(&mut simulation, &pulled_by(1, "h:3")), [waits_for(3, false)]);
+    simulation.settle();
+    assert_eq!((simulation.names().len(), simulation.held_on("n0").len()), (1, 8));
+    assert!(simulation.held_on("n0").contains("h:3"));
+}
+
+#[test]
+fn each_former_name_of_a_group_with_shards_counts_as_a_generation_that_moves() {
+    let named = |name: &str, rest: &str| {
+        format!("groups: [{{name: {name}, images: [a:1, b:1, c:1, d:1{rest}], parallelPulls: 2}}]")
+    };
+    let mut simulation = Simulation::settled(&named("p", ""), 2);
+    assert_eq!(edited(&mut simulation, &named("q", "")), []);
+    simulation.place_pods();
+    simulation.pull();
+    assert_eq!(edited(&mut simulation, &named("r", "")), []);
+    let waiting = edited(&mut simulation, &named("r", ", e:1"));
+    assert!(matches!(&waiting[..], [Waiting::Generations { moving: 3, .. }]), "{waiting:?}");
 }
 
 #[test]
