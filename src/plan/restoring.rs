@@ -88,7 +88,7 @@ fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
         // Older versions are as written, and this one has what the shards have by now.
         let built_from = |group: &&Group| daemon_set::was_built_from(list, group, generation, record);
         let group = groups.clone().find(built_from).cloned().or_else(|| {
-            let mut shards = groups.filter_map(|group| sharding::as_built(group, generation));
+            let mut shards = groups.filter_map(|group| sharding::as_built(group, generation, context.generations));
             shards.find(|shard| built_from(&shard))
         })?;
         Some(daemon_set::build(list, &group, record, context.settings))

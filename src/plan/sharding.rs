@@ -27,9 +27,12 @@ pub fn split<'c>(config: &'c Config, generations: &[Generation]) -> Cow<'c, Conf
     Cow::Owned(Config { groups: groups.collect(), ..config.clone() })
 }
 
-/// A group that is split, as the generation was built from it, if it was: with the images that the generation has.
-pub fn as_built(group: &Group, generation: &Generation) -> Option<Group> {
-    if generation.shard == 0 && group.new_shards() == 1 {
+/// A group that is split, as the generation was built from it, if it was: with the images that the generation has. `all` are the
+/// list's generations.
+pub fn as_built(group: &Group, generation: &Generation, all: &[Generation]) -> Option<Group> {
+    // If one pod can hold the group, its shards stay as they are; without any, the generation had all images.
+    let has_shards = || all.iter().any(|it| it.group == generation.group && it.shard != 0);
+    if generation.shard == 0 && group.new_shards() == 1 && !has_shards() {
         return None;
     }
     let names: HashMap<&str, &str> =

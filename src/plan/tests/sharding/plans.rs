@@ -244,6 +244,27 @@ fn each_former_name_of_a_group_with_shards_counts_as_a_generation_that_moves() {
 }
 
 #[test]
+fn a_first_shard_is_restored_although_one_pod_could_hold_the_whole_group_by_now() {
+    let list = |e: &str, per_pod: usize| format!("{{images: [a:1, b:1, c:1, d:1, {e}, f:1], imagesPerPod: {per_pod}}}");
+    let mut simulation = Simulation::settled(&list("e:1", 3), 2);
+    simulation.edit(&list("e:1", 100));
+    simulation.settle();
+    assert_eq!(simulation.names().len(), 2, "shards are not joined");
+    // The image of the first shard moves on in the list, and its node is lost meanwhile.
+    simulation.nodes[0].ready = false;
+    let edited = list("e:1", 100).replace("a:1", "a:2");
+    simulation.edit(&edited);
+    simulation.settle();
+    // The version that the first shard was created from is no longer stored.
+    simulation.kept.truncate(1);
+    let old = simulation.names()[0].clone();
+    let original = simulation.stored(&old).spec.clone();
+    alter(simulation.stored(&old), "kubectl-patch");
+    simulation.act();
+    assert_eq!(simulation.stored(&old).spec, original);
+}
+
+#[test]
 fn a_refresh_in_the_mode_recreate_replaces_all_shards() {
     let mut simulation = Simulation::settled(&list(&TEN, ", refresh: {every: 1h, mode: Recreate}"), 2);
     let before = names(&simulation);
