@@ -143,6 +143,10 @@ impl Applier {
             Action::Note { daemon_set, uid, tag_check_record } => {
                 self.note_tag_check_record(daemon_set, uid, tag_check_record).await
             }
+            Action::NoteParallelPulls { daemon_set, uid, parallel_pulls } => {
+                let note = Note { key: labels::PARALLEL_PULLS, text: Some(&parallel_pulls.to_string()) };
+                annotate(&self.daemon_sets, "annotate the DaemonSet", daemon_set, Some(uid), &[note]).await
+            }
             Action::Report(_) => Ok(()),
         };
         done.map(|()| ActionOutcome::Done)

@@ -42,7 +42,8 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
         | Action::ReplacePod { .. }
         | Action::CheckTags { .. }
         | Action::EndTagCheck { .. }
-        | Action::Note { .. } => return None,
+        | Action::Note { .. }
+        | Action::NoteParallelPulls { .. } => return None,
     })
 }
 

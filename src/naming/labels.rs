@@ -64,7 +64,8 @@ pub const PULL_POLICIES: &str = "kube-prepull.io/pull-policies";
 pub const EPOCH: &str = "kube-prepull.io/epoch";
 /// On a generation: the spread in seconds.
 pub const SPREAD: &str = "kube-prepull.io/spread-seconds";
-/// On a generation: the number of parallel pulls that its group had been split for; 1 if absent.
+/// On a generation: the number of parallel pulls that its group is split for; 1 if absent. It follows the key of the list once all shards
+/// do.
 pub const PARALLEL_PULLS: &str = "kube-prepull.io/parallel-pulls";
 /// On a generation: the image of the init container.
 pub const HOLDER_IMAGE: &str = "kube-prepull.io/holder-image";

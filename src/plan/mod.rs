@@ -18,6 +18,7 @@
 //! - [`pull_policies`]: which images a rollout asks the registry for
 //! - [`own_image`]: which of kube-prepull's own images a rollout installs the holder from
 //! - [`rollouts`]: what starts a rollout, and what it creates
+//! - [`split_notes`]: what is stored about how a group is split
 //! - [`recounting`]: when the DaemonSet controller has to recount the nodes of a generation
 //! - [`scoping_down`], [`capacity`]: when an older generation is removed from nodes
 //! - [`sealing`]: when a generation switches to the images on the nodes' disks
@@ -63,6 +64,7 @@ mod scoping_down;
 mod sealing;
 pub mod selecting_services;
 pub mod sharding;
+mod split_notes;
 pub mod tag_check;
 pub mod validation_result;
 pub mod versions;

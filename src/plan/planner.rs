@@ -6,7 +6,9 @@ use super::context::{AcceptedList, Context};
 use super::decision::{Action, DeletionReason, Plan, RolloutCause, ScopeDownReason};
 use super::generation::Generation;
 use super::generations::Generations;
-use super::{capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, sharding, tag_check};
+use super::{
+    capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, sharding, split_notes, tag_check,
+};
 use crate::list::config::{Group, RefreshMode};
 
 /// Plans all actions for a list. Everything below sees shards as groups of their own.
@@ -31,6 +33,7 @@ fn plan_shards(context: &Context) -> Plan {
             behind.push(group);
         }
     }
+    plan.actions.extend(split_notes::notes(context, &generations));
     tag_check::shards::join(context, &mut plan);
     conditions::join(context, &generations, &behind, &mut plan);
     restoring::restore(context, &mut plan);

@@ -122,6 +122,15 @@ pub enum Action {
         /// All results, including earlier ones that still count.
         tag_check_record: Box<TagCheckRecord>,
     },
+    /// Store on a generation for how many parallel pulls its group is split.
+    NoteParallelPulls {
+        /// Name of the generation's DaemonSet.
+        daemon_set: String,
+        /// UID of the generation's DaemonSet, as a precondition.
+        uid: String,
+        /// The number.
+        parallel_pulls: u32,
+    },
     /// Report a finding.
     Report(Finding),
 }

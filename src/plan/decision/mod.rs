@@ -49,6 +49,7 @@ impl Plan {
             | Action::ReplacePod { .. }
             | Action::EndTagCheck { .. }
             | Action::Note { .. }
+            | Action::NoteParallelPulls { .. }
             | Action::Report(_) => true,
         });
         self

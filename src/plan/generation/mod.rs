@@ -72,7 +72,7 @@ pub struct Generation {
     pub group: String,
     /// Which shard of that group it holds.
     pub shard: u32,
-    /// The number of parallel pulls that the group had been split for.
+    /// The number of parallel pulls that the group is split for.
     pub parallel_pulls: u32,
     /// When the DaemonSet was created.
     pub created: Option<Timestamp>,

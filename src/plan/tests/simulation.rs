@@ -297,6 +297,9 @@ impl Simulation {
             Action::Note { daemon_set, tag_check_record, .. } => {
                 self.annotate(daemon_set, labels::TAG_CHECKS, tag_check_record.to_text());
             }
+            Action::NoteParallelPulls { daemon_set, parallel_pulls, .. } => {
+                self.annotate(daemon_set, labels::PARALLEL_PULLS, parallel_pulls.to_string());
+            }
             Action::Report(_) => {}
         }
     }

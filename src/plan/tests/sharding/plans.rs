@@ -243,6 +243,34 @@ fn each_former_name_of_a_group_with_shards_counts_as_a_generation_that_moves() {
     assert!(matches!(&waiting[..], [Waiting::Generations { moving: 3, .. }]), "{waiting:?}");
 }
 
+/// A list of these many images, of which two are in a pod, pulled by so many pods.
+fn two_in_a_pod(images: std::ops::Range<usize>, parallel: usize) -> String {
+    format!("{{images: [{}], imagesPerPod: 2, parallelPulls: {parallel}}}", TEN[images].join(", "))
+}
+
+#[test]
+fn an_edit_of_images_after_a_change_of_the_parallel_pulls_that_changed_nothing_leaves_other_shards_alone() {
+    let mut simulation = Simulation::settled(&two_in_a_pod(0..10, 1), 2);
+    let created = simulation.created;
+    simulation.edit(&two_in_a_pod(0..10, 4));
+    simulation.settle();
+    assert_eq!(simulation.created, created, "five pods are enough for four");
+    assert!(generations(&simulation).iter().all(|it| it.parallel_pulls == 4));
+    simulation.edit(&two_in_a_pod(0..4, 4));
+    simulation.settle();
+    assert_eq!((simulation.created, simulation.names().len()), (created, 2));
+
+    let mut simulation = Simulation::settled(&two_in_a_pod(0..7, 4), 2);
+    let created = simulation.created;
+    simulation.edit(&two_in_a_pod(0..7, 1));
+    simulation.settle();
+    assert_eq!(simulation.created, created, "as many are needed for their number");
+    assert!(generations(&simulation).iter().all(|it| it.parallel_pulls == 1));
+    simulation.edit(&two_in_a_pod(1..7, 1));
+    simulation.settle();
+    assert_eq!((simulation.created, simulation.names().len()), (created + 1, 4), "shards are not joined");
+}
+
 #[test]
 fn a_first_shard_is_restored_although_one_pod_could_hold_the_whole_group_by_now() {
     let list = |e: &str, per_pod: usize| format!("{{images: [a:1, b:1, c:1, d:1, {e}, f:1], imagesPerPod: {per_pod}}}");
