@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::Installation;
 use super::apply::Applier;
@@ -43,6 +43,10 @@ use decide::{Decider, Decision};
 pub use memory::Memory;
 use report::Reporter;
 use services::Services;
+
+/// How many lists are read and written at a time. Each has hundreds of kilobytes in memory meanwhile. If requests hang, so many lists
+/// may wait for them before others do too.
+const ACTING: usize = 32;
 
 /// What comes after a reconcile of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub struct Reconciler {
     accepting: Mutex<Option<u64>>,
     /// Held while something is computed: parsing and planning need memory and a processor of their own, so one list at a time does it.
     computing: Mutex<()>,
+    /// How many more lists may be read and written now.
+    acting: Semaphore,
 }
 
 impl Reconciler {
@@ -99,6 +105,7 @@ impl Reconciler {
             leadership,
             accepting: Mutex::new(None),
             computing: Mutex::new(()),
+            acting: Semaphore::new(ACTING),
         }
     }
 
@@ -118,7 +125,11 @@ impl Reconciler {
         if decision.is_idle() {
             return Ok(AfterReconcile::At(decision.wake_at().into_iter().chain(report_at).min()));
         }
-        let accepting = match decision.history_plan.accepts() {
+        let accepts = decision.history_plan.accepts();
+        // It may be large, and is decided again before something is done.
+        drop(decision);
+        let _turn = self.acting.acquire().await;
+        let accepting = match accepts {
             true => Some(self.begin_to_accept().await?),
             false => None,
         };
