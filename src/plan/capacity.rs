@@ -107,10 +107,9 @@ struct FullNodes<'n, 'a> {
 impl<'n, 'a> FullNodes<'n, 'a> {
     /// Finds pods that wait for capacity.
     fn new(need: &'n Need<'a>, generations: &'n Generations<'a>, now: Timestamp) -> Self {
-        let names = names(&generations.newest);
         let mut pods: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         let mut wake_at: Option<Timestamp> = None;
-        for (node, pod) in need.pods().filter(|(_, pod)| names.contains(&*pod.pod.generation)) {
+        for (node, pod) in generations.newest.iter().flat_map(|newest| need.pods_of(&newest.name)) {
             let Some(no_capacity) = pod.pod.no_capacity.as_ref().filter(|_| pod.holds_nothing()) else { continue };
             match grace_ends_at(no_capacity) {
                 Some(at) if at <= now => pods.entry(node).or_default().push((pod, no_capacity.shortage)),
@@ -221,8 +220,8 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         let is_kept_off =
             |it: &HoldingPod| matches!(&it.pod.state, PodState::Unschedulable { message } if is_excluded(message));
         let of_successors = |it: &HoldingPod| successors.contains(&*it.pod.generation) && !is_kept_off(it);
-        let nodes: HashSet<&str> =
-            self.need.pods().filter(|(_, pod)| of_successors(pod)).map(|(node, _)| node).collect();
+        let pods = successors.iter().flat_map(|successor| self.need.pods_of(successor));
+        let nodes: HashSet<&str> = pods.filter(|(_, pod)| !is_kept_off(pod)).map(|(node, _)| node).collect();
         let is_empty = |node: &&str| {
             let own = self.need.on(node).filter(|it| !others.contains(&*it.pod.generation));
             let (new, old): (Vec<_>, Vec<_>) = own.partition(|it| successors.contains(&*it.pod.generation));
@@ -280,7 +279,7 @@ struct Siblings<'n> {
 impl<'n> Siblings<'n> {
     fn of(need: &'n Need, generation: &str) -> Self {
         let mut siblings = Self { all_start: true, ..Self::default() };
-        for (_, it) in need.pods().filter(|(_, it)| *it.pod.generation == *generation) {
+        for (_, it) in need.pods_of(generation) {
             siblings.all_start &= it.pod.initialization.failure().is_none();
             for (form, image) in it.images() {
                 match &image.state {

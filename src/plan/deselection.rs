@@ -75,7 +75,7 @@ impl<'a> Deselection<'a> {
     }
 
     /// The selections that have to precede a recount of a generation's nodes, if a recount may show that fewer nodes
-    /// need it. `needed` has an entry for each node and image, with the groups that want the image.
+    /// need it. `needed` has each node with the groups that want an image there, once for all images that the same groups want.
     pub fn uncounted<'g, G: Iterator<Item = &'g Group>>(
         &self,
         generation: &Generation,

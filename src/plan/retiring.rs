@@ -5,16 +5,18 @@
 //! scoping down.
 
 mod absent;
+mod by_generation;
 mod holding;
 mod needed;
 mod on_node;
 mod pod_images;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::generation::Generation;
 use crate::coverage::Hold;
+use by_generation::of_generation;
 use holding::KnownNodes;
 pub use holding::{HoldingPod, Need};
 use needed::NeededSoFar;
@@ -24,16 +26,15 @@ use on_node::{Newer, OnNode};
 impl<'a> Need<'a> {
     /// Where `generation` is needed. `staying` are the newer generations that stay.
     pub fn of(&self, generation: &Generation, staying: &[&Generation]) -> Needed<'a> {
-        let newer = Newer::new(staying);
-        let mut needed = NeededSoFar::default();
-        for (node, pods) in &self.pods {
-            let mut own = pods.iter().filter(|it| *it.pod.generation == *generation.name).peekable();
-            if own.peek().is_none() {
-                continue;
+        let newer = Newer::new(staying, self);
+        let mut needed = NeededSoFar::of_pods_on(self.nodes_of(generation));
+        if let Some(number) = self.number_of(generation) {
+            for (node, pods) in &self.pods {
+                let on = OnNode::new(self, node, pods, &newer);
+                of_generation(pods, number)
+                    .iter()
+                    .for_each(|own| self.add_pod(node, own, generation, &on, &mut needed));
             }
-            needed.runs_on += 1;
-            let on = OnNode::new(self, node, pods, &newer);
-            own.for_each(|own| self.add_pod(node, own, generation, &on, &mut needed));
         }
         self.add_absent(generation, staying, &newer, &mut needed);
         needed.total(&self.forms)
@@ -65,9 +66,16 @@ impl<'a> Need<'a> {
     /// needed.
     pub fn uncounted(&self, generation: &Generation, needed: &Needed) -> Option<BTreeSet<String>> {
         let KnownNodes::Unreadable(deselection) = &self.nodes else { return None };
-        let needed = needed.nodes.iter().flat_map(|(node, images)| images.iter().map(|image| (*node, image)));
-        let groups = |image: &str| self.forms.find(image).into_iter().flat_map(|image| self.groups_with(image));
-        let needed = needed.map(|(node, image)| (node, groups(image).map(|group| &self.config.groups[group])));
+        let groups_of = |image: &str| self.forms.find(image).into_iter().flat_map(|image| self.groups_with(image));
+        // Nodes share the sets of images that they need, and most images of a set are wanted by the same groups.
+        let mut wanting: HashMap<*const BTreeSet<Rc<str>>, BTreeSet<Vec<usize>>> = HashMap::new();
+        for images in needed.nodes.values() {
+            let of_set = || images.iter().map(|image| groups_of(image).collect()).collect();
+            wanting.entry(Rc::as_ptr(images)).or_insert_with(of_set);
+        }
+        let of_node = |images: &Rc<BTreeSet<Rc<str>>>| wanting.get(&Rc::as_ptr(images)).into_iter().flatten();
+        let needed = needed.nodes.iter().flat_map(|(node, images)| of_node(images).map(|groups| (*node, groups)));
+        let needed = needed.map(|(node, groups)| (node, groups.iter().map(|group| &self.config.groups[*group])));
         deselection.uncounted(generation, needed)
     }
 

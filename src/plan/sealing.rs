@@ -39,8 +39,8 @@ fn is_needed(needed: &Needed, node: &str, image: &str) -> bool {
 /// Changes the template first, so that replaced pods are created from the new one.
 fn seal_or_replace(generation: &Generation, need: &Need, wanted: impl Fn(&str, &str) -> bool, plan: &mut Plan) {
     let pods: Vec<(&str, &HoldingPod)> = need
-        .pods()
-        .filter(|(node, it)| *it.pod.generation == *generation.name && need.node(node).is_none_or(|node| node.ready))
+        .pods_of(&generation.name)
+        .filter(|(node, _)| need.node(node).is_none_or(|node| node.ready))
         .filter(|(_, it)| it.pod.state == PodState::Live && it.pod.node.is_some() && !it.pod.node_is_lost)
         // One that cannot start tries nothing, however long the others wait for it.
         .filter(|(_, it)| it.pod.initialization.failure().is_none())
@@ -106,12 +106,11 @@ impl Need<'_> {
     /// How many pods of a generation are being replaced: they are being deleted, or have not pulled all images yet. One of an earlier
     /// template that cannot start has replaced none.
     fn being_replaced(&self, generation: &Generation) -> usize {
-        let of = self.pods().filter(|(_, it)| *it.pod.generation == *generation.name);
         let underway = |it: &HoldingPod| {
             let states = it.images().map(|(_, image)| &image.state);
             let cannot_start = it.pod.initialization.failure().is_some() && !generation.is_template_of(it.pod);
             !cannot_start && states.into_iter().any(|state| state.is_to_come())
         };
-        of.filter(|(_, it)| underway(it)).count() + self.deleting_pods(generation)
+        self.pods_of(&generation.name).filter(|(_, it)| underway(it)).count() + self.deleting_pods(generation)
     }
 }

@@ -3,6 +3,7 @@
 //! A pod that was deleted or evicted no longer shows what is on its node's disk. So a generation counts as needed on a
 //! node without its pod as long as its DaemonSet has fewer pods than it should have.
 
+use super::by_generation::of_generation;
 use super::holding::{KnownNodes, Need};
 use super::needed::NeededSoFar;
 use super::on_node::{Newer, OnNode};
@@ -54,15 +55,15 @@ impl<'a> Need<'a> {
     }
 
     fn is_absent_on(&self, generation: &Generation, node: &str) -> bool {
-        generation.node_scope.includes(node) && self.on(node).all(|it| *it.pod.generation != *generation.name)
+        let own = self.pods.get(node).zip(self.number_of(generation)).map(|(pods, number)| of_generation(pods, number));
+        generation.node_scope.includes(node) && own.is_none_or(<[_]>::is_empty)
     }
 
     /// Whether a generation has fewer pods than it should have. This is assumed until the DaemonSet's status is up to
     /// date.
     fn lacks_pods(&self, generation: &Generation) -> bool {
         generation.scheduled.is_none_or(|scheduled| {
-            let there = self.pods.values().filter(|pods| pods.iter().any(|it| *it.pod.generation == *generation.name));
-            (there.count() as u64) < u64::from(scheduled.desired) + u64::from(scheduled.misscheduled)
+            (self.nodes_of(generation) as u64) < u64::from(scheduled.desired) + u64::from(scheduled.misscheduled)
         })
     }
 }

@@ -46,11 +46,16 @@ impl Needed<'_> {
 pub struct NeededSoFar<'a> {
     nodes: HashMap<&'a str, Vec<ImageNumber>>,
     blocker: Option<Blocker>,
-    pub runs_on: usize,
+    runs_on: usize,
     pub awaits_pods: bool,
 }
 
 impl<'a> NeededSoFar<'a> {
+    /// Nothing yet, of a generation with pods on so many nodes.
+    pub fn of_pods_on(nodes: usize) -> Self {
+        Self { runs_on: nodes, ..Self::default() }
+    }
+
     pub fn add(&mut self, node: &'a str, image: ImageNumber, blocker: Blocker) {
         self.nodes.entry(node).or_default().push(image);
         self.blocker = self.blocker.max(Some(blocker));

@@ -3,22 +3,28 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
+use super::by_generation::{GenerationNumber, of_generation};
 use super::holding::{HoldingPod, Need};
 use super::needed::Blocker;
-use super::pod_images::ImageNumber;
+use super::pod_images::{Has, ImageNumber};
 use crate::coverage::{CoveringPod, Hold, Node, PodState};
 use crate::plan::generation::Generation;
 
 /// The newer generations that stay.
 pub struct Newer<'g> {
     names: HashSet<&'g str>,
+    numbers: HashSet<GenerationNumber>,
     /// Whether any of them was built with an image, once that was asked.
     built: RefCell<HashMap<ImageNumber, bool>>,
 }
 
 impl<'g> Newer<'g> {
-    pub fn new(generations: &[&'g Generation]) -> Self {
-        Self { names: generations.iter().map(|it| it.name.as_str()).collect(), built: RefCell::default() }
+    pub fn new(generations: &[&'g Generation], need: &Need) -> Self {
+        Self {
+            names: generations.iter().map(|it| it.name.as_str()).collect(),
+            numbers: generations.iter().filter_map(|it| need.number_of(it)).collect(),
+            built: RefCell::default(),
+        }
     }
 
     fn are_built_with(&self, image: ImageNumber, need: &Need) -> bool {
@@ -37,8 +43,6 @@ pub struct OnNode<'n, 'a> {
     /// `None` if it cannot be read, or is gone.
     node: Option<&'a Node>,
     pods: &'n [HoldingPod<'a>],
-    /// Those of newer generations.
-    newer_pods: Vec<&'n HoldingPod<'a>>,
     newer: &'n Newer<'n>,
     /// The group that was asked for last, and whether its pods belong on the node: most images are wanted by the same.
     takes: Cell<Option<(usize, bool)>>,
@@ -46,19 +50,27 @@ pub struct OnNode<'n, 'a> {
 
 impl<'n, 'a> OnNode<'n, 'a> {
     pub fn new(need: &'n Need<'a>, name: &'n str, pods: &'n [HoldingPod<'a>], newer: &'n Newer<'n>) -> Self {
-        let newer_pods = pods.iter().filter(|it| newer.names.contains(&*it.pod.generation)).collect();
-        Self { need, name, node: need.node(name), pods, newer_pods, newer, takes: Cell::new(None) }
+        Self { need, name, node: need.node(name), pods, newer, takes: Cell::new(None) }
+    }
+
+    /// The pods of newer generations that have a container of the image.
+    pub fn newer_with(&self, image: ImageNumber) -> impl Iterator<Item = (&'n HoldingPod<'a>, Has)> {
+        let (pods, newer) = (self.pods, self.newer);
+        let generations = self.need.generations_with(image).filter(|it| newer.numbers.contains(it));
+        let pods = generations.flat_map(move |generation| of_generation(pods, generation));
+        pods.filter_map(move |it| Some((it, it.images.of(image)?)))
     }
 
     /// Whether pods of newer generations hold the image at least so firmly. A pod does not count if its tolerations no longer allow it
     /// on the node, because it may be removed at any time.
     pub fn is_held(&self, image: ImageNumber, hold: Hold) -> bool {
-        let holds = |it: &&HoldingPod| it.images.of(image).is_some_and(|has| has.hold >= hold);
-        self.newer_pods.iter().any(|it| holds(it) && self.need.wanting(self.name, it, image).next().is_some())
+        let mut holding = self.newer_with(image).filter(|(_, has)| has.hold >= hold);
+        holding.any(|(it, _)| self.need.wanting(self.name, it, image).next().is_some())
     }
 
     /// Whether the group's pods belong on the node, if it can be read.
     pub fn takes(&self, group: usize) -> bool {
+        let group = self.need.alike(group);
         if let Some((_, takes)) = self.takes.get().filter(|(known, _)| *known == group) {
             return takes;
         }
@@ -69,7 +81,7 @@ impl<'n, 'a> OnNode<'n, 'a> {
 
     /// What keeps the older generation on the node for the image, which these groups want.
     pub fn blocker(&self, image: ImageNumber, mut wanting: impl Iterator<Item = usize>) -> Blocker {
-        let with_it = || self.newer_pods.iter().filter_map(|it| Some((it, it.images.of(image)?)));
+        let with_it = || self.newer_with(image);
         if with_it().any(|(_, has)| has.failed) || !self.newer.are_built_with(image, self.need) {
             return Blocker::Stuck;
         }
@@ -89,4 +101,18 @@ fn cannot_start(pod: &CoveringPod) -> bool {
     pod.no_capacity.is_some()
         || pod.initialization.failure().is_some()
         || matches!(pod.state, PodState::Unschedulable { .. })
+}
+
+#[cfg(test)]
+impl Need<'_> {
+    /// The generations among these that have a pod with the image on the node, and how many of its pods are looked at to find them.
+    pub fn with_image<'n>(&'n self, node: &'n str, image: &str, generations: &[&Generation]) -> (Vec<&'n str>, usize) {
+        let pods = self.pods.get(node).map(Vec::as_slice).unwrap_or_default();
+        let Some(image) = self.forms.find(image) else { return (Vec::new(), 0) };
+        let newer = Newer::new(generations, self);
+        let on = OnNode::new(self, node, pods, &newer);
+        let mut names: Vec<&str> = on.newer_with(image).map(|(it, _)| &*it.pod.generation).collect();
+        names.sort_unstable();
+        (names, self.generations_with(image).map(|generation| of_generation(pods, generation).len()).sum())
+    }
 }

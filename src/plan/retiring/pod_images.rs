@@ -1,8 +1,9 @@
 //! The images of pods in normal form, since references to the same image can differ. What pods have in common is computed once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::by_generation::{GenerationNumber, GenerationNumbers};
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState};
 use crate::list::reference::ImageReference;
 use crate::plan::generation::Generation;
@@ -137,6 +138,19 @@ impl<'a> PodImageCache<'a> {
     ) -> Rc<PodImages<'a>> {
         let key = (&*pod.generation, pod.images.as_ptr().cast());
         Rc::clone(self.known.entry(key).or_insert_with(|| Rc::new(PodImages::new(pod, generation, forms))))
+    }
+
+    /// By image: the generations that have a pod with it.
+    pub fn generations_with(&self, numbers: &GenerationNumbers) -> Vec<BTreeSet<GenerationNumber>> {
+        let mut with: Vec<BTreeSet<GenerationNumber>> = Vec::new();
+        for ((generation, _), images) in &self.known {
+            let Some(generation) = numbers.find(generation) else { continue };
+            for (image, _) in &images.by_number {
+                with.resize(with.len().max(image.index() + 1), BTreeSet::new());
+                with[image.index()].insert(generation);
+            }
+        }
+        with
     }
 
     /// How many different sets of images there are.
