@@ -49,6 +49,11 @@ impl DigestLists {
         self.0.get(image).and_then(|known| known.get(architecture)).map_or(&[], Vec::as_slice)
     }
 
+    /// The images that have an entry.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Adds a digest, even if it is already there.
     pub fn add(&mut self, image: &str, architecture: &str, digest: Digest) {
         let of_image = self.0.entry(image.to_owned()).or_default();

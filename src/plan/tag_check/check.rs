@@ -1,6 +1,6 @@
 //! Runs the tag checks of a refresh: of which images, on which nodes, and with which answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 
@@ -110,14 +110,15 @@ fn targets<'a>(
     tag_check: &str,
     plan: &mut Plan,
 ) -> CheckTargets<'a> {
-    let asked = |target: CheckTarget| match context
+    let known: HashMap<&str, CheckState> = context
         .tag_checks
         .iter()
-        .find(|it| it.name == daemon_set::name(newest, tag_check, target))
-    {
-        None => CheckState::Absent,
-        Some(check) if check.deleting => CheckState::Deleting,
-        Some(_) => CheckState::Started,
+        .map(|check| (check.name.as_str(), if check.deleting { CheckState::Deleting } else { CheckState::Started }))
+        .collect();
+    // A name takes a hash, and a group has thousands of nodes.
+    let asked = |target: CheckTarget| match known.is_empty() {
+        true => CheckState::Absent,
+        false => known.get(&*daemon_set::name(newest, tag_check, target)).copied().unwrap_or(CheckState::Absent),
     };
     let targets = Candidates::of(context, group, newest).choose(held, tag_check, asked);
     // If the group has no node at all, there is nothing to check.

@@ -102,15 +102,17 @@ impl<'f, 'a> Renewal<'f, 'a> {
         let held = GenerationDigests::of(context, newest);
         let own = context.pods_of(newest).filter(|pod| !pod.deleting);
         let pods: HashMap<&str, &CoveringPod> = own.filter_map(|pod| Some((pod.node.as_deref()?, pod))).collect();
+        let checks: HashMap<&str, &TagCheck> = context.tag_checks.iter().map(|it| (it.name.as_str(), it)).collect();
+        let (id, outdated) = (tag_check_id(newest), &newest.tag_check_record.outdated);
         let node = |target: CheckTarget<'a>| {
-            let name = daemon_set::name(newest, &tag_check_id(newest), target);
-            let held = held.on(target.node).into_iter().flatten();
-            let is_old =
-                |image: &str, digest| newest.tag_check_record.outdated.of(image, target.architecture).contains(digest);
+            let held = |image| held.on(target.node)?.get_key_value(image);
+            let is_old = |image: &str, digest| outdated.of(image, target.architecture).contains(digest);
+            // Few images are outdated, and nodes hold many.
+            let held = outdated.images().filter_map(held);
             RenewalNode {
                 target,
                 pod: pods.get(target.node).copied(),
-                check: context.tag_checks.iter().find(|check| check.name == name),
+                check: checks.get(&*daemon_set::name(newest, &id, target)).copied(),
                 outdated: held.filter(|(image, digest)| is_old(image, digest)).map(|(image, _)| *image).collect(),
             }
         };

@@ -118,7 +118,10 @@ impl<'a> Candidates<'a> {
 /// Nodes with a running check come first, then nodes that hold images, then the others. A node whose previous check is
 /// being deleted cannot start one yet, so it is the last resort.
 fn in_order<'a>(nodes: &[&'a str], held: &GenerationDigests, asked: impl Fn(&str) -> CheckState) -> Vec<&'a str> {
-    let of = |which: CheckState| nodes.iter().copied().filter(|node| asked(node) == which).collect::<Vec<&str>>();
+    let asked: Vec<(&'a str, CheckState)> = nodes.iter().map(|node| (*node, asked(node))).collect();
+    let of = |which: CheckState| -> Vec<&'a str> {
+        asked.iter().filter(|(_, state)| *state == which).map(|(node, _)| *node).collect()
+    };
     let (warm, cold): (Vec<&str>, Vec<&str>) =
         of(CheckState::Absent).into_iter().partition(|node| held.on(node).is_some());
     let first = [of(CheckState::Started), warm].concat();
@@ -151,6 +154,8 @@ fn distinct<'a>(nodes: &[&'a str], held: &GenerationDigests) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -177,6 +182,17 @@ mod tests {
             seen.extend(targets.iter().map(|it| it.node));
         }
         assert_eq!(seen, ["a", "b", "c", "d"].into());
+    }
+
+    #[test]
+    fn each_node_is_looked_up_once_among_the_tag_checks() {
+        let lookups = Cell::new(0);
+        let asked = |_: CheckTarget| {
+            lookups.set(lookups.get() + 1);
+            CheckState::Absent
+        };
+        chosen(&NAMES.map(|name| (name, "", true)), "", asked);
+        assert_eq!(lookups.get(), NAMES.len());
     }
 
     #[test]
