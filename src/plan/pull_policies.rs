@@ -4,14 +4,18 @@
 //! its disk if they are there. So adding one image to twenty costs one request per node, and the twenty do not fail
 //! while their registry is down.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod elsewhere;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+use elsewhere::Elsewhere;
 
 use super::context::Context;
 use super::generation::Generation;
 use super::generation::exclusion::Exclusion;
 use super::generation::pulled_always::{PulledAlways, asks_registry};
-use crate::coverage::{CoveringPod, ImageState, NO_LIST, Node, PodState};
+use crate::coverage::{CoveredImage, CoveringPod, ImageState, Node, PodState};
 use crate::list::config::Group;
 
 /// Which images to pull with `Always`, whatever nodes hold.
@@ -46,9 +50,10 @@ pub fn for_next_generation(
 /// itself.
 fn carried<'g>(context: &Context, group: &'g Group, newest: &Generation) -> BTreeSet<&'g str> {
     let tries = Tries::of(context, group, newest);
+    let tried = tries.everywhere();
     let same = group.images.iter().filter(|image| newest.holds(image));
     let names = same.map(|image| image.name.as_str());
-    names.filter(|name| !newest.pulled_always.contains(name) || tries.everywhere(name)).collect()
+    names.filter(|name| !newest.pulled_always.contains(name) || tried.contains(name)).collect()
 }
 
 /// The state of a generation's images on the relevant nodes.
@@ -56,8 +61,8 @@ struct Tries<'a> {
     pods: Vec<&'a CoveringPod>,
     /// Whether every relevant node has a pod.
     complete: bool,
-    /// The pods of other generations, by node. Few images fail, so it is not noted which they hold.
-    elsewhere: BTreeMap<&'a str, Vec<&'a CoveringPod>>,
+    /// What other generations have; nothing if no image failed.
+    elsewhere: Elsewhere<'a>,
 }
 
 impl<'a> Tries<'a> {
@@ -68,8 +73,11 @@ impl<'a> Tries<'a> {
         let counts = |node: &&Arc<Node>| node.can_run(&group.placement) && exclusion.on(node).is_none();
         let expected: Option<BTreeSet<&str>> =
             context.nodes.map(|nodes| nodes.iter().filter(counts).map(|node| node.name.as_str()).collect());
-        let all = context.coverage.pods_of(context.list.label).filter(|pod| !pod.deleting);
-        let (own, others): (Vec<_>, Vec<_>) = all.partition(|pod| *pod.generation == *newest.name);
+        let own: Vec<&CoveringPod> = context.pods_of(newest).filter(|pod| !pod.deleting).collect();
+        let elsewhere = match own.iter().any(|pod| fails(pod)) {
+            true => Elsewhere::than(newest, context),
+            false => Elsewhere::default(),
+        };
         let there: BTreeSet<&str> = own.iter().filter_map(|pod| pod.target.as_deref()).collect();
         let (complete, counting) = match &expected {
             Some(expected) => {
@@ -78,34 +86,45 @@ impl<'a> Tries<'a> {
             }
             None => (newest.reported.complete, own),
         };
-        let mut elsewhere: BTreeMap<&str, Vec<&CoveringPod>> = BTreeMap::new();
-        let adoptable = context.adoptable.pods_of(NO_LIST).filter(|pod| !pod.deleting);
-        for pod in others.into_iter().chain(adoptable) {
-            let Some(node) = pod.node.as_deref() else { continue };
-            elsewhere.entry(node).or_default().push(pod);
-        }
         let pods = counting.into_iter().filter(|pod: &&CoveringPod| can_try(pod)).collect();
         Self { pods, complete, elsewhere }
     }
 
-    /// Whether every relevant node has tried the image. A failed try does not count if another generation holds the
-    /// image on that node, because that may be an older image of the tag.
-    fn everywhere(&self, container: &str) -> bool {
-        let tried = |pod: &&CoveringPod| {
-            let Some(image) = pod.images.iter().find(|image| *image.name == *container) else { return false };
-            let older = || {
-                let pods = pod.node.as_deref().and_then(|node| self.elsewhere.get(node)).into_iter().flatten();
-                let mut images = pods.flat_map(|pod| &*pod.images);
-                images.any(|it| it.state.is_on_disk() && it.reference == image.reference)
-            };
-            match &image.state {
-                ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. } => false,
-                ImageState::Failed { .. } => !older(),
-                ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => true,
-            }
-        };
-        self.complete && !self.pods.is_empty() && self.pods.iter().all(tried)
+    /// The images that every relevant node has tried, by container name. Pods that look alike are examined together.
+    fn everywhere(&self) -> HashSet<&'a str> {
+        if !self.complete {
+            return HashSet::new();
+        }
+        let mut alike: HashMap<_, Vec<&CoveringPod>> = HashMap::new();
+        for pod in &self.pods {
+            alike.entry(pod.images.as_ptr()).or_default().push(pod);
+        }
+        let mut everywhere: Option<HashSet<&str>> = None;
+        for pods in alike.values() {
+            let tried = pods[0].images.iter().filter(|image| self.is_tried(image, pods));
+            let tried = tried.map(|image| &*image.name);
+            everywhere = Some(match everywhere {
+                None => tried.collect(),
+                Some(others) => tried.filter(|name| others.contains(name)).collect(),
+            });
+        }
+        everywhere.unwrap_or_default()
     }
+
+    /// Whether these pods, which look alike, have tried the image. A failed try does not count if another generation holds the
+    /// image on that node, because that may be an older image of the tag.
+    fn is_tried(&self, image: &CoveredImage, pods: &[&CoveringPod]) -> bool {
+        let mut nodes = pods.iter().filter_map(|pod| pod.node.as_deref());
+        match &image.state {
+            ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. } => false,
+            ImageState::Failed { .. } => !nodes.any(|node| self.elsewhere.has(node, &image.reference)),
+            ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => true,
+        }
+    }
+}
+
+fn fails(pod: &CoveringPod) -> bool {
+    pod.images.iter().any(|image| matches!(image.state, ImageState::Failed { .. }))
 }
 
 /// Whether the pod can be expected to try its images.

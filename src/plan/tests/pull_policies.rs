@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use proptest::prelude::*;
 
-use super::simulation::{Simulation, node};
-use crate::coverage::Node;
+use super::simulation::{Simulation, State, node};
+use crate::coverage::{CoveringPod, ImageState, Node};
 use crate::naming::labels;
-use crate::plan::Generation;
+use crate::plan::pull_policies::{Resolve, for_next_generation};
+use crate::plan::{Context, Generation};
 
 const PINNED: &str = "p@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -182,4 +184,50 @@ fn a_generation_without_the_annotation_pulls_everything_always() {
     let generation = newest(&simulation);
     assert_eq!(generation.pulled_always.names().collect::<Vec<_>>(), ["a", "b"]);
     assert!(generation.record.is_some() && simulation.plan().actions.is_empty());
+}
+
+/// Whether every node has tried an image, with a look at all pods for it: no try is one that failed where another generation has
+/// the image on the disk.
+fn is_tried_everywhere(context: &Context, newest: &Generation, image: &str) -> bool {
+    let all = || context.coverage.pods_of(context.list.label);
+    let older = |pod: &CoveringPod| {
+        let mut others = all().filter(|it| it.node == pod.node && *it.generation != *newest.name);
+        others.any(|it| it.images.iter().any(|it| *it.reference == *image && it.state.is_on_disk()))
+    };
+    let is_tried = |pod: &CoveringPod| {
+        pod.images.iter().filter(|it| *it.reference == *image).all(|it| match it.state {
+            ImageState::Waiting | ImageState::Pulling | ImageState::Interrupted { .. } => false,
+            ImageState::Failed { .. } => !older(pod),
+            ImageState::Held | ImageState::Stopped | ImageState::CannotStart { .. } => true,
+        })
+    };
+    all().filter(|it| *it.generation == *newest.name).all(is_tried)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn what_every_node_has_tried_is_what_a_look_at_all_pods_for_each_image_finds(
+        states in prop::collection::vec(
+            prop::sample::select(vec![State::Waiting, State::Failed, State::Failed, State::Running, State::Running]), 12,
+        ),
+    ) {
+        let mut simulation = Simulation::settled("{images: [a:1, b:1, c:1], refresh: {every: 1h, mode: Always}}", 2);
+        simulation.request("now");
+        simulation.act();
+        simulation.place_pods();
+        let containers = simulation.pods.iter_mut().flat_map(|pod| &mut pod.containers);
+        containers.zip(states).for_each(|(container, state)| container.state = state);
+        simulation.inspect(|context| {
+            let newest = context.generations.iter().max_by_key(|it| it.revision()).expect("a generation");
+            let group = &context.list.config.groups[0];
+            let none = BTreeSet::new();
+            let asked = for_next_generation(context, group, Some(newest), Resolve::Moved(&none));
+            for image in &group.images {
+                let tried = is_tried_everywhere(context, newest, image.reference.as_str());
+                prop_assert_eq!(asked.contains(image.name.as_str()), !tried, "{}", image.reference);
+            }
+            Ok(())
+        })?;
+    }
 }
