@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::context::{AcceptedList, Context};
-use super::decision::{Action, DeletionReason, Plan, RolloutCause, ScopeDownReason};
+use super::decision::{Action, DeletionReason, Moved, Plan, RolloutCause, ScopeDownReason};
 use super::generation::Generation;
 use super::generations::Generations;
+use super::own_image::{self, OwnImage};
 use super::{
     capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, sharding, split_notes, tag_check,
 };
@@ -27,9 +28,11 @@ fn plan_shards(context: &Context) -> Plan {
         plan_scoping_down(context, &generations, &mut plan);
         plan_capacity(context, &generations, &mut plan);
     }
+    // It takes a look at the pods of all generations, and is the same for all groups.
+    let own_image = own_image::for_next_generation(context);
     let mut behind = Vec::new();
     for group in &context.list.config.groups {
-        if plan_group(context, group, &generations, &mut plan) {
+        if plan_group(context, group, &own_image, &generations, &mut plan) {
             behind.push(group);
         }
     }
@@ -81,26 +84,46 @@ fn plan_capacity(context: &Context, generations: &Generations, plan: &mut Plan) 
 }
 
 /// Returns whether the group needs a new generation, which may have to wait.
-fn plan_group(context: &Context, group: &Group, generations: &Generations, plan: &mut Plan) -> bool {
+fn plan_group(
+    context: &Context,
+    group: &Group,
+    own_image: &OwnImage,
+    generations: &Generations,
+    plan: &mut Plan,
+) -> bool {
     let newest = generations.newest_of(group);
-    let mut moved = None;
-    let cause = match newest {
-        None => Some(RolloutCause::Missing),
-        Some(newest) => rollouts::outdated(context, group, newest).or_else(|| match context.list.config.refresh.mode {
-            RefreshMode::OnChange => {
-                moved =
-                    tag_check::check::plan(context, group, newest, rollouts::blocked(group, true, generations), plan);
-                moved.as_ref().map(|moved| RolloutCause::Moved { images: moved.images.len() })
-            }
-            RefreshMode::Always | RefreshMode::Recreate => {
-                rollouts::requested(context, newest).or_else(|| rollouts::due(context, group, newest, plan))
-            }
-        }),
+    let edited =
+        newest.map_or(Some(RolloutCause::Missing), |newest| rollouts::outdated(context, group, newest, own_image));
+    let (cause, moved) = match (edited, newest) {
+        (None, Some(newest)) => refreshed(context, group, newest, generations, plan),
+        (cause, _) => (cause, None),
     };
-    let started = cause.is_some_and(|cause| rollouts::start(context, group, cause, moved, generations, plan));
+    let started =
+        cause.is_some_and(|cause| rollouts::start(context, group, cause, moved, own_image, generations, plan));
     if let (false, Some(newest)) = (started, newest) {
         tag_check::outdated_nodes::plan(context, group, newest, plan);
         conditions::plan(context, group, newest, generations, plan);
     }
     cause.is_some()
+}
+
+/// The rollout that a refresh starts, and the tags that have moved.
+fn refreshed(
+    context: &Context,
+    group: &Group,
+    newest: &Generation,
+    generations: &Generations,
+    plan: &mut Plan,
+) -> (Option<RolloutCause>, Option<Moved>) {
+    match context.list.config.refresh.mode {
+        RefreshMode::OnChange => {
+            let blocked = rollouts::blocked(group, true, generations);
+            let moved = tag_check::check::plan(context, group, newest, blocked, plan);
+            (moved.as_ref().map(|moved| RolloutCause::Moved { images: moved.images.len() }), moved)
+        }
+        RefreshMode::Always | RefreshMode::Recreate => {
+            let requested = rollouts::requested(context, newest);
+            (requested.or_else(|| rollouts::due(context, group, newest, plan)), None)
+        }
+    }
 }

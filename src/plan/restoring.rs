@@ -100,11 +100,11 @@ fn rebuilt(context: &Context, generation: &Generation) -> Option<DaemonSet> {
 /// Until when a generation that no node needs is kept, because its pods are coming back after a restore. It is not kept
 /// if somebody keeps changing it, or if none of its images is on the list.
 pub fn kept_until(context: &Context, generation: &Generation) -> Option<Timestamp> {
-    let listed = context.list.config.groups.iter().flat_map(|group| &group.images);
-    let listed: BTreeSet<String> = listed.map(|image| image.reference.normal_form()).collect();
     let restores =
         generation.restores.as_ref().filter(|restores| restores.left.is_none() && restores.at <= context.now)?;
     let until = restores.at.checked_add(POD_RETURN_GRACE).ok().filter(|until| context.now < *until)?;
+    let listed = context.list.config.groups.iter().flat_map(|group| &group.images);
+    let listed: BTreeSet<String> = listed.map(|image| image.reference.normal_form()).collect();
     let is_wanted = generation.images.values().any(|image| listed.contains(&ImageReference::normal_form_of(image)));
     (is_wanted && !is_contested(generation, context.now)).then_some(until)
 }

@@ -23,8 +23,8 @@ use crate::naming::labels;
 /// The maximum number of moving generations of a group. Further changes wait.
 pub const MAX_GENERATIONS: usize = 3;
 
-/// Why the newest generation does not match the group as it is now.
-pub fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option<RolloutCause> {
+/// Why the newest generation does not match the group as it is now. `own_image` is the one for new generations.
+pub fn outdated(context: &Context, group: &Group, newest: &Generation, own_image: &OwnImage) -> Option<RolloutCause> {
     let Some(record) = &newest.record else { return Some(RolloutCause::Unknown) };
     if !daemon_set::was_built_from(context.list, group, newest, record) {
         return Some(RolloutCause::Edited);
@@ -32,13 +32,12 @@ pub fn outdated(context: &Context, group: &Group, newest: &Generation) -> Option
     if newest.node_scope != NodeScope::Everywhere {
         return Some(RolloutCause::ScopedDown);
     }
-    own_image_is_replaced(context, newest, record).then_some(RolloutCause::OwnImage)
+    own_image_is_replaced(context, newest, record, own_image).then_some(RolloutCause::OwnImage)
 }
 
 /// Whether another one of kube-prepull's own images is used now, after the former kept every pod of the generation from starting. As
 /// long as any of them starts, another image begins nothing: an upgrade of the controller must not move all nodes.
-fn own_image_is_replaced(context: &Context, newest: &Generation, record: &Record) -> bool {
-    let next = own_image::for_next_generation(context);
+fn own_image_is_replaced(context: &Context, newest: &Generation, record: &Record, next: &OwnImage) -> bool {
     if record.holder_image == next.reference && next.known_at.is_none() {
         return false;
     }
@@ -84,6 +83,7 @@ pub fn start(
     group: &Group,
     cause: RolloutCause,
     moved: Option<Moved>,
+    own_image: &OwnImage,
     generations: &Generations,
     plan: &mut Plan,
 ) -> bool {
@@ -96,7 +96,6 @@ pub fn start(
         plan.wake_up_at(settled_at);
         return false;
     }
-    let own_image = own_image::for_next_generation(context);
     if let (RolloutCause::OwnImage, Some(known_at)) = (cause, own_image.known_at) {
         plan.wake_up_at(known_at);
         return true;
@@ -106,7 +105,7 @@ pub fn start(
             .extend(generations.needed_of(group).map(|it| Action::delete(it, DeletionReason::Recreated(cause))));
         // That the holder's image is absent is stored with what is deleted now.
         if own_image.absent.is_some() {
-            plan.actions.push(create(context, group, RolloutCause::Missing, &own_image, None, None));
+            plan.actions.push(create(context, group, RolloutCause::Missing, own_image, None, None));
         }
         return true;
     }
@@ -115,8 +114,8 @@ pub fn start(
         return false;
     }
     let mut findings = moved.as_ref().map(|moved| moved.findings.clone()).unwrap_or_default();
-    findings.extend(absence(group, &own_image));
-    plan.actions.push(create(context, group, cause, &own_image, generations.newest_of(group), moved));
+    findings.extend(absence(group, own_image));
+    plan.actions.push(create(context, group, cause, own_image, generations.newest_of(group), moved));
     plan.actions.extend(findings.into_iter().map(Action::Report));
     true
 }
