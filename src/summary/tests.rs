@@ -186,7 +186,7 @@ fn whatever_else_keeps_the_scheduler_from_a_node_is_reported_in_its_own_words() 
             "0/5 nodes are available: {said}, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/5 nodes are \
              available: 1 Insufficient cpu."
         );
-        let (found, why) = super::unschedulable(&message);
+        let (found, why) = super::reported::unschedulable(&message);
         assert_eq!(found, state, "{said}");
         let words = said.split(", ").next().and_then(|said| said.split_once(' ')).expect("a number").1;
         assert_eq!(why.expect("a reason").message, words);

@@ -87,3 +87,46 @@ fn the_images_of_all_shards_are_those_of_the_group() {
         group.images().map(|it| it.counts().of(crate::summary::node_state::NodeState::Warm)).collect();
     assert_eq!(warm, [1; 5]);
 }
+
+#[test]
+fn an_image_is_looked_for_in_the_pods_of_its_shard_alone() {
+    let config = config();
+    let generations = generations(&config);
+    let mut coverage = Coverage::default();
+    generations.iter().for_each(|generation| coverage.apply(&pod(generation)));
+    let nodes = [Arc::new(node("n0"))];
+    let summary = Summary::new(SummaryInput {
+        list: "tools",
+        config: &config,
+        generations: &generations,
+        coverage: &coverage,
+        nodes: Some(&nodes),
+        now: jiff::Timestamp::UNIX_EPOCH,
+    });
+    for image in &config.groups[0].images {
+        let orders = summary.listed(image).generations;
+        assert_eq!(summary.places["n0"].pods_of(orders.iter()).count(), 1, "of {} pods", generations.len());
+    }
+    assert_eq!(summary.places["n0"].pods_of(summary.orders_of(&config.groups[0]).iter()).count(), 3);
+}
+
+#[test]
+fn pods_hold_images_although_nothing_is_known_of_their_daemon_sets() {
+    let config = config();
+    let made = generations(&config);
+    let mut coverage = Coverage::default();
+    made.iter().for_each(|generation| coverage.apply(&pod(generation)));
+    let nodes = [Arc::new(node("n0"))];
+    for known in [&made[..], &made[..1], &[]] {
+        let summary = Summary::new(SummaryInput {
+            list: "tools",
+            config: &config,
+            generations: known,
+            coverage: &coverage,
+            nodes: Some(&nodes),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        });
+        let group = summary.groups().next().expect("the group");
+        assert!(group.images().all(|image| image.counts().warm() == 1), "{} are known", known.len());
+    }
+}
