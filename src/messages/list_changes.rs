@@ -1,6 +1,6 @@
 //! What an edit changes, in words.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::first_few;
 use crate::list::Config;
@@ -31,7 +31,7 @@ fn find<'c>(config: &'c Config, group: &str) -> Option<&'c Group> {
     config.groups.iter().find(|it| it.name.as_str() == group)
 }
 
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct ImageChanges {
     added: Vec<String>,
     removed: Vec<String>,
@@ -41,28 +41,65 @@ struct ImageChanges {
 
 impl ImageChanges {
     fn of(before: &Config, after: &Config) -> Self {
-        let (mut changes, mut removed) = (Self::default(), only_in(before, after));
+        let (mut changes, mut removed) = (Self::default(), Removed::of(before, after));
         // A list with one group needs no group names.
         let several = before.groups.len() > 1 || after.groups.len() > 1;
         for (group, image) in only_in(after, before) {
-            let renewed = removed.iter().position(|(other, old)| other.name == group.name && old.name == image.name);
-            let normal_form = image.reference.normal_form();
-            let same = removed.iter().position(|(_, old)| old.reference.normal_form() == normal_form);
-            match (renewed, same) {
-                (Some(renewed), _) => {
-                    let (_, old) = removed.remove(renewed);
-                    changes.replaced.push(format!("{} → {}", old.reference, image.reference));
-                }
-                (None, Some(same)) => {
-                    let (from, _) = removed.remove(same);
-                    changes.moved.push(format!("{} from {} to {}", image.reference, from.name, group.name));
-                }
-                (None, None) => changes.added.push(named(image, group, several)),
+            if let Some((_, old)) = removed.take_named(group, image) {
+                changes.replaced.push(format!("{} → {}", old.reference, image.reference));
+            } else if let Some((from, _)) = removed.take_same(image) {
+                changes.moved.push(format!("{} from {} to {}", image.reference, from.name, group.name));
+            } else {
+                changes.added.push(named(image, group, several));
             }
         }
-        changes.removed.extend(removed.iter().map(|(group, image)| named(image, group, several)));
+        changes.removed.extend(removed.left().map(|(group, image)| named(image, group, several)));
         changes
     }
+}
+
+/// The images that groups no longer have, while it is found out what became of them.
+struct Removed<'c> {
+    /// In the order of the list; `None` for those of which it is known.
+    all: Vec<Option<(&'c Group, &'c Image)>>,
+    /// Where they are, by the names of group and container.
+    by_name: HashMap<(&'c str, &'c str), VecDeque<usize>>,
+    /// Where they are, by normal form: first the first.
+    by_form: HashMap<String, VecDeque<usize>>,
+}
+
+impl<'c> Removed<'c> {
+    fn of(before: &'c Config, after: &Config) -> Self {
+        let all = only_in(before, after);
+        let (mut by_name, mut by_form) = (HashMap::new(), HashMap::new());
+        for (index, (group, image)) in all.iter().enumerate() {
+            let name = (group.name.as_str(), image.name.as_str());
+            by_name.entry(name).or_insert_with(VecDeque::new).push_back(index);
+            by_form.entry(image.reference.normal_form()).or_insert_with(VecDeque::new).push_back(index);
+        }
+        Self { all: all.into_iter().map(Some).collect(), by_name, by_form }
+    }
+
+    /// What the group had in the image's container.
+    fn take_named(&mut self, group: &'c Group, image: &'c Image) -> Option<(&'c Group, &'c Image)> {
+        let places = self.by_name.get_mut(&(group.name.as_str(), image.name.as_str()))?;
+        take_first(&mut self.all, places)
+    }
+
+    /// The same image in the first group that had it.
+    fn take_same(&mut self, image: &Image) -> Option<(&'c Group, &'c Image)> {
+        let places = self.by_form.get_mut(&image.reference.normal_form())?;
+        take_first(&mut self.all, places)
+    }
+
+    /// Those that are nowhere now.
+    fn left(self) -> impl Iterator<Item = (&'c Group, &'c Image)> {
+        self.all.into_iter().flatten()
+    }
+}
+
+fn take_first<T>(all: &mut [Option<T>], places: &mut VecDeque<usize>) -> Option<T> {
+    std::iter::from_fn(|| places.pop_front()).find_map(|place| all[place].take())
 }
 
 fn named(image: &Image, group: &Group, several: bool) -> String {
@@ -71,13 +108,17 @@ fn named(image: &Image, group: &Group, several: bool) -> String {
 
 /// The images that a group has in this form and not in the other.
 fn only_in<'c>(config: &'c Config, other: &Config) -> Vec<(&'c Group, &'c Image)> {
+    let of_group = |group: &Group| (group.name.to_string(), normal_forms(group));
+    let others: HashMap<String, HashSet<String>> = other.groups.iter().map(of_group).collect();
     let has = |group: &Group, image: &Image| {
-        let normal_form = image.reference.normal_form();
-        let of_group = find(other, group.name.as_str());
-        of_group.is_some_and(|it| it.images.iter().any(|other| other.reference.normal_form() == normal_form))
+        others.get(group.name.as_str()).is_some_and(|forms| forms.contains(&image.reference.normal_form()))
     };
     let all = config.groups.iter().flat_map(|group| group.images.iter().map(move |image| (group, image)));
     all.filter(|(group, image)| !has(group, image)).collect()
+}
+
+fn normal_forms(group: &Group) -> HashSet<String> {
+    group.images.iter().map(|image| image.reference.normal_form()).collect()
 }
 
 /// Which settings have changed: of the list, and of the groups that both forms have. Every field is named here, so that a new
@@ -150,7 +191,7 @@ type Rest<'g> = (&'g ResourceName, Option<PullPolicy>);
 
 /// The images of a group that the other form of it has too, by normal form, in order.
 fn kept_images<'g>(group: &'g Group, other: &Group) -> Vec<(String, Rest<'g>)> {
-    let others: HashSet<String> = other.images.iter().map(|image| image.reference.normal_form()).collect();
+    let others = normal_forms(other);
     let images = group
         .images
         .iter()
@@ -160,6 +201,8 @@ fn kept_images<'g>(group: &'g Group, other: &Group) -> Vec<(String, Rest<'g>)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::list::{ListData, parse};
 
@@ -216,5 +259,64 @@ mod tests {
         let other = "groups: [{name: x, images: [a:1], nodeSelector: {gpu: a}, imagePullSecrets: [s]}]\nrefresh: {every: 3h}\npullRate: 7";
         assert_eq!(changed(one, other), ["settings: refresh, pullRate, nodeSelector of group x, and 1 more"]);
         assert_eq!(changed("[a:1]", "[a:1, b:1, c:1, d:1, e:1, f:1]"), ["images added: b:1, c:1, d:1, and 2 more"]);
+    }
+
+    /// The same, with a look at every removed image for each new one.
+    fn plain_changes(before: &Config, after: &Config) -> ImageChanges {
+        let has = |of: &Config, group: &Group, image: &Image| {
+            let form = image.reference.normal_form();
+            let same = of.groups.iter().filter(|other| other.name == group.name).flat_map(|other| &other.images);
+            same.into_iter().any(|other| other.reference.normal_form() == form)
+        };
+        let all = |of: &Config, without: &Config| -> Vec<(Group, Image)> {
+            let all = of.groups.iter().flat_map(|group| group.images.iter().map(move |image| (group, image)));
+            all.filter(|(group, image)| !has(without, group, image)).map(|(g, i)| (g.clone(), i.clone())).collect()
+        };
+        let (mut changes, mut removed) = (ImageChanges::default(), all(before, after));
+        let several = before.groups.len() > 1 || after.groups.len() > 1;
+        for (group, image) in all(after, before) {
+            let form = image.reference.normal_form();
+            let renewed = removed.iter().position(|(other, old)| other.name == group.name && old.name == image.name);
+            let same = removed.iter().position(|(_, old)| old.reference.normal_form() == form);
+            match (renewed, same) {
+                (Some(renewed), _) => {
+                    let (_, old) = removed.remove(renewed);
+                    changes.replaced.push(format!("{} → {}", old.reference, image.reference));
+                }
+                (None, Some(same)) => {
+                    let (from, _) = removed.remove(same);
+                    changes.moved.push(format!("{} from {} to {}", image.reference, from.name, group.name));
+                }
+                (None, None) => changes.added.push(named(&image, &group, several)),
+            }
+        }
+        changes.removed.extend(removed.iter().map(|(group, image)| named(image, group, several)));
+        changes
+    }
+
+    /// Groups of images, each with a name, a tag and whether it is spelled in full.
+    fn lists() -> impl Strategy<Value = String> {
+        let image = (prop::sample::select(vec!["a", "b", "c", "d"]), 0..4_u8, any::<bool>());
+        let images = prop::collection::vec(image, 1..5);
+        prop::collection::btree_map("[xyz]", images, 1..4).prop_map(|groups| {
+            let groups = groups.iter().map(|(group, images)| {
+                let (mut names, mut forms) = (HashSet::new(), HashSet::new());
+                let images = images.iter().filter(|(name, tag, _)| names.insert(*name) & forms.insert(*tag));
+                let images = images.map(|(name, tag, in_full)| {
+                    let registry = if *in_full { "docker.io/library/" } else { "" };
+                    format!("{{name: {name}, image: '{registry}i:{tag}'}}")
+                });
+                format!("{{name: {group}, images: [{}]}}", images.collect::<Vec<_>>().join(", "))
+            });
+            format!("groups: [{}]", groups.collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_became_of_each_image_is_what_a_look_at_all_others_finds(before in lists(), after in lists()) {
+            let (before, after) = (config(&before), config(&after));
+            prop_assert_eq!(ImageChanges::of(&before, &after), plain_changes(&before, &after));
+        }
     }
 }
