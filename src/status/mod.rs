@@ -3,11 +3,13 @@
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`rollout`]: its part about rollouts and refreshes
 //! - [`filter`]: restricts a report to some images and nodes
+//! - [`node_names`]: the names of nodes, of which reports have many
 //! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
 //! - [`table`]: the report as a table
 
 mod decoded;
 mod filter;
+mod node_names;
 pub mod report;
 pub mod rollout;
 mod table;

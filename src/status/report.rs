@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::node_names::NodeNames;
 use super::rollout::{RefreshReport, RolloutReport};
 use super::{Filter, ListInput, ListState, StatusInput};
 use crate::coverage::{Coverage, CoveringPod, FailureCause, PULL_FAILURES};
@@ -224,7 +225,8 @@ impl GroupReport {
             list.generations.iter().filter_map(|it| Some((it.name.as_str(), it.record.as_ref()?.epoch))).collect();
         let mut count = GroupProgressCount::default();
         let images = group.images().inspect(|image| count.add(image)).filter(|image| filter.has_image(image.image));
-        let images: Vec<ImageReport> = images.map(|image| ImageReport::new(input, &image, &epochs)).collect();
+        let names = NodeNames::of(group.nodes());
+        let images: Vec<ImageReport> = images.map(|image| ImageReport::new(input, &image, &epochs, &names)).collect();
         let eviction_loops =
             group.eviction_loops().into_iter().filter(|eviction_loop| filter.has_node(eviction_loop.node));
         let eviction_loops = eviction_loops.map(|eviction_loop| NodeInEvictionLoop {
@@ -262,11 +264,11 @@ impl GroupReport {
 }
 
 impl ImageReport {
-    fn new(input: &StatusInput, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>) -> Self {
+    fn new(input: &StatusInput, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>, names: &NodeNames) -> Self {
         let (counts, held) = (image.counts(), image.digests());
         let reference = &image.image.reference;
         let digests = held.values().flat_map(|digests| digests.keys().copied());
-        let on_nodes = |behind: &Behind| NodesBehind::new(behind, reference.as_str(), &input.namespace);
+        let on_nodes = |behind: &Behind| NodesBehind::new(behind, reference.as_str(), &input.namespace, names);
         Self {
             name: CleanText::of(&image.image.name),
             reference: CleanText::of(reference),
@@ -279,7 +281,7 @@ impl ImageReport {
             rollout_at: image.held_since(|generation| epochs.get(generation).copied()),
             behind: image.behind().iter().map(on_nodes).collect(),
             held_by_older: image.kept().iter().map(on_nodes).collect(),
-            not_counted: not_counted(image),
+            not_counted: not_counted(image, names),
         }
     }
 
@@ -289,10 +291,10 @@ impl ImageReport {
     }
 }
 
-fn not_counted(image: &ImageSummary) -> Vec<NotCounted> {
+fn not_counted(image: &ImageSummary, names: &NodeNames) -> Vec<NotCounted> {
     let mut nodes: BTreeMap<NodeState, Vec<CleanText>> = BTreeMap::new();
     for it in image.nodes.iter().filter(|it| !it.state.counts()) {
-        nodes.entry(it.state).or_default().push(it.node.into());
+        nodes.entry(it.state).or_default().push(names.get(it.node));
     }
     nodes.into_iter().map(|(state, nodes)| NotCounted { state, nodes }).collect()
 }
@@ -303,7 +305,7 @@ fn by_digest(architecture: Option<&str>, digests: &BTreeMap<&str, usize>) -> (Cl
 }
 
 impl NodesBehind {
-    fn new(behind: &Behind, reference: &str, namespace: &str) -> Self {
+    fn new(behind: &Behind, reference: &str, namespace: &str, names: &NodeNames) -> Self {
         let (reason, message) = behind.why.map_or(("", ""), |why| (why.reason, why.message));
         let (what, remedy) = match behind.why.and_then(|why| why.init) {
             Some(failure) => init_containers::explain(&failure.with_cause(FailureCause { reason, message })),
@@ -322,7 +324,7 @@ impl NodesBehind {
             message: Some(CleanText::from(message)).filter(|message| !message.is_empty()),
             cause: what.into(),
             remedy: remedy.map(CleanText::from),
-            nodes: behind.nodes.iter().map(|node| CleanText::from(*node)).collect(),
+            nodes: behind.nodes.iter().map(|node| names.get(node)).collect(),
         }
     }
 }

@@ -3,16 +3,18 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ci_commands, redact, visible};
 
 /// One line of text without control and invisible characters, commands of CI systems and credentials, and of limited length.
 ///
-/// Cleaning is the only way to make one, and cleaning it again changes nothing.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct CleanText(String);
+/// Cleaning is the only way to make one, and cleaning it again changes nothing. A copy shares the text: reports name the same nodes again
+/// and again.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CleanText(Arc<str>);
 
 /// Replaces the end of a text that is too long.
 const CUT: char = '…';
@@ -28,7 +30,7 @@ impl CleanText {
 
     /// The beginning of a text, with at most so many bytes.
     pub fn within(text: &str, most_bytes: usize) -> Self {
-        Self(cut(cleaned(text), most_bytes.min(Self::MAX_BYTES)))
+        Self(cut(cleaned(text), most_bytes.min(Self::MAX_BYTES)).into())
     }
 
     /// The first `beginning` bytes of a text and its end, with at most `most_bytes`. Messages wrap each other, so the cause comes last.
@@ -36,17 +38,17 @@ impl CleanText {
         let text = cleaned(text);
         let most_bytes = most_bytes.min(Self::MAX_BYTES);
         if text.len() <= most_bytes {
-            return Self(text.into_owned());
+            return Self(text.into());
         }
         let end = text.len() - (most_bytes - beginning - CUT.len_utf8());
         let end = text[text.ceil_char_boundary(end)..].trim_start_matches(visible::belongs_to_another);
         let beginning = text[..text.floor_char_boundary(beginning)].trim_end_matches(visible::belongs_to_another);
-        Self(format!("{beginning}{CUT}{end}"))
+        Self(format!("{beginning}{CUT}{end}").into())
     }
 
     /// The beginning of this text, with at most so many bytes.
     pub fn shortened(&self, most_bytes: usize) -> Self {
-        Self(cut(Cow::Borrowed(&self.0), most_bytes))
+        Self(cut(Cow::Borrowed(&self.0), most_bytes).into())
     }
 
     /// The text.
@@ -114,13 +116,19 @@ impl From<&CleanText> for CleanText {
 
 impl From<&CleanText> for String {
     fn from(text: &CleanText) -> Self {
-        text.0.clone()
+        text.as_str().to_owned()
     }
 }
 
 impl From<CleanText> for String {
     fn from(text: CleanText) -> Self {
-        text.0
+        text.as_str().to_owned()
+    }
+}
+
+impl Serialize for CleanText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -165,18 +173,18 @@ impl fmt::Debug for CleanText {
 
 impl PartialEq<str> for CleanText {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other
+        *self.0 == *other
     }
 }
 
 impl PartialEq<&str> for CleanText {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
+        *self.0 == **other
     }
 }
 
 impl PartialEq<String> for CleanText {
     fn eq(&self, other: &String) -> bool {
-        self.0 == *other
+        *self.0 == **other
     }
 }
