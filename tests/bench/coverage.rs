@@ -1,7 +1,10 @@
 //! What coverage costs: bytes for 5,000 nodes × 20 images, in the situations that make pods differ, and the time to fold, to
-//! plan, to sum up, and to answer who asks for metrics or the status. `cargo bench --bench coverage` prints it; figures of memory do not depend on the profile.
+//! plan, to sum up, and to answer who asks for metrics or the status. `cargo bench --bench coverage` prints it; figures of memory do not
+//! depend on the profile. `cargo bench --bench coverage -- many-images` prints only what lists of many images cost.
 
 #![allow(clippy::unwrap_used, missing_docs)]
+
+mod many_images;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +15,7 @@ use kube_prepull::list::{Config, ListData, parse};
 use kube_prepull::metrics::Metrics;
 use kube_prepull::metrics::exposition::Format;
 use kube_prepull::naming::own_images::OwnImages;
+use kube_prepull::plan::generation::tag_check::TagCheck;
 use kube_prepull::plan::{AcceptedList, Action, Context, Generation, Plan, Settings, plan};
 use kube_prepull::status::{ListInput, ListState, Report, StatusInput};
 use kube_prepull::summary::{Summary, SummaryInput};
@@ -40,12 +44,16 @@ enum Fate {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "many-images") {
+        return many_images::measure();
+    }
     measure("warm", |coverage| fill(coverage, "a", |_, _| Fate::Warm));
     let mut warm = Coverage::default();
     fill(&mut warm, "a", |_, _| Fate::Warm);
     sum_up(&warm);
     answer();
     rollout();
+    many_images::measure();
     measure("a rollout half done, two generations", |coverage| {
         fill(coverage, "a", |_, _| Fate::Warm);
         fill(coverage, "b", |node, image| if image < node % (IMAGES + 1) { Fate::Warm } else { Fate::Pulling });
@@ -136,18 +144,32 @@ fn created(config: &Config, generations: &[Generation], coverage: &Coverage, nod
         Action::Create { daemon_set, .. } => Some(daemon_set.metadata),
         _ => None,
     });
-    let metadata = ObjectMeta { uid: Some("d".to_owned()), ..created.unwrap() };
-    Generation::from_metadata(&metadata).unwrap()
+    generation_of(created.unwrap())
+}
+
+fn generation_of(metadata: ObjectMeta) -> Generation {
+    Generation::from_metadata(&ObjectMeta { uid: Some("d".to_owned()), ..metadata }).unwrap()
 }
 
 fn planned(config: &Config, generations: &[Generation], coverage: &Coverage, nodes: &NodeSet) -> Plan {
+    plan_at(config, generations, &[], coverage, nodes, "2026-11-22T18:30:00Z")
+}
+
+fn plan_at(
+    config: &Config,
+    generations: &[Generation],
+    tag_checks: &[TagCheck],
+    coverage: &Coverage,
+    nodes: &NodeSet,
+    now: &str,
+) -> Plan {
     plan(&Context {
         list: AcceptedList { namespace: "n", label: "tools", config },
         kept: &[],
         edited_at: None,
         refresh_request: None,
         generations,
-        tag_checks: &[],
+        tag_checks,
         coverage,
         adoptable: &Coverage::default(),
         nodes: Some(nodes),
@@ -155,7 +177,7 @@ fn planned(config: &Config, generations: &[Generation], coverage: &Coverage, nod
             own_images: OwnImages::of(Some("registry.example.com/kube-prepull:1"), ""),
             ..Settings::default()
         },
-        now: "2026-11-22T18:30:00Z".parse().unwrap(),
+        now: now.parse().unwrap(),
     })
 }
 
@@ -166,7 +188,11 @@ fn config() -> Config {
 fn config_of(images: usize) -> Config {
     let images: Vec<String> =
         (0..images).map(|image| format!("{{name: image-{image}, image: {}}}", reference(image))).collect();
-    let data = [("images.yaml".to_owned(), format!("images: [{}]", images.join(", ")))].into();
+    accept(&format!("images: [{}]", images.join(", ")))
+}
+
+fn accept(images_yaml: &str) -> Config {
+    let data = [("images.yaml".to_owned(), images_yaml.to_owned())].into();
     parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap()
 }
 
