@@ -298,7 +298,7 @@ mod tests {
     fn lists() -> impl Strategy<Value = String> {
         let image = (prop::sample::select(vec!["a", "b", "c", "d"]), 0..4_u8, any::<bool>());
         let images = prop::collection::vec(image, 1..5);
-        prop::collection::btree_map("[xyz]", images, 1..4).prop_map(|groups| {
+        prop::collection::btree_map("[uvw]", images, 1..4).prop_map(|groups| {
             let groups = groups.iter().map(|(group, images)| {
                 let (mut names, mut forms) = (HashSet::new(), HashSet::new());
                 let images = images.iter().filter(|(name, tag, _)| names.insert(*name) & forms.insert(*tag));

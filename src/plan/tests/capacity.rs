@@ -176,7 +176,7 @@ fn full_nodes_are_handled_one_at_a_time_when_a_group_is_split() {
 #[test]
 fn nodes_with_capacity_for_one_of_the_new_pods_are_handled_one_at_a_time_too() {
     let edit = two_shards("a:1, b:1, c:1, d:1");
-    let mut simulation = split(|it, node| drop(it.capacity.insert(node, 2)), &edit);
+    let mut simulation = split(|it, node| _ = it.capacity.insert(node, 2), &edit);
     assert_eq!(left(&simulation), ["n0"]);
     simulation.act();
     simulation.act();
@@ -198,7 +198,7 @@ fn waits_because(simulation: &Simulation) -> String {
 
 #[test]
 fn an_old_pod_stays_where_the_new_ones_would_not_fit_in_its_place() {
-    let in_slots = split(|it, node| drop(it.capacity.insert(node, 1)), &two_shards("a:1, b:1, c:1, d:1"));
+    let in_slots = split(|it, node| _ = it.capacity.insert(node, 1), &two_shards("a:1, b:1, c:1, d:1"));
     let with_another_image = split(with_cpu_for_four, &two_shards("a:1, b:1, c:1, d:1, e:1"));
     for mut simulation in [in_slots, with_another_image] {
         let why = waits_because(&simulation);
@@ -212,7 +212,7 @@ fn an_old_pod_stays_where_the_new_ones_would_not_fit_in_its_place() {
         assert!(simulation.daemon_sets.len() <= 3, "{:?}", simulation.names());
         assert!((0..12).all(|index| simulation.held_on(&format!("n{index}")).is_superset(&ALL.into())));
     }
-    let waits = split(|it, node| drop(it.capacity.insert(node, 2)), &two_shards("a:1, b:1, c:1, d:1"));
+    let waits = split(|it, node| _ = it.capacity.insert(node, 2), &two_shards("a:1, b:1, c:1, d:1"));
     let why = waits_because(&waits);
     assert!(why.contains("a few at a time"), "{why}");
 }
