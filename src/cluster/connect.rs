@@ -2,10 +2,11 @@
 //!
 //! - [`kubeconfig`]: finds the configuration that the user means; [`origin`]: where that is
 //! - [`proxy`], [`no_proxy`]: which proxy is between a client and the API server. Pure
-//! - [`tunnel`]: a client whose connections go through a proxy
+//! - [`client`]: clients of an API server; [`tunnel`]: connections through a proxy
 //! - [`plugin`]: runs a credential plugin
 //! - [`renewing`]: sends requests with credentials that are valid
 
+mod client;
 mod kubeconfig;
 mod no_proxy;
 mod origin;
@@ -56,7 +57,7 @@ pub async fn connect_controller(
     let connection = connection(arguments).await?;
     let namespace = connection.config.default_namespace.clone();
     let client = if connection.proxy.is_none() && connection.plugin.is_none() {
-        layered(ClientBuilder::try_from(connection.config)?, metrics, leadership)
+        layered(client::direct_builder(&connection.config)?, metrics, leadership)
     } else {
         let service = Renewing::start(connection, false).await?;
         layered(ClientBuilder::new(service, namespace.clone()), metrics, leadership)

@@ -14,11 +14,11 @@ use kube::{Client, Config};
 use tokio::sync::Mutex;
 use tower::{BoxError, Service};
 
+use super::client;
 use super::kubeconfig::Connection;
 use super::origin::Origin;
 use super::plugin::{Credentials, Plugin};
 use super::proxy::Proxy;
-use super::tunnel;
 use crate::error::ConnectionProblem;
 
 /// Credentials are renewed this long before they expire: requests take their time.
@@ -76,7 +76,7 @@ async fn connected(config: &Config, proxy: Option<&Proxy>, plugin: Option<&Plugi
     if let Some(token) = credentials.token {
         user.token = Some(token.into());
     }
-    let client = tunnel::client(config, proxy)?;
+    let client = client::client(&config, proxy)?;
     Ok(Current { client, since: Instant::now(), expires: credentials.expires })
 }
 

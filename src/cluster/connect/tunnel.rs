@@ -1,7 +1,7 @@
-//! A client whose connections go through a proxy.
+//! Connections through a proxy.
 //!
 //! kube has connectors for proxies, too, but compares `NO_PROXY` with the proxy instead of the API server and leaves out the
-//! credentials of SOCKS proxies. Everything above the connection is kube's.
+//! credentials of SOCKS proxies.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -14,25 +14,34 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper::rt::{Read, Write};
-use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::Builder;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use kube::Config;
+use kube::client::ConfigExt;
 use kube::config::AuthInfo;
-use kube::{Client, Config};
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{BoxError, Service};
 
 use super::proxy::Proxy;
 use crate::error::{ConnectionProblem, chain};
 
-/// Returns a client with that configuration whose connections go through the proxy, if there is one.
+/// Returns what connects to the API server through the proxy.
 ///
 /// # Errors
-/// If the configuration's certificates or credentials are of no use.
-pub fn client(config: Config, proxy: Option<&Proxy>) -> anyhow::Result<Client> {
-    let Some(proxy) = proxy else { return Ok(Client::try_from(config)?) };
+/// If the configuration's certificates are of no use.
+pub fn connector(
+    config: &Config,
+    proxy: &Proxy,
+) -> anyhow::Result<
+    impl Service<
+        Uri,
+        Response: Connection + Read + Write + Unpin + Send + 'static,
+        Error: Into<BoxError>,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static,
+> {
     let mut to_proxy = HttpConnector::new();
     to_proxy.enforce_http(false);
     to_proxy.set_connect_timeout(config.connect_timeout);
@@ -43,20 +52,7 @@ pub fn client(config: Config, proxy: Option<&Proxy>) -> anyhow::Result<Client> {
     for_proxy.auth_info = AuthInfo::default();
     let to_proxy = for_proxy.rustls_https_connector_with_connector(to_proxy)?;
     let limit = config.connect_timeout.unwrap_or(Duration::MAX);
-    let through = Through { proxy: proxy.clone(), to_proxy, limit };
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(through)?);
-    // The part beyond the proxy has a time limit of its own.
-    connector.set_connect_timeout(config.connect_timeout.map(|limit| limit * 2));
-    connector.set_read_timeout(config.read_timeout);
-    connector.set_write_timeout(config.write_timeout);
-    let http = Builder::new(TokioExecutor::new()).build::<_, Body>(connector);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(http);
-    Ok(ClientBuilder::new(service, config.default_namespace).build())
+    Ok(Through { proxy: proxy.clone(), to_proxy, limit })
 }
 
 /// Connects to a host through a proxy, in limited time. `C` connects to the proxy.
