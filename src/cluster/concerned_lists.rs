@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::accepted_lists::AcceptedVersion;
 use super::affected_lists::{Changed, NodeChange};
 use super::observed::Observed;
-use crate::naming::labels::{LIST, list_value};
+use crate::naming::labels::list_value;
 use crate::plan::adoption;
 
 /// The lists that a change concerns, by the values of their labels.
@@ -38,9 +38,8 @@ fn of_node(change: &NodeChange, observed: &Observed) -> Vec<String> {
 
 /// The list that has adopted a DaemonSet, or else those that may, and the one that reports a DaemonSet that none adopts.
 fn of_adoptable(name: &str, observed: &Observed) -> Vec<String> {
-    let adopted = observed.daemon_sets.find(|daemon_set| daemon_set.name_any() == name);
-    if let Some(list) = adopted.as_ref().and_then(|daemon_set| daemon_set.labels().get(LIST)) {
-        return vec![list.clone()];
+    if let Some(list) = observed.daemon_sets.list_of(name) {
+        return vec![list];
     }
     let found = observed.adoptable().into_iter().find(|it| it.name == name);
     let lists = observed.accepted.newest();
@@ -57,10 +56,11 @@ fn of_adoptable(name: &str, observed: &Observed) -> Vec<String> {
 /// Every list that exists, has a history, or has something created from it.
 fn every_list(observed: &Observed) -> Vec<String> {
     let named = observed.lists.iter().flat_map(|store| store.state()).map(|list| list_value(&list.name_any()));
-    let daemon_sets = observed.daemon_sets.state();
-    let labelled = daemon_sets.iter().filter_map(|it| it.labels().get(LIST).cloned());
-    let lists: BTreeSet<String> =
-        named.chain(observed.image_caches.lists()).chain(observed.accepted.labels()).chain(labelled).collect();
+    let lists: BTreeSet<String> = named
+        .chain(observed.image_caches.lists())
+        .chain(observed.accepted.labels())
+        .chain(observed.daemon_sets.lists())
+        .collect();
     lists.into_iter().collect()
 }
 
@@ -73,6 +73,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::cluster::daemon_sets_by_list::DaemonSetsByList;
     use crate::cluster::resources;
     use crate::coverage::{Node, SlimPod};
     use crate::plan::SlimDaemonSet;
@@ -88,8 +89,8 @@ mod tests {
 
     /// Lists in effect, with DaemonSets of kubernetes-image-puller: `adopted` belongs to the list `c`.
     fn observed(lists: &[(&str, &str)]) -> Observed {
-        let mut daemon_sets = Writer::new(resources::daemon_sets());
-        daemon_sets.apply_watcher_event(&adopted("adopted", "c"));
+        let daemon_sets = DaemonSetsByList::default();
+        daemon_sets.record(&adopted("adopted", "c"));
         let mut others = store().1;
         others.apply_watcher_event(&Event::Apply(from(
             json!({"metadata": {"name": "kip", "namespace": "prepull", "uid": "1"}}),
@@ -97,7 +98,7 @@ mod tests {
         let observed = Observed {
             lists: Vec::new(),
             accepted: Default::default(),
-            daemon_sets: daemon_sets.as_reader(),
+            daemon_sets,
             nodes: None,
             tag_check_pods: Writer::new(resources::pods()).as_reader(),
             coverage: Default::default(),

@@ -50,6 +50,7 @@ mod concerned_lists;
 pub mod connect;
 mod consistent_lists;
 pub mod controller;
+mod daemon_sets_by_list;
 pub mod delete_image_caches;
 mod environment;
 mod events;

@@ -11,12 +11,13 @@ use kube::runtime::reflector::Store;
 
 use super::accepted_lists::AcceptedLists;
 use super::affected_lists::NodeChange;
+use super::daemon_sets_by_list::DaemonSetsByList;
 use super::image_caches::ObservedImageCaches;
 use crate::coverage::{Coverage, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
 use crate::naming::labels;
+use crate::plan::Generation;
 use crate::plan::adoption::{self, Adoptable};
 use crate::plan::generation::tag_check::TagCheck;
-use crate::plan::{Generation, SlimDaemonSet};
 use crate::summary::node_state::NodeState;
 use crate::summary::node_warm_ups::NodeWarmUps;
 
@@ -28,7 +29,7 @@ pub struct Observed {
     /// The accepted versions of all lists.
     pub accepted: AcceptedLists,
     /// The DaemonSets of all lists.
-    pub daemon_sets: Store<SlimDaemonSet>,
+    pub daemon_sets: DaemonSetsByList,
     /// The nodes, if the controller may read them.
     pub nodes: Option<ObservedNodes>,
     /// The pods of all lists' tag checks.
@@ -150,29 +151,29 @@ impl SharedCoverage {
     }
 }
 
+/// Whether a list of that name has that label. Only the label of a longer name differs from the name.
+fn is_label(list: &str, name: &str) -> bool {
+    name == list || (name.len() > list.len() && labels::list_value(name) == list)
+}
+
 impl Observed {
     /// The list whose label value is `list`.
     pub fn list(&self, list: &str) -> Option<Arc<ConfigMap>> {
-        // Only the label of a longer name differs from the name.
-        let is_it = |name: &str| name == list || (name.len() > list.len() && labels::list_value(name) == list);
-        let is_of = |config_map: &ConfigMap| config_map.metadata.name.as_deref().is_some_and(is_it);
+        let is_of =
+            |config_map: &ConfigMap| config_map.metadata.name.as_deref().is_some_and(|name| is_label(list, name));
         self.lists.iter().find_map(|store| store.find(is_of))
     }
 
     /// The generations of a list.
     pub fn generations(&self, list: &str) -> Vec<Generation> {
-        self.daemon_sets_of(list).iter().filter_map(|daemon_set| Generation::from_daemon_set(daemon_set)).collect()
+        self.daemon_sets.of(list).iter().filter_map(|daemon_set| Generation::from_daemon_set(daemon_set)).collect()
     }
 
     /// The tag checks of a list.
     pub fn tag_checks(&self, list: &str) -> Vec<TagCheck> {
         let pods = self.tag_check_pods.state();
         let pods = || pods.iter().map(|pod| &**pod);
-        self.daemon_sets_of(list).iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods())).collect()
-    }
-
-    fn daemon_sets_of(&self, list: &str) -> Vec<Arc<SlimDaemonSet>> {
-        self.daemon_sets.state_filter(|daemon_set| daemon_set.labels().get(labels::LIST).is_some_and(|it| it == list))
+        self.daemon_sets.of(list).iter().filter_map(|it| TagCheck::from_metadata(&it.metadata, pods())).collect()
     }
 
     /// The DaemonSets of kubernetes-image-puller that no list has adopted.

@@ -69,7 +69,7 @@ impl Overview {
     /// The lists as they are now.
     fn lists(&self) -> Vec<ListInput> {
         let config_maps: Vec<Arc<ConfigMap>> = self.observed.lists.iter().flat_map(Store::state).collect();
-        let daemon_sets = self.observed.daemon_sets.state();
+        let daemon_sets = self.observed.daemon_sets.all();
         let objects = Objects {
             config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
             accepted: self.observed.accepted.all(),

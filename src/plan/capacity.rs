@@ -166,7 +166,8 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         let within_limit = |it: &Retiring| handled.contains(node) || handled.len() < most_at_a_time(it);
         let all = self.needed_on(node, group);
         let together = all.iter().all(|it| within_limit(it)) && self.may_remove_together(node, &all);
-        if !together && !(within_limit(retiring) && self.may_remove(node, images)) {
+        let may_leave = together || (within_limit(retiring) && self.may_remove(node, images));
+        if !may_leave {
             return false;
         }
         handled.insert(node);

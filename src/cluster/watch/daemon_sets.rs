@@ -3,27 +3,24 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use kube::runtime::reflector;
-use kube::runtime::reflector::Store;
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 
 use super::follow::{Watches, concerned, list_of};
-use crate::cluster::resources;
+use crate::cluster::daemon_sets_by_list::DaemonSetsByList;
 use crate::plan::{Generation, SlimDaemonSet};
 
 impl Watches<'_> {
-    pub fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> Store<SlimDaemonSet> {
-        let writer = Writer::new(resources::daemon_sets());
-        let store = writer.as_reader();
-        let stream = reflector(writer, self.listings.watch(api, config));
-        let mut known = Known::default();
+    pub fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> DaemonSetsByList {
+        let stream = self.listings.watch(api, config);
+        let shared = DaemonSetsByList::default();
+        let (by_list, mut known) = (shared.clone(), Known::default());
         self.follow("DaemonSets", stream, move |event| {
+            by_list.record(event);
             let is_new = known.record(event);
             concerned(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| is_new)
         });
-        store
+        shared
     }
 }
 
