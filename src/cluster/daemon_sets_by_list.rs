@@ -13,10 +13,10 @@ use crate::plan::SlimDaemonSet;
 
 /// The DaemonSets of one namespace, by the list that their label names. Those that name none are left out.
 #[derive(Clone, Default)]
-pub struct DaemonSetsByList(Arc<Mutex<Known>>);
+pub struct DaemonSetsByList(Arc<Mutex<KnownDaemonSets>>);
 
 #[derive(Default)]
-struct Known {
+struct KnownDaemonSets {
     current: ByList,
     /// What a listing has found so far. What was known before stays in use until it is complete.
     listing: ByList,
@@ -62,7 +62,7 @@ impl DaemonSetsByList {
     }
 
     /// Every change is complete before another can be seen, so a panic of a holder leaves nothing half done.
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KnownDaemonSets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@
 //! scoping down.
 
 mod absent;
-mod by_generation;
+mod generation_numbers;
 mod holding;
 mod needed;
 mod on_node;
@@ -16,8 +16,8 @@ use std::rc::Rc;
 
 use super::generation::Generation;
 use crate::coverage::Hold;
-use by_generation::of_generation;
 use holding::KnownNodes;
+use holding::of_generation;
 pub use holding::{HoldingPod, Need};
 use needed::NeededSoFar;
 pub use needed::{Blocker, Needed};

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::image::ImageSummary;
+use super::list::{Summary, SummaryInput};
 use super::node_contents::{Belonging, ListedImage, NodeContents, PodHere};
 use super::node_state::{Held, ImageOnNode, NodeState, Why};
 use super::progress::{GroupProgress, GroupProgressCount};
 use super::reported::reported_by;
-use super::{Summary, SummaryInput};
 use crate::coverage::{CoveringPod, EvictionLoop, Node};
 use crate::list::config::{Group, Image};
 use crate::plan::Generation;
@@ -32,6 +32,13 @@ impl<'a> NewestOfShard<'_, 'a> {
             (None, Some(pod)) => self.exclusion.of_pod(pod),
             (None, None) => None,
         }
+    }
+}
+
+impl<'a> Summary<'a> {
+    /// The groups of the list.
+    pub fn groups(&self) -> impl Iterator<Item = GroupSummary<'_, 'a>> {
+        self.sources.config.groups.iter().map(|group| GroupSummary::of(self, group))
     }
 }
 

@@ -60,9 +60,10 @@ impl Request {
         self.object_ref.as_ref().map_or(path, |object| &object.resource)
     }
 
-    /// Whether it makes a pod. An eviction is created too, but is no pod.
+    /// Whether it makes a pod. An eviction is created too, but is no pod, and a dry run makes none.
     pub fn creates_pod(&self) -> bool {
-        self.verb == "create" && self.uri.split('?').next().is_some_and(|path| path.ends_with("/pods"))
+        let (path, query) = self.uri.split_once('?').unwrap_or((&self.uri, ""));
+        self.verb == "create" && path.ends_with("/pods") && !query.contains("dryRun=")
     }
 
     /// Whether it was about something in that namespace.

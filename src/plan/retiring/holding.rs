@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::by_generation::{GenerationNumber, GenerationNumbers, of_generation};
+use super::generation_numbers::{GenerationNumber, GenerationNumbers};
 use super::pod_images::{ImageNumber, NormalForms, PodImageCache, PodImages};
 use crate::coverage::{CoveredImage, CoveringPod, Node};
 use crate::list::Config;
@@ -19,7 +19,7 @@ pub struct Need<'a> {
     generations: GenerationNumbers<'a>,
     /// By generation: on how many nodes it has pods.
     nodes_of: Vec<usize>,
-    /// By image: the generations that have a pod with it. On a node with many pods, only theirs have to be looked at.
+    /// By image: the generations that have a pod with it. On a node with many pods, only theirs have to be checked.
     with_image: Vec<BTreeSet<GenerationNumber>>,
     /// How many pods of each generation are being deleted.
     deleting_pods: HashMap<&'a str, usize>,
@@ -116,7 +116,7 @@ impl<'a> Need<'a> {
         };
         let placements: Vec<String> = config.groups.iter().map(|group| placement_hash(&group.placement)).collect();
         Self {
-            nodes_of: numbers.nodes_of(by_node.values()),
+            nodes_of: nodes_of(numbers.count(), by_node.values()),
             with_image: images.generations_with(&numbers),
             generations: numbers,
             pods: by_node,
@@ -238,4 +238,21 @@ fn alike(placements: &[String], nodes: &KnownNodes) -> Vec<usize> {
         KnownNodes::Unreadable(_) => index,
     });
     alike.collect()
+}
+
+/// The pods of a generation among those of a node, which are in the order of generations.
+pub fn of_generation<'p, 'a>(pods: &'p [HoldingPod<'a>], generation: GenerationNumber) -> &'p [HoldingPod<'a>] {
+    let pods = &pods[pods.partition_point(|it| it.generation < generation)..];
+    &pods[..pods.partition_point(|it| it.generation == generation)]
+}
+
+/// On how many nodes each generation has pods, given the pods of each node in the order of generations.
+fn nodes_of<'p, 'a: 'p>(count: usize, nodes: impl Iterator<Item = &'p Vec<HoldingPod<'a>>>) -> Vec<usize> {
+    let mut nodes_of = vec![0; count];
+    for pods in nodes {
+        for same in pods.chunk_by(|one, other| one.generation == other.generation) {
+            nodes_of[same[0].generation.index()] += 1;
+        }
+    }
+    nodes_of
 }

@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
-use super::by_generation::{GenerationNumber, of_generation};
+use super::generation_numbers::GenerationNumber;
+use super::holding::of_generation;
 use super::holding::{HoldingPod, Need};
 use super::needed::Blocker;
 use super::pod_images::{Has, ImageNumber};
@@ -105,7 +106,7 @@ fn cannot_start(pod: &CoveringPod) -> bool {
 
 #[cfg(test)]
 impl Need<'_> {
-    /// The generations among these that have a pod with the image on the node, and how many of its pods are looked at to find them.
+    /// The generations among these that have a pod with the image on the node, and how many of its pods are checked to find them.
     pub fn with_image<'n>(&'n self, node: &'n str, image: &str, generations: &[&Generation]) -> (Vec<&'n str>, usize) {
         let pods = self.pods.get(node).map(Vec::as_slice).unwrap_or_default();
         let Some(image) = self.forms.find(image) else { return (Vec::new(), 0) };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use super::by_generation::{GenerationNumber, GenerationNumbers};
+use super::generation_numbers::{GenerationNumber, GenerationNumbers};
 use crate::coverage::{CoveredImage, CoveringPod, Hold, ImageState};
 use crate::list::reference::ImageReference;
 use crate::plan::generation::Generation;

@@ -64,15 +64,15 @@ fn rollout_of_shards(shards: usize) -> Simulation {
 
 #[test]
 fn an_image_is_looked_for_in_the_pods_of_its_shard_however_many_there_are() {
-    let looked_at = |simulation: &Simulation| {
+    let checked = |simulation: &Simulation| {
         simulation.inspect(|context| {
             let generations: Vec<&Generation> = context.generations.iter().collect();
             let need = Generations::of(context).need.expect("generations are retiring");
             (need.on("n0").count(), need.with_image("n0", "docker.io/library/i:0", &generations).1)
         })
     };
-    assert_eq!(looked_at(&rollout_of_shards(3)), (6, 2));
-    assert_eq!(looked_at(&rollout_of_shards(12)), (24, 2));
+    assert_eq!(checked(&rollout_of_shards(3)), (6, 2));
+    assert_eq!(checked(&rollout_of_shards(12)), (24, 2));
 }
 
 proptest! {

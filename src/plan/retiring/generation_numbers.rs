@@ -1,8 +1,7 @@
-//! Pods by generation. A node may have a pod of each of many generations, and most questions are about one of them.
+//! Numbers in place of the names of generations: a node may have a pod of each of many, and most questions are about one of them.
 
 use std::collections::HashMap;
 
-use super::holding::HoldingPod;
 use crate::plan::generation::Generation;
 
 /// The number of a generation among all that have pods.
@@ -40,20 +39,8 @@ impl<'a> GenerationNumbers<'a> {
         self.0.get(name).copied()
     }
 
-    /// On how many nodes each generation has pods, given the pods of each node in the order of generations.
-    pub fn nodes_of<'p>(&self, nodes: impl Iterator<Item = &'p Vec<HoldingPod<'p>>>) -> Vec<usize> {
-        let mut nodes_of = vec![0; self.0.len()];
-        for pods in nodes {
-            for same in pods.chunk_by(|one, other| one.generation == other.generation) {
-                nodes_of[same[0].generation.index()] += 1;
-            }
-        }
-        nodes_of
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
-}
-
-/// The pods of a generation among those of a node, which are in the order of generations.
-pub fn of_generation<'p, 'a>(pods: &'p [HoldingPod<'a>], generation: GenerationNumber) -> &'p [HoldingPod<'a>] {
-    let pods = &pods[pods.partition_point(|it| it.generation < generation)..];
-    &pods[..pods.partition_point(|it| it.generation == generation)]
 }
