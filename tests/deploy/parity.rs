@@ -123,7 +123,7 @@ fn the_templates_are_what_the_chart_gives() {
     let namespace = "k8s-image-puller";
     let values = format!(
         "{OPTIONAL}serviceAccount: {{name: {NAME}}}\n\
-         resources: {{requests: {{cpu: 10m, memory: 48Mi}}, limits: {{cpu: \"1\", memory: 256Mi}}}}\n"
+         resources: {{requests: {{cpu: 10m, memory: 24Mi}}, limits: {{cpu: \"1\", memory: 128Mi}}}}\n"
     );
     let chart = chart(
         namespace,
