@@ -29,16 +29,17 @@ struct ByList {
 }
 
 impl DaemonSetsByList {
-    /// Records what the watch saw.
-    pub fn record(&self, event: &Event<SlimDaemonSet>) {
+    /// Records what the watch saw. Returns the DaemonSet as it was before, if the event is about one that is known.
+    pub fn record(&self, event: &Event<SlimDaemonSet>) -> Option<Arc<SlimDaemonSet>> {
         let mut known = self.lock();
         match event {
             Event::Init => known.listing = ByList::default(),
-            Event::InitApply(daemon_set) => known.listing.set(daemon_set),
             Event::InitDone => known.current = std::mem::take(&mut known.listing),
-            Event::Apply(daemon_set) => known.current.set(daemon_set),
-            Event::Delete(daemon_set) => known.current.remove(&daemon_set.name_any()),
+            Event::InitApply(daemon_set) => return known.listing.set(daemon_set),
+            Event::Apply(daemon_set) => return known.current.set(daemon_set),
+            Event::Delete(daemon_set) => return known.current.remove(&daemon_set.name_any()),
         }
+        None
     }
 
     /// Those of a list, in the order of their names.
@@ -68,21 +69,24 @@ impl DaemonSetsByList {
 }
 
 impl ByList {
-    fn set(&mut self, daemon_set: &SlimDaemonSet) {
+    fn set(&mut self, daemon_set: &SlimDaemonSet) -> Option<Arc<SlimDaemonSet>> {
         let name = daemon_set.name_any();
-        self.remove(&name);
-        let Some(list) = daemon_set.labels().get(labels::LIST) else { return };
-        self.list_of.insert(name.clone(), list.clone());
-        self.lists.entry(list.clone()).or_default().insert(name, Arc::new(daemon_set.clone()));
+        let before = self.remove(&name);
+        if let Some(list) = daemon_set.labels().get(labels::LIST) {
+            self.list_of.insert(name.clone(), list.clone());
+            self.lists.entry(list.clone()).or_default().insert(name, Arc::new(daemon_set.clone()));
+        }
+        before
     }
 
-    fn remove(&mut self, name: &str) {
-        let Some(list) = self.list_of.remove(name) else { return };
-        let Some(daemon_sets) = self.lists.get_mut(&list) else { return };
-        daemon_sets.remove(name);
+    fn remove(&mut self, name: &str) -> Option<Arc<SlimDaemonSet>> {
+        let list = self.list_of.remove(name)?;
+        let daemon_sets = self.lists.get_mut(&list)?;
+        let before = daemon_sets.remove(name);
         if daemon_sets.is_empty() {
             self.lists.remove(&list);
         }
+        before
     }
 }
 

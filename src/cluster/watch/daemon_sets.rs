@@ -1,10 +1,7 @@
 //! The DaemonSets of lists.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-
+use kube::Api;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, ResourceExt};
 
 use super::follow::{Watches, concerned, list_of};
 use crate::cluster::daemon_sets_by_list::DaemonSetsByList;
@@ -14,45 +11,21 @@ impl Watches<'_> {
     pub fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> DaemonSetsByList {
         let stream = self.listings.watch(api, config);
         let shared = DaemonSetsByList::default();
-        let (by_list, mut known) = (shared.clone(), Known::default());
+        let by_list = shared.clone();
         self.follow("DaemonSets", stream, move |event| {
-            by_list.record(event);
-            let is_new = known.record(event);
-            concerned(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| is_new)
+            let matters = matters(event, by_list.record(event).as_deref());
+            concerned(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| matters)
         });
         shared
     }
 }
 
-/// Hashes of the generations as they were seen last, by name. As pods come and go, the DaemonSet controller keeps updating the status of
-/// their DaemonSet, and mostly nothing has changed that plans depend on.
-#[derive(Default)]
-struct Known {
-    hashes: HashMap<String, u64>,
-    hasher: RandomState,
-}
-
-impl Known {
-    /// Records an event. Returns whether plans may depend on what changed.
-    fn record(&mut self, event: &Event<SlimDaemonSet>) -> bool {
-        match event {
-            Event::Init => self.hashes.clear(),
-            Event::InitDone => {}
-            Event::Delete(daemon_set) => drop(self.hashes.remove(&daemon_set.name_any())),
-            Event::InitApply(daemon_set) | Event::Apply(daemon_set) => return self.apply(daemon_set),
-        }
-        true
-    }
-
-    fn apply(&mut self, daemon_set: &SlimDaemonSet) -> bool {
-        let name = daemon_set.name_any();
-        let now = Generation::from_daemon_set(daemon_set).map(|generation| self.hasher.hash_one(generation));
-        let before = match now {
-            Some(now) => self.hashes.insert(name, now),
-            None => self.hashes.remove(&name),
-        };
-        now.is_none() || before != now
-    }
+/// Whether plans may depend on what changed. As pods come and go, the DaemonSet controller keeps updating the status of their DaemonSet,
+/// and mostly nothing has changed that they depend on.
+fn matters(event: &Event<SlimDaemonSet>, before: Option<&SlimDaemonSet>) -> bool {
+    let Event::Apply(daemon_set) = event else { return true };
+    let now = Generation::from_daemon_set(daemon_set);
+    now.is_none() || before.and_then(Generation::from_daemon_set) != now
 }
 
 #[cfg(test)]
@@ -80,28 +53,32 @@ mod tests {
         Event::Apply(daemon_set.expect("a DaemonSet"))
     }
 
+    fn is_new(known: &DaemonSetsByList, event: &Event<SlimDaemonSet>) -> bool {
+        matters(event, known.record(event).as_deref())
+    }
+
     #[test]
     fn pods_that_become_ready_are_no_change_of_their_daemon_set() {
-        let mut known = Known::default();
-        assert!(known.record(&event(1, 3, 0)));
-        assert!(!known.record(&event(1, 3, 1)));
-        assert!(!known.record(&event(1, 3, 3)));
+        let known = DaemonSetsByList::default();
+        assert!(is_new(&known, &event(1, 3, 0)));
+        assert!(!is_new(&known, &event(1, 3, 1)));
+        assert!(!is_new(&known, &event(1, 3, 3)));
     }
 
     #[test]
     fn a_node_more_and_a_changed_spec_are() {
-        let mut known = Known::default();
+        let known = DaemonSetsByList::default();
         known.record(&event(1, 3, 3));
-        assert!(known.record(&event(1, 4, 3)));
-        assert!(known.record(&event(2, 4, 3)));
+        assert!(is_new(&known, &event(1, 4, 3)));
+        assert!(is_new(&known, &event(2, 4, 3)));
     }
 
     #[test]
     fn one_that_was_deleted_is_new_when_it_comes_again() {
-        let mut known = Known::default();
+        let known = DaemonSetsByList::default();
         let Event::Apply(daemon_set) = event(1, 3, 3) else { unreachable!() };
         known.record(&Event::Apply(daemon_set.clone()));
-        assert!(known.record(&Event::Delete(daemon_set.clone())));
-        assert!(known.record(&Event::Apply(daemon_set)));
+        assert!(is_new(&known, &Event::Delete(daemon_set.clone())));
+        assert!(is_new(&known, &Event::Apply(daemon_set)));
     }
 }

@@ -8,7 +8,7 @@ use kube::core::ObjectMeta;
 use crate::naming::labels;
 
 /// A change of the spec that was not the controller's last write.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alteration {
     /// The `metadata.generation` after the change.
     pub generation: i64,

@@ -6,7 +6,7 @@ use crate::coverage::{FailureCause, InitFailure, end_of};
 use crate::text::CleanText;
 
 /// Why a tag check failed for an image.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckFailure {
     /// What went wrong.
@@ -20,7 +20,7 @@ pub struct CheckFailure {
 }
 
 /// What went wrong in a tag check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CheckFailureCause {
     /// The image cannot be pulled.

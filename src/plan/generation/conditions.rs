@@ -12,7 +12,7 @@ use crate::text::{CleanText, json};
 const MAX_BYTES: usize = 40_000;
 
 /// The conditions of a group that have been reported.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportedConditions {
     /// Whether the end of the rollout has been reported: no node is pulling or waiting any more.
@@ -34,7 +34,7 @@ pub struct ReportedConditions {
 }
 
 /// A condition that a group can be in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Condition {
     /// The newest generation cannot hold an image. Keyed by container name.
@@ -113,7 +113,7 @@ impl ReportedConditions {
 }
 
 /// How many nodes a condition affects, for one image or node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Extent {
     /// How many nodes were affected when it was reported.
@@ -130,7 +130,7 @@ pub struct Extent {
 }
 
 /// Why an image cannot be held or an init container fails, as a kubelet said it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StoredCause {
     /// The kubelet's reason.
@@ -163,7 +163,7 @@ impl StoredCause {
 }
 
 /// What has been reported of a condition.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedCondition {
     /// When it was last reported.
     pub at: Timestamp,

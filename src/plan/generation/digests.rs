@@ -39,7 +39,7 @@ impl fmt::Display for Digest {
 }
 
 /// Digests by image (container name) and architecture, newest last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DigestLists(BTreeMap<String, BTreeMap<String, Vec<Digest>>>);
 

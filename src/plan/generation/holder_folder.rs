@@ -18,7 +18,7 @@ const PREFIX: &str = "/kube-prepull-";
 const DIGITS: usize = 32;
 
 /// What the names of folders are computed from. The default is known to everybody.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
 
 impl Seed {
@@ -41,7 +41,7 @@ impl fmt::Debug for Seed {
 }
 
 /// The folder that the holder is mounted at, as an absolute path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolderFolder(String);
 
 impl Default for HolderFolder {

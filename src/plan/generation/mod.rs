@@ -62,7 +62,7 @@ pub const KNOWN_FORMATS: RangeInclusive<u32> = 2..=FORMAT;
 pub const FIRST_FORMAT_WITH_OWN_FOLDER: u32 = 4;
 
 /// A DaemonSet of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
     /// Name of the DaemonSet.
     pub name: String,
@@ -108,7 +108,7 @@ pub struct Generation {
 }
 
 /// How a generation was built. The same record and group always result in the same DaemonSet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its number among the list's generations, starting at 1.
     pub revision: u32,

@@ -14,7 +14,7 @@ use crate::naming::labels;
 const NAME: &str = "metadata.name";
 
 /// The nodes that a generation is still on, out of those that its DaemonSet selects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NodeScope {
     /// All nodes: the generation was never scoped down.
     #[default]

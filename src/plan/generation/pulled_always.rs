@@ -7,7 +7,7 @@ use crate::list::config::{Group, Image, PullPolicy};
 use crate::naming::hash::short_hash;
 
 /// Names of the containers whose images a pod template pulls with `Always`. All others are pulled with `IfNotPresent`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PulledAlways(Arc<BTreeSet<String>>);
 
 impl PulledAlways {

@@ -12,7 +12,7 @@ const QUIET: SignedDuration = SignedDuration::from_mins(15);
 /// After this many restores in a row, somebody is assumed to keep changing the DaemonSet.
 const CONTESTED: u32 = 4;
 /// How often a generation was restored recently, as stored on its DaemonSet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restores {
     /// Restores in a row, including attempts.
     pub count: u32,

@@ -26,7 +26,7 @@ pub struct DaemonSetStatus {
 ///
 /// A node with a `NoSchedule` taint that the pods do not tolerate should have no pod. A pod that is already there
 /// stays, and counts as misscheduled (`NodeShouldRunDaemonPod`, in the same file).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scheduled {
     /// How many nodes should have a pod.
     pub desired: u32,

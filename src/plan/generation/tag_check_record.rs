@@ -20,7 +20,7 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(20);
 const MAX_DOUBLINGS: u32 = 24;
 
 /// The results of a generation's tag checks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagCheckRecord {
     /// The digests that started this rollout, and those before it that no rollout delivered. They start no further
