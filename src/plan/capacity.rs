@@ -220,14 +220,13 @@ impl<'n, 'a> FullNodes<'n, 'a> {
         let others = self.others(retiring.generation, &successors);
         let is_kept_off =
             |it: &HoldingPod| matches!(&it.pod.state, PodState::Unschedulable { message } if is_excluded(message));
-        let of_successors = |it: &HoldingPod| successors.contains(&*it.pod.generation) && !is_kept_off(it);
         let pods = successors.iter().flat_map(|successor| self.need.pods_of(successor));
         let nodes: HashSet<&str> = pods.filter(|(_, pod)| !is_kept_off(pod)).map(|(node, _)| node).collect();
         let is_empty = |node: &&str| {
             let own = self.need.on(node).filter(|it| !others.contains(&*it.pod.generation));
             let (new, old): (Vec<_>, Vec<_>) = own.partition(|it| successors.contains(&*it.pod.generation));
             // One of several that cannot pull any image says so by that. It must not keep the others from any node.
-            let lacks_its_part = new.iter().any(|it| of_successors(it) && it.is_yet_to_hold());
+            let lacks_its_part = new.iter().any(|it| !is_kept_off(it) && it.is_yet_to_hold());
             self.is_usable(node)
                 && old.into_iter().all(HoldingPod::holds_nothing)
                 && (lacks_its_part || new.into_iter().all(HoldingPod::holds_nothing))
