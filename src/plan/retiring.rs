@@ -16,9 +16,8 @@ use std::rc::Rc;
 
 use super::generation::Generation;
 use crate::coverage::Hold;
-use holding::KnownNodes;
-use holding::of_generation;
 pub use holding::{HoldingPod, Need};
+use holding::{KnownNodes, of_generation};
 use needed::NeededSoFar;
 pub use needed::{Blocker, Needed};
 use on_node::{Newer, OnNode};

@@ -83,10 +83,7 @@ fn out_of_order(folder: &str, layers: &Layers, imports: &Imports) -> Vec<String>
         let Some((layer, unit)) = place(folder, layers, file) else { continue };
         for (other, names) in imported {
             let Some((below, other_unit)) = place(folder, layers, other) else { continue };
-            // A file and the folder of its name are one.
-            let is_same = unit.trim_end_matches(".rs") == other_unit.trim_end_matches('/')
-                || unit.trim_end_matches('/') == other_unit.trim_end_matches(".rs");
-            let of_another_decider = layers[layer] == DECIDERS && layer == below && unit != other_unit && !is_same;
+            let of_another_decider = layers[layer] == DECIDERS && layer == below && stem(unit) != stem(other_unit);
             if layer < below || of_another_decider {
                 let names: Vec<_> = names.iter().map(String::as_str).collect();
                 wrong.push(format!("  {file} -> {other}: {}", names.join(", ")));
@@ -94,6 +91,11 @@ fn out_of_order(folder: &str, layers: &Layers, imports: &Imports) -> Vec<String>
         }
     }
     wrong
+}
+
+/// What a file and the folder of its name have in common: they are one.
+fn stem(unit: &str) -> &str {
+    unit.trim_end_matches(".rs").trim_end_matches('/')
 }
 
 /// The layer of a file, and its entry there.

@@ -3,8 +3,7 @@
 //! A pod that was deleted or evicted no longer shows what is on its node's disk. So a generation counts as needed on a
 //! node without its pod as long as its DaemonSet has fewer pods than it should have.
 
-use super::holding::of_generation;
-use super::holding::{KnownNodes, Need};
+use super::holding::{KnownNodes, Need, of_generation};
 use super::needed::NeededSoFar;
 use super::on_node::{Newer, OnNode};
 use crate::coverage::Hold;

@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use super::generation_numbers::GenerationNumber;
-use super::holding::of_generation;
-use super::holding::{HoldingPod, Need};
+use super::holding::{HoldingPod, Need, of_generation};
 use super::needed::Blocker;
 use super::pod_images::{Has, ImageNumber};
 use crate::coverage::{CoveringPod, Hold, Node, PodState};
