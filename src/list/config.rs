@@ -70,7 +70,19 @@ pub struct Group {
     pub shard: u32,
 }
 
+impl Config {
+    /// The shards of a group, once the plan has split it.
+    pub fn shards_of<'c>(&'c self, group: &str) -> impl Iterator<Item = &'c Group> {
+        self.groups.iter().filter(move |shard| shard.name.as_str() == group)
+    }
+}
+
 impl Group {
+    /// Whether both are the same shard of the same group.
+    pub fn is_same_shard(&self, other: &Self) -> bool {
+        self.name == other.name && self.shard == other.shard
+    }
+
     /// The valid numbers of images in a pod.
     pub const IMAGES_PER_POD: RangeInclusive<u32> = 1..=100;
     /// How many images a pod has at most, if the list does not say.

@@ -106,6 +106,11 @@ pub fn refresh_request(annotations: &BTreeMap<String, String>) -> Option<&str> {
     Some(&request[..request.floor_char_boundary(MAX)])
 }
 
+/// Which shard of its group the labels name; 0 for a whole group.
+pub fn shard(labels: &BTreeMap<String, String>) -> u32 {
+    labels.get(SHARD).and_then(|shard| shard.parse().ok()).unwrap_or_default()
+}
+
 /// The value of [`LIST`] for a list of that name. Label values are shorter than names of objects; one that was shortened
 /// holds a `_`, which no name may hold, so it is never another list's name.
 pub fn list_value(name: &str) -> String {

@@ -90,7 +90,7 @@ pub(super) fn other_shards<'a>(
     shard: &Group,
 ) -> impl Iterator<Item = (&'a Group, &'a Generation)> {
     let (config, generations) = (context.list.config, context.generations);
-    let others = config.groups.iter().filter(move |other| other.name == shard.name && other.shard != shard.shard);
+    let others = config.shards_of(shard.name.as_str()).filter(|other| !other.is_same_shard(shard));
     others.filter_map(|other| Some((other, newest_of(generations, other)?)))
 }
 

@@ -16,7 +16,7 @@ pub fn notes(context: &Context, generations: &Generations) -> Vec<Action> {
     let shards = &context.list.config.groups;
     let is_current =
         |shard: &Group| generations.newest_of(shard).is_some_and(|newest| is_built_from(context, shard, newest));
-    let is_settled = |group: &Group| shards.iter().filter(|shard| shard.name == group.name).all(is_current);
+    let is_settled = |group: &Group| context.list.config.shards_of(group.name.as_str()).all(is_current);
     let stale = shards.iter().filter_map(|shard| {
         let newest = generations.newest_of(shard)?;
         (newest.parallel_pulls != shard.parallel_pulls).then_some((shard, newest))

@@ -63,7 +63,7 @@ impl<'s, 'a> GroupSummary<'s, 'a> {
             let pods = summary.sources.coverage.pods_of_generation(summary.sources.list, &generation.name);
             Some(NewestOfShard { generation, shard, exclusion: Exclusion::of(generation, shard, pods) })
         };
-        let shards = summary.shards.groups.iter().filter(|shard| shard.name == group.name);
+        let shards = summary.shards.shards_of(group.name.as_str());
         let mut current: Vec<NewestOfShard> = shards.filter_map(newest).collect();
         current.sort_by_cached_key(|it| it.generation.newest_first());
         let mut wanted = HashMap::new();

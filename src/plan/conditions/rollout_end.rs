@@ -16,9 +16,8 @@ pub fn join(context: &Context, generations: &Generations, behind: &[&Group], pla
     let findings = plan.condition_reports.iter().flat_map(|report| &report.findings);
     let groups: BTreeSet<String> = findings.filter_map(ended).map(str::to_owned).collect();
     for group in &groups {
-        let shards = context.list.config.groups.iter().filter(|it| it.name.as_str() == group);
-        let shards: Vec<&Group> = shards.collect();
-        let is_behind = |shard: &&Group| behind.iter().any(|it| it.name == shard.name && it.shard == shard.shard);
+        let shards: Vec<&Group> = context.list.config.shards_of(group).collect();
+        let is_behind = |shard: &&Group| behind.iter().any(|it| it.is_same_shard(shard));
         let is_over = !shards.iter().any(is_behind)
             && shards.iter().all(|shard| is_complete(shard, generations, plan))
             && !has_left_shards(group, generations);
@@ -73,8 +72,7 @@ fn ended(finding: &Finding) -> Option<&str> {
 /// Whether the rollout of a shard is complete, as of this plan.
 fn is_complete(shard: &Group, generations: &Generations, plan: &Plan) -> bool {
     generations.newest_of(shard).is_some_and(|newest| {
-        let now = plan.condition_reports.iter().find(|report| report.daemon_set == newest.name);
-        let reported = now.map_or(&newest.reported, |report| &report.reported);
+        let reported = plan.reported_of(newest);
         reported.complete && !reported.stalled
     })
 }

@@ -16,13 +16,9 @@ pub struct OtherShards<'r>(Vec<&'r ReportedConditions>);
 impl<'r> OtherShards<'r> {
     /// Those of this shard's group.
     pub fn of(context: &Context, shard: &Group, generations: &Generations<'r>, plan: &'r Plan) -> Self {
-        let others = context.list.config.groups.iter().filter(|it| it.name == shard.name && it.shard != shard.shard);
-        let reported = others.filter_map(|other| {
-            let newest = generations.newest_of(other)?;
-            let now = plan.condition_reports.iter().find(|report| report.daemon_set == newest.name);
-            Some(now.map_or(&newest.reported, |report| &report.reported))
-        });
-        Self(reported.collect())
+        let others = context.list.config.shards_of(shard.name.as_str()).filter(|it| !it.is_same_shard(shard));
+        let newest = others.filter_map(|other| generations.newest_of(other));
+        Self(newest.map(|newest| plan.reported_of(newest)).collect())
     }
 
     /// Until when nothing more is reported of a condition, so that what begins in several shards is reported together.
@@ -79,8 +75,7 @@ fn join_findings(context: &Context, reports: &mut [ConditionReport]) {
     }
     for (index, mut finding) in joined {
         if let Finding::ImagesFailing { group, of, .. } = &mut finding {
-            let shards = context.list.config.groups.iter().filter(|shard| shard.name.as_str() == group);
-            *of = shards.map(|shard| shard.images.len()).sum();
+            *of = context.list.config.shards_of(group).map(|shard| shard.images.len()).sum();
         }
         reports[index].findings.push(finding);
     }

@@ -15,6 +15,8 @@ pub use finding::{ConditionReport, FailingImage, FailingInitContainer, Finding, 
 use jiff::Timestamp;
 pub use waiting::Waiting;
 
+use super::generation::Generation;
+use super::generation::conditions::ReportedConditions;
 use super::generation::tag_check_record::TagCheckRecord;
 
 /// What to do for a list.
@@ -53,6 +55,12 @@ impl Plan {
             | Action::Report(_) => true,
         });
         self
+    }
+
+    /// What has been reported of a generation's group once this has been carried out.
+    pub fn reported_of<'r>(&'r self, generation: &'r Generation) -> &'r ReportedConditions {
+        let now = self.condition_reports.iter().find(|report| report.daemon_set == generation.name);
+        now.map_or(&generation.reported, |report| &report.reported)
     }
 
     /// Plans again at this time at the latest.

@@ -151,7 +151,7 @@ impl Generation {
         let template = pulled_always.as_ref().map(PulledAlways::hash);
         // A DaemonSet without this annotation, such as one of kubernetes-image-puller, pulls everything with `Always`.
         let pulled_always = pulled_always.unwrap_or_else(|| PulledAlways::of(images.keys().cloned()));
-        let shard = labels.get(labels::SHARD).and_then(|shard| shard.parse().ok()).unwrap_or_default();
+        let shard = labels::shard(labels);
         // If somebody changed the record, it no longer matches the name and is ignored.
         let record = Record::from_metadata(metadata, &pulled_always)
             .filter(|record| name.ends_with(&record.hash(list, group, shard)));

@@ -92,8 +92,8 @@ pub fn conclude(
         }
     }
     // A retry of failed images does not cover the others.
-    let same = |group: &&Group| group.name == asked.name && group.shard == asked.shard;
-    let tags = context.list.config.groups.iter().filter(same).flat_map(|group| &group.images);
+    let same = context.list.config.groups.iter().filter(|group| group.is_same_shard(asked));
+    let tags = same.flat_map(|group| &group.images);
     let all = asked.images.len() == tags.filter(|image| image.may_move()).count();
     let any_succeeded = all && asked.images.iter().any(|image| !failed.contains_key(image.name.as_str()));
     tag_check_record.record_outcome(FinishedTagCheck {

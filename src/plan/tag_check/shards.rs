@@ -19,8 +19,7 @@ use crate::plan::refresh::newest_of;
 pub fn join(context: &Context, plan: &mut Plan) {
     let groups: BTreeSet<String> = plan.actions.iter().filter_map(group_of).map(str::to_owned).collect();
     for group in &groups {
-        let shards = context.list.config.groups.iter().filter(|it| it.name.as_str() == group);
-        let shards: Vec<&Group> = shards.collect();
+        let shards: Vec<&Group> = context.list.config.shards_of(group).collect();
         if shards.len() > 1 {
             join_group(context, group, &shards, plan);
         }
@@ -108,8 +107,8 @@ fn record_after(context: &Context, shard: &Group, plan: &Plan) -> Option<TagChec
 fn record_on(daemon_set: &DaemonSet, shard: &Group) -> Option<TagCheckRecord> {
     let metadata = &daemon_set.metadata;
     let labels = metadata.labels.as_ref()?;
-    let number = labels.get(labels::SHARD).and_then(|number| number.parse().ok()).unwrap_or(0_u32);
-    let is_own = labels.get(labels::GROUP).map(String::as_str) == Some(shard.name.as_str()) && number == shard.shard;
+    let group = labels.get(labels::GROUP).map(String::as_str);
+    let is_own = group == Some(shard.name.as_str()) && labels::shard(labels) == shard.shard;
     let text = || metadata.annotations.as_ref()?.get(labels::TAG_CHECKS);
     is_own.then(|| text().map(|text| TagCheckRecord::from_text(text)).unwrap_or_default())
 }
