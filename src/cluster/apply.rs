@@ -231,9 +231,9 @@ impl Applier {
 fn answer(asked: &Pod, created: &Pod) -> DryRun {
     let selector = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_selector.clone()).unwrap_or_default();
     let own = selector(asked);
-    let added = selector(created).into_iter().filter(|(key, value)| own.get(key) != Some(value));
-    let added: Vec<String> = added.map(|(key, value)| format!("{key}={value}")).collect();
-    if added.is_empty() { DryRun::Accepted } else { DryRun::Selects(added.join(",")) }
+    let mut added = selector(created);
+    added.retain(|key, value| own.get(key) != Some(value));
+    if added.is_empty() { DryRun::Accepted } else { DryRun::Selects(added) }
 }
 
 /// An annotation to write, or to remove if it has no text.

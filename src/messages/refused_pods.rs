@@ -1,5 +1,7 @@
 //! Why the API server refuses the pods of a DaemonSet, from a dry run of such a pod.
 
+use std::collections::BTreeMap;
+
 use super::api_errors::change_or_exempt;
 use super::excluded_nodes;
 use crate::coverage::{NodeLabels, end_within};
@@ -14,8 +16,8 @@ const QUOTED: usize = 400;
 pub enum DryRun {
     /// It would create the pod.
     Accepted,
-    /// It would create the pod with this node selector in addition: `key=value,key=value`.
-    Selects(String),
+    /// It would create the pod with this node selector in addition.
+    Selects(BTreeMap<String, String>),
     /// It refuses the pod, with this message.
     Refused(CleanText),
 }
@@ -23,15 +25,11 @@ pub enum DryRun {
 impl DryRun {
     /// What it means for nodes with these labels, if they are known: a node selector that all of them match keeps no pod away.
     pub fn on_nodes(self, labels: Option<&[NodeLabels]>) -> Self {
-        let has = |labels: &NodeLabels, entry: &str| {
-            entry.split_once('=').is_some_and(|(key, value)| labels.get(key) == Some(value))
+        let match_all = |selector: &BTreeMap<String, String>, nodes: &[NodeLabels]| {
+            nodes.iter().all(|labels| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
         };
         match (self, labels) {
-            (Self::Selects(selector), Some(labels))
-                if labels.iter().all(|labels| selector.split(',').all(|entry| has(labels, entry))) =>
-            {
-                Self::Accepted
-            }
+            (Self::Selects(selector), Some(nodes)) if match_all(&selector, nodes) => Self::Accepted,
             (answer, _) => answer,
         }
     }
@@ -56,7 +54,10 @@ fn is_not_for_dry_runs(why: &str) -> bool {
 pub fn refused(dry_run: Option<&DryRun>, daemon_set: &str) -> String {
     let why = match dry_run {
         Some(DryRun::Refused(why)) => why,
-        Some(DryRun::Selects(selector)) => return excluded_nodes::nodes_excluded_in_dry_run(daemon_set, selector),
+        Some(DryRun::Selects(selector)) => {
+            let selector: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            return excluded_nodes::nodes_excluded_in_dry_run(daemon_set, &selector.join(","));
+        }
         Some(DryRun::Accepted) | None => {
             return format!(
                 "a dry run of such a pod succeeds, so an admission webhook may refuse the DaemonSet controller's request, or that \
@@ -119,6 +120,10 @@ mod tests {
         refused(Some(&DryRun::Refused(why.into())), "tools-a")
     }
 
+    fn tier_web() -> BTreeMap<String, String> {
+        BTreeMap::from([("tier".to_owned(), "web".to_owned())])
+    }
+
     #[test]
     fn why_pods_are_refused_is_reported_in_the_words_of_kubernetes_with_a_remedy_where_one_is_known() {
         let forbidden = |why: &str| reported(&format!("pods \"tools-a-\" is forbidden: {why}"));
@@ -154,7 +159,7 @@ mod tests {
         assert!(reported("no pods on Sundays").ends_with(": no pods on Sundays"));
         let accepted = refused(None, "tools-a");
         assert!(accepted.ends_with("see `kubectl describe daemonset tools-a`"), "{accepted}");
-        let selects = refused(Some(&DryRun::Selects("tier=web".to_owned())), "tools-a");
+        let selects = refused(Some(&DryRun::Selects(tier_web())), "tools-a");
         assert!(selects.contains("admission adds the node selector tier=web to it"), "{selects}");
         let right = "User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
         assert!(forbidden(right).starts_with("kube-prepull has no right to create pods"), "{}", forbidden(right));
@@ -165,7 +170,7 @@ mod tests {
         let refused = |why: &str| DryRun::Refused(why.into());
         assert!(refused("pods \"a-\" is forbidden: exceeded quota: full").shows_refusal());
         assert!(refused("admission webhook \"w.test\" denied the request: no").shows_refusal());
-        assert!(DryRun::Selects("tier=web".to_owned()).shows_refusal());
+        assert!(DryRun::Selects(tier_web()).shows_refusal());
         let right = "User \"x\" cannot create resource \"pods\" in API group \"\" in the namespace \"p\"";
         assert!(!refused(&format!("pods is forbidden: {right}")).shows_refusal());
         assert!(!refused("admission webhook \"w.test\" does not support dry run").shows_refusal());
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn a_node_selector_that_all_nodes_without_a_pod_match_keeps_no_pod_away() {
         let labels = |tier: &str| NodeLabels::from([("tier".to_owned(), tier.to_owned())]);
-        let selects = || DryRun::Selects("tier=web".to_owned());
+        let selects = || DryRun::Selects(tier_web());
         assert_eq!(selects().on_nodes(Some(&[labels("web"), labels("web")])), DryRun::Accepted);
         assert_eq!(selects().on_nodes(Some(&[labels("web"), labels("db")])), selects());
         assert_eq!(selects().on_nodes(None), selects(), "who may not read nodes cannot rule it out");
