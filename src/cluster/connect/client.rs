@@ -31,12 +31,10 @@ const BUFFER: usize = 64 * 1024;
 /// # Errors
 /// If the configuration's certificates or credentials are of no use.
 pub fn client(config: &Config, proxy: Option<&Proxy>) -> anyhow::Result<Client> {
-    let limit = config.connect_timeout;
-    match proxy {
-        None => Ok(builder(config, direct(config), limit)?.build()),
-        // The part beyond the proxy has a time limit of its own.
-        Some(proxy) => Ok(builder(config, tunnel::connector(config, proxy)?, limit.map(|limit| limit * 2))?.build()),
-    }
+    let Some(proxy) = proxy else { return Ok(direct_builder(config)?.build()) };
+    let connector = tunnel::connector(config, proxy, direct(config))?;
+    // The part beyond the proxy has a time limit of its own.
+    Ok(builder(config, connector, config.connect_timeout.map(|limit| limit * 2))?.build())
 }
 
 /// Returns a builder of a client with that configuration.

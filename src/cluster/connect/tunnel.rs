@@ -24,13 +24,14 @@ use tower::{BoxError, Service};
 use super::proxy::Proxy;
 use crate::error::{ConnectionProblem, chain};
 
-/// Returns what connects to the API server through the proxy.
+/// Returns what connects to the API server through the proxy. `to_proxy` reaches the proxy; TLS is added here.
 ///
 /// # Errors
 /// If the configuration's certificates are of no use.
 pub fn connector(
     config: &Config,
     proxy: &Proxy,
+    to_proxy: HttpConnector,
 ) -> anyhow::Result<
     impl Service<
         Uri,
@@ -42,9 +43,6 @@ pub fn connector(
     + Sync
     + 'static,
 > {
-    let mut to_proxy = HttpConnector::new();
-    to_proxy.enforce_http(false);
-    to_proxy.set_connect_timeout(config.connect_timeout);
     // As with kubectl, the certificate authority of the cluster has to vouch for a proxy with TLS, too. It has a name of its own, and
     // must not see the user's certificate.
     let mut for_proxy = config.clone();
