@@ -66,10 +66,10 @@ impl AcceptedLists {
         same.cloned().unwrap_or_else(|| Arc::new(AcceptedVersion::new(revision.clone())))
     }
 
-    /// What the newest version of a list means, if it was accepted in this form.
-    pub fn accepted_as(&self, list: &ListData) -> Option<Arc<AcceptedVersion>> {
+    /// The newest version of a list, if it was accepted in this form.
+    pub fn accepted_as(&self, list: &Arc<ListData>) -> Option<Arc<AcceptedVersion>> {
         let newest = self.lock().newest(&list_value(&list.name))?;
-        (*newest.revision.list == *list).then_some(newest)
+        (newest.revision.list == *list).then_some(newest)
     }
 
     /// The lists in effect that decide whether the list with that label may have the names that it asks for. If there are any, a

@@ -43,22 +43,20 @@ impl Memory {
 
     /// Parses the list as it is written now.
     pub fn parse_written(&mut self, list: ListData, policy: &Policy, accepted: &AcceptedLists) -> Arc<ParsedList> {
-        match &mut self.written {
-            Some(known) if *known.list == list => {
-                // It may have been accepted since then.
-                if let (Some(known), Some(version)) = (Arc::get_mut(known), accepted.accepted_as(&list)) {
-                    known.share(&version);
-                }
-                return Arc::clone(known);
+        let mut written = match self.written.take() {
+            Some(known) if *known.list == list => known,
+            before => {
+                self.edited_at = before.map(|_| Timestamp::now()).or(self.edited_at);
+                let parsed = list::parse_with_policy(&list, policy);
+                Arc::new(ParsedList::new(Arc::new(list), parsed))
             }
-            Some(_) => self.edited_at = Some(Timestamp::now()),
-            None => {}
+        };
+        // It may have been accepted since it was parsed.
+        let version = accepted.accepted_as(&written.list);
+        if let (Some(own), Some(version)) = (Arc::get_mut(&mut written), version) {
+            own.share(&version);
         }
-        let parsed = list::parse_with_policy(&list, policy);
-        let version = accepted.accepted_as(&list);
-        let mut parsed = ParsedList::new(Arc::new(list), parsed);
-        version.iter().for_each(|version| parsed.share(version));
-        Arc::clone(self.written.insert(Arc::new(parsed)))
+        Arc::clone(self.written.insert(written))
     }
 
     /// Forgets what was found of DaemonSets that are no longer in the cluster.
