@@ -44,7 +44,7 @@ pub use memory::Memory;
 use report::Reporter;
 use services::Services;
 
-/// How many lists are read and written at a time. Each has hundreds of kilobytes in memory meanwhile. If requests hang, so many lists
+/// How many lists are read and written at a time. Each keeps what it read and planned in memory meanwhile. If requests hang, so many lists
 /// may wait for them before others do too.
 const ACTING: usize = 32;
 

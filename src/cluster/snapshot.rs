@@ -145,7 +145,8 @@ impl Reader {
         })
     }
 
-    /// An API server whose cache is behind may read all pods of the namespace for this, so it is only asked if there is a tag check.
+    /// The pods of a list's tag checks. An API server whose cache is behind may read all pods of the namespace for this, so it is asked only
+    /// if there is a tag check.
     async fn pods_of_tag_checks(&self, label: &str) -> Result<Vec<SlimPod>, Error> {
         let of_tag_checks = ListParams::default().labels(&format!("{}={label},{}", labels::LIST, labels::TAG_CHECK));
         let pods = self.pods.list(&of_tag_checks).await;
