@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::world::node;
-use crate::coverage::{Coverage, SlimPod};
+use crate::coverage::{Coverage, Node, SlimPod};
 use crate::list::{Config, ListData, parse};
 use crate::naming::labels;
 use crate::plan::Generation;
@@ -57,26 +57,34 @@ fn pod(generation: &Generation) -> SlimPod {
     .expect("a pod")
 }
 
+/// The coverage by a pod of each of these on the node `n0`.
+fn coverage(generations: &[Generation]) -> Coverage {
+    let mut coverage = Coverage::default();
+    generations.iter().for_each(|generation| coverage.apply(&pod(generation)));
+    coverage
+}
+
+/// The summary of the list a moment after its pods came.
+fn summary<'a>(
+    config: &'a Config,
+    generations: &'a [Generation],
+    coverage: &'a Coverage,
+    nodes: &'a [Arc<Node>],
+) -> Summary<'a> {
+    let now = "2026-03-01T12:10:00Z".parse().expect("a time");
+    Summary::new(SummaryInput { list: "tools", config, generations, coverage, nodes: Some(nodes), now })
+}
+
 #[test]
 fn the_images_of_all_shards_are_those_of_the_group() {
     let config = config();
     let mut generations = generations(&config);
     assert_eq!(generations.len(), 3);
-    let mut coverage = Coverage::default();
-    for generation in &generations {
-        coverage.apply(&pod(generation));
-    }
+    let coverage = coverage(&generations);
     // One that none of the shards needs any more.
     generations.push(Generation { name: "tools-old".to_owned(), shard: 7, record: None, ..generations[0].clone() });
     let nodes = [node("n0"), node("n1")].map(Arc::new);
-    let summary = Summary::new(SummaryInput {
-        list: "tools",
-        config: &config,
-        generations: &generations,
-        coverage: &coverage,
-        nodes: Some(&nodes),
-        now: "2026-03-01T12:10:00Z".parse().expect("a time"),
-    });
+    let summary = summary(&config, &generations, &coverage, &nodes);
     let groups: Vec<_> = summary.groups().collect();
     let [group] = &groups[..] else { panic!("{} groups", groups.len()) };
     assert_eq!(group.current().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["tools-2", "tools-1", "tools-0"]);
@@ -92,17 +100,9 @@ fn the_images_of_all_shards_are_those_of_the_group() {
 fn an_image_is_looked_for_in_the_pods_of_its_shard_alone() {
     let config = config();
     let generations = generations(&config);
-    let mut coverage = Coverage::default();
-    generations.iter().for_each(|generation| coverage.apply(&pod(generation)));
+    let coverage = coverage(&generations);
     let nodes = [Arc::new(node("n0"))];
-    let summary = Summary::new(SummaryInput {
-        list: "tools",
-        config: &config,
-        generations: &generations,
-        coverage: &coverage,
-        nodes: Some(&nodes),
-        now: jiff::Timestamp::UNIX_EPOCH,
-    });
+    let summary = summary(&config, &generations, &coverage, &nodes);
     for image in &config.groups[0].images {
         let orders = summary.listed(image).generations;
         assert_eq!(summary.places["n0"].pods_of(orders.iter()).count(), 1, "of {} pods", generations.len());
@@ -114,18 +114,10 @@ fn an_image_is_looked_for_in_the_pods_of_its_shard_alone() {
 fn pods_hold_images_although_nothing_is_known_of_their_daemon_sets() {
     let config = config();
     let made = generations(&config);
-    let mut coverage = Coverage::default();
-    made.iter().for_each(|generation| coverage.apply(&pod(generation)));
+    let coverage = coverage(&made);
     let nodes = [Arc::new(node("n0"))];
     for known in [&made[..], &made[..1], &[]] {
-        let summary = Summary::new(SummaryInput {
-            list: "tools",
-            config: &config,
-            generations: known,
-            coverage: &coverage,
-            nodes: Some(&nodes),
-            now: jiff::Timestamp::UNIX_EPOCH,
-        });
+        let summary = summary(&config, known, &coverage, &nodes);
         let group = summary.groups().next().expect("the group");
         assert!(group.images().all(|image| image.counts().warm() == 1), "{} are known", known.len());
     }
