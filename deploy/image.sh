@@ -39,7 +39,8 @@ in_rust() {
 programs() {
   # A separate target folder, because these flags remap the paths of this machine.
   export CARGO_TARGET_DIR=$out/cargo
-  export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/kube-prepull"
+  # They replace those of .cargo/config.toml, so what stands there is repeated.
+  export RUSTFLAGS="-C link-arg=--icf=all --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/kube-prepull"
   local architecture rust
   for architecture in "${architectures[@]}"; do
     rust=$(in_rust "$architecture")
