@@ -26,9 +26,11 @@ pub async fn measure(trial: &Trial, images: usize, nodes: usize) -> usize {
     let log = AuditLog::open();
     let from = log.length();
     trial.api::<DaemonSet>().delete(NAME, &DeleteParams::foreground()).await.unwrap();
-    within(PATIENCE, "all its pods to be gone", async || {
+    within(PATIENCE, "it and all its pods to be gone", async || {
         let ours = ListParams::default().labels(&format!("app={NAME}")).limit(1);
-        trial.api::<Pod>().list_metadata(&ours).await.unwrap().items.is_empty().then_some(())
+        let no_pod = trial.api::<Pod>().list_metadata(&ours).await.unwrap().items.is_empty();
+        // The garbage collector deletes it a moment after the last pod.
+        (no_pod && trial.api::<DaemonSet>().get_metadata_opt(NAME).await.unwrap().is_none()).then_some(())
     })
     .await;
     make(trial, images, nodes).await;
