@@ -16,6 +16,7 @@
 //! - [`error`]: what can go wrong when reading or writing the cluster
 //! - [`denial`]: who refused a request: a missing right, or a policy
 //! - [`estimate`]: Config + prices → what a list costs
+//! - [`pull_list`]: lists + what nodes hold → the images that somebody pulls ahead of time
 //! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
 //! - [`status`]: summaries → what users see
 //! - [`metrics`]: what Prometheus scrapes
@@ -38,6 +39,7 @@ pub mod messages;
 pub mod metrics;
 pub mod naming;
 pub mod plan;
+pub mod pull_list;
 pub mod slim;
 pub mod status;
 pub mod summary;

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::terminal;
 use super::wait::goal::{Share, Wanted};
+use crate::list::config::Architecture;
 use crate::list::schedule::parse_interval;
 use crate::naming::own_images::OwnImages;
 use rust_decimal::Decimal;
@@ -54,6 +56,11 @@ pub enum Command {
     /// Estimate what a list costs, without a cluster: ImageCache charges and resource requests
     #[command(after_help = "Exit codes: 0 success, 1 the list is rejected, 2 wrong usage or an invalid price file.")]
     Estimate(EstimateArguments),
+    /// Print the images of lists, to pull them ahead of time, for example into the machine image of nodes
+    #[command(
+        after_help = "Exit codes: 0 success, 1 rejected, unreadable or without a digest, 2 wrong usage. docs/images.md has recipes."
+    )]
+    Images(ImagesArguments),
     /// Wait until exactly this list is accepted and its images are warm
     #[command(
         after_help = "Exit codes: 0 accepted and warm, or no images yet, 1 rejected, timed out or unreadable, 2 wrong usage. docs/wait.md has recipes."
@@ -408,4 +415,47 @@ pub enum EstimateFormat {
     Json,
     /// The same as YAML
     Yaml,
+}
+
+/// Arguments of `images`.
+#[derive(Debug, Args)]
+pub struct ImagesArguments {
+    /// The lists: the names of their ConfigMaps [default: all lists of the namespace]
+    #[arg(id = "list", value_name = "LIST", conflicts_with = "file")]
+    pub lists: Vec<String>,
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// Read the lists from this file instead of the cluster: manifests of ConfigMaps, the text of an images.yaml, or a folder with a
+    /// file per key; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print only the images of this group; may be repeated
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+    /// Print only the images of groups that nodes of this architecture may belong to
+    #[arg(long, value_name = "ARCHITECTURE", value_parser = architecture())]
+    pub architecture: Option<Architecture>,
+    /// Print each image by the digest that most nodes hold (of that architecture, if one is given), instead of by its tag
+    #[arg(long)]
+    pub digests: bool,
+    /// How to print the images
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: ImagesFormat,
+}
+
+fn architecture() -> impl TypedValueParser<Value = Architecture> {
+    PossibleValuesParser::new(Architecture::ALL.map(|(name, _)| name)).try_map(|name| {
+        let found = Architecture::ALL.iter().find(|(known, _)| *known == name);
+        found.map(|(_, architecture)| *architecture).ok_or_else(|| format!("unknown architecture {name}"))
+    })
+}
+
+/// How images are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImagesFormat {
+    /// A reference per line
+    Text,
+    /// One object, for programs: docs/images.md
+    Json,
 }

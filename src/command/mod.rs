@@ -9,6 +9,7 @@
 //! - [`wait`]: waits until a list is accepted and warm
 //! - [`refresh`]: requests a refresh of a list
 //! - [`estimate`]: estimates what a list costs, offline
+//! - [`images`]: prints the images of lists, for those who pull them ahead of time
 //! - [`clean_up`]: deletes what uninstalling the controller would leave behind
 //! - [`connection`]: connects to the cluster that the arguments name
 //! - [`policy`]: reads what lists may ask for
@@ -21,6 +22,7 @@ pub mod arguments;
 mod clean_up;
 mod connection;
 mod estimate;
+mod images;
 mod log_lines;
 mod logging;
 mod outcome;
@@ -51,14 +53,15 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Status(arguments) => block_on_threads(status::status(arguments)),
         Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),
+        Command::Images(arguments) => block_on_threads(images::images(arguments)),
         Command::Wait(arguments) => block_on(wait::wait(arguments)),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
         Command::CleanUp(arguments) => block_on(clean_up::clean_up(arguments)),
     }
 }
 
-/// The controller has some threads, so that what computes on one of them holds up neither probes nor other lists; `status` has
-/// them to decode nodes beside pods.
+/// The controller has some threads, so that what computes on one of them holds up neither probes nor other lists; `status` and
+/// `images` have them to decode nodes beside pods.
 fn block_on_threads(future: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
     const THREADS: usize = 4;
     tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?.block_on(future)

@@ -71,8 +71,10 @@ fn hostile_keys_and_values_of_a_list_are_reported_clean() {
                 assert_clean(key, text);
             }
         }
-        let output = run(&["render", "-f", "-"], &list);
-        shown(&["render", "-f", "-"], &list, output.status.code().unwrap());
+        for command in [["render", "-f", "-"], ["images", "-f", "-"]] {
+            let output = run(&command, &list);
+            shown(&command, &list, output.status.code().unwrap());
+        }
     }
 }
 
@@ -81,7 +83,7 @@ fn what_is_no_yaml_at_all_is_reported_clean() {
     for text in
         [HOSTILE.to_owned(), format!("images: [{HOSTILE}"), format!("a: &{HOSTILE}\n{HOSTILE}"), format!("'{HOSTILE}")]
     {
-        for command in [["validate", "-f", "-"], ["render", "-f", "-"]] {
+        for command in [["validate", "-f", "-"], ["render", "-f", "-"], ["images", "-f", "-"]] {
             let code = run(&command, &text).status.code().unwrap();
             assert_ne!(code, 0);
             shown(&command, &text, code);
@@ -100,8 +102,13 @@ fn the_name_of_a_file_is_printed_clean() {
     shown(&["validate", "-f", file, "-o", "json"], "", 0);
     fs::remove_dir_all(&folder).unwrap();
     // The last one does not know the argument.
-    for command in [["validate", "-f", file], ["render", "-f", file], ["wait", "-f", file], ["validate", "-f=-", file]]
-    {
+    for command in [
+        ["validate", "-f", file],
+        ["render", "-f", file],
+        ["images", "-f", file],
+        ["wait", "-f", file],
+        ["validate", "-f=-", file],
+    ] {
         shown(&command, "", 2);
     }
 }

@@ -4,6 +4,7 @@
 
 mod estimate;
 mod hostile_texts;
+mod images;
 mod policy;
 
 use std::io::Write;
@@ -53,7 +54,7 @@ fn items(json: &str) -> Vec<DaemonSet> {
 #[test]
 fn every_command_explains_itself() {
     let all = good(&["--help"], "");
-    for command in ["run", "render", "validate", "status", "wait", "estimate", "refresh"] {
+    for command in ["run", "render", "validate", "status", "wait", "estimate", "images", "refresh"] {
         assert!(all.contains(command), "{all}");
         let help = good(&[command, "--help"], "");
         assert!(help.contains("Usage: kube-prepull"), "{help}");
@@ -160,7 +161,7 @@ fn a_list_that_would_be_rejected_is_not_rendered_and_says_what_to_do() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_wrong_usage() {
-    for command in ["render", "validate", "estimate"] {
+    for command in ["render", "validate", "estimate", "images"] {
         let more: &[&str] = if command == "estimate" { &["--pods", "1"] } else { &[] };
         let message = bad(&[&[command, "-f", "/nowhere/list.yaml"], more].concat(), "", 2);
         assert!(message.contains("/nowhere/list.yaml") && message.contains("No such file"), "{message}");
