@@ -18,6 +18,7 @@
 //! - [`estimate`]: Config + prices → what a list costs
 //! - [`pull_list`]: lists + what nodes hold → the images that somebody pulls ahead of time
 //! - [`summary`]: coverage + generations + Config → for each image, what is where and why not
+//! - [`gate`]: summaries + nodes + now → which new nodes are free, and what their condition says
 //! - [`status`]: summaries → what users see
 //! - [`metrics`]: what Prometheus scrapes
 //! - [`command`]: what the user runs
@@ -33,6 +34,7 @@ pub mod coverage;
 pub mod denial;
 pub mod error;
 pub mod estimate;
+pub mod gate;
 pub mod image_cache;
 pub mod list;
 pub mod messages;

@@ -22,7 +22,7 @@ use crate::naming::labels;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
 use crate::plan::patch::adoption_patch;
 use crate::plan::patch::recount_patch;
-use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch};
+use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch, toleration_patch};
 use crate::plan::tag_check::pod_of;
 use crate::plan::versions::Revision;
 use crate::plan::{Action, ActionOutcome, ConditionReport};
@@ -131,6 +131,10 @@ impl Applier {
             Action::Seal { name, uid, images, pulled_always } => {
                 let patch = |live: &DaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
                 self.change(name, uid, "seal the DaemonSet", patch).await
+            }
+            Action::Tolerate { name, uid, taint } => {
+                let patch = |live: &DaemonSet| Patch::Merge(toleration_patch(live, taint));
+                self.change(name, uid, "make the DaemonSet tolerate the taint of the gate", patch).await
             }
             Action::ReplacePod { name, uid, .. } => delete(&self.pods, "delete the pod", name, uid).await,
             Action::Recount { name, uid, selections } => {

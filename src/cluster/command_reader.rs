@@ -124,9 +124,14 @@ async fn read_namespace(
         true => image_caches(client, namespace).await,
         false => Vec::new(),
     };
+    // Commands do not know what the controller's arguments allow.
+    let gate_taints = Arc::default();
     let objects = Objects {
         config_maps: config_maps.iter().map(|list| (list.name_any(), list)).collect(),
-        accepted: revisions.into_iter().map(|revision| Arc::new(AcceptedVersion::new(revision))).collect(),
+        accepted: revisions
+            .into_iter()
+            .map(|revision| Arc::new(AcceptedVersion::new(revision, &gate_taints)))
+            .collect(),
         daemon_sets: daemon_sets.iter().collect(),
         image_caches,
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -16,6 +17,7 @@ use super::backoff::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::concerned_lists::concerned;
 use super::leadership::Leadership;
 use super::lease::{Election, Resignation};
+use super::node_gates::NodeGates;
 use super::observed::Observed;
 use super::readiness::Readiness;
 use super::reconcile::{AfterReconcile, Memory, Reconciler};
@@ -72,7 +74,13 @@ impl Controller {
         let observed = watch::start(client, &installation, may_read_nodes, listeners, &mut tasks);
         let overview = Overview::new(&installation.namespace, observed.clone(), readiness.clone(), leadership.clone());
         tasks.spawn(node_warm_ups::measure(overview.clone(), metrics.clone()));
+        let gate_changes = Arc::new(Notify::new());
+        let gates = NodeGates::new(client, &installation, overview.clone(), metrics.clone(), Arc::clone(&gate_changes));
+        if let Some(gates) = gates {
+            tasks.spawn(gates.keep());
+        }
         let metrics = metrics.clone();
+        let changes = Changes { changes, gates: gate_changes };
         tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, metrics, changes));
         Self { readiness, overview, tasks, resignation }
     }
@@ -92,6 +100,20 @@ impl Controller {
     }
 }
 
+/// What changes in the cluster, for the workers of lists and for the gates of nodes.
+struct Changes {
+    changes: UnboundedReceiver<Changed>,
+    gates: Arc<Notify>,
+}
+
+impl Changes {
+    async fn next(&mut self) -> Option<Changed> {
+        let changed = self.changes.recv().await;
+        self.gates.notify_one();
+        changed
+    }
+}
+
 async fn work(
     client: Client,
     installation: Installation,
@@ -99,7 +121,7 @@ async fn work(
     readiness: Readiness,
     leadership: Leadership,
     metrics: Metrics,
-    mut changes: UnboundedReceiver<Changed>,
+    mut changes: Changes,
 ) {
     let mut lead = leadership.changes();
     let settings = settings_of_cluster(&client, &installation, &readiness).await;
@@ -116,7 +138,7 @@ async fn work(
     };
     loop {
         let changed = tokio::select! {
-            changed = changes.recv() => changed,
+            changed = changes.next() => changed,
             changed = lead.changed() => changed.ok().map(|()| Changed::Everything),
             Some(ended) = workers.tasks.join_next() => {
                 workers.ended(ended);

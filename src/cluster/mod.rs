@@ -24,6 +24,7 @@
 //! What it writes:
 //! - [`apply`]: the writes for nodes
 //! - [`image_caches`]: all about ImageCaches, for lists that ask for them
+//! - [`node_gates`]: frees nodes that wait for images, and keeps their condition
 //! - [`events`]: Events on the list
 //! - [`refresh`]: a user's request for a refresh
 //! - [`delete_image_caches`]: deletes what uninstalling the controller would leave behind
@@ -60,6 +61,7 @@ mod leader_writes;
 pub mod leadership;
 pub mod lease;
 mod list_edits;
+mod node_gates;
 mod node_warm_ups;
 mod observed;
 pub mod readiness;

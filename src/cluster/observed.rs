@@ -1,5 +1,6 @@
 //! What the watches have seen.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +14,8 @@ use super::accepted_lists::AcceptedLists;
 use super::affected_lists::NodeChange;
 use super::daemon_sets_by_list::DaemonSetsByList;
 use super::image_caches::ObservedImageCaches;
-use crate::coverage::{Coverage, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, ImagesReady, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
+use crate::gate::CONDITION;
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::plan::adoption::{self, Adoptable};
@@ -57,6 +59,25 @@ pub struct Nodes {
     sizes: Sizes,
     /// Those that joined after the first listing.
     node_warm_ups: NodeWarmUps,
+    /// What gates need to know of nodes that have taints or their condition.
+    gate_facts: HashMap<String, GateFacts>,
+}
+
+/// What gates need to know of a node. No plan depends on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateFacts {
+    /// The UID of the node.
+    pub uid: String,
+    /// What its condition says.
+    pub condition: Option<ImagesReady>,
+}
+
+impl GateFacts {
+    fn of(node: &SlimNode) -> Option<Self> {
+        let condition = ImagesReady::of(node, CONDITION);
+        let matters = condition.is_some() || !node.spec.taints.is_empty();
+        matters.then(|| Self { uid: node.metadata.uid.clone().unwrap_or_default(), condition })
+    }
 }
 
 impl Nodes {
@@ -65,6 +86,10 @@ impl Nodes {
     pub fn apply(&mut self, node: &SlimNode) -> Option<NodeChange> {
         self.sizes.apply(node);
         let name = node.name_any();
+        match GateFacts::of(node) {
+            Some(facts) => drop(self.gate_facts.insert(name.clone(), facts)),
+            None => drop(self.gate_facts.remove(&name)),
+        }
         let before = self.nodes.get(&name).cloned();
         self.node_warm_ups.apply(node, before.is_none());
         let is_new = self.nodes.insert(Node::sharing(node, &mut self.labels));
@@ -99,6 +124,7 @@ impl ObservedNodes {
         let mut nodes = self.lock();
         let nodes = nodes.as_mut()?;
         nodes.node_warm_ups.left(name);
+        nodes.gate_facts.remove(name);
         let before = nodes.nodes.get(name).cloned()?;
         nodes.nodes.remove(name);
         Some(NodeChange { before: Some(before), after: None })
@@ -107,6 +133,11 @@ impl ObservedNodes {
     /// All nodes, if they are known.
     pub fn all(&self) -> Option<NodeSet> {
         self.lock().as_ref().map(|nodes| nodes.nodes.clone())
+    }
+
+    /// What gates need to know of all nodes that have taints or their condition, by name.
+    pub fn gate_facts(&self) -> HashMap<String, GateFacts> {
+        self.lock().as_ref().map(|nodes| nodes.gate_facts.clone()).unwrap_or_default()
     }
 
     /// The nodes that joined, are ready and are not known to be warm yet.

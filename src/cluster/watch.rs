@@ -55,7 +55,11 @@ pub fn start(
     Observed {
         image_caches,
         lists,
-        accepted: watches.revisions(Api::namespaced(client.clone(), namespace), revisions),
+        accepted: watches.revisions(
+            Api::namespaced(client.clone(), namespace),
+            revisions,
+            installation.policy.gate_taints(),
+        ),
         daemon_sets: watches
             .daemon_sets(Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()), ours.clone()),
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &resources::nodes()))),

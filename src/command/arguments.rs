@@ -161,6 +161,10 @@ pub struct RunArguments {
     /// Do not read nodes: rollouts are not spread out, and deleted nodes are known only by their pods
     #[arg(long, env = "NAMESPACED_ONLY")]
     pub namespaced_only: bool,
+    /// The key of a startup taint that lists may have removed from nodes once their images are there (docs/node-gate.md); may be
+    /// repeated
+    #[arg(long = "node-gate-taint", env = "NODE_GATE_TAINTS", value_name = "KEY", value_delimiter = ',')]
+    pub node_gate_taints: Vec<String>,
     /// Write only while holding the Lease kube-prepull, so that several controllers may run; with false, a restart need not wait
     /// for the Lease of a crashed predecessor
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]

@@ -13,6 +13,7 @@ use crate::cluster::connect;
 use crate::cluster::controller::Controller;
 use crate::cluster::leadership::Leadership;
 use crate::list::Policy;
+use crate::list::config::{GateTaints, TaintKey};
 use crate::metrics::Metrics;
 use crate::plan::Platform;
 use crate::plan::generation::holder_folder::Seed;
@@ -28,6 +29,11 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         // As for any other wrong argument: a controller without the policy that was meant would accept what it forbids.
         Err(error) => return Ok(wrong_usage(&error)),
     };
+    let gate_taints = match gate_taints(&arguments.node_gate_taints) {
+        Ok(gate_taints) => gate_taints,
+        Err(error) => return Ok(wrong_usage(&error)),
+    };
+    let policy = policy.with_gate_taints(gate_taints);
     logging::start(arguments.log_format, &arguments.log_level)?;
     let metrics = Metrics::default();
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
@@ -50,6 +56,20 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     }
     controller.resign().await;
     Ok(Outcome::Good)
+}
+
+/// The taints that gates may remove. An environment variable that is set to an empty string names none.
+fn gate_taints(keys: &[String]) -> anyhow::Result<GateTaints> {
+    let keys = keys.iter().map(|key| key.trim()).filter(|key| !key.is_empty());
+    let taint = |key: &str| {
+        TaintKey::new(key).with_context(|| {
+            format!(
+                "--node-gate-taint or NODE_GATE_TAINTS: no gate can remove the taint {key:?}; name one of your own, such as \
+                 startup-taint.cluster-autoscaler.kubernetes.io/images"
+            )
+        })
+    };
+    keys.map(taint).collect::<anyhow::Result<_>>().map(GateTaints::Only)
 }
 
 fn installation(arguments: RunArguments, policy: Policy, default_namespace: String, seed: Seed) -> Installation {
@@ -90,5 +110,17 @@ mod tests {
     fn an_empty_variable_names_no_list() {
         assert_eq!(named_lists(""), [""; 0]);
         assert_eq!(named_lists("tools,,more,"), ["tools", "more"]);
+    }
+
+    #[test]
+    fn only_taints_of_ones_own_can_be_removed() {
+        let of = |keys: &[&str]| gate_taints(&keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+        let names = |keys: &[&str]| of(keys).expect("taints").keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&[""]), [""; 0]);
+        assert_eq!(names(&["b.example.com/images", " a"]), ["a", "b.example.com/images"]);
+        for bad in ["node.kubernetes.io/not-ready", "a b", "a:NoSchedule"] {
+            let error = of(&[bad]).expect_err(bad).to_string();
+            assert!(error.contains(bad), "{error}");
+        }
     }
 }

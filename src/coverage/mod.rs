@@ -58,7 +58,7 @@ pub use interruption::{INTERRUPTION_GRACE, Interruption, interruption};
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
-pub use node::{NoUserNamespaces, Node, SlimNode};
+pub use node::{ImagesReady, NoUserNamespaces, Node, SlimNode};
 pub use node_labels::{LabelPool, NodeLabels};
 pub use node_set::NodeSet;
 pub use pod::{Hold, ImageState, PULL_FAILURES, PodSpec, PodStatus, SlimPod, image_state};

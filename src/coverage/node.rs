@@ -100,6 +100,40 @@ pub struct NodeCondition {
     /// Since when.
     #[serde(rename = "lastTransitionTime")]
     pub last_transition_time: Option<Time>,
+    /// When it was written last.
+    #[serde(rename = "lastHeartbeatTime")]
+    pub last_heartbeat_time: Option<Time>,
+    /// One word for why.
+    pub reason: String,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+/// What a node's condition says of its images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagesReady {
+    /// Whether it says that all images are there.
+    pub is_true: bool,
+    /// One word for why.
+    pub reason: Box<str>,
+    /// The same in a sentence.
+    pub message: Box<str>,
+    /// When it was written last.
+    pub written_at: Option<Timestamp>,
+}
+
+impl ImagesReady {
+    /// What the condition of that type says, if the node has it.
+    pub fn of(node: &SlimNode, type_: &str) -> Option<Self> {
+        let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
+        let condition = conditions.find(|condition| condition.type_ == type_)?;
+        Some(Self {
+            is_true: condition.status == "True",
+            reason: condition.reason.as_str().into(),
+            message: condition.message.as_str().into(),
+            written_at: condition.last_heartbeat_time.as_ref().map(|time| time.0),
+        })
+    }
 }
 
 /// A node as the plan sees it.
@@ -176,10 +210,15 @@ impl Node {
     pub fn takes(&self, placement: &Placement) -> bool {
         self.is_real_linux()
             && self.selected_by(placement)
-            && self
-                .taints
-                .iter()
-                .all(|taint| tolerated_by_default(taint) || placement.tolerations.iter().any(|t| tolerates(t, taint)))
+            && self.taints.iter().all(|taint| tolerated_by_default(taint) || is_tolerated_by(placement, taint))
+    }
+
+    /// Whether a group belongs here and only startup taints of others keep its pods away, which are removed once what they wait for is
+    /// there: a cloud's controller, a network, a driver.
+    pub fn will_take(&self, placement: &Placement) -> bool {
+        let keeps_away = |taint: &&Taint| !tolerated_by_default(taint) && !is_tolerated_by(placement, taint);
+        let mut in_the_way = self.taints.iter().filter(keeps_away).peekable();
+        in_the_way.peek().is_some() && self.is_selected(placement) && in_the_way.all(is_startup_taint)
     }
 
     /// Whether pods of a group cannot have a user namespace here. Which handler a RuntimeClass names is not known.
@@ -208,10 +247,10 @@ impl Node {
     /// added after it started and says nothing about the user's intent. A taint that the pod tolerates and the group does not
     /// shows that the group has left the node.
     pub fn keeps(&self, pod: &[Toleration], placement: &Placement) -> bool {
-        let tolerated_by = |tolerations: &[Toleration], taint: &Taint| tolerations.iter().any(|t| tolerates(t, taint));
+        let tolerated_by_pod = |taint: &Taint| pod.iter().any(|toleration| tolerates(toleration, taint));
         self.is_selected(placement)
             && self.taints.iter().all(|taint| {
-                tolerated_by_default(taint) || tolerated_by(&placement.tolerations, taint) || !tolerated_by(pod, taint)
+                tolerated_by_default(taint) || is_tolerated_by(placement, taint) || !tolerated_by_pod(taint)
             })
     }
 
@@ -271,8 +310,27 @@ fn satisfied(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool
     }
 }
 
+/// Whether a taint is one of those that nodes have only at their beginning: by the prefixes that cluster-autoscaler ignores for that
+/// reason (`k8s.io/autoscaler/cluster-autoscaler/utils/taints`), or by a name such as `ebs.csi.aws.com/agent-not-ready`.
+fn is_startup_taint(taint: &Taint) -> bool {
+    const PREFIXES: [&str; 4] = [
+        "startup-taint.cluster-autoscaler.kubernetes.io/",
+        "ignore-taint.cluster-autoscaler.kubernetes.io/",
+        "node.cloudprovider.kubernetes.io/",
+        "readiness.k8s.io/",
+    ];
+    const SUFFIXES: [&str; 4] = ["not-ready", "not-initialized", "uninitialized", "unregistered"];
+    let key = taint.key.as_str();
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix)) || SUFFIXES.iter().any(|suffix| key.ends_with(suffix))
+}
+
 fn tolerated_by_default(taint: &Taint) -> bool {
     taint.effect == "PreferNoSchedule" || ALWAYS_TOLERATED.contains(&taint.key.as_str())
+}
+
+/// Whether the pods of a group tolerate a taint, by the group's own tolerations or because of the list's gate.
+fn is_tolerated_by(placement: &Placement, taint: &Taint) -> bool {
+    placement.is_gate_taint(&taint.key) || placement.tolerations.iter().any(|toleration| tolerates(toleration, taint))
 }
 
 /// The rule of core/v1's `Toleration.ToleratesTaint`. That an API server knows `Lt` and `Gt` shows where it accepts them.

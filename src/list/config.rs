@@ -29,6 +29,8 @@ pub struct Config {
     pub pull_rate: PullRate,
     /// The ImageCache for virtual nodes, if the list asks for one.
     pub image_cache: Option<ImageCache>,
+    /// What keeps pods off new nodes until the images are there, if the list asks for it.
+    pub node_gate: Option<NodeGate>,
 }
 
 /// Images and the nodes they belong on.
@@ -74,6 +76,22 @@ impl Config {
     /// The shards of a group, once the plan has split it.
     pub fn shards_of<'c>(&'c self, group: &str) -> impl Iterator<Item = &'c Group> {
         self.groups.iter().filter(move |shard| shard.name.as_str() == group)
+    }
+
+    /// Sets the gate of the list, whose taint all groups tolerate from then on.
+    pub fn set_node_gate(&mut self, node_gate: Option<NodeGate>) {
+        let taint = node_gate.as_ref().and_then(|gate| gate.taint.as_ref());
+        self.groups.iter_mut().for_each(|group| group.placement.gate_taint = taint.cloned());
+        self.node_gate = node_gate;
+    }
+
+    /// Leaves out a gate that the installation does not allow. Returns whether there was one.
+    pub fn restrict_node_gate(&mut self, allowed: &GateTaints) -> bool {
+        let refused = self.node_gate.as_ref().is_some_and(|gate| !allowed.allow(gate));
+        if refused {
+            self.set_node_gate(None);
+        }
+        refused
     }
 }
 
@@ -179,6 +197,17 @@ pub struct Placement {
     pub tolerations: Vec<Toleration>,
     /// The architectures that the images exist for; empty: any.
     pub architectures: BTreeSet<Architecture>,
+    /// The taint of the list's gate, which the pods tolerate too. It is no part of the content of a group: whether new nodes wait
+    /// changes nothing for those that are there.
+    #[serde(skip)]
+    pub gate_taint: Option<TaintKey>,
+}
+
+impl Placement {
+    /// Whether a taint with that key is the one of the list's gate, which the pods tolerate.
+    pub fn is_gate_taint(&self, key: &str) -> bool {
+        self.gate_taint.as_ref().is_some_and(|taint| taint.as_str() == key)
+    }
 }
 
 /// A node's architecture, in Go's spelling as in the label `kubernetes.io/arch`.
@@ -324,6 +353,94 @@ impl ImageCache {
     pub const RETENTIONS: RangeInclusive<u32> = 1..=65_536;
     /// The default of `keep_previous_for`.
     pub const KEEP_PREVIOUS_FOR: SignedDuration = SignedDuration::from_hours(1);
+}
+
+/// What keeps pods off new nodes until the images of the list are there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeGate {
+    /// The taint that is removed from a node once it is warm; `None`: only the condition says so.
+    pub taint: Option<TaintKey>,
+    /// Whether a condition of the nodes says if the images are there.
+    pub condition: bool,
+    /// The names of the images that count; empty: all.
+    pub wait_for: BTreeSet<String>,
+    /// How long after its creation a node is freed, even if it is not warm.
+    pub timeout: SignedDuration,
+}
+
+impl NodeGate {
+    /// The default of `timeout`.
+    pub const DEFAULT_TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
+    /// The valid timeouts. An autoscaler does not wait for a day.
+    pub const TIMEOUTS: RangeInclusive<SignedDuration> = SignedDuration::from_secs(1)..=SignedDuration::from_hours(24);
+
+    /// Whether the gate waits for the image of that name.
+    pub fn waits_for(&self, image: &str) -> bool {
+        self.wait_for.is_empty() || self.wait_for.contains(image)
+    }
+}
+
+/// The key of a taint that a gate may remove: a valid one, and none that means something to Kubernetes itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaintKey(String);
+
+impl TaintKey {
+    /// The prefixes of taints of Kubernetes and of autoscalers: to remove one of these would say that a node is ready, healthy,
+    /// registered or no control plane.
+    const RESERVED: [&str; 4] =
+        ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "node-role.kubernetes.io/", "karpenter.sh/"];
+
+    /// Wraps a key, unless it is malformed or reserved.
+    pub fn new(key: &str) -> Option<Self> {
+        let reserved = Self::RESERVED.iter().any(|prefix| key.starts_with(prefix));
+        (!reserved && super::labels::qualified_name(key).is_ok()).then(|| Self(key.to_owned()))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The toleration of this taint, whatever its value and its effect are.
+    pub fn toleration(&self) -> Toleration {
+        Toleration { key: Some(self.0.clone()), operator: Some("Exists".to_owned()), ..Toleration::default() }
+    }
+}
+
+/// The taints that the gates of lists may remove: the choice of those who run the controller, because whoever removes a taint decides
+/// where pods run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum GateTaints {
+    /// Unknown, as without a cluster.
+    #[default]
+    Unknown,
+    /// These. If there are none, the controller has no rights for gates.
+    Only(BTreeSet<TaintKey>),
+}
+
+impl GateTaints {
+    /// Whether a list may have that gate, as far as is known.
+    pub fn allow(&self, gate: &NodeGate) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Only(keys) => !keys.is_empty() && gate.taint.iter().all(|taint| keys.contains(taint)),
+        }
+    }
+
+    /// The keys, as far as they are known.
+    pub fn keys(&self) -> impl Iterator<Item = &TaintKey> {
+        let keys = match self {
+            Self::Unknown => None,
+            Self::Only(keys) => Some(keys),
+        };
+        keys.into_iter().flatten()
+    }
+}
+
+impl fmt::Display for TaintKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// What the ImageCache of one platform is built from.

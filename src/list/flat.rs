@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use jiff::SignedDuration;
 
-use super::config::{Architecture, Config, Group, GroupName, Image, ImageCache, Placement, PullRate, Refresh};
+use super::config::{
+    Architecture, Config, Group, GroupName, Image, ImageCache, NodeGate, Placement, PullRate, Refresh,
+};
 use super::data::ListData;
 use super::group::{self, ImageEntry, RequestAndLimit, ResourceFields};
 use super::image_cache::PlatformFields;
@@ -17,7 +19,7 @@ use super::reader::{At, Place, Problems};
 use super::satisfiable::{self, PlacementPart};
 use super::schedule::{MAX_INTERVAL_HOURS, Schedule, parse_interval};
 use super::tree::TreeNode;
-use super::{affinity, hints, image_cache, labels, placement, refresh, yaml};
+use super::{affinity, hints, image_cache, labels, node_gate, placement, refresh, yaml};
 
 /// The key by which this format is recognized.
 pub const KEY: &str = "IMAGES";
@@ -75,6 +77,10 @@ keys! {
     image_cache_annotations "IMAGE_CACHE_ANNOTATIONS"
     image_cache_pull_secrets "IMAGE_CACHE_PULL_SECRETS"
     image_cache_keep_previous_for "IMAGE_CACHE_KEEP_PREVIOUS_FOR"
+    node_gate_taint "NODE_GATE_TAINT"
+    node_gate_condition "NODE_GATE_CONDITION"
+    node_gate_wait_for "NODE_GATE_WAIT_FOR"
+    node_gate_timeout "NODE_GATE_TIMEOUT"
 }
 
 /// The name of the DaemonSet if `DAEMONSET_NAME` is not set, as in kubernetes-image-puller.
@@ -104,7 +110,8 @@ pub fn parse(list: &ListData, limits: &Limits, problems: &mut Problems) -> Optio
         let os_is_right = image_cache::is_for_other_os(image_cache.as_ref(), &group.name);
         satisfiable::check(&group.placement, os_is_right, place_of, problems);
     }
-    let config = Config {
+    let node_gate = node_gate_of(&keys, &groups, problems);
+    let mut config = Config {
         name: base_name(&keys, problems),
         daemon_set_annotations: json(
             "DAEMONSET_ANNOTATIONS",
@@ -117,7 +124,9 @@ pub fn parse(list: &ListData, limits: &Limits, problems: &mut Problems) -> Optio
         refresh,
         pull_rate: pull_rate(&keys, problems),
         image_cache,
+        node_gate: None,
     };
+    config.set_node_gate(node_gate);
     for group in &config.groups {
         limits::check_objects(&config, group, Place::key(KEY), limits, problems);
     }
@@ -258,6 +267,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         affinity: json("AFFINITY", &keys.affinity, problems, affinity::affinity).flatten(),
         tolerations: json("TOLERATIONS", &keys.tolerations, problems, placement::tolerations).unwrap_or_default(),
         architectures: architectures(&keys.architectures, problems),
+        gate_taint: None,
     };
     Group {
         name: GroupName::default_group(),
@@ -450,6 +460,35 @@ fn image_cache_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) ->
         keep_previous_for: placed("IMAGE_CACHE_KEEP_PREVIOUS_FOR", &keys.image_cache_keep_previous_for),
     };
     image_cache::parse(written, groups, problems)
+}
+
+fn node_gate_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) -> Option<NodeGate> {
+    let written = node_gate::NodeGateFields {
+        taint: placed("NODE_GATE_TAINT", &keys.node_gate_taint),
+        condition: boolean("NODE_GATE_CONDITION", &keys.node_gate_condition, problems),
+        wait_for: names_in("NODE_GATE_WAIT_FOR", &keys.node_gate_wait_for),
+        timeout: placed("NODE_GATE_TIMEOUT", &keys.node_gate_timeout),
+    };
+    if written.taint.is_some() || written.condition == Some(true) {
+        return node_gate::parse(&Place::key("NODE_GATE_TAINT"), written, groups, problems);
+    }
+    let others = [&keys.node_gate_wait_for, &keys.node_gate_timeout];
+    for (key, _) in
+        ["NODE_GATE_WAIT_FOR", "NODE_GATE_TIMEOUT"].into_iter().zip(others).filter(|(_, it)| set(it).is_some())
+    {
+        problems.warning(
+            Place::key(key),
+            Code::Ignored,
+            "it has no effect, because neither NODE_GATE_TAINT nor NODE_GATE_CONDITION is set",
+            "set one of them, or remove the key",
+        );
+    }
+    None
+}
+
+fn names_in(key: &str, value: &Option<String>) -> Vec<(Place, String)> {
+    let names = set(value).unwrap_or_default().split(';').map(str::trim).filter(|name| !name.is_empty());
+    names.map(|name| (Place::key(key), name.to_owned())).collect()
 }
 
 fn image_cache_platforms(keys: &FlatKeys) -> Vec<PlatformFields> {

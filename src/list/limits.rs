@@ -121,7 +121,7 @@ pub fn check_document(document: &At, pod_keys: &[&str], limits: &Limits, problem
     let within = images.is_none_or(|at| check_images(at, limits, problems))
         && groups.is_none_or(|at| check_groups(at, images.map_or(0, count), limits, problems));
     let pods = parts.iter().filter(|(key, _)| pod_keys.contains(key));
-    let others = parts.iter().filter(|(key, _)| ["daemonSetAnnotations", "imageCache"].contains(key));
+    let others = parts.iter().filter(|(key, _)| ["daemonSetAnnotations", "imageCache", "nodeGate"].contains(key));
     within
         && check_settings(document, pods.map(|(_, at)| weight(at.node())).sum(), limits, problems)
         && others.fold(true, |within, (_, at)| check_settings(at, weight(at.node()), limits, problems) && within)

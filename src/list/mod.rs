@@ -8,7 +8,7 @@
 //! - [`tree`]: a document in which every value has its line
 //! - [`reader`], [`path`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two formats
-//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`]: the checks that both formats share
+//! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`], [`node_gate`]: the checks that both formats share
 //! - [`limits`]: how large a list may be, checked before its parts are read
 //! - [`satisfiable`], [`real_nodes`]: whether any node can match a placement, and which nodes never count
 //! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
@@ -32,6 +32,7 @@ mod labels;
 pub mod limits;
 pub mod manifest;
 pub mod names;
+mod node_gate;
 pub mod parser;
 mod path;
 pub mod placement;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::config::Config;
+use super::config::{Config, GateTaints};
 use super::data::{ListData, MAX_BYTES};
 use super::keys::check_keys;
 use super::limits::{self, Limits};
@@ -34,15 +34,18 @@ pub fn parse_with_policy(list: &ListData, policy: &Policy) -> Parsed {
 }
 
 /// Parses a version of a list that was accepted before, maybe when higher limits applied.
-pub fn parse_accepted(list: &ListData) -> Parsed {
-    parsed(list, &Limits::OF_ACCEPTED, None)
+/// Its gate counts only if it is one of these.
+pub fn parse_accepted(list: &ListData, gate_taints: &GateTaints) -> Option<Config> {
+    let mut config = parsed(list, &Limits::OF_ACCEPTED, None).config?;
+    config.restrict_node_gate(gate_taints);
+    Some(config)
 }
 
 /// Parses a list within these limits, and rejects it if it asks for what a policy does not allow.
 pub(super) fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) -> Parsed {
     let mut problems = Problems::up_to(limits.problems);
     check_identity(list, &mut problems);
-    let config = match format_of(list, limits, &mut problems) {
+    let mut config = match format_of(list, limits, &mut problems) {
         Some(ListFormat::Yaml(text)) => {
             check_keys(&without_unread(list, &mut problems), &[yaml::KEY], flat::KEYS, &mut problems);
             yaml::parse(text, list, limits, &mut problems)
@@ -53,8 +56,9 @@ pub(super) fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) 
         }
         None => None,
     };
-    if let (Some(policy), Some(config)) = (policy, config.as_ref().filter(|config| !has_no_image(Some(config)))) {
+    if let (Some(policy), Some(config)) = (policy, config.as_mut().filter(|config| !has_no_image(Some(config)))) {
         policy::check(policy, list, config, &mut problems);
+        policy::restrict_node_gate(policy, list, config, &mut problems);
     }
     let mut problems = problems.into_vec();
     if list.data.contains_key(yaml::KEY) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{Config, Group, GroupName, ImageCache, Placement, PullRate, Refresh, Resources};
+use super::config::{Config, Group, GroupName, ImageCache, NodeGate, Placement, PullRate, Refresh, Resources};
 use super::data::ListData;
 use super::group::{self, ImageEntry, PlacedQuantity, RequestAndLimit, ResourceFields};
 use super::image_cache::PlatformFields;
@@ -12,14 +12,14 @@ use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
 use super::satisfiable::{self, PlacementPart};
 use super::tree::{TreeNode, Value};
-use super::{affinity, foreign, hints, image_cache, labels, placement, refresh};
+use super::{affinity, foreign, hints, image_cache, labels, node_gate, placement, refresh};
 
 /// The key of this format in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
 
 /// The keys of the document, without those for the images at its top.
-const DOCUMENT_KEYS: [&str; 7] =
-    ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache"];
+const DOCUMENT_KEYS: [&str; 8] =
+    ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache", "nodeGate"];
 /// The keys about the nodes and the pods of some images: in a group for its images, at the top of the document for the images
 /// there.
 pub const POD_KEYS: [&str; 14] = [
@@ -51,6 +51,8 @@ pub const REFRESH_KEYS: [&str; 4] = ["every", "schedule", "timeZone", "mode"];
 /// The keys of `imageCache`.
 pub const IMAGE_CACHE_KEYS: [&str; 8] =
     ["enabled", "groups", "platforms", "size", "retentionDays", "annotations", "imagePullSecrets", "keepPreviousFor"];
+/// The keys of `nodeGate`.
+pub const NODE_GATE_KEYS: [&str; 4] = ["taint", "condition", "waitFor", "timeout"];
 /// The keys of a platform that is a mapping.
 pub const PLATFORM_KEYS: [&str; 3] = ["name", "groups", "annotations"];
 /// The keys of `resources`.
@@ -114,6 +116,10 @@ pub fn parse(text: &str, list: &ListData, limits: &Limits, problems: &mut Proble
     if let Some(at) = fields.get("imageCache") {
         config.image_cache = image_cache_of(at, &config.groups, problems);
     }
+    if let Some(at) = fields.get("nodeGate") {
+        let node_gate = node_gate_of(at, &config.groups, problems);
+        config.set_node_gate(node_gate);
+    }
     for (at, group) in places.iter().zip(&config.groups) {
         let os_is_right = image_cache::is_for_other_os(config.image_cache.as_ref(), &group.name);
         satisfiable::check(&group.placement, os_is_right, |part| place_of(part, at), problems);
@@ -169,6 +175,7 @@ fn config(list: &ListData, groups: Vec<Group>) -> Config {
         refresh: Refresh::default(),
         pull_rate: PullRate::default(),
         image_cache: None,
+        node_gate: None,
     }
 }
 
@@ -494,6 +501,17 @@ fn image_cache_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<
         keep_previous_for: fields.get("keepPreviousFor").and_then(|at| interval_text(at, problems)),
     };
     image_cache::parse(written, groups, problems)
+}
+
+fn node_gate_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<NodeGate> {
+    let fields = at.fields(&NODE_GATE_KEYS, problems)?;
+    let written = node_gate::NodeGateFields {
+        taint: fields.get("taint").and_then(|at| Some((at.place(), at.text(problems)?.to_owned()))),
+        condition: fields.get("condition").and_then(|at| at.boolean(problems)),
+        wait_for: fields.get("waitFor").map(|at| node_gate::names(at, problems)).unwrap_or_default(),
+        timeout: fields.get("timeout").and_then(|at| interval_text(at, problems)),
+    };
+    node_gate::parse(&at.place(), written, groups, problems)
 }
 
 /// Parses the names of platforms, or mappings with a name.

@@ -40,6 +40,7 @@ pub fn done(action: &Action, outcome: &ActionOutcome) -> Option<Message> {
         Action::ResetStrategy { .. }
         | Action::Recount { .. }
         | Action::ReplacePod { .. }
+        | Action::Tolerate { .. }
         | Action::CheckTags { .. }
         | Action::EndTagCheck { .. }
         | Action::Note { .. }

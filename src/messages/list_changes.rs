@@ -124,13 +124,14 @@ fn normal_forms(group: &Group) -> HashSet<String> {
 /// Which settings have changed: of the list, and of the groups that both forms have. Every field is named here, so that a new
 /// one cannot be forgotten.
 fn settings(before: &Config, after: &Config) -> Vec<String> {
-    let Config { name, daemon_set_annotations, groups, refresh, pull_rate, image_cache } = after;
+    let Config { name, daemon_set_annotations, groups, refresh, pull_rate, image_cache, node_gate } = after;
     let of_list = [
         ("name of the DaemonSets", *name == before.name),
         ("annotations of the DaemonSets", *daemon_set_annotations == before.daemon_set_annotations),
         ("refresh", *refresh == before.refresh),
         ("pullRate", *pull_rate == before.pull_rate),
         ("imageCache", *image_cache == before.image_cache),
+        ("nodeGate", *node_gate == before.node_gate),
     ];
     let of_list = of_list.into_iter().filter(|(_, same)| !same).map(|(what, _)| what.to_owned());
     let in_both = groups.iter().filter_map(|new| Some((find(before, new.name.as_str())?, new)));
@@ -146,7 +147,8 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 17] {
     let Group {
         name: _,
         images: _,
-        placement: Placement { node_selector, affinity, tolerations, architectures },
+        // The taint of the gate is named with the gate.
+        placement: Placement { node_selector, affinity, tolerations, architectures, gate_taint: _ },
         image_pull_secrets,
         service_account_name,
         resources,

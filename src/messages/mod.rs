@@ -4,6 +4,7 @@
 //! - [`lists`], [`list_changes`]: whether a list was accepted, what an edit changes, and that a list is missing
 //! - [`actions`], [`restores`]: what was done
 //! - [`findings`], [`waiting`]: what was found, and what waits
+//! - [`node_gates`]: what nodes wait for, and that they were freed
 //! - [`image_caches`]: what was done and found about ImageCaches
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
 //! - [`init_containers`]: the same about the init containers of a pod
@@ -25,6 +26,7 @@ pub mod init_containers;
 pub mod lasting;
 mod list_changes;
 pub mod lists;
+pub mod node_gates;
 pub mod reason;
 pub mod refused_pods;
 mod restores;

@@ -71,6 +71,7 @@ reasons! {
     NodesExcluded: Warning, "Observe";
     UserNamespacesMissing: Warning, "Observe";
     PodsRefused: Warning, "Observe";
+    NodeFreedByTimeout: Warning, "FreeNode";
     DaemonSetRestored: Warning, "Restore";
     DaemonSetContested: Warning, "Restore";
     DaemonSetNotRestored: Warning, "Restore";

@@ -28,6 +28,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::plan::validation_result::ResultState;
 use crate::plan::{Action, ActionOutcome};
 use crate::status::Report;
+use crate::summary::node_state::NodeState;
 use crate::summary::node_warm_ups::LONGEST;
 
 /// The prefix of all names.
@@ -39,6 +40,9 @@ const RECONCILE_BUCKETS: [f64; 11] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 
 const NODE_WARM_BUCKETS: [f64; 10] =
     [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, LONGEST.as_secs() as f64];
 
+/// The reason of nodes that were freed although no list names their taint.
+const NO_LIST: &str = "noList";
+
 /// All metrics. Clones share their values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -48,6 +52,9 @@ pub struct Metrics {
     reconcile_errors: Family<ReconcileError, Counter>,
     api_requests: Family<ApiRequest, Counter>,
     node_warm_duration: Histogram,
+    nodes_gated: Gauge,
+    node_gate: Histogram,
+    node_gate_timeouts: Family<NodeGateTimeout, Counter>,
     lists: lists::ListCounters,
 }
 
@@ -60,6 +67,11 @@ struct ReconcileError {
 struct ApiRequest {
     verb: &'static str,
     code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NodeGateTimeout {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -96,6 +108,29 @@ impl Default for Metrics {
             Unit::Seconds,
             node_warm_duration.clone(),
         );
+        let nodes_gated = Gauge::default();
+        registry.register(
+            "nodes_gated",
+            "Nodes with a startup taint that is removed once their images are there",
+            nodes_gated.clone(),
+        );
+        let node_gate = Histogram::new(NODE_WARM_BUCKETS);
+        registry.register_with_unit(
+            "node_gate",
+            "How long nodes took from their creation until they were freed by removing the startup taint",
+            Unit::Seconds,
+            node_gate.clone(),
+        );
+        let node_gate_timeouts = Family::default();
+        // Prometheus misses the first increase of a series that appears with it.
+        for reason in NodeState::ALL.map(|(_, name)| name).into_iter().chain([NO_LIST]) {
+            drop(node_gate_timeouts.get_or_create(&NodeGateTimeout { reason }));
+        }
+        registry.register(
+            "node_gate_timeouts",
+            "Nodes that were freed because the time of a gate was over, by the state of an image that was missing",
+            node_gate_timeouts.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             leader,
@@ -103,6 +138,9 @@ impl Default for Metrics {
             reconcile_errors,
             api_requests,
             node_warm_duration,
+            nodes_gated,
+            node_gate,
+            node_gate_timeouts,
             lists: lists::ListCounters::default(),
         }
     }
@@ -148,6 +186,23 @@ impl Metrics {
     /// Measures how long a new node took to become warm.
     pub fn node_is_warm(&self, took: Duration) {
         self.node_warm_duration.observe(took.as_secs_f64());
+    }
+
+    /// How many nodes wait for their images now.
+    pub fn nodes_gated(&self, nodes: usize) {
+        self.nodes_gated.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    }
+
+    /// Measures how long after its creation a node was freed.
+    pub fn node_is_freed(&self, took: Duration) {
+        self.node_gate.observe(took.as_secs_f64());
+    }
+
+    /// Counts a node that was freed although an image was missing, by the state of that image; `None`: no list names its taint.
+    pub fn node_gate_timed_out(&self, state: Option<NodeState>) {
+        let named = |state| NodeState::ALL.iter().find(|(it, _)| *it == state).map(|(_, name)| *name);
+        let reason = state.and_then(named).unwrap_or(NO_LIST);
+        self.node_gate_timeouts.get_or_create(&NodeGateTimeout { reason }).inc();
     }
 
     /// All metrics in a format. Without a report there are no series of lists, because unknown must not look like 0.

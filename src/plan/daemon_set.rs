@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
-    Pod, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
-    VolumeMount,
+    Pod, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext,
+    Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -18,7 +18,7 @@ use super::generation::{
     FIRST_FORMAT_WITH_OWN_FOLDER, Generation, Record, content_hash, images_to_text, placement_hash,
 };
 use crate::list::Config;
-use crate::list::config::{Group, Image, Resources};
+use crate::list::config::{Group, Image, Placement, Resources, TaintKey};
 use crate::list::names::ObjectName;
 use crate::naming::{INIT_CONTAINER, labels};
 
@@ -133,6 +133,9 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
     if group.parallel_pulls != Group::DEFAULT_PARALLEL_PULLS {
         annotations.insert(labels::PARALLEL_PULLS.to_owned(), group.parallel_pulls.to_string());
     }
+    if let Some(taint) = &record.gate_taint {
+        annotations.insert(labels::GATE_TAINT.to_owned(), taint.to_string());
+    }
     if let Some(request) = &record.refresh_request {
         annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
     }
@@ -235,7 +238,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         service_account_name: own_account.or_else(|| settings.service_account_name.clone()),
         // A holder has nothing to clean up.
         termination_grace_period_seconds: Some(1),
-        tolerations: some_unless_empty(placement.tolerations.clone()),
+        tolerations: some_unless_empty(tolerations(placement, record.gate_taint.as_ref())),
         volumes: Some(vec![Volume {
             name: VOLUME.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("1Mi".to_owned())), medium: None }),
@@ -243,6 +246,15 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         }]),
         ..PodSpec::default()
     }
+}
+
+/// The group's own tolerations, and that of a gate. What the list says of a gate now may differ: nothing takes a toleration from a
+/// generation.
+fn tolerations(placement: &Placement, gate_taint: Option<&TaintKey>) -> Vec<Toleration> {
+    let mut tolerations = placement.tolerations.clone();
+    let of_gate = gate_taint.map(TaintKey::toleration);
+    tolerations.extend(of_gate.filter(|it| !placement.tolerations.contains(it)));
+    tolerations
 }
 
 /// Installs the holder, then waits for the node's start delay. The kubelet pulls the images of a pod's containers only

@@ -21,6 +21,7 @@
 //! - [`split_notes`]: what is stored about how a group is split
 //! - [`recounting`]: when the DaemonSet controller has to recount the nodes of a generation
 //! - [`scoping_down`], [`capacity`]: when an older generation is removed from nodes
+//! - [`gate_tolerations`]: which generations have to tolerate the taint of a gate
 //! - [`sealing`]: when a generation switches to the images on the nodes' disks
 //! - [`restoring`]: undoing changes that another client made to a DaemonSet
 //! - [`conditions`]: which conditions of a group are reported
@@ -46,6 +47,7 @@ pub mod context;
 pub mod daemon_set;
 pub mod decision;
 pub mod deselection;
+mod gate_tolerations;
 pub mod generation;
 mod generations;
 pub mod name_claims;

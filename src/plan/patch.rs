@@ -15,7 +15,7 @@ use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
 use super::generation::restores::Restores;
 use super::generation::{images_to_text, placement_hash};
-use crate::list::config::Placement;
+use crate::list::config::{Placement, TaintKey};
 use crate::naming::labels;
 
 /// The merge patch that scopes down a DaemonSet.
@@ -51,6 +51,16 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
         "spec": {"containers": containers, "$setElementOrder/containers": order},
     });
     spec_patch(live, annotations, Some(template), true)
+}
+
+/// The merge patch that makes the template of a DaemonSet tolerate the taint of a gate.
+pub fn toleration_patch(live: &DaemonSet, taint: &TaintKey) -> Value {
+    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let mut tolerations = pod.and_then(|pod| pod.tolerations.clone()).unwrap_or_default();
+    let is_new = !tolerations.contains(&taint.toleration());
+    tolerations.extend(is_new.then(|| taint.toleration()));
+    let template = json!({"spec": {"tolerations": tolerations}});
+    spec_patch(live, json!({labels::GATE_TAINT: taint.as_str()}), Some(template), is_new)
 }
 
 /// The merge patch that only resets the update strategy, and records that the rest stays as another client changed it.

@@ -8,7 +8,8 @@ use super::generation::Generation;
 use super::generations::Generations;
 use super::own_image::{self, OwnImage};
 use super::{
-    capacity, conditions, recounting, restoring, rollouts, scoping_down, sealing, sharding, split_notes, tag_check,
+    capacity, conditions, gate_tolerations, recounting, restoring, rollouts, scoping_down, sealing, sharding,
+    split_notes, tag_check,
 };
 use crate::list::config::{Group, RefreshMode};
 
@@ -37,6 +38,7 @@ fn plan_shards(context: &Context) -> Plan {
         }
     }
     plan.actions.extend(split_notes::notes(context, &generations));
+    plan.actions.extend(gate_tolerations::tolerations(context.list.config, &generations));
     tag_check::shards::join(context, &mut plan);
     conditions::join(context, &generations, &behind, &mut plan);
     restoring::restore(context, &mut plan);

@@ -2,6 +2,7 @@
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`rollout`]: its part about rollouts and refreshes
+//! - [`node_gate`]: its part about nodes that wait for their images
 //! - [`filter`]: restricts a report to some images and nodes
 //! - [`node_names`]: the names of nodes, of which reports have many
 //! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
@@ -9,6 +10,7 @@
 
 mod decoded;
 mod filter;
+pub mod node_gate;
 mod node_names;
 pub mod report;
 pub mod rollout;

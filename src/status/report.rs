@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::node_gate::NodeGateReport;
 use super::node_names::NodeNames;
 use super::rollout::{RefreshReport, RolloutReport};
 use super::{Filter, ListInput, ListState, StatusInput};
@@ -60,6 +61,8 @@ pub struct ListReport {
     pub requests: Reserved,
     pub groups: Vec<GroupReport>,
     pub image_caches: Vec<ImageCacheReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_gate: Option<NodeGateReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,6 +207,7 @@ impl ListReport {
             requests: Reserved::by(pods_of(coverage, &label, filter)),
             groups,
             image_caches: image_cache::status::of(&list.image_caches, list.ledger.as_ref()),
+            node_gate: NodeGateReport::new(input, coverage, list, filter),
         })
     }
 }

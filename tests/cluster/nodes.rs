@@ -33,10 +33,7 @@ impl<'t> Nodes<'t> {
 
     /// What a group needs to belong on these nodes and on no others, as a part of a mapping in YAML.
     pub fn placement(&self) -> String {
-        format!(
-            "nodeSelector: {{{NODES_OF}: {}}}, tolerations: [{{key: {NODES_OF}, operator: Exists}}]",
-            self.trial.namespace
-        )
+        placement_of(self.trial)
     }
 
     /// The taint that they all have.
@@ -79,6 +76,11 @@ impl<'t> Nodes<'t> {
     pub async fn all(&self) -> Vec<Node> {
         self.api.list(&of(&self.trial.namespace)).await.unwrap().items
     }
+}
+
+/// What a group needs to belong on the nodes of a trial and on no others, as a part of a mapping in YAML.
+pub fn placement_of(trial: &Trial) -> String {
+    format!("nodeSelector: {{{NODES_OF}: {}}}, tolerations: [{{key: {NODES_OF}, operator: Exists}}]", trial.namespace)
 }
 
 impl Drop for Nodes<'_> {

@@ -104,6 +104,73 @@ fn rights_to_image_caches_and_their_clean_up_come_with_the_option_only() {
     assert_eq!(names(&without_rights), ["Job kubernetes-image-puller-clean-up"]);
 }
 
+/// The objects with rights for node gates, the tolerations of the controller, and its variable with the taints.
+fn gate_of(values: &str) -> (Vec<Value>, Value, Option<Value>) {
+    let objects = Helm::offline("images").template(values);
+    let is_of_gate = |it: &&Value| it["metadata"]["name"].as_str().is_some_and(|name| name.ends_with(":node-gate"));
+    let rights = objects.iter().filter(is_of_gate).cloned().collect();
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let tolerations = deployment["spec"]["template"]["spec"]["tolerations"].clone();
+    (rights, tolerations, variable(&objects, "NODE_GATE_TAINTS"))
+}
+
+#[test]
+fn rights_and_tolerations_for_node_gates_come_with_the_option_only() {
+    const TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/images";
+    let own = json!({"key": "dedicated", "operator": "Exists"});
+    let without = "tolerations: [{key: dedicated, operator: Exists}]\nnodeGate: {taints: [example.com/other]}";
+    assert_eq!(gate_of(""), (vec![], Value::Null, None));
+    assert_eq!(gate_of(without), (vec![], json!([own]), None));
+
+    let (objects, tolerations, taints) = gate_of("nodeGate: {enabled: true}");
+    assert_eq!(tolerations, json!([{"key": TAINT, "operator": "Exists"}]));
+    assert_eq!(taints, Some(json!({"name": "NODE_GATE_TAINTS", "value": TAINT})));
+    let name = "kube-prepull:images:kubernetes-image-puller:node-gate";
+    let all = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+    assert_eq!(objects.len(), all.len(), "{:?}", names(&objects));
+    for kind in all {
+        let object = find(&objects, kind, name);
+        // Events about nodes are stored in this namespace.
+        let namespace = if kind.starts_with("Cluster") { Value::Null } else { json!("default") };
+        assert_eq!(object["metadata"]["namespace"], namespace, "{kind}");
+        if kind.ends_with("Binding") {
+            let account = json!([{"kind": "ServiceAccount", "name": "k8s-image-puller", "namespace": "images"}]);
+            assert_eq!((&object["subjects"], &object["roleRef"]["name"]), (&account, &json!(name)), "{kind}");
+        }
+    }
+    let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+    assert_eq!(
+        find(&objects, "ClusterRole", name)["rules"],
+        json!([rule("", "nodes", &["patch"]), rule("", "nodes/status", &["patch"])])
+    );
+    assert_eq!(find(&objects, "Role", name)["rules"], json!([rule("events.k8s.io", "events", &["create", "patch"])]));
+
+    let (objects, tolerations, taints) =
+        gate_of(&format!("{without}\nrbac: {{create: false}}").replace("taints: [", "enabled: true, taints: [a/b, "));
+    assert_eq!(names(&objects), [""; 0]);
+    let of_taint = |taint: &str| json!({"key": taint, "operator": "Exists"});
+    assert_eq!(tolerations, json!([own, of_taint("a/b"), of_taint("example.com/other")]));
+    assert_eq!(taints.unwrap()["value"], "a/b,example.com/other");
+}
+
+/// A node that waits may be the only one there is.
+#[test]
+fn every_pod_of_the_release_tolerates_the_taints_of_node_gates() {
+    let objects = Helm::offline("images").template("nodeGate: {enabled: true}\nimageCache: {enabled: true}");
+    let pods: Vec<&Value> = objects
+        .iter()
+        .filter_map(|object| match object["kind"].as_str()? {
+            "Pod" => Some(&object["spec"]),
+            "Deployment" | "Job" => Some(&object["spec"]["template"]["spec"]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(pods.len(), 3, "{:?}", names(&objects));
+    for pod in pods {
+        assert_eq!(pod["tolerations"].as_array().map(Vec::len), Some(1), "{pod}");
+    }
+}
+
 /// Neither changes anything for a single controller.
 #[test]
 fn controllers_are_spread_over_nodes_and_drained_one_at_a_time() {
@@ -162,7 +229,7 @@ fn the_pods_on_the_nodes_have_an_account_without_rights_and_without_a_token() {
     assert_eq!(account["automountServiceAccountToken"], false);
     let subjects = objects.iter().flat_map(|object| object["subjects"].as_array().cloned().unwrap_or_default());
     let subjects: Vec<_> = subjects.map(|subject| subject["name"].clone()).collect();
-    assert_eq!(subjects.iter().filter(|name| **name == "puller").count(), 4);
+    assert_eq!(subjects.iter().filter(|name| **name == "puller").count(), 6);
     assert!(!subjects.contains(&json!("puller-holder")), "{subjects:?}");
 }
 
@@ -262,6 +329,7 @@ fn every_value_of_the_list_arrives() {
             folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
+            gate_taint: config.groups[0].placement.gate_taint.clone(),
         },
         &kube_prepull::plan::Settings { platform: Platform::Kubernetes, ..Default::default() },
     );
@@ -277,7 +345,8 @@ fn every_value_of_the_list_arrives() {
         })
     );
     assert_eq!(spec["nodeSelector"], json!({"disk": "ssd"}));
-    assert_eq!(spec["tolerations"], json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]));
+    let gpu = json!({"key": "gpu", "operator": "Exists", "effect": "NoSchedule"});
+    assert_eq!(spec["tolerations"], json!([gpu, {"key": "example.com/images", "operator": "Exists"}]));
     assert_eq!(spec["imagePullSecrets"], json!([{"name": "one"}, {"name": "two"}]));
     assert_eq!(spec["priorityClassName"], "prepull-test");
     assert_eq!(spec["runtimeClassName"], "sandboxed");
@@ -300,6 +369,10 @@ fn every_value_of_the_list_arrives() {
     assert_eq!(image_cache.annotations["k8s.aliyun.com/imc-enable-reuse"], "true");
     assert_eq!(image_cache.image_pull_secrets[0].as_str(), "three");
     assert_eq!(image_cache.keep_previous_for, jiff::SignedDuration::from_mins(30));
+    let gate = config.node_gate.unwrap();
+    assert_eq!((gate.taint.as_ref().unwrap().as_str(), gate.condition), ("example.com/images", true));
+    assert_eq!((gate.waits_for("web"), gate.waits_for("cache")), (true, false));
+    assert_eq!(gate.timeout, jiff::SignedDuration::from_mins(5));
 }
 
 /// The value of a variable of the controller.
@@ -382,6 +455,10 @@ fn wrong_values_are_refused_by_name() {
         ("priorityClass: {value: 1}", ["/priorityClass/value", "maximum"]),
         ("priorityClassName: {name: high}", ["/priorityClassName", "max"]),
         ("platform: windows", ["/platform", "'openshift'"]),
+        ("nodeGate: {taints: []}", ["/nodeGate/taints", "min"]),
+        ("nodeGate: {taints: [\"images=true:NoSchedule\"]}", ["/nodeGate/taints/0", "images=true:NoSchedule"]),
+        ("nodeGate: {taints: [node.kubernetes.io/not-ready]}", ["/nodeGate/taints/0", "not"]),
+        ("nodeGate: {enabled: true}\nnamespacedOnly: true", ["nodeGate.enabled needs the right to read", "only one"]),
         ("updateStrategy: {type: Restart}", ["/updateStrategy/type", "'Recreate'"]),
         ("deploymentName: Puller", ["/deploymentName", "Puller"]),
         ("image: {repository: \"kube-prepull:1\"}", ["/image/repository", "kube-prepull:1"]),

@@ -92,6 +92,22 @@ fn the_readme_of_the_chart_lists_every_value() {
 }
 
 #[test]
+fn the_page_on_node_gates_names_the_taint_of_the_chart() {
+    let values: Value = serde_yaml::from_str(&fs::read_to_string(chart().join("values.yaml")).unwrap()).unwrap();
+    let taint = values["nodeGate"]["taints"][0].as_str().unwrap();
+    let page = fs::read_to_string(checkout("docs/node-gate.md")).unwrap();
+    let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    // A list, and what Karpenter, EKS and the kubelet take.
+    assert!(blocks.iter().filter(|block| block.contains(taint)).count() >= 4);
+    for block in blocks {
+        serde_yaml::from_str::<Value>(block).unwrap_or_else(|error| panic!("{error}:\n{block}"));
+    }
+    let (prefix, name) = taint.split_at(taint.find('/').unwrap() + 1);
+    let mut named = page.split(prefix).skip(1);
+    assert!(named.all(|rest| rest.starts_with(name) || rest.starts_with('`')), "another key with this prefix");
+}
+
+#[test]
 fn every_right_is_documented() {
     let documented = fs::read_to_string(checkout("docs/install.md")).unwrap();
     let helm = Helm::offline("default");
@@ -99,7 +115,7 @@ fn every_right_is_documented() {
         let objects = helm.template(values);
         objects.iter().filter_map(|object| object["rules"].as_array()).flatten().cloned().collect()
     };
-    let all = rules("imageCache: {enabled: true}\nmetrics: {secure: true}");
+    let all = rules("imageCache: {enabled: true}\nmetrics: {secure: true}\nnodeGate: {enabled: true}");
     assert!(all.len() > 12, "{all:?}");
     // Scrapers have the other one, not the controller.
     for rule in all.iter().filter(|rule| rule["nonResourceURLs"].is_null()) {

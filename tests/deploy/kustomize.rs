@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use test_bed::programs;
@@ -39,7 +40,10 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn create(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("kube-prepull-{name}-{}", std::process::id()));
+        // Several tests make the same at the same time.
+        static CREATED: AtomicUsize = AtomicUsize::new(0);
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("kube-prepull-{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         std::os::unix::fs::symlink(checkout("deploy"), folder.join("deploy")).unwrap();
         Self(folder)
@@ -86,6 +90,20 @@ pub fn documented_file(page: &str, name: &str) -> String {
 pub fn secured() -> Vec<Value> {
     let overlay = "resources: [../deploy/kustomize]\ncomponents: [../deploy/kustomize/secure-metrics]\n";
     Folder::create("secured").overlay("overlay", &[("kustomization.yaml", overlay)])
+}
+
+/// What an overlay with the component for node gates becomes.
+pub fn gated() -> Vec<Value> {
+    let overlay = "resources: [../deploy/kustomize]\ncomponents: [../deploy/kustomize/node-gate]\n";
+    Folder::create("gated").overlay("overlay", &[("kustomization.yaml", overlay)])
+}
+
+#[test]
+fn the_api_server_accepts_the_component_for_node_gates() {
+    let namespace = Namespace::create("gates");
+    let mut objects = gated();
+    moved_to(&namespace, &mut objects);
+    namespace.accepts(&objects);
 }
 
 #[test]

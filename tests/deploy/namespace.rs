@@ -62,10 +62,20 @@ impl Namespace {
         for account in objects.iter().filter(|object| object["kind"] == "ServiceAccount") {
             self.apply(account);
         }
+        // kubectl takes no object of another namespace than the one it is given.
+        let is_elsewhere = |object: &&Value| object["metadata"]["namespace"].as_str().is_some_and(|it| it != self.name);
+        let (elsewhere, here): (Vec<&Value>, Vec<&Value>) = objects.iter().partition(is_elsewhere);
+        self.accepts_all(&here, &["--namespace", &self.name]);
+        if !elsewhere.is_empty() {
+            self.accepts_all(&elsewhere, &[]);
+        }
+    }
+
+    fn accepts_all(&self, objects: &[&Value], namespace: &[&str]) {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         let mut command = self.kubectl.command();
         command.args(["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"]);
-        command.args(["--namespace", &self.name, "--filename", "-"]).stdin(Stdio::piped());
+        command.args(namespace).args(["--filename", "-"]).stdin(Stdio::piped());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(list.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();

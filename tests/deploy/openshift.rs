@@ -72,7 +72,8 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
     }
 }
 
-const TEMPLATES: [&str; 7] = ["serviceaccount", "nodes", "users", "imagecaches", "secure-metrics", "configmap", "app"];
+const TEMPLATES: [&str; 8] =
+    ["serviceaccount", "nodes", "users", "imagecaches", "secure-metrics", "node-gate", "configmap", "app"];
 
 /// What all templates give with their defaults.
 pub fn defaults() -> Vec<Value> {
@@ -81,14 +82,26 @@ pub fn defaults() -> Vec<Value> {
 
 /// What all templates but that of the list give with these parameters, where they have them.
 pub fn all_but_the_list(arguments: &[(&str, &str)]) -> Vec<Value> {
-    let optional = ["configmap", "secure-metrics"];
+    let optional = ["configmap", "secure-metrics", "node-gate"];
     let others = TEMPLATES.iter().filter(|name| !optional.contains(*name)).chain(&["servicemonitor"]);
-    let objects = others.flat_map(|name| {
-        let template = Template::read(name);
-        let arguments = arguments.iter().filter(|(name, _)| template.defaults.contains_key(*name));
-        template.process(&arguments.copied().collect::<Vec<_>>())
-    });
-    objects.collect()
+    others.flat_map(|name| with_known(name, arguments)).collect()
+}
+
+/// The same with node gates for that taint.
+pub fn all_but_the_list_with_node_gate(arguments: &[(&str, &str)], taint: &str) -> Vec<Value> {
+    let tolerations = json!([{"key": taint, "operator": "Exists"}]).to_string();
+    let of_gate = [("NODE_GATE_TAINTS", taint), ("DEPLOYMENT_TOLERATIONS", tolerations.as_str())];
+    let arguments = [arguments, &of_gate].concat();
+    let mut objects = all_but_the_list(&arguments);
+    objects.extend(with_known("node-gate", &arguments));
+    objects
+}
+
+/// What a template gives with those of the parameters that it has.
+fn with_known(template: &str, arguments: &[(&str, &str)]) -> Vec<Value> {
+    let template = Template::read(template);
+    let arguments = arguments.iter().filter(|(name, _)| template.defaults.contains_key(*name));
+    template.process(&arguments.copied().collect::<Vec<_>>())
 }
 
 /// Parameters that a user of kubernetes-image-puller gives, with its defaults where it has any; "" is another.
@@ -163,15 +176,18 @@ fn another(parameter: &str) -> &'static str {
         }
         "IMAGE_PULL_SECRETS" => "one;two",
         "AFFINITY" => r#"{"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}"#,
-        "TOLERATIONS" => r#"[{"key": "gpu", "operator": "Exists"}]"#,
+        "TOLERATIONS" | "DEPLOYMENT_TOLERATIONS" => r#"[{"key": "gpu", "operator": "Exists"}]"#,
         "ARCHITECTURES" => "amd64;arm64",
         "REFRESH_SCHEDULE" => "0 3 * * *",
         "REFRESH_MODE" => "Recreate",
         "PULL_RATE" | "REPLICAS" | "IMAGES_PER_POD" | "PARALLEL_PULLS" => "2",
         "HOST_USERS" => "false",
-        "IMAGE_CACHE" => "true",
+        "IMAGE_CACHE" | "NODE_GATE_CONDITION" => "true",
         "IMAGE_CACHE_PLATFORMS" => "linux/amd64;linux/arm64",
-        "IMAGE_CACHE_KEEP_PREVIOUS_FOR" => "30m",
+        "IMAGE_CACHE_KEEP_PREVIOUS_FOR" | "NODE_GATE_TIMEOUT" => "30m",
+        "NODE_GATE_TAINT" | "NODE_GATE_TAINTS" => "example.com/images",
+        "NODE_GATE_WAIT_FOR" => "che-code",
+        "EVENTS_NAMESPACE" => "kube-system",
         "IMAGE_CACHE_SIZE" | "IMAGE_CACHE_RETENTION_DAYS" => "40",
         "NAMESPACED_ONLY" | "SECURE_METRICS" => "true",
         "METRICS_PORT" => "8443",
@@ -218,8 +234,10 @@ fn the_list_is_accepted_with_every_default_and_with_every_parameter_changed() {
         let mut list = list_data(&template.process(&arguments)[0]);
         namespace.clone_into(&mut list.namespace);
         let parsed = parse(&list);
-        // The others of the ImageCache say nothing where it is not asked for.
-        let reported = |name: &str| name == "KIP_IMAGE" || name.starts_with("IMAGE_CACHE_");
+        // The others of the ImageCache and of the node gate say nothing where it is not asked for.
+        let reported = |name: &str| {
+            ["KIP_IMAGE", "NODE_GATE_WAIT_FOR", "NODE_GATE_TIMEOUT"].contains(&name) || name.starts_with("IMAGE_CACHE_")
+        };
         let expected = usize::from(parameter.is_some_and(|it| reported(it)));
         assert_eq!(parsed.problems.len(), expected, "{arguments:?}: {:?}", parsed.problems);
         assert!(parsed.config.is_some(), "{arguments:?}");
@@ -232,6 +250,18 @@ fn every_flat_key_is_a_parameter() {
     for key in kube_prepull::list::flat::KEYS {
         assert!(template.defaults.contains_key(*key), "{key}");
         assert_eq!(template.objects[0]["data"][key], format!("${{{key}}}"), "{key}");
+    }
+}
+
+/// `oc process` removes the namespace of an object unless it comes from a parameter: see
+/// <https://docs.openshift.com/container-platform/latest/openshift_images/using-templates.html>.
+#[test]
+fn no_namespace_of_an_object_is_lost() {
+    for template in TEMPLATES {
+        for object in Template::read(template).objects {
+            let namespace = object["metadata"]["namespace"].as_str();
+            assert!(namespace.is_none_or(|it| it.starts_with("${")), "{template}: {object}");
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use super::namespace::Namespace;
 /// An overlay in that namespace, with the optional rights.
 fn overlay(folder: &Folder, namespace: &str) -> Vec<Value> {
     let text = format!(
-        "resources: [../deploy/kustomize, imagecaches.yaml]\nnamespace: {namespace}\ntransformers: [../deploy/kustomize/names]\n"
+        "resources: [../deploy/kustomize, imagecaches.yaml]\ncomponents: [../deploy/kustomize/node-gate]\n\
+         namespace: {namespace}\ntransformers: [../deploy/kustomize/names]\n"
     );
     let image_caches = fs::read_to_string(folder.path("deploy/kustomize/imagecaches.yaml")).unwrap();
     folder.overlay(namespace, &[("kustomization.yaml", &text), ("imagecaches.yaml", &image_caches)])
@@ -46,8 +47,14 @@ fn the_api_server_accepts_overlays_in_two_namespaces_that_have_nothing_in_common
             assert_eq!(binding["subjects"][0]["namespace"], namespace.name.as_str(), "{binding:#}");
             // A role that is not there would be accepted.
             let role = &binding["roleRef"];
-            find(objects, role["kind"].as_str().unwrap(), role["name"].as_str().unwrap());
+            let role = find(objects, role["kind"].as_str().unwrap(), role["name"].as_str().unwrap());
+            let of_role = &role["metadata"]["namespace"];
+            assert!(of_role.is_null() || *of_role == binding["metadata"]["namespace"], "{binding:#}");
         }
+        // Events about nodes are stored in this namespace, wherever the controller is.
+        let elsewhere = objects.iter().filter(|object| object["metadata"]["namespace"] == "default");
+        let elsewhere: Vec<&Value> = elsewhere.map(|object| &object["kind"]).collect();
+        assert_eq!(elsewhere, ["Role", "RoleBinding"]);
         namespace.accepts(objects);
     }
 }
@@ -68,26 +75,41 @@ fn the_overlay_of_the_documentation_sets_namespace_and_image() {
     assert!(container["image"].as_str().unwrap().starts_with("registry.example.com/"), "{container:#}");
 }
 
-/// An overlay that is installed. What belongs to the whole cluster goes with the value.
+#[test]
+fn the_overlay_of_the_page_on_node_gates_has_them_in_its_namespace() {
+    let text = documented_file("docs/node-gate.md", "gated/kustomization.yaml");
+    let objects = Folder::create("gated").overlay("gated", &[("kustomization.yaml", &text)]);
+    let binding = find(&objects, "RoleBinding", "kube-prepull:images:kube-prepull:node-gate");
+    assert_eq!(binding["metadata"]["namespace"], "default");
+    assert_eq!(binding["subjects"][0]["namespace"], "images");
+    let container = &find(&objects, "Deployment", "kube-prepull")["spec"]["template"]["spec"]["containers"][0];
+    let taints = container["env"].as_array().unwrap().iter().find(|variable| variable["name"] == "NODE_GATE_TAINTS");
+    assert!(taints.is_some(), "{container:#}");
+}
+
+/// An overlay that is installed. What is not in its namespace goes with the value.
 struct Installed {
     namespace: Namespace,
     folder: Folder,
-    cluster_wide: Vec<String>,
+    /// Kinds and names of what belongs to the whole cluster, and of what is in the namespace `default`.
+    elsewhere: [Vec<String>; 2],
 }
 
 impl Installed {
     fn new(name: &str) -> Self {
         let (namespace, folder) = (Namespace::create(name), Folder::create(name));
-        let mut installed = Self { namespace, folder, cluster_wide: Vec::new() };
+        let mut installed = Self { namespace, folder, elsewhere: Default::default() };
         for object in overlay(&installed.folder, &installed.namespace.name) {
             let kind = object["kind"].as_str().unwrap();
-            if kind.starts_with("ClusterRole") {
-                installed.cluster_wide.push(format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap()));
+            let namespace = object["metadata"]["namespace"].as_str();
+            let name = format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap());
+            match namespace {
+                None if kind.starts_with("ClusterRole") => installed.elsewhere[0].push(name),
+                Some("default") => installed.elsewhere[1].push(name),
+                Some(_) => {}
+                None => continue,
             }
-            let namespaced = object["metadata"]["namespace"].is_string();
-            if namespaced || kind.starts_with("ClusterRole") {
-                installed.apply(&object);
-            }
+            installed.apply(&object);
         }
         installed
     }
@@ -95,7 +117,9 @@ impl Installed {
     fn apply(&self, object: &Value) {
         let file = self.folder.path("object.json");
         fs::write(&file, object.to_string()).unwrap();
-        self.namespace.kubectl(&["apply", "--server-side", "--filename", file.to_str().unwrap()]).unwrap();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&self.namespace.name);
+        let apply = ["apply", "--server-side", "--namespace", namespace, "--filename", file.to_str().unwrap()];
+        self.namespace.kubectl(&apply).unwrap();
     }
 
     fn role(&self, name: &str) -> String {
@@ -167,9 +191,11 @@ impl Installed {
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        let delete = ["delete", "--ignore-not-found", "--wait=false"];
-        let names: Vec<&str> = self.cluster_wide.iter().map(String::as_str).collect();
-        drop(self.namespace.kubectl(&[&delete, &names[..]].concat()));
+        let delete = ["delete", "--ignore-not-found", "--wait=false", "--namespace", "default"];
+        for names in &self.elsewhere {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            drop(self.namespace.kubectl(&[&delete, &names[..]].concat()));
+        }
     }
 }
 

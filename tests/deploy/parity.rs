@@ -55,6 +55,11 @@ fn the_manifests_with_secure_metrics_are_what_the_chart_gives() {
 }
 
 #[test]
+fn the_manifests_with_node_gates_are_what_the_chart_gives() {
+    assert_manifests(kustomize::gated(), "nodeGate: {enabled: true}\nconfigMap: {managedBy: none}\n");
+}
+
+#[test]
 fn the_monitor_of_secure_metrics_is_the_charts() {
     let text = std::fs::read_to_string(checkout("deploy/kustomize/servicemonitor-secure.yaml")).unwrap();
     let ours = documents(&text).into_iter().map(|mut object| {
@@ -95,6 +100,7 @@ fn in_order(mut object: Value) -> Value {
 fn optional_manifests_are_left_out_by_default() {
     let text = serde_json::to_string(&kustomize::built()).unwrap();
     assert!(!text.contains("imagecaches") && !text.contains("ServiceMonitor"), "{text}");
+    assert!(!text.contains("node-gate") && !text.contains("NODE_GATE") && !text.contains("tolerations"), "{text}");
 }
 
 /// The right to read the Deployment is in the template that has its name. The chart has it in the Role.
@@ -117,12 +123,25 @@ fn with_sorted_rules(mut object: Value) -> Value {
     object
 }
 
+/// The name of the Deployment and of its ServiceAccount in both.
+const TEMPLATES_NAME: &str = "kubernetes-image-puller";
+
 #[test]
 fn the_templates_are_what_the_chart_gives() {
-    const NAME: &str = "kubernetes-image-puller";
+    assert_templates(openshift::all_but_the_list(&[("SERVICEACCOUNT_NAME", TEMPLATES_NAME)]), "");
+}
+
+#[test]
+fn the_templates_with_node_gates_are_what_the_chart_gives() {
+    let arguments = [("SERVICEACCOUNT_NAME", TEMPLATES_NAME)];
+    let ours = openshift::all_but_the_list_with_node_gate(&arguments, "example.com/images");
+    assert_templates(ours, "nodeGate: {enabled: true, taints: [example.com/images]}\n");
+}
+
+fn assert_templates(ours: Vec<Value>, more: &str) {
     let namespace = "k8s-image-puller";
     let values = format!(
-        "{OPTIONAL}serviceAccount: {{name: {NAME}}}\n\
+        "{OPTIONAL}serviceAccount: {{name: {TEMPLATES_NAME}}}\n{more}\
          resources: {{requests: {{cpu: 10m, memory: 24Mi}}, limits: {{cpu: \"1\", memory: 128Mi}}}}\n"
     );
     let chart = chart(
@@ -133,21 +152,28 @@ fn the_templates_are_what_the_chart_gives() {
         let mut object = without_helm(object);
         remove(&mut object, "/metadata/labels", &["app.kubernetes.io/version"]);
         // `oc apply` writes to the project that is in use.
-        remove(&mut object, "/metadata", &["namespace"]);
-        if object["kind"] == "RoleBinding" {
-            remove(&mut object, "/subjects/0", &["namespace"]);
+        if object["metadata"]["namespace"] == namespace {
+            remove(&mut object, "/metadata", &["namespace"]);
+            if object["kind"] == "RoleBinding" {
+                remove(&mut object, "/subjects/0", &["namespace"]);
+            }
         }
         with_sorted_rules(object)
     });
-    let ours = with_the_right_of_the_app(openshift::all_but_the_list(&[("SERVICEACCOUNT_NAME", NAME)]), NAME);
+    let ours = with_the_right_of_the_app(ours, TEMPLATES_NAME);
     let ours = ours.into_iter().map(|mut object| {
         // An empty name is none.
         if let Some(pod) = object.pointer_mut("/spec/template/spec").filter(|pod| pod["priorityClassName"] == "") {
             remove(pod, "", &["priorityClassName"]);
         }
-        // An empty policy is the default one.
+        // So are no tolerations.
+        if let Some(pod) = object.pointer_mut("/spec/template/spec").filter(|pod| pod["tolerations"] == json!([])) {
+            remove(pod, "", &["tolerations"]);
+        }
+        // An empty policy is the default one, and no taint is that of a node gate by default.
         if let Some(Value::Array(variables)) = object.pointer_mut("/spec/template/spec/containers/0/env") {
-            variables.retain(|variable| variable["name"] != "POLICY" || variable["value"] != "");
+            let by_default = [json!("POLICY"), json!("NODE_GATE_TAINTS")];
+            variables.retain(|variable| !by_default.contains(&variable["name"]) || variable["value"] != "");
         }
         with_sorted_rules(object)
     });

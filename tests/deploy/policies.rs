@@ -109,6 +109,20 @@ fn each_value_of_the_chart_arrives_in_every_policy_that_has_its_variable() {
     }
 }
 
+/// Otherwise, the DaemonSets of a list with a gate would be refused.
+#[test]
+fn what_node_gates_tolerate_is_allowed() {
+    let tolerations = |tolerations: &str| {
+        let values = format!(
+            "admissionPolicy: {{create: true, tolerations: {tolerations}}}\nnodeGate: {{enabled: true, taints: [a/b, g]}}\n\
+             deploymentName: kube-prepull"
+        );
+        variable(&of_chart(&values), &format!("kube-prepull-requests{SUFFIX}"), "tolerations").clone()
+    };
+    assert_eq!(tolerations("[g]"), "[\"g\",\"a/b\"]");
+    assert_eq!(tolerations("[\"*\"]"), "[\"*\"]");
+}
+
 #[test]
 fn an_old_cluster_and_patterns_that_would_be_expressions_are_refused() {
     let helm = Helm::offline("images");

@@ -97,6 +97,9 @@ fn the_audit_policy_records_writes_of_people_and_not_the_work_of_the_controller(
         ("alice", "create", "", "pods/exec", "Metadata"),
         ("alice", "patch", "apps", "daemonsets", "Metadata"),
         ("alice", "delete", "eci.alibabacloud.com", "imagecaches", "Metadata"),
+        (ACCOUNT, "patch", "", "nodes", "Request"),
+        (ACCOUNT, "patch", "", "nodes/status", "Request"),
+        ("system:node:a", "patch", "", "nodes/status", "none"),
         ("alice", "get", "", "configmaps", "none"),
     ] {
         assert_eq!(level(user, verb, group, resource), expected, "{user} {verb} {resource}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use kube_prepull::list::config::Group;
+use kube_prepull::list::config::{Group, TaintKey};
 use kube_prepull::list::schedule::Schedule;
 use kube_prepull::list::{self, Config, ListData, Parsed, Severity, flat};
 use proptest::prelude::*;
@@ -255,6 +255,7 @@ fn check_again(list: &ListData, parsed: &Parsed, config: &Config) {
     let Some(again) = again.config else { panic!("{list:?}\n{document}\n{:?}", again.problems) };
     assert_eq!((&again.groups, again.pull_rate), (&config.groups, config.pull_rate), "{list:?}");
     assert_eq!(again.daemon_set_annotations, config.daemon_set_annotations);
+    assert_eq!(again.node_gate, config.node_gate);
     assert!(schema::VALIDATOR.is_valid(&document), "{document}");
     if let Some(value) = list.data.get("images.yaml").and_then(|text| serde_yaml::from_str::<Value>(text).ok()) {
         let value = without_blanks(value);
@@ -283,6 +284,16 @@ fn in_full(config: &Config) -> Value {
     });
     if let Schedule::Every(interval) = &config.refresh.schedule {
         document["refresh"] = json!({"every": format!("{}s", interval.as_secs())});
+    }
+    if let Some(gate) = &config.node_gate {
+        document["nodeGate"] = json!({
+            "taint": gate.taint.as_ref().map(TaintKey::as_str),
+            "condition": gate.condition,
+            "timeout": format!("{}s", gate.timeout.as_secs()),
+        });
+        if !gate.wait_for.is_empty() {
+            document["nodeGate"]["waitFor"] = json!(gate.wait_for);
+        }
     }
     document
 }

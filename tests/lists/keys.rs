@@ -133,7 +133,7 @@ fn key_of(path: &str) -> &str {
 
 #[test]
 fn the_table_has_every_key_of_images_yaml() {
-    let sorts: [(&str, &[&str]); 15] = [
+    let sorts: [(&str, &[&str]); 16] = [
         ("", &yaml::TOP_KEYS),
         ("images[].", &yaml::IMAGE_KEYS),
         ("imagePullSecrets[].", &yaml::SECRET_KEYS),
@@ -149,6 +149,7 @@ fn the_table_has_every_key_of_images_yaml() {
         ("imageCache.", &yaml::IMAGE_CACHE_KEYS),
         ("imageCache.imagePullSecrets[].", &yaml::SECRET_KEYS),
         ("imageCache.platforms[].", &yaml::PLATFORM_KEYS),
+        ("nodeGate.", &yaml::NODE_GATE_KEYS),
     ];
     let known: BTreeSet<String> =
         sorts.iter().flat_map(|(place, keys)| keys.iter().map(move |key| format!("{place}{key}"))).collect();
@@ -215,6 +216,7 @@ fn every_flat_example_is_accepted_and_changes_something() {
 fn like(example: &Value, text: &str) -> Value {
     match example {
         Value::Array(_) => json!([text]),
+        Value::Bool(_) => Value::from(text == "true"),
         Value::Number(_) => text.parse::<i64>().map(Value::from).expect("a number"),
         _ => text.into(),
     }
@@ -277,6 +279,9 @@ fn numbers_just_outside_their_range_are_refused() {
         if path == "imageCache.keepPreviousFor" {
             assert_eq!(row.range, ["0s", "8784h"]);
         }
+        if path == "nodeGate.timeout" {
+            assert_eq!(row.range, ["1s", "24h"]);
+        }
     }
     for outside in [
         "pullRate: -1",
@@ -289,6 +294,8 @@ fn numbers_just_outside_their_range_are_refused() {
         "imageCache: {enabled: true, retentionDays: 65537}",
         "imageCache: {enabled: true, keepPreviousFor: -1s}",
         "imageCache: {enabled: true, keepPreviousFor: 8784h 1s}",
+        "nodeGate: {condition: true, timeout: 0s}",
+        "nodeGate: {condition: true, timeout: 24h 1s}",
     ] {
         assert!(list::parse(&yaml_list(&format!("images: [a]\n{outside}\n"))).config.is_none(), "{outside}");
     }

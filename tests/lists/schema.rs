@@ -32,11 +32,12 @@ fn the_schema_follows_its_own_draft() {
 #[test]
 fn the_properties_are_the_keys_of_the_parser() {
     let schema = schema();
-    let sorts: [(&str, &[&str]); 9] = [
+    let sorts: [(&str, &[&str]); 10] = [
         ("document", &yaml::TOP_KEYS),
         ("group", &yaml::GROUP_KEYS),
         ("refresh", &yaml::REFRESH_KEYS),
         ("imageCache", &yaml::IMAGE_CACHE_KEYS),
+        ("nodeGate", &yaml::NODE_GATE_KEYS),
         ("platform", &yaml::PLATFORM_KEYS),
         ("resources", &yaml::RESOURCES_KEYS),
         ("quantities", &yaml::QUANTITY_KEYS),

@@ -40,6 +40,7 @@ const DECIDERS: &[&str] = &[
     "capacity.rs",
     "capacity/",
     "conditions/",
+    "gate_tolerations.rs",
     "recounting.rs",
     "restoring.rs",
     "rollouts.rs",

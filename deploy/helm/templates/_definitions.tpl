@@ -13,15 +13,15 @@
 {{- end }}
 
 {{/*
-The metadata of an object. Keys of the dict: root; name; clusterWide, for cluster-scoped objects; labels and annotations, which
-take precedence over the common ones.
+The metadata of an object. Keys of the dict: root; name; clusterWide, for cluster-scoped objects; namespace, if it is not the
+release's; labels and annotations, which take precedence over the common ones.
 */}}
 {{- define "kube-prepull.metadata" -}}
 {{- $labels := include "kube-prepull.labels" .root | fromYaml }}
 {{- $annotations := merge (dict) (.annotations | default dict) .root.Values.commonAnnotations -}}
 name: {{ .name | quote }}
 {{- if not .clusterWide }}
-namespace: {{ .root.Release.Namespace | quote }}
+namespace: {{ .namespace | default .root.Release.Namespace | quote }}
 {{- end }}
 labels: {{- merge (dict) (.labels | default dict) $labels | toYaml | nindent 2 }}
 {{- with $annotations }}
@@ -76,6 +76,26 @@ kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 
 {{- define "kube-prepull.imageCacheName" -}}
 {{ include "kube-prepull.clusterName" . }}:imagecaches
+{{- end }}
+
+{{- define "kube-prepull.nodeGateName" -}}
+{{ include "kube-prepull.clusterName" . }}:node-gate
+{{- end }}
+
+{{/*
+Tolerations of the release's own pods: those of the values, and of the taints that gates remove. If every node waits, the controller
+has to start on one of them, or none would be freed.
+*/}}
+{{- define "kube-prepull.tolerations" -}}
+{{- $tolerations := .Values.tolerations | default list }}
+{{- if .Values.nodeGate.enabled }}
+{{- range .Values.nodeGate.taints }}
+{{- $tolerations = append $tolerations (dict "key" . "operator" "Exists") }}
+{{- end }}
+{{- end }}
+{{- with $tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* The default in kubernetes-image-puller's chart is {}. */}}

@@ -86,6 +86,10 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
   "IMAGE_CACHE_ANNOTATIONS" (include "kube-prepull.json" $list.imageCacheAnnotations)
   "IMAGE_CACHE_PULL_SECRETS" (include "kube-prepull.names" $list.imageCachePullSecrets)
   "IMAGE_CACHE_KEEP_PREVIOUS_FOR" $list.imageCacheKeepPreviousFor
+  "NODE_GATE_TAINT" $list.nodeGateTaint
+  "NODE_GATE_CONDITION" (include "kube-prepull.number" $list.nodeGateCondition)
+  "NODE_GATE_WAIT_FOR" (include "kube-prepull.names" $list.nodeGateWaitFor)
+  "NODE_GATE_TIMEOUT" $list.nodeGateTimeout
 }}
 {{- range $key, $value := $data }}
 {{- if or (not (has $value (list "" "{}" "[]"))) (eq $key "IMAGES") }}

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use version::{AcceptedVersion, newest};
 
 use self::table::AcceptedTable;
+use crate::list::config::GateTaints;
 use crate::list::{Config, ListData};
 use crate::naming::labels::list_value;
 use crate::plan::name_claims::claims;
@@ -24,9 +25,17 @@ use crate::plan::versions::Revision;
 
 /// The accepted versions of all lists. Clones share them.
 #[derive(Clone, Default)]
-pub struct AcceptedLists(Arc<Mutex<AcceptedTable>>);
+pub struct AcceptedLists {
+    table: Arc<Mutex<AcceptedTable>>,
+    gate_taints: Arc<GateTaints>,
+}
 
 impl AcceptedLists {
+    /// None yet. Of their gates, those with these taints will count.
+    pub fn new(gate_taints: &GateTaints) -> Self {
+        Self { gate_taints: Arc::new(gate_taints.clone()), ..Self::default() }
+    }
+
     /// The versions of the list with that label, as the watch has seen them.
     pub fn of(&self, label: &str) -> Vec<Revision> {
         let table = self.lock();
@@ -63,7 +72,7 @@ impl AcceptedLists {
         let table = self.lock();
         let mut known = table.known(&list_value(&revision.list.name), &revision.name);
         let same = known.find(|known| known.revision.uid == revision.uid && known.revision.list == revision.list);
-        same.cloned().unwrap_or_else(|| Arc::new(AcceptedVersion::new(revision.clone())))
+        same.cloned().unwrap_or_else(|| Arc::new(AcceptedVersion::new(revision.clone(), &self.gate_taints)))
     }
 
     /// The newest version of a list, if it was accepted in this form.
@@ -93,6 +102,6 @@ impl AcceptedLists {
     }
 
     fn lock(&self) -> MutexGuard<'_, AcceptedTable> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

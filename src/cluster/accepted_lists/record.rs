@@ -39,8 +39,8 @@ impl AcceptedLists {
             return;
         }
         let version = match config {
-            Some(config) => AcceptedVersion::parsed(revision, Some(config)),
-            None => AcceptedVersion::new(revision),
+            Some(config) => AcceptedVersion::parsed(revision, &self.gate_taints, config),
+            None => AcceptedVersion::new(revision, &self.gate_taints),
         };
         let prefixes: Vec<String> =
             version.config().into_iter().flat_map(|config| claims(config).map(|(_, prefix)| prefix)).collect();
@@ -102,7 +102,7 @@ impl AcceptedLists {
         let revision = Revision::from_object(object)?;
         let label = list_value(&revision.list.name);
         let known = self.lock().known(&label, &revision.name).find_map(|known| known.noted(&revision));
-        Some(Arc::new(known.unwrap_or_else(|| AcceptedVersion::new(revision))))
+        Some(Arc::new(known.unwrap_or_else(|| AcceptedVersion::new(revision, &self.gate_taints))))
     }
 }
 

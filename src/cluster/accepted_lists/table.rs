@@ -86,7 +86,7 @@ impl AcceptedTable {
         let Some(versions) = self.lists.get_mut(label) else { return };
         let Some(newest) = newest(versions.values()).map(|newest| newest.revision.name.clone()) else { return };
         for (_, older) in versions.iter_mut().filter(|(name, version)| **name != newest && version.is_parsed()) {
-            *older = Arc::new(AcceptedVersion::new(older.revision.clone()));
+            *older = Arc::new(older.unparsed());
         }
     }
 

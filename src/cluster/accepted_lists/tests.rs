@@ -44,7 +44,7 @@ fn after(events: impl IntoIterator<Item = Event<ControllerRevision>>) -> Accepte
 
 fn config(list: &str, prefix: &str) -> Arc<Config> {
     let revision = Revision::from_object(&version(list, prefix, 0)).expect("a version");
-    Arc::clone(AcceptedVersion::new(revision).config().expect("an accepted list"))
+    Arc::clone(AcceptedVersion::new(revision, &Arc::default()).config().expect("an accepted list"))
 }
 
 /// The lists in effect that share the name which a list asks for.
@@ -245,7 +245,7 @@ proptest! {
                 }
             }
         }
-        let versions: Vec<_> = existing.iter().filter_map(Revision::from_object).map(AcceptedVersion::new).map(Arc::new).collect();
+        let versions: Vec<_> = existing.iter().filter_map(Revision::from_object).map(|it| Arc::new(AcceptedVersion::new(it, &Arc::default()))).collect();
         let names: BTreeSet<String> = versions.iter().map(|version| version.revision.list.name.clone()).collect();
         let all: Vec<_> = names.iter().filter_map(|name| {
             let of_list: Vec<_> = versions.iter().filter(|it| it.revision.list.name == *name).cloned().collect();

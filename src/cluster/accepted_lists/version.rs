@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::list::config::GateTaints;
 use crate::list::policy::{self, Policy};
 use crate::list::{Config, parse_accepted};
 use crate::plan::versions::Revision;
@@ -11,6 +12,8 @@ use crate::plan::versions::Revision;
 pub struct AcceptedVersion {
     /// The version as it is stored.
     pub revision: Revision,
+    /// Which gates count.
+    gate_taints: Arc<GateTaints>,
     config: OnceLock<Option<Arc<Config>>>,
     /// What the policy of this process says of it.
     allowed: OnceLock<bool>,
@@ -18,18 +21,23 @@ pub struct AcceptedVersion {
 
 impl AcceptedVersion {
     /// A version that nobody has parsed yet.
-    pub fn new(revision: Revision) -> Self {
-        Self { revision, config: OnceLock::new(), allowed: OnceLock::new() }
+    pub fn new(revision: Revision, gate_taints: &Arc<GateTaints>) -> Self {
+        Self { revision, gate_taints: Arc::clone(gate_taints), config: OnceLock::new(), allowed: OnceLock::new() }
     }
 
     /// A version of which it is known what it means.
-    pub fn parsed(revision: Revision, config: Option<Arc<Config>>) -> Self {
-        Self { revision, config: config.into(), allowed: OnceLock::new() }
+    pub fn parsed(revision: Revision, gate_taints: &Arc<GateTaints>, config: Arc<Config>) -> Self {
+        Self { config: Some(config).into(), ..Self::new(revision, gate_taints) }
     }
 
     /// The parsed list, whatever the policy says of it now: what is held stays held. `None` if this program cannot read it.
     pub fn config(&self) -> Option<&Arc<Config>> {
-        self.config.get_or_init(|| parse_accepted(&self.revision.list).config.map(Arc::new)).as_ref()
+        self.config.get_or_init(|| parse_accepted(&self.revision.list, &self.gate_taints).map(Arc::new)).as_ref()
+    }
+
+    /// The same version, which nobody has parsed yet.
+    pub(super) fn unparsed(&self) -> Self {
+        Self::new(self.revision.clone(), &self.gate_taints)
     }
 
     /// Whether it was parsed.
@@ -42,6 +50,7 @@ impl AcceptedVersion {
         let same_list = self.revision.list == revision.list;
         same_list.then(|| Self {
             revision: revision.clone(),
+            gate_taints: Arc::clone(&self.gate_taints),
             config: self.config.clone(),
             allowed: self.allowed.clone(),
         })

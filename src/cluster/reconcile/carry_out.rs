@@ -235,7 +235,7 @@ fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision],
         (ResultState::Empty, _) => lists::empty(&written.list, problems, hash),
         (_, Some(config)) => {
             let before = versions::before(&config_map.metadata, &written.list, revisions);
-            let before = before.and_then(|revision| list::parse_accepted(&revision.list).config);
+            let before = before.and_then(|revision| list::parse_accepted(&revision.list, policy.gate_taints()));
             lists::accepted(config, problems, before.as_ref(), hash)
         }
         (_, None) => {
@@ -247,7 +247,7 @@ fn message(config_map: &ConfigMap, written: &ParsedList, revisions: &[Revision],
 
 /// What stays in effect although the list is rejected.
 fn stays(newest: &Revision, written: &ParsedList, policy: &Policy) -> Option<Stays> {
-    let config = list::parse_accepted(&newest.list).config?;
+    let config = list::parse_accepted(&newest.list, policy.gate_taints())?;
     Some(Stays {
         accepted_at: newest.created,
         forbidden: !list::policy::violations(policy, &newest.list, &config).is_empty(),

@@ -26,6 +26,7 @@ use crate::cluster::observed::SharedCoverage;
 use crate::cluster::readiness::Readiness;
 use crate::cluster::resources;
 use crate::coverage::{Coverage, NO_LIST, SlimPod};
+use crate::list::config::GateTaints;
 use crate::metrics::Metrics;
 use crate::naming::labels;
 use crate::slim::without_managed_fields;
@@ -66,8 +67,13 @@ impl Watches<'_> {
         store
     }
 
-    pub fn revisions(&mut self, api: Api<ControllerRevision>, config: watcher::Config) -> AcceptedLists {
-        let accepted = AcceptedLists::default();
+    pub fn revisions(
+        &mut self,
+        api: Api<ControllerRevision>,
+        config: watcher::Config,
+        gate_taints: &GateTaints,
+    ) -> AcceptedLists {
+        let accepted = AcceptedLists::new(gate_taints);
         let shared = accepted.clone();
         let stream = self.listings.watch(api, config);
         self.follow("ControllerRevisions", stream, move |event| shared.record(event));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::list::config::GateTaints;
 use crate::list::{self, Parsed, Severity};
 
 fn yaml(text: &str) -> ListData {
@@ -141,8 +142,8 @@ fn a_version_that_was_accepted_under_higher_limits_stays_what_it_was() {
         [images(1_600), groups(300, 2), format!("images: [a:1]\npodAnnotations: {{a: {}}}", "x".repeat(200_000))]
     {
         assert!(list::parse(&yaml(&text)).config.is_none());
-        assert!(list::parse_accepted(&yaml(&text)).config.is_some());
+        assert!(list::parse_accepted(&yaml(&text), &GateTaints::Unknown).is_some());
     }
     let accepted = yaml(&images(1_000));
-    assert_eq!(list::parse(&accepted).config, list::parse_accepted(&accepted).config);
+    assert_eq!(list::parse(&accepted).config, list::parse_accepted(&accepted, &GateTaints::Unknown));
 }

@@ -12,7 +12,7 @@ use super::place::{BothKeys, Locator};
 use super::repository::Repository;
 use super::tolerations::{TolerationRule, described};
 use super::{Ceilings, Policy};
-use crate::list::config::{Config, Group, Resources};
+use crate::list::config::{Config, Group, Resources, TaintKey};
 use crate::list::data::ListData;
 use crate::list::names::ResourceName;
 use crate::list::problem::{Code, Problem, quoted};
@@ -29,6 +29,7 @@ const PULL_SECRETS: BothKeys = both(&["imagePullSecrets"], "IMAGE_PULL_SECRETS")
 const TOLERATIONS: BothKeys = both(&["tolerations"], "TOLERATIONS");
 const POD_LABELS: BothKeys = both(&["podLabels"], "POD_LABELS");
 const POD_ANNOTATIONS: BothKeys = both(&["podAnnotations"], "POD_ANNOTATIONS");
+const NODE_GATE: BothKeys = both(&["nodeGate"], "NODE_GATE_TAINT");
 const DAEMON_SET_ANNOTATIONS: BothKeys = both(&["daemonSetAnnotations"], "DAEMONSET_ANNOTATIONS");
 
 const fn both(yaml: &'static [&'static str], flat: &'static str) -> BothKeys {
@@ -56,6 +57,31 @@ pub fn check(policy: &Policy, list: &ListData, config: &Config, problems: &mut P
     if let Some(cache) = &config.image_cache {
         check.image_cache(cache);
     }
+}
+
+/// Leaves out a gate that the installation does not allow, and says so.
+pub fn restrict_node_gate(policy: &Policy, list: &ListData, config: &mut Config, problems: &mut Problems) {
+    let named = config.node_gate.as_ref().and_then(|gate| gate.taint.clone());
+    if !config.restrict_node_gate(&policy.gate_taints) {
+        return;
+    }
+    let allowed: Vec<&str> = policy.gate_taints.keys().map(TaintKey::as_str).collect();
+    let (message, remedy) = match (allowed.as_slice(), named) {
+        ([], _) => (
+            "the gate has no effect: this controller has no rights for gates".to_owned(),
+            "ask its operator to turn node gates on (nodeGate.enabled in the Helm chart), or remove the gate"
+                .to_owned(),
+        ),
+        (allowed, named) => (
+            format!(
+                "the gate has no effect: this controller may not remove the taint {}",
+                quoted(named.as_ref().map_or("", TaintKey::as_str))
+            ),
+            format!("use a taint that it may remove ({}), or ask its operator to allow this one", allowed.join(", ")),
+        ),
+    };
+    let place = Locator::new(list).of_document(NODE_GATE, &[]);
+    problems.warning(place, Code::Ignored, message, remedy);
 }
 
 struct PolicyCheck<'c, 'p> {

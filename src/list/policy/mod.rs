@@ -19,11 +19,13 @@ mod tolerations;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-pub use check::{check, violations};
+pub use check::{check, restrict_node_gate, violations};
 use pattern::{Glob, Patterns};
 pub use read::{IMAGE_CACHE_KEYS, KEYS, QUANTITY_KEYS, RESOURCES_KEYS, TOLERATION_KEYS, parse as parse_policy};
 use repository::RepositoryPattern;
 use tolerations::TolerationRule;
+
+use super::config::GateTaints;
 
 /// What lists may ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +62,8 @@ pub struct Policy {
     controller_service_account: Option<String>,
     /// The ServiceAccount of pods whose group names none, which lists may name too.
     pod_service_account: Option<String>,
+    /// The taints that gates may remove. A gate with another one has no effect, but the list is accepted: it may come from elsewhere.
+    gate_taints: GateTaints,
 }
 
 /// The highest quantities; `None`: any.
@@ -146,6 +150,7 @@ impl Default for Policy {
             },
             controller_service_account: None,
             pod_service_account: None,
+            gate_taints: GateTaints::default(),
         }
     }
 }
@@ -158,6 +163,16 @@ impl Policy {
         self.controller_service_account = given(controller).or(self.controller_service_account);
         self.pod_service_account = given(pods);
         self
+    }
+
+    /// The same policy for a controller that may remove these taints.
+    pub fn with_gate_taints(self, gate_taints: GateTaints) -> Self {
+        Self { gate_taints, ..self }
+    }
+
+    /// The taints that gates may remove.
+    pub fn gate_taints(&self) -> &GateTaints {
+        &self.gate_taints
     }
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::finding::Finding;
 use crate::coverage::Shortage;
+use crate::list::config::TaintKey;
 use crate::plan::generation::Generation;
 use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
@@ -82,6 +83,15 @@ pub enum Action {
         images: BTreeSet<String>,
         /// The containers that keep pulling with `Always`.
         pulled_always: PulledAlways,
+    },
+    /// Make the template of a generation tolerate the taint of a gate. Its pods stay as they are.
+    Tolerate {
+        /// Name of the DaemonSet.
+        name: String,
+        /// UID of the DaemonSet, as a precondition.
+        uid: String,
+        /// The taint.
+        taint: TaintKey,
     },
     /// Delete a stuck pod, so that its DaemonSet replaces it from the current template.
     ReplacePod {

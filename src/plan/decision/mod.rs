@@ -48,6 +48,7 @@ impl Plan {
             | Action::ScopeDown { .. }
             | Action::Recount { .. }
             | Action::Seal { .. }
+            | Action::Tolerate { .. }
             | Action::ReplacePod { .. }
             | Action::EndTagCheck { .. }
             | Action::Note { .. }

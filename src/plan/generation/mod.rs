@@ -45,7 +45,7 @@ use restores::Restores;
 use scheduled::{Scheduled, SlimDaemonSet};
 use tag_check_record::TagCheckRecord;
 
-use crate::list::config::{Group, Image, Placement};
+use crate::list::config::{Group, Image, Placement, TaintKey};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
@@ -126,8 +126,10 @@ pub struct Record {
     pub folder: HolderFolder,
     /// The request for a refresh that it answers.
     pub refresh_request: Option<String>,
-    /// Which images its pod template pulls with `Always`. Only this can change later, so it is not part of the name.
+    /// Which images its pod template pulls with `Always`. This and the next can change later, so they are not part of the name.
     pub pulled_always: PulledAlways,
+    /// The taint of a gate that its pod template tolerates.
+    pub gate_taint: Option<TaintKey>,
 }
 
 impl Generation {
@@ -246,6 +248,7 @@ impl Record {
             },
             refresh_request: annotation(metadata, labels::REFRESH_REQUESTED).map(str::to_owned),
             pulled_always: pulled_always.clone(),
+            gate_taint: annotation(metadata, labels::GATE_TAINT).and_then(TaintKey::new),
         })
     }
 

@@ -8,6 +8,7 @@ mod conditions;
 mod daemon_set;
 mod deselection;
 mod exclusion;
+mod gate_tolerations;
 mod generation;
 mod histories;
 mod holder_folders;

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
 
 pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
-use daemon_sets::{recount, reset_strategy, restore, scope_down, seal, template};
+use daemon_sets::{recount, reset_strategy, restore, scope_down, seal, template, tolerate};
 pub use pods::{Checking, Container, Pod, State};
 
 use super::{accepted, at, named, settings};
@@ -285,6 +285,7 @@ impl Simulation {
             Action::Adopt { .. } => unreachable!("the plan of a list adopts nothing"),
             Action::ScopeDown { name, node_scope, .. } => scope_down(self.stored(name), node_scope),
             Action::Seal { name, images, pulled_always, .. } => seal(self.stored(name), images, pulled_always),
+            Action::Tolerate { name, taint, .. } => tolerate(self.stored(name), taint),
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Recount { name, selections, .. } => recount(self.stored(name), selections),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),

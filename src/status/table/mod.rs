@@ -102,8 +102,27 @@ impl<O: Write> Table<'_, O> {
         for problem in &list.problems {
             self.wrapped(style, word, &format!(": {problem}"))?;
         }
+        self.print_gate(list)?;
         list.groups.iter().try_for_each(|group| self.print_group(group))?;
         self.print_image_caches(list)
+    }
+
+    /// The nodes that wait for their images, the longest first.
+    fn print_gate(&mut self, list: &ListReport) -> io::Result<()> {
+        let Some(gate) = list.node_gate.as_ref().filter(|gate| !gate.nodes.is_empty()) else { return Ok(()) };
+        let most = if self.layout.wide { usize::MAX } else { 3 };
+        let mut nodes: Vec<_> = gate.nodes.iter().collect();
+        nodes.sort_by_key(|node| node.since);
+        for node in nodes.iter().take(most) {
+            let since = node.since.map_or_else(|| "?".to_owned(), |since| age(since, self.now));
+            let until = span(node.until.duration_since(self.now));
+            let text = format!(": gated for {since}, freed in {until} at the latest: {}", node.waiting_for);
+            self.wrapped(BEHIND, &format!("node {}", node.node), &text)?;
+        }
+        match nodes.len().saturating_sub(most) {
+            0 => Ok(()),
+            more => self.further("", &format!("and {} that wait for their images", number(more, "more node"))),
+        }
     }
 
     fn print_image_caches(&mut self, list: &ListReport) -> io::Result<()> {

@@ -15,8 +15,16 @@ use crate::tag_checks::request;
 use crate::trial::{eventually, within};
 
 const DASHBOARD: &str = include_str!("../../../deploy/helm/monitoring/dashboard.json");
-/// What does not happen in this run: no node joins, nothing is refused, and there are no virtual nodes.
-const EMPTY: [&str; 4] = ["Node warm-up time", "Reconcile errors", "Failed API requests", "ImageCaches"];
+/// What does not happen in this run: no node joins or is gated, nothing is refused, and there are no virtual nodes.
+const EMPTY: [&str; 7] = [
+    "Node warm-up time",
+    "Reconcile errors",
+    "Failed API requests",
+    "ImageCaches",
+    "Nodes that wait",
+    "Time until nodes are freed",
+    "Nodes freed by the timeout",
+];
 
 #[tokio::test]
 #[ignore = "make test-faults"]

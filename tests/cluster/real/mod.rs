@@ -15,6 +15,7 @@ mod init_containers;
 mod lists;
 mod long_lists;
 mod metrics;
+mod node_gate;
 mod own_images;
 mod requests;
 mod rollouts;

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
 use kube::api::{ListParams, PostParams};
+use kube_prepull::list::config::GateTaints;
 use kube_prepull::list::config::Group;
 use kube_prepull::list::{Limits, ListData, parse_accepted};
 use kube_prepull::plan::versions;
@@ -161,7 +162,7 @@ async fn what_was_accepted_under_higher_limits_stays_held() {
         name: "tools".to_owned(),
         data: [("images.yaml".to_owned(), text.clone())].into(),
     };
-    assert!(parse_accepted(&data).config.is_some());
+    assert!(parse_accepted(&data, &GateTaints::Unknown).is_some());
     // As an earlier release has left it.
     let revision: ControllerRevision = versions::build(&data, "tools", 1, None, None);
     trial.api().create(&PostParams::default(), &revision).await.unwrap();

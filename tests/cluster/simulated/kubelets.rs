@@ -38,13 +38,28 @@ impl<'t> Kubelets<'t> {
         architectures: &[&str],
         image_id: impl Fn(&Pull) -> Option<String> + Send + 'static,
     ) -> Self {
+        let manifests = architectures.iter().map(|architecture| unattended(architecture)).collect();
+        Self::start_on(trial, manifests, image_id).await
+    }
+
+    /// The same with nodes of these manifests.
+    pub async fn start_on(
+        trial: &'t Trial,
+        manifests: Vec<Value>,
+        image_id: impl Fn(&Pull) -> Option<String> + Send + 'static,
+    ) -> Self {
         let nodes = Nodes::of(trial);
-        for (index, architecture) in architectures.iter().enumerate() {
-            nodes.add(index, unattended(architecture)).await;
+        let names = (0..manifests.len()).map(|index| nodes.name(index)).collect();
+        for (index, manifest) in manifests.into_iter().enumerate() {
+            nodes.add(index, manifest).await;
         }
-        let names = (0..architectures.len()).map(|index| nodes.name(index)).collect();
         let kubelets = Playing { pods: trial.api(), nodes: names, image_id: Box::new(image_id), pulls: Arc::default() };
         Self { nodes, work: tokio::spawn(kubelets.play()) }
+    }
+
+    /// The nodes.
+    pub fn nodes(&self) -> &Nodes<'t> {
+        &self.nodes
     }
 
     /// What a group needs to belong on these nodes and on no others, as a part of a mapping in YAML.

@@ -28,6 +28,7 @@ mod lists;
 mod long_lists;
 mod many_lists;
 mod metrics;
+mod node_gate;
 mod overflow;
 mod owner;
 mod policies;

@@ -127,13 +127,13 @@ async fn a_node_that_was_tainted_meanwhile_keeps_its_images_and_holds_up_no_edit
 }
 
 /// The right to read nodes, which goes with the test.
-struct Right<'t> {
+pub struct Right<'t> {
     trial: &'t Trial,
     account: Client,
 }
 
 impl<'t> Right<'t> {
-    async fn granted(trial: &'t Trial) -> Self {
+    pub async fn granted(trial: &'t Trial) -> Self {
         let account = trial.client_as(&format!("system:serviceaccount:{}:limited", trial.namespace)).await;
         let role = json!({"metadata": {"name": trial.namespace}, "rules": [
             {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]});

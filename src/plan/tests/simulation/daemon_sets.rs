@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Value, from_value, json, to_value};
 
-use crate::list::config::Placement;
+use crate::list::config::{Placement, TaintKey};
 use crate::naming::labels;
 use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
@@ -17,6 +17,7 @@ use crate::plan::patch::recount_patch;
 use crate::plan::patch::scope_patch;
 use crate::plan::patch::sealing_patch;
 use crate::plan::patch::strategy_patch;
+use crate::plan::patch::toleration_patch;
 use crate::plan::restoring::restored;
 use crate::plan::{Generation, SlimDaemonSet};
 use crate::slim::Skipped;
@@ -146,6 +147,17 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
     let order = pod["$setElementOrder/containers"].as_array().unwrap_or(changes);
     containers.sort_by_key(|container| order.iter().position(|it| it["name"] == *container.name));
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
+}
+
+/// Applies the patch like the API server.
+pub(super) fn tolerate(daemon_set: &mut DaemonSet, taint: &TaintKey) {
+    let patch = toleration_patch(daemon_set, taint);
+    annotate(daemon_set, &patch);
+    let pod = daemon_set.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod template");
+    let tolerations = from_value(patch["spec"]["template"]["spec"]["tolerations"].clone()).expect("tolerations");
+    if pod.tolerations.replace(tolerations) != pod.tolerations {
+        bump(daemon_set);
+    }
 }
 
 /// Applies the patch like the API server.

@@ -1,0 +1,90 @@
+//! The part of the report about nodes that wait for their images.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Filter, ListInput, StatusInput};
+use crate::coverage::{Coverage, Node};
+use crate::gate::decision::NodeDecision;
+use crate::gate::is_tainted;
+use crate::gate::lists_on_nodes::{GatedList, ListsOnNodes};
+use crate::gate::warmth::NodeWarmth;
+use crate::list::config::TaintKey;
+use crate::messages::node_gates;
+use crate::naming::labels;
+use crate::text::CleanText;
+
+/// The gate of a list, and the nodes that it keeps closed now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // The documentation for users says it.
+pub struct NodeGateReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taint: Option<CleanText>,
+    pub condition: bool,
+    pub nodes: Vec<GatedNode>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct GatedNode {
+    pub node: CleanText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    pub until: Timestamp,
+    pub images: usize,
+    pub warm: usize,
+    pub waiting_for: CleanText,
+}
+
+impl NodeGateReport {
+    /// The gate of a list, if it has one.
+    pub fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
+        let config = list.config.as_ref()?;
+        let gate = config.node_gate.as_ref()?;
+        let label = labels::list_value(&list.name);
+        let gated = GatedList::new(&label, &list.name, config, || list.generations.clone())?;
+        let nodes = gate.taint.as_ref().map(|taint| nodes(input, coverage, &gated, taint, filter)).unwrap_or_default();
+        Some(Self { taint: gate.taint.as_ref().map(CleanText::of), condition: gate.condition, nodes })
+    }
+}
+
+/// The nodes that have the taint and wait for this list.
+fn nodes(
+    input: &StatusInput,
+    coverage: &Coverage,
+    list: &GatedList,
+    taint: &TaintKey,
+    filter: &Filter,
+) -> Vec<GatedNode> {
+    let tainted = input.nodes.iter().flat_map(|nodes| nodes.iter());
+    let tainted: Vec<Arc<Node>> =
+        tainted.filter(|node| is_tainted(node, taint) && filter.has_node(&node.name)).cloned().collect();
+    if tainted.is_empty() {
+        return Vec::new();
+    }
+    let lists = std::slice::from_ref(list);
+    let on_nodes = ListsOnNodes::new(lists, &tainted, coverage, input.now);
+    let gated = tainted.iter().filter_map(|node| {
+        let NodeDecision::Waits { until, .. } = on_nodes.decision(node, taint) else { return None };
+        let warmth = on_nodes.warmth(&list.name, &node.name).cloned();
+        Some(GatedNode::new(node, until, &warmth.unwrap_or_default()))
+    });
+    gated.collect()
+}
+
+impl GatedNode {
+    fn new(node: &Node, until: Timestamp, warmth: &NodeWarmth) -> Self {
+        Self {
+            node: node.name.as_str().into(),
+            since: node.created,
+            until,
+            images: warmth.images,
+            warm: warmth.warm,
+            waiting_for: node_gates::progress(warmth).into(),
+        }
+    }
+}
