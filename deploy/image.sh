@@ -40,7 +40,7 @@ programs() {
   # A separate target folder, because these flags remap the paths of this machine.
   export CARGO_TARGET_DIR=$out/cargo
   # They replace those of .cargo/config.toml, so what stands there is repeated.
-  export RUSTFLAGS="-C link-arg=--icf=all --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/kube-prepull"
+  export RUSTFLAGS="-C link-arg=--icf=all -C link-arg=--pack-dyn-relocs=relr --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/kube-prepull"
   local architecture rust
   for architecture in "${architectures[@]}"; do
     rust=$(in_rust "$architecture")

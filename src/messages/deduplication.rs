@@ -1,6 +1,7 @@
 //! Which Events were just sent, so that they are not repeated. Nothing depends on it, so a restart may lose it.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -41,7 +42,8 @@ struct About {
 
 #[derive(Debug)]
 struct Sent {
-    note: CleanText,
+    /// The hash of its note: with hundreds of lists, the notes of some minutes are megabytes.
+    note: u64,
     event: String,
     count: i32,
     at: Timestamp,
@@ -50,23 +52,30 @@ struct Sent {
 impl Recent {
     /// Decides how to send a message about a list now, and records it as sent.
     pub fn record(&mut self, list: &str, message: &Message, now: Timestamp) -> Delivery {
+        let note = hash(&message.note);
         let age = |sent: &Sent| now.duration_since(sent.at);
         self.0.retain(|_, sent| (SignedDuration::ZERO..SERIES).contains(&age(sent)));
         let about = About { list: list.to_owned(), reason: message.reason, subject: message.subject.clone() };
         match self.0.get_mut(&about) {
             Some(sent) if age(sent) < PAUSE => Delivery::Suppressed,
-            Some(sent) if sent.note == message.note => {
+            Some(sent) if sent.note == note => {
                 (sent.count, sent.at) = (sent.count.saturating_add(1), now);
                 Delivery::Repeated { event: sent.event.clone(), count: sent.count }
             }
             _ => {
                 let event = event_name(list, &about, now);
-                let sent = Sent { note: message.note.clone(), event: event.clone(), count: 1, at: now };
+                let sent = Sent { note, event: event.clone(), count: 1, at: now };
                 self.0.insert(about, sent);
                 Delivery::New(event)
             }
         }
     }
+}
+
+fn hash(note: &CleanText) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    note.as_str().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Named like Events of Kubernetes' own components: by the object and a number. Even Events of the same instant differ.
