@@ -132,9 +132,9 @@ impl Applier {
                 let patch = |live: &DaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
                 self.change(name, uid, "seal the DaemonSet", patch).await
             }
-            Action::Tolerate { name, uid, taint } => {
-                let patch = |live: &DaemonSet| Patch::Merge(toleration_patch(live, taint));
-                self.change(name, uid, "make the DaemonSet tolerate the taint of the gate", patch).await
+            Action::Tolerate { name, uid, taints } => {
+                let patch = |live: &DaemonSet| Patch::Merge(toleration_patch(live, taints));
+                self.change(name, uid, "make the DaemonSet tolerate the taints of gates", patch).await
             }
             Action::ReplacePod { name, uid, .. } => delete(&self.pods, "delete the pod", name, uid).await,
             Action::Recount { name, uid, selections } => {

@@ -139,7 +139,10 @@ async fn work(
     loop {
         let changed = tokio::select! {
             changed = changes.next() => changed,
-            changed = lead.changed() => changed.ok().map(|()| Changed::Everything),
+            changed = lead.changed() => {
+                changes.gates.notify_one();
+                changed.ok().map(|()| Changed::Everything)
+            }
             Some(ended) = workers.tasks.join_next() => {
                 workers.ended(ended);
                 continue;

@@ -59,36 +59,47 @@ pub struct Nodes {
     sizes: Sizes,
     /// Those that joined after the first listing.
     node_warm_ups: NodeWarmUps,
-    /// What gates need to know of nodes that have taints or their condition.
-    gate_facts: HashMap<String, GateFacts>,
+    /// What gates need to know of the nodes, if there are any gates.
+    gate_facts: Option<GateFactsByName>,
 }
+
+/// What gates need to know of nodes, by their names.
+pub type GateFactsByName = HashMap<String, Arc<GateFacts>>;
 
 /// What gates need to know of a node. No plan depends on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateFacts {
     /// The UID of the node.
     pub uid: String,
+    /// When it was created: a later node may have the same name.
+    pub created: Option<Timestamp>,
     /// What its condition says.
     pub condition: Option<ImagesReady>,
 }
 
 impl GateFacts {
-    fn of(node: &SlimNode) -> Option<Self> {
-        let condition = ImagesReady::of(node, CONDITION);
-        let matters = condition.is_some() || !node.spec.taints.is_empty();
-        matters.then(|| Self { uid: node.metadata.uid.clone().unwrap_or_default(), condition })
+    fn of(node: &SlimNode) -> Self {
+        Self {
+            uid: node.metadata.uid.clone().unwrap_or_default(),
+            created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            condition: ImagesReady::of(node, CONDITION),
+        }
     }
 }
 
 impl Nodes {
+    /// No nodes yet, of which gates need to know more, or nobody.
+    pub fn new(with_gates: bool) -> Self {
+        Self { gate_facts: with_gates.then(HashMap::new), ..Self::default() }
+    }
+
     /// Records a node as it is now. Returns what changed, if plans may depend on it: nodes update their status every few seconds, and
     /// mostly that is irrelevant.
     pub fn apply(&mut self, node: &SlimNode) -> Option<NodeChange> {
         self.sizes.apply(node);
         let name = node.name_any();
-        match GateFacts::of(node) {
-            Some(facts) => drop(self.gate_facts.insert(name.clone(), facts)),
-            None => drop(self.gate_facts.remove(&name)),
+        if let Some(facts) = &mut self.gate_facts {
+            facts.insert(name.clone(), Arc::new(GateFacts::of(node)));
         }
         let before = self.nodes.get(&name).cloned();
         self.node_warm_ups.apply(node, before.is_none());
@@ -124,7 +135,7 @@ impl ObservedNodes {
         let mut nodes = self.lock();
         let nodes = nodes.as_mut()?;
         nodes.node_warm_ups.left(name);
-        nodes.gate_facts.remove(name);
+        nodes.gate_facts.iter_mut().for_each(|facts| drop(facts.remove(name)));
         let before = nodes.nodes.get(name).cloned()?;
         nodes.nodes.remove(name);
         Some(NodeChange { before: Some(before), after: None })
@@ -135,9 +146,18 @@ impl ObservedNodes {
         self.lock().as_ref().map(|nodes| nodes.nodes.clone())
     }
 
-    /// What gates need to know of all nodes that have taints or their condition, by name.
-    pub fn gate_facts(&self) -> HashMap<String, GateFacts> {
-        self.lock().as_ref().map(|nodes| nodes.gate_facts.clone()).unwrap_or_default()
+    /// What gates need to know of the nodes with these names.
+    pub fn gate_facts(&self, is_wanted: impl Fn(&str) -> bool) -> GateFactsByName {
+        let nodes = self.lock();
+        let facts = nodes.iter().flat_map(|nodes| nodes.gate_facts.iter().flatten());
+        facts.filter(|(name, _)| is_wanted(name)).map(|(name, facts)| (name.clone(), Arc::clone(facts))).collect()
+    }
+
+    /// Whether any node has the condition.
+    pub fn any_condition(&self) -> bool {
+        let nodes = self.lock();
+        let mut facts = nodes.iter().flat_map(|nodes| nodes.gate_facts.iter().flatten());
+        facts.any(|(_, facts)| facts.condition.is_some())
     }
 
     /// The nodes that joined, are ready and are not known to be warm yet.

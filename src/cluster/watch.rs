@@ -49,6 +49,7 @@ pub fn start(
     let adoptable = labels::ADOPTABLE_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
     let adoptable = watcher::Config::default().labels(&adoptable);
     let adoptable_pods = watches.pods("pods of kubernetes-image-puller", pods(), adoptable, adoptable_of);
+    let with_gates = installation.policy.gate_taints().keys().next().is_some();
     let image_caches = ObservedImageCaches::default();
     let changed = watches.listeners.changed.clone();
     watches.tasks.spawn(image_caches.clone().follow(client.clone(), namespace.to_owned(), changed));
@@ -62,7 +63,7 @@ pub fn start(
         ),
         daemon_sets: watches
             .daemon_sets(Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()), ours.clone()),
-        nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &resources::nodes()))),
+        nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &resources::nodes()), with_gates)),
         tag_check_pods: watches.tag_check_pods(
             pods(),
             watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::TAG_CHECK)),

@@ -110,7 +110,7 @@ fn daemon_sets(arguments: &RenderArguments, accepted: AcceptedList, seed: Seed) 
             folder: HolderFolder::default(),
             refresh_request: None,
             pulled_always: PulledAlways::all_of(group),
-            gate_taint: group.placement.gate_taint.clone(),
+            gate_taints: group.placement.gate_taints.clone(),
         }
         .with_own_folder(accepted.label, group, &settings.seed);
         daemon_set::build(accepted, group, &record, &settings)

@@ -33,6 +33,10 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         Ok(gate_taints) => gate_taints,
         Err(error) => return Ok(wrong_usage(&error)),
     };
+    if arguments.namespaced_only && gate_taints.keys().next().is_some() {
+        let error = anyhow::anyhow!("--node-gate-taint needs the right to read nodes: leave out --namespaced-only");
+        return Ok(wrong_usage(&error));
+    }
     let policy = policy.with_gate_taints(gate_taints);
     logging::start(arguments.log_format, &arguments.log_level)?;
     let metrics = Metrics::default();

@@ -313,10 +313,12 @@ fn satisfied(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool
 /// Whether a taint is one of those that nodes have only at their beginning: by the prefixes that cluster-autoscaler ignores for that
 /// reason (`k8s.io/autoscaler/cluster-autoscaler/utils/taints`), or by a name such as `ebs.csi.aws.com/agent-not-ready`.
 fn is_startup_taint(taint: &Taint) -> bool {
-    const PREFIXES: [&str; 4] = [
+    const PREFIXES: [&str; 5] = [
         "startup-taint.cluster-autoscaler.kubernetes.io/",
         "ignore-taint.cluster-autoscaler.kubernetes.io/",
-        "node.cloudprovider.kubernetes.io/",
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        // Only pods with the node's own network are given a toleration of this one.
+        "node.kubernetes.io/network-unavailable",
         "readiness.k8s.io/",
     ];
     const SUFFIXES: [&str; 4] = ["not-ready", "not-initialized", "uninitialized", "unregistered"];

@@ -155,7 +155,7 @@ fn what_is_reserved_is_what_the_scheduler_reserves_for_the_daemon_sets_pods() {
             folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
-            gate_taint: None,
+            gate_taints: Default::default(),
         };
         let pod = daemon_set::build(accepted, group, &record, &settings).spec.and_then(|spec| spec.template.spec);
         let pod = serde_json::to_value(pod).and_then(serde_json::from_value).expect("a pod");

@@ -6,8 +6,8 @@ use super::warmth::NodeWarmth;
 use crate::coverage::Node;
 use crate::list::config::NodeGate;
 
-/// A new node gets some of its labels only after it is ready, for example those that say which devices it has. So if no list is for it,
-/// it is freed only when it has been ready for so long.
+/// A new node gets some of its labels only after it is ready, for example those that say which devices it has. So as long as a group may
+/// still come to it by such a label, it is freed only when it has been ready for so long.
 pub const LABELLING: SignedDuration = SignedDuration::from_secs(20);
 
 /// What a list with that taint says of a node.
@@ -17,8 +17,10 @@ pub struct ListOnNode<'a> {
     pub list: &'a str,
     /// Its gate.
     pub gate: &'a NodeGate,
-    /// How far its images are there; `None` if none of its groups is for the node.
+    /// How far its images are there; `None` if it has none for the node.
     pub warmth: Option<&'a NodeWarmth>,
+    /// Whether another label of the node may bring further groups of the list.
+    pub may_grow: bool,
 }
 
 /// What becomes of a node that is gated.
@@ -38,7 +40,7 @@ pub enum NodeDecision<'a> {
 /// Why a node is freed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Freed<'a> {
-    /// Every list that has a group for it is warm there.
+    /// Every list that has images for it is warm there.
     Warm,
     /// No list is for it.
     NotNeeded,
@@ -64,8 +66,9 @@ pub fn decide<'a>(node: &Node, lists: &[ListOnNode<'a>], now: Timestamp) -> Node
             }
         };
     }
-    if concerned.count() > 0 {
-        return NodeDecision::Free(Freed::Warm);
+    let freed = if concerned.count() > 0 { Freed::Warm } else { Freed::NotNeeded };
+    if freed == Freed::Warm && !lists.iter().any(|it| it.may_grow) {
+        return NodeDecision::Free(freed);
     }
     let longest = lists.iter().map(|it| it.gate.timeout).max();
     let settled_at = node.ready_since.and_then(|since| since.checked_add(LABELLING).ok());
@@ -77,7 +80,7 @@ pub fn decide<'a>(node: &Node, lists: &[ListOnNode<'a>], now: Timestamp) -> Node
             NodeDecision::Waits { lists: Vec::new(), until: until.min(settled_at) }
         }
         (Some(until), None) => NodeDecision::Waits { lists: Vec::new(), until },
-        _ => NodeDecision::Free(Freed::NotNeeded),
+        _ => NodeDecision::Free(freed),
     }
 }
 

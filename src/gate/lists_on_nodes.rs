@@ -78,7 +78,12 @@ impl<'a> ListsOnNodes<'a> {
     pub fn decision(&self, node: &Node, taint: &TaintKey) -> NodeDecision<'_> {
         let naming = self.lists.iter().filter(|(_, gate, _)| gate.taint.as_ref() == Some(taint));
         let lists: Vec<ListOnNode> = naming
-            .map(|(list, gate, warmth)| ListOnNode { list: &list.name, gate, warmth: warmth.get(node.name.as_str()) })
+            .map(|(list, gate, warmth)| ListOnNode {
+                list: &list.name,
+                gate,
+                warmth: warmth.get(node.name.as_str()),
+                may_grow: list.config.groups.iter().any(|group| !node.is_selected(&group.placement)),
+            })
             .collect();
         decide(node, &lists, self.now)
     }

@@ -29,6 +29,15 @@ use crate::list::config::TaintKey;
 /// The type of the condition on nodes.
 pub const CONDITION: &str = "kube-prepull.io/ImagesReady";
 
+/// What is written to nodes. Each needs a right of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeWrite {
+    /// The removal of a taint: `nodes`.
+    Taint,
+    /// A condition: `nodes/status`.
+    Condition,
+}
+
 /// Whether a node has a taint with that key, whatever its value and effect are.
 pub fn is_tainted(node: &Node, key: &TaintKey) -> bool {
     node.taints.iter().any(|taint| taint.key == key.as_str())

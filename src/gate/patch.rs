@@ -29,8 +29,9 @@ pub fn removal(uid: &str, taints: &[Value], key: &TaintKey) -> Option<Value> {
     })
 }
 
-/// The strategic merge patch of a node's status that sets the condition. Conditions are merged by their type.
-pub fn condition(current: Option<&ImagesReady>, wanted: &WantedCondition, now: Timestamp) -> Value {
+/// The strategic merge patch of a node's status that sets the condition. Conditions are merged by their type. It applies only to the node
+/// with that UID: another one of the same name has to say for itself what is there.
+pub fn condition(uid: &str, current: Option<&ImagesReady>, wanted: &WantedCondition, now: Timestamp) -> Value {
     let status = if wanted.is_warm { "True" } else { "False" };
     let mut condition = json!({
         "type": CONDITION,
@@ -42,10 +43,10 @@ pub fn condition(current: Option<&ImagesReady>, wanted: &WantedCondition, now: T
     if current.is_none_or(|current| current.is_true != wanted.is_warm) {
         condition["lastTransitionTime"] = json!(Time(now));
     }
-    json!({"status": {"conditions": [condition]}})
+    json!({"metadata": {"uid": uid}, "status": {"conditions": [condition]}})
 }
 
 /// The strategic merge patch of a node's status that removes the condition.
-pub fn without_condition() -> Value {
-    json!({"status": {"conditions": [{"$patch": "delete", "type": CONDITION}]}})
+pub fn without_condition(uid: &str) -> Value {
+    json!({"metadata": {"uid": uid}, "status": {"conditions": [{"$patch": "delete", "type": CONDITION}]}})
 }

@@ -51,9 +51,13 @@ fn with(warm: usize, images: usize, state: NodeState) -> NodeWarmth {
     NodeWarmth { images, warm, behind: (warm < images).then_some(behind) }
 }
 
+fn on_node<'a>(gate: &'a NodeGate, warmth: Option<&'a NodeWarmth>, may_grow: bool) -> ListOnNode<'a> {
+    ListOnNode { list: "tools", gate, warmth, may_grow }
+}
+
 fn decision<'a>(node: &Node, lists: &'a [(NodeGate, Option<NodeWarmth>)], seconds: i64) -> NodeDecision<'a> {
     let lists: Vec<ListOnNode> =
-        lists.iter().map(|(gate, warmth)| ListOnNode { list: "tools", gate, warmth: warmth.as_ref() }).collect();
+        lists.iter().map(|(gate, warmth)| on_node(gate, warmth.as_ref(), warmth.is_none())).collect();
     decide(node, &lists, at(seconds))
 }
 
@@ -247,11 +251,43 @@ fn a_taint_that_the_groups_do_not_tolerate_excludes_them_unless_it_is_a_startup_
 }
 
 #[test]
-fn pods_of_a_former_node_of_the_same_name_do_not_count() {
+fn pods_of_a_former_node_of_the_same_name_count_once_the_kubelet_has_had_time_to_correct_them() {
     let pods = [Pod::new(1, 2, "n").with([Fate::Held; 2]), Pod::new(2, 3, "n").with([Fate::Held; 2])];
-    let created = |time: &str| Node { created: time.parse().ok(), ..tainted("n", &[TAINT]) };
-    assert!(measured(&gate(600), &[created("2026-03-01T11:59:00Z")], &pods)["n"].is_warm());
-    assert!(!measured(&gate(600), &[created("2026-03-01T12:01:00Z")], &pods)["n"].is_warm());
+    let time = |time: &str| time.parse().ok();
+    let of = |created: &str, ready: Option<&str>| {
+        let node = Node { created: time(created), ready_since: ready.and_then(time), ..tainted("n", &[TAINT]) };
+        measured(&gate(600), &[node], &pods)["n"].is_warm()
+    };
+    // The pods were created at 12:00:00, and it is 12:10:00.
+    assert!(of("2026-03-01T11:59:00Z", None));
+    assert!(of("2026-03-01T12:00:01Z", None), "the clocks of API servers differ");
+    assert!(!of("2026-03-01T12:01:00Z", None));
+    assert!(!of("2026-03-01T12:01:00Z", Some("2026-03-01T12:09:30Z")));
+    assert!(of("2026-03-01T12:01:00Z", Some("2026-03-01T12:08:30Z")));
+}
+
+#[test]
+fn a_node_on_which_a_gate_waits_for_nothing_is_none_of_its_business() {
+    let gate = NodeGate { wait_for: ["a".to_owned()].into(), ..gate(600) };
+    let mut elsewhere = tainted("n", &[TAINT]);
+    elsewhere.labels = [("kubernetes.io/os".to_owned(), "linux".to_owned())].into();
+    assert!(measured(&gate, &[elsewhere], &[]).is_empty(), "the group with that image is not for the node");
+}
+
+#[test]
+fn a_warm_node_is_kept_until_it_has_its_labels_if_these_may_bring_another_group() {
+    let (gate, warm) = (gate(600), with(2, 2, NodeState::Warm));
+    let of = |may_grow, seconds| decide(&node(Some(5)), &[on_node(&gate, Some(&warm), may_grow)], at(seconds));
+    assert_eq!(of(false, 6), NodeDecision::Free(Freed::Warm));
+    assert!(matches!(of(true, 6), NodeDecision::Waits { until, .. } if until == at(5) + LABELLING));
+    assert_eq!(of(true, 25), NodeDecision::Free(Freed::Warm));
+}
+
+#[test]
+fn a_startup_taint_that_comes_later_counts_no_image_twice() {
+    let pods = [Pod::new(1, 2, "n").with([Fate::Held; 2]), Pod::new(2, 3, "n").with([Fate::Held; 2])];
+    let later = tainted("n", &["ebs.csi.aws.com/agent-not-ready"]);
+    assert_eq!(measured(&gate(600), &[later], &pods)["n"], with(4, 4, NodeState::Warm));
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! How far the images of a list are on nodes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::coverage::{Coverage, Node};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::coverage::{Coverage, Node, PodState};
 use crate::list::Config;
 use crate::list::config::{Group, NodeGate};
 use crate::summary::node_state::{ImageOnNode, NodeState};
 use crate::summary::{Summary, SummaryInput};
+
+/// How long after a node is ready its kubelet may take to correct what a former node of the same name has reported of its pods.
+pub const SURE_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// By how much the clocks of API servers may differ, whose times are in whole seconds.
+const SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// How far the images of a list, or of several, are on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,11 +52,11 @@ impl NodeWarmth {
     pub fn add(&mut self, other: &Self) {
         self.images += other.images;
         self.warm += other.warm;
-        let worse = [self.behind.take(), other.behind.clone()].into_iter().flatten().min_by_key(|behind| behind.state);
-        self.behind = worse;
+        let worst = [self.behind.take(), other.behind.clone()].into_iter().flatten().min_by_key(|behind| behind.state);
+        self.behind = worst;
     }
 
-    fn add_image(&mut self, image: &Group, index: usize, on_node: Option<&ImageOnNode>) {
+    fn add_image(&mut self, group: &Group, index: usize, on_node: Option<&ImageOnNode>) {
         self.images += 1;
         let (state, why) = on_node.map_or((NodeState::Tainted, None), |it| (it.state, it.why));
         if state == NodeState::Warm {
@@ -60,7 +67,7 @@ impl NodeWarmth {
             return;
         }
         let why = why.unwrap_or_default();
-        let image = &image.images[index];
+        let image = &group.images[index];
         self.behind = Some(BehindImage {
             name: image.name.to_string(),
             reference: image.reference.to_string(),
@@ -71,45 +78,71 @@ impl NodeWarmth {
     }
 }
 
-/// How far the images that a gate waits for are on nodes, by the names of the nodes. A node that no group is for is left out.
+/// How far the images that a gate waits for are on nodes, by the names of the nodes. A node on which it waits for none is left out.
 pub fn of_list<'n>(input: SummaryInput<'n>, gate: &NodeGate, nodes: &'n [Arc<Node>]) -> HashMap<&'n str, NodeWarmth> {
-    let SummaryInput { list, config, coverage, .. } = input;
-    let mut warmth = waiting_for_others(config, gate, nodes);
+    let SummaryInput { list, config, coverage, now, .. } = input;
+    let mut warmth: HashMap<&str, NodeWarmth> = HashMap::new();
+    let mut counted: HashSet<(&str, &str)> = HashSet::new();
     let summary = Summary::new(input);
     for group in summary.groups() {
-        for node in group.nodes() {
-            warmth.entry(node).or_default();
-        }
-        for (index, image) in group.images().enumerate() {
-            for on_node in image.nodes.iter().filter(|_| gate.waits_for(image.image.name.as_str())) {
+        counted.extend(group.nodes().map(|node| (group.group.name.as_str(), node)));
+        for (index, image) in group.images().enumerate().filter(|(_, it)| gate.waits_for(it.image.name.as_str())) {
+            for on_node in &image.nodes {
                 warmth.entry(on_node.node).or_default().add_image(group.group, index, Some(on_node));
             }
         }
     }
-    for node in nodes.iter().filter(|node| has_older_pod(coverage, list, node)) {
-        if let Some(warmth) = warmth.get_mut(node.name.as_str()) {
+    add_groups_to_come(config, gate, nodes, &counted, &mut warmth);
+    for node in with_doubtful_pods(coverage, list, nodes, now) {
+        if let Some(warmth) = warmth.get_mut(node) {
             warmth.warm = 0;
         }
     }
     warmth
 }
 
-/// The nodes that have further startup taints, which other components remove soon: until then, a group that belongs there has no pod.
-fn waiting_for_others<'n>(config: &Config, gate: &NodeGate, nodes: &'n [Arc<Node>]) -> HashMap<&'n str, NodeWarmth> {
-    let mut warmth: HashMap<&str, NodeWarmth> = HashMap::new();
-    for node in nodes {
-        for group in config.groups.iter().filter(|group| node.will_take(&group.placement)) {
-            let of_node = warmth.entry(node.name.as_str()).or_default();
+/// Adds the groups of nodes that have further startup taints, which other components remove soon: until then, a group that belongs
+/// there has no pod.
+fn add_groups_to_come<'n>(
+    config: &Config,
+    gate: &NodeGate,
+    nodes: &'n [Arc<Node>],
+    counted: &HashSet<(&str, &str)>,
+    warmth: &mut HashMap<&'n str, NodeWarmth>,
+) {
+    for group in &config.groups {
+        let is_to_come = |node: &&Arc<Node>| {
+            !counted.contains(&(group.name.as_str(), node.name.as_str())) && node.will_take(&group.placement)
+        };
+        for node in nodes.iter().filter(is_to_come) {
             let wanted = group.images.iter().enumerate().filter(|(_, image)| gate.waits_for(image.name.as_str()));
-            wanted.for_each(|(index, _)| of_node.add_image(group, index, None));
+            for (index, _) in wanted {
+                warmth.entry(&node.name).or_default().add_image(group, index, None);
+            }
         }
     }
-    warmth
 }
 
-/// Whether a pod of the list there is older than the node itself. What it reports is about a former node of that name, whose disk may
-/// be gone.
-fn has_older_pod(coverage: &Coverage, list: &str, node: &Node) -> bool {
-    let mut here = coverage.pods_of(list).filter(|pod| pod.node.as_deref() == Some(node.name.as_str()));
-    here.any(|pod| pod.created.zip(node.created).is_some_and(|(pod, node)| pod < node))
+/// The nodes on which a pod of the list is older than the node itself. What it reports may be about a former node of that name, whose
+/// disk may be gone, until the new node's kubelet has had time to say otherwise.
+fn with_doubtful_pods<'n>(
+    coverage: &Coverage,
+    list: &str,
+    nodes: &'n [Arc<Node>],
+    now: Timestamp,
+) -> impl Iterator<Item = &'n str> {
+    let is_new = |node: &&Arc<Node>| node.ready_since.is_none_or(|since| now.duration_since(since) < SURE_AFTER);
+    let new: HashMap<&str, Timestamp> =
+        nodes.iter().filter(is_new).filter_map(|node| Some((node.name.as_str(), node.created?))).collect();
+    let doubtful: Vec<&'n str> = if new.is_empty() {
+        Vec::new()
+    } else {
+        let live = coverage.pods_of(list).filter(|pod| !pod.deleting && pod.state == PodState::Live);
+        let older = live.filter_map(|pod| {
+            let (node, joined) = new.get_key_value(pod.node.as_deref()?)?;
+            (pod.created?.checked_add(SKEW).ok()? < *joined).then_some(*node)
+        });
+        older.collect()
+    };
+    doubtful.into_iter()
 }

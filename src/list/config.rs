@@ -81,17 +81,25 @@ impl Config {
     /// Sets the gate of the list, whose taint all groups tolerate from then on.
     pub fn set_node_gate(&mut self, node_gate: Option<NodeGate>) {
         let taint = node_gate.as_ref().and_then(|gate| gate.taint.as_ref());
-        self.groups.iter_mut().for_each(|group| group.placement.gate_taint = taint.cloned());
+        self.tolerate_gates(&taint.into_iter().cloned().collect());
         self.node_gate = node_gate;
     }
 
-    /// Leaves out a gate that the installation does not allow. Returns whether there was one.
+    /// Leaves out a gate that the installation does not allow. Returns whether there was one. Groups of a list with a gate tolerate all
+    /// taints that are allowed: a node may have several, and would otherwise wait with each for the pods of the other's lists.
     pub fn restrict_node_gate(&mut self, allowed: &GateTaints) -> bool {
-        let refused = self.node_gate.as_ref().is_some_and(|gate| !allowed.allow(gate));
+        let Some(gate) = &self.node_gate else { return false };
+        let refused = !allowed.allow(gate);
         if refused {
             self.set_node_gate(None);
+        } else if let GateTaints::Only(keys) = allowed {
+            self.tolerate_gates(keys);
         }
         refused
+    }
+
+    fn tolerate_gates(&mut self, taints: &BTreeSet<TaintKey>) {
+        self.groups.iter_mut().for_each(|group| group.placement.gate_taints.clone_from(taints));
     }
 }
 
@@ -197,16 +205,16 @@ pub struct Placement {
     pub tolerations: Vec<Toleration>,
     /// The architectures that the images exist for; empty: any.
     pub architectures: BTreeSet<Architecture>,
-    /// The taint of the list's gate, which the pods tolerate too. It is no part of the content of a group: whether new nodes wait
-    /// changes nothing for those that are there.
+    /// The taints of gates, which the pods of a list with a gate tolerate too. They are no part of the content of a group: whether new
+    /// nodes wait changes nothing for those that are there.
     #[serde(skip)]
-    pub gate_taint: Option<TaintKey>,
+    pub gate_taints: BTreeSet<TaintKey>,
 }
 
 impl Placement {
-    /// Whether a taint with that key is the one of the list's gate, which the pods tolerate.
+    /// Whether a taint with that key is one of a gate, which the pods tolerate.
     pub fn is_gate_taint(&self, key: &str) -> bool {
-        self.gate_taint.as_ref().is_some_and(|taint| taint.as_str() == key)
+        self.gate_taints.iter().any(|taint| taint.as_str() == key)
     }
 }
 

@@ -267,7 +267,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
         affinity: json("AFFINITY", &keys.affinity, problems, affinity::affinity).flatten(),
         tolerations: json("TOLERATIONS", &keys.tolerations, problems, placement::tolerations).unwrap_or_default(),
         architectures: architectures(&keys.architectures, problems),
-        gate_taint: None,
+        gate_taints: BTreeSet::new(),
     };
     Group {
         name: GroupName::default_group(),

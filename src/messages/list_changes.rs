@@ -148,7 +148,7 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 17] {
         name: _,
         images: _,
         // The taint of the gate is named with the gate.
-        placement: Placement { node_selector, affinity, tolerations, architectures, gate_taint: _ },
+        placement: Placement { node_selector, affinity, tolerations, architectures, gate_taints: _ },
         image_pull_secrets,
         service_account_name,
         resources,

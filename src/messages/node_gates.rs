@@ -2,8 +2,11 @@
 
 use super::diagnosis::explain;
 use super::{Message, Reason, first_few, number, subject_of};
+use crate::coverage::ImagesReady;
+use crate::gate::NodeWrite;
 use crate::gate::condition::{WantedCondition, reason};
 use crate::gate::warmth::{BehindImage, NodeWarmth};
+use crate::text::CleanText;
 
 /// The most characters of a condition's message. Registries write long ones, and every reader of a Node object gets it.
 const MAX_CONDITION: usize = 256;
@@ -25,19 +28,37 @@ fn waiting_for(behind: &BehindImage) -> String {
     }
 }
 
-/// What the condition of a node says.
-pub fn condition(warmth: &NodeWarmth) -> WantedCondition {
+/// What the condition of a node says. It ends with the namespace of the controller: there may be others in the cluster.
+pub fn condition(warmth: &NodeWarmth, namespace: &str) -> WantedCondition {
     let is_warm = warmth.is_warm();
     let message = match is_warm {
         true => format!("{} held", number(warmth.images, "image")),
         false => progress(warmth),
     };
-    let message = crate::text::CleanText::from(message).shortened(MAX_CONDITION).to_string();
+    let message = format!("{}{}", CleanText::from(message).shortened(MAX_CONDITION), signature(namespace));
     WantedCondition { is_warm, reason: reason(warmth), message }
 }
 
+/// Whether the controller of that namespace has written a condition.
+pub fn is_by(condition: &ImagesReady, namespace: &str) -> bool {
+    condition.message.ends_with(&signature(namespace))
+}
+
+fn signature(namespace: &str) -> String {
+    format!(" ({namespace})")
+}
+
+/// The same failure for all nodes: whichever it was found on, it is about the right or the policy.
+pub fn failure(kind: NodeWrite, message: Message) -> Message {
+    let subject = match kind {
+        NodeWrite::Taint => "taints of gates",
+        NodeWrite::Condition => "conditions of nodes",
+    };
+    Message { subject: subject.to_owned(), ..message }
+}
+
 /// On a node that was freed although images are missing.
-pub fn freed_by_timeout(taint: &str, lists: &[(&str, NodeWarmth)]) -> Message {
+pub fn freed_by_timeout(taint: &str, lists: &[(String, NodeWarmth)]) -> Message {
     let of_lists = lists.iter().map(|(list, warmth)| format!("list {list}: {}", progress(warmth)));
     let why = match lists {
         [] => ": no list has a gate with this taint".to_owned(),

@@ -58,8 +58,8 @@ pub const IMAGES: &str = "kube-prepull.io/images";
 /// On a generation: the names of the containers whose images its template pulls with `Always`, separated by `;`. All others are
 /// pulled with `IfNotPresent`.
 pub const PULLED_ALWAYS: &str = "kube-prepull.io/pulled-always";
-/// On a generation: the taint of a gate that its template tolerates, if any.
-pub const GATE_TAINT: &str = "kube-prepull.io/gate-taint";
+/// On a generation: the taints of gates that its template tolerates, if any, separated by `,`.
+pub const GATE_TAINTS: &str = "kube-prepull.io/gate-taints";
 /// On a generation's pod template, and so on its pods: the hash of [`PULLED_ALWAYS`] as it was when the pod was created.
 pub const PULL_POLICIES: &str = "kube-prepull.io/pull-policies";
 /// On a generation: the epoch, as RFC 3339.

@@ -1,6 +1,6 @@
 //! Builds a generation's DaemonSet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
@@ -15,7 +15,7 @@ use kube::core::ObjectMeta;
 use super::affinity::on_real_linux_nodes;
 use super::context::{AcceptedList, Platform, Settings};
 use super::generation::{
-    FIRST_FORMAT_WITH_OWN_FOLDER, Generation, Record, content_hash, images_to_text, placement_hash,
+    FIRST_FORMAT_WITH_OWN_FOLDER, Generation, Record, content_hash, images_to_text, placement_hash, taints_to_text,
 };
 use crate::list::Config;
 use crate::list::config::{Group, Image, Placement, Resources, TaintKey};
@@ -133,8 +133,8 @@ fn annotations(config: &Config, group: &Group, record: &Record, platform: Platfo
     if group.parallel_pulls != Group::DEFAULT_PARALLEL_PULLS {
         annotations.insert(labels::PARALLEL_PULLS.to_owned(), group.parallel_pulls.to_string());
     }
-    if let Some(taint) = &record.gate_taint {
-        annotations.insert(labels::GATE_TAINT.to_owned(), taint.to_string());
+    if !record.gate_taints.is_empty() {
+        annotations.insert(labels::GATE_TAINTS.to_owned(), taints_to_text(&record.gate_taints));
     }
     if let Some(request) = &record.refresh_request {
         annotations.insert(labels::REFRESH_REQUESTED.to_owned(), request.clone());
@@ -238,7 +238,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         service_account_name: own_account.or_else(|| settings.service_account_name.clone()),
         // A holder has nothing to clean up.
         termination_grace_period_seconds: Some(1),
-        tolerations: some_unless_empty(tolerations(placement, record.gate_taint.as_ref())),
+        tolerations: some_unless_empty(tolerations(placement, &record.gate_taints)),
         volumes: Some(vec![Volume {
             name: VOLUME.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("1Mi".to_owned())), medium: None }),
@@ -248,12 +248,12 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
     }
 }
 
-/// The group's own tolerations, and that of a gate. What the list says of a gate now may differ: nothing takes a toleration from a
+/// The group's own tolerations, and those of gates. What the list says of a gate now may differ: nothing takes a toleration from a
 /// generation.
-fn tolerations(placement: &Placement, gate_taint: Option<&TaintKey>) -> Vec<Toleration> {
+fn tolerations(placement: &Placement, gate_taints: &BTreeSet<TaintKey>) -> Vec<Toleration> {
     let mut tolerations = placement.tolerations.clone();
-    let of_gate = gate_taint.map(TaintKey::toleration);
-    tolerations.extend(of_gate.filter(|it| !placement.tolerations.contains(it)));
+    let of_gates = gate_taints.iter().map(TaintKey::toleration);
+    tolerations.extend(of_gates.filter(|it| !placement.tolerations.contains(it)));
     tolerations
 }
 

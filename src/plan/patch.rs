@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ use super::generation::alteration::Alteration;
 use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
 use super::generation::restores::Restores;
-use super::generation::{images_to_text, placement_hash};
+use super::generation::{images_to_text, placement_hash, taints_to_text};
 use crate::list::config::{Placement, TaintKey};
 use crate::naming::labels;
 
@@ -53,14 +54,16 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
     spec_patch(live, annotations, Some(template), true)
 }
 
-/// The merge patch that makes the template of a DaemonSet tolerate the taint of a gate.
-pub fn toleration_patch(live: &DaemonSet, taint: &TaintKey) -> Value {
+/// The merge patch that makes the template of a DaemonSet tolerate the taints of gates.
+pub fn toleration_patch(live: &DaemonSet, taints: &BTreeSet<TaintKey>) -> Value {
     let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let mut tolerations = pod.and_then(|pod| pod.tolerations.clone()).unwrap_or_default();
-    let is_new = !tolerations.contains(&taint.toleration());
-    tolerations.extend(is_new.then(|| taint.toleration()));
+    let mut missing: Vec<Toleration> = taints.iter().map(TaintKey::toleration).collect();
+    missing.retain(|toleration| !tolerations.contains(toleration));
+    let changes = !missing.is_empty();
+    tolerations.extend(missing);
     let template = json!({"spec": {"tolerations": tolerations}});
-    spec_patch(live, json!({labels::GATE_TAINT: taint.as_str()}), Some(template), is_new)
+    spec_patch(live, json!({labels::GATE_TAINTS: taints_to_text(taints)}), Some(template), changes)
 }
 
 /// The merge patch that only resets the update strategy, and records that the rest stays as another client changed it.

@@ -157,7 +157,7 @@ fn create(
         folder: HolderFolder::default(),
         refresh_request: context.refresh_request.filter(answers).map(str::to_owned),
         pulled_always,
-        gate_taint: group.placement.gate_taint.clone(),
+        gate_taints: group.placement.gate_taints.clone(),
     }
     .with_own_folder(context.list.label, group, &context.settings.seed);
     let reported = newest.map(|newest| newest.reported.for_next_generation()).unwrap_or_default();

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Filter, ListInput, StatusInput};
 use crate::coverage::{Coverage, Node};
-use crate::gate::decision::NodeDecision;
+use crate::gate::decision::{Freed, NodeDecision};
 use crate::gate::is_tainted;
 use crate::gate::lists_on_nodes::{GatedList, ListsOnNodes};
 use crate::gate::warmth::NodeWarmth;
@@ -47,7 +47,11 @@ impl NodeGateReport {
         let gate = config.node_gate.as_ref()?;
         let label = labels::list_value(&list.name);
         let gated = GatedList::new(&label, &list.name, config, || list.generations.clone())?;
-        let nodes = gate.taint.as_ref().map(|taint| nodes(input, coverage, &gated, taint, filter)).unwrap_or_default();
+        let nodes = gate
+            .taint
+            .as_ref()
+            .map(|taint| nodes(input, coverage, &gated, (taint, gate.timeout), filter))
+            .unwrap_or_default();
         Some(Self { taint: gate.taint.as_ref().map(CleanText::of), condition: gate.condition, nodes })
     }
 }
@@ -57,7 +61,7 @@ fn nodes(
     input: &StatusInput,
     coverage: &Coverage,
     list: &GatedList,
-    taint: &TaintKey,
+    (taint, timeout): (&TaintKey, SignedDuration),
     filter: &Filter,
 ) -> Vec<GatedNode> {
     let tainted = input.nodes.iter().flat_map(|nodes| nodes.iter());
@@ -69,7 +73,12 @@ fn nodes(
     let lists = std::slice::from_ref(list);
     let on_nodes = ListsOnNodes::new(lists, &tainted, coverage, input.now);
     let gated = tainted.iter().filter_map(|node| {
-        let NodeDecision::Waits { until, .. } = on_nodes.decision(node, taint) else { return None };
+        let until = match on_nodes.decision(node, taint) {
+            NodeDecision::Waits { until, .. } => until,
+            // It should be free: nobody may remove the taint, or no controller runs.
+            NodeDecision::Free(Freed::TimedOut { .. }) => node.created?.checked_add(timeout).ok()?,
+            NodeDecision::Free(Freed::Warm | Freed::NotNeeded) => return None,
+        };
         let warmth = on_nodes.warmth(&list.name, &node.name).cloned();
         Some(GatedNode::new(node, until, &warmth.unwrap_or_default()))
     });

@@ -329,7 +329,7 @@ fn every_value_of_the_list_arrives() {
             folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
-            gate_taint: config.groups[0].placement.gate_taint.clone(),
+            gate_taints: config.groups[0].placement.gate_taints.clone(),
         },
         &kube_prepull::plan::Settings { platform: Platform::Kubernetes, ..Default::default() },
     );

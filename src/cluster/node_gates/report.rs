@@ -1,19 +1,28 @@
-//! Events about nodes that were freed although images are missing.
+//! Events about nodes that were freed although images are missing, and about missing rights.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
+use tokio::time::timeout;
 
-use super::freed_node::FreedNode;
+use super::decide::FreedNode;
 use crate::cluster::events::EventRecorder;
 use crate::cluster::observed::Observed;
+use crate::error::Error;
+use crate::gate::NodeWrite;
 use crate::gate::lists_on_nodes::GatedList;
 use crate::gate::warmth::NodeWarmth;
-use crate::messages::{Message, node_gates};
+use crate::messages::{Message, api_errors, node_gates};
 
 /// Where Events about objects without a namespace are stored (validation of `events.k8s.io/v1`).
 const NAMESPACE_OF_NODE_EVENTS: &str = "default";
+/// How many Events are sent at a time, and how long each may take: nodes are waiting.
+const AT_A_TIME: usize = 8;
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Reports on nodes and on lists.
 pub struct Reports {
@@ -34,10 +43,6 @@ impl Reports {
     pub async fn freed_by_timeout(&self, observed: &Observed, lists: &[GatedList], freed: &[FreedNode]) {
         let mut by_list: BTreeMap<&str, Vec<(&str, &NodeWarmth)>> = BTreeMap::new();
         for it in freed {
-            let missing: Vec<(&str, NodeWarmth)> =
-                it.timed_out.iter().flatten().map(|(list, warmth)| (list.as_str(), warmth.clone())).collect();
-            let message = node_gates::freed_by_timeout(it.taint.as_str(), &missing);
-            self.on_nodes.record(&reference(it), message).await;
             for (list, warmth) in it.timed_out.iter().flatten() {
                 by_list.entry(list).or_default().push((&it.node.name, warmth));
             }
@@ -48,10 +53,21 @@ impl Reports {
             let Some((_, first)) = nodes.first() else { continue };
             self.on_list(observed, list, node_gates::nodes_freed_by_timeout(&names, first)).await;
         }
+        let on_node = |it: &FreedNode| {
+            let missing = it.timed_out.as_deref().unwrap_or_default();
+            (reference(it), node_gates::freed_by_timeout(it.taint.as_str(), missing))
+        };
+        let messages: Vec<_> = freed.iter().map(on_node).collect();
+        let recorded = stream::iter(messages).map(|(node, message)| async move {
+            drop(timeout(TIME_LIMIT, self.on_nodes.record(&node, message)).await);
+        });
+        recorded.buffer_unordered(AT_A_TIME).collect::<()>().await;
     }
 
-    /// Reports the same on all lists.
-    pub async fn on_all(&self, observed: &Observed, lists: &[GatedList], message: &Message) {
+    /// Reports on all lists with a gate what could not be written.
+    pub async fn failure(&self, observed: &Observed, lists: &[GatedList], kind: NodeWrite, error: &Error) {
+        let Some(message) = api_errors::failure(error) else { return };
+        let message = node_gates::failure(kind, message);
         for list in lists {
             self.on_list(observed, list, message.clone()).await;
         }
@@ -59,7 +75,8 @@ impl Reports {
 
     async fn on_list(&self, observed: &Observed, list: &GatedList, message: Message) {
         if let Some(config_map) = observed.list(&list.label) {
-            self.on_lists.record(&config_map.object_ref(&()), message).await;
+            let list = config_map.object_ref(&());
+            drop(timeout(TIME_LIMIT, self.on_lists.record(&list, message)).await);
         }
     }
 }

@@ -1,27 +1,32 @@
 //! The patches of nodes.
 
+use std::time::Duration;
+
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::Value;
+use tokio::time::timeout;
 
-use crate::cluster::FIELD_MANAGER;
-use crate::coverage::{ImagesReady, Node};
+use super::decide::DueCondition;
+use crate::cluster::{FIELD_MANAGER, resources};
+use crate::coverage::{Node, SlimNode};
 use crate::error::Error;
-use crate::gate::condition::WantedCondition;
 use crate::gate::patch;
 use crate::list::config::TaintKey;
 
 /// Others write a node at the same moment: its kubelet, a cloud's controller, drivers that remove startup taints of their own.
 const TRIES: usize = 5;
+/// How long all about one node may take: a connection that is silent must not stop the others.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Writes nodes.
 pub struct NodeWriter {
     client: Client,
-    nodes: Api<NodeObject>,
+    /// Answers are decoded without the fields that nobody needs.
+    nodes: Api<SlimNode>,
 }
 
 /// What became of a taint that was to be removed.
@@ -36,7 +41,7 @@ pub enum Removal {
 impl NodeWriter {
     /// Prepares to write the nodes of a cluster.
     pub fn new(client: &Client) -> Self {
-        Self { client: client.clone(), nodes: Api::all(client.clone()) }
+        Self { client: client.clone(), nodes: Api::all_with(client.clone(), &resources::nodes()) }
     }
 
     /// Removes a taint from the node with that UID.
@@ -44,45 +49,57 @@ impl NodeWriter {
     /// # Errors
     /// What the API server answered, or why it could not be reached.
     pub async fn remove_taint(&self, node: &Node, uid: &str, key: &TaintKey) -> Result<Removal, Error> {
+        in_time(self.try_to_remove_taint(node, uid, key)).await
+    }
+
+    async fn try_to_remove_taint(&self, node: &Node, uid: &str, key: &TaintKey) -> Result<Removal, Error> {
         let failed = |error| Error::new(format!("remove the taint {key} from the node {}", node.name), error);
         let as_read = node.taints.iter().map(|taint| serde_json::to_value(taint).unwrap_or_default());
         let mut taints: Vec<Value> = as_read.collect();
-        for _ in 0..TRIES {
+        let mut tried = 1;
+        loop {
             let Some(patch) = patch::removal(uid, &taints, key) else { return Ok(Removal::NothingToDo) };
-            match self.patch(&node.name, &patch).await {
+            let refusal = match self.patch(&node.name, &patch).await {
                 Ok(()) => return Ok(Removal::Done),
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Removal::NothingToDo),
                 // The node has changed since it was read: a test of the patch fails, or its path does not exist.
-                Err(kube::Error::Api(status)) if status.code == 422 || status.is_conflict() => {}
+                Err(kube::Error::Api(status)) if status.code == 422 || status.is_conflict() => status,
                 Err(error) => return Err(failed(error)),
+            };
+            let live = self.read(&node.name).await.map_err(failed)?;
+            let Some(live) = live.filter(|live| live["metadata"]["uid"] == uid) else {
+                return Ok(Removal::NothingToDo);
+            };
+            let now = taints_of(&live);
+            // The same taints as in the patch: no test of it failed, so this is somebody's refusal.
+            if now == taints || tried == TRIES {
+                return Err(failed(kube::Error::Api(refusal)));
             }
-            match self.read(&node.name).await.map_err(failed)? {
-                Some(live) if live["metadata"]["uid"] == uid => taints = taints_of(&live),
-                _ => return Ok(Removal::NothingToDo),
-            }
+            taints = now;
+            tried += 1;
         }
-        Ok(Removal::NothingToDo)
     }
 
     /// Sets the condition of a node, or removes it.
     ///
     /// # Errors
     /// What the API server answered, or why it could not be reached.
-    pub async fn set_condition(
-        &self,
-        node: &str,
-        current: Option<&ImagesReady>,
-        wanted: Option<&WantedCondition>,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let patch = wanted.map_or_else(patch::without_condition, |wanted| patch::condition(current, wanted, now));
+    pub async fn set_condition(&self, due: &DueCondition, now: Timestamp) -> Result<(), Error> {
+        let patch = match &due.wanted {
+            Some(wanted) => patch::condition(&due.uid, due.current.as_ref(), wanted, now),
+            None => patch::without_condition(&due.uid),
+        };
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        match self.nodes.patch_status(node, &parameters, &Patch::Strategic(patch)).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            patched => {
-                patched.map(drop).map_err(|error| Error::new(format!("set the condition of the node {node}"), error))
+        let written = async {
+            match self.nodes.patch_status(&due.node, &parameters, &Patch::Strategic(patch)).await {
+                // It is gone, or another node has its name by now.
+                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+                patched => patched
+                    .map(drop)
+                    .map_err(|error| Error::new(format!("set the condition of the node {}", due.node), error)),
             }
-        }
+        };
+        in_time(written).await
     }
 
     /// Sends a JSON patch, which kube knows only with a library for it.
@@ -93,14 +110,17 @@ impl NodeWriter {
         self.client.request::<Value>(request).await.map(drop)
     }
 
-    /// The node as it is, with all that a newer API server may know of taints.
+    /// The node as it is, with all that a newer API server may know of taints. By a list, which needs no other right than the watch.
     async fn read(&self, node: &str) -> kube::Result<Option<Value>> {
-        let request = Request::get(format!("/api/v1/nodes/{node}")).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        match self.client.request(request).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
-            read => read.map(Some),
-        }
+        let uri = format!("/api/v1/nodes?fieldSelector=metadata.name%3D{node}");
+        let request = Request::get(uri).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        let mut list: Value = self.client.request(request).await?;
+        Ok(list["items"].get_mut(0).map(Value::take))
     }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(TIME_LIMIT, work).await.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }))
 }
 
 fn taints_of(node: &Value) -> Vec<Value> {

@@ -13,15 +13,17 @@ use crate::cluster::watch_error::WatchErrorKind;
 use crate::coverage::SlimNode;
 
 impl Watches<'_> {
-    pub fn nodes(&mut self, api: Api<SlimNode>) -> ObservedNodes {
+    /// `with_gates`: whether gates need to know more of them.
+    pub fn nodes(&mut self, api: Api<SlimNode>, with_gates: bool) -> ObservedNodes {
         let listings = self.listings.clone();
         let begin = move || listings.watch(api.clone(), watcher::Config::default()).boxed();
-        self.follow_nodes(relisted_once_allowed(begin))
+        self.follow_nodes(relisted_once_allowed(begin), with_gates)
     }
 
     fn follow_nodes(
         &mut self,
         stream: impl Stream<Item = watcher::Result<Event<SlimNode>>> + Send + 'static,
+        with_gates: bool,
     ) -> ObservedNodes {
         let nodes = ObservedNodes::default();
         let (shared, forgotten) = (nodes.clone(), nodes.clone());
@@ -37,7 +39,7 @@ impl Watches<'_> {
             let change = match event {
                 // During a new listing, the nodes from before it stay in use until the listing is complete.
                 Event::Init => {
-                    listing = Nodes::default();
+                    listing = Nodes::new(with_gates);
                     None
                 }
                 Event::InitApply(node) => {
@@ -115,7 +117,7 @@ mod tests {
             let listeners = Listeners { changed, readiness: readiness.clone(), metrics, leadership };
             let mut tasks = JoinSet::new();
             let nodes = Watches { listeners, listings: Listings::default(), tasks: &mut tasks }
-                .follow_nodes(relisted_once_allowed(begin));
+                .follow_nodes(relisted_once_allowed(begin), false);
             Self { api_server, nodes, readiness, changes, _tasks: tasks }
         }
 

@@ -84,14 +84,14 @@ pub enum Action {
         /// The containers that keep pulling with `Always`.
         pulled_always: PulledAlways,
     },
-    /// Make the template of a generation tolerate the taint of a gate. Its pods stay as they are.
+    /// Make the template of a generation tolerate taints of gates. Its pods stay as they are.
     Tolerate {
         /// Name of the DaemonSet.
         name: String,
         /// UID of the DaemonSet, as a precondition.
         uid: String,
-        /// The taint.
-        taint: TaintKey,
+        /// All such taints that it tolerates then.
+        taints: BTreeSet<TaintKey>,
     },
     /// Delete a stuck pod, so that its DaemonSet replaces it from the current template.
     ReplacePod {

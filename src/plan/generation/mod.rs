@@ -128,8 +128,8 @@ pub struct Record {
     pub refresh_request: Option<String>,
     /// Which images its pod template pulls with `Always`. This and the next can change later, so they are not part of the name.
     pub pulled_always: PulledAlways,
-    /// The taint of a gate that its pod template tolerates.
-    pub gate_taint: Option<TaintKey>,
+    /// The taints of gates that its pod template tolerates.
+    pub gate_taints: BTreeSet<TaintKey>,
 }
 
 impl Generation {
@@ -230,6 +230,15 @@ fn images_from_text(text: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, image)| (name.to_owned(), image.to_owned())).collect()
 }
 
+/// Formats the annotation [`labels::GATE_TAINTS`]. Keys cannot contain `,`.
+pub fn taints_to_text(taints: &BTreeSet<TaintKey>) -> String {
+    taints.iter().map(TaintKey::as_str).collect::<Vec<_>>().join(",")
+}
+
+fn taints_from_text(text: &str) -> BTreeSet<TaintKey> {
+    text.split(',').filter_map(TaintKey::new).collect()
+}
+
 impl Record {
     fn from_metadata(metadata: &ObjectMeta, pulled_always: &PulledAlways) -> Option<Self> {
         let format = annotation(metadata, labels::FORMAT)?.parse().ok()?;
@@ -248,7 +257,7 @@ impl Record {
             },
             refresh_request: annotation(metadata, labels::REFRESH_REQUESTED).map(str::to_owned),
             pulled_always: pulled_always.clone(),
-            gate_taint: annotation(metadata, labels::GATE_TAINT).and_then(TaintKey::new),
+            gate_taints: annotation(metadata, labels::GATE_TAINTS).map(taints_from_text).unwrap_or_default(),
         })
     }
 

@@ -39,9 +39,9 @@ pub fn build(
     // Use the generation's holder image, which the node already has. A newer one would make no difference. The rest of the
     // template is today's.
     let folder = HolderFolder::new(&settings.seed, &name(newest, tag_check, target));
-    let gate_taint = asked.placement.gate_taint.clone();
+    let gate_taints = asked.placement.gate_taints.clone();
     let record =
-        Record { spread_seconds: 0, pulled_always, format: FORMAT, folder, gate_taint, ..newest.record.clone()? };
+        Record { spread_seconds: 0, pulled_always, format: FORMAT, folder, gate_taints, ..newest.record.clone()? };
     let selector = string_map([
         (labels::LIST, list.label),
         (labels::GROUP, asked.name.as_str()),

@@ -66,7 +66,7 @@ fn of_group(config: &Config, group: usize, settings: &Settings) -> DaemonSet {
         folder: Default::default(),
         refresh_request: None,
         pulled_always: PulledAlways::all_of(group),
-        gate_taint: None,
+        gate_taints: Default::default(),
     }
     .with_own_folder("tools", group, &settings.seed);
     build(named(config), group, &record, settings)

@@ -27,7 +27,7 @@ fn record() -> Record {
         folder: HolderFolder::new(&Seed::default(), "tools"),
         refresh_request: Some("by hand".to_owned()),
         pulled_always: PulledAlways::of(["b"]),
-        gate_taint: None,
+        gate_taints: Default::default(),
     }
 }
 

@@ -285,7 +285,7 @@ impl Simulation {
             Action::Adopt { .. } => unreachable!("the plan of a list adopts nothing"),
             Action::ScopeDown { name, node_scope, .. } => scope_down(self.stored(name), node_scope),
             Action::Seal { name, images, pulled_always, .. } => seal(self.stored(name), images, pulled_always),
-            Action::Tolerate { name, taint, .. } => tolerate(self.stored(name), taint),
+            Action::Tolerate { name, taints, .. } => tolerate(self.stored(name), taints),
             Action::ReplacePod { uid, .. } => self.pods.retain(|pod| pod.uid.to_string() != *uid),
             Action::Recount { name, selections, .. } => recount(self.stored(name), selections),
             Action::Delete { name, .. } => self.daemon_sets.retain(|it| it.metadata.name.as_ref() != Some(name)),

@@ -115,8 +115,12 @@ impl<O: Write> Table<'_, O> {
         nodes.sort_by_key(|node| node.since);
         for node in nodes.iter().take(most) {
             let since = node.since.map_or_else(|| "?".to_owned(), |since| age(since, self.now));
-            let until = span(node.until.duration_since(self.now));
-            let text = format!(": gated for {since}, freed in {until} at the latest: {}", node.waiting_for);
+            let left = node.until.duration_since(self.now);
+            let until = match left.is_positive() {
+                true => format!("freed in {} at the latest", span(left)),
+                false => format!("should have been freed {} ago", age(node.until, self.now)),
+            };
+            let text = format!(": gated for {since}, {until}: {}", node.waiting_for);
             self.wrapped(BEHIND, &format!("node {}", node.node), &text)?;
         }
         match nodes.len().saturating_sub(most) {

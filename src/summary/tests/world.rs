@@ -217,7 +217,7 @@ pub fn generations() -> Vec<Generation> {
             folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
-            gate_taint: None,
+            gate_taints: Default::default(),
         }),
         pulled_always: Default::default(),
         template: None,

@@ -68,12 +68,12 @@ async fn main() -> ExitCode {
         nodes.grow(scale).await;
         rows.extend(scale::measure(&cluster, scale).await);
     }
-    nodes.end().await;
     let table = table::table(&title, FORMER, &rows);
     print!("{table}");
     if std::env::var_os("UPDATE_README").is_some() {
         pages::update(scale, &table, &rows);
     }
+    nodes.end().await;
     conclude(&rows)
 }
 

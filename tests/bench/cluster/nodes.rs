@@ -59,7 +59,11 @@ impl<'c> Nodes<'c> {
     /// Gives the bed its own nodes back.
     pub async fn end(self) {
         let ours = ListParams::default().labels(LABEL);
-        self.api.delete_collection(&DeleteParams::default(), &ours).await.unwrap();
+        // A busy API server closes connections.
+        within(PATIENCE, "the nodes to be deleted", async || {
+            self.api.delete_collection(&DeleteParams::default(), &ours).await.ok()
+        })
+        .await;
         self.cluster.scale(self.before).unwrap();
     }
 }

@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -149,7 +149,7 @@ async fn admission_that_rewrites_what_is_applied_leads_to_no_second_write() {
     assert_eq!(writes.len(), 1, "{writes:#?}");
 }
 
-/// Admission that refuses DaemonSets of an image in the trial's namespace.
+/// Admission that refuses DaemonSets of an image in the trial's namespace, or changes of a node.
 pub struct Refusal {
     name: String,
     policies: Api<ValidatingAdmissionPolicy>,
@@ -160,11 +160,34 @@ impl Refusal {
     /// Waits until it is enforced.
     pub async fn begin(trial: &Trial, image: &str, message: &str) -> Self {
         let name = format!("refuse.{}", trial.namespace);
+        let constraints = json!({
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": trial.namespace}},
+            "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["daemonsets"]}]});
         let expression = format!("object.spec.template.spec.containers.all(it, it.image != '{image}')");
+        let refusal = Self::create(trial, name, constraints, &expression, message).await;
+        eventually("the policy to be enforced", async || trial.try_daemon_set(image).await.err().map(drop)).await;
+        refusal
+    }
+
+    /// Refuses changes of a node for which the expression does not hold. Waits until it is enforced.
+    pub async fn of_node(trial: &Trial, node: &str, expression: &str, message: &str) -> Self {
+        let name = format!("refuse.{}", trial.namespace);
+        let constraints = json!({"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"],
+            "resources": ["nodes"], "resourceNames": [node]}]});
+        let refusal = Self::create(trial, name, constraints, expression, message).await;
+        let nodes = Api::<Node>::all(trial.client.clone());
+        let (trying, none) =
+            (PatchParams { dry_run: true, ..PatchParams::default() }, json!({"spec": {"taints": null}}));
+        eventually("the policy to be enforced", async || {
+            nodes.patch(node, &trying, &Patch::Merge(&none)).await.err().map(drop)
+        })
+        .await;
+        refusal
+    }
+
+    async fn create(trial: &Trial, name: String, constraints: Value, expression: &str, message: &str) -> Self {
         let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({"metadata": {"name": name}, "spec": {
-            "matchConstraints": {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": trial.namespace}},
-                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["daemonsets"]}]},
+            "matchConstraints": constraints,
             "validations": [{"expression": expression, "message": message}],
         }}))
         .unwrap();
@@ -176,7 +199,6 @@ impl Refusal {
         let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(trial.client.clone());
         policies.create(&PostParams::default(), &policy).await.unwrap();
         bindings.create(&PostParams::default(), &binding).await.unwrap();
-        eventually("the policy to be enforced", async || trial.try_daemon_set(image).await.err().map(drop)).await;
         Self { name, policies, bindings }
     }
 

@@ -9,7 +9,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::conditions::{as_limited, rights};
+use super::conditions::{Refusal, as_limited, rights};
 use super::kubelets::{Kubelets, Pull};
 use super::trial;
 use super::unreadable_nodes::Right;
@@ -125,7 +125,7 @@ async fn a_node_is_freed_once_its_images_are_there_and_its_condition_says_so() {
     served.store(true, Ordering::Relaxed);
     let free = freed(&trial, &name).await;
     assert_eq!(taints(&free), [NODES_OF], "that of another component stays");
-    assert_eq!(says(&trial, &name, "True", "Warm").await, "1 image held");
+    assert_eq!(says(&trial, &name, "True", "Warm").await, format!("1 image held ({})", trial.namespace));
     eventually("the metrics", async || {
         let counted = metric(&controller, "kube_prepull_node_gate_seconds_count") == 1.0;
         (counted && metric(&controller, "kube_prepull_nodes_gated") == 0.0).then_some(())
@@ -234,8 +234,11 @@ async fn turning_a_gate_on_lets_the_pods_that_exist_be_and_reaches_nodes_that_wa
     let _controller = start(&trial).await;
     let without = list(&trial, "app:1", "").split("nodeGate").next().unwrap().to_owned();
     trial.write_list("tools", &without).await;
-    let before = eventually("the pod on the open node", async || trial.pods().await.pop()).await;
-    assert_eq!(before.spec.as_ref().unwrap().node_name, Some(nodes.name(0)));
+    let before = eventually("the pod on the open node", async || {
+        let pod = trial.pods().await.pop()?;
+        (pod.spec.as_ref()?.node_name == Some(nodes.name(0))).then_some(pod)
+    })
+    .await;
     trial.write_list("tools", &list(&trial, "app:1", "timeout: 1h")).await;
     freed(&trial, &nodes.name(1)).await;
     assert_eq!(trial.daemon_sets().await.len(), 1, "no rollout");
@@ -246,12 +249,26 @@ async fn turning_a_gate_on_lets_the_pods_that_exist_be_and_reaches_nodes_that_wa
     assert_eq!(trial.pods().await.len(), 2);
 }
 
+/// The rules of the ClusterRoles that users install for node gates.
+fn rules() -> Value {
+    let manifests = [
+        include_str!("../../../deploy/kustomize/nodes.yaml"),
+        include_str!("../../../deploy/kustomize/node-gate/rights.yaml"),
+    ];
+    let objects = manifests.iter().flat_map(|text| serde_yaml::from_multiple::<Value>(text).unwrap());
+    let roles = objects.filter(|object| object["kind"] == "ClusterRole");
+    roles.flat_map(|role| role["rules"].as_array().unwrap().clone()).collect()
+}
+
 #[tokio::test]
 async fn startup_taints_of_others_are_not_touched_while_these_come_and_go() {
     let trial = trial("gateother").await;
     let (kubelets, served) = kubelets(&trial, 1).await;
     let name = kubelets.nodes().name(0);
-    let _controller = start(&trial).await;
+    let proxy = as_limited(&trial, &rights()).await;
+    let _rights = Right::of(&trial, rules()).await;
+    let key = taint(&trial);
+    let controller = Controller::start_through_with(&trial, &proxy.kubeconfig, &["--node-gate-taint", &key]).await;
     trial.write_list("tools", &list(&trial, "app:1", "timeout: 1h")).await;
     let api = Api::<Node>::all(trial.client.clone());
     let writing = async {
@@ -274,6 +291,46 @@ async fn startup_taints_of_others_are_not_touched_while_these_come_and_go() {
     writing.await;
     let free = freed(&trial, &name).await;
     assert_eq!(taints(&free), [NODES_OF, "csi.test/agent-not-ready"]);
+    assert!(!controller.log().contains("MissingRight"), "{}", controller.log());
+}
+
+#[tokio::test]
+async fn a_node_with_two_taints_of_gates_loses_each_once_the_lists_that_name_it_are_warm() {
+    let trial = trial("gateboth").await;
+    let (one, other) = (taint(&trial), format!("{}-other", taint(&trial)));
+    let nodes = Nodes::of(&trial);
+    let mut manifest = gated(&trial, simulated("amd64"));
+    manifest["spec"]["taints"].as_array_mut().unwrap().push(json!({"key": other, "effect": "NoSchedule"}));
+    nodes.add(0, manifest).await;
+    let arguments = ["--node-gate-taint", one.as_str(), "--node-gate-taint", other.as_str()];
+    let _controller = Controller::start_with(&trial, &arguments).await;
+    let first = list(&trial, "first:1", "timeout: 1h");
+    trial.write_list("first", &first).await;
+    trial.write_list("second", &first.replace("first:1", "second:1").replace(&one, &other)).await;
+    eventually("both taints to go", async || (taints(&node(&trial, &nodes.name(0)).await) == [NODES_OF]).then_some(()))
+        .await;
+}
+
+/// As an admission policy refuses it: with the code of a failed test of a patch.
+#[tokio::test]
+async fn a_removal_that_a_policy_refuses_is_reported_and_delays_no_other_node() {
+    let trial = trial("gaterefused").await;
+    let nodes = Nodes::of(&trial);
+    for index in 0..2 {
+        nodes.add(index, gated(&trial, simulated("amd64"))).await;
+    }
+    let refused = nodes.name(0);
+    let expression = format!("has(object.spec.taints) && object.spec.taints.exists(it, it.key == '{}')", taint(&trial));
+    let policy = Refusal::of_node(&trial, &refused, &expression, "keep this taint").await;
+    let _controller = start(&trial).await;
+    trial.write_list("tools", &list(&trial, "app:1", "condition: true, timeout: 1h")).await;
+    freed(&trial, &nodes.name(1)).await;
+    says(&trial, &refused, "True", "Warm").await;
+    let note = trial.reported("Refused").await;
+    assert!(note.contains("keep this taint") && note.contains(&refused), "{note}");
+    assert!(taints(&node(&trial, &refused).await).contains(&taint(&trial).as_str()));
+    policy.end().await;
+    freed(&trial, &refused).await;
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ async fn a_node_that_was_tainted_meanwhile_keeps_its_images_and_holds_up_no_edit
     run_on(&trial, &nodes, &["nginx:1.27", "redis:5"], &[0, 1]).await;
 }
 
-/// The right to read nodes, which goes with the test.
+/// Rights on nodes, which go with the test.
 pub struct Right<'t> {
     trial: &'t Trial,
     account: Client,
@@ -134,9 +134,14 @@ pub struct Right<'t> {
 
 impl<'t> Right<'t> {
     pub async fn granted(trial: &'t Trial) -> Self {
+        let read = json!([{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]);
+        Self::of(trial, read).await
+    }
+
+    /// Rights on the cluster by these rules, of which one is to list nodes.
+    pub async fn of(trial: &'t Trial, rules: Value) -> Self {
         let account = trial.client_as(&format!("system:serviceaccount:{}:limited", trial.namespace)).await;
-        let role = json!({"metadata": {"name": trial.namespace}, "rules": [
-            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]});
+        let role = json!({"metadata": {"name": trial.namespace}, "rules": rules});
         let role: ClusterRole = serde_json::from_value(role).unwrap();
         Api::all(trial.client.clone()).create(&PostParams::default(), &role).await.unwrap();
         let right = Self { trial, account };

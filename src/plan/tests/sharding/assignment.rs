@@ -53,7 +53,7 @@ fn roll_out(config: &Config, generations: &mut Vec<Generation>) -> usize {
             folder: Default::default(),
             refresh_request: None,
             pulled_always: PulledAlways::all_of(shard),
-            gate_taint: None,
+            gate_taints: Default::default(),
         }
         .with_own_folder("tools", shard, &settings().seed);
         let mut daemon_set = build(named(config), shard, &record, &settings());

@@ -150,8 +150,8 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
 }
 
 /// Applies the patch like the API server.
-pub(super) fn tolerate(daemon_set: &mut DaemonSet, taint: &TaintKey) {
-    let patch = toleration_patch(daemon_set, taint);
+pub(super) fn tolerate(daemon_set: &mut DaemonSet, taints: &BTreeSet<TaintKey>) {
+    let patch = toleration_patch(daemon_set, taints);
     annotate(daemon_set, &patch);
     let pod = daemon_set.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod template");
     let tolerations = from_value(patch["spec"]["template"]["spec"]["tolerations"].clone()).expect("tolerations");

@@ -31,7 +31,7 @@ async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
             folder: Default::default(),
             refresh_request: None,
             pulled_always: Default::default(),
-            gate_taint: None,
+            gate_taints: Default::default(),
         };
         format!("tools-{}", record.hash("tools", "default", 0))
     };
