@@ -20,7 +20,7 @@ use crate::messages::node_gates;
 const CONDITIONS_AT_ONCE: usize = 200;
 
 /// What is known.
-pub struct Sources<'s> {
+pub struct GateSources<'s> {
     /// The lists that have a gate.
     pub lists: &'s [GatedList],
     /// The nodes with a taint of a gate; one for each taint.
@@ -93,7 +93,7 @@ impl Decided {
     }
 }
 
-impl Sources<'_> {
+impl GateSources<'_> {
     /// Decides what is due.
     pub fn decide(&self) -> Decided {
         let nodes: NodeSet = match self.all {

@@ -29,7 +29,7 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use self::decide::{Decided, DueCondition, FreedNode, Sources};
+use self::decide::{Decided, DueCondition, FreedNode, GateSources};
 use self::report::Reports;
 use self::write::{NodeWriter, Removal};
 use self::written::Written;
@@ -148,7 +148,7 @@ impl NodeGates {
         };
         self.written.forget_observed(&facts);
         let coverage = self.overview.observed.coverage.snapshot();
-        let sources = Sources {
+        let sources = GateSources {
             lists,
             gated: &gated,
             all: all.then_some(nodes),

@@ -19,6 +19,7 @@ mod image_cache_platforms;
 mod image_cache_soak;
 mod image_caches;
 mod image_ids;
+mod images;
 mod kip;
 mod kubelets;
 mod last_good;
