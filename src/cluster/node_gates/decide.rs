@@ -1,6 +1,6 @@
 //! What is due about gates and conditions. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -98,13 +98,18 @@ impl GateSources<'_> {
     pub fn decide(&self) -> Decided {
         let nodes: NodeSet = match self.all {
             Some(all) => all.clone(),
-            None => self.gated.iter().map(|(node, _)| Node::clone(node)).collect(),
+            None => self.distinct().into_values().cloned().collect(),
         };
         let on_nodes = ListsOnNodes::new(self.lists, &nodes, self.coverage, self.now);
         let mut decided = Decided::default();
         let closed = self.decide_gates(&on_nodes, &mut decided);
         self.decide_conditions(&on_nodes, &nodes, &closed, &mut decided);
         decided
+    }
+
+    /// The nodes with a taint of a gate, each once, by name.
+    fn distinct(&self) -> BTreeMap<&str, &Node> {
+        self.gated.iter().map(|(node, _)| (node.name.as_str(), &**node)).collect()
     }
 
     /// Returns the names of the nodes that have a taint of a gate.
@@ -178,5 +183,96 @@ impl GateSources<'_> {
             // Another controller's, of another namespace.
             None => ConditionWrite::Nothing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Taint;
+
+    use super::*;
+    use crate::cluster::observed::GateFacts;
+    use crate::list::config::GateTaints;
+    use crate::list::{ListData, parse};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
+    }
+
+    fn keys() -> BTreeSet<TaintKey> {
+        ["example.com/a", "example.com/b"].into_iter().filter_map(TaintKey::new).collect()
+    }
+
+    /// A list whose gate has the first taint and a condition.
+    fn list() -> GatedList {
+        let text = "{images: [app:1], nodeGate: {taint: example.com/a, condition: true, timeout: 5m}}";
+        let data = [("images.yaml".to_owned(), text.to_owned())].into();
+        let data = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data };
+        let mut config = parse(&data).config.expect("a list");
+        config.restrict_node_gate(&GateTaints::Only(keys()));
+        GatedList::new("tools", "tools", &Arc::new(config), Vec::new).expect("it has a gate")
+    }
+
+    /// A node with both taints that was created at 0.
+    fn node(name: &str) -> Arc<Node> {
+        let taint =
+            |key: &TaintKey| Taint { key: key.to_string(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+        Arc::new(Node {
+            name: name.to_owned(),
+            created: Some(at(0)),
+            labels: [("kubernetes.io/os".to_owned(), "linux".to_owned())].into(),
+            taints: keys().iter().map(taint).collect(),
+            ready: true,
+            ready_since: Some(at(0)),
+            ..Node::default()
+        })
+    }
+
+    fn decided(written: &Written, created: i64, now: i64) -> Decided {
+        let names = ["one", "other"];
+        let of_node = |name: &str| keys().into_iter().map(|key| (node(name), key)).collect::<Vec<_>>();
+        let gated: Vec<_> = names.into_iter().flat_map(of_node).collect();
+        let facts = |name: &str| {
+            let facts = GateFacts { uid: format!("uid-{name}"), created: Some(at(created)), condition: None };
+            (name.to_owned(), Arc::new(facts))
+        };
+        let sources = GateSources {
+            lists: &[list()],
+            gated: &gated,
+            all: None,
+            facts: &names.into_iter().map(facts).collect(),
+            coverage: &Coverage::default(),
+            written,
+            namespace: "prepull",
+            now: at(now),
+        };
+        sources.decide()
+    }
+
+    #[test]
+    fn a_node_with_two_taints_counts_once_and_so_do_its_images() {
+        let decided = decided(&Written::default(), 0, 60);
+        assert_eq!((decided.gated, decided.freed.len()), (2, 0));
+        let messages: Vec<_> =
+            decided.conditions.iter().filter_map(|it| Some(it.wanted.as_ref()?.message.as_str())).collect();
+        assert_eq!(messages.len(), 2);
+        assert!(messages.iter().all(|message| message.starts_with("0 of 1 image: ")), "{messages:?}");
+        assert_eq!(decided.wake_at, Some(at(300)), "when the time of the list is over");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_could_not_be_written_delays_no_other_one() {
+        let mut written = Written::default();
+        written.failed(NodeWrite::Taint, "uid-one");
+        let decided = decided(&written, 0, 301);
+        let freed: Vec<_> = decided.freed.iter().map(|it| (it.node.name.as_str(), it.taint.as_str())).collect();
+        assert_eq!(freed, [("other", "example.com/a")]);
+        assert_eq!(decided.conditions.len(), 2);
+    }
+
+    #[test]
+    fn a_node_that_has_been_replaced_by_another_one_of_its_name_is_not_freed_for_the_age_of_the_first() {
+        let decided = decided(&Written::default(), 299, 301);
+        assert_eq!((decided.gated, decided.freed.len()), (0, 0));
     }
 }

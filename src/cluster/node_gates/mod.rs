@@ -35,7 +35,7 @@ use self::write::{NodeWriter, Removal};
 use self::written::Written;
 use super::accepted_lists::AcceptedVersion;
 use super::environment::Installation;
-use super::observed::ObservedNodes;
+use super::observed::{GateFactsByName, ObservedNodes};
 use super::status_server::Overview;
 use crate::coverage::NodeSet;
 use crate::error::Error;
@@ -137,6 +137,7 @@ impl NodeGates {
         let gated = gated(nodes.iter(), &self.taints);
         let all = self.are_conditions_due(lists, observed);
         if gated.is_empty() && !all {
+            self.written.forget_observed(&GateFactsByName::new());
             return Decided::default();
         }
         let facts = match all {
