@@ -46,9 +46,9 @@ pub fn reason(warmth: &NodeWarmth) -> &'static str {
 pub enum ConditionWrite {
     /// Nothing.
     Nothing,
-    /// ConditionWrite it now.
+    /// Write it now.
     Now,
-    /// ConditionWrite it then, if it still differs.
+    /// Write it then, if it still differs.
     At(Timestamp),
 }
 

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::coverage::{Coverage, Node, PodState};
 use crate::list::Config;
-use crate::list::config::{Group, NodeGate};
-use crate::summary::node_state::{ImageOnNode, NodeState};
+use crate::list::config::{Image, NodeGate};
+use crate::summary::node_state::{NodeState, Why};
 use crate::summary::{Summary, SummaryInput};
 
 /// How long after a node is ready its kubelet may take to correct what a former node of the same name has reported of its pods.
@@ -56,9 +56,8 @@ impl NodeWarmth {
         self.behind = worst;
     }
 
-    fn add_image(&mut self, group: &Group, index: usize, on_node: Option<&ImageOnNode>) {
+    fn add_image(&mut self, image: &Image, state: NodeState, why: Why) {
         self.images += 1;
-        let (state, why) = on_node.map_or((NodeState::Tainted, None), |it| (it.state, it.why));
         if state == NodeState::Warm {
             self.warm += 1;
             return;
@@ -66,8 +65,6 @@ impl NodeWarmth {
         if self.behind.as_ref().is_some_and(|behind| behind.state <= state) {
             return;
         }
-        let why = why.unwrap_or_default();
-        let image = &group.images[index];
         self.behind = Some(BehindImage {
             name: image.name.to_string(),
             reference: image.reference.to_string(),
@@ -83,21 +80,22 @@ pub fn of_list<'n>(input: SummaryInput<'n>, gate: &NodeGate, nodes: &'n [Arc<Nod
     let SummaryInput { list, config, coverage, now, .. } = input;
     let mut warmth: HashMap<&str, NodeWarmth> = HashMap::new();
     let mut counted: HashSet<(&str, &str)> = HashSet::new();
+    let doubtful: HashSet<&str> = with_doubtful_pods(coverage, list, nodes, now).collect();
     let summary = Summary::new(input);
     for group in summary.groups() {
         counted.extend(group.nodes().map(|node| (group.group.name.as_str(), node)));
         for (index, image) in group.images().enumerate().filter(|(_, it)| gate.waits_for(it.image.name.as_str())) {
             for on_node in &image.nodes {
-                warmth.entry(on_node.node).or_default().add_image(group.group, index, Some(on_node));
+                let state = match on_node.state {
+                    NodeState::Warm if doubtful.contains(on_node.node) => NodeState::Waiting,
+                    state => state,
+                };
+                let why = on_node.why.unwrap_or_default();
+                warmth.entry(on_node.node).or_default().add_image(&group.group.images[index], state, why);
             }
         }
     }
     add_groups_to_come(config, gate, nodes, &counted, &mut warmth);
-    for node in with_doubtful_pods(coverage, list, nodes, now) {
-        if let Some(warmth) = warmth.get_mut(node) {
-            warmth.warm = 0;
-        }
-    }
     warmth
 }
 
@@ -117,7 +115,11 @@ fn add_groups_to_come<'n>(
         for node in nodes.iter().filter(is_to_come) {
             let wanted = group.images.iter().enumerate().filter(|(_, image)| gate.waits_for(image.name.as_str()));
             for (index, _) in wanted {
-                warmth.entry(&node.name).or_default().add_image(group, index, None);
+                warmth.entry(&node.name).or_default().add_image(
+                    &group.images[index],
+                    NodeState::Tainted,
+                    Why::default(),
+                );
             }
         }
     }

@@ -70,13 +70,18 @@ fn nodes(
     if tainted.is_empty() {
         return Vec::new();
     }
+    // Other lists may wait longer for the same node.
+    let gates = input.lists.iter().filter_map(|it| it.config.as_ref()?.node_gate.as_ref());
+    let longest =
+        gates.filter(|gate| gate.taint.as_ref() == Some(taint)).map(|gate| gate.timeout).max().unwrap_or(timeout);
     let lists = std::slice::from_ref(list);
     let on_nodes = ListsOnNodes::new(lists, &tainted, coverage, input.now);
     let gated = tainted.iter().filter_map(|node| {
+        let last = node.created.and_then(|created| created.checked_add(longest).ok());
         let until = match on_nodes.decision(node, taint) {
-            NodeDecision::Waits { until, .. } => until,
-            // It should be free: nobody may remove the taint, or no controller runs.
-            NodeDecision::Free(Freed::TimedOut { .. }) => node.created?.checked_add(timeout).ok()?,
+            NodeDecision::Waits { until, .. } => last.map_or(until, |last| last.max(until)),
+            // If its time is over, nobody may remove the taint, or no controller runs.
+            NodeDecision::Free(Freed::TimedOut { .. }) => last?,
             NodeDecision::Free(Freed::Warm | Freed::NotNeeded) => return None,
         };
         let warmth = on_nodes.warmth(&list.name, &node.name).cloned();

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::written::Written;
-use crate::cluster::observed::GateFactsByName;
+use crate::cluster::observed::{GateFacts, GateFactsByName};
 use crate::coverage::{Coverage, ImagesReady, Node, NodeSet};
 use crate::gate::NodeWrite;
 use crate::gate::condition::{ConditionWrite, WantedCondition, due};
@@ -18,6 +18,9 @@ use crate::messages::node_gates;
 
 /// The most conditions of nodes that are not gated that are written at once, so that a change of all nodes is spread over some minutes.
 const CONDITIONS_AT_ONCE: usize = 200;
+
+/// When to check again a taint that was removed and is still observed.
+const REMOVED_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is known.
 pub struct GateSources<'s> {
@@ -48,6 +51,8 @@ pub struct Decided {
     pub gated: usize,
     /// Conditions to write.
     pub conditions: Vec<DueCondition>,
+    /// Whether there are more of them than are written at once.
+    pub more: bool,
     /// When something is due if nothing changes before.
     pub wake_at: Option<Timestamp>,
 }
@@ -107,6 +112,11 @@ impl GateSources<'_> {
         decided
     }
 
+    /// What is known of a node. One that was replaced by another one of its name since is decided about next time.
+    fn facts_of(&self, node: &Node) -> Option<&GateFacts> {
+        self.facts.get(&node.name).map(|facts| &**facts).filter(|facts| facts.created == node.created)
+    }
+
     /// The nodes with a taint of a gate, each once, by name.
     fn distinct(&self) -> BTreeMap<&str, &Node> {
         self.gated.iter().map(|(node, _)| (node.name.as_str(), &**node)).collect()
@@ -116,11 +126,10 @@ impl GateSources<'_> {
     fn decide_gates(&self, on_nodes: &ListsOnNodes, decided: &mut Decided) -> BTreeSet<String> {
         let mut closed = BTreeSet::new();
         for (node, taint) in self.gated {
-            // A node that was replaced by another one since is decided about next time.
-            let Some(facts) = self.facts.get(&node.name).filter(|facts| facts.created == node.created) else {
-                continue;
-            };
+            let Some(facts) = self.facts_of(node) else { continue };
             if self.written.has_removed(&facts.uid, taint) {
+                // Somebody may have put it back since.
+                decided.wake_up_at(self.now + REMOVED_AGAIN);
                 continue;
             }
             closed.insert(node.name.clone());
@@ -152,7 +161,7 @@ impl GateSources<'_> {
     ) {
         let mut due: Vec<DueCondition> = Vec::new();
         for node in nodes {
-            let Some(facts) = self.facts.get(&node.name) else { continue };
+            let Some(facts) = self.facts_of(node) else { continue };
             let current = self.written.condition(&facts.uid, facts.condition.as_ref());
             let warmth = on_nodes.for_condition(node);
             let wanted = warmth.as_ref().map(|warmth| node_gates::condition(warmth, self.namespace));
@@ -170,7 +179,9 @@ impl GateSources<'_> {
             }
         }
         due.sort_by_cached_key(|it| (!closed.contains(&it.node), it.urgency()));
-        due.truncate(closed.len() + CONDITIONS_AT_ONCE);
+        let most = closed.len() + CONDITIONS_AT_ONCE;
+        decided.more = due.len() > most;
+        due.truncate(most);
         decided.conditions = due;
     }
 
@@ -191,7 +202,6 @@ mod tests {
     use k8s_openapi::api::core::v1::Taint;
 
     use super::*;
-    use crate::cluster::observed::GateFacts;
     use crate::list::config::GateTaints;
     use crate::list::{ListData, parse};
 

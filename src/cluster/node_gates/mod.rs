@@ -118,6 +118,8 @@ impl NodeGates {
         self.metrics.nodes_gated(decided.gated);
         let wait = if decided.gated > 0 { WHILE_NODES_WAIT } else { LONGEST_WAIT };
         let wait = decided.wake_at.map_or(wait, |at| wait.min(until(at)));
+        self.changed |= decided.more;
+        let wait = self.conditions_due_in(&lists, &observed).map_or(wait, |rest| wait.min(rest));
         self.free(&lists, decided.freed).await;
         self.set_conditions(&lists, decided.conditions).await;
         wait
@@ -173,13 +175,21 @@ impl NodeGates {
         due
     }
 
+    /// When changes are compared that came too early after the last comparison: nothing else may wake it up then.
+    fn conditions_due_in(&self, lists: &[GatedList], observed: &ObservedNodes) -> Option<Duration> {
+        let age = self.conditions_at?.elapsed();
+        let any = self.changed && (any_condition(lists) || observed.any_condition());
+        any.then(|| CONDITIONS_EVERY.saturating_sub(age))
+    }
+
     async fn free(&mut self, lists: &[GatedList], freed: Vec<FreedNode>) {
         let writer = &self.writer;
         let removals = stream::iter(freed).map(|it| async move {
             let outcome = writer.remove_taint(&it.node, &it.uid, &it.taint).await;
             (it, outcome)
         });
-        let outcomes: Vec<_> = removals.buffer_unordered(AT_A_TIME).collect().await;
+        // In order, so that the same failure is reported each time.
+        let outcomes: Vec<_> = removals.buffered(AT_A_TIME).collect().await;
         let (mut timed_out, mut failure) = (Vec::new(), None);
         for (it, outcome) in outcomes {
             match outcome {
@@ -192,7 +202,7 @@ impl NodeGates {
                 Ok(Removal::NothingToDo) => self.written.removed(&it.uid, &it.taint),
                 Err(error) => {
                     self.written.failed(NodeWrite::Taint, &it.uid);
-                    failure = Some(error);
+                    failure.get_or_insert(error);
                 }
             }
         }
@@ -204,7 +214,7 @@ impl NodeGates {
         let took = it.node.created.map(|created| Timestamp::now().duration_since(created).unsigned_abs());
         self.metrics.node_is_freed(took.unwrap_or_default());
         match &it.timed_out {
-            None => info!(node = it.node.name, taint = %it.taint, "freed a node: none of its images is missing"),
+            None => info!(node = it.node.name, taint = %it.taint, "removed the taint of a gate: no image is missing"),
             Some(lists) => {
                 let behind = lists.iter().find_map(|(_, warmth)| warmth.behind.as_ref());
                 self.metrics.node_gate_timed_out(behind.map(|behind| behind.state));
@@ -218,14 +228,14 @@ impl NodeGates {
             let outcome = writer.set_condition(&it, now).await;
             (it, outcome)
         });
-        let outcomes: Vec<_> = writes.buffer_unordered(AT_A_TIME).collect().await;
+        let outcomes: Vec<_> = writes.buffered(AT_A_TIME).collect().await;
         let mut failure = None;
         for (it, outcome) in outcomes {
             match outcome {
                 Ok(()) => self.written.set_condition(it.uid, it.wanted, now),
                 Err(error) => {
                     self.written.failed(NodeWrite::Condition, &it.uid);
-                    failure = Some(error);
+                    failure.get_or_insert(error);
                 }
             }
         }

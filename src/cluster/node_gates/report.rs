@@ -47,12 +47,13 @@ impl Reports {
                 by_list.entry(list).or_default().push((&it.node.name, warmth));
             }
         }
-        for list in lists {
-            let Some(nodes) = by_list.get(list.name.as_str()) else { continue };
+        let on_list = |list: &GatedList| {
+            let nodes = by_list.get(list.name.as_str())?;
             let names: Vec<&str> = nodes.iter().map(|(node, _)| *node).collect();
-            let Some((_, first)) = nodes.first() else { continue };
-            self.on_list(observed, list, node_gates::nodes_freed_by_timeout(&names, first)).await;
-        }
+            let (_, first) = nodes.first()?;
+            Some((list.label.clone(), node_gates::nodes_freed_by_timeout(&names, first)))
+        };
+        self.on_lists(observed, lists.iter().filter_map(on_list).collect()).await;
         let on_node = |it: &FreedNode| {
             let missing = it.timed_out.as_deref().unwrap_or_default();
             (reference(it), node_gates::freed_by_timeout(it.taint.as_str(), missing))
@@ -68,16 +69,17 @@ impl Reports {
     pub async fn failure(&self, observed: &Observed, lists: &[GatedList], kind: NodeWrite, error: &Error) {
         let Some(message) = api_errors::failure(error) else { return };
         let message = node_gates::failure(kind, message);
-        for list in lists {
-            self.on_list(observed, list, message.clone()).await;
-        }
+        self.on_lists(observed, lists.iter().map(|list| (list.label.clone(), message.clone())).collect()).await;
     }
 
-    async fn on_list(&self, observed: &Observed, list: &GatedList, message: Message) {
-        if let Some(config_map) = observed.list(&list.label) {
-            let list = config_map.object_ref(&());
-            drop(timeout(TIME_LIMIT, self.on_lists.record(&list, message)).await);
-        }
+    /// Reports on lists, by the values of their labels.
+    async fn on_lists(&self, observed: &Observed, messages: Vec<(String, Message)>) {
+        let recorded = stream::iter(messages).map(|(label, message)| async move {
+            if let Some(config_map) = observed.list(&label) {
+                self.on_lists.record(&config_map.object_ref(&()), message).await;
+            }
+        });
+        drop(timeout(TIME_LIMIT, recorded.buffer_unordered(AT_A_TIME).collect::<()>()).await);
     }
 }
 

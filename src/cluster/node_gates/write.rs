@@ -6,6 +6,7 @@ use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
+use kube::core::Status;
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -92,8 +93,7 @@ impl NodeWriter {
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let written = async {
             match self.nodes.patch_status(&due.node, &parameters, &Patch::Strategic(patch)).await {
-                // It is gone, or another node has its name by now.
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+                Err(kube::Error::Api(status)) if status.is_not_found() || is_of_another(&status) => Ok(()),
                 patched => patched
                     .map(drop)
                     .map_err(|error| Error::new(format!("set the condition of the node {}", due.node), error)),
@@ -121,6 +121,11 @@ impl NodeWriter {
 
 async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(TIME_LIMIT, work).await.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }))
+}
+
+/// Whether another node has the name by now: a UID never changes (`ValidateObjectMetaUpdate` in `k8s.io/apimachinery`).
+fn is_of_another(status: &Status) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.field == "metadata.uid")
 }
 
 fn taints_of(node: &Value) -> Vec<Value> {

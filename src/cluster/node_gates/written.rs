@@ -14,8 +14,11 @@ use crate::list::config::TaintKey;
 
 /// A watch is never so far behind. If it is, something is written once more.
 const LONGEST: Duration = Duration::from_secs(60);
-/// When a write that failed is tried again.
-const RETRY: Duration = Duration::from_secs(30);
+/// When a write that failed is tried again: after twice as long each time.
+const RETRY: Duration = Duration::from_secs(15);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// When writes are tried again for which a right was missing.
+const RETRY_RIGHT: Duration = Duration::from_secs(30);
 
 /// What this process has written lately. Nodes are known by their UIDs.
 #[derive(Debug, Default)]
@@ -24,8 +27,8 @@ pub struct Written {
     removed: HashMap<(String, TaintKey), Instant>,
     /// Conditions; `None` if it was removed.
     conditions: HashMap<String, (Option<ImagesReady>, Instant)>,
-    /// Writes that failed.
-    failed: HashMap<(NodeWrite, String), Instant>,
+    /// Writes that failed: when, and for how long they are not tried again.
+    failed: HashMap<(NodeWrite, String), (Instant, Duration)>,
     /// Kinds of writes for which a right is missing.
     forbidden: HashMap<NodeWrite, Instant>,
 }
@@ -61,7 +64,8 @@ impl Written {
 
     /// Notes that a write failed, so that it delays no other node.
     pub fn failed(&mut self, kind: NodeWrite, uid: &str) {
-        self.failed.insert((kind, uid.to_owned()), Instant::now());
+        let (at, pause) = self.failed.entry((kind, uid.to_owned())).or_insert((Instant::now(), RETRY / 2));
+        (*at, *pause) = (Instant::now(), (*pause * 2).min(LONGEST_RETRY));
     }
 
     /// Notes that the right for all writes of a kind is missing.
@@ -71,14 +75,15 @@ impl Written {
 
     /// Whether it is time for a write of that kind to a node.
     pub fn may_write(&self, kind: NodeWrite, uid: &str) -> bool {
-        let recently = |at: Option<&Instant>| at.is_some_and(|at| at.elapsed() < RETRY);
-        !recently(self.forbidden.get(&kind)) && !recently(self.failed.get(&(kind, uid.to_owned())))
+        let is_forbidden = self.forbidden.get(&kind).is_some_and(|at| at.elapsed() < RETRY_RIGHT);
+        let failed = self.failed.get(&(kind, uid.to_owned()));
+        !is_forbidden && failed.is_none_or(|(at, pause)| at.elapsed() >= *pause)
     }
 
     /// Forgets what the watch shows by now, and what is old.
     pub fn forget_observed(&mut self, facts: &GateFactsByName) {
         self.removed.retain(|_, at| at.elapsed() < LONGEST);
-        self.failed.retain(|_, at| at.elapsed() < RETRY);
+        self.failed.retain(|_, (at, pause)| at.elapsed() < 2 * *pause);
         let observed: HashMap<&str, Option<&ImagesReady>> =
             facts.values().map(|facts| (facts.uid.as_str(), facts.condition.as_ref())).collect();
         self.conditions.retain(|uid, (written, at)| {
@@ -109,6 +114,9 @@ mod tests {
         assert!(written.may_write(NodeWrite::Taint, "other") && written.may_write(NodeWrite::Condition, "one"));
         advance(RETRY).await;
         assert!(written.may_write(NodeWrite::Taint, "one"));
+        written.failed(NodeWrite::Taint, "one");
+        advance(RETRY).await;
+        assert!(!written.may_write(NodeWrite::Taint, "one"), "the second time, it waits for twice as long");
     }
 
     #[tokio::test(start_paused = true)]
@@ -116,7 +124,7 @@ mod tests {
         let mut written = Written::default();
         written.forbidden(NodeWrite::Condition);
         assert!(!written.may_write(NodeWrite::Condition, "one") && written.may_write(NodeWrite::Taint, "one"));
-        advance(RETRY).await;
+        advance(RETRY_RIGHT).await;
         assert!(written.may_write(NodeWrite::Condition, "one"));
     }
 

@@ -61,8 +61,9 @@ pub struct Decider {
 impl Decider {
     /// Decides what to do for the list with that label.
     pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
-        let now = Timestamp::now();
         let written = self.written(label, seen, memory);
+        // Not before the list is parsed: an edit that is seen just now would be in the future, and settle at once.
+        let now = Timestamp::now();
         let history_plan = versions::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
         let last_accepted = match history_plan.in_force {
             InForce::LastAccepted(revision) => Some(self.observed.accepted.version(revision)),

@@ -34,7 +34,9 @@ pub async fn images(arguments: ImagesArguments) -> anyhow::Result<Outcome> {
     let to_pull: Vec<ListToPull> = lists.iter().filter_map(ReadList::to_pull).collect();
     let selection =
         PullSelection { groups: arguments.groups, architecture: arguments.architecture, digests: arguments.digests };
-    if let Some(unknown) = selection.unknown_group(&to_pull) {
+    // The groups of a list that was never accepted are not known, and its problem is what there is to say.
+    let are_known = lists.iter().all(|list| list.problem().is_none());
+    if let Some(unknown) = selection.unknown_group(&to_pull).filter(|_| are_known) {
         return Ok(wrong_usage(&anyhow!(unknown)));
     }
     let pull_list = PullList::of(&to_pull, &selection);

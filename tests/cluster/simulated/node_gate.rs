@@ -166,8 +166,10 @@ async fn a_node_waits_for_all_lists_that_name_its_taint() {
     let (kubelets, served) = kubelets(&trial, 1).await;
     let name = kubelets.nodes().name(0);
     let _controller = start(&trial).await;
-    trial.write_list("ready", &list(&trial, "ready:1", "condition: true")).await;
+    // The slow one first: until it is accepted, the node would wait for the other alone.
     trial.write_list("slow", &list(&trial, "slow:1", "condition: true")).await;
+    trial.validated("slow", "accepted").await;
+    trial.write_list("ready", &list(&trial, "ready:1", "condition: true")).await;
     eventually("the pod of the list that can be pulled", async || {
         let pods = trial.pods().await;
         let is_ready = |pod: &k8s_openapi::api::core::v1::Pod| {
@@ -177,7 +179,6 @@ async fn a_node_waits_for_all_lists_that_name_its_taint() {
         pods.iter().any(is_ready).then_some(())
     })
     .await;
-    trial.validated("slow", "accepted").await;
     assert!(taints(&node(&trial, &name).await).contains(&taint(&trial).as_str()));
     served.store(true, Ordering::Relaxed);
     freed(&trial, &name).await;
@@ -273,8 +274,9 @@ async fn startup_taints_of_others_are_not_touched_while_these_come_and_go() {
     let api = Api::<Node>::all(trial.client.clone());
     let writing = async {
         for round in 0..200 {
-            let mut taints = json!(node(&trial, &name).await.spec.unwrap().taints.unwrap_or_default());
-            let version = node(&trial, &name).await.metadata.resource_version;
+            let live = node(&trial, &name).await;
+            let version = live.metadata.resource_version.clone();
+            let mut taints = json!(live.spec.unwrap().taints.unwrap_or_default());
             let all = taints.as_array_mut().unwrap();
             all.retain(|taint| taint["key"] != "csi.test/agent-not-ready");
             all.push(
