@@ -26,10 +26,8 @@ pub struct ListOnNode<'a> {
 /// What becomes of a node that is gated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeDecision<'a> {
-    /// It waits for these lists, at most until that time.
+    /// It waits, at most until that time.
     Waits {
-        /// The lists that it is not warm for.
-        lists: Vec<&'a str>,
         /// When it is freed all the same.
         until: Timestamp,
     },
@@ -57,9 +55,8 @@ pub fn decide<'a>(node: &Node, lists: &[ListOnNode<'a>], now: Timestamp) -> Node
     let mut cold = concerned.clone().filter(|(_, warmth)| !warmth.is_warm()).peekable();
     let in_time = |timeout: SignedDuration| deadline(node, timeout).filter(|deadline| now < *deadline);
     if cold.peek().is_some() {
-        let waiting: Vec<_> = cold.clone().filter_map(|(it, _)| Some((it.list, in_time(it.gate.timeout)?))).collect();
-        return match waiting.iter().map(|(_, until)| *until).max() {
-            Some(until) => NodeDecision::Waits { lists: waiting.into_iter().map(|(list, _)| list).collect(), until },
+        return match cold.clone().filter_map(|(it, _)| in_time(it.gate.timeout)).max() {
+            Some(until) => NodeDecision::Waits { until },
             None => {
                 let lists = cold.map(|(it, warmth)| (it.list, warmth.clone())).collect();
                 NodeDecision::Free(Freed::TimedOut { lists })
@@ -75,11 +72,9 @@ pub fn decide<'a>(node: &Node, lists: &[ListOnNode<'a>], now: Timestamp) -> Node
     match (in_time(longest.unwrap_or(NodeGate::DEFAULT_TIMEOUT)), settled_at) {
         (None, _) if lists.is_empty() => NodeDecision::Free(Freed::TimedOut { lists: Vec::new() }),
         // A list that names the taint may just be about to be created.
-        (Some(until), _) if lists.is_empty() => NodeDecision::Waits { lists: Vec::new(), until },
-        (Some(until), Some(settled_at)) if now < settled_at => {
-            NodeDecision::Waits { lists: Vec::new(), until: until.min(settled_at) }
-        }
-        (Some(until), None) => NodeDecision::Waits { lists: Vec::new(), until },
+        (Some(until), _) if lists.is_empty() => NodeDecision::Waits { until },
+        (Some(until), Some(settled_at)) if now < settled_at => NodeDecision::Waits { until: until.min(settled_at) },
+        (Some(until), None) => NodeDecision::Waits { until },
         _ => NodeDecision::Free(freed),
     }
 }

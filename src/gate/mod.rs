@@ -21,8 +21,6 @@ pub mod patch;
 mod tests;
 pub mod warmth;
 
-use k8s_openapi::api::core::v1::Taint;
-
 use crate::coverage::Node;
 use crate::list::config::TaintKey;
 
@@ -41,10 +39,4 @@ pub enum NodeWrite {
 /// Whether a node has a taint with that key, whatever its value and effect are.
 pub fn is_tainted(node: &Node, key: &TaintKey) -> bool {
     node.taints.iter().any(|taint| taint.key == key.as_str())
-}
-
-/// The taints of a node that no gate removes, in their order.
-pub fn without<'t>(taints: &'t [Taint], key: &TaintKey) -> impl Iterator<Item = &'t Taint> + use<'t> {
-    let key = key.as_str().to_owned();
-    taints.iter().filter(move |taint| taint.key != key)
 }

@@ -78,8 +78,8 @@ fn a_node_waits_for_each_list_until_that_lists_time_is_over() {
     let cold = || Some(with(0, 1, NodeState::Failed));
     let lists = [(gate(60), cold()), (gate(600), cold())];
     let ready = node(Some(5));
-    assert!(matches!(decision(&ready, &lists, 59), NodeDecision::Waits { until, .. } if until == at(600)));
-    assert!(matches!(decision(&ready, &lists, 599), NodeDecision::Waits { until, .. } if until == at(600)));
+    assert!(matches!(decision(&ready, &lists, 59), NodeDecision::Waits { until } if until == at(600)));
+    assert!(matches!(decision(&ready, &lists, 599), NodeDecision::Waits { until } if until == at(600)));
     let NodeDecision::Free(Freed::TimedOut { lists }) = decision(&ready, &lists, 600) else {
         panic!("its time is over")
     };
@@ -90,8 +90,8 @@ fn a_node_waits_for_each_list_until_that_lists_time_is_over() {
 fn a_node_that_no_list_is_for_is_freed_once_it_has_had_time_for_its_labels() {
     let lists = [(gate(600), None)];
     let settled = 5 + LABELLING.as_secs();
-    assert!(matches!(decision(&node(None), &lists, 100), NodeDecision::Waits { until, .. } if until == at(600)));
-    assert!(matches!(decision(&node(Some(5)), &lists, 6), NodeDecision::Waits { until, .. } if until == at(settled)));
+    assert!(matches!(decision(&node(None), &lists, 100), NodeDecision::Waits { until } if until == at(600)));
+    assert!(matches!(decision(&node(Some(5)), &lists, 6), NodeDecision::Waits { until } if until == at(settled)));
     assert_eq!(decision(&node(Some(5)), &lists, settled), NodeDecision::Free(Freed::NotNeeded));
     assert_eq!(decision(&node(None), &lists, 600), NodeDecision::Free(Freed::NotNeeded), "it never became ready");
 }
@@ -99,7 +99,7 @@ fn a_node_that_no_list_is_for_is_freed_once_it_has_had_time_for_its_labels() {
 #[test]
 fn a_taint_that_no_list_names_goes_after_the_default_time() {
     let ready = node(Some(5));
-    assert!(matches!(decision(&ready, &[], 599), NodeDecision::Waits { until, .. } if until == at(600)));
+    assert!(matches!(decision(&ready, &[], 599), NodeDecision::Waits { until } if until == at(600)));
     assert_eq!(decision(&ready, &[], 600), NodeDecision::Free(Freed::TimedOut { lists: Vec::new() }));
 }
 
@@ -134,7 +134,7 @@ proptest! {
                 timeouts.iter().zip(warmth).map(|(timeout, warmth)| (gate(*timeout), warmth)).collect();
             let cold = || lists.iter().filter(|(_, it)| it.as_ref().is_some_and(|it| !it.is_warm()));
             match decision(&node, &lists, now) {
-                NodeDecision::Waits { until, .. } => {
+                NodeDecision::Waits { until } => {
                     prop_assert!(at(now) < until && until <= at(longest), "{now} {longest} {until}");
                 }
                 NodeDecision::Free(Freed::Warm) => prop_assert!(cold().count() == 0 && lists.iter().any(|(_, it)| it.is_some())),
@@ -279,7 +279,7 @@ fn a_warm_node_is_kept_until_it_has_its_labels_if_these_may_bring_another_group(
     let (gate, warm) = (gate(600), with(2, 2, NodeState::Warm));
     let of = |may_grow, seconds| decide(&node(Some(5)), &[on_node(&gate, Some(&warm), may_grow)], at(seconds));
     assert_eq!(of(false, 6), NodeDecision::Free(Freed::Warm));
-    assert!(matches!(of(true, 6), NodeDecision::Waits { until, .. } if until == at(5) + LABELLING));
+    assert!(matches!(of(true, 6), NodeDecision::Waits { until } if until == at(5) + LABELLING));
     assert_eq!(of(true, 25), NodeDecision::Free(Freed::Warm));
 }
 

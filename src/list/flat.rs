@@ -166,6 +166,11 @@ fn set(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
 
+/// The texts between `;`.
+fn separated(value: &Option<String>) -> impl Iterator<Item = &str> {
+    set(value).unwrap_or_default().split(';').map(str::trim).filter(|text| !text.is_empty())
+}
+
 fn placed(key: &str, value: &Option<String>) -> Option<(Place, String)> {
     set(value).map(|text| (Place::key(key), text.to_owned()))
 }
@@ -323,16 +328,12 @@ fn resources_of(keys: &FlatKeys) -> ResourceFields {
 }
 
 fn architectures(value: &Option<String>, problems: &mut Problems) -> BTreeSet<Architecture> {
-    let Some(text) = set(value) else {
-        return BTreeSet::new();
-    };
-    let names = text.split(';').map(str::trim).filter(|name| !name.is_empty());
-    names.filter_map(|name| placement::architecture(Place::key("ARCHITECTURES"), name, problems)).collect()
+    separated(value).filter_map(|name| placement::architecture(Place::key("ARCHITECTURES"), name, problems)).collect()
 }
 
 fn secrets(key: &str, value: &Option<String>, problems: &mut Problems) -> Vec<ResourceName> {
     let place = Place::key(key);
-    let names = set(value).unwrap_or_default().split(';').map(str::trim).filter(|name| !name.is_empty());
+    let names = separated(value);
     let secrets = names
         .filter_map(|name| Some((place.clone(), group::object_name(&place, "a Secret", name, problems)?)))
         .collect();
@@ -487,14 +488,13 @@ fn node_gate_of(keys: &FlatKeys, groups: &[Group], problems: &mut Problems) -> O
 }
 
 fn names_in(key: &str, value: &Option<String>) -> Vec<(Place, String)> {
-    let names = set(value).unwrap_or_default().split(';').map(str::trim).filter(|name| !name.is_empty());
+    let names = separated(value);
     names.map(|name| (Place::key(key), name.to_owned())).collect()
 }
 
 fn image_cache_platforms(keys: &FlatKeys) -> Vec<PlatformFields> {
-    let names = set(&keys.image_cache_platforms).unwrap_or_default().split(';').map(str::trim);
     let place = Place::key("IMAGE_CACHE_PLATFORMS");
-    names.filter(|name| !name.is_empty()).map(|name| PlatformFields::named(place.clone(), name)).collect()
+    separated(&keys.image_cache_platforms).map(|name| PlatformFields::named(place.clone(), name)).collect()
 }
 
 fn image_cache_wanted(keys: &FlatKeys, problems: &mut Problems) -> bool {

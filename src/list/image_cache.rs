@@ -12,8 +12,8 @@ use super::group::in_range;
 use super::names::ResourceName;
 use super::problem::{Code, Severity, quoted};
 use super::reader::{At, Place, Problems};
-use super::refresh::interval_remedy;
-use super::schedule::{MAX_INTERVAL_HOURS, Schedule, parse_interval};
+use super::refresh::interval_within;
+use super::schedule::Schedule;
 use super::suggest;
 
 /// The fields that the user wrote about the ImageCache.
@@ -74,7 +74,10 @@ pub fn parse(written: ImageCacheFields, groups: &[Group], problems: &mut Problem
         image_pull_secrets: written.image_pull_secrets,
         keep_previous_for: written
             .keep_previous_for
-            .and_then(|(place, text)| keep_previous_for(place, &text, problems))
+            .and_then(|written| {
+                let range = SignedDuration::ZERO..=Schedule::MAX_INTERVAL;
+                interval_within(written, &range, "an ImageCache cannot be kept for", problems)
+            })
             .unwrap_or(ImageCache::KEEP_PREVIOUS_FOR),
     };
     cache.platforms = platforms(written.platforms, &cache, groups, problems);
@@ -224,28 +227,6 @@ fn chosen(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems
         }
     }
     chosen
-}
-
-fn keep_previous_for(place: Place, text: &str, problems: &mut Problems) -> Option<SignedDuration> {
-    let Ok(interval) = parse_interval(text) else {
-        problems.error(
-            place,
-            Code::InvalidValue,
-            format!("{} is not an interval", quoted(text)),
-            interval_remedy(text, SignedDuration::ZERO),
-        );
-        return None;
-    };
-    if (SignedDuration::ZERO..=Schedule::MAX_INTERVAL).contains(&interval) {
-        return Some(interval);
-    }
-    problems.error(
-        place,
-        Code::OutOfRange,
-        format!("an ImageCache cannot be kept for {}", quoted(text)),
-        format!("write an interval from 0s to {MAX_INTERVAL_HOURS}h"),
-    );
-    None
 }
 
 /// The names of groups in a sequence. It must not be empty: `enabled: false` asks for no ImageCache.

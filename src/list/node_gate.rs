@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::config::{Group, NodeGate, TaintKey};
 use super::problem::{Code, Severity, quoted};
 use super::reader::{At, Place, Problems};
-use super::refresh::interval_remedy;
-use super::schedule::parse_interval;
+use super::refresh::interval_within;
 use super::{labels, suggest};
 
 /// The fields that the user wrote about the node gate.
@@ -28,7 +27,9 @@ pub fn parse(place: &Place, written: NodeGateFields, groups: &[Group], problems:
     let taint = written.taint.and_then(|(place, key)| taint_key(&place, &key, problems));
     let condition = written.condition.unwrap_or_default();
     let wait_for = images(written.wait_for, groups, problems);
-    let timeout = written.timeout.and_then(|(place, text)| timeout(place, &text, problems));
+    let timeout = written
+        .timeout
+        .and_then(|written| interval_within(written, &NodeGate::TIMEOUTS, "no node waits for", problems));
     if !has_taint && !condition {
         problems.error(
             place.clone(),
@@ -79,25 +80,6 @@ fn images(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems
         }
     }
     found
-}
-
-fn timeout(place: Place, text: &str, problems: &mut Problems) -> Option<jiff::SignedDuration> {
-    let least = *NodeGate::TIMEOUTS.start();
-    let Ok(interval) = parse_interval(text) else {
-        let message = format!("{} is not an interval", quoted(text));
-        problems.error(place, Code::InvalidValue, message, interval_remedy(text, least));
-        return None;
-    };
-    if NodeGate::TIMEOUTS.contains(&interval) {
-        return Some(interval);
-    }
-    problems.error(
-        place,
-        Code::OutOfRange,
-        format!("no node waits for {}", quoted(text)),
-        format!("write an interval from {least:#} to {:#}", NodeGate::TIMEOUTS.end()),
-    );
-    None
 }
 
 /// The names of images in a sequence. It must not be empty: without the key, all images are meant.

@@ -1,11 +1,13 @@
 //! The checks of the refresh and the pull rate, which both formats share.
 
+use std::ops::RangeInclusive;
+
 use jiff::SignedDuration;
 
 use super::config::{PullRate, Refresh, RefreshMode};
 use super::problem::{Code, quoted};
 use super::reader::{Place, Problems};
-use super::schedule::{CronSchedule, MAX_INTERVAL_HOURS, Schedule, parse_interval, parse_zone};
+use super::schedule::{CronSchedule, Schedule, parse_interval, parse_zone};
 use super::{hints, suggest};
 
 /// A text and its place.
@@ -79,20 +81,40 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
 pub const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
 
 /// The remedy for a malformed interval: the same in hours, if that is what it says.
-pub fn interval_remedy(text: &str, least: SignedDuration) -> String {
+fn interval_remedy(text: &str, range: &RangeInclusive<SignedDuration>) -> String {
     match hints::in_hours(text) {
-        Some(hours) if is_in_range(&hours, least) => format!("write it in hours, as {hours}"),
-        Some(_) => range_remedy(least),
+        Some(hours) if is_in_range(&hours, range) => format!("write it in hours, as {hours}"),
+        Some(_) => range_remedy(range),
         None => INTERVAL_FORM.to_owned(),
     }
 }
 
-fn is_in_range(text: &str, least: SignedDuration) -> bool {
-    parse_interval(text).is_ok_and(|interval| (least..=Schedule::MAX_INTERVAL).contains(&interval))
+fn is_in_range(text: &str, range: &RangeInclusive<SignedDuration>) -> bool {
+    parse_interval(text).is_ok_and(|interval| range.contains(&interval))
 }
 
-fn range_remedy(least: SignedDuration) -> String {
-    format!("write an interval from {least:#} to {MAX_INTERVAL_HOURS}h")
+fn range_remedy(range: &RangeInclusive<SignedDuration>) -> String {
+    format!("write an interval from {:#} to {:#}", range.start(), range.end())
+}
+
+/// Parses an interval of a range. `refused` begins the message about one outside it.
+pub fn interval_within(
+    (place, text): Placed,
+    range: &RangeInclusive<SignedDuration>,
+    refused: &str,
+    problems: &mut Problems,
+) -> Option<SignedDuration> {
+    let shown = quoted(&text);
+    let Ok(interval) = parse_interval(&text) else {
+        let remedy = interval_remedy(&text, range);
+        problems.error(place, Code::InvalidValue, format!("{shown} is not an interval"), remedy);
+        return None;
+    };
+    if range.contains(&interval) {
+        return Some(interval);
+    }
+    problems.error(place, Code::OutOfRange, format!("{refused} {shown}"), range_remedy(range));
+    None
 }
 
 fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> {
@@ -101,7 +123,7 @@ fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> 
         Err(_) => {
             let remedy = match text.starts_with('@') || CronSchedule::parse(&text, jiff::tz::TimeZone::UTC).is_ok() {
                 true => "write a schedule as `schedule`, not as `every`".to_owned(),
-                false => interval_remedy(&text, Schedule::MIN_INTERVAL),
+                false => interval_remedy(&text, &Schedule::INTERVALS),
             };
             problems.error(place, Code::InvalidValue, format!("{} is not an interval", quoted(&text)), remedy);
             return None;
@@ -112,14 +134,14 @@ fn interval((place, text): Placed, problems: &mut Problems) -> Option<Schedule> 
 
 /// Checks the range of an interval.
 pub fn check_interval(place: Place, interval: SignedDuration, problems: &mut Problems) -> Option<SignedDuration> {
-    if (Schedule::MIN_INTERVAL..=Schedule::MAX_INTERVAL).contains(&interval) {
+    if Schedule::INTERVALS.contains(&interval) {
         return Some(interval);
     }
     problems.error(
         place,
         Code::OutOfRange,
         format!("{interval:#} is out of range"),
-        range_remedy(Schedule::MIN_INTERVAL),
+        range_remedy(&Schedule::INTERVALS),
     );
     None
 }
@@ -175,7 +197,7 @@ fn schedule_remedy(pattern: &str) -> String {
         return "write the zone as timeZone or REFRESH_TIME_ZONE".to_owned();
     }
     match parse_interval(pattern).ok().map(|interval| format!("{interval:#}")).or_else(|| hints::in_hours(pattern)) {
-        Some(interval) if !is_in_range(&interval, Schedule::MIN_INTERVAL) => range_remedy(Schedule::MIN_INTERVAL),
+        Some(interval) if !is_in_range(&interval, &Schedule::INTERVALS) => range_remedy(&Schedule::INTERVALS),
         Some(interval) => format!("write an interval as \"@every {interval}\""),
         None => "write minute, hour, day of the month, month and day of the week, such as \"0 3 * * 1-5\" for 03:00 on weekdays"
             .to_owned(),

@@ -38,6 +38,8 @@ impl Schedule {
     pub const MIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
     /// The longest interval: a year.
     pub const MAX_INTERVAL: SignedDuration = SignedDuration::from_hours(MAX_INTERVAL_HOURS);
+    /// The valid intervals.
+    pub const INTERVALS: RangeInclusive<SignedDuration> = Self::MIN_INTERVAL..=Self::MAX_INTERVAL;
 
     /// The first due time after `last`; `None` if there is none in the years that are searched.
     ///

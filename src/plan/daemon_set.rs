@@ -18,7 +18,7 @@ use super::generation::{
     FIRST_FORMAT_WITH_OWN_FOLDER, Generation, Record, content_hash, images_to_text, placement_hash, taints_to_text,
 };
 use crate::list::Config;
-use crate::list::config::{Group, Image, Placement, Resources, TaintKey};
+use crate::list::config::{Group, Image, Resources, TaintKey};
 use crate::list::names::ObjectName;
 use crate::naming::{INIT_CONTAINER, labels};
 
@@ -238,7 +238,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         service_account_name: own_account.or_else(|| settings.service_account_name.clone()),
         // A holder has nothing to clean up.
         termination_grace_period_seconds: Some(1),
-        tolerations: some_unless_empty(tolerations(placement, &record.gate_taints)),
+        tolerations: some_unless_empty(tolerating(placement.tolerations.clone(), &record.gate_taints)),
         volumes: Some(vec![Volume {
             name: VOLUME.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource { size_limit: Some(Quantity("1Mi".to_owned())), medium: None }),
@@ -248,12 +248,11 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
     }
 }
 
-/// The group's own tolerations, and those of gates. What the list says of a gate now may differ: nothing takes a toleration from a
-/// generation.
-fn tolerations(placement: &Placement, gate_taints: &BTreeSet<TaintKey>) -> Vec<Toleration> {
-    let mut tolerations = placement.tolerations.clone();
-    let of_gates = gate_taints.iter().map(TaintKey::toleration);
-    tolerations.extend(of_gates.filter(|it| !placement.tolerations.contains(it)));
+/// The same tolerations and those of gates. What the list says of a gate now may differ: nothing takes a toleration from a generation.
+pub(super) fn tolerating(mut tolerations: Vec<Toleration>, gate_taints: &BTreeSet<TaintKey>) -> Vec<Toleration> {
+    let mut missing: Vec<Toleration> = gate_taints.iter().map(TaintKey::toleration).collect();
+    missing.retain(|toleration| !tolerations.contains(toleration));
+    tolerations.extend(missing);
     tolerations
 }
 

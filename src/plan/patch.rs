@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value, json};
 
+use super::daemon_set::tolerating;
 use super::generation::alteration::Alteration;
 use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
@@ -57,11 +57,10 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
 /// The merge patch that makes the template of a DaemonSet tolerate the taints of gates.
 pub fn toleration_patch(live: &DaemonSet, taints: &BTreeSet<TaintKey>) -> Value {
     let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let mut tolerations = pod.and_then(|pod| pod.tolerations.clone()).unwrap_or_default();
-    let mut missing: Vec<Toleration> = taints.iter().map(TaintKey::toleration).collect();
-    missing.retain(|toleration| !tolerations.contains(toleration));
-    let changes = !missing.is_empty();
-    tolerations.extend(missing);
+    let own = pod.and_then(|pod| pod.tolerations.clone()).unwrap_or_default();
+    let before = own.len();
+    let tolerations = tolerating(own, taints);
+    let changes = tolerations.len() > before;
     let template = json!({"spec": {"tolerations": tolerations}});
     spec_patch(live, json!({labels::GATE_TAINTS: taints_to_text(taints)}), Some(template), changes)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Filter, ListInput, StatusInput};
@@ -45,41 +45,37 @@ impl NodeGateReport {
     pub fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
         let config = list.config.as_ref()?;
         let gate = config.node_gate.as_ref()?;
-        let label = labels::list_value(&list.name);
-        let gated = GatedList::new(&label, &list.name, config, || list.generations.clone())?;
-        let nodes = gate
-            .taint
-            .as_ref()
-            .map(|taint| nodes(input, coverage, &gated, (taint, gate.timeout), filter))
-            .unwrap_or_default();
+        let nodes =
+            gate.taint.as_ref().and_then(|taint| nodes(input, coverage, list, taint, filter)).unwrap_or_default();
         Some(Self { taint: gate.taint.as_ref().map(CleanText::of), condition: gate.condition, nodes })
     }
 }
 
-/// The nodes that have the taint and wait for this list.
+/// The nodes that have the taint and wait for this list; `None` if no node has it.
 fn nodes(
     input: &StatusInput,
     coverage: &Coverage,
-    list: &GatedList,
-    (taint, timeout): (&TaintKey, SignedDuration),
+    list: &ListInput,
+    taint: &TaintKey,
     filter: &Filter,
-) -> Vec<GatedNode> {
+) -> Option<Vec<GatedNode>> {
     let tainted = input.nodes.iter().flat_map(|nodes| nodes.iter());
     let tainted: Vec<Arc<Node>> =
         tainted.filter(|node| is_tainted(node, taint) && filter.has_node(&node.name)).cloned().collect();
     if tainted.is_empty() {
-        return Vec::new();
+        return None;
     }
+    let label = labels::list_value(&list.name);
+    let gated = GatedList::new(&label, &list.name, list.config.as_ref()?, || list.generations.clone())?;
     // Other lists may wait longer for the same node.
     let gates = input.lists.iter().filter_map(|it| it.config.as_ref()?.node_gate.as_ref());
-    let longest =
-        gates.filter(|gate| gate.taint.as_ref() == Some(taint)).map(|gate| gate.timeout).max().unwrap_or(timeout);
-    let lists = std::slice::from_ref(list);
+    let longest = gates.filter(|gate| gate.taint.as_ref() == Some(taint)).map(|gate| gate.timeout).max()?;
+    let lists = std::slice::from_ref(&gated);
     let on_nodes = ListsOnNodes::new(lists, &tainted, coverage, input.now);
-    let gated = tainted.iter().filter_map(|node| {
+    let waiting = tainted.iter().filter_map(|node| {
         let last = node.created.and_then(|created| created.checked_add(longest).ok());
         let until = match on_nodes.decision(node, taint) {
-            NodeDecision::Waits { until, .. } => last.map_or(until, |last| last.max(until)),
+            NodeDecision::Waits { until } => last.map_or(until, |last| last.max(until)),
             // If its time is over, nobody may remove the taint, or no controller runs.
             NodeDecision::Free(Freed::TimedOut { .. }) => last?,
             NodeDecision::Free(Freed::Warm | Freed::NotNeeded) => return None,
@@ -87,7 +83,7 @@ fn nodes(
         let warmth = on_nodes.warmth(&list.name, &node.name).cloned();
         Some(GatedNode::new(node, until, &warmth.unwrap_or_default()))
     });
-    gated.collect()
+    Some(waiting.collect())
 }
 
 impl GatedNode {

@@ -101,14 +101,18 @@ impl Decided {
 impl GateSources<'_> {
     /// Decides what is due.
     pub fn decide(&self) -> Decided {
-        let nodes: NodeSet = match self.all {
-            Some(all) => all.clone(),
-            None => self.distinct().into_values().cloned().collect(),
+        let gated: Vec<Arc<Node>>;
+        let nodes: &[Arc<Node>] = match self.all {
+            Some(all) => all,
+            None => {
+                gated = self.distinct();
+                &gated
+            }
         };
-        let on_nodes = ListsOnNodes::new(self.lists, &nodes, self.coverage, self.now);
+        let on_nodes = ListsOnNodes::new(self.lists, nodes, self.coverage, self.now);
         let mut decided = Decided::default();
         let closed = self.decide_gates(&on_nodes, &mut decided);
-        self.decide_conditions(&on_nodes, &nodes, &closed, &mut decided);
+        self.decide_conditions(&on_nodes, nodes, &closed, &mut decided);
         decided
     }
 
@@ -117,9 +121,11 @@ impl GateSources<'_> {
         self.facts.get(&node.name).map(|facts| &**facts).filter(|facts| facts.created == node.created)
     }
 
-    /// The nodes with a taint of a gate, each once, by name.
-    fn distinct(&self) -> BTreeMap<&str, &Node> {
-        self.gated.iter().map(|(node, _)| (node.name.as_str(), &**node)).collect()
+    /// The nodes with a taint of a gate, each once.
+    fn distinct(&self) -> Vec<Arc<Node>> {
+        let by_name: BTreeMap<&str, &Arc<Node>> =
+            self.gated.iter().map(|(node, _)| (node.name.as_str(), node)).collect();
+        by_name.into_values().cloned().collect()
     }
 
     /// Returns the names of the nodes that have a taint of a gate.
@@ -134,7 +140,7 @@ impl GateSources<'_> {
             }
             closed.insert(node.name.clone());
             let timed_out = match on_nodes.decision(node, taint) {
-                NodeDecision::Waits { until, .. } => {
+                NodeDecision::Waits { until } => {
                     decided.wake_up_at(until);
                     continue;
                 }
