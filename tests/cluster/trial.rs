@@ -267,13 +267,18 @@ pub async fn eventually<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) ->
 }
 
 /// The same for what may take longer.
-pub async fn within<T>(limit: Duration, what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn within<T>(limit: Duration, what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    within_or_none(limit, check).await.unwrap_or_else(|| panic!("waited {limit:?} in vain for {what}"))
+}
+
+/// What `check` returns within the time, for tests that say more when it returns nothing.
+pub async fn within_or_none<T>(limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     loop {
-        if let Some(answer) = check().await {
+        let answer = check().await;
+        if answer.is_some() || started.elapsed() >= limit {
             return answer;
         }
-        assert!(started.elapsed() < limit, "waited {limit:?} in vain for {what}");
         // What takes longer is checked less often: that is easy on a small machine.
         tokio::time::sleep((started.elapsed() / 10).clamp(*PAUSES.start(), *PAUSES.end())).await;
     }

@@ -13,7 +13,7 @@ use test_bed::{Image, Layer, Node};
 use super::faults::{HEALING, Outage, StoppedKubelet};
 use super::metrics::{pull_failures, value};
 use super::{RealTrial, content};
-use crate::trial::{eventually, within};
+use crate::trial::{eventually, within, within_or_none};
 
 /// What `status` says of one image.
 fn said(real: &RealTrial, image: &str) -> Option<Value> {
@@ -24,17 +24,22 @@ fn said(real: &RealTrial, image: &str) -> Option<Value> {
 }
 
 /// Waits until the controller's `/status` is what the command prints, but for the time, and its metrics count the same nodes.
+/// Where they never do, the last of both is shown.
 async fn the_controller_says_the_same(outage: &Outage) {
-    within(HEALING, "/status and /metrics to say what status does", async || {
+    let mut last = String::new();
+    let same = within_or_none(HEALING, async || {
         let (_, served) = outage.controller.get("/status")?;
         let mut served: Value = serde_json::from_str(&served).ok()?;
         let mut printed = outage.real.trial.status();
         for report in [&mut served, &mut printed] {
             report.as_object_mut().unwrap().remove("time").unwrap();
         }
-        (served == printed && counts(outage, &printed)).then_some(())
-    })
-    .await;
+        let counted = counts(outage, &printed);
+        last = format!("served: {served}\nprinted: {printed}\nthe metrics count the same as printed: {counted}");
+        (served == printed && counted).then_some(())
+    });
+    let same = same.await;
+    assert!(same.is_some(), "waited {HEALING:?} in vain for /status and /metrics to say what status does\n{last}");
 }
 
 /// Whether the metrics have the nodes of each image and state that the report of one list has.

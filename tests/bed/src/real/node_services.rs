@@ -138,5 +138,7 @@ pub fn kubelet_configuration(layout: &Layout, node: NodeId) -> serde_json::Value
         "eventRecordQPS": 0,
         "nodeStatusUpdateFrequency": "2s",
         "nodeStatusReportFrequency": "10s",
+        // By default the images of other tests could push those of the test that compares sizes out of the 50 largest.
+        "nodeStatusMaxImages": -1,
     })
 }
