@@ -5,9 +5,7 @@ mod restore;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
-};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Request;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
@@ -15,11 +13,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, resources};
+use crate::coverage::SlimPod;
 use crate::error::Error;
 use crate::messages::refused_pods::DryRun;
 use crate::naming::labels;
 use crate::plan::generation::tag_check_record::TagCheckRecord;
+use crate::plan::live::LiveDaemonSet;
 use crate::plan::patch::adoption_patch;
 use crate::plan::patch::recount_patch;
 use crate::plan::patch::{scope_patch, sealing_patch, strategy_patch, toleration_patch};
@@ -33,10 +33,10 @@ use crate::text;
 pub struct Applier {
     config_maps: Api<ConfigMap>,
     revisions: Api<ControllerRevision>,
-    daemon_sets: Api<DaemonSet>,
+    daemon_sets: Api<LiveDaemonSet>,
     /// DaemonSets as untyped objects, so that fields newer than the types of `k8s_openapi` are not lost.
     whole_daemon_sets: Api<DynamicObject>,
-    pods: Api<Pod>,
+    pods: Api<SlimPod>,
 }
 
 impl Applier {
@@ -45,9 +45,9 @@ impl Applier {
         Self {
             config_maps: Api::namespaced(client.clone(), namespace),
             revisions: Api::namespaced(client.clone(), namespace),
-            daemon_sets: Api::namespaced(client.clone(), namespace),
-            whole_daemon_sets: Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<DaemonSet>(&())),
-            pods: Api::namespaced(client.clone(), namespace),
+            daemon_sets: Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()),
+            whole_daemon_sets: Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()),
+            pods: Api::namespaced_with(client.clone(), namespace, &resources::pods()),
         }
     }
 
@@ -117,28 +117,28 @@ impl Applier {
             Action::Restore { daemon_set, uid, restores } => return self.restore(daemon_set, uid, restores).await,
             Action::Create { daemon_set, .. } => self.create(daemon_set).await,
             Action::ResetStrategy { name, uid, restores } => {
-                let patch = |live: &DaemonSet| Patch::Merge(strategy_patch(live, restores));
+                let patch = |live: &LiveDaemonSet| Patch::Merge(strategy_patch(live, restores));
                 self.change(name, uid, "reset the update strategy of the DaemonSet", patch).await
             }
             Action::Adopt { name, uid, list, owner } => {
-                let patch = |live: &DaemonSet| Patch::Merge(adoption_patch(live, list, owner.as_ref()));
+                let patch = |live: &LiveDaemonSet| Patch::Merge(adoption_patch(live, list, owner.as_ref()));
                 self.change(name, uid, "take over the DaemonSet", patch).await
             }
             Action::ScopeDown { name, uid, node_scope, .. } => {
-                let patch = |live: &DaemonSet| Patch::Merge(scope_patch(live, node_scope));
+                let patch = |live: &LiveDaemonSet| Patch::Merge(scope_patch(live, node_scope));
                 self.change(name, uid, "scope down the DaemonSet", patch).await
             }
             Action::Seal { name, uid, images, pulled_always } => {
-                let patch = |live: &DaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
+                let patch = |live: &LiveDaemonSet| Patch::Strategic(sealing_patch(live, images, pulled_always));
                 self.change(name, uid, "seal the DaemonSet", patch).await
             }
             Action::Tolerate { name, uid, taints } => {
-                let patch = |live: &DaemonSet| Patch::Merge(toleration_patch(live, taints));
+                let patch = |live: &LiveDaemonSet| Patch::Merge(toleration_patch(live, taints));
                 self.change(name, uid, "make the DaemonSet tolerate the taints of gates", patch).await
             }
             Action::ReplacePod { name, uid, .. } => delete(&self.pods, "delete the pod", name, uid).await,
             Action::Recount { name, uid, selections } => {
-                let patch = |live: &DaemonSet| Patch::Merge(recount_patch(live, selections));
+                let patch = |live: &LiveDaemonSet| Patch::Merge(recount_patch(live, selections));
                 self.change(name, uid, "trigger a recount of the nodes of the DaemonSet", patch).await
             }
             Action::Delete { name, uid, .. } => delete(&self.daemon_sets, "delete the DaemonSet", name, uid).await,
@@ -165,8 +165,7 @@ impl Applier {
         if let Some(pod) = pod_of(daemon_set) {
             self.try_pod(&pod).await.map_err(failed)?;
         }
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.daemon_sets.create(&parameters, daemon_set).await {
+        match create(&self.daemon_sets, daemon_set, false).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             created => created.map(drop).map_err(failed),
         }
@@ -178,9 +177,8 @@ impl Applier {
     }
 
     /// Asks the API server whether it would accept a pod, and what it would make of it.
-    async fn try_pod(&self, pod: &Pod) -> kube::Result<Pod> {
-        let dry_run = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        self.pods.create(&dry_run, pod).await
+    async fn try_pod(&self, pod: &Pod) -> kube::Result<SlimPod> {
+        create(&self.pods, pod, true).await
     }
 
     async fn note_tag_check_record(
@@ -214,7 +212,7 @@ impl Applier {
         name: &str,
         uid: &str,
         action: &str,
-        patch: impl Fn(&DaemonSet) -> Patch<Value>,
+        patch: impl Fn(&LiveDaemonSet) -> Patch<Value>,
     ) -> Result<(), Error> {
         const TRIES: usize = 5;
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -232,11 +230,10 @@ impl Applier {
 }
 
 /// What admission would add to the node selector of a pod that it accepts.
-fn answer(asked: &Pod, created: &Pod) -> DryRun {
-    let selector = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_selector.clone()).unwrap_or_default();
-    let own = selector(asked);
-    let mut added = selector(created);
-    added.retain(|key, value| own.get(key) != Some(value));
+fn answer(asked: &Pod, created: &SlimPod) -> DryRun {
+    let own = asked.spec.as_ref().and_then(|spec| spec.node_selector.as_ref());
+    let mut added = created.spec.node_selector.clone();
+    added.retain(|key, value| own.and_then(|own| own.get(key)) != Some(value));
     if added.is_empty() { DryRun::Accepted } else { DryRun::Selects(added) }
 }
 
@@ -259,10 +256,23 @@ where
     patched.map(drop).map_err(|error| Error::new(format!("{action} {name}"), error))
 }
 
-/// Applies kube-prepull's fields of an object (server-side apply).
-async fn put<K>(api: &Api<K>, action: &str, object: &K) -> Result<K, Error>
+/// Creates an object, or only asks what would become of it. Returns as much of it as `R` decodes.
+async fn create<R: kube::Resource + Clone + DeserializeOwned>(
+    api: &Api<R>,
+    object: &impl Serialize,
+    dry_run: bool,
+) -> kube::Result<R> {
+    let parameters = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(api.resource_url()).create(&parameters, body).map_err(kube::Error::BuildRequest)?;
+    api.clone().into_client().request(request).await
+}
+
+/// Applies kube-prepull's fields of an object (server-side apply). Returns as much of it as `R` decodes.
+async fn put<R, K>(api: &Api<R>, action: &str, object: &K) -> Result<R, Error>
 where
-    K: kube::Resource + Clone + Debug + Serialize + DeserializeOwned,
+    R: kube::Resource + Clone + DeserializeOwned,
+    K: kube::Resource<DynamicType = ()> + Serialize,
 {
     let name = object.name_any();
     let applied = async {

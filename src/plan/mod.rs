@@ -31,7 +31,7 @@
 //! Output:
 //! - [`daemon_set`], [`affinity`]: a generation's DaemonSet, and the node affinity that keeps its pods off nodes that
 //!   cannot run a holder
-//! - [`patch`]: changes to an existing DaemonSet
+//! - [`patch`], [`live`]: changes to an existing DaemonSet, and what they depend on
 //!
 //! The list that is in effect:
 //! - [`versions`]: the accepted versions of a list
@@ -50,6 +50,7 @@ pub mod deselection;
 mod gate_tolerations;
 pub mod generation;
 mod generations;
+pub mod live;
 pub mod name_claims;
 pub mod name_index;
 pub mod own_image;

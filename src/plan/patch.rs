@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value, json};
@@ -16,13 +15,13 @@ use super::generation::node_scope::NodeScope;
 use super::generation::pulled_always::PulledAlways;
 use super::generation::restores::Restores;
 use super::generation::{images_to_text, placement_hash, taints_to_text};
+use super::live::LiveDaemonSet;
 use crate::list::config::{Placement, TaintKey};
 use crate::naming::labels;
 
 /// The merge patch that scopes down a DaemonSet.
-pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
-    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let node_affinity = pod.and_then(|pod| pod.affinity.as_ref()?.node_affinity.as_ref());
+pub fn scope_patch(live: &LiveDaemonSet, node_scope: &NodeScope) -> Value {
+    let node_affinity = live.pod().affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let required = node_affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
     let own = required.map(|required| required.node_selector_terms.as_slice());
     let terms = node_scope.terms(own);
@@ -38,11 +37,8 @@ pub fn scope_patch(live: &DaemonSet, node_scope: &NodeScope) -> Value {
 ///
 /// Kubelets pull in the order of the containers. Unless the patch states that order, patched containers move behind the
 /// others (`k8s.io/apimachinery/pkg/util/strategicpatch`).
-pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
-    let names = || {
-        let pod = live.spec.iter().filter_map(|spec| spec.template.spec.as_ref());
-        pod.flat_map(|pod| &pod.containers).map(|container| &container.name)
-    };
+pub fn sealing_patch(live: &LiveDaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) -> Value {
+    let names = || live.pod().containers.iter().map(|container| &container.name);
     let order: Vec<Value> = names().map(|name| json!({"name": name})).collect();
     let sealed = names().filter(|name| images.contains(*name));
     let containers: Vec<Value> = sealed.map(|name| json!({"name": name, "imagePullPolicy": "IfNotPresent"})).collect();
@@ -55,9 +51,8 @@ pub fn sealing_patch(live: &DaemonSet, images: &BTreeSet<String>, pulled_always:
 }
 
 /// The merge patch that makes the template of a DaemonSet tolerate the taints of gates.
-pub fn toleration_patch(live: &DaemonSet, taints: &BTreeSet<TaintKey>) -> Value {
-    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let own = pod.and_then(|pod| pod.tolerations.clone()).unwrap_or_default();
+pub fn toleration_patch(live: &LiveDaemonSet, taints: &BTreeSet<TaintKey>) -> Value {
+    let own = live.pod().tolerations.clone();
     let before = own.len();
     let tolerations = tolerating(own, taints);
     let changes = tolerations.len() > before;
@@ -66,7 +61,7 @@ pub fn toleration_patch(live: &DaemonSet, taints: &BTreeSet<TaintKey>) -> Value 
 }
 
 /// The merge patch that only resets the update strategy, and records that the rest stays as another client changed it.
-pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
+pub fn strategy_patch(live: &LiveDaemonSet, restores: &Restores) -> Value {
     let restores = Restores { left: Some(generation_after(live, false)), ..restores.clone() };
     frame(live, json!({labels::RESTORES: restores.to_text()}), None)
 }
@@ -74,19 +69,18 @@ pub fn strategy_patch(live: &DaemonSet, restores: &Restores) -> Value {
 /// The merge patch that makes a DaemonSet a generation of a list. From then on its pods are not replaced, and it is no
 /// longer deleted together with kubernetes-image-puller's Deployment. Its images are recorded from its template, since
 /// admission may have rewritten them in the pods.
-pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
-    let pod = live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let containers = pod.into_iter().flat_map(|pod| &pod.containers);
-    let images = containers.filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
-    let placement = pod.map(|pod| Placement {
-        node_selector: pod.node_selector.clone().unwrap_or_default(),
+pub fn adoption_patch(live: &LiveDaemonSet, list: &str, owner: Option<&OwnerReference>) -> Value {
+    let pod = live.pod();
+    let images = pod.containers.iter().filter_map(|it| Some((it.name.as_str(), it.image.as_deref()?)));
+    let placement = Placement {
+        node_selector: pod.node_selector.clone(),
         affinity: pod.affinity.clone(),
-        tolerations: pod.tolerations.clone().unwrap_or_default(),
+        tolerations: pod.tolerations.clone(),
         ..Placement::default()
-    });
+    };
     let annotations = json!({
         labels::IMAGES: images_to_text(images),
-        labels::PLACEMENT: placement_hash(&placement.unwrap_or_default()),
+        labels::PLACEMENT: placement_hash(&placement),
         labels::SPEC_GENERATION: generation_after(live, false).to_string(),
     });
     let mut patch = frame(live, annotations, None);
@@ -97,9 +91,9 @@ pub fn adoption_patch(live: &DaemonSet, list: &str, owner: Option<&OwnerReferenc
 
 /// The merge patch that makes the DaemonSet controller recount a DaemonSet's nodes. It changes the revision history
 /// limit, which does not matter here: templates rarely change, so there are never that many revisions.
-pub fn recount_patch(live: &DaemonSet, selections: &BTreeSet<String>) -> Value {
+pub fn recount_patch(live: &LiveDaemonSet, selections: &BTreeSet<String>) -> Value {
     const LIMITS: [i32; 2] = [9, 10];
-    let limit = live.spec.as_ref().and_then(|spec| spec.revision_history_limit);
+    let limit = live.spec.revision_history_limit;
     let ours = live.metadata.annotations.as_ref().and_then(|it| it.get(labels::SPEC_GENERATION));
     // An earlier change by another client must still be detected.
     let ours = ours.and_then(|text| text.parse().ok()).unwrap_or(1_i64).saturating_add(1);
@@ -111,19 +105,19 @@ pub fn recount_patch(live: &DaemonSet, selections: &BTreeSet<String>) -> Value {
     })
 }
 
-fn spec_patch(live: &DaemonSet, mut annotations: Value, template: Option<Value>, changes_template: bool) -> Value {
+fn spec_patch(live: &LiveDaemonSet, mut annotations: Value, template: Option<Value>, changes_template: bool) -> Value {
     note_generation(&live.metadata, generation_after(live, changes_template), &mut annotations);
     frame(live, annotations, template)
 }
 
-fn frame(live: &DaemonSet, annotations: Value, template: Option<Value>) -> Value {
+fn frame(live: &LiveDaemonSet, annotations: Value, template: Option<Value>) -> Value {
     let mut spec = Map::new();
     spec.insert("updateStrategy".to_owned(), json!({"type": "OnDelete", "rollingUpdate": null}));
     spec.extend(template.map(|template| ("template".to_owned(), template)));
     json!({"metadata": metadata(live, annotations), "spec": spec})
 }
 
-fn metadata(live: &DaemonSet, annotations: Value) -> Value {
+fn metadata(live: &LiveDaemonSet, annotations: Value) -> Value {
     json!({
         "uid": live.metadata.uid,
         "resourceVersion": live.metadata.resource_version,
@@ -132,9 +126,9 @@ fn metadata(live: &DaemonSet, annotations: Value) -> Value {
 }
 
 /// The `metadata.generation` after a patch. The API server increments it with each change of the spec.
-fn generation_after(live: &DaemonSet, changes_template: bool) -> i64 {
-    let strategy = live.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref());
-    live.metadata.generation.unwrap_or(1) + i64::from(changes_template || strategy != Some("OnDelete"))
+fn generation_after(live: &LiveDaemonSet, changes_template: bool) -> i64 {
+    let deletes_only = live.spec.update_strategy.kind == "OnDelete";
+    live.metadata.generation.unwrap_or(1) + i64::from(changes_template || !deletes_only)
 }
 
 /// Adds the resulting `metadata.generation` to a patch's annotations, unless another client changed the spec before:

@@ -17,6 +17,7 @@ const PLAN: Layers = [
         "daemon_set.rs",
         "deselection.rs",
         "generations.rs",
+        "live.rs",
         "name_claims.rs",
         "name_index.rs",
         "own_image.rs",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::simulation::{Simulation, daemon_set_of_kip};
+use super::simulation::{Simulation, as_live, daemon_set_of_kip};
 use super::{accepted, owner};
 use crate::coverage::Coverage;
 use crate::list::Config;
@@ -86,7 +86,7 @@ fn it_is_identified_by_the_labels_of_its_pods() {
 
 #[test]
 fn adoption_replaces_no_pod_and_changes_the_owner() {
-    let patch = adoption_patch(&daemon_set_of_kip(KIP, &["x:1"]), "tools", Some(&owner()));
+    let patch = adoption_patch(&as_live(&daemon_set_of_kip(KIP, &["x:1"])), "tools", Some(&owner()));
     assert_eq!(patch["spec"], json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}));
     assert_eq!(patch["metadata"]["uid"], "kip");
     assert_eq!(patch["metadata"]["labels"][labels::LIST], "tools");

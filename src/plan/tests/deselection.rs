@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Taint;
 use serde_json::json;
 
 use super::retiring::deleted;
-use super::simulation::{Simulation, State, node};
+use super::simulation::{Simulation, State, as_live, node};
 use crate::naming::labels;
 use crate::plan::patch::recount_patch;
 use crate::plan::scoping_down::GRACE;
@@ -211,14 +211,14 @@ fn an_older_generation_is_recounted_only_when_the_newest_is_on_other_nodes() {
 fn a_recount_does_not_hide_somebody_elses_change() {
     let mut simulation = settled(&group("a:1", EVERYWHERE));
     let live = &mut simulation.daemon_sets[0];
-    let patch = recount_patch(live, &["x".to_owned(), "y".to_owned()].into());
+    let patch = recount_patch(&as_live(live), &["x".to_owned(), "y".to_owned()].into());
     assert_eq!(patch["metadata"]["annotations"], json!({labels::COUNTED_FOR: "x y", labels::SPEC_GENERATION: "2"}));
     live.metadata.generation = Some(2);
-    let altered = recount_patch(live, &["x".to_owned()].into());
+    let altered = recount_patch(&as_live(live), &["x".to_owned()].into());
     assert_eq!(altered["metadata"]["annotations"][labels::SPEC_GENERATION], "2", "the patch increments it to 3");
     let limits = [None, Some(9), Some(10)].map(|limit| {
         live.spec.as_mut().expect("a spec").revision_history_limit = limit;
-        recount_patch(live, &["x".to_owned()].into())["spec"]["revisionHistoryLimit"].as_i64()
+        recount_patch(&as_live(live), &["x".to_owned()].into())["spec"]["revisionHistoryLimit"].as_i64()
     });
     assert_eq!(limits, [Some(9), Some(10), Some(9)], "it changes every time");
 }

@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 use serde_json::{from_value, json, to_value};
 
 use super::owner;
-use super::simulation::{Simulation, alter, name};
+use super::simulation::{Simulation, alter, as_live, name};
 use crate::naming::labels;
 use crate::plan::generation::FORMAT;
 use crate::plan::generation::node_scope::NodeScope;
@@ -328,7 +328,7 @@ fn a_generation_that_cannot_be_rebuilt_gets_its_strategy_reset_and_is_reported_o
         assert!(read(&simulation.daemon_sets[0]).altered.is_some(), "the change is still detected");
         assert!(simulation.plan().actions.is_empty());
         let node_scope = NodeScope::Only(["n0".to_owned()].into());
-        let patch = scope_patch(&simulation.daemon_sets[0], &node_scope);
+        let patch = scope_patch(&as_live(&simulation.daemon_sets[0]), &node_scope);
         let generation = simulation.daemon_sets[0].metadata.generation.expect("a generation") + 1;
         let noted = patch["metadata"]["annotations"][labels::RESTORES].as_str().and_then(Restores::from_text);
         assert_eq!(noted.and_then(|it| it.left), Some(generation), "it is left as it is after scoping down too");
@@ -370,7 +370,7 @@ fn resetting_the_strategy_records_the_resulting_generation() {
     let mut simulation = Simulation::settled("[a:1]", 1);
     let count = Restores { count: 1, at: simulation.now, left: None };
     let left = |daemon_set: &DaemonSet| {
-        let patch = strategy_patch(daemon_set, &count);
+        let patch = strategy_patch(&as_live(daemon_set), &count);
         let noted = patch["metadata"]["annotations"][labels::RESTORES].as_str().and_then(Restores::from_text);
         noted.and_then(|restores| restores.left)
     };

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{from_value, json};
 
-use super::simulation::{Simulation, node};
+use super::simulation::{Simulation, as_live, node};
 use crate::coverage::Node;
 use crate::naming::labels;
 use crate::plan::decision::ScopeDownReason;
@@ -262,7 +262,7 @@ fn the_patch_replaces_no_pod_and_records_the_scope() {
     live.metadata.resource_version = Some("7".to_owned());
     live.spec.as_mut().and_then(|spec| spec.update_strategy.as_mut()).expect("a strategy").type_ =
         Some("RollingUpdate".to_owned());
-    let patch = scope_patch(live, &only(&["n1"]));
+    let patch = scope_patch(&as_live(live), &only(&["n1"]));
     assert_eq!(patch["metadata"]["resourceVersion"], "7");
     assert_eq!(patch["metadata"]["annotations"], json!({labels::NODE_SCOPE: "only n1", labels::SPEC_GENERATION: "2"}));
     assert_eq!(patch["spec"]["updateStrategy"], json!({"type": "OnDelete", "rollingUpdate": null}));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::DaemonSet;
 
-pub use daemon_sets::{alter, daemon_set_of_kip, generation, name, placement};
+pub use daemon_sets::{alter, as_live, daemon_set_of_kip, generation, name, placement};
 use daemon_sets::{recount, reset_strategy, restore, scope_down, seal, template, tolerate};
 pub use pods::{Checking, Container, Pod, State};
 
@@ -154,7 +154,7 @@ impl Simulation {
     /// Stores a DaemonSet of kubernetes-image-puller that the list has adopted, and lets it pull.
     pub fn adopt_kip_daemon_set(&mut self, images: &[&str]) {
         let mut daemon_set = daemon_set_of_kip("kubernetes-image-puller", images);
-        let patch = adoption_patch(&daemon_set, "tools", None);
+        let patch = adoption_patch(&as_live(&daemon_set), "tools", None);
         let texts = |key: &str| serde_json::from_value(patch["metadata"][key].clone()).expect("texts");
         daemon_set.metadata.labels = texts("labels");
         daemon_set.metadata.annotations = texts("annotations");

@@ -2,9 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use kube_prepull::plan::generation::node_scope::NodeScope;
+use kube_prepull::plan::live::LiveDaemonSet;
 use kube_prepull::plan::patch::scope_patch;
 
 use super::trial;
@@ -25,8 +26,10 @@ async fn pods(trial: &Trial) -> BTreeMap<String, String> {
 /// Scopes the DaemonSet down, waits until its pods are on these nodes, and shows that none of them was replaced.
 async fn scope_down(trial: &Trial, name: &str, node_scope: &NodeScope, expected: &BTreeMap<String, String>) {
     let api = trial.api::<DaemonSet>();
+    let resource = ApiResource::erase::<DaemonSet>(&());
+    let live: Api<LiveDaemonSet> = Api::namespaced_with(trial.client.clone(), &trial.namespace, &resource);
     let patched = eventually("a patch that the DaemonSet controller does not overtake", async || {
-        let patch = Patch::Merge(scope_patch(&api.get(name).await.unwrap(), node_scope));
+        let patch = Patch::Merge(scope_patch(&live.get(name).await.unwrap(), node_scope));
         match api.patch(name, &PatchParams::default(), &patch).await {
             Err(kube::Error::Api(status)) if status.is_conflict() => None,
             patched => Some(patched.unwrap()),

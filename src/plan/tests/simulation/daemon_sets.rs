@@ -13,6 +13,7 @@ use crate::plan::generation::node_scope::NodeScope;
 use crate::plan::generation::pulled_always::PulledAlways;
 use crate::plan::generation::restores::Restores;
 use crate::plan::generation::scheduled;
+use crate::plan::live::LiveDaemonSet;
 use crate::plan::patch::recount_patch;
 use crate::plan::patch::scope_patch;
 use crate::plan::patch::sealing_patch;
@@ -97,7 +98,7 @@ pub(super) fn restore(daemon_set: &mut DaemonSet, wanted: &DaemonSet) {
 
 /// Applies the patch like the API server.
 pub(super) fn reset_strategy(daemon_set: &mut DaemonSet, restores: &Restores) {
-    let patch = strategy_patch(daemon_set, restores);
+    let patch = strategy_patch(&as_live(daemon_set), restores);
     annotate(daemon_set, &patch);
     let spec = daemon_set.spec.as_mut().expect("a spec");
     let strategy = from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
@@ -114,7 +115,7 @@ fn annotate(daemon_set: &mut DaemonSet, patch: &Value) {
 
 /// Applies the patch like the API server.
 pub(super) fn scope_down(daemon_set: &mut DaemonSet, node_scope: &NodeScope) {
-    let patch = scope_patch(daemon_set, node_scope);
+    let patch = scope_patch(&as_live(daemon_set), node_scope);
     annotate(daemon_set, &patch);
     let spec = daemon_set.spec.as_mut().expect("a spec");
     let strategy = from_value(patch["spec"]["updateStrategy"].clone()).expect("a strategy");
@@ -130,7 +131,7 @@ pub(super) fn scope_down(daemon_set: &mut DaemonSet, node_scope: &NodeScope) {
 
 /// Applies the patch like the API server.
 pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled_always: &PulledAlways) {
-    let patch = sealing_patch(daemon_set, images, pulled_always);
+    let patch = sealing_patch(&as_live(daemon_set), images, pulled_always);
     let texts = |of: &Value| -> BTreeMap<String, String> { serde_json::from_value(of.clone()).expect("texts") };
     daemon_set.metadata.annotations.get_or_insert_default().extend(texts(&patch["metadata"]["annotations"]));
     let template = &mut daemon_set.spec.as_mut().expect("a spec").template;
@@ -151,7 +152,7 @@ pub(super) fn seal(daemon_set: &mut DaemonSet, images: &BTreeSet<String>, pulled
 
 /// Applies the patch like the API server.
 pub(super) fn tolerate(daemon_set: &mut DaemonSet, taints: &BTreeSet<TaintKey>) {
-    let patch = toleration_patch(daemon_set, taints);
+    let patch = toleration_patch(&as_live(daemon_set), taints);
     annotate(daemon_set, &patch);
     let pod = daemon_set.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod template");
     let tolerations = from_value(patch["spec"]["template"]["spec"]["tolerations"].clone()).expect("tolerations");
@@ -162,7 +163,7 @@ pub(super) fn tolerate(daemon_set: &mut DaemonSet, taints: &BTreeSet<TaintKey>) 
 
 /// Applies the patch like the API server.
 pub(super) fn recount(daemon_set: &mut DaemonSet, selections: &BTreeSet<String>) {
-    let patch = recount_patch(daemon_set, selections);
+    let patch = recount_patch(&as_live(daemon_set), selections);
     let annotations = daemon_set.metadata.annotations.get_or_insert_default();
     let patched = patch["metadata"]["annotations"].as_object().expect("annotations");
     annotations.extend(patched.iter().map(|(key, text)| (key.clone(), text.as_str().expect("a text").to_owned())));
@@ -170,6 +171,12 @@ pub(super) fn recount(daemon_set: &mut DaemonSet, selections: &BTreeSet<String>)
     let before = limit.replace(serde_json::from_value(patch["spec"]["revisionHistoryLimit"].clone()).expect("a limit"));
     assert_ne!(*limit, before, "only a change of the spec causes a recount");
     daemon_set.metadata.generation = daemon_set.metadata.generation.map(|it| it + 1);
+}
+
+/// The DaemonSet as patches see it.
+pub fn as_live(daemon_set: &DaemonSet) -> LiveDaemonSet {
+    let object = serde_json::to_value(daemon_set).expect("an object");
+    serde_json::from_value(object).expect("a DaemonSet")
 }
 
 /// The DaemonSet as the controller reads it.
