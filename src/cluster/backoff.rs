@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until};
 /// The shortest time between two reconciles of a list: a rollout changes thousands of pods, and a list may be edited in a loop.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// A list that takes long to plan is planned less often, so that planning takes no more than a twentieth of a processor…
-const PAUSE_PER_COST: u32 = 20;
+/// A list that takes long to plan is planned less often, so that planning takes no more than a fortieth of a processor…
+const PAUSE_PER_COST: u32 = 40;
 /// …but whatever changes is acted on within this time.
-const MOST_PAUSE: Duration = Duration::from_secs(2);
+const MOST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The longest pause between two attempts.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_takes_long_to_plan_is_planned_less_often_but_soon_after_a_change_and_at_once_after_an_edit() {
-        for (cost, pause) in [(1, 200), (10, 200), (25, 500), (80, 1600), (100, 2000), (5000, 2000)] {
+        for (cost, pause) in [(1, 200), (5, 200), (25, 1000), (60, 2400), (100, 3000), (5000, 3000)] {
             let waker = Arc::new(Waker::default());
             let mut pace = Pace::new(Arc::clone(&waker));
             waker.change();
