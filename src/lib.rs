@@ -8,6 +8,7 @@
 //!                                                       (pure fold)
 //! ```
 //! - [`list`]: what the user wrote → [`list::Config`], or every problem at once
+//! - [`discovery`]: workloads → the images that lists take from them
 //! - [`plan`]: Config + facts + coverage + now → what to create, restore and delete
 //! - [`image_cache`]: what is decided, kept and reported of ImageCaches, from which virtual nodes start pods
 //! - [`coverage`]: pods and nodes → who has what
@@ -32,6 +33,7 @@ pub mod cluster;
 pub mod command;
 pub mod coverage;
 pub mod denial;
+pub mod discovery;
 pub mod error;
 pub mod estimate;
 pub mod gate;

@@ -33,6 +33,7 @@ fn every_sample_is_an_image_list_without_a_problem() {
             namespace: sample.metadata.namespace.unwrap_or_else(|| "default".to_owned()),
             name: sample.metadata.name.unwrap(),
             data: sample.data.unwrap(),
+            found: None,
         };
         let parsed = list::parse(&list);
         assert_eq!(parsed.problems, [], "{}", path.display());

@@ -14,6 +14,8 @@ pub enum Changed {
     Edited(String),
     /// The lists that have something to do with a node, which has changed, joined or left.
     Node(NodeChange),
+    /// The lists that discover images in a namespace, whose workloads changed.
+    Workloads(String),
     /// The lists that have something to do with a DaemonSet of kubernetes-image-puller, by its name.
     Adoptable(String),
     /// All lists.

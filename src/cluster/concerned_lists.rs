@@ -16,6 +16,7 @@ pub fn concerned(changed: Changed, observed: &Observed) -> Vec<String> {
     match changed {
         Changed::List(list) | Changed::Edited(list) => vec![list],
         Changed::Node(change) => of_node(&change, observed),
+        Changed::Workloads(namespace) => discovering_in(&namespace, observed),
         Changed::Adoptable(daemon_set) => of_adoptable(&daemon_set, observed),
         Changed::Everything => every_list(observed),
     }
@@ -34,6 +35,16 @@ fn of_node(change: &NodeChange, observed: &Observed) -> Vec<String> {
         version.config().is_some_and(|config| change.is_selected_by(config)) || is_there(label)
     });
     concerned.map(|(label, _)| label).collect()
+}
+
+/// The lists that discover images in a namespace.
+fn discovering_in(namespace: &str, observed: &Observed) -> Vec<String> {
+    let names_it = |version: &Arc<AcceptedVersion>| {
+        let discoveries = version.config().into_iter().flat_map(|config| &config.discoveries);
+        discoveries.flat_map(|it| &it.discover.namespaces).any(|name| name.as_str() == namespace)
+    };
+    let lists = observed.accepted.newest();
+    lists.into_iter().filter(|(_, version)| names_it(version)).map(|(label, _)| label).collect()
 }
 
 /// The list that has adopted a DaemonSet, or else those that may, and the one that reports a DaemonSet that none adopts.
@@ -105,6 +116,7 @@ mod tests {
             other_daemon_sets: others.as_reader(),
             adoptable_pods: Default::default(),
             image_caches: Default::default(),
+            workloads: Default::default(),
         };
         for (list, yaml) in lists {
             let version: ControllerRevision = from(json!({

@@ -7,20 +7,22 @@
 //! Because of the second read, a watch that is behind does no harm: nothing is created twice, and nothing is deleted because of
 //! outdated observations.
 //!
-//! - [`decide`], [`image_caches`]: what to do
+//! - [`decide`], [`image_caches`], [`discovered`]: what to do
 //! - [`carry_out`]: does it
 //! - [`report`]: Events about it
 //! - [`services`]: which Services there are
 //! - [`parsed_list`]: a list as it is written, and what it means
-//! - [`memory`]: what a worker remembers between two reconciles
+//! - [`memory`], [`unsettled`]: what a worker remembers between two reconciles
 
 mod carry_out;
 mod decide;
+mod discovered;
 mod image_caches;
 mod memory;
 mod parsed_list;
 mod report;
 mod services;
+mod unsettled;
 
 use std::time::Instant;
 

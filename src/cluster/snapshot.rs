@@ -69,6 +69,7 @@ impl Snapshot {
             namespace: config_map.namespace().unwrap_or_default(),
             name: config_map.name_any(),
             data: config_map.data.clone().unwrap_or_default(),
+            found: None,
         })
     }
 

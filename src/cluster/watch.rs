@@ -3,6 +3,7 @@
 //! - [`follow`]: follows one watch
 //! - [`nodes`]: the one watch that the controller can do without
 //! - [`daemon_sets`]: the DaemonSets of lists
+//! - [`workloads`]: the workloads that lists discover images in
 //! - [`listings`]: how watches list what exists
 //! - [`health`]: whether a watch works
 
@@ -11,6 +12,7 @@ mod follow;
 mod health;
 mod listings;
 mod nodes;
+mod workloads;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher;
@@ -71,5 +73,6 @@ pub fn start(
         coverage: watches.pods("pods", pods(), ours, |pod| list_of(&pod.metadata)),
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &adoptable_pods),
         adoptable_pods,
+        workloads: watches.workloads(client, installation.policy.discovery()),
     }
 }

@@ -165,6 +165,9 @@ pub struct RunArguments {
     /// repeated
     #[arg(long = "node-gate-taint", env = "NODE_GATE_TAINTS", value_name = "KEY", value_delimiter = ',')]
     pub node_gate_taints: Vec<String>,
+    /// The namespaces whose workloads lists may take images from (docs/discovery.md), separated by commas; * alone means all
+    #[arg(long, env = "DISCOVER_NAMESPACES", value_name = "NAME", value_delimiter = ',')]
+    pub discover_namespaces: Vec<String>,
     /// Write only while holding the Lease kube-prepull, so that several controllers may run; with false, a restart need not wait
     /// for the Lease of a crashed predecessor
     #[arg(long, env = "LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]

@@ -1,6 +1,6 @@
 //! `run`: runs the controller.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -14,6 +14,8 @@ use crate::cluster::controller::Controller;
 use crate::cluster::leadership::Leadership;
 use crate::list::Policy;
 use crate::list::config::{GateTaints, TaintKey};
+use crate::list::discover::DiscoveryScope;
+use crate::list::names::ResourceName;
 use crate::metrics::Metrics;
 use crate::plan::Platform;
 use crate::plan::generation::holder_folder::Seed;
@@ -34,10 +36,14 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         Err(error) => return Ok(wrong_usage(&error)),
     };
     if arguments.namespaced_only && gate_taints.keys().next().is_some() {
-        let error = anyhow::anyhow!("--node-gate-taint needs the right to read nodes: leave out --namespaced-only");
+        let error = anyhow!("--node-gate-taint needs the right to read nodes: leave out --namespaced-only");
         return Ok(wrong_usage(&error));
     }
-    let policy = policy.with_gate_taints(gate_taints);
+    let discovery = match discovery_scope(&arguments.discover_namespaces, arguments.namespaced_only) {
+        Ok(discovery) => discovery,
+        Err(error) => return Ok(wrong_usage(&error)),
+    };
+    let policy = policy.with_gate_taints(gate_taints).with_discovery(discovery);
     logging::start(arguments.log_format, &arguments.log_level)?;
     let metrics = Metrics::default();
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
@@ -74,6 +80,31 @@ fn gate_taints(keys: &[String]) -> anyhow::Result<GateTaints> {
         })
     };
     keys.map(taint).collect::<anyhow::Result<_>>().map(GateTaints::Only)
+}
+
+/// The namespaces whose workloads may be read. An environment variable that is set to an empty string names none.
+fn discovery_scope(names: &[String], namespaced_only: bool) -> anyhow::Result<DiscoveryScope> {
+    const ALL: &str = "*";
+    let names: Vec<&str> = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+    if names.contains(&ALL) {
+        ensure!(
+            names.len() == 1,
+            "--discover-namespaces or DISCOVER_NAMESPACES: {ALL:?} means all namespaces; write only that, or only \
+             names"
+        );
+        ensure!(
+            !namespaced_only,
+            "--discover-namespaces {ALL:?} needs rights in all namespaces: name the namespaces, or leave out \
+             --namespaced-only"
+        );
+        return Ok(DiscoveryScope::All);
+    }
+    let namespace = |name: &&str| {
+        ResourceName::parse(name).map_err(|why| {
+            anyhow!("--discover-namespaces or DISCOVER_NAMESPACES: {name:?} is not the name of a namespace: it {why}")
+        })
+    };
+    names.iter().map(namespace).collect::<anyhow::Result<_>>().map(DiscoveryScope::Namespaces)
 }
 
 fn installation(arguments: RunArguments, policy: Policy, default_namespace: String, seed: Seed) -> Installation {
@@ -125,6 +156,39 @@ mod tests {
         for bad in ["node.kubernetes.io/not-ready", "a b", "a:NoSchedule"] {
             let error = of(&[bad]).expect_err(bad).to_string();
             assert!(error.contains(bad), "{error}");
+        }
+    }
+
+    fn scope(given: &[&str]) -> Result<DiscoveryScope, String> {
+        let given = ["kube-prepull", "run"].iter().chain(given);
+        let Command::Run(arguments) = Arguments::parse_from(given).command else { unreachable!("the command is run") };
+        discovery_scope(&arguments.discover_namespaces, arguments.namespaced_only).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn workloads_are_read_in_the_namespaces_that_are_named_in_all_or_in_none() {
+        let named = |names: &[&str]| {
+            let names = names.iter().map(|name| ResourceName::parse(name).expect("a name"));
+            Ok(DiscoveryScope::Namespaces(names.collect()))
+        };
+        assert_eq!(scope(&[]), named(&[]));
+        assert_eq!(scope(&["--discover-namespaces", ""]), named(&[]));
+        assert_eq!(scope(&["--discover-namespaces", "shop, checkout,,shop"]), named(&["checkout", "shop"]));
+        assert_eq!(scope(&["--discover-namespaces", "shop", "--namespaced-only"]), named(&["shop"]));
+        assert_eq!(scope(&["--discover-namespaces", " *"]), Ok(DiscoveryScope::All));
+    }
+
+    #[test]
+    fn what_names_no_namespaces_is_refused() {
+        let cases: [(&[&str], [&str; 2]); 4] = [
+            (&["--discover-namespaces", "Shop"], ["\"Shop\" is not the name of a namespace", "lower case"]),
+            (&["--discover-namespaces", "shop-*"], ["\"shop-*\" is not the name of a namespace", "contains '*'"]),
+            (&["--discover-namespaces", "shop,*"], ["all namespaces", "only names"]),
+            (&["--discover-namespaces", "*", "--namespaced-only"], ["rights", "leave out --namespaced-only"]),
+        ];
+        for (bad, words) in cases {
+            let error = scope(bad).expect_err("what is refused");
+            assert!(words.iter().all(|word| error.contains(word)), "{bad:?}: {error}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::{AcceptedList, Platform, Record, Settings, daemon_set};
 
 fn list(images_yaml: &str) -> (ListData, Config) {
     let data = [("images.yaml".to_owned(), images_yaml.to_owned())].into();
-    let list = ListData { namespace: "default".to_owned(), name: "images".to_owned(), data };
+    let list = ListData { namespace: "default".to_owned(), name: "images".to_owned(), data, found: None };
     let parsed = parse(&list);
     let config = parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.problems));
     (list, config)

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::group::namespace_name;
 use super::labels::{KEY_FORM, VALUE_FORM, check_label, label_value, qualified_name};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
@@ -212,14 +213,7 @@ fn check_pod_term(at: &At, term: &PodAffinityTerm, problems: &mut Problems) {
         );
     }
     for (index, namespace) in term.namespaces.iter().flatten().enumerate() {
-        if let Err(why) = ResourceName::parse(namespace) {
-            problems.error(
-                at.child("namespaces").item(index).place(),
-                Code::InvalidName,
-                format!("{} cannot be the name of a namespace: it {why}", quoted(namespace)),
-                "write the name as `kubectl get namespaces` shows it",
-            );
-        }
+        namespace_name(&at.child("namespaces").item(index).place(), namespace, problems);
     }
     for (name, selector) in [("labelSelector", &term.label_selector), ("namespaceSelector", &term.namespace_selector)] {
         if let Some(selector) = selector {
@@ -229,7 +223,8 @@ fn check_pod_term(at: &At, term: &PodAffinityTerm, problems: &mut Problems) {
     check_label_keys(at, term, problems);
 }
 
-fn check_selector(at: &At, selector: &LabelSelector, problems: &mut Problems) {
+/// Checks a selector by labels.
+pub fn check_selector(at: &At, selector: &LabelSelector, problems: &mut Problems) {
     for (key, value) in at.child("matchLabels").children() {
         if let Value::Text(text) = &value.node().value {
             check_label(key, text, &value.place(), problems);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Affinity, Toleration};
@@ -10,9 +11,13 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
 
 use super::cache_platform::CachePlatform;
+use super::discover::found::Found;
+use super::discover::{Discover, Discovery};
 use super::names::{ObjectName, ResourceName};
 use super::reference::ImageReference;
 use super::schedule::Schedule;
+
+pub use super::names::GroupName;
 
 /// What a list asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +26,7 @@ pub struct Config {
     pub name: ObjectName,
     /// Annotations for the DaemonSets, not for their pods.
     pub daemon_set_annotations: BTreeMap<String, String>,
-    /// At least one, in the order of the list, with distinct names.
+    /// In the order of the list, with distinct names. There is at least one, unless all images are to be found and none was.
     pub groups: Vec<Group>,
     /// When tags are checked.
     pub refresh: Refresh,
@@ -31,6 +36,10 @@ pub struct Config {
     pub image_cache: Option<ImageCache>,
     /// What keeps pods off new nodes until the images are there, if the list asks for it.
     pub node_gate: Option<NodeGate>,
+    /// What groups discover, in the order of the list. Groups for which nothing was found are only here.
+    pub discoveries: Vec<Discovery>,
+    /// What was found for these groups; `None` if nothing was sought yet, or if there are none. The images are in the groups.
+    pub found: Option<Arc<Found>>,
 }
 
 /// Images and the nodes they belong on.
@@ -67,6 +76,9 @@ pub struct Group {
     /// How many pods of the group a node has at least, if it has as many images, so that a kubelet can pull as many at a time.
     #[serde(skip)]
     pub parallel_pulls: u32,
+    /// What the group discovers, only while a list is parsed: then it is in [`Config::discoveries`].
+    #[serde(skip)]
+    pub discover: Option<Discover>,
     /// Which shard of the group this is, once the plan has split it; 0 for the first, and for a whole group.
     #[serde(skip_serializing_if = "is_zero")]
     pub shard: u32,
@@ -147,6 +159,7 @@ impl Group {
             pod_annotations: self.pod_annotations.clone(),
             images_per_pod: self.images_per_pod,
             parallel_pulls: self.parallel_pulls,
+            discover: None,
             shard,
         }
     }
@@ -460,42 +473,6 @@ pub struct PlatformSettings {
     pub groups: BTreeSet<GroupName>,
     /// All of its annotations: those of all ImageCaches, its own, and those that tell ECI the platform.
     pub annotations: BTreeMap<String, String>,
-}
-
-/// The name of a group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct GroupName(ResourceName);
-
-impl GroupName {
-    /// The group of images outside `groups`.
-    pub const DEFAULT: &'static str = "default";
-
-    /// The group of images outside `groups`.
-    pub fn default_group() -> Self {
-        Self(ResourceName::literal(Self::DEFAULT))
-    }
-
-    /// Wraps a name.
-    pub fn new(name: ResourceName) -> Self {
-        Self(name)
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// Whether this is the group of images outside `groups`.
-    pub fn is_default(&self) -> bool {
-        self.as_str() == Self::DEFAULT
-    }
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 #[cfg(test)]

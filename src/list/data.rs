@@ -1,6 +1,9 @@
 //! A list as the user wrote it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::discover::found::Found;
 
 /// The label whose value `"true"` makes a ConfigMap an image list.
 pub const IMAGE_LIST_LABEL: &str = "kube-prepull.io/image-list";
@@ -17,4 +20,6 @@ pub struct ListData {
     pub name: String,
     /// The ConfigMap's data.
     pub data: BTreeMap<String, String>,
+    /// What was found in workloads, of an accepted version. Users write none.
+    pub found: Option<Arc<Found>>,
 }

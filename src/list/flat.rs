@@ -125,6 +125,8 @@ pub fn parse(list: &ListData, limits: &Limits, problems: &mut Problems) -> Optio
         pull_rate: pull_rate(&keys, problems),
         image_cache,
         node_gate: None,
+        discoveries: Vec::new(),
+        found: None,
     };
     config.set_node_gate(node_gate);
     for group in &config.groups {
@@ -299,6 +301,7 @@ fn group_of(keys: &FlatKeys, images: Vec<Image>, problems: &mut Problems) -> Gro
             number("PARALLEL_PULLS", &keys.parallel_pulls, "write how many images a node pulls at a time", problems),
             problems,
         ),
+        discover: None,
         shard: 0,
     }
 }

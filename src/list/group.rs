@@ -75,6 +75,20 @@ pub fn object_name(place: &Place, what: &str, text: &str, problems: &mut Problem
         .ok()
 }
 
+/// Parses the name of a namespace.
+pub fn namespace_name(place: &Place, text: &str, problems: &mut Problems) -> Option<ResourceName> {
+    ResourceName::parse(text)
+        .map_err(|why| {
+            problems.error(
+                place.clone(),
+                Code::InvalidName,
+                format!("{} cannot be the name of a namespace: it {why}", quoted(text)),
+                "write the name as `kubectl get namespaces` shows it",
+            )
+        })
+        .ok()
+}
+
 /// Finds duplicates, and assigns a name to every image without one. An image that is listed twice is kept once.
 ///
 /// The name is the end of the repository, so that it does not change with the tag. If it is taken, a number is appended.
@@ -83,7 +97,7 @@ pub fn name_images(entries: Vec<ImageEntry>, problems: &mut Problems) -> Vec<Ima
     let entries = distinct_images(entries, problems);
     entries.iter().for_each(|entry| check_tag(entry, problems));
     let given = entries.iter().filter_map(|entry| entry.name.as_ref().map(|(_, name)| name.to_string()));
-    let mut names = FreeNames { taken: given.chain([INIT_CONTAINER.to_owned()]).collect(), next: HashMap::new() };
+    let mut names = FreeNames::new(given);
     let image = |entry: ImageEntry| {
         let reference = entry.reference?;
         let name = entry.name.map_or_else(|| names.take(&reference), |(_, name)| name);
@@ -178,26 +192,49 @@ fn at(place: &Place) -> String {
 }
 
 /// Assigns names to images without one.
-struct FreeNames {
+pub struct FreeNames {
     taken: HashSet<String>,
     /// The next number to try, by the name without a number.
     next: HashMap<String, u32>,
 }
 
 impl FreeNames {
-    fn take(&mut self, reference: &ImageReference) -> ResourceName {
+    /// All names but these and that of the init container.
+    pub fn new(taken: impl Iterator<Item = String>) -> Self {
+        Self { taken: taken.chain([INIT_CONTAINER.to_owned()]).collect(), next: HashMap::new() }
+    }
+
+    /// Takes a name, and returns whether it was free.
+    pub fn claim(&mut self, name: &ResourceName) -> bool {
+        self.taken.insert(name.to_string())
+    }
+
+    /// Takes the first free name for an image.
+    pub fn take(&mut self, reference: &ImageReference) -> ResourceName {
         let base = container_name(reference.short_name());
         let next = self.next.entry(base.clone()).or_insert(1);
-        let name = loop {
-            let name = if *next == 1 { base.clone() } else { format!("{base}-{next}") };
-            *next += 1;
-            if self.taken.insert(name.clone()) {
-                break name;
-            }
-        };
-        // `container_name` returns only valid characters, and leaves space for the number.
-        ResourceName::parse(&name).unwrap_or_else(|_| unreachable!("{name} is a DNS label"))
+        let name = first_free(&base, next, |name| self.taken.contains(name));
+        self.taken.insert(name.to_string());
+        name
     }
+}
+
+/// The first free name for an image, beside that of the init container.
+pub fn free_name(reference: &ImageReference, is_taken: impl Fn(&str) -> bool) -> ResourceName {
+    first_free(&container_name(reference.short_name()), &mut 1, |name| name == INIT_CONTAINER || is_taken(name))
+}
+
+/// The first free name from that number on, which becomes the number after it.
+fn first_free(base: &str, number: &mut u32, is_taken: impl Fn(&str) -> bool) -> ResourceName {
+    let name = loop {
+        let name = if *number == 1 { base.to_owned() } else { format!("{base}-{number}") };
+        *number += 1;
+        if !is_taken(&name) {
+            break name;
+        }
+    };
+    // `container_name` returns only valid characters, and leaves space for the number.
+    ResourceName::parse(&name).unwrap_or_else(|_| unreachable!("{name} is a DNS label"))
 }
 
 /// Repositories may contain `.` and `_`, but names of containers may not.

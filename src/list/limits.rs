@@ -83,10 +83,13 @@ const BYTES_PER_IMAGE: usize = 1_100;
 const REFERENCES_PER_IMAGE: usize = 7;
 
 const SPLIT_LIST: &str = "split it into several lists";
+const SPLIT_GROUP: &str = "split them into several groups or lists";
+const IN_GROUP: &str = "images of one group";
+const IN_ALL: &str = "images in all groups";
 
 /// Whether a list's data can be stored. Otherwise that is reported.
 pub fn check_stored(list: &ListData, limits: &Limits, problems: &mut Problems) -> bool {
-    let bytes: usize = list.data.iter().map(|(key, value)| in_json(key) + in_json(value) + 6).sum();
+    let bytes = stored_bytes(list);
     let fits = !limits.objects_fit || bytes <= MAX_STORED;
     if !fits {
         problems.error(
@@ -97,6 +100,10 @@ pub fn check_stored(list: &ListData, limits: &Limits, problems: &mut Problems) -
         );
     }
     fits
+}
+
+fn stored_bytes(list: &ListData) -> usize {
+    list.data.iter().map(|(key, value)| in_json(key) + in_json(value) + 6).sum()
 }
 
 /// The length of a text in JSON as Go writes it (`appendString` in `encoding/json`).
@@ -118,17 +125,21 @@ pub fn check_document(document: &At, pod_keys: &[&str], limits: &Limits, problem
     let parts = document.children();
     let part = |key: &str| parts.iter().find(|(name, _)| *name == key).map(|(_, at)| at);
     let (images, groups) = (part("images"), part("groups"));
+    let at_top = images.map_or(0, count);
+    let has_top = at_top > 0 || part("discover").is_some_and(|at| !at.is_blank());
     let within = images.is_none_or(|at| check_images(at, limits, problems))
-        && groups.is_none_or(|at| check_groups(at, images.map_or(0, count), limits, problems));
+        && groups.is_none_or(|at| check_groups(at, has_top, at_top, limits, problems));
     let pods = parts.iter().filter(|(key, _)| pod_keys.contains(key));
-    let others = parts.iter().filter(|(key, _)| ["daemonSetAnnotations", "imageCache", "nodeGate"].contains(key));
+    let others = ["daemonSetAnnotations", "discover", "imageCache", "nodeGate"];
+    let others = parts.iter().filter(|(key, _)| others.contains(key));
     within
         && check_settings(document, pods.map(|(_, at)| weight(at.node())).sum(), limits, problems)
         && others.fold(true, |within, (_, at)| check_settings(at, weight(at.node()), limits, problems) && within)
 }
 
-fn check_groups(at: &At, at_top: usize, limits: &Limits, problems: &mut Problems) -> bool {
-    let number = count(at) + usize::from(at_top > 0);
+/// `has_top`: whether there is a group at the top of the document too, with `at_top` images.
+fn check_groups(at: &At, has_top: bool, at_top: usize, limits: &Limits, problems: &mut Problems) -> bool {
+    let number = count(at) + usize::from(has_top);
     if !at.is_sequence() || number > limits.groups {
         return !at.is_sequence() || too_many(at, number, "groups", limits.groups, SPLIT_LIST, problems);
     }
@@ -136,7 +147,7 @@ fn check_groups(at: &At, at_top: usize, limits: &Limits, problems: &mut Problems
     let images = || groups.iter().filter_map(|group| group.node().child("images"));
     let all = at_top + images().map(items).sum::<usize>();
     if all > limits.images {
-        return too_many(at, all, "images in all groups", limits.images, SPLIT_LIST, problems);
+        return too_many(at, all, IN_ALL, limits.images, SPLIT_LIST, problems);
     }
     groups.iter().filter(|group| group.is_mapping()).fold(true, |within, group| {
         let images = group.node().child("images").map(|_| group.child("images"));
@@ -149,8 +160,7 @@ fn check_groups(at: &At, at_top: usize, limits: &Limits, problems: &mut Problems
 fn check_images(at: &At, limits: &Limits, problems: &mut Problems) -> bool {
     let (number, bytes) = (count(at), weight(at.node()));
     if number > limits.images_per_group {
-        let remedy = "split them into several groups or lists";
-        return too_many(at, number, "images of one group", limits.images_per_group, remedy, problems);
+        return too_many(at, number, IN_GROUP, limits.images_per_group, SPLIT_GROUP, problems);
     }
     bytes <= limits.image_bytes || images_too_long(at.place(), bytes, limits, problems)
 }
@@ -203,7 +213,7 @@ fn number_exceeds(
 
 fn images_too_long(place: Place, bytes: usize, limits: &Limits, problems: &mut Problems) -> bool {
     let message = format!("{bytes} bytes of images in one group exceed the limit of {}", limits.image_bytes);
-    problems.error(place, Code::TooLarge, message, "split them into several groups or lists");
+    problems.error(place, Code::TooLarge, message, SPLIT_GROUP);
     false
 }
 
@@ -275,6 +285,38 @@ pub fn check_objects(config: &Config, group: &Group, place: Place, limits: &Limi
         );
         problems.error(place, Code::TooLarge, message, "use a lower `imagesPerPod`, or shorten the references");
     }
+}
+
+/// Whether a list is within the limits with the images that were found for it. What the user wrote is checked before these are added.
+///
+/// # Errors
+/// The first limit that it exceeds, and where, in words.
+pub fn fits(config: &Config, limits: &Limits) -> Result<(), String> {
+    let mut problems = Problems::up_to(1);
+    let place = |index: usize| Place::key(&format!("group {}", config.groups[index].name));
+    for (index, group) in config.groups.iter().enumerate() {
+        let (number, most) = (group.images.len(), limits.images_per_group);
+        if number > most {
+            number_exceeds(place(index), number, IN_GROUP, most, SPLIT_GROUP, &mut problems);
+        }
+        check_objects(config, group, place(index), limits, &mut problems);
+    }
+    let all: usize = config.groups.iter().map(|group| group.images.len()).sum();
+    if all > limits.images {
+        number_exceeds(Place::key("list"), all, IN_ALL, limits.images, SPLIT_LIST, &mut problems);
+    }
+    check_pods(config, place, limits, &mut problems);
+    match problems.into_vec().first() {
+        Some(first) => Err(format!("{}: {}", first.path, first.message)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a list's data can be stored together with what was found for it.
+pub fn can_be_stored(list: &ListData) -> bool {
+    // Maps of texts always become JSON.
+    let found = list.found.as_deref().and_then(|found| serde_json::to_vec(found).ok());
+    stored_bytes(list) + found.map_or(0, |json| json.len()) <= MAX_STORED
 }
 
 fn count(at: &At) -> usize {

@@ -169,6 +169,7 @@ impl FileList {
                 namespace: defaults.namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned(),
                 name: defaults.name.to_owned(),
                 data: [(yaml::KEY.to_owned(), text.to_owned())].into(),
+                found: None,
             },
             line: 1,
             unlabelled: false,
@@ -192,7 +193,7 @@ impl FileList {
         let namespace = object.metadata("namespace").or(defaults.namespace).or(own).unwrap_or(DEFAULT_NAMESPACE);
         let name = object.metadata("name").unwrap_or_default();
         Self {
-            list: ListData { namespace: namespace.to_owned(), name: name.to_owned(), data },
+            list: ListData { namespace: namespace.to_owned(), name: name.to_owned(), data, found: None },
             line: object.line(),
             unlabelled,
             manifest_problems: problems.into_vec(),

@@ -9,6 +9,7 @@
 //! - [`reader`], [`path`], [`typed`]: reading a tree while collecting problems
 //! - [`yaml`], [`flat`]: the two formats
 //! - [`group`], [`placement`], [`affinity`], [`labels`], [`refresh`], [`image_cache`], [`node_gate`]: the checks that both formats share
+//! - [`discover`]: groups that take images from workloads
 //! - [`limits`]: how large a list may be, checked before its parts are read
 //! - [`satisfiable`], [`real_nodes`]: whether any node can match a placement, and which nodes never count
 //! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
@@ -21,6 +22,7 @@ mod affinity;
 pub mod cache_platform;
 pub mod config;
 pub mod data;
+pub mod discover;
 mod file_lines;
 pub mod flat;
 mod foreign;

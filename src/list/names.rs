@@ -26,6 +26,11 @@ pub struct ResourceName(String);
 #[serde(transparent)]
 pub struct ObjectName(String);
 
+/// The name of a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct GroupName(ResourceName);
+
 /// Why a text is not a name. The text completes "`…` is not a name: it …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -61,6 +66,31 @@ impl ResourceName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl GroupName {
+    /// The group of images outside `groups`.
+    pub const DEFAULT: &'static str = "default";
+
+    /// The group of images outside `groups`.
+    pub fn default_group() -> Self {
+        Self(ResourceName::literal(Self::DEFAULT))
+    }
+
+    /// Wraps a name.
+    pub fn new(name: ResourceName) -> Self {
+        Self(name)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether this is the group of images outside `groups`.
+    pub fn is_default(&self) -> bool {
+        self.as_str() == Self::DEFAULT
     }
 }
 
@@ -109,6 +139,12 @@ fn check_label(label: &str) -> Result<(), NotAName> {
 impl fmt::Display for ResourceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

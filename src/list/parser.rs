@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::config::{Config, GateTaints};
+use super::config::{Config, GateTaints, Group};
 use super::data::{ListData, MAX_BYTES};
 use super::keys::check_keys;
 use super::limits::{self, Limits};
@@ -10,7 +10,7 @@ use super::names::ResourceName;
 use super::policy::{self, Policy};
 use super::problem::{self, Code, Problem, Severity, quoted};
 use super::reader::{Place, Problems};
-use super::{flat, hints, yaml};
+use super::{discover, flat, hints, yaml};
 
 /// The result of parsing a list: a [`Config`] with at most warnings, or problems with at least one error.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,7 @@ pub(super) fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) 
     if let (Some(policy), Some(config)) = (policy, config.as_mut().filter(|config| !has_no_image(Some(config)))) {
         policy::check(policy, list, config, &mut problems);
         policy::restrict_node_gate(policy, list, config, &mut problems);
+        policy::warn_of_namespaces(policy, list, config, &mut problems);
     }
     let mut problems = problems.into_vec();
     if list.data.contains_key(yaml::KEY) {
@@ -71,11 +72,17 @@ pub(super) fn parsed(list: &ListData, limits: &Limits, policy: Option<&Policy>) 
         problems.retain(|problem| problem.code != Code::NoTag);
     }
     let empty = rejected && has_no_image(config.as_ref()) && problems.iter().all(is_no_mistake);
-    Parsed { config: config.filter(|_| !rejected), empty, problems }
+    let mut config = config.filter(|_| !rejected);
+    if let Some(config) = &mut config {
+        discover::merged(config, list.found.as_ref());
+    }
+    Parsed { config, empty, problems }
 }
 
+/// Whether there is no image and none is sought, as far as the user wrote.
 fn has_no_image(config: Option<&Config>) -> bool {
-    config.is_none_or(|config| config.groups.iter().all(|group| group.images.is_empty()))
+    let has_none = |group: &Group| group.images.is_empty() && group.discover.is_none();
+    config.is_none_or(|config| config.groups.iter().all(has_none))
 }
 
 fn is_no_mistake(problem: &Problem) -> bool {

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::config::{PullRate, Refresh, RefreshMode};
 use super::problem::{Code, quoted};
-use super::reader::{Place, Problems};
+use super::reader::{At, Place, Problems};
 use super::schedule::{CronSchedule, Schedule, parse_interval, parse_zone};
 use super::{hints, suggest};
 
@@ -78,7 +78,7 @@ fn parse_mode(place: &Place, mode: &str, problems: &mut Problems) -> RefreshMode
 }
 
 /// The remedy for a malformed interval.
-pub const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
+const INTERVAL_FORM: &str = "write it as 30m, 6h or 1h 30m";
 
 /// The remedy for a malformed interval: the same in hours, if that is what it says.
 fn interval_remedy(text: &str, range: &RangeInclusive<SignedDuration>) -> String {
@@ -95,6 +95,15 @@ fn is_in_range(text: &str, range: &RangeInclusive<SignedDuration>) -> bool {
 
 fn range_remedy(range: &RangeInclusive<SignedDuration>) -> String {
     format!("write an interval from {:#} to {:#}", range.start(), range.end())
+}
+
+/// Reads an interval, and its place.
+pub fn interval_text(at: &At, problems: &mut Problems) -> Option<Placed> {
+    if at.is_number() {
+        problems.error(at.place(), Code::WrongType, "this interval has no unit", INTERVAL_FORM);
+        return None;
+    }
+    Some((at.place(), at.text(problems)?.to_owned()))
 }
 
 /// Parses an interval of a range. `refused` begins the message about one outside it.

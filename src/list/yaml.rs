@@ -10,16 +10,26 @@ use super::limits::{self, Limits};
 use super::names::ResourceName;
 use super::problem::{Code, quoted};
 use super::reader::{At, Fields, Place, Problems};
+use super::refresh::interval_text;
 use super::satisfiable::{self, PlacementPart};
 use super::tree::{TreeNode, Value};
-use super::{affinity, foreign, hints, image_cache, labels, node_gate, placement, refresh};
+use super::{affinity, discover, foreign, hints, image_cache, labels, node_gate, placement, refresh};
 
 /// The key of this format in a ConfigMap's data.
 pub const KEY: &str = "images.yaml";
 
 /// The keys of the document, without those for the images at its top.
-const DOCUMENT_KEYS: [&str; 8] =
-    ["apiVersion", "images", "groups", "refresh", "pullRate", "daemonSetAnnotations", "imageCache", "nodeGate"];
+const DOCUMENT_KEYS: [&str; 9] = [
+    "apiVersion",
+    "images",
+    "discover",
+    "groups",
+    "refresh",
+    "pullRate",
+    "daemonSetAnnotations",
+    "imageCache",
+    "nodeGate",
+];
 /// The keys about the nodes and the pods of some images: in a group for its images, at the top of the document for the images
 /// there.
 pub const POD_KEYS: [&str; 14] = [
@@ -41,7 +51,7 @@ pub const POD_KEYS: [&str; 14] = [
 /// The keys of the document.
 pub const TOP_KEYS: [&str; DOCUMENT_KEYS.len() + POD_KEYS.len()] = joined(&DOCUMENT_KEYS, &POD_KEYS);
 /// The keys of a group.
-pub const GROUP_KEYS: [&str; 2 + POD_KEYS.len()] = joined(&["name", "images"], &POD_KEYS);
+pub const GROUP_KEYS: [&str; 3 + POD_KEYS.len()] = joined(&["name", "images", "discover"], &POD_KEYS);
 /// The keys of an image that is a mapping.
 pub const IMAGE_KEYS: [&str; 3] = ["name", "image", "imagePullPolicy"];
 /// The keys of a Secret that is a mapping.
@@ -176,6 +186,8 @@ fn config(list: &ListData, groups: Vec<Group>) -> Config {
         pull_rate: PullRate::default(),
         image_cache: None,
         node_gate: None,
+        discoveries: Vec::new(),
+        found: None,
     }
 }
 
@@ -194,6 +206,7 @@ fn plain_group(name: GroupName, images: Vec<super::config::Image>) -> Group {
         pod_annotations: BTreeMap::new(),
         images_per_pod: None,
         parallel_pulls: Group::DEFAULT_PARALLEL_PULLS,
+        discover: None,
         shard: 0,
     }
 }
@@ -231,12 +244,9 @@ fn groups<'a>(document: &At<'a>, fields: &Fields<'a>, problems: &mut Problems) -
     let mut groups = Vec::new();
     let mut top = plain_group(GroupName::default_group(), Vec::new());
     set_pod_keys(&mut top, fields, problems);
-    match fields.get_unless_empty("images") {
-        Some(at) => {
-            top.images = images(at, problems);
-            groups.push((document.clone(), top));
-        }
-        None => check_without_images(fields, problems),
+    match set_images(&mut top, fields, problems) {
+        true => groups.push((document.clone(), top)),
+        false => check_without_images(fields, problems),
     }
     match fields.get_unless_empty("groups") {
         Some(at) => named_groups(at, &mut groups, problems),
@@ -273,17 +283,26 @@ fn named_group(at: &At, no_image: fn(Place, &mut Problems), problems: &mut Probl
     let fields = at.fields(&GROUP_KEYS, problems)?;
     let name = group_name(&fields, problems);
     let has_name = name.is_some();
-    let images = match fields.get_unless_empty("images") {
-        Some(at) => images(at, problems),
-        None => {
-            no_image(fields.get_or_blank("images").unwrap_or(at).place(), problems);
-            Vec::new()
-        }
-    };
     // The rest is checked even without a valid name.
-    let mut group = plain_group(name.unwrap_or_else(GroupName::default_group), images);
+    let mut group = plain_group(name.unwrap_or_else(GroupName::default_group), Vec::new());
+    if !set_images(&mut group, &fields, problems) {
+        no_image(fields.get_or_blank("images").unwrap_or(at).place(), problems);
+    }
     set_pod_keys(&mut group, &fields, problems);
     Some((has_name, group))
+}
+
+/// Parses the images of a group, or those at the top of the document, and what else is discovered. Returns whether either is
+/// written.
+fn set_images(group: &mut Group, fields: &Fields, problems: &mut Problems) -> bool {
+    let (written, discovered) = (fields.get_unless_empty("images"), fields.get("discover"));
+    if let Some(at) = written {
+        group.images = images(at, problems);
+    }
+    if let Some(at) = discovered {
+        group.discover = discover::parse(at, problems);
+    }
+    written.is_some() || discovered.is_some()
 }
 
 /// Parses the keys about nodes and pods, those of a group or those at the top of the document.
@@ -458,14 +477,6 @@ fn refresh_of(at: &At, problems: &mut Problems) -> Refresh {
     let written =
         refresh::RefreshFields { every, schedule: text("schedule"), time_zone: text("timeZone"), mode: text("mode") };
     refresh::parse(written, problems)
-}
-
-fn interval_text(at: &At, problems: &mut Problems) -> Option<refresh::Placed> {
-    if at.is_number() {
-        problems.error(at.place(), Code::WrongType, "this interval has no unit", refresh::INTERVAL_FORM);
-        return None;
-    }
-    Some((at.place(), at.text(problems)?.to_owned()))
 }
 
 fn pull_rate(at: &At, problems: &mut Problems) -> PullRate {

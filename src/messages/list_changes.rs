@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::first_few;
 use crate::list::Config;
 use crate::list::config::{Group, Image, Placement, PullPolicy};
-use crate::list::names::ResourceName;
+use crate::list::discover::{Discover, Discovery};
+use crate::list::names::{GroupName, ResourceName};
 
 /// What has changed from one accepted version of a list to another, a sentence each. Nothing if both ask for the same.
 pub fn list_changes(before: &Config, after: &Config) -> Vec<String> {
@@ -124,7 +125,18 @@ fn normal_forms(group: &Group) -> HashSet<String> {
 /// Which settings have changed: of the list, and of the groups that both forms have. Every field is named here, so that a new
 /// one cannot be forgotten.
 fn settings(before: &Config, after: &Config) -> Vec<String> {
-    let Config { name, daemon_set_annotations, groups, refresh, pull_rate, image_cache, node_gate } = after;
+    let Config {
+        name,
+        daemon_set_annotations,
+        groups,
+        refresh,
+        pull_rate,
+        image_cache,
+        node_gate,
+        discoveries,
+        // Its images are in the groups.
+        found: _,
+    } = after;
     let of_list = [
         ("name of the DaemonSets", *name == before.name),
         ("annotations of the DaemonSets", *daemon_set_annotations == before.daemon_set_annotations),
@@ -132,6 +144,7 @@ fn settings(before: &Config, after: &Config) -> Vec<String> {
         ("pullRate", *pull_rate == before.pull_rate),
         ("imageCache", *image_cache == before.image_cache),
         ("nodeGate", *node_gate == before.node_gate),
+        ("discover", discoveries.iter().map(sought).eq(before.discoveries.iter().map(sought))),
     ];
     let of_list = of_list.into_iter().filter(|(_, same)| !same).map(|(what, _)| what.to_owned());
     let in_both = groups.iter().filter_map(|new| Some((find(before, new.name.as_str())?, new)));
@@ -140,6 +153,11 @@ fn settings(before: &Config, after: &Config) -> Vec<String> {
         changed.map(|(what, _)| format!("{what} of group {}", new.name))
     });
     of_list.chain(of_groups).collect()
+}
+
+/// What is sought for a group. The images that it has anyway are no setting.
+fn sought(discovery: &Discovery) -> (&GroupName, &Discover) {
+    (&discovery.group, &discovery.discover)
 }
 
 /// The settings of a group, and whether each is the same in both forms.
@@ -159,6 +177,8 @@ fn of_group(old: &Group, new: &Group) -> [(&'static str, bool); 17] {
         pod_annotations,
         images_per_pod,
         parallel_pulls,
+        // It is a part of the list by now.
+        discover: _,
         shard: _,
     } = new;
     let (images, old_images) = (kept_images(new, old), kept_images(old, new));
@@ -210,7 +230,7 @@ mod tests {
 
     fn config(images_yaml: &str) -> Config {
         let data = [("images.yaml".to_owned(), images_yaml.to_owned())].into();
-        let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data });
+        let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None });
         parsed.config.unwrap_or_else(|| panic!("{images_yaml}: {:?}", parsed.problems))
     }
 
@@ -261,6 +281,15 @@ mod tests {
         let other = "groups: [{name: x, images: [a:1], nodeSelector: {gpu: a}, imagePullSecrets: [s]}]\nrefresh: {every: 3h}\npullRate: 7";
         assert_eq!(changed(one, other), ["settings: refresh, pullRate, nodeSelector of group x, and 1 more"]);
         assert_eq!(changed("[a:1]", "[a:1, b:1, c:1, d:1, e:1, f:1]"), ["images added: b:1, c:1, d:1, and 2 more"]);
+    }
+
+    #[test]
+    fn what_is_discovered_is_a_setting_and_the_images_beside_it_are_none() {
+        let list = |images: &str, namespaces: &str| {
+            format!("{{images: [{images}], discover: {{namespaces: [{namespaces}]}}}}")
+        };
+        assert_eq!(changed(&list("a:1", "shop"), &list("a:1", "shop, pay")), ["settings: discover"]);
+        assert_eq!(changed(&list("a:1", "shop"), &list("a:1, b:1", "shop")), ["images added: b:1"]);
     }
 
     /// The same, with a look at every removed image for each new one.

@@ -140,7 +140,7 @@ mod tests {
 
     fn list(data: &[(&str, &str)]) -> ListData {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data }
+        ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None }
     }
 
     fn at(text: &str) -> Timestamp {

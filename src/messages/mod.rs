@@ -4,6 +4,7 @@
 //! - [`lists`], [`list_changes`]: whether a list was accepted, what an edit changes, and that a list is missing
 //! - [`actions`], [`restores`]: what was done
 //! - [`findings`], [`waiting`]: what was found, and what waits
+//! - [`discovery`]: what was found in workloads, and what is not known of them
 //! - [`node_gates`]: what nodes wait for, and that they were freed
 //! - [`image_caches`]: what was done and found about ImageCaches
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
@@ -18,6 +19,7 @@ pub mod actions;
 pub mod api_errors;
 pub mod deduplication;
 pub mod diagnosis;
+pub mod discovery;
 pub mod excluded_nodes;
 pub mod findings;
 pub mod format;

@@ -43,6 +43,8 @@ reasons! {
     ListAccepted: Normal, "Parse";
     ListRejected: Warning, "Parse";
     ServiceSelectsPods: Warning, "Parse";
+    ImagesDiscovered: Normal, "Discover";
+    DiscoveryIncomplete: Warning, "Discover";
     ListEmpty: Normal, "Parse";
     ListMissing: Warning, "Watch";
     ListFound: Normal, "Watch";

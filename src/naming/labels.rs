@@ -53,7 +53,8 @@ pub const COUNTED_FOR: &str = "kube-prepull.io/counted-for";
 /// On a generation: its number in the order in which the list's generations were created. Unlike times, it never goes back.
 pub const REVISION: &str = "kube-prepull.io/revision";
 /// On a generation: the images of its containers as the list spells them, `name=image;name=image`. Admission may rewrite the
-/// images in pods, for example to a mirror, and then the pods alone do not show what they hold.
+/// images in pods, for example to a mirror, and then the pods alone do not show what they hold. On any other workload: images that
+/// groups discover in addition to those of its template.
 pub const IMAGES: &str = "kube-prepull.io/images";
 /// On a generation: the names of the containers whose images its template pulls with `Always`, separated by `;`. All others are
 /// pulled with `IfNotPresent`.

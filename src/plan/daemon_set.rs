@@ -212,6 +212,7 @@ fn pod_spec(group: &Group, record: &Record, settings: &Settings) -> PodSpec {
         pod_annotations: _,
         images_per_pod: _,
         parallel_pulls: _,
+        discover: _,
         shard: _,
     } = group;
     let secrets = image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.to_string() });

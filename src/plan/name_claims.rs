@@ -90,7 +90,7 @@ mod tests {
 
     fn list(name: &str, data: &[(&str, &str)]) -> Config {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let list = ListData { namespace: "prepull".to_owned(), name: name.to_owned(), data };
+        let list = ListData { namespace: "prepull".to_owned(), name: name.to_owned(), data, found: None };
         parse(&list).config.unwrap_or_else(|| panic!("{list:?} is rejected"))
     }
 

@@ -74,7 +74,7 @@ mod tests {
         let groups =
             groups.iter().map(|group| format!("{{name: {group}, images: [b]}}")).collect::<Vec<_>>().join(", ");
         let data = [("images.yaml".to_owned(), format!("{{images: [a], groups: [{groups}]}}"))].into();
-        let list = ListData { namespace: "prepull".to_owned(), name: prefix.to_owned(), data };
+        let list = ListData { namespace: "prepull".to_owned(), name: prefix.to_owned(), data, found: None };
         parse(&list).config.unwrap_or_else(|| panic!("{name} {list:?} is rejected"))
     }
 

@@ -61,7 +61,7 @@ mod tests {
     fn found(services: &[Service]) -> Vec<String> {
         let text = "{images: ['nginx:1'], groups: [{name: web, images: ['redis:7'], podLabels: {app: web, team: a}}]}";
         let data = [("images.yaml".to_owned(), text.to_owned())].into();
-        let list = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data };
+        let list = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None };
         let config = parse(&list).config.expect("a good list");
         let found = selecting(services, "tools", &config);
         found.iter().map(|it| format!("{} {} {:?} {}", it.service, it.group, it.labels, it.by_list)).collect()

@@ -125,6 +125,7 @@ mod tests {
             namespace: "prepull".to_owned(),
             name: "tools".to_owned(),
             data: BTreeMap::from([("images.yaml".to_owned(), images_yaml.to_owned())]),
+            found: None,
         }
     }
 

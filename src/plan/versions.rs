@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::validation_result;
 use crate::list::ListData;
+use crate::list::discover::found::Found;
 use crate::list::names::shortened;
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
@@ -54,6 +55,9 @@ pub struct Revision {
 struct Content {
     name: String,
     data: BTreeMap<String, String>,
+    /// What its groups have discovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found: Option<Found>,
 }
 
 impl Revision {
@@ -74,6 +78,7 @@ impl Revision {
                 namespace: metadata.namespace.clone().unwrap_or_default(),
                 name: content.name,
                 data: content.data,
+                found: content.found.map(Arc::new),
             }),
             missing_since: annotation(labels::MISSING_SINCE).and_then(|time| time.parse().ok()),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
@@ -96,8 +101,10 @@ pub fn build(
     ledger: Option<&str>,
     owner: Option<&OwnerReference>,
 ) -> ControllerRevision {
-    let content = Content { name: list.name.clone(), data: list.data.clone() };
-    let hash = short_hash(format!("{}\n{}", list.name, validation_result::data_hash(&list.data)).as_bytes());
+    let content = Content { name: list.name.clone(), data: list.data.clone(), found: list.found.as_deref().cloned() };
+    let hash = short_hash(
+        format!("{}\n{}{}", list.name, validation_result::data_hash(&list.data), found_text(list)).as_bytes(),
+    );
     let labels = [(labels::LIST, label), (labels::NAME, labels::PROGRAM), (labels::MANAGED_BY, labels::PROGRAM)];
     ControllerRevision {
         metadata: ObjectMeta {
@@ -112,6 +119,13 @@ pub fn build(
         data: Some(RawExtension(serde_json::to_value(content).unwrap_or_else(|error| unreachable!("{error}")))),
         revision: number,
     }
+}
+
+/// What was discovered, as a part of what tells two versions apart; empty for lists that discover nothing.
+fn found_text(list: &ListData) -> String {
+    // Maps of strings always serialize to JSON.
+    let text = |found: &Found| serde_json::to_string(found).unwrap_or_else(|error| unreachable!("{error}"));
+    list.found.as_deref().map(text).unwrap_or_default()
 }
 
 /// Builds the ControllerRevision for a list that is missing and of which no version is known.
@@ -133,8 +147,9 @@ pub fn before<'a>(metadata: &ObjectMeta, written: &ListData, revisions: &'a [Rev
     let state = metadata.labels.as_ref().and_then(|labels| labels.get(labels::STATE));
     let hash = metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::DATA_HASH));
     let validated = |revision: &&Revision| Some(&validation_result::data_hash(&revision.list.data)) == hash;
+    let validated = || newest(revisions.iter().filter(validated));
     match state.map(String::as_str) {
-        Some("accepted") => revisions.iter().find(validated).or_else(|| newest(revisions)),
+        Some("accepted") => validated().or_else(|| newest(revisions)),
         Some("rejected") => newest(revisions),
         // A version that has just been stored is not the previous one.
         _ => newest(revisions).filter(|revision| revision.list.data != written.data),
@@ -252,14 +267,15 @@ pub fn plan<'a>(state: &ConfigMapState, revisions: &'a [Revision], now: Timestam
 
 fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [Revision]) -> HistoryPlan<'a> {
     let mut plan = HistoryPlan::of(InForce::Current);
-    match newest.filter(|newest| newest.list.data == list.data && newest.list.name == list.name) {
+    let is_this = |revision: &&Revision| revision.list.data == list.data && revision.list.found == list.found;
+    match newest.filter(|newest| is_this(newest) && newest.list.name == list.name) {
         Some(newest) => plan.first.extend(record_return(newest)),
         None => plan.first.push(Write::Store {
             number: newest.map_or(0, |newest| newest.number).saturating_add(1),
             ledger: newest_ledger(revisions),
         }),
     }
-    let mut older: Vec<&Revision> = revisions.iter().filter(|revision| revision.list.data != list.data).collect();
+    let mut older: Vec<&Revision> = revisions.iter().filter(|revision| !is_this(revision)).collect();
     older.sort_by_key(|revision| Reverse(revision.order()));
     plan.last.extend(older.into_iter().skip(KEPT - 1).map(Write::Delete));
     plan

@@ -45,7 +45,7 @@ mod tests {
     fn architectures(keys: &str) -> Option<Vec<&'static str>> {
         let text = format!("groups:\n- name: g\n  images: ['a:1']\n  {keys}\n");
         let data = [("images.yaml".to_owned(), text)].into();
-        let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data });
+        let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None });
         let config = parsed.config.unwrap_or_else(|| panic!("{:#?}", parsed.problems));
         of(&config.groups[0].placement).map(|it| it.into_iter().map(Architecture::name).collect())
     }

@@ -163,7 +163,7 @@ impl PullList {
         list
     }
 
-    fn add_by_digest(&mut self, image: FoundImage, architecture: Option<Architecture>) {
+    fn add_by_digest(&mut self, image: CollectedImage, architecture: Option<Architecture>) {
         let reference = image.reference.clone();
         if let Some((_, digest)) = reference.normal_form().split_once('@') {
             return self.images.push(ImageToPull::by_digest(image, digest));
@@ -208,27 +208,27 @@ fn by_digest(reference: &ImageReference, digest: &str) -> String {
 }
 
 impl ImageToPull {
-    fn by_digest(image: FoundImage, digest: &str) -> Self {
+    fn by_digest(image: CollectedImage, digest: &str) -> Self {
         let pull = by_digest(&image.reference, digest);
         Self { pull, digest: Some(digest.to_owned()), ..image.into() }
     }
 }
 
 /// An image of the lists, and which digests of it nodes hold.
-struct FoundImage {
+struct CollectedImage {
     reference: ImageReference,
     architectures: Option<BTreeSet<Architecture>>,
     used_by: Vec<ImageUse>,
     on_nodes: DigestsOnNodes,
 }
 
-impl From<FoundImage> for ImageToPull {
-    fn from(FoundImage { reference, architectures, used_by, .. }: FoundImage) -> Self {
+impl From<CollectedImage> for ImageToPull {
+    fn from(CollectedImage { reference, architectures, used_by, .. }: CollectedImage) -> Self {
         Self { reference, pull: String::new(), digest: None, architectures, used_by }
     }
 }
 
-impl FoundImage {
+impl CollectedImage {
     fn new(reference: &ImageReference) -> Self {
         Self {
             reference: reference.clone(),
@@ -249,8 +249,8 @@ impl FoundImage {
 }
 
 /// Each image of the selected groups once, in the order of the lists.
-fn found(lists: &[ListToPull], selection: &PullSelection) -> Vec<FoundImage> {
-    let mut found: Vec<FoundImage> = Vec::new();
+fn found(lists: &[ListToPull], selection: &PullSelection) -> Vec<CollectedImage> {
+    let mut found: Vec<CollectedImage> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for list in lists {
         for group in list.config.groups.iter().filter(|group| selection.has(group)) {
@@ -259,7 +259,7 @@ fn found(lists: &[ListToPull], selection: &PullSelection) -> Vec<FoundImage> {
             for image in &group.images {
                 let place = *places.entry(image.reference.normal_form()).or_insert(found.len());
                 if place == found.len() {
-                    found.push(FoundImage::new(&image.reference));
+                    found.push(CollectedImage::new(&image.reference));
                 }
                 let report = report.and_then(|report| report_on(report, image));
                 found[place].add(list.use_of(group, image), architectures.as_ref(), report);

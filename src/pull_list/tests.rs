@@ -16,7 +16,7 @@ groups:
 
 fn config(text: &str) -> Config {
     let data = [("images.yaml".to_owned(), text.to_owned())].into();
-    let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data });
+    let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None });
     parsed.config.unwrap_or_else(|| panic!("{:#?}", parsed.problems))
 }
 

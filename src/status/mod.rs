@@ -3,12 +3,14 @@
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`rollout`]: its part about rollouts and refreshes
 //! - [`node_gate`]: its part about nodes that wait for their images
+//! - [`discovered`]: its part about images that were discovered in workloads
 //! - [`filter`]: restricts a report to some images and nodes
 //! - [`node_names`]: the names of nodes, of which reports have many
 //! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
 //! - [`table`]: the report as a table
 
 mod decoded;
+pub mod discovered;
 mod filter;
 pub mod node_gate;
 mod node_names;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::discovered::DiscoveredReport;
 use super::node_gate::NodeGateReport;
 use super::node_names::NodeNames;
 use super::rollout::{RefreshReport, RolloutReport};
@@ -12,6 +13,7 @@ use super::{Filter, ListInput, ListState, StatusInput};
 use crate::coverage::{Coverage, CoveringPod, FailureCause, PULL_FAILURES};
 use crate::image_cache::{self, ImageCacheReport};
 use crate::list::Config;
+use crate::list::discover::found::GroupFound;
 use crate::messages::diagnosis::{Diagnosis, explain};
 use crate::messages::{excluded_nodes, init_containers};
 use crate::naming::labels;
@@ -80,6 +82,8 @@ pub struct GroupReport {
     pub images: Vec<ImageReport>,
     pub eviction_loops: Vec<NodeInEvictionLoop>,
     pub always_pull_enforced: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<CleanText, CleanText>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +100,8 @@ pub struct ImageReport {
     pub behind: Vec<NodesBehind>,
     pub held_by_older: Vec<NodesBehind>,
     pub not_counted: Vec<NotCounted>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovered: Option<DiscoveredReport>,
 }
 
 /// The number of nodes, in total and by state.
@@ -230,7 +236,9 @@ impl GroupReport {
         let mut count = GroupProgressCount::default();
         let images = group.images().inspect(|image| count.add(image)).filter(|image| filter.has_image(image.image));
         let names = NodeNames::of(group.nodes());
-        let images: Vec<ImageReport> = images.map(|image| ImageReport::new(input, &image, &epochs, &names)).collect();
+        let found = config.found.as_ref().and_then(|found| found.0.get(group.group.name.as_str()));
+        let images: Vec<ImageReport> =
+            images.map(|image| ImageReport::new(input, &image, found, &epochs, &names)).collect();
         let eviction_loops =
             group.eviction_loops().into_iter().filter(|eviction_loop| filter.has_node(eviction_loop.node));
         let eviction_loops = eviction_loops.map(|eviction_loop| NodeInEvictionLoop {
@@ -256,6 +264,7 @@ impl GroupReport {
             images,
             eviction_loops: eviction_loops.collect(),
             always_pull_enforced: group.is_always_pulled(),
+            left_out: left_out(found),
         })
     }
 }
@@ -268,7 +277,13 @@ impl GroupReport {
 }
 
 impl ImageReport {
-    fn new(input: &StatusInput, image: &ImageSummary, epochs: &HashMap<&str, Timestamp>, names: &NodeNames) -> Self {
+    fn new(
+        input: &StatusInput,
+        image: &ImageSummary,
+        found: Option<&GroupFound>,
+        epochs: &HashMap<&str, Timestamp>,
+        names: &NodeNames,
+    ) -> Self {
         let (counts, held) = (image.counts(), image.digests());
         let reference = &image.image.reference;
         let digests = held.values().flat_map(|digests| digests.keys().copied());
@@ -286,6 +301,7 @@ impl ImageReport {
             behind: image.behind().iter().map(on_nodes).collect(),
             held_by_older: image.kept().iter().map(on_nodes).collect(),
             not_counted: not_counted(image, names),
+            discovered: found.and_then(|found| found.images.get(reference.as_str())).map(DiscoveredReport::from),
         }
     }
 
@@ -293,6 +309,11 @@ impl ImageReport {
     pub fn is_warm(&self) -> bool {
         self.behind.is_empty()
     }
+}
+
+fn left_out(found: Option<&GroupFound>) -> BTreeMap<CleanText, CleanText> {
+    let left_out = found.iter().flat_map(|found| &found.left_out);
+    left_out.map(|(image, why)| (CleanText::from(image), CleanText::from(why))).collect()
 }
 
 fn not_counted(image: &ImageSummary, names: &NodeNames) -> Vec<NotCounted> {

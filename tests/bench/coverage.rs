@@ -193,7 +193,7 @@ fn config_of(images: usize) -> Config {
 
 fn accept(images_yaml: &str) -> Config {
     let data = [("images.yaml".to_owned(), images_yaml.to_owned())].into();
-    parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data }).config.unwrap()
+    parse(&ListData { namespace: "n".to_owned(), name: "tools".to_owned(), data, found: None }).config.unwrap()
 }
 
 /// Measures how long building a report blocks the watches, how long the HTTP responses take that are made of it, and the peak of

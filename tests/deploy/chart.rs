@@ -153,6 +153,53 @@ fn rights_and_tolerations_for_node_gates_come_with_the_option_only() {
     assert_eq!(taints.unwrap()["value"], "a/b,example.com/other");
 }
 
+/// The objects with rights for discovery, and the controller's variable with the namespaces.
+fn discovery_of(values: &str) -> (Vec<Value>, Option<Value>) {
+    let objects = Helm::offline("images").template(values);
+    let is_of_discovery =
+        |it: &&Value| it["metadata"]["name"].as_str().is_some_and(|name| name.ends_with(":discovery"));
+    let rights = objects.iter().filter(is_of_discovery).cloned().collect();
+    (rights, variable(&objects, "DISCOVER_NAMESPACES").map(|variable| variable["value"].clone()))
+}
+
+/// Nothing is written there, and no single object can be read.
+#[test]
+fn workloads_can_be_listed_and_watched_in_the_namespaces_that_are_named() {
+    assert_eq!(discovery_of(""), (vec![], None));
+    assert_eq!(discovery_of("discovery: {namespaces: []}"), (vec![], None));
+    let without_rights = discovery_of("discovery: {namespaces: [shop]}\nrbac: {create: false}");
+    assert_eq!(without_rights, (vec![], Some(json!("shop"))));
+
+    let verbs = ["list", "watch"];
+    let rules = json!([
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": verbs},
+        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": verbs},
+    ]);
+    let name = "kube-prepull:images:kubernetes-image-puller:discovery";
+    let account = json!([{"kind": "ServiceAccount", "name": "k8s-image-puller", "namespace": "images"}]);
+    // Names are enough for a release that has no rights on the cluster.
+    for more in ["", "namespacedOnly: true\n"] {
+        let (objects, named) = discovery_of(&format!("{more}discovery: {{namespaces: [shop, images]}}"));
+        assert_eq!(named, Some(json!("shop,images")));
+        assert_eq!(objects.len(), 4, "{:?}", names(&objects));
+        for namespace in ["shop", "images"] {
+            let here: Vec<Value> =
+                objects.iter().filter(|object| object["metadata"]["namespace"] == namespace).cloned().collect();
+            assert_eq!(find(&here, "Role", name)["rules"], rules, "{namespace}");
+            let binding = find(&here, "RoleBinding", name);
+            assert_eq!((&binding["subjects"], &binding["roleRef"]["kind"]), (&account, &json!("Role")), "{namespace}");
+            assert_eq!(binding["roleRef"]["name"], name, "{namespace}");
+        }
+    }
+
+    let (objects, named) = discovery_of("discovery: {namespaces: [\"*\"]}");
+    assert_eq!(named, Some(json!("*")));
+    assert_eq!(objects.len(), 2, "{:?}", names(&objects));
+    assert_eq!(find(&objects, "ClusterRole", name)["rules"], rules);
+    let binding = find(&objects, "ClusterRoleBinding", name);
+    assert_eq!((&binding["subjects"], &binding["roleRef"]["name"]), (&account, &json!(name)));
+}
+
 /// A node that waits may be the only one there is.
 #[test]
 fn every_pod_of_the_release_tolerates_the_taints_of_node_gates() {
@@ -229,7 +276,7 @@ fn the_pods_on_the_nodes_have_an_account_without_rights_and_without_a_token() {
     assert_eq!(account["automountServiceAccountToken"], false);
     let subjects = objects.iter().flat_map(|object| object["subjects"].as_array().cloned().unwrap_or_default());
     let subjects: Vec<_> = subjects.map(|subject| subject["name"].clone()).collect();
-    assert_eq!(subjects.iter().filter(|name| **name == "puller").count(), 6);
+    assert_eq!(subjects.iter().filter(|name| **name == "puller").count(), 8);
     assert!(!subjects.contains(&json!("puller-holder")), "{subjects:?}");
 }
 
@@ -459,6 +506,14 @@ fn wrong_values_are_refused_by_name() {
         ("nodeGate: {taints: [\"images=true:NoSchedule\"]}", ["/nodeGate/taints/0", "images=true:NoSchedule"]),
         ("nodeGate: {taints: [node.kubernetes.io/not-ready]}", ["/nodeGate/taints/0", "not"]),
         ("nodeGate: {enabled: true}\nnamespacedOnly: true", ["nodeGate.enabled needs the right to read", "only one"]),
+        ("discovery: {namespaces: shop}", ["/discovery/namespaces", "want array"]),
+        ("discovery: {namespaces: [Shop]}", ["/discovery/namespaces/0", "Shop"]),
+        ("discovery: {namespaces: [shop, \"*\"]}", ["/discovery/namespaces", "maxItems"]),
+        ("discovery: {namespaces: [shop, shop]}", ["/discovery/namespaces", "equal"]),
+        (
+            "discovery: {namespaces: [\"*\"]}\nnamespacedOnly: true",
+            ["discovery.namespaces: [\"*\"]", "name the namespaces"],
+        ),
         ("updateStrategy: {type: Restart}", ["/updateStrategy/type", "'Recreate'"]),
         ("deploymentName: Puller", ["/deploymentName", "Puller"]),
         ("image: {repository: \"kube-prepull:1\"}", ["/image/repository", "kube-prepull:1"]),

@@ -115,7 +115,9 @@ fn every_right_is_documented() {
         let objects = helm.template(values);
         objects.iter().filter_map(|object| object["rules"].as_array()).flatten().cloned().collect()
     };
-    let all = rules("imageCache: {enabled: true}\nmetrics: {secure: true}\nnodeGate: {enabled: true}");
+    let all = rules(
+        "imageCache: {enabled: true}\nmetrics: {secure: true}\nnodeGate: {enabled: true}\ndiscovery: {namespaces: [a]}",
+    );
     assert!(all.len() > 12, "{all:?}");
     // Scrapers have the other one, not the controller.
     for rule in all.iter().filter(|rule| rule["nonResourceURLs"].is_null()) {

@@ -98,6 +98,23 @@ pub fn gated() -> Vec<Value> {
     Folder::create("gated").overlay("overlay", &[("kustomization.yaml", overlay)])
 }
 
+/// What an overlay with the component for discovery becomes.
+pub fn discovering() -> Vec<Value> {
+    let overlay = format!(
+        "resources: [../deploy/kustomize]\ncomponents: [../deploy/kustomize/discovery]\n\
+         namespace: {NAMESPACE}\ntransformers: [../deploy/kustomize/names]\n"
+    );
+    Folder::create("discovering").overlay("overlay", &[("kustomization.yaml", &overlay)])
+}
+
+#[test]
+fn the_api_server_accepts_the_component_for_discovery() {
+    let namespace = Namespace::create("discovery");
+    let mut objects = discovering();
+    moved_to(&namespace, &mut objects);
+    namespace.accepts(&objects);
+}
+
 #[test]
 fn the_api_server_accepts_the_component_for_node_gates() {
     let namespace = Namespace::create("gates");

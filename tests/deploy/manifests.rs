@@ -32,5 +32,5 @@ pub fn list_data(config_map: &Value) -> ListData {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let data: BTreeMap<String, String> = serde_json::from_value(config_map["data"].clone()).unwrap();
     let metadata = &config_map["metadata"];
-    ListData { namespace: text(&metadata["namespace"]), name: text(&metadata["name"]), data }
+    ListData { namespace: text(&metadata["namespace"]), name: text(&metadata["name"]), data, found: None }
 }

@@ -72,8 +72,8 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
     }
 }
 
-const TEMPLATES: [&str; 8] =
-    ["serviceaccount", "nodes", "users", "imagecaches", "secure-metrics", "node-gate", "configmap", "app"];
+const TEMPLATES: [&str; 9] =
+    ["serviceaccount", "nodes", "users", "imagecaches", "secure-metrics", "node-gate", "discovery", "configmap", "app"];
 
 /// What all templates give with their defaults.
 pub fn defaults() -> Vec<Value> {
@@ -82,7 +82,7 @@ pub fn defaults() -> Vec<Value> {
 
 /// What all templates but that of the list give with these parameters, where they have them.
 pub fn all_but_the_list(arguments: &[(&str, &str)]) -> Vec<Value> {
-    let optional = ["configmap", "secure-metrics", "node-gate"];
+    let optional = ["configmap", "secure-metrics", "node-gate", "discovery"];
     let others = TEMPLATES.iter().filter(|name| !optional.contains(*name)).chain(&["servicemonitor"]);
     others.flat_map(|name| with_known(name, arguments)).collect()
 }
@@ -94,6 +94,15 @@ pub fn all_but_the_list_with_node_gate(arguments: &[(&str, &str)], taint: &str) 
     let arguments = [arguments, &of_gate].concat();
     let mut objects = all_but_the_list(&arguments);
     objects.extend(with_known("node-gate", &arguments));
+    objects
+}
+
+/// The same with discovery in these namespaces, for each of which the template with the rights is processed.
+pub fn all_but_the_list_with_discovery(arguments: &[(&str, &str)], namespaces: &[&str]) -> Vec<Value> {
+    let all = namespaces.join(",");
+    let mut objects = all_but_the_list(&[arguments, &[("DISCOVER_NAMESPACES", all.as_str())]].concat());
+    let rights = namespaces.iter().map(|namespace| [arguments, &[("WORKLOAD_NAMESPACE", *namespace)]].concat());
+    objects.extend(rights.flat_map(|arguments| with_known("discovery", &arguments)));
     objects
 }
 
@@ -187,7 +196,8 @@ fn another(parameter: &str) -> &'static str {
         "IMAGE_CACHE_KEEP_PREVIOUS_FOR" | "NODE_GATE_TIMEOUT" => "30m",
         "NODE_GATE_TAINT" | "NODE_GATE_TAINTS" => "example.com/images",
         "NODE_GATE_WAIT_FOR" => "che-code",
-        "EVENTS_NAMESPACE" => "kube-system",
+        "EVENTS_NAMESPACE" | "WORKLOAD_NAMESPACE" => "kube-system",
+        "DISCOVER_NAMESPACES" => "shop,checkout",
         "IMAGE_CACHE_SIZE" | "IMAGE_CACHE_RETENTION_DAYS" => "40",
         "NAMESPACED_ONLY" | "SECURE_METRICS" => "true",
         "METRICS_PORT" => "8443",

@@ -17,7 +17,8 @@ use super::namespace::Namespace;
 /// An overlay in that namespace, with the optional rights.
 fn overlay(folder: &Folder, namespace: &str) -> Vec<Value> {
     let text = format!(
-        "resources: [../deploy/kustomize, imagecaches.yaml]\ncomponents: [../deploy/kustomize/node-gate]\n\
+        "resources: [../deploy/kustomize, imagecaches.yaml]\n\
+         components: [../deploy/kustomize/node-gate, ../deploy/kustomize/discovery]\n\
          namespace: {namespace}\ntransformers: [../deploy/kustomize/names]\n"
     );
     let image_caches = fs::read_to_string(folder.path("deploy/kustomize/imagecaches.yaml")).unwrap();
@@ -51,10 +52,11 @@ fn the_api_server_accepts_overlays_in_two_namespaces_that_have_nothing_in_common
             let of_role = &role["metadata"]["namespace"];
             assert!(of_role.is_null() || *of_role == binding["metadata"]["namespace"], "{binding:#}");
         }
-        // Events about nodes are stored in this namespace, wherever the controller is.
+        // Wherever the controller is, Events about nodes are stored in this namespace, and the workloads of the example are there.
         let elsewhere = objects.iter().filter(|object| object["metadata"]["namespace"] == "default");
-        let elsewhere: Vec<&Value> = elsewhere.map(|object| &object["kind"]).collect();
-        assert_eq!(elsewhere, ["Role", "RoleBinding"]);
+        let mut elsewhere: Vec<&str> = elsewhere.filter_map(|object| object["kind"].as_str()).collect();
+        elsewhere.sort_unstable();
+        assert_eq!(elsewhere, ["Role", "Role", "RoleBinding", "RoleBinding"]);
         namespace.accepts(objects);
     }
 }
@@ -85,6 +87,43 @@ fn the_overlay_of_the_page_on_node_gates_has_them_in_its_namespace() {
     let container = &find(&objects, "Deployment", "kube-prepull")["spec"]["template"]["spec"]["containers"][0];
     let taints = container["env"].as_array().unwrap().iter().find(|variable| variable["name"] == "NODE_GATE_TAINTS");
     assert!(taints.is_some(), "{container:#}");
+}
+
+#[test]
+fn the_overlay_of_the_page_on_discovery_has_its_rights_where_the_workloads_are() {
+    let text = documented_file("docs/discovery.md", "discovering/kustomization.yaml");
+    let folder = Folder::create("documented-discovery");
+    let objects = folder.overlay("discovering", &[("kustomization.yaml", &text)]);
+    let binding = find(&objects, "RoleBinding", "kube-prepull:images:kube-prepull:discovery");
+    assert_eq!(binding["metadata"]["namespace"], "default");
+    assert_eq!(binding["subjects"][0]["namespace"], "images");
+    let container = &find(&objects, "Deployment", "kube-prepull")["spec"]["template"]["spec"]["containers"][0];
+    let named = container["env"].as_array().unwrap().iter().find(|variable| variable["name"] == "DISCOVER_NAMESPACES");
+    assert_eq!(named.unwrap()["value"], "default");
+}
+
+/// An overlay on a base with the component runs the transformer a second time.
+#[test]
+fn a_copy_of_the_component_for_discovery_has_rights_in_several_namespaces() {
+    let folder = Folder::create("copied-discovery");
+    let component = folder.path("deploy/kustomize/discovery");
+    let rights = fs::read_to_string(component.join("rights.yaml")).unwrap();
+    let shop = rights.replace("workload-namespace: default", "workload-namespace: shop");
+    let rights = format!("{rights}---\n{}", shop.replace(":discovery", ":discovery:shop"));
+    fs::create_dir_all(folder.path("discovery")).unwrap();
+    fs::copy(component.join("kustomization.yaml"), folder.path("discovery/kustomization.yaml")).unwrap();
+    fs::write(folder.path("discovery/rights.yaml"), rights).unwrap();
+    let base =
+        "resources: [../deploy/kustomize]\ncomponents: [../discovery]\ntransformers: [../deploy/kustomize/names]\n";
+    folder.overlay("base", &[("kustomization.yaml", &format!("{base}namespace: kube-prepull\n"))]);
+    let overlay = "resources: [../base]\nnamespace: images\ntransformers: [../deploy/kustomize/names]\n";
+    let objects = folder.overlay("overlay", &[("kustomization.yaml", overlay)]);
+    for (suffix, namespace) in [("", "default"), (":shop", "shop")] {
+        let name = format!("kube-prepull:images:kube-prepull:discovery{suffix}");
+        let (role, binding) = (find(&objects, "Role", &name), find(&objects, "RoleBinding", &name));
+        assert_eq!([&role["metadata"]["namespace"], &binding["metadata"]["namespace"]], [namespace; 2]);
+        assert_eq!([&binding["roleRef"]["name"], &binding["subjects"][0]["namespace"]], [name.as_str(), "images"]);
+    }
 }
 
 /// An overlay that is installed. What is not in its namespace goes with the value.

@@ -34,7 +34,8 @@ fn without_helm(mut object: Value) -> Value {
 
 fn assert_same(ours: Vec<Value>, theirs: Vec<Value>) {
     let sorted = |mut objects: Vec<Value>| {
-        objects.sort_by_key(|object| names(std::slice::from_ref(object)));
+        objects
+            .sort_by_key(|object| (names(std::slice::from_ref(object)), object["metadata"]["namespace"].to_string()));
         objects
     };
     let (ours, theirs) = (sorted(ours), sorted(theirs));
@@ -57,6 +58,16 @@ fn the_manifests_with_secure_metrics_are_what_the_chart_gives() {
 #[test]
 fn the_manifests_with_node_gates_are_what_the_chart_gives() {
     assert_manifests(kustomize::gated(), "nodeGate: {enabled: true}\nconfigMap: {managedBy: none}\n");
+}
+
+#[test]
+fn the_manifests_with_discovery_are_what_the_chart_gives() {
+    let ours = kustomize::discovering().into_iter().map(|mut object| {
+        // It is where the transformer takes the namespace from.
+        remove(&mut object, "/metadata", &["annotations"]);
+        object
+    });
+    assert_manifests(ours.collect(), "discovery: {namespaces: [default]}\nconfigMap: {managedBy: none}\n");
 }
 
 #[test]
@@ -101,6 +112,7 @@ fn optional_manifests_are_left_out_by_default() {
     let text = serde_json::to_string(&kustomize::built()).unwrap();
     assert!(!text.contains("imagecaches") && !text.contains("ServiceMonitor"), "{text}");
     assert!(!text.contains("node-gate") && !text.contains("NODE_GATE") && !text.contains("tolerations"), "{text}");
+    assert!(!text.contains("discovery") && !text.contains("DISCOVER"), "{text}");
 }
 
 /// The right to read the Deployment is in the template that has its name. The chart has it in the Role.
@@ -138,6 +150,13 @@ fn the_templates_with_node_gates_are_what_the_chart_gives() {
     assert_templates(ours, "nodeGate: {enabled: true, taints: [example.com/images]}\n");
 }
 
+#[test]
+fn the_templates_with_discovery_are_what_the_chart_gives() {
+    let arguments = [("SERVICEACCOUNT_NAME", TEMPLATES_NAME)];
+    let ours = openshift::all_but_the_list_with_discovery(&arguments, &["shop", "checkout"]);
+    assert_templates(ours, "discovery: {namespaces: [shop, checkout]}\n");
+}
+
 fn assert_templates(ours: Vec<Value>, more: &str) {
     let namespace = "k8s-image-puller";
     let values = format!(
@@ -170,9 +189,9 @@ fn assert_templates(ours: Vec<Value>, more: &str) {
         if let Some(pod) = object.pointer_mut("/spec/template/spec").filter(|pod| pod["tolerations"] == json!([])) {
             remove(pod, "", &["tolerations"]);
         }
-        // An empty policy is the default one, and no taint is that of a node gate by default.
+        // An empty policy is the default one. By default, no taint is that of a node gate, and nothing is discovered.
         if let Some(Value::Array(variables)) = object.pointer_mut("/spec/template/spec/containers/0/env") {
-            let by_default = [json!("POLICY"), json!("NODE_GATE_TAINTS")];
+            let by_default = [json!("POLICY"), json!("NODE_GATE_TAINTS"), json!("DISCOVER_NAMESPACES")];
             variables.retain(|variable| !by_default.contains(&variable["name"]) || variable["value"] != "");
         }
         with_sorted_rules(object)

@@ -7,6 +7,7 @@ use kube_prepull::list::{self, Code, ListData, Policy};
 use super::{list, yaml_list};
 
 const LISTS: &str = include_str!("../../docs/lists.md");
+const DISCOVERY: &str = include_str!("../../docs/discovery.md");
 const NODE_GATES: &str = include_str!("../../docs/node-gate.md");
 const PROBLEMS: &str = include_str!("../../docs/problems.md");
 
@@ -37,11 +38,13 @@ pub fn accepted_yaml() -> Vec<String> {
 #[test]
 fn every_example_of_a_list_is_accepted_without_a_problem() {
     let blocks = yaml_blocks(LISTS);
-    // The other blocks of this page are not for kube-prepull.
-    let gates = yaml_blocks(NODE_GATES).into_iter().filter(|block| block.contains("nodeGate:"));
-    let gates: Vec<&str> = gates.collect();
-    assert!(blocks.len() >= 3 && gates.len() == 2);
-    for block in blocks.into_iter().chain(gates) {
+    // The other blocks of these pages are not for kube-prepull.
+    let lists = |page: &'static str, key: &str| -> Vec<&'static str> {
+        yaml_blocks(page).into_iter().filter(|block| block.contains(key)).collect()
+    };
+    let (gates, discoveries) = (lists(NODE_GATES, "nodeGate:"), lists(DISCOVERY, "discover:"));
+    assert!(blocks.len() >= 3 && gates.len() == 2 && discoveries.len() >= 2);
+    for block in blocks.into_iter().chain(gates).chain(discoveries) {
         let parsed = list::parse(&list_of(block));
         assert!(parsed.config.is_some() && parsed.problems.is_empty(), "{block}\n{:#?}", parsed.problems);
     }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube_prepull::list::config::{Group, TaintKey};
+use kube_prepull::list::discover::{Discover, Discovery};
 use kube_prepull::list::schedule::Schedule;
 use kube_prepull::list::{self, Config, ListData, Parsed, Severity, flat};
 use proptest::prelude::*;
@@ -19,9 +21,12 @@ use super::{documents, keys, list, schema, validation_results, yaml_list};
 const LONG: Duration = Duration::from_secs(10);
 
 /// Pieces that mean something to one of the parsers.
-const TOKENS: [&str; 72] = [
+const TOKENS: [&str; 75] = [
     "images",
     "groups",
+    "discover",
+    "namespaces",
+    "selector",
     "name",
     "image",
     "refresh",
@@ -227,7 +232,7 @@ fn lines(text: &str) -> usize {
 
 fn check_config(config: &Config) {
     let groups: BTreeSet<_> = config.groups.iter().map(|group| &group.name).collect();
-    assert!(!groups.is_empty());
+    assert!(!groups.is_empty() || !config.discoveries.is_empty());
     assert_eq!(groups.len(), config.groups.len(), "{config:?}");
     for group in &config.groups {
         assert!(!group.images.is_empty(), "{config:?}");
@@ -256,6 +261,7 @@ fn check_again(list: &ListData, parsed: &Parsed, config: &Config) {
     assert_eq!((&again.groups, again.pull_rate), (&config.groups, config.pull_rate), "{list:?}");
     assert_eq!(again.daemon_set_annotations, config.daemon_set_annotations);
     assert_eq!(again.node_gate, config.node_gate);
+    assert_eq!(discovered(&again), discovered(config), "{list:?}");
     assert!(schema::VALIDATOR.is_valid(&document), "{document}");
     if let Some(value) = list.data.get("images.yaml").and_then(|text| serde_yaml::from_str::<Value>(text).ok()) {
         let value = without_blanks(value);
@@ -263,12 +269,13 @@ fn check_again(list: &ListData, parsed: &Parsed, config: &Config) {
     }
 }
 
-/// Nothing after a key, or a blank text as templates leave it behind, is the same as no key. Editors mark both.
+/// Nothing after a key, a blank text or no images, as templates leave them behind, are the same as no key. Editors mark them.
 fn without_blanks(value: Value) -> Value {
     match value {
         Value::Object(entries) => {
             let is_blank = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
-            let entries = entries.into_iter().filter(|(_, value)| !is_blank(value));
+            let is_empty = |key: &str, value: &Value| ["images", "groups"].contains(&key) && *value == json!([]);
+            let entries = entries.into_iter().filter(|(key, value)| !is_blank(value) && !is_empty(key, value));
             Value::Object(entries.map(|(key, value)| (key, without_blanks(value))).collect())
         }
         Value::Array(items) => items.into_iter().map(without_blanks).collect(),
@@ -276,9 +283,33 @@ fn without_blanks(value: Value) -> Value {
     }
 }
 
+/// What is discovered, by the names of the groups, without the patterns, which have no written form.
+fn discovered(config: &Config) -> BTreeMap<String, Discovery> {
+    let discoveries = config.discoveries.iter().cloned().map(|mut discovery| {
+        discovery.discover.exclude.clear();
+        (discovery.group.to_string(), discovery)
+    });
+    discoveries.collect()
+}
+
+fn groups_in_full(config: &Config) -> Vec<Value> {
+    let mut discovers: BTreeMap<&str, Value> =
+        config.discoveries.iter().map(|it| (it.group.as_str(), discover_in_full(&it.discover))).collect();
+    let with_images = config.groups.iter().map(|group| {
+        let mut value = group_in_full(group);
+        if let Some(discover) = discovers.remove(group.name.as_str()) {
+            value["discover"] = discover;
+        }
+        value
+    });
+    let mut groups: Vec<Value> = with_images.collect();
+    groups.extend(discovers.into_iter().map(|(name, discover)| json!({"name": name, "discover": discover})));
+    groups
+}
+
 fn in_full(config: &Config) -> Value {
     let mut document = json!({
-        "groups": config.groups.iter().map(group_in_full).collect::<Vec<_>>(),
+        "groups": groups_in_full(config),
         "pullRate": config.pull_rate.0,
         "daemonSetAnnotations": config.daemon_set_annotations,
     });
@@ -296,6 +327,17 @@ fn in_full(config: &Config) -> Value {
         }
     }
     document
+}
+
+fn discover_in_full(discover: &Discover) -> Value {
+    json!({
+        "namespaces": discover.namespaces,
+        "selector": LabelSelector::from(discover.selector.clone()),
+        "kinds": discover.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
+        "keepFor": format!("{:#}", discover.keep_for),
+        "max": discover.max,
+        "settle": format!("{:#}", discover.settle),
+    })
 }
 
 fn group_in_full(group: &Group) -> Value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube_prepull::list::{self, Config, ListData, flat, yaml};
+use kube_prepull::list::{self, Config, ListData, discover, flat, yaml};
 use serde_json::{Map, Value, json};
 
 use super::{list, yaml_list};
@@ -133,18 +133,20 @@ fn key_of(path: &str) -> &str {
 
 #[test]
 fn the_table_has_every_key_of_images_yaml() {
-    let sorts: [(&str, &[&str]); 16] = [
+    let sorts: [(&str, &[&str]); 18] = [
         ("", &yaml::TOP_KEYS),
         ("images[].", &yaml::IMAGE_KEYS),
         ("imagePullSecrets[].", &yaml::SECRET_KEYS),
         ("resources.", &yaml::RESOURCES_KEYS),
         ("resources.requests.", &yaml::QUANTITY_KEYS),
         ("resources.limits.", &yaml::QUANTITY_KEYS),
+        ("discover.", &discover::KEYS),
         ("groups[].", &yaml::GROUP_KEYS),
         ("groups[].imagePullSecrets[].", &yaml::SECRET_KEYS),
         ("groups[].resources.", &yaml::RESOURCES_KEYS),
         ("groups[].resources.requests.", &yaml::QUANTITY_KEYS),
         ("groups[].resources.limits.", &yaml::QUANTITY_KEYS),
+        ("groups[].discover.", &discover::KEYS),
         ("refresh.", &yaml::REFRESH_KEYS),
         ("imageCache.", &yaml::IMAGE_CACHE_KEYS),
         ("imageCache.imagePullSecrets[].", &yaml::SECRET_KEYS),
@@ -282,6 +284,15 @@ fn numbers_just_outside_their_range_are_refused() {
         if path == "nodeGate.timeout" {
             assert_eq!(row.range, ["1s", "24h"]);
         }
+        if path == "discover.keepFor" {
+            assert_eq!(row.range, ["0s", "8784h"]);
+        }
+        if path == "discover.max" {
+            assert_eq!(row.range, ["1", "1000"]);
+        }
+        if path == "discover.settle" {
+            assert_eq!(row.range, ["1s", "1h"]);
+        }
     }
     for outside in [
         "pullRate: -1",
@@ -296,6 +307,12 @@ fn numbers_just_outside_their_range_are_refused() {
         "imageCache: {enabled: true, keepPreviousFor: 8784h 1s}",
         "nodeGate: {condition: true, timeout: 0s}",
         "nodeGate: {condition: true, timeout: 24h 1s}",
+        "discover: {namespaces: [shop], keepFor: -1s}",
+        "discover: {namespaces: [shop], keepFor: 8784h 1s}",
+        "discover: {namespaces: [shop], max: 0}",
+        "discover: {namespaces: [shop], max: 1001}",
+        "discover: {namespaces: [shop], settle: 0s}",
+        "discover: {namespaces: [shop], settle: 1h 1s}",
     ] {
         assert!(list::parse(&yaml_list(&format!("images: [a]\n{outside}\n"))).config.is_none(), "{outside}");
     }

@@ -16,7 +16,7 @@ use kube_prepull::list::ListData;
 /// A list with this data.
 fn list<'a>(data: impl IntoIterator<Item = (&'a str, &'a str)>) -> ListData {
     let data = data.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-    ListData { namespace: "k8s-image-puller".to_owned(), name: "images".to_owned(), data: data.collect() }
+    ListData { namespace: "k8s-image-puller".to_owned(), name: "images".to_owned(), data: data.collect(), found: None }
 }
 
 /// A list with this `images.yaml`.

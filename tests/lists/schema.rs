@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use kube_prepull::list::cache_platform::CachePlatform;
 use kube_prepull::list::config::Architecture;
-use kube_prepull::list::{self, Code, yaml};
+use kube_prepull::list::discover::WorkloadKind;
+use kube_prepull::list::{self, Code, discover, yaml};
 use serde_json::Value;
 
 use super::{documents, validation_results, yaml_list};
@@ -32,9 +33,10 @@ fn the_schema_follows_its_own_draft() {
 #[test]
 fn the_properties_are_the_keys_of_the_parser() {
     let schema = schema();
-    let sorts: [(&str, &[&str]); 10] = [
+    let sorts: [(&str, &[&str]); 11] = [
         ("document", &yaml::TOP_KEYS),
         ("group", &yaml::GROUP_KEYS),
+        ("discover", &discover::KEYS),
         ("refresh", &yaml::REFRESH_KEYS),
         ("imageCache", &yaml::IMAGE_CACHE_KEYS),
         ("nodeGate", &yaml::NODE_GATE_KEYS),
@@ -58,6 +60,8 @@ fn the_properties_are_the_keys_of_the_parser() {
     }
     let architectures = &schema["$defs"]["group"]["properties"]["architectures"]["items"]["enum"];
     assert_eq!(*architectures, Value::from(Architecture::ALL.map(|(name, _)| name).to_vec()));
+    let kinds = &schema["$defs"]["discover"]["properties"]["kinds"]["items"]["enum"];
+    assert_eq!(*kinds, Value::from(WorkloadKind::ALL.map(|(name, _)| name).to_vec()));
     assert_eq!(
         schema["$defs"]["platformName"]["enum"],
         Value::from(CachePlatform::ALL.map(CachePlatform::name).to_vec())

@@ -97,6 +97,12 @@ fn only_a_list_whose_one_mistake_is_that_it_has_no_image_is_empty() {
         (&[("images.yaml", "images: [Bad]")], "its only image is malformed"),
         (&[("IMAGES", ""), ("CACHING_INTERVAL_HOURS", "often")], "another key is wrong"),
         (&[("images.yaml", "refresh: {every: 6h}"), ("PULL_RATE", "7")], "it has both formats"),
+        (&[("images.yaml", "discover: {namespaces: [shop]}")], "it discovers images"),
+        (
+            &[("images.yaml", "groups: [{name: a, images: []}, {name: b, discover: {namespaces: [shop]}}]")],
+            "one group discovers images",
+        ),
+        (&[("images.yaml", "discover: {}")], "it would discover images, and has a mistake"),
     ] {
         assert!(!is_empty(other), "{why}: {other:?}");
     }

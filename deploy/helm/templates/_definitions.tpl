@@ -82,6 +82,25 @@ kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 {{ include "kube-prepull.clusterName" . }}:node-gate
 {{- end }}
 
+{{- define "kube-prepull.discoveryName" -}}
+{{ include "kube-prepull.clusterName" . }}:discovery
+{{- end }}
+
+{{/* Whether lists may discover images in all namespaces. */}}
+{{- define "kube-prepull.discoversEverywhere" -}}
+{{- if has "*" .Values.discovery.namespaces }}true{{ end }}
+{{- end }}
+
+{{- define "kube-prepull.discoveryRules" -}}
+# The images that pod templates name.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [list, watch]
+- apiGroups: [batch]
+  resources: [jobs, cronjobs]
+  verbs: [list, watch]
+{{- end }}
+
 {{/*
 Tolerations of the release's own pods: those of the values, and of the taints that gates remove. If every node waits, the controller
 has to start on one of them, or none would be freed.

@@ -223,7 +223,7 @@ mod tests {
     fn list() -> GatedList {
         let text = "{images: [app:1], nodeGate: {taint: example.com/a, condition: true, timeout: 5m}}";
         let data = [("images.yaml".to_owned(), text.to_owned())].into();
-        let data = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data };
+        let data = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None };
         let mut config = parse(&data).config.expect("a list");
         config.restrict_node_gate(&GateTaints::Only(keys()));
         GatedList::new("tools", "tools", &Arc::new(config), Vec::new).expect("it has a gate")

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::list::{self, Config, ListData, Policy};
 use crate::messages::lists::Stays;
 use crate::messages::refused_pods::DryRun;
-use crate::messages::{Message, actions, findings, image_caches, lists};
+use crate::messages::{Message, actions, discovery, findings, image_caches, lists};
 use crate::metrics::Metrics;
 use crate::naming::labels;
 use crate::plan::selecting_services;
@@ -127,15 +127,20 @@ impl Executor {
         let (owner, list) = (self.owner.as_ref(), self.reporter.reference(seen));
         match write {
             Write::Store { number, ledger } => {
-                let data = seen.data().unwrap_or_default();
-                let kept = self.applier.keep(&versions::build(&data, label, *number, *ledger, owner)).await?;
+                let Some(written) = &decision.written else { return Ok(()) };
+                let data = &written.list;
+                let kept = self.applier.keep(&versions::build(data, label, *number, *ledger, owner)).await?;
                 // From now on, no other list may have its names, whenever the watch sees it.
-                self.accepted.record_ahead(&kept, decision.written.as_ref().and_then(|written| written.config.clone()));
+                self.accepted.record_ahead(&kept, written.config.clone());
+                let before = versions::newest(&seen.revisions).and_then(|newest| newest.list.found.as_deref());
+                if let Some(message) = discovery::found(before, data.found.as_deref()) {
+                    self.reporter.recorder.record(&list, message).await;
+                }
                 Ok(())
             }
             Write::StoreEmpty { missing_since } => {
                 let namespace = self.reporter.namespace.clone();
-                let data = ListData { namespace, name: seen.name.clone(), data: Default::default() };
+                let data = ListData { namespace, name: seen.name.clone(), ..ListData::default() };
                 self.applier.keep(&versions::build_missing(&data, label, *missing_since, owner)).await?;
                 self.reporter.recorder.record(&list, lists::missing(*missing_since)).await;
                 Ok(())

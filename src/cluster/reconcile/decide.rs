@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::discovered::{Discoverer, DiscoveryDecision};
 use super::image_caches::{ImageCacheDecider, ImageCacheDecision};
 use super::memory::Memory;
 use super::parsed_list::ParsedList;
@@ -30,6 +31,8 @@ pub struct Decision<'p> {
     pub plan: Plan,
     /// What to do about ImageCaches.
     pub image_caches: ImageCacheDecision,
+    /// What it discovers in workloads.
+    pub discovery: DiscoveryDecision,
 }
 
 impl Decision<'_> {
@@ -44,7 +47,8 @@ impl Decision<'_> {
 
     /// When to reconcile again, if nothing changes before.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let times = [self.history_plan.wake_at, self.plan.wake_at, self.image_caches.plan.wake_at];
+        let times =
+            [self.history_plan.wake_at, self.plan.wake_at, self.image_caches.plan.wake_at, self.discovery.wake_at];
         times.into_iter().flatten().min()
     }
 }
@@ -61,7 +65,7 @@ pub struct Decider {
 impl Decider {
     /// Decides what to do for the list with that label.
     pub fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
-        let written = self.written(label, seen, memory);
+        let (written, discovery) = self.written(label, seen, memory);
         // Not before the list is parsed: an edit that is seen just now would be in the future, and settle at once.
         let now = Timestamp::now();
         let history_plan = versions::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
@@ -85,21 +89,30 @@ impl Decider {
             None => plan_without_list(&history_plan, seen),
         };
         let write_result = lacks_result(seen, written.as_deref());
-        Decision { written, write_result, history_plan, plan, image_caches }
+        Decision { written, write_result, history_plan, plan, image_caches, discovery }
     }
 
     /// The list as it is written: as empty, if it has no image and never had one; or with an additional problem, if another list
     /// already uses one of its names.
-    fn written(&self, label: &str, seen: &Snapshot, memory: &mut Memory) -> Option<Arc<ParsedList>> {
+    fn written(
+        &self,
+        label: &str,
+        seen: &Snapshot,
+        memory: &mut Memory,
+    ) -> (Option<Arc<ParsedList>>, DiscoveryDecision) {
         let accepted = &self.observed.accepted;
-        let written = seen.data().map(|data| memory.parse_written(data, &self.policy, accepted));
+        let discoverer = Discoverer { observed: &self.observed, policy: &self.policy };
+        let written = seen.data().map(|data| discoverer.written(data, seen, memory));
+        let (written, discovery) = written.unzip();
+        let discovery = discovery.unwrap_or_default();
         let asks_for_names = written.as_ref().and_then(|written| Some((written, written.config.as_ref()?)));
         let Some((written, config)) = asks_for_names else {
             accepted.waits_no_longer(label);
             let is_new = seen.revisions.is_empty() && seen.generations.is_empty();
-            return written.map(|it| if it.empty && is_new { Arc::new(ParsedList::of_empty(&it)) } else { it });
+            let written = written.map(|it| if it.empty && is_new { Arc::new(ParsedList::of_empty(&it)) } else { it });
+            return (written, discovery);
         };
-        Some(validated(Arc::clone(written), &accepted.rivals(label, config), seen))
+        (Some(validated(Arc::clone(written), &accepted.rivals(label, config), seen)), discovery)
     }
 
     fn plan(&self, label: &str, config: &Config, seen: &Snapshot, memory: &mut Memory, now: Timestamp) -> Plan {

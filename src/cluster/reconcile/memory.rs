@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::parsed_list::ParsedList;
+use super::unsettled::Unsettled;
 use crate::cluster::accepted_lists::AcceptedLists;
 use crate::cluster::snapshot::Snapshot;
 use crate::list::{self, ListData, Policy};
@@ -14,13 +15,15 @@ use crate::messages::lasting::Lasting;
 use crate::plan::refusals::CHECK_AGAIN;
 
 /// What a worker remembers between two reconciles, only to save work and reports: the cluster holds everything that decisions depend on. The
-/// exception is the time of the last edit, from which the wait for a second edit is counted.
+/// exception are the times of the last edits, of the list and of workloads, from which the wait for further edits is counted.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The list as it was written last.
     written: Option<Arc<ParsedList>>,
     /// When the list was edited last.
     pub edited_at: Option<Timestamp>,
+    /// What was found in workloads that have just changed.
+    pub unsettled: Unsettled,
     /// When a dry run last succeeded of the pods that a DaemonSet lacks, by its name.
     pub accepted_pods: HashMap<String, Timestamp>,
     /// How long deciding has kept a processor busy since that was asked.

@@ -31,6 +31,7 @@ impl Reporter {
         let image_caches = &decision.image_caches;
         let waiting = decision.plan.waiting.iter().map(waiting::waiting);
         let waiting = waiting.chain(image_caches.plan.waiting.iter().map(of_image_caches::waiting));
+        let waiting = waiting.chain(decision.discovery.notes.iter().cloned());
         let due = memory.lasting.report(waiting.chain(image_caches.condition.clone()), now);
         for message in due.messages {
             self.recorder.record_at(&list, message, now).await;

@@ -69,7 +69,12 @@ async fn with_config(client: &Client, namespace: &str, report: ListReport) -> Op
     if hash != data_hash(&data) {
         return None;
     }
-    let config = parse(&ListData { namespace: namespace.to_owned(), name: (&report.name).into(), data }).config?;
+    let list = ListData { namespace: namespace.to_owned(), name: (&report.name).into(), data, found: None };
+    let config = parse(&list).config?;
+    // What its groups discovered is stored in the version in effect only.
+    if !config.discoveries.is_empty() {
+        return None;
+    }
     Some(read_list(report, Some(Arc::new(config))))
 }
 

@@ -35,7 +35,7 @@ pub struct Eci {
 /// The accepted version of an `images.yaml`.
 pub fn config(text: &str) -> Config {
     let data = [("images.yaml".to_owned(), text.to_owned())].into();
-    let list = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data };
+    let list = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None };
     let parsed = list::parse(&list);
     parsed.config.unwrap_or_else(|| panic!("{text}: {:?}", parsed.problems))
 }

@@ -21,6 +21,7 @@ fn form(number: u8) -> ListData {
         namespace: "prepull".to_owned(),
         name: "tools".to_owned(),
         data: [("images.yaml".to_owned(), text)].into(),
+        found: None,
     }
 }
 

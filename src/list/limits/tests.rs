@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::list::config::GateTaints;
+use crate::list::discover::found::{Found, FoundImage, GroupFound};
 use crate::list::{self, Parsed, Severity};
 
 fn yaml(text: &str) -> ListData {
@@ -11,6 +14,7 @@ fn data(key: &str, value: &str) -> ListData {
         namespace: "prepull".to_owned(),
         name: "tools".to_owned(),
         data: [(key.to_owned(), value.to_owned())].into(),
+        found: None,
     }
 }
 
@@ -61,6 +65,8 @@ fn a_list_has_a_limited_number_of_groups_and_of_images_in_all_of_them() {
     assert!(refused(&yaml(&groups(most.groups + 1, 1))).contains(": 101 groups exceed the limit of 100"));
     let with_top = format!("images: [app:1]\n{}", groups(most.groups, 1));
     assert!(refused(&yaml(&with_top)).contains("101 groups"), "the images at the top are a group too");
+    let with_discovery = format!("discover: {{namespaces: [a]}}\n{}", groups(most.groups, 1));
+    assert!(refused(&yaml(&with_discovery)).contains("101 groups"), "what is discovered at the top is a group too");
     accepted(&yaml(&groups(5, 400)));
     assert!(refused(&yaml(&groups(5, 401))).contains("2005 images in all groups exceed the limit of 2000"));
 }
@@ -117,6 +123,8 @@ fn settings_that_would_be_in_every_pod_are_limited() {
         format!("groups: [{{name: g, images: [a:1], podAnnotations: {{a: {long}}}}}]"),
         format!("images: [a:1]\nimageCache: {{enabled: true, annotations: {{a: {long}}}}}"),
         format!("images: [a:1]\ndaemonSetAnnotations: {{a: {long}}}"),
+        format!("discover: {{namespaces: [a], exclude: [a.example/{long}]}}"),
+        format!("groups: [{{name: g, discover: {{namespaces: [a], exclude: [a.example/{long}]}}}}]"),
     ] {
         let said = refused(&yaml(&text));
         assert!(said.contains(" bytes of settings exceed the limit of 65536; shorten them"), "{said}");
@@ -134,6 +142,38 @@ fn data_that_grows_too_much_as_json_cannot_be_stored() {
         assert!(refused(&comment(letter, bytes)).contains("in which accepted versions are stored"), "{letter}");
         accepted(&comment(letter, bytes / 2));
     }
+}
+
+/// A list for whose images at the top these references were found.
+fn with_found(text: &str, references: impl Iterator<Item = String>) -> ListData {
+    let images = references.map(|reference| (reference, FoundImage::default())).collect();
+    let found = Found([("default".to_owned(), GroupFound { images, ..GroupFound::default() })].into());
+    ListData { found: Some(Arc::new(found)), ..yaml(text) }
+}
+
+#[test]
+fn images_that_were_found_count_for_the_limits_and_reject_no_list() {
+    let fits = |keys: &str, number: usize| {
+        let text = format!("discover: {{namespaces: [shop]}}\n{keys}");
+        fits(&accepted(&with_found(&text, (0..number).map(|it| format!("app:{it}")))), &Limits::CEILING)
+    };
+    assert_eq!(fits("", 1_000), Ok(()));
+    let too_many = "group default: 1001 images of one group exceed the limit of 1000";
+    assert_eq!(fits("", 1_001), Err(too_many.to_owned()));
+    assert_eq!(fits("imagesPerPod: 10", 1_000), Ok(()));
+    let said = fits("imagesPerPod: 9", 1_000).expect_err("it has too many pods");
+    assert!(said.starts_with("group default: a node may get 112 pods of this list"), "{said}");
+    let all = format!("{}images: [a:1]\n", groups(2, 999));
+    let said = fits(&all, 2).expect_err("it has too many images");
+    assert_eq!(said, "list: 2001 images in all groups exceed the limit of 2000");
+}
+
+#[test]
+fn a_version_is_stored_with_what_was_found() {
+    let text = format!("# {}\ndiscover: {{namespaces: [shop]}}\n", "x".repeat(1_000_000));
+    let list = |number: usize| with_found(&text, (0..number).map(|it| format!("{}:{it}", "x".repeat(1_000))));
+    assert!(can_be_stored(&yaml(&text)) && can_be_stored(&list(100)));
+    assert!(!can_be_stored(&list(400)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Checks a list against a policy.
 
 mod image_cache;
+mod namespaces;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,8 @@ use crate::list::names::ResourceName;
 use crate::list::problem::{Code, Problem, quoted};
 use crate::list::quantity::Nanos;
 use crate::list::reader::{Place, Problems};
+
+pub use namespaces::warn_of_namespaces;
 
 /// The most problems of one key and group that are reported one by one.
 const MAX_ALIKE: usize = 50;
@@ -140,10 +143,10 @@ impl<'c> PolicyCheck<'c, '_> {
     }
 
     fn images(&mut self, index: usize, group: &'c Group) {
-        let patterns = &self.policy.images;
+        let (policy, patterns) = (self.policy, &self.policy.images);
         let refused = group.images.iter().filter_map(|image| {
             let repository = Repository::of(&image.reference);
-            let answer = patterns.answer(|pattern| pattern.matches(&repository));
+            let answer = policy.answer(&repository);
             (answer != PatternAnswer::Allowed).then_some((image, repository, answer))
         });
         let refused: Vec<_> = refused.collect();

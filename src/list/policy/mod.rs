@@ -12,20 +12,22 @@ mod check;
 mod pattern;
 mod place;
 mod read;
-mod repository;
+pub mod repository;
 #[cfg(test)]
 mod tests;
 mod tolerations;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-pub use check::{check, restrict_node_gate, violations};
-use pattern::{Glob, Patterns};
+pub use check::{check, restrict_node_gate, violations, warn_of_namespaces};
+use pattern::{Glob, PatternAnswer, Patterns};
 pub use read::{IMAGE_CACHE_KEYS, KEYS, QUANTITY_KEYS, RESOURCES_KEYS, TOLERATION_KEYS, parse as parse_policy};
-use repository::RepositoryPattern;
+use repository::{Repository, RepositoryPattern};
 use tolerations::TolerationRule;
 
 use super::config::GateTaints;
+use super::discover::DiscoveryScope;
+use super::reference::ImageReference;
 
 /// What lists may ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +66,8 @@ pub struct Policy {
     pod_service_account: Option<String>,
     /// The taints that gates may remove. A gate with another one has no effect, but the list is accepted: it may come from elsewhere.
     gate_taints: GateTaints,
+    /// The namespaces that images can be discovered in. A list that names another one is accepted too, and finds nothing there.
+    discovery: DiscoveryScope,
 }
 
 /// The highest quantities; `None`: any.
@@ -151,6 +155,7 @@ impl Default for Policy {
             controller_service_account: None,
             pod_service_account: None,
             gate_taints: GateTaints::default(),
+            discovery: DiscoveryScope::default(),
         }
     }
 }
@@ -173,6 +178,25 @@ impl Policy {
     /// The taints that gates may remove.
     pub fn gate_taints(&self) -> &GateTaints {
         &self.gate_taints
+    }
+
+    /// The same policy for a controller that may read the workloads of these namespaces.
+    pub fn with_discovery(self, discovery: DiscoveryScope) -> Self {
+        Self { discovery, ..self }
+    }
+
+    /// The namespaces that images can be discovered in.
+    pub fn discovery(&self) -> &DiscoveryScope {
+        &self.discovery
+    }
+
+    /// Whether a list may have an image.
+    pub fn allows_image(&self, reference: &ImageReference) -> bool {
+        self.answer(&Repository::of(reference)) == PatternAnswer::Allowed
+    }
+
+    fn answer(&self, repository: &Repository) -> PatternAnswer<'_> {
+        self.images.answer(|pattern| pattern.matches(repository))
     }
 }
 

@@ -110,7 +110,9 @@ impl<'l> Locator<'l> {
     /// Where a group is written: the document itself for the images at its top.
     fn group(&self, index: usize) -> Option<At<'_>> {
         let document = self.document()?;
-        let has_top = document.node().child("images").is_some_and(|images| !images.is_empty());
+        let node = document.node();
+        let has_top = node.child("images").is_some_and(|images| !images.is_empty())
+            || node.child("discover").is_some_and(|discover| !discover.is_blank());
         Some(match index.checked_sub(usize::from(has_top)) {
             Some(index) if document.is_mapping() => document.child("groups").item(index),
             _ => document,

@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use super::{Policy, parse_policy};
+use crate::list::discover::DiscoveryScope;
+use crate::list::names::ResourceName;
+use crate::list::reference::ImageReference;
 use crate::list::{Code, IMAGE_LIST_LABEL, ListData, Parsed, parse, parse_with_policy};
 
 fn policy(text: &str) -> Policy {
@@ -11,7 +14,7 @@ fn policy(text: &str) -> Policy {
 
 fn list(data: &[(&str, &str)]) -> ListData {
     let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data }
+    ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None }
 }
 
 fn yaml(text: &str) -> ListData {
@@ -263,6 +266,41 @@ fn a_label_that_kube_prepull_sets_is_refused_whatever_the_policy_says() {
         let list = yaml(&format!("{{images: [nginx], podLabels: {{{key}: x}}}}"));
         assert!(parse_with_policy(&list, &policy).config.is_none(), "{key}");
     }
+}
+
+#[test]
+fn namespaces_whose_workloads_may_not_be_read_are_warned_of() {
+    let list = yaml(
+        "discover: {namespaces: [a, b]}\ngroups:\n- name: g\n  images: [nginx:1]\n  discover: {namespaces: [b, c]}\n",
+    );
+    let warned = |scope: DiscoveryScope| -> Vec<String> {
+        let parsed = parse_with_policy(&list, &Policy::default().with_discovery(scope));
+        assert!(parsed.config.is_some(), "{parsed:?}");
+        parsed.problems.iter().map(|it| format!("{} {} {}", it.code, it.path, it.line.unwrap_or_default())).collect()
+    };
+    let only = |names: &[&str]| {
+        DiscoveryScope::Namespaces(names.iter().map(|name| ResourceName::parse(name).expect("a name")).collect())
+    };
+    assert_eq!(warned(DiscoveryScope::Unknown), [""; 0]);
+    assert_eq!(warned(DiscoveryScope::All), [""; 0]);
+    assert_eq!(warned(only(&["a", "b", "c"])), [""; 0]);
+    let of_top = "Ignored images.yaml: discover.namespaces[0] 1";
+    assert_eq!(warned(only(&["b"])), [of_top, "Ignored images.yaml: groups[0].discover.namespaces[1] 5"]);
+    assert_eq!(warned(only(&[])), ["Ignored images.yaml: discover 1", "Ignored images.yaml: groups[0].discover 5"]);
+}
+
+#[test]
+fn a_group_beside_what_is_discovered_at_the_top_has_its_own_place() {
+    let list = yaml("discover: {namespaces: [a]}\ngroups:\n- {name: g, images: [nginx], serviceAccountName: admin}\n");
+    assert_eq!(places("", &list), ["images.yaml: groups[0].serviceAccountName 3"]);
+}
+
+#[test]
+fn images_that_are_found_are_allowed_as_those_of_the_list() {
+    let policy = policy("images: ['ghcr.io/**', '!ghcr.io/acme/*']");
+    let allows = |text: &str| policy.allows_image(&ImageReference::parse(text).expect("a reference"));
+    assert!(allows("ghcr.io/team/app:1") && allows("GHCR.io:443/team/app"));
+    assert!(!allows("ghcr.io/acme/app:1") && !allows("nginx"));
 }
 
 proptest! {

@@ -48,6 +48,7 @@ pub(super) fn accepted(images_yaml: &str) -> Config {
         namespace: "prepull".to_owned(),
         name: "tools".to_owned(),
         data: [("images.yaml".to_owned(), images_yaml.to_owned())].into(),
+        found: None,
     });
     parsed.config.unwrap_or_else(|| panic!("{images_yaml} is rejected: {:#?}", parsed.problems))
 }

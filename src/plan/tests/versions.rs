@@ -14,6 +14,7 @@ fn list(content: &str) -> ListData {
         namespace: "prepull".to_owned(),
         name: "tools".to_owned(),
         data: [("images.yaml".to_owned(), content.to_owned())].into(),
+        found: None,
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! - [`columns`]: a table that fits into the terminal
 //! - [`behind`]: the nodes that are behind, by cause
+//! - [`discovered`]: what was discovered in workloads
 
 mod behind;
 mod columns;
+mod discovered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -165,6 +167,9 @@ impl<O: Write> Table<'_, O> {
         columns::print(&rows, INDENT.len(), self.layout.width, self.output)?;
         self.print_behind(group)?;
         self.print_not_counted(group)?;
+        for (image, text) in discovered::lines(group, self.layout.wide, self.now) {
+            self.wrapped(QUIET, &image, &text)?;
+        }
         for eviction_loop in &group.eviction_loops {
             let why = ": eviction loop: the pod is evicted repeatedly because the node runs low on disk; enlarge the disk or \
                        shorten the list";

@@ -15,7 +15,8 @@ use crate::summary::{Summary, SummaryInput};
 fn config() -> Config {
     let text = "{images: [app:1, app:2, app:3, app:4, app:5], imagesPerPod: 2}".to_owned();
     let data = [("images.yaml".to_owned(), text)].into();
-    parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data }).config.expect("a good list")
+    let list = ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None };
+    parse(&list).config.expect("a good list")
 }
 
 /// A generation of each shard; its revision is one more than its number.

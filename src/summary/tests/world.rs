@@ -185,7 +185,7 @@ pub fn taint() -> Taint {
 
 pub fn config() -> Config {
     let data = BTreeMap::from([("images.yaml".to_owned(), LIST.to_owned())]);
-    let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data });
+    let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None });
     parsed.config.unwrap_or_else(|| panic!("{:#?}", parsed.problems))
 }
 

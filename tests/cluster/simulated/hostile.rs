@@ -161,6 +161,7 @@ async fn what_was_accepted_under_higher_limits_stays_held() {
         namespace: trial.namespace.clone(),
         name: "tools".to_owned(),
         data: [("images.yaml".to_owned(), text.clone())].into(),
+        found: None,
     };
     assert!(parse_accepted(&data, &GateTaints::Unknown).is_some());
     // As an earlier release has left it.

@@ -8,6 +8,7 @@ mod connecting;
 mod connections;
 mod coverage;
 mod crashes;
+mod discovery;
 mod edits;
 mod empty;
 mod events;

@@ -90,12 +90,14 @@ async fn every_example_is_accepted_by_the_api_server_as_it_is() {
         namespace: trial.namespace.clone(),
         name: list.name_any(),
         data: list.data.unwrap(),
+        found: None,
     };
     let parsed = kube_prepull::list::parse(&data);
     assert_eq!(parsed.problems, []);
     assert!(parsed.config.unwrap().image_cache.is_some());
     let data = [("images.yaml".to_owned(), platforms.to_string())].into();
-    let platforms = kube_prepull::list::ListData { data, namespace: trial.namespace.clone(), name: "shop".to_owned() };
+    let platforms =
+        kube_prepull::list::ListData { namespace: trial.namespace.clone(), name: "shop".to_owned(), data, found: None };
     let image_cache = kube_prepull::list::parse(&platforms).config.unwrap().image_cache.unwrap();
     assert_eq!(image_cache.platforms.len(), 3);
 }

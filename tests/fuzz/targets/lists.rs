@@ -27,7 +27,7 @@ pub fn run(input: &[u8]) {
 
 fn list<'a>(data: impl IntoIterator<Item = (&'a str, &'a str)>) -> ListData {
     let data = data.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data }
+    ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None }
 }
 
 fn check(list: &ListData) {
@@ -37,5 +37,6 @@ fn check(list: &ListData) {
     assert_eq!(parsed, parse(list), "it is not the same each time");
     if let Some(config) = &parsed.config {
         assert!(config.groups.iter().all(|group| !group.images.is_empty()), "{config:?}");
+        assert!(!config.groups.is_empty() || !config.discoveries.is_empty(), "{config:?}");
     }
 }

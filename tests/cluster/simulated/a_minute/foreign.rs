@@ -17,6 +17,7 @@ async fn take_names(trial: &Trial, list: &str, seconds: i64) -> Vec<String> {
         namespace: trial.namespace.clone(),
         name: "tools".to_owned(),
         data: [("images.yaml".to_owned(), list.to_owned())].into(),
+        found: None,
     };
     let config = kube_prepull::list::parse(&data).config.unwrap();
     let now = jiff::Timestamp::now().as_second();

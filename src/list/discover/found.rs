@@ -1,0 +1,62 @@
+//! What was found in workloads. It is stored with each accepted version of a list, so that it outlives the controller, its rights and
+//! the workloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What was found for the groups of a list, by the names of the groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Found(pub BTreeMap<String, GroupFound>);
+
+/// What was found for one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroupFound {
+    /// The images, by their references as workloads spell them.
+    pub images: BTreeMap<String, FoundImage>,
+    /// Why images were left out, by their references.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, String>,
+}
+
+/// An image that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FoundImage {
+    /// The name of its container. It stays as long as the image does, whatever else is found.
+    pub name: String,
+    /// Workloads that name it, for example `Deployment shop/web`; no more than [`FoundImage::MAX_NAMED`]. Once none does, the last that did.
+    pub by: BTreeSet<String>,
+    /// The pull secrets of these workloads: hints for whoever has to create them in the namespace of the list. They are never read.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub pull_secrets: BTreeSet<String>,
+    /// Since when no workload names it; `None` while one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unnamed_since: Option<Timestamp>,
+}
+
+impl FoundImage {
+    /// The most workloads and pull secrets that are stored.
+    pub const MAX_NAMED: usize = 3;
+}
+
+impl GroupFound {
+    /// The most images that are stored as left out.
+    pub const MAX_LEFT_OUT: usize = 20;
+}
+
+impl Found {
+    /// Whether both ask for the same, and say the same of it. Times do not count: both are still named, or both are not.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let timeless = |found: &Self| {
+            let mut found = found.clone();
+            let images = found.0.values_mut().flat_map(|group| group.images.values_mut());
+            images.for_each(|image| image.unnamed_since = image.unnamed_since.map(|_| Timestamp::UNIX_EPOCH));
+            found
+        };
+        timeless(self) == timeless(other)
+    }
+}
