@@ -16,6 +16,8 @@ pub enum Changed {
     Node(NodeChange),
     /// The lists that discover images in a namespace, whose workloads changed.
     Workloads(String),
+    /// The lists that select namespaces by labels: those of a namespace changed, or it came or was deleted.
+    Namespaces,
     /// The lists that have something to do with a DaemonSet of kubernetes-image-puller, by its name.
     Adoptable(String),
     /// All lists.

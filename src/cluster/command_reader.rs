@@ -25,7 +25,7 @@ use crate::image_cache::{Cache, ImageCacheObject};
 use crate::list::IMAGE_LIST_LABEL;
 use crate::naming::labels;
 use crate::plan::SlimDaemonSet;
-use crate::plan::versions::Revision;
+use crate::plan::versions::{self, Revision};
 use crate::status::{ListInput, StatusInput};
 
 /// How many objects to request per page. A page of pods with 20 images each is some 4 MB of JSON, and as much again decoded.
@@ -87,6 +87,25 @@ pub async fn list(client: &Client, namespace: &str, name: &str) -> Result<Option
     api.get_opt(name).await.map_err(|error| Error::new(format!("get the ConfigMap {name}"), error))
 }
 
+/// The version of a list that was accepted last; `None` if none was.
+///
+/// # Errors
+/// If it may not be read, or the cluster does not answer.
+pub async fn newest_version(client: &Client, namespace: &str, name: &str) -> Result<Option<Revision>, Error> {
+    let api = Api::<ControllerRevision>::namespaced(client.clone(), namespace);
+    let of_list = ListParams::default().labels(&versions_of(&labels::list_value(name)));
+    let revisions = all(api, "ControllerRevisions", of_list).await?;
+    let revisions = revisions.iter().filter_map(Revision::from_object);
+    // A label may have been changed: the list is the one that the data names.
+    let revisions: Vec<Revision> = revisions.filter(|revision| revision.list.name == name).collect();
+    Ok(versions::newest(&revisions).cloned())
+}
+
+/// Selects the accepted versions of the list with that label.
+fn versions_of(list: &str) -> String {
+    format!("{}={list},{}", labels::LIST, labels::REVISIONS_OF_LISTS)
+}
+
 async fn read_namespace(
     client: &Client,
     namespace: &str,
@@ -95,9 +114,7 @@ async fn read_namespace(
     // Everything that belongs to a list has a label with its name.
     let (of_lists, of_revisions) = match only.map(labels::list_value) {
         None => (labels::LIST.to_owned(), labels::REVISIONS_OF_LISTS.to_owned()),
-        Some(list) => {
-            (format!("{}={list}", labels::LIST), format!("{}={list},{}", labels::LIST, labels::REVISIONS_OF_LISTS))
-        }
+        Some(list) => (format!("{}={list}", labels::LIST), versions_of(&list)),
     };
     let (of_lists, of_revisions) =
         (ListParams::default().labels(&of_lists), ListParams::default().labels(&of_revisions));

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use super::accepted_lists::AcceptedVersion;
 use super::affected_lists::{Changed, NodeChange};
 use super::observed::Observed;
+use crate::list::discover::Discover;
 use crate::naming::labels::list_value;
 use crate::plan::adoption;
 
@@ -17,6 +18,7 @@ pub fn concerned(changed: Changed, observed: &Observed) -> Vec<String> {
         Changed::List(list) | Changed::Edited(list) => vec![list],
         Changed::Node(change) => of_node(&change, observed),
         Changed::Workloads(namespace) => discovering_in(&namespace, observed),
+        Changed::Namespaces => discovering(observed, |discover| discover.namespace_selector.is_some()),
         Changed::Adoptable(daemon_set) => of_adoptable(&daemon_set, observed),
         Changed::Everything => every_list(observed),
     }
@@ -37,14 +39,20 @@ fn of_node(change: &NodeChange, observed: &Observed) -> Vec<String> {
     concerned.map(|(label, _)| label).collect()
 }
 
-/// The lists that discover images in a namespace.
+/// The lists that discover images in a namespace, which they name or select.
 fn discovering_in(namespace: &str, observed: &Observed) -> Vec<String> {
-    let names_it = |version: &Arc<AcceptedVersion>| {
-        let discoveries = version.config().into_iter().flat_map(|config| &config.discoveries);
-        discoveries.flat_map(|it| &it.discover.namespaces).any(|name| name.as_str() == namespace)
+    let labels = observed.namespaces.labels_of(namespace);
+    discovering(observed, |discover| discover.asks_for(namespace, labels.as_deref()))
+}
+
+/// The lists of which a group discovers such images.
+fn discovering(observed: &Observed, such: impl Fn(&Discover) -> bool) -> Vec<String> {
+    let is_concerned = |version: &Arc<AcceptedVersion>| {
+        let mut discoveries = version.config().into_iter().flat_map(|config| &config.discoveries);
+        discoveries.any(|it| such(&it.discover))
     };
     let lists = observed.accepted.newest();
-    lists.into_iter().filter(|(_, version)| names_it(version)).map(|(label, _)| label).collect()
+    lists.into_iter().filter(|(_, version)| is_concerned(version)).map(|(label, _)| label).collect()
 }
 
 /// The list that has adopted a DaemonSet, or else those that may, and the one that reports a DaemonSet that none adopts.
@@ -117,6 +125,7 @@ mod tests {
             adoptable_pods: Default::default(),
             image_caches: Default::default(),
             workloads: Default::default(),
+            namespaces: Default::default(),
         };
         for (list, yaml) in lists {
             let version: ControllerRevision = from(json!({
@@ -179,6 +188,22 @@ mod tests {
         assert!(concerned_by(&observed, Some(node(&[])), None).is_empty());
         observed.coverage.lock().apply(&pod(json!({"kube-prepull.io/list": "gpu"}), "gpu-1", "n", "a:1"));
         assert_eq!(concerned_by(&observed, Some(node(&[])), None), ["gpu"]);
+    }
+
+    #[test]
+    fn workloads_concern_the_lists_that_name_their_namespace_or_select_it() {
+        let observed = observed(&[
+            ("named", "discover: {namespaces: [pay, shop]}"),
+            ("none", "images: [a:1]"),
+            ("other", "discover: {namespaces: [pay]}"),
+            ("selecting", "discover: {namespaceSelector: {matchLabels: {team: shop}}}"),
+        ]);
+        let of_shop = || concerned(Changed::Workloads("shop".to_owned()), &observed);
+        assert_eq!(of_shop(), ["named"]);
+        observed.namespaces.expect();
+        observed.namespaces.apply("shop".to_owned(), [("team".to_owned(), "shop".to_owned())].into());
+        assert_eq!(of_shop(), ["named", "selecting"]);
+        assert_eq!(concerned(Changed::Namespaces, &observed), ["selecting"], "it may have selected more before");
     }
 
     #[test]

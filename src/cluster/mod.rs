@@ -11,7 +11,7 @@
 //!
 //! What it reads:
 //! - [`watch`], [`watch_error`]: the watches, and why they fail
-//! - [`observed`], [`observed_workloads`]: what the watches have seen
+//! - [`observed`], [`observed_workloads`], [`observed_namespaces`]: what the watches have seen
 //! - [`accepted_lists`]: the accepted versions of all lists, each parsed once, and which lists share a name
 //! - [`affected_lists`], [`concerned_lists`], [`list_edits`]: what changed, which lists that concerns, and whether it is an edit
 //! - [`snapshot`]: one list as it is at one time, observed or read
@@ -64,6 +64,7 @@ mod list_edits;
 mod node_gates;
 mod node_warm_ups;
 mod observed;
+mod observed_namespaces;
 mod observed_workloads;
 pub mod readiness;
 mod reconcile;

@@ -14,6 +14,7 @@ use super::accepted_lists::AcceptedLists;
 use super::affected_lists::NodeChange;
 use super::daemon_sets_by_list::DaemonSetsByList;
 use super::image_caches::ObservedImageCaches;
+use super::observed_namespaces::ObservedNamespaces;
 use super::observed_workloads::ObservedWorkloads;
 use crate::coverage::{Coverage, ImagesReady, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
 use crate::gate::CONDITION;
@@ -47,6 +48,8 @@ pub struct Observed {
     pub image_caches: ObservedImageCaches,
     /// The workloads that lists may discover images in.
     pub workloads: ObservedWorkloads,
+    /// The namespaces, whose labels lists may select them by.
+    pub namespaces: ObservedNamespaces,
 }
 
 /// The nodes. Unknown before the first listing, and while the controller may not read them.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::discovery::{NamespaceWorkloads, Workload, Workloads};
+use crate::discovery::{NamespaceWorkloads, Workload};
 use crate::list::discover::WorkloadKind;
 
 /// What one watch sees: workloads of one kind, in one namespace or in all.
@@ -67,21 +67,17 @@ impl ObservedWorkloads {
         self.lock().watches.insert(watch, false);
     }
 
-    /// Replaces what a watch has seen, after a listing. Returns the namespaces that this is about.
-    pub fn replace(&self, watch: &WorkloadWatch, listed: Vec<Workload>) -> BTreeSet<String> {
+    /// Replaces what a watch has seen, after a listing.
+    pub fn replace(&self, watch: &WorkloadWatch, listed: Vec<Workload>) {
         let mut table = self.lock();
         let exist: BTreeSet<_> = listed.iter().map(|it| (it.namespace.clone(), (it.kind, it.name.clone()))).collect();
-        let gone = table.of(watch).into_iter().filter(|known| !exist.contains(known)).collect::<Vec<_>>();
-        let mut concerned: BTreeSet<String> = watch.namespace.iter().cloned().collect();
-        concerned.extend(exist.into_iter().chain(gone.iter().cloned()).map(|(namespace, _)| namespace));
-        for (namespace, key) in &gone {
-            table.remove(namespace, key);
+        for (namespace, key) in table.of(watch).into_iter().filter(|known| !exist.contains(known)) {
+            table.remove(&namespace, &key);
         }
         for workload in listed {
             table.insert(workload);
         }
         table.watches.insert(watch.clone(), true);
-        concerned
     }
 
     /// Records a workload as it is now. Returns whether anything of it changed.
@@ -99,8 +95,8 @@ impl ObservedWorkloads {
         self.lock().watches.insert(watch.clone(), false);
     }
 
-    /// What is known of these namespaces. Those that nobody watches are left out.
-    pub fn of<'n>(&self, namespaces: impl IntoIterator<Item = &'n str>) -> Workloads {
+    /// What is known of the workloads of these namespaces. Those that nobody watches are left out.
+    pub fn of<'n>(&self, namespaces: impl IntoIterator<Item = &'n str>) -> BTreeMap<String, NamespaceWorkloads> {
         let table = self.lock();
         let known = namespaces.into_iter().filter_map(|namespace| {
             let mut watches = table.watches.iter().filter(|(watch, _)| watch.covers(namespace)).peekable();
@@ -109,7 +105,7 @@ impl ObservedWorkloads {
             let workloads = table.workloads.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect();
             Some((namespace.to_owned(), NamespaceWorkloads { complete, workloads }))
         });
-        Workloads(known.collect())
+        known.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, WorkloadTable> {
@@ -137,11 +133,11 @@ mod tests {
     }
 
     /// Each namespace with its workloads: `shop: web`, or `shop?: web` if there may be others.
-    fn shown(workloads: &Workloads) -> Vec<String> {
+    fn shown(workloads: &BTreeMap<String, NamespaceWorkloads>) -> Vec<String> {
         let names =
             |of: &NamespaceWorkloads| of.workloads.iter().map(|it| it.name.clone()).collect::<Vec<_>>().join(" ");
         let mark = |of: &NamespaceWorkloads| if of.complete { "" } else { "?" };
-        workloads.0.iter().map(|(namespace, of)| format!("{namespace}{}: {}", mark(of), names(of))).collect()
+        workloads.iter().map(|(namespace, of)| format!("{namespace}{}: {}", mark(of), names(of))).collect()
     }
 
     #[test]
@@ -152,7 +148,7 @@ mod tests {
         observed.expect(jobs.clone());
         observed.replace(&deployments, vec![workload("shop", "web", "a:1")]);
         assert_eq!(shown(&observed.of(["shop"])), ["shop?: web"]);
-        assert!(observed.replace(&jobs, Vec::new()).is_empty());
+        observed.replace(&jobs, Vec::new());
         assert_eq!(shown(&observed.of(["shop"])), ["shop: web"]);
         observed.failed(&jobs);
         assert_eq!(shown(&observed.of(["shop"])), ["shop?: web"], "what was seen stays");
@@ -172,7 +168,7 @@ mod tests {
             (watch(WorkloadKind::Deployment, Some("shop")), watch(WorkloadKind::Deployment, Some("other")));
         observed.replace(&shop, vec![workload("shop", "web", "a:1"), workload("shop", "old", "a:1")]);
         observed.replace(&other, vec![workload("other", "web", "a:1")]);
-        assert_eq!(observed.replace(&shop, vec![workload("shop", "web", "a:2")]), ["shop".to_owned()].into());
+        observed.replace(&shop, vec![workload("shop", "web", "a:2")]);
         assert_eq!(shown(&observed.of(["other", "shop"])), ["other: web", "shop: web"]);
     }
 

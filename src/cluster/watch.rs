@@ -3,7 +3,8 @@
 //! - [`follow`]: follows one watch
 //! - [`nodes`]: the one watch that the controller can do without
 //! - [`daemon_sets`]: the DaemonSets of lists
-//! - [`workloads`]: the workloads that lists discover images in
+//! - [`workloads`], [`namespaces`]: the workloads that lists discover images in, and the labels of their namespaces
+//! - [`relisting`]: how both of these start again after a failure
 //! - [`listings`]: how watches list what exists
 //! - [`health`]: whether a watch works
 
@@ -11,7 +12,9 @@ mod daemon_sets;
 mod follow;
 mod health;
 mod listings;
+mod namespaces;
 mod nodes;
+mod relisting;
 mod workloads;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -74,5 +77,6 @@ pub fn start(
         other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &adoptable_pods),
         adoptable_pods,
         workloads: watches.workloads(client, installation.policy.discovery()),
+        namespaces: watches.namespaces(client, installation.policy.discovery()),
     }
 }

@@ -43,7 +43,10 @@ impl Arguments {
 pub enum Command {
     /// Run the controller, which keeps the images of all lists on their nodes
     Run(Box<RunArguments>),
-    /// Print the manifests that the controller creates for a list, without a cluster
+    /// Print the manifests that the controller creates for a list; only --discovered needs a cluster
+    #[command(after_help = "\
+        Example: kubectl prepull render --discovered --file list.yaml\n\n\
+        Exit codes: 0 success, 1 the list is rejected, or cannot be read from the cluster, 2 wrong usage.")]
     Render(RenderArguments),
     /// Validate a list as the controller does, without a cluster
     #[command(after_help = "Exit codes: 0 accepted, 1 rejected or without images, 2 no list to validate.")]
@@ -75,13 +78,21 @@ pub enum Command {
 
 /// How to find the cluster.
 #[derive(Debug, Args)]
-pub struct ClusterArguments {
+pub struct KubeconfigArguments {
     /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config or the pod's own account]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// A context of the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
+}
+
+/// How to find the cluster, and a namespace in it.
+#[derive(Debug, Args)]
+pub struct ClusterArguments {
+    /// The cluster.
+    #[command(flatten)]
+    pub kubeconfig: KubeconfigArguments,
     /// The namespace of the lists [default: the kubeconfig's, or the pod's own]
     #[arg(short, long, env = "POD_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
@@ -213,9 +224,9 @@ pub struct RenderArguments {
     /// How to print the manifests
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub output: ManifestFormat,
-    /// The namespace of a list whose manifest names none
-    #[arg(short, long, value_name = "NAME", default_value = "default")]
-    pub namespace: String,
+    /// The namespace of a list whose manifest names none [default: default, or with --discovered the kubeconfig's]
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
     /// The name of the list, if FILE is the text of an images.yaml
     #[arg(long, value_name = "NAME", default_value = "images")]
     pub name: String,
@@ -232,6 +243,13 @@ pub struct RenderArguments {
     /// everybody with --epoch]
     #[arg(long, value_name = "TEXT")]
     pub seed: Option<String>,
+    /// Add the images that the list has discovered in workloads, which only the cluster knows, and say in comments which
+    /// workloads name them (docs/discovery.md)
+    #[arg(long)]
+    pub discovered: bool,
+    /// How to find the cluster, with `discovered`.
+    #[command(flatten)]
+    pub kubeconfig: KubeconfigArguments,
     /// Where holders come from.
     #[command(flatten)]
     pub holder: HolderArguments,

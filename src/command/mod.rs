@@ -3,7 +3,7 @@
 //! - [`arguments`]: the command line
 //! - [`run`]: the controller
 //! - [`serve`]: the controller's HTTP listeners
-//! - [`render`]: a list → its manifests, offline
+//! - [`render`]: a list → its manifests, offline unless these are to show what was discovered
 //! - [`validate`]: checks a list, offline
 //! - [`status`]: shows what is warm where, and why not
 //! - [`wait`]: waits until a list is accepted and warm
@@ -49,7 +49,7 @@ pub use terminal::report;
 pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Run(arguments) => block_on_threads(run::run(*arguments)),
-        Command::Render(arguments) => render::render(&arguments, &mut std::io::stdout().lock()),
+        Command::Render(arguments) => block_on(render::render(&arguments)),
         Command::Validate(arguments) => validate::validate(&arguments, &mut anstream::stdout().lock()),
         Command::Status(arguments) => block_on_threads(status::status(arguments)),
         Command::Estimate(arguments) => estimate::estimate(&arguments, &mut anstream::stdout().lock()),

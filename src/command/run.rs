@@ -48,7 +48,7 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
     let metrics = Metrics::default();
     let (may_read_nodes, elects) = (!arguments.namespaced_only, arguments.leader_elect);
     let leadership = if elects { Leadership::to_be_elected() } else { Leadership::without_election() };
-    let connection = connect::connect_controller(&cluster(&arguments.cluster), &metrics, &leadership).await;
+    let connection = connect::connect_controller(&cluster(&arguments.cluster.kubeconfig), &metrics, &leadership).await;
     let (client, default_namespace) = connection.context("no usable cluster configuration")?;
     let endpoints = serve::listen(&arguments.listen, &client)?;
     let installation = installation(arguments, policy, default_namespace, seed::random()?);

@@ -10,7 +10,11 @@ use crate::list::discover::found::FoundImage;
 
 /// An image that workloads name. Of these, the stored ones stay as long as they name it, or may do so; others are
 /// stored once none of them is left. A new image has no name yet.
-pub fn named(before: Option<&FoundImage>, named_by: &BTreeSet<&Workload>, unknown: &UnknownNamespaces) -> FoundImage {
+pub fn named(
+    before: Option<&FoundImage>,
+    named_by: &BTreeSet<&Workload>,
+    unknown: &UnknownNamespaces<'_>,
+) -> FoundImage {
     let workloads: BTreeMap<String, &Workload> = named_by.iter().map(|it| (it.to_string(), *it)).collect();
     let stored = before.into_iter().flat_map(|image| &image.by);
     let mut by: BTreeSet<String> =

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::image::{named, unnamed};
+use super::known::Workloads;
 use super::possible::{PossibleImage, PossibleImages};
 use super::unknown::{Unknown, UnknownNamespaces};
-use super::workload::Workloads;
 use crate::list::discover::found::{Found, FoundImage, GroupFound};
 use crate::list::discover::{Discover, Discovery, free_name};
 use crate::list::reference::ImageReference;
@@ -40,7 +40,7 @@ pub fn next(
         let unknown = UnknownNamespaces::of(&discovery.discover, before, seen);
         let (found, wake_at) = group_found(&discovery.discover, possible, &unknown, now);
         // Those that still matter: the last image of one may have gone.
-        next.unknown.extend(UnknownNamespaces::of(&discovery.discover, Some(&found), seen).0);
+        next.unknown.extend(UnknownNamespaces::of(&discovery.discover, Some(&found), seen).reasons);
         next.wake_at = next.wake_at.into_iter().chain(wake_at).min();
         if found != GroupFound::default() {
             next.found.0.insert(group.to_owned(), found);
@@ -53,7 +53,7 @@ pub fn next(
 fn group_found(
     discover: &Discover,
     possible: PossibleImages<'_>,
-    unknown: &UnknownNamespaces,
+    unknown: &UnknownNamespaces<'_>,
     now: Timestamp,
 ) -> (GroupFound, Option<Timestamp>) {
     let PossibleImages { by_form, mut left_out } = possible;
@@ -102,7 +102,7 @@ impl RankedImage {
     /// What becomes of an image; `None` if it goes.
     fn of(
         possible: PossibleImage<'_>,
-        unknown: &UnknownNamespaces,
+        unknown: &UnknownNamespaces<'_>,
         keep_for: SignedDuration,
         now: Timestamp,
     ) -> Option<Self> {

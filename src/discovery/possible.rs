@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::SelectorExt;
 
-use super::workload::{Workload, Workloads};
+use super::known::Workloads;
+use super::workload::Workload;
 use crate::list::discover::found::{FoundImage, GroupFound};
 use crate::list::discover::{Discover, Discovery};
 use crate::list::policy::repository::Repository;
@@ -89,7 +90,8 @@ impl<'a> PossibleImages<'a> {
 
 /// What workloads name, by its spelling, so that each is parsed once.
 fn spellings<'a>(discover: &Discover, seen: &'a Workloads) -> BTreeMap<&'a str, Vec<&'a Workload>> {
-    let namespaces = discover.namespaces.iter().filter_map(|namespace| seen.0.get(namespace.as_str()));
+    let counting = seen.counting(discover).into_iter();
+    let namespaces = counting.filter_map(|namespace| seen.by_namespace.get(namespace));
     let workloads = namespaces.flat_map(|known| &known.workloads).map(|workload| &**workload);
     let mut spellings: BTreeMap<&str, Vec<&Workload>> = BTreeMap::new();
     for workload in workloads.filter(|workload| selects(discover, workload)) {

@@ -6,7 +6,7 @@ use kube::core::{Expression, Selector};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{NamespaceWorkloads, NextFound, SlimWorkload, Unknown, Workload, Workloads, next};
+use super::{KnownNamespaces, NamespaceWorkloads, NextFound, SlimWorkload, Unknown, Workload, Workloads, next};
 use crate::list::config::GroupName;
 use crate::list::discover::found::{Found, FoundImage, GroupFound};
 use crate::list::discover::{Discover, Discovery, WorkloadKind};
@@ -41,10 +41,10 @@ fn workload(place: &str, images: &[&str]) -> Workload {
 fn seen(workloads: &[Workload]) -> Workloads {
     let mut seen = Workloads::default();
     for namespace in ["shop", "pay"] {
-        seen.0.insert(namespace.to_owned(), NamespaceWorkloads { complete: true, workloads: Vec::new() });
+        seen.by_namespace.insert(namespace.to_owned(), NamespaceWorkloads { complete: true, workloads: Vec::new() });
     }
     for workload in workloads {
-        let known = seen.0.entry(workload.namespace.clone()).or_default();
+        let known = seen.by_namespace.entry(workload.namespace.clone()).or_default();
         known.workloads.push(Arc::new(workload.clone()));
     }
     seen
@@ -52,14 +52,25 @@ fn seen(workloads: &[Workload]) -> Workloads {
 
 fn without(mut seen: Workloads, namespace: &str, why: Unknown) -> Workloads {
     match why {
-        Unknown::NotWatched => drop(seen.0.remove(namespace)),
-        Unknown::NotListed => drop(seen.0.insert(namespace.to_owned(), NamespaceWorkloads::default())),
+        Unknown::NotWatched => drop(seen.by_namespace.remove(namespace)),
+        Unknown::NotListed => drop(seen.by_namespace.insert(namespace.to_owned(), NamespaceWorkloads::default())),
         Unknown::NoWorkloads => {
             let nothing = NamespaceWorkloads { complete: true, workloads: Vec::new() };
-            drop(seen.0.insert(namespace.to_owned(), nothing));
+            drop(seen.by_namespace.insert(namespace.to_owned(), nothing));
         }
+        Unknown::NamespacesNotWatched => seen.namespaces = None,
+        Unknown::NamespacesNotListed => seen.namespaces = Some(KnownNamespaces::default()),
     }
     seen
+}
+
+/// The same where the namespaces have these values of the label `team`, and others do not exist.
+fn labelled(seen: Workloads, teams: &[(&str, &str)]) -> Workloads {
+    let labels = teams.iter().map(|(namespace, team)| {
+        let labels = BTreeMap::from([("team".to_owned(), (*team).to_owned())]);
+        ((*namespace).to_owned(), Arc::new(labels))
+    });
+    Workloads { namespaces: Some(KnownNamespaces { complete: true, labels: labels.collect() }), ..seen }
 }
 
 /// All images of the namespaces `shop` and `pay`, each for an hour longer.
@@ -68,6 +79,7 @@ fn discovery() -> Discovery {
         group: GroupName::default_group(),
         discover: Discover {
             namespaces: ["shop", "pay"].map(|name| ResourceName::parse(name).expect("a name")).into(),
+            namespace_selector: None,
             selector: Selector::default(),
             kinds: WorkloadKind::ALL.map(|(_, kind)| kind).into(),
             exclude: Vec::new(),
@@ -82,6 +94,14 @@ fn discovery() -> Discovery {
 fn with_max(max: u32) -> Discovery {
     let Discovery { discover, .. } = discovery();
     Discovery { discover: Discover { max, ..discover }, ..discovery() }
+}
+
+/// All images of the namespaces with these names, and of those whose label `team` has the value `a`.
+fn selecting(names: &[&str]) -> Discovery {
+    let Discovery { discover, .. } = discovery();
+    let namespaces = names.iter().map(|name| ResourceName::parse(name).expect("a name")).collect();
+    let namespace_selector = Some(Expression::Equal("team".to_owned(), "a".to_owned()).into());
+    Discovery { discover: Discover { namespaces, namespace_selector, ..discover }, ..discovery() }
 }
 
 fn step(before: Option<&NextFound>, discovery: &Discovery, seen: &Workloads, seconds: i64) -> NextFound {
@@ -317,6 +337,83 @@ fn what_was_found_in_a_namespace_goes_once_the_list_does_not_name_it() {
 }
 
 #[test]
+fn namespaces_count_if_they_are_named_or_have_the_labels() {
+    let all = seen(&[workload("shop/web", &["a:1"]), workload("pay/api", &["b:1"])]);
+    let found = |names: &[&str], teams: &[(&str, &str)]| {
+        let found = step(None, &selecting(names), &labelled(all.clone(), teams), 0);
+        assert!(found.unknown.is_empty(), "{found:?}");
+        images(&found)
+    };
+    let teams = [("shop", "a"), ("pay", "b")];
+    assert_eq!(found(&[], &teams), ["a:1"]);
+    assert_eq!(found(&["pay"], &teams), ["a:1", "b:1"]);
+    assert_eq!(found(&["shop"], &teams), ["a:1"]);
+    assert_eq!(found(&[], &teams[1..]), [""; 0]);
+}
+
+#[test]
+fn what_was_found_in_a_namespace_goes_once_it_is_not_selected() {
+    let workloads = seen(&[workload("shop/web", &["a:1"]), workload("pay/api", &["b:1"])]);
+    let before = step(None, &selecting(&[]), &labelled(workloads.clone(), &[("shop", "a"), ("pay", "a")]), 0);
+    assert_eq!(images(&before), ["a:1", "b:1"]);
+    let emptied = labelled(without(workloads.clone(), "pay", Unknown::NoWorkloads), &[("shop", "a"), ("pay", "a")]);
+    let other_label = labelled(workloads.clone(), &[("shop", "a"), ("pay", "b")]);
+    let deleted = labelled(without(workloads, "pay", Unknown::NoWorkloads), &[("shop", "a")]);
+    for now in [emptied, other_label, deleted] {
+        let after = step(Some(&before), &selecting(&[]), &now, 10);
+        assert_eq!((images(&after), after.unknown.len()), (vec!["a:1".to_owned(), "b:1?".to_owned()], 0));
+        assert_eq!(after.wake_at, Some(at(10 + HOUR)));
+        assert_eq!(images(&step(Some(&after), &selecting(&[]), &now, 10 + HOUR)), ["a:1"]);
+        // Unlike one that is named, which the list's author can remove.
+        let named = step(Some(&before), &selecting(&["pay"]), &now, 10 + HOUR);
+        assert!(group(&named).images.contains_key("b:1"), "{named:?}");
+    }
+}
+
+#[test]
+fn until_the_namespaces_and_their_workloads_are_listed_no_image_of_the_group_goes() {
+    let teams = [("shop", "a"), ("pay", "a")];
+    let workloads = seen(&[workload("shop/web", &["a:1"]), workload("pay/api", &["b:1"])]);
+    let before = step(None, &selecting(&["shop"]), &labelled(workloads, &teams), 0);
+    let moved_on = seen(&[workload("shop/web", &["c:1"])]);
+    let unlisted = without(labelled(moved_on.clone(), &teams), "pay", Unknown::NotListed);
+    let unknown = without(labelled(moved_on.clone(), &teams), "pay", Unknown::NamespacesNotListed);
+    let mut outdated = labelled(moved_on, &teams);
+    outdated.namespaces.iter_mut().for_each(|known| known.complete = false);
+    for seen in [unlisted, unknown, outdated] {
+        let after = step(Some(&before), &selecting(&["shop"]), &seen, 1_000 * HOUR);
+        assert_eq!(after.unknown, [(Unknown::SELECTED.to_owned(), Unknown::NamespacesNotListed)].into());
+        assert_eq!(images(&after), ["a:1", "b:1", "c:1"]);
+        assert_eq!(after.wake_at, None);
+    }
+}
+
+#[test]
+fn without_the_right_to_read_labels_what_was_selected_stays_and_the_rest_goes() {
+    let workloads = seen(&[workload("shop/web", &["a:1"]), workload("pay/api", &["b:1"])]);
+    let before = step(None, &selecting(&["shop"]), &labelled(workloads, &[("pay", "a")]), 0);
+    let mut now = seen(&[workload("shop/web", &["c:1"])]);
+    now.by_namespace.remove("pay");
+    let after = step(Some(&before), &selecting(&["shop"]), &now, 0);
+    assert_eq!(images(&after), ["a:1?", "b:1", "c:1"]);
+    assert_eq!(after.unknown, [(Unknown::SELECTED.to_owned(), Unknown::NamespacesNotWatched)].into());
+    let later = step(Some(&after), &selecting(&["shop"]), &now, 1_000 * HOUR);
+    assert_eq!(images(&later), ["b:1", "c:1"]);
+}
+
+#[test]
+fn a_stored_workload_stays_stored_while_its_namespace_may_be_selected() {
+    let one = |name: &str| workload(name, &["a:1"]);
+    let teams = [("shop", "a"), ("pay", "a")];
+    let before = step(None, &selecting(&[]), &labelled(seen(&[one("pay/api")]), &teams), 0);
+    let mut known = labelled(seen(&[one("shop/web")]), &teams[..1]);
+    let by = |seen: &Workloads| image(&step(Some(&before), &selecting(&[]), seen, 0), "a:1").by;
+    assert_eq!(by(&known), texts(&["Deployment shop/web"]));
+    known.namespaces.iter_mut().for_each(|namespaces| namespaces.complete = false);
+    assert_eq!(by(&known), texts(&["Deployment pay/api"]));
+}
+
+#[test]
 fn workloads_that_come_change_nothing_as_long_as_a_stored_one_names_the_image() {
     let one = |name: &str| workload(name, &["a:1"]);
     let before = step(None, &discovery(), &seen(&[one("shop/m"), one("shop/n")]), 0);
@@ -451,8 +548,8 @@ impl ClusterState {
         let mut seen = seen(&self.workloads);
         for (namespace, listed) in ["shop", "pay"].into_iter().zip(self.listed) {
             match listed {
-                Some(complete) => seen.0.entry(namespace.to_owned()).or_default().complete = complete,
-                None => drop(seen.0.remove(namespace)),
+                Some(complete) => seen.by_namespace.entry(namespace.to_owned()).or_default().complete = complete,
+                None => drop(seen.by_namespace.remove(namespace)),
             }
         }
         seen
@@ -485,12 +582,33 @@ fn states() -> impl Strategy<Value = ClusterState> {
 
 /// What was found after these states, one each half an hour, and the time of the last one.
 fn history(states: &[ClusterState], discovery: &Discovery) -> (NextFound, i64) {
+    history_of(states.iter().map(ClusterState::seen), discovery)
+}
+
+fn history_of(past: impl IntoIterator<Item = Workloads>, discovery: &Discovery) -> (NextFound, i64) {
     let (mut found, mut now) = (NextFound::default(), 0);
-    for state in states {
+    for seen in past {
         now += HOUR / 2;
-        found = step(Some(&found), discovery, &state.seen(), now);
+        found = step(Some(&found), discovery, &seen, now);
     }
     (found, now)
+}
+
+/// The same workloads where both namespaces are watched, and have labels that are known, or not all, or not at all.
+fn labelled_states() -> impl Strategy<Value = Workloads> {
+    let team = || prop::sample::select(vec![None, Some("a"), Some("b")]);
+    let listed = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
+    (states(), team(), team(), listed).prop_map(|(state, shop, pay, listed)| {
+        let listed_workloads = state.listed.map(|listed| Some(listed.unwrap_or(true)));
+        let seen = ClusterState { listed: listed_workloads, ..state }.seen();
+        let teams = [("shop", shop), ("pay", pay)].into_iter().filter_map(|(namespace, team)| Some((namespace, team?)));
+        let mut seen = labelled(seen, &teams.collect::<Vec<_>>());
+        seen.namespaces.iter_mut().for_each(|known| known.complete = listed != Some(false));
+        if listed.is_none() {
+            seen.namespaces = None;
+        }
+        seen
+    })
 }
 
 fn forms(next: &NextFound) -> BTreeSet<String> {
@@ -537,14 +655,63 @@ proptest! {
         let (before, now) = history(&past, &discovery);
         let seen = state.seen();
         let after = step(Some(&before), &discovery, &seen, now + 1_000 * HOUR);
-        let is_listing = seen.0.values().any(|known| !known.complete);
-        let has_none = |namespace: &str| seen.0.get(namespace).is_none_or(|known| known.workloads.is_empty());
+        let is_listing = seen.by_namespace.values().any(|known| !known.complete);
+        let known = |namespace: &str| seen.by_namespace.get(namespace);
+        let has_none = |namespace: &str| known(namespace).is_none_or(|it| it.workloads.is_empty());
         let images = group(&after).images;
         for (reference, image) in group(&before).images {
             let mut namespaces = image.by.iter().filter_map(|by| Workload::namespace_in(by));
             let unknown = is_listing || namespaces.any(has_none);
             let displaced = image.unnamed_since.is_some() && images.len() == max as usize;
             prop_assert!(!unknown || displaced || images.contains_key(&reference), "{reference}: {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_is_selected_counts_as_if_it_were_named(
+        workloads in workloads(),
+        teams in prop::array::uniform2(prop::sample::select(vec!["a", "b"])),
+        max in 1..7_u32,
+    ) {
+        let teams = [("shop", teams[0]), ("pay", teams[1])];
+        let named: Vec<&str> = teams.iter().filter(|(_, team)| *team == "a").map(|(namespace, _)| *namespace).collect();
+        let with_max = |discovery: Discovery| {
+            let Discovery { discover, .. } = discovery.clone();
+            Discovery { discover: Discover { max, ..discover }, ..discovery }
+        };
+        let seen = labelled(seen(&workloads), &teams);
+        let mut by_name = with_max(selecting(&named));
+        by_name.discover.namespace_selector = None;
+        prop_assert_eq!(
+            step(None, &with_max(selecting(&[])), &seen, 0),
+            step(None, &by_name, &seen, 0)
+        );
+    }
+
+    #[test]
+    fn what_was_selected_is_found_again_at_the_same_time(
+        past in prop::collection::vec(labelled_states(), 1..5),
+        names in prop::sample::subsequence(vec!["shop", "pay"], 0..=2),
+    ) {
+        let discovery = selecting(&names);
+        let (found, now) = history_of(past.clone(), &discovery);
+        prop_assert_eq!(step(Some(&found), &discovery, past.last().expect("a state"), now), found);
+    }
+
+    #[test]
+    fn no_image_goes_while_it_is_not_known_which_namespaces_are_selected(
+        past in prop::collection::vec(labelled_states(), 1..5),
+        state in labelled_states(),
+        names in prop::sample::subsequence(vec!["shop", "pay"], 0..=1),
+    ) {
+        let discovery = selecting(&names);
+        let (before, now) = history_of(past, &discovery);
+        let after = step(Some(&before), &discovery, &state, now + 1_000 * HOUR);
+        let is_listing = state.namespaces.as_ref().is_some_and(|known| !known.complete);
+        let is_selected = |by: &String| Workload::namespace_in(by).is_some_and(|namespace| !names.contains(&namespace));
+        for (reference, image) in group(&before).images {
+            let unknown = is_listing || (state.namespaces.is_none() && image.by.iter().any(is_selected));
+            prop_assert!(!unknown || group(&after).images.contains_key(&reference), "{reference}: {after:?}");
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 
 use kube::core::ObjectMeta;
 use serde::Deserialize;
@@ -173,16 +172,3 @@ fn pull_secrets(pods: &TemplateSpec) -> BTreeSet<String> {
     let valid: BTreeSet<&str> = names.filter(|name| ResourceName::parse_subdomain(name).is_ok()).collect();
     valid.into_iter().take(FoundImage::MAX_NAMED).map(str::to_owned).collect()
 }
-
-/// What is known of the workloads of a namespace.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NamespaceWorkloads {
-    /// Whether these are all, as far as the API server has said by now.
-    pub complete: bool,
-    /// The workloads of all kinds.
-    pub workloads: Vec<Arc<Workload>>,
-}
-
-/// What is known of workloads, by namespace. A namespace that is missing here is not watched.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Workloads(pub BTreeMap<String, NamespaceWorkloads>);

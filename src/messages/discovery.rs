@@ -67,7 +67,7 @@ fn in_group(group: &str, several: bool) -> String {
     if several { format!(" (group {group})") } else { String::new() }
 }
 
-/// It is not known what the workloads of a namespace name. It lasts.
+/// It is not known what the workloads of a namespace name, or of all that a list selects. It lasts.
 pub fn unknown(namespace: &str, why: Unknown) -> Message {
     let note = match why {
         Unknown::NotWatched => format!(
@@ -84,8 +84,26 @@ pub fn unknown(namespace: &str, why: Unknown) -> Message {
             "the namespace {namespace} has no workloads any more: it is empty, or it was deleted; images that were \
              found there stay until it is removed from `discover.namespaces` of the list"
         ),
+        Unknown::NamespacesNotWatched => {
+            "`discover.namespaceSelector` selects no namespace, because the installation does not allow to read their \
+             labels; images that were found in namespaces that it selected before stay; allow all namespaces \
+             (discovery.namespaces={*} in the chart, or --discover-namespaces '*' of the controller), or name the \
+             namespaces in `discover.namespaces` of the list instead"
+                .to_owned()
+        }
+        Unknown::NamespacesNotListed => {
+            "the namespaces that `discover.namespaceSelector` selects are not known, or not their workloads, because \
+             they were not all listed yet or a watch fails; no image that was found before goes meanwhile; if this \
+             persists, check that the controller's ServiceAccount may list and watch namespaces and workloads in the \
+             whole cluster (the controller's log has the error), and the API server"
+                .to_owned()
+        }
     };
-    Message::new(Reason::DiscoveryIncomplete, format!("namespace {namespace}"), note)
+    let subject = match namespace {
+        Unknown::SELECTED => "selected namespaces".to_owned(),
+        _ => format!("namespace {namespace}"),
+    };
+    Message::new(Reason::DiscoveryIncomplete, subject, note)
 }
 
 /// With what was found, a list would be too large, or not valid. It lasts.
@@ -204,6 +222,16 @@ mod tests {
             "the namespace shop has no workloads any more: it is empty, or it was deleted; images that were found \
              there stay until it is removed from `discover.namespaces` of the list"
         );
+        let note = |why| unknown(Unknown::SELECTED, why).note.to_string();
+        let not_watched = note(Unknown::NamespacesNotWatched);
+        assert!(not_watched.contains("selected before stay; allow all namespaces"), "{not_watched}");
+        let not_listed = note(Unknown::NamespacesNotListed);
+        assert!(not_listed.contains("no image that was found before goes meanwhile"), "{not_listed}");
+        for why in [Unknown::NamespacesNotWatched, Unknown::NamespacesNotListed] {
+            let message = unknown(Unknown::SELECTED, why);
+            assert_eq!(message.short_note(), message.note, "it fits an Event");
+            assert_eq!(message.subject, "selected namespaces");
+        }
         for why in [Unknown::NotWatched, Unknown::NotListed, Unknown::NoWorkloads] {
             let message = unknown(&"n".repeat(63), why);
             assert_eq!(message.short_note(), message.note, "it fits an Event");

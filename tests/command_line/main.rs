@@ -153,6 +153,17 @@ fn the_number_of_nodes_makes_the_spread() {
 }
 
 #[test]
+fn what_workloads_name_is_rendered_only_if_a_cluster_says_it() {
+    let list = "{images: ['nginx:1.27'], discover: {namespaces: [shop]}}";
+    let offline = run(&["render", "-f", "-", "-o", "json"], list);
+    assert_eq!(items(std::str::from_utf8(&offline.stdout).unwrap()).len(), 1);
+    let said = String::from_utf8(offline.stderr).unwrap();
+    assert!(said.contains("note: what 1 group discovered in workloads is not shown; --discovered reads it"), "{said}");
+    let no_cluster = bad(&["render", "-f", "-", "--discovered", "--kubeconfig", "/nowhere/config"], list, 1);
+    assert!(no_cluster.contains("/nowhere/config"), "{no_cluster}");
+}
+
+#[test]
 fn a_list_that_would_be_rejected_is_not_rendered_and_says_what_to_do() {
     let message = bad(&["render", "-f", "-"], "images: [Nginx]\nimage: redis\n", 1);
     assert!(message.contains("write the repository in lower case"), "{message}");

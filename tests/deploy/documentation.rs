@@ -116,7 +116,8 @@ fn every_right_is_documented() {
         objects.iter().filter_map(|object| object["rules"].as_array()).flatten().cloned().collect()
     };
     let all = rules(
-        "imageCache: {enabled: true}\nmetrics: {secure: true}\nnodeGate: {enabled: true}\ndiscovery: {namespaces: [a]}",
+        "imageCache: {enabled: true}\nmetrics: {secure: true}\nnodeGate: {enabled: true}\n\
+         discovery: {namespaces: [\"*\"]}",
     );
     assert!(all.len() > 12, "{all:?}");
     // Scrapers have the other one, not the controller.

@@ -21,11 +21,12 @@ use super::{documents, keys, list, schema, validation_results, yaml_list};
 const LONG: Duration = Duration::from_secs(10);
 
 /// Pieces that mean something to one of the parsers.
-const TOKENS: [&str; 75] = [
+const TOKENS: [&str; 76] = [
     "images",
     "groups",
     "discover",
     "namespaces",
+    "namespaceSelector",
     "selector",
     "name",
     "image",
@@ -331,7 +332,8 @@ fn in_full(config: &Config) -> Value {
 
 fn discover_in_full(discover: &Discover) -> Value {
     json!({
-        "namespaces": discover.namespaces,
+        "namespaces": Some(&discover.namespaces).filter(|namespaces| !namespaces.is_empty()),
+        "namespaceSelector": discover.namespace_selector.clone().map(LabelSelector::from),
         "selector": LabelSelector::from(discover.selector.clone()),
         "kinds": discover.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
         "keepFor": format!("{:#}", discover.keep_for),

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::core::Selector;
 
 use super::memory::Memory;
 use super::parsed_list::ParsedList;
 use super::unsettled::SettledFound;
 use crate::cluster::observed::Observed;
 use crate::cluster::snapshot::Snapshot;
-use crate::discovery::{self, Unknown};
+use crate::discovery::{self, Workloads};
+use crate::list::discover::Discovery;
 use crate::list::discover::found::Found;
 use crate::list::{Limits, ListData, Policy, limits, policy};
 use crate::messages::{Message, discovery as messages};
@@ -54,8 +56,7 @@ impl Discoverer<'_> {
             let written = if before.is_some() { parse(memory, None) } else { written };
             return (written, none);
         };
-        let namespaces = config.discoveries.iter().flat_map(|it| it.discover.namespaces.iter());
-        let workloads = self.observed.workloads.of(namespaces.map(|namespace| namespace.as_str()));
+        let workloads = self.workloads(&config.discoveries);
         let now = Timestamp::now();
         let is_allowed = |reference: &_| self.policy.allows_image(reference);
         let next = discovery::next(before.as_deref(), &config.discoveries, &workloads, &is_allowed, now);
@@ -64,7 +65,7 @@ impl Discoverer<'_> {
             wake_at: next.wake_at,
         };
         let known = before.as_deref().cloned().unwrap_or_default();
-        let is_listed = next.unknown.values().all(|why| *why != Unknown::NotListed);
+        let is_listed = !next.unknown.values().any(|why| why.is_listing());
         let settle = if is_edited && is_listed { SignedDuration::ZERO } else { settle };
         let written = match memory.unsettled.settle(&known, next.found, settle, now) {
             SettledFound::Before => written,
@@ -85,6 +86,17 @@ impl Discoverer<'_> {
             }
         };
         (written, decision)
+    }
+
+    /// What is known of the workloads in the namespaces that groups name or select.
+    fn workloads(&self, discoveries: &[Discovery]) -> Workloads {
+        let selectors: Vec<&Selector> =
+            discoveries.iter().filter_map(|it| it.discover.namespace_selector.as_ref()).collect();
+        let namespaces = self.observed.namespaces.selected_by(&selectors);
+        let selected = namespaces.iter().flat_map(|known| known.labels.keys()).map(String::as_str);
+        let named = discoveries.iter().flat_map(|it| it.discover.namespaces.iter()).map(|name| name.as_str());
+        let by_namespace = self.observed.workloads.of(named.chain(selected));
+        Workloads { by_namespace, namespaces }
     }
 
     /// Whether a list is within all limits together with what was found.

@@ -1,19 +1,16 @@
 //! The workloads whose images lists discover. No list depends on that these watches work: what was found before stays in effect.
 
-use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::ApiResource;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::follow::Watches;
-use super::listings::Listings;
+use super::relisting::relist;
 use crate::cluster::affected_lists::Changed;
-use crate::cluster::backoff::{LONGEST_PAUSE, pauses};
 use crate::cluster::observed_workloads::{ObservedWorkloads, WorkloadWatch};
 use crate::cluster::watch_error;
 use crate::discovery::{SlimWorkload, Workload};
@@ -32,15 +29,15 @@ impl Watches<'_> {
             for (_, kind) in WorkloadKind::ALL {
                 let watch = WorkloadWatch { kind, namespace: namespace.clone() };
                 observed.expect(watch.clone());
-                let follower = Follower {
-                    api: api(client, &watch),
-                    listings: self.listings.clone(),
+                let api = api(client, &watch);
+                let mut follower = Follower {
+                    watch,
                     observed: observed.clone(),
                     changed: self.listeners.changed.clone(),
+                    listing: Vec::new(),
                     fails: false,
-                    watch,
                 };
-                self.tasks.spawn(follower.follow());
+                self.tasks.spawn(relist(self.listings.clone(), api, move |event| follower.see(event)));
             }
         }
         observed
@@ -64,54 +61,32 @@ fn api(client: &Client, watch: &WorkloadWatch) -> Api<SlimWorkload> {
 /// Follows one watch.
 struct Follower {
     watch: WorkloadWatch,
-    api: Api<SlimWorkload>,
-    listings: Listings,
     observed: ObservedWorkloads,
     changed: UnboundedSender<Changed>,
+    /// What was listed so far, until all is.
+    listing: Vec<Workload>,
     /// Whether it failed last, which was logged.
     fails: bool,
 }
 
 impl Follower {
-    /// Watches forever. After a failure it lists everything again: a watch that resumes does not say that it works.
-    async fn follow(mut self) {
-        let mut retries = pauses();
-        loop {
-            let stream = self.listings.watch(self.api.clone(), watcher::Config::default());
-            let mut stream = Box::pin(stream);
-            let mut listing = Vec::new();
-            while let Some(event) = stream.next().await {
-                match event {
-                    Ok(event) => {
-                        if matches!(event, Event::InitDone) {
-                            retries = pauses();
-                        }
-                        self.see(event, &mut listing);
-                    }
-                    Err(error) => {
-                        self.failed(&error);
-                        break;
-                    }
-                }
-            }
-            drop(stream);
-            sleep(retries.next().unwrap_or(LONGEST_PAUSE)).await;
-        }
-    }
-
-    fn see(&mut self, event: Event<SlimWorkload>, listing: &mut Vec<Workload>) {
+    fn see(&mut self, event: watcher::Result<Event<SlimWorkload>>) {
         let kind = self.watch.kind;
         match event {
-            Event::Init => listing.clear(),
-            Event::InitApply(object) => listing.extend(Workload::of(kind, &object)),
-            Event::InitDone => {
+            Ok(Event::Init) => self.listing.clear(),
+            Ok(Event::InitApply(object)) => self.listing.extend(Workload::of(kind, &object)),
+            Ok(Event::InitDone) => {
                 if std::mem::take(&mut self.fails) {
                     info!(kind = kind.name(), namespace = self.namespace(), "workloads can be read again");
                 }
-                let concerned = self.observed.replace(&self.watch, std::mem::take(listing));
-                concerned.into_iter().for_each(|namespace| self.concerns(namespace));
+                self.observed.replace(&self.watch, std::mem::take(&mut self.listing));
+                // Of a namespace without workloads that is known now, too.
+                match self.watch.namespace.clone() {
+                    Some(namespace) => self.concerns(namespace),
+                    None => drop(self.changed.send(Changed::Everything)),
+                }
             }
-            Event::Apply(object) => {
+            Ok(Event::Apply(object)) => {
                 let namespace = object.namespace().unwrap_or_default();
                 let changed = match Workload::of(kind, &object) {
                     Some(workload) => self.observed.apply(workload),
@@ -121,12 +96,13 @@ impl Follower {
                     self.concerns(namespace);
                 }
             }
-            Event::Delete(object) => {
+            Ok(Event::Delete(object)) => {
                 let namespace = object.namespace().unwrap_or_default();
                 if self.observed.delete(&namespace, kind, &object.name_any()) {
                     self.concerns(namespace);
                 }
             }
+            Err(error) => self.failed(&error),
         }
     }
 

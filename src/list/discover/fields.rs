@@ -16,7 +16,8 @@ use crate::list::refresh::{interval_text, interval_within};
 use crate::list::{affinity, group, suggest};
 
 /// The keys of `discover`.
-pub const KEYS: [&str; 7] = ["namespaces", "selector", "kinds", "exclude", "keepFor", "max", "settle"];
+pub const KEYS: [&str; 8] =
+    ["namespaces", "namespaceSelector", "selector", "kinds", "exclude", "keepFor", "max", "settle"];
 
 /// The most patterns. Each is compared with each image.
 const MAX_PATTERNS: usize = 200;
@@ -28,6 +29,7 @@ pub fn parse(at: &At, problems: &mut Problems) -> Option<Discover> {
     let max = fields.get("max").and_then(|at| Some((at.place(), at.integer(problems)?)));
     Some(Discover {
         namespaces: namespaces(&fields, problems),
+        namespace_selector: fields.get("namespaceSelector").and_then(|at| selector(at, problems)),
         selector: fields.get("selector").and_then(|at| selector(at, problems)).unwrap_or_default(),
         kinds: match fields.get("kinds") {
             Some(at) => kinds(at, problems),
@@ -55,8 +57,11 @@ fn interval(
 
 fn namespaces(fields: &Fields, problems: &mut Problems) -> BTreeSet<ResourceName> {
     let Some(at) = fields.get("namespaces") else {
-        let message = "it is not said in which namespaces the workloads are";
-        problems.error(fields.place(), Code::MissingKey, message, "add the key `namespaces`");
+        if fields.get("namespaceSelector").is_none() {
+            let message = "it is not said in which namespaces the workloads are";
+            let remedy = "add the key `namespaces` or `namespaceSelector`";
+            problems.error(fields.place(), Code::MissingKey, message, remedy);
+        }
         return BTreeSet::new();
     };
     let items = items(at, "namespaces", "name at least one namespace", problems);
@@ -67,7 +72,8 @@ fn namespace(at: &At, problems: &mut Problems) -> Option<ResourceName> {
     let text = at.text(problems)?;
     if text.contains('*') {
         let message = format!("{} is a pattern, and namespaces have to be named", quoted(text));
-        problems.error(at.place(), Code::InvalidName, message, "name each of the namespaces");
+        let remedy = "name each of the namespaces, or select them by labels with `namespaceSelector`";
+        problems.error(at.place(), Code::InvalidName, message, remedy);
         return None;
     }
     group::namespace_name(&at.place(), text, problems)
@@ -166,6 +172,7 @@ mod tests {
         let (discover, problems) = read("");
         assert_eq!(problems, [""; 0]);
         assert_eq!(names(&discover.namespaces), ["shop"]);
+        assert_eq!(discover.namespace_selector, None);
         assert!(discover.selector.selects_all() && discover.exclude.is_empty());
         assert_eq!(discover.kinds.len(), WorkloadKind::ALL.len());
         assert_eq!(
@@ -197,7 +204,8 @@ mod tests {
 
     #[test]
     fn keys_without_a_value_count_as_unset() {
-        assert_eq!(read("selector:\nkinds: ''\nexclude: null\nkeepFor: ' '\nmax:\nsettle: ~"), read(""));
+        let keys = "namespaceSelector:\nselector:\nkinds: ''\nexclude: null\nkeepFor: ' '\nmax:\nsettle: ~";
+        assert_eq!(read(keys), read(""));
     }
 
     #[test]
@@ -205,6 +213,26 @@ mod tests {
         for keys in ["selector: {}", "selector: {matchLabels: {}, matchExpressions: []}"] {
             let (discover, problems) = read(keys);
             assert!(problems.is_empty() && discover.selector.selects_all(), "{keys}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn namespaces_may_be_selected_beside_those_that_are_named_or_instead() {
+        for (text, counting) in [
+            ("namespaceSelector: {matchLabels: {team: shop}}", [false, true, false]),
+            ("{namespaces: [pay], namespaceSelector: {matchLabels: {team: shop}}}", [true, true, false]),
+            ("namespaceSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}", [true, false, false]),
+            ("namespaceSelector: {}", [true, true, false]),
+            ("{namespaces: [gone], namespaceSelector: null}", [false, false, true]),
+        ] {
+            let node = TreeNode::from_yaml(text).expect("valid YAML");
+            let mut problems = Problems::default();
+            let discover = parse(&At::document("x", &node), &mut problems).expect("a mapping");
+            assert_eq!(shown(problems), [""; 0], "{text}");
+            let labels = BTreeMap::from([("team".to_owned(), "shop".to_owned())]);
+            let none = BTreeMap::new();
+            let namespaces = [("pay", Some(&none)), ("shop", Some(&labels)), ("gone", None)];
+            assert_eq!(namespaces.map(|(name, labels)| discover.asks_for(name, labels)), counting, "{text}");
         }
     }
 
@@ -221,6 +249,9 @@ mod tests {
         for (text, found) in [
             ("{}", "MissingKey x"),
             ("namespaces:", "MissingKey x"),
+            ("namespaceSelector: ''", "MissingKey x"),
+            ("namespaceSelector: [shop]", "WrongType x: namespaceSelector"),
+            ("{namespaces: [], namespaceSelector: {}}", "InvalidValue x: namespaces"),
             ("{namespaces: []}", "InvalidValue x: namespaces"),
             ("{namespaces: shop}", "WrongType x: namespaces"),
             ("{namespaces: [shop, 7]}", "WrongType x: namespaces[1]"),
@@ -236,6 +267,8 @@ mod tests {
     fn each_wrong_value_is_reported_at_its_place() {
         for (keys, found) in [
             ("selectors: {}", "UnknownKey x: selectors"),
+            ("namespaceSelector: {matchLabels: {a/b/c: d}}", "InvalidName x: namespaceSelector.matchLabels.a/b/c"),
+            ("namespaceSelector: {matchNames: [shop]}", "UnknownKey x: namespaceSelector.matchNames"),
             ("selector: prepull=true", "WrongType x: selector"),
             ("selector: {matchLabels: {a/b/c: d}}", "InvalidName x: selector.matchLabels.a/b/c"),
             ("selector: {matchLabels: {a: true}}", "WrongType x: selector.matchLabels.a"),

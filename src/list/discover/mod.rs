@@ -8,11 +8,11 @@ mod fields;
 pub mod found;
 mod merge;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use jiff::SignedDuration;
-use kube::core::Selector;
+use kube::core::{Selector, SelectorExt};
 
 use super::names::{GroupName, ResourceName};
 use super::policy::repository::RepositoryPattern;
@@ -24,8 +24,10 @@ pub use merge::{free_name, merged};
 /// Which workloads a group takes images from, and which images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Discover {
-    /// The namespaces of the workloads; at least one.
+    /// The namespaces of the workloads; at least one, unless there is a selector.
     pub namespaces: BTreeSet<ResourceName>,
+    /// Further namespaces of workloads, by the labels of the namespaces.
+    pub namespace_selector: Option<Selector>,
     /// Which workloads, by their labels; by default all.
     pub selector: Selector,
     /// The kinds of the workloads; at least one.
@@ -54,6 +56,13 @@ impl Discover {
     pub const SETTLE: SignedDuration = SignedDuration::from_secs(30);
     /// The valid values of `settle`.
     pub const SETTLES: RangeInclusive<SignedDuration> = SignedDuration::from_secs(1)..=SignedDuration::from_hours(1);
+
+    /// Whether the workloads of a namespace count. Without its labels, it is not selected.
+    pub fn asks_for(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+        let is_selected = |selector: &Selector| labels.is_some_and(|labels| selector.matches(labels));
+        self.namespaces.iter().any(|name| name.as_str() == namespace)
+            || self.namespace_selector.as_ref().is_some_and(is_selected)
+    }
 }
 
 /// A kind of workload whose pod template names images.
@@ -102,6 +111,11 @@ impl DiscoveryScope {
             Self::Unknown | Self::All => true,
             Self::Namespaces(names) => names.contains(namespace),
         }
+    }
+
+    /// Whether the labels of namespaces may be read, as far as is known.
+    pub fn allows_selectors(&self) -> bool {
+        !matches!(self, Self::Namespaces(_))
     }
 
     /// Whether no workloads may be read at all.

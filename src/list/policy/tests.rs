@@ -290,6 +290,31 @@ fn namespaces_whose_workloads_may_not_be_read_are_warned_of() {
 }
 
 #[test]
+fn a_selector_of_namespaces_is_warned_of_unless_their_labels_may_be_read() {
+    let list = yaml(
+        "discover: {namespaceSelector: {}}\ngroups:\n- name: g\n  \
+         discover: {namespaces: [a], namespaceSelector: {matchLabels: {team: shop}}}\n",
+    );
+    let warned = |scope: DiscoveryScope| -> Vec<String> {
+        let parsed = parse_with_policy(&list, &Policy::default().with_discovery(scope));
+        assert!(parsed.config.is_some(), "{parsed:?}");
+        parsed.problems.iter().map(|it| format!("{} {} {}", it.code, it.path, it.line.unwrap_or_default())).collect()
+    };
+    assert_eq!(warned(DiscoveryScope::Unknown), [""; 0]);
+    assert_eq!(warned(DiscoveryScope::All), [""; 0]);
+    let only = DiscoveryScope::Namespaces([ResourceName::parse("a").expect("a name")].into());
+    assert_eq!(
+        warned(only),
+        [
+            "Ignored images.yaml: discover.namespaceSelector 1",
+            "Ignored images.yaml: groups[0].discover.namespaceSelector 4",
+        ]
+    );
+    let off = DiscoveryScope::Namespaces([].into());
+    assert_eq!(warned(off), ["Ignored images.yaml: discover 1", "Ignored images.yaml: groups[0].discover 4"]);
+}
+
+#[test]
 fn a_group_beside_what_is_discovered_at_the_top_has_its_own_place() {
     let list = yaml("discover: {namespaces: [a]}\ngroups:\n- {name: g, images: [nginx], serviceAccountName: admin}\n");
     assert_eq!(places("", &list), ["images.yaml: groups[0].serviceAccountName 3"]);

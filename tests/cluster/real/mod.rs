@@ -6,6 +6,7 @@ mod classes;
 mod crowded;
 mod dashboard;
 mod diagnoses;
+mod discovery;
 mod eviction_loop;
 mod exclusion;
 mod faults;

@@ -1,7 +1,12 @@
 //! Groups that take their images from workloads.
 
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube_prepull::naming::labels;
 use serde_json::{Value, json};
@@ -13,13 +18,13 @@ use crate::proxy::Proxy;
 use crate::trial::{Trial, eventually, images};
 
 /// A namespace with workloads, and one with a list that discovers them.
-struct Shop {
-    list: Trial,
-    shop: Trial,
+pub struct Shop {
+    pub list: Trial,
+    pub shop: Trial,
 }
 
 impl Shop {
-    async fn begin(name: &str) -> Self {
+    pub async fn begin(name: &str) -> Self {
         Self { list: trial(name).await, shop: trial(&format!("{name}-shop")).await }
     }
 
@@ -28,14 +33,14 @@ impl Shop {
     }
 
     /// Writes a list that discovers what is in the shop; `rest` are further keys of `discover`.
-    async fn discover(&self, rest: &str) {
+    pub async fn discover(&self, rest: &str) {
         let (shop, placement) = (&self.shop.namespace, placement_of(&self.list));
         let discover = format!("discover: {{namespaces: [{shop}], settle: 1s{rest}}}");
         self.list.write_list("tools", &format!("groups: [{{name: shop, {discover}, {placement}}}]")).await;
     }
 
     /// A Deployment that runs no pod.
-    async fn deploy(&self, name: &str, image: &str, annotations: Value) {
+    pub async fn deploy(&self, name: &str, image: &str, annotations: Value) {
         let spec = json!({
             "replicas": 0, "selector": {"matchLabels": {"app": name}}, "template": template(name, image),
         });
@@ -43,7 +48,7 @@ impl Shop {
         self.shop.create::<Deployment>(json!({"metadata": metadata, "spec": spec})).await;
     }
 
-    async fn redeploy(&self, name: &str, image: &str) {
+    pub async fn redeploy(&self, name: &str, image: &str) {
         let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}});
         let deployments = self.shop.api::<Deployment>();
         deployments.patch(name, &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
@@ -53,8 +58,15 @@ impl Shop {
         self.shop.api::<Deployment>().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
+    /// Sets the label `team` of the shop's namespace, or removes it.
+    async fn label(&self, team: Option<&str>) {
+        let patch = json!({"metadata": {"labels": {"team": team}}});
+        let namespaces = Api::<Namespace>::all(self.shop.client.clone());
+        namespaces.patch(&self.shop.namespace, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
     /// Waits until generations have these images and no others.
-    async fn discovered(&self, wanted: &[&str]) {
+    pub async fn discovered(&self, wanted: &[&str]) {
         eventually(&format!("{wanted:?} to be discovered"), async || {
             let daemon_sets = self.list.daemon_sets().await;
             let mut found: Vec<String> = daemon_sets.iter().flat_map(images).collect();
@@ -179,6 +191,28 @@ async fn a_namespace_without_workloads_releases_nothing_until_the_list_drops_it(
 }
 
 #[tokio::test]
+async fn the_images_of_a_namespace_come_with_its_label_and_go_with_it() {
+    let it = Shop::begin("labels").await;
+    it.deploy("a", "a:1", json!({})).await;
+    let _controller = Controller::start_with(&it.list, &["--discover-namespaces", "*"]).await;
+    // Of all namespaces of the cluster, which other tests have too, no other one has this label.
+    let team = it.list.namespace.as_str();
+    let discover =
+        format!("discover: {{namespaceSelector: {{matchLabels: {{team: {team}}}}}, settle: 1s, keepFor: 0s}}");
+    let list = format!("groups: [{{name: shop, images: [own:1], {discover}, {}}}]", placement_of(&it.list));
+    it.list.write_list("tools", &list).await;
+    it.discovered(&["own:1"]).await;
+    it.label(Some(team)).await;
+    it.discovered(&["a:1", "own:1"]).await;
+    let note = it.list.reported("ImagesDiscovered").await;
+    assert!(note.contains(&format!("a:1 by Deployment {}/a", it.shop.namespace)), "{note}");
+    it.redeploy("a", "a:2").await;
+    it.discovered(&["a:2", "own:1"]).await;
+    it.label(None).await;
+    it.discovered(&["own:1"]).await;
+}
+
+#[tokio::test]
 async fn a_list_never_discovers_its_own_holders() {
     let trial = trial("selfish").await;
     let _controller = Controller::start_with(&trial, &["--discover-namespaces", &trial.namespace]).await;
@@ -203,4 +237,47 @@ async fn without_the_option_a_list_is_accepted_with_a_warning_and_discovers_noth
     let problems = &list.metadata.annotations.unwrap()[labels::PROBLEMS];
     assert!(problems.contains("discovery"), "{problems}");
     assert!(it.list.daemon_sets().await.is_empty());
+}
+
+/// What `render` prints for a list with that name and text.
+fn render(trial: &Trial, name: &str, text: &str, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-prepull"));
+    command.args(["render", "--file", "-", "--namespace", &trial.namespace, "--name", name]).args(more);
+    command.arg("--kubeconfig").arg(&trial.kubeconfig);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = piped.spawn().unwrap();
+    program.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    program.wait_with_output().unwrap()
+}
+
+#[tokio::test]
+async fn render_shows_what_was_discovered_and_by_whom() {
+    let it = Shop::begin("rendered").await;
+    it.deploy("web", "web:1", json!({"kube-prepull.io/images": "Bad"})).await;
+    let _controller = it.start().await;
+    it.discover(", keepFor: 1h").await;
+    it.discovered(&["web:1"]).await;
+    it.redeploy("web", "web:2").await;
+    it.discovered(&["web:1", "web:2"]).await;
+    let list = it.list.list("tools").await.data.unwrap()["images.yaml"].clone();
+    let with = render(&it.list, "tools", &list, &["--discovered"]);
+    assert!(with.status.success(), "{with:?}");
+    let printed = String::from_utf8(with.stdout).unwrap();
+    let web = format!("Deployment {}/web", it.shop.namespace);
+    for comment in [
+        format!("\n# web:1: discovered in {web}; no workload has named it since 2"),
+        format!("\n# web:2: discovered in {web}\n"),
+        "\n# left out: Bad: ".to_owned(),
+    ] {
+        assert!(printed.contains(&comment), "{comment:?} is not in {printed}");
+    }
+    let daemon_set: DaemonSet = serde_yaml::from_str(&printed).unwrap();
+    assert_eq!(images(&daemon_set), ["web:1", "web:2"]);
+    let without = render(&it.list, "tools", &list, &[]);
+    assert_eq!((without.status.code(), without.stdout.as_slice()), (Some(0), &b""[..]), "{without:?}");
+    assert!(String::from_utf8(without.stderr).unwrap().contains("1 group discovered in workloads is not shown"));
+    let unknown = render(&it.list, "other", &list, &["--discovered"]);
+    assert_eq!((unknown.status.code(), unknown.stdout.as_slice()), (Some(1), &b""[..]), "{unknown:?}");
+    let why = format!("no accepted version of the list {}/other", it.list.namespace);
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains(&why));
 }

@@ -9,6 +9,7 @@ mod connections;
 mod coverage;
 mod crashes;
 mod discovery;
+mod discovery_crashes;
 mod edits;
 mod empty;
 mod events;

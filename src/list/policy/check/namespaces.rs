@@ -11,6 +11,7 @@ use crate::list::reader::Problems;
 // No flat key says what is discovered.
 const DISCOVER: BothKeys = both(&["discover"], "");
 const NAMESPACES: BothKeys = both(&["discover", "namespaces"], "");
+const NAMESPACE_SELECTOR: BothKeys = both(&["discover", "namespaceSelector"], "");
 
 /// Warns of namespaces whose workloads the controller may not read. The list is accepted all the same: it may come from
 /// elsewhere.
@@ -26,6 +27,14 @@ pub fn warn_of_namespaces(policy: &Policy, list: &ListData, config: &Config, pro
                 "ask its operator to turn discovery on (discovery.namespaces in the Helm chart), or remove the key",
             );
             continue;
+        }
+        if discover.namespace_selector.is_some() && !policy.discovery.allows_selectors() {
+            problems.warning(
+                locator.of_group(index, NAMESPACE_SELECTOR, &[]),
+                Code::Ignored,
+                "namespaceSelector has no effect: this controller may not read the labels of namespaces",
+                "name the namespaces, or ask its operator to allow all (discovery.namespaces={*} in the Helm chart)",
+            );
         }
         for namespace in discover.namespaces.iter().filter(|namespace| !policy.discovery.allows(namespace)) {
             if problems.is_full() {
