@@ -9,6 +9,7 @@ use super::{list, yaml_list};
 const LISTS: &str = include_str!("../../docs/lists.md");
 const DISCOVERY: &str = include_str!("../../docs/discovery.md");
 const NODE_GATES: &str = include_str!("../../docs/node-gate.md");
+const PRIVATE_IMAGES: &str = include_str!("../../docs/private-images.md");
 const PROBLEMS: &str = include_str!("../../docs/problems.md");
 
 /// The texts of fenced YAML blocks.
@@ -43,8 +44,9 @@ fn every_example_of_a_list_is_accepted_without_a_problem() {
         yaml_blocks(page).into_iter().filter(|block| block.contains(key)).collect()
     };
     let (gates, discoveries) = (lists(NODE_GATES, "nodeGate:"), lists(DISCOVERY, "discover:"));
-    assert!(blocks.len() >= 3 && gates.len() == 2 && discoveries.len() >= 2);
-    for block in blocks.into_iter().chain(gates).chain(discoveries) {
+    let private = lists(PRIVATE_IMAGES, "groups:");
+    assert!(blocks.len() >= 3 && gates.len() == 2 && discoveries.len() >= 2 && private.len() == 2);
+    for block in blocks.into_iter().chain(gates).chain(discoveries).chain(private) {
         let parsed = list::parse(&list_of(block));
         assert!(parsed.config.is_some() && parsed.problems.is_empty(), "{block}\n{:#?}", parsed.problems);
     }

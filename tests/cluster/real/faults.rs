@@ -56,6 +56,13 @@ impl Outage {
         digest
     }
 
+    /// Puts an image on a node's disk before anybody there needs it, as on nodes that are made from a disk with images on it.
+    pub fn bake(&self, node: &Node, image: &str) {
+        let certificates = self.real.bed.kubeconfig().with_file_name(node.name()).join("certs.d").display().to_string();
+        let reference = self.real.reference_at(self.faulty.name(), image);
+        node.ctr(&["images", "pull", "--hosts-dir", &certificates, &reference]).unwrap();
+    }
+
     pub async fn refresh(&self, value: &str) {
         self.real.trial.annotate_list("tools", "kube-prepull.io/refresh-requested", value).await;
     }

@@ -18,6 +18,7 @@ mod long_lists;
 mod metrics;
 mod node_gate;
 mod own_images;
+mod pull_credentials;
 mod requests;
 mod rollouts;
 mod sealing;

@@ -327,19 +327,12 @@ impl Drop for NodeLabel<'_> {
     }
 }
 
-/// A node has an image before it joins a group, as those that are made from a disk with images on it.
-fn bake(outage: &Outage, node: &Node, image: &str) {
-    let certificates = outage.real.bed.kubeconfig().with_file_name(node.name()).join("certs.d").display().to_string();
-    let reference = outage.real.reference_at(outage.faulty.name(), image);
-    node.ctr(&["images", "pull", "--hosts-dir", &certificates, &reference]).unwrap();
-}
-
 /// A node with older content of a tag on its disk joins. What it holds then?
 async fn joins_with_old_content(name: &str, meanwhile: Fault) -> (bool, bool) {
     let outage = Outage::begin(name).await;
     let (present, late) = (&outage.real.nodes[0], &outage.real.nodes[1]);
     let old = outage.push("app:1", "old");
-    bake(&outage, late, "app:1");
+    outage.bake(late, "app:1");
     let new = outage.push("app:1", "new");
     let _first = NodeLabel::set(&outage, "node1");
     let image = outage.real.reference_at(outage.faulty.name(), "app:1");
@@ -378,7 +371,7 @@ async fn a_late_node_with_older_content_is_brought_up_to_date_by_a_refresh_witho
     let outage = Outage::begin("late-old").await;
     let late = &outage.real.nodes[1];
     let old = outage.push("app:1", "old");
-    bake(&outage, late, "app:1");
+    outage.bake(late, "app:1");
     let (new, other) = (outage.push("app:1", "new"), outage.push("other:1", "other"));
     let _first = NodeLabel::set(&outage, "node1");
     let selector = json!({NodeLabel::key(&outage): "in"});
