@@ -1,7 +1,7 @@
 //! What the controller costs on simulated nodes of real size: memory, CPU, latency and requests, beside the goals. `make bench` starts
 //! the cluster, builds the program as it is released, and prints the table; what goes on meanwhile is on standard error.
 //!
-//! `SCALE` is the number of nodes, `LISTS` that of lists. `PARTS` chooses from `lists,scale`.
+//! `SCALE` is the number of nodes, `LISTS` that of lists. `PARTS` chooses from `lists,discovery,scale`.
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
@@ -11,6 +11,7 @@ mod commands;
 #[path = "../../cluster/controller.rs"]
 mod controller;
 mod deletion;
+mod discovery;
 mod former;
 mod idle;
 mod lists;
@@ -53,28 +54,43 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (scale, lists) = (number("SCALE", 1_000), number("LISTS", 500));
-    let parts = std::env::var("PARTS").unwrap_or_else(|_| "lists,scale".to_owned());
+    let parts = std::env::var("PARTS").unwrap_or_else(|_| "lists,discovery,scale".to_owned());
     progress(&format!("the program is {}", controller::program().display()));
     let cluster = Simulated::running().unwrap();
     let mut nodes = Nodes::begin(&cluster, trial::connect(cluster.kubeconfig()).await);
-    let mut rows = Vec::new();
+    let (mut of_lists, mut of_nodes) = (Vec::new(), Vec::new());
     nodes.grow(FEW_NODES).await;
     let title =
         format!("{} nodes × {IMAGES} images, Node objects of {} kB", pages::grouped(scale), nodes.bytes() / 1000);
     if parts.contains("lists") {
-        rows.extend(lists::measure(&cluster, lists).await);
+        of_lists.extend(lists::measure(&cluster, lists).await);
+    }
+    if parts.contains("discovery") {
+        of_lists.extend(discovery::measure(&cluster).await);
     }
     if parts.contains("scale") {
         nodes.grow(scale).await;
-        rows.extend(scale::measure(&cluster, scale).await);
+        of_nodes.extend(scale::measure(&cluster, scale).await);
     }
-    let table = table::table(&title, FORMER, &rows);
-    print!("{table}");
+    report("many lists, and a list that discovers", "bench lists", &of_lists);
+    report(&title, &format!("bench {scale} nodes"), &of_nodes);
     if std::env::var_os("UPDATE_README").is_some() {
-        pages::update(scale, &table, &rows);
+        pages::update_readme(scale, &of_nodes);
     }
     nodes.end().await;
-    conclude(&rows)
+    conclude(&[of_lists, of_nodes].concat())
+}
+
+/// Prints a table, and writes it between its marks on the page if that is wanted.
+fn report(title: &str, marks: &str, rows: &[Row]) {
+    if rows.is_empty() {
+        return;
+    }
+    let table = table::table(title, FORMER, rows);
+    println!("{table}");
+    if std::env::var_os("UPDATE_README").is_some() {
+        pages::update(marks, &table);
+    }
 }
 
 fn conclude(rows: &[Row]) -> ExitCode {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Request};
 use crate::controller::Controller;
 use crate::process::Process;
 use crate::progress;
@@ -36,7 +36,7 @@ impl Phase {
 
     /// Those that change something.
     pub fn writes(&self) -> usize {
-        let reads = ["get ", "list ", "watch "];
+        let reads = ["get ", "list "];
         let writes = self.requests.iter().filter(|(what, _)| !reads.iter().any(|read| what.starts_with(read)));
         writes.map(|(_, count)| count).sum()
     }
@@ -83,10 +83,11 @@ impl Meter {
         }
     }
 
-    /// The controller's requests, without those that keep the Lease, which come with the clock.
+    /// The controller's requests, without those that keep the Lease and watches, which come with the clock.
     fn requests(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for request in self.log.since(self.from, "kube-prepull/", |it| it.is_ours() && it.resource() != "leases") {
+        let counts_up = |it: &Request| it.is_ours() && it.resource() != "leases" && it.verb != "watch";
+        for request in self.log.since(self.from, "kube-prepull/", counts_up) {
             *counts.entry(format!("{} {}", request.verb, request.resource())).or_default() += 1;
         }
         counts

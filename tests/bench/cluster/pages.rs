@@ -2,7 +2,7 @@
 
 use crate::table::Row;
 
-/// The page with the whole table, between the marks `<!-- bench N nodes -->` and `<!-- /bench N nodes -->`.
+/// The page with the tables, each between marks such as `<!-- bench lists -->` and `<!-- /bench lists -->`.
 pub const PAGE: &str = "docs/performance.md";
 pub const README: &str = "README.md";
 /// Rows of the README's comparison: what they begin with (`N` stands for the number of nodes), whose figure they have, and what
@@ -12,14 +12,21 @@ pub const IN_README: [(&str, &str, &str); 2] = [
     ("pods created by such a refresh, N nodes", "pods that a refresh makes that finds nothing", ""),
 ];
 
-/// Writes the table and the figures to the pages that have a place for this number of nodes.
-pub fn update(nodes: usize, table: &str, rows: &[Row]) {
-    let path = |page: &str| test_bed::state::checkout().join(page);
-    let read = |page: &str| std::fs::read_to_string(path(page)).unwrap();
-    if let Some(page) = between_marks(&read(PAGE), &format!("bench {nodes} nodes"), table) {
-        std::fs::write(path(PAGE), page).unwrap();
+/// Writes a table to the page, if that has a place for it.
+pub fn update(marks: &str, table: &str) {
+    rewrite(PAGE, |page| between_marks(page, marks, table));
+}
+
+/// Writes the figures for this number of nodes to the README.
+pub fn update_readme(nodes: usize, rows: &[Row]) {
+    rewrite(README, |readme| Some(in_readme(readme.to_owned(), nodes, rows)));
+}
+
+fn rewrite(page: &str, change: impl Fn(&str) -> Option<String>) {
+    let path = test_bed::state::checkout().join(page);
+    if let Some(changed) = change(&std::fs::read_to_string(&path).unwrap()) {
+        std::fs::write(path, changed).unwrap();
     }
-    std::fs::write(path(README), in_readme(read(README), nodes, rows)).unwrap();
 }
 
 /// The text with something else between these marks; `None` if it has no such marks.
