@@ -65,9 +65,9 @@ impl Namespace {
         // kubectl takes no object of another namespace than the one it is given.
         let is_elsewhere = |object: &&Value| object["metadata"]["namespace"].as_str().is_some_and(|it| it != self.name);
         let (elsewhere, here): (Vec<&Value>, Vec<&Value>) = objects.iter().partition(is_elsewhere);
-        self.accepts_all(&here, &["--namespace", &self.name]);
-        if !elsewhere.is_empty() {
-            self.accepts_all(&elsewhere, &[]);
+        let groups = [(here, vec!["--namespace", self.name.as_str()]), (elsewhere, Vec::new())];
+        for (objects, namespace) in groups.iter().filter(|(objects, _)| !objects.is_empty()) {
+            self.accepts_all(objects, namespace);
         }
     }
 
