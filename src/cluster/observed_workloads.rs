@@ -33,6 +33,15 @@ struct WorkloadTable {
 }
 
 impl WorkloadTable {
+    /// Whether all workloads of a namespace are there; `None` if nobody watches it. There may be many watches, so it asks only for
+    /// those that cover the namespace.
+    fn is_complete(&self, namespace: &str) -> Option<bool> {
+        let covering = [None, Some(namespace.to_owned())].into_iter().flat_map(|namespace| {
+            WorkloadKind::ALL.map(|(_, kind)| WorkloadWatch { kind, namespace: namespace.clone() })
+        });
+        covering.filter_map(|watch| self.watches.get(&watch).copied()).reduce(|one, other| one && other)
+    }
+
     fn insert(&mut self, workload: Workload) -> bool {
         let of_namespace = self.workloads.entry(workload.namespace.clone()).or_default();
         let key = (workload.kind, workload.name.clone());
@@ -99,9 +108,7 @@ impl ObservedWorkloads {
     pub fn of<'n>(&self, namespaces: impl IntoIterator<Item = &'n str>) -> BTreeMap<String, NamespaceWorkloads> {
         let table = self.lock();
         let known = namespaces.into_iter().filter_map(|namespace| {
-            let mut watches = table.watches.iter().filter(|(watch, _)| watch.covers(namespace)).peekable();
-            watches.peek()?;
-            let complete = watches.all(|(_, works)| *works);
+            let complete = table.is_complete(namespace)?;
             let workloads = table.workloads.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect();
             Some((namespace.to_owned(), NamespaceWorkloads { complete, workloads }))
         });

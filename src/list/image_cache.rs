@@ -231,14 +231,6 @@ fn chosen(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems
 
 /// The names of groups in a sequence. It must not be empty: `enabled: false` asks for no ImageCache.
 pub fn groups(at: &At, problems: &mut Problems) -> Vec<(Place, String)> {
-    let items = at.items(problems);
-    if at.is_sequence() && items.is_empty() {
-        problems.error(
-            at.place(),
-            Code::InvalidValue,
-            "the list of groups is empty",
-            "name at least one group, or remove the key for all of them",
-        );
-    }
+    let items = at.some_items("groups", "name at least one group, or remove the key for all of them", problems);
     items.iter().filter_map(|item| Some((item.place(), item.text(problems)?.to_owned()))).collect()
 }

@@ -84,14 +84,6 @@ fn images(named: Vec<(Place, String)>, groups: &[Group], problems: &mut Problems
 
 /// The names of images in a sequence. It must not be empty: without the key, all images are meant.
 pub fn names(at: &At, problems: &mut Problems) -> Vec<(Place, String)> {
-    let items = at.items(problems);
-    if at.is_sequence() && items.is_empty() {
-        problems.error(
-            at.place(),
-            Code::InvalidValue,
-            "the list of names is empty",
-            "name at least one image, or remove the key for all of them",
-        );
-    }
+    let items = at.some_items("names", "name at least one image, or remove the key for all of them", problems);
     items.iter().filter_map(|item| Some((item.place(), item.text(problems)?.to_owned()))).collect()
 }

@@ -310,6 +310,15 @@ impl<'a> At<'a> {
         nodes.iter().enumerate().map(|(index, node)| self.below(node, self.path.item(index))).collect()
     }
 
+    /// The items of the sequence, which must have some. `what` they are completes "the list of".
+    pub fn some_items(&self, what: &str, remedy: &str, problems: &mut Problems) -> Vec<At<'a>> {
+        let items = self.items(problems);
+        if self.is_sequence() && items.is_empty() {
+            problems.error(self.place(), Code::InvalidValue, format!("the list of {what} is empty"), remedy);
+        }
+        items
+    }
+
     /// The entries of the mapping. A repeated key is an error.
     pub fn entries(&self, problems: &mut Problems) -> Vec<(&'a str, At<'a>)> {
         let Value::Mapping(entries) = &self.node.value else {

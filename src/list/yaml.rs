@@ -527,15 +527,8 @@ fn node_gate_of(at: &At, groups: &[Group], problems: &mut Problems) -> Option<No
 
 /// Parses the names of platforms, or mappings with a name.
 fn platforms(at: &At, problems: &mut Problems) -> Vec<PlatformFields> {
-    let items = at.items(problems);
-    if at.is_sequence() && items.is_empty() {
-        problems.error(
-            at.place(),
-            Code::InvalidValue,
-            "the list of platforms is empty",
-            "name at least one platform, or remove the key for a single ImageCache",
-        );
-    }
+    let items =
+        at.some_items("platforms", "name at least one platform, or remove the key for a single ImageCache", problems);
     items.iter().filter_map(|item| platform(item, problems)).collect()
 }
 

@@ -64,10 +64,9 @@ impl Discoverer<'_> {
             notes: next.unknown.iter().map(|(namespace, why)| messages::unknown(namespace, *why)).collect(),
             wake_at: next.wake_at,
         };
-        let known = before.as_deref().cloned().unwrap_or_default();
         let is_listed = !next.unknown.values().any(|why| why.is_listing());
         let settle = if is_edited && is_listed { SignedDuration::ZERO } else { settle };
-        let written = match memory.unsettled.settle(&known, next.found, settle, now) {
+        let written = match memory.unsettled.settle(before.as_deref(), next.found, settle, now) {
             SettledFound::Before => written,
             SettledFound::Until(at) => {
                 decision.wake_at = decision.wake_at.into_iter().chain([at]).min();

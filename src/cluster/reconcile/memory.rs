@@ -15,7 +15,7 @@ use crate::messages::lasting::Lasting;
 use crate::plan::refusals::CHECK_AGAIN;
 
 /// What a worker remembers between two reconciles, only to save work and reports: the cluster holds everything that decisions depend on. The
-/// exception are the times of the last edits, of the list and of workloads, from which the wait for further edits is counted.
+/// exceptions are the times of the last edits, of the list and of workloads, from which the wait for further edits is counted.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The list as it was written last.

@@ -35,8 +35,14 @@ pub enum SettledFound {
 
 impl Unsettled {
     /// Whether what was found counts, if it must not have changed for `settle`.
-    pub fn settle(&mut self, before: &Found, found: Found, settle: SignedDuration, now: Timestamp) -> SettledFound {
-        if found.is_same(before) {
+    pub fn settle(
+        &mut self,
+        before: Option<&Found>,
+        found: Found,
+        settle: SignedDuration,
+        now: Timestamp,
+    ) -> SettledFound {
+        if before.map_or(found.0.is_empty(), |before| found.is_same(before)) {
             self.pending = None;
             return SettledFound::Before;
         }
@@ -71,7 +77,7 @@ mod tests {
     #[test]
     fn a_change_counts_once_nothing_has_changed_for_a_while() {
         let (before, mut unsettled) = (found(&["a:1"]), Unsettled::default());
-        let mut settle = |images: &[&str], now| unsettled.settle(&before, found(images), SETTLE, at(now));
+        let mut settle = |images: &[&str], now| unsettled.settle(Some(&before), found(images), SETTLE, at(now));
         assert_eq!(settle(&["a:2"], 0), SettledFound::Until(at(30)));
         assert_eq!(settle(&["a:2", "b:1"], 20), SettledFound::Until(at(50)), "it changed again");
         assert_eq!(settle(&["a:2", "b:1"], 49), SettledFound::Until(at(50)));
@@ -81,9 +87,9 @@ mod tests {
     #[test]
     fn what_changes_back_was_no_change() {
         let (before, mut unsettled) = (found(&["a:1"]), Unsettled::default());
-        assert_eq!(unsettled.settle(&before, found(&["a:2"]), SETTLE, at(0)), SettledFound::Until(at(30)));
-        assert_eq!(unsettled.settle(&before, found(&["a:1"]), SETTLE, at(29)), SettledFound::Before);
-        assert_eq!(unsettled.settle(&before, found(&["a:2"]), SETTLE, at(31)), SettledFound::Until(at(61)));
+        assert_eq!(unsettled.settle(Some(&before), found(&["a:2"]), SETTLE, at(0)), SettledFound::Until(at(30)));
+        assert_eq!(unsettled.settle(Some(&before), found(&["a:1"]), SETTLE, at(29)), SettledFound::Before);
+        assert_eq!(unsettled.settle(Some(&before), found(&["a:2"]), SETTLE, at(31)), SettledFound::Until(at(61)));
     }
 
     #[test]
@@ -91,7 +97,7 @@ mod tests {
         let (before, mut unsettled) = (found(&["a:0"]), Unsettled::default());
         let counts = (0..).map(|number| number * 10).find(|now| {
             let images = [format!("a:{now}1")];
-            let settled = unsettled.settle(&before, found(&[&images[0]]), SETTLE, at(*now));
+            let settled = unsettled.settle(Some(&before), found(&[&images[0]]), SETTLE, at(*now));
             matches!(settled, SettledFound::Now(_))
         });
         assert_eq!(counts, Some(300));
@@ -100,7 +106,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_begins_again() {
         let (before, mut unsettled) = (found(&["a:1"]), Unsettled::default());
-        assert_eq!(unsettled.settle(&before, found(&["a:2"]), SETTLE, at(1000)), SettledFound::Until(at(1030)));
-        assert_eq!(unsettled.settle(&before, found(&["a:2"]), SETTLE, at(0)), SettledFound::Until(at(30)));
+        assert_eq!(unsettled.settle(Some(&before), found(&["a:2"]), SETTLE, at(1000)), SettledFound::Until(at(1030)));
+        assert_eq!(unsettled.settle(Some(&before), found(&["a:2"]), SETTLE, at(0)), SettledFound::Until(at(30)));
     }
 }

@@ -9,13 +9,11 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::{info, warn};
 
 use super::follow::Watches;
-use super::relisting::relist;
+use super::relisting::{FailureLog, relist};
 use crate::cluster::affected_lists::Changed;
 use crate::cluster::observed_namespaces::ObservedNamespaces;
-use crate::cluster::watch_error;
 use crate::list::discover::DiscoveryScope;
 
 impl Watches<'_> {
@@ -28,7 +26,7 @@ impl Watches<'_> {
                 observed: observed.clone(),
                 changed: self.listeners.changed.clone(),
                 listing: BTreeMap::new(),
-                fails: false,
+                failures: FailureLog::new("namespaces"),
             };
             let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
             self.tasks.spawn(relist(self.listings.clone(), api, move |event| follower.see(event)));
@@ -43,8 +41,7 @@ struct NamespaceFollower {
     changed: UnboundedSender<Changed>,
     /// What was listed so far, until all is.
     listing: BTreeMap<String, Arc<BTreeMap<String, String>>>,
-    /// Whether it failed last, which was logged.
-    fails: bool,
+    failures: FailureLog,
 }
 
 impl NamespaceFollower {
@@ -59,30 +56,20 @@ impl NamespaceFollower {
                 false
             }
             Ok(Event::InitDone) => {
-                if std::mem::take(&mut self.fails) {
-                    info!("namespaces can be read again");
-                }
+                self.failures.listed();
                 self.observed.replace(std::mem::take(&mut self.listing));
                 true
             }
             Ok(Event::Apply(namespace)) => self.observed.apply(namespace.name_any(), namespace.labels().clone()),
             Ok(Event::Delete(namespace)) => self.observed.delete(&namespace.name_any()),
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.observed.failed();
+                self.failures.failed(&error)
+            }
         };
         if changed {
             drop(self.changed.send(Changed::Namespaces));
         }
-    }
-
-    /// A failure is logged once, until the watch works again. Returns whether it worked before.
-    fn failed(&mut self, error: &watcher::Error) -> bool {
-        self.observed.failed();
-        if std::mem::replace(&mut self.fails, true) {
-            return false;
-        }
-        let why = watch_error::status(error).map_or_else(|| error.to_string(), |status| status.message.clone());
-        warn!(error = why, "cannot read namespaces, so what was discovered in those that lists select stays; retrying");
-        true
     }
 }
 
@@ -98,7 +85,10 @@ mod tests {
         let (changed, changes) = mpsc::unbounded_channel();
         let observed = ObservedNamespaces::default();
         observed.expect();
-        (NamespaceFollower { observed, changed, listing: BTreeMap::new(), fails: false }, changes)
+        (
+            NamespaceFollower { observed, changed, listing: BTreeMap::new(), failures: FailureLog::new("namespaces") },
+            changes,
+        )
     }
 
     fn namespace(name: &str, team: &str) -> PartialObjectMeta<Namespace> {

@@ -7,9 +7,11 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
+use tracing::{info, warn};
 
 use super::listings::Listings;
 use crate::cluster::backoff::{LONGEST_PAUSE, pauses};
+use crate::cluster::watch_error;
 
 /// Watches all objects, forever. `see` gets every event and every failure.
 pub async fn relist<K, F>(listings: Listings, api: Api<K>, mut see: F)
@@ -32,5 +34,37 @@ where
         }
         drop(stream);
         sleep(retries.next().unwrap_or(LONGEST_PAUSE)).await;
+    }
+}
+
+/// Logs that such a watch fails: once, until it works again.
+#[derive(Debug)]
+pub struct FailureLog {
+    /// What it sees.
+    what: String,
+    fails: bool,
+}
+
+impl FailureLog {
+    /// It has not failed yet.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), fails: false }
+    }
+
+    /// Records that everything was listed.
+    pub fn listed(&mut self) {
+        if std::mem::take(&mut self.fails) {
+            info!("{} can be read again", self.what);
+        }
+    }
+
+    /// Records a failure. Returns whether it worked before.
+    pub fn failed(&mut self, error: &watcher::Error) -> bool {
+        let worked = !std::mem::replace(&mut self.fails, true);
+        if worked {
+            let why = watch_error::status(error).map_or_else(|| error.to_string(), |status| status.message.clone());
+            warn!(error = why, "cannot read {}, so what was discovered there stays; retrying", self.what);
+        }
+        worked
     }
 }

@@ -6,13 +6,11 @@ use kube::api::ApiResource;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::{info, warn};
 
 use super::follow::Watches;
-use super::relisting::relist;
+use super::relisting::{FailureLog, relist};
 use crate::cluster::affected_lists::Changed;
 use crate::cluster::observed_workloads::{ObservedWorkloads, WorkloadWatch};
-use crate::cluster::watch_error;
 use crate::discovery::{SlimWorkload, Workload};
 use crate::list::discover::{DiscoveryScope, WorkloadKind};
 
@@ -31,11 +29,11 @@ impl Watches<'_> {
                 observed.expect(watch.clone());
                 let api = api(client, &watch);
                 let mut follower = Follower {
+                    failures: FailureLog::new(shown(&watch)),
                     watch,
                     observed: observed.clone(),
                     changed: self.listeners.changed.clone(),
                     listing: Vec::new(),
-                    fails: false,
                 };
                 self.tasks.spawn(relist(self.listings.clone(), api, move |event| follower.see(event)));
             }
@@ -58,6 +56,13 @@ fn api(client: &Client, watch: &WorkloadWatch) -> Api<SlimWorkload> {
     }
 }
 
+/// What a watch sees, for the log.
+fn shown(watch: &WorkloadWatch) -> String {
+    let place =
+        watch.namespace.as_ref().map_or_else(|| "all namespaces".to_owned(), |it| format!("the namespace {it}"));
+    format!("{}s in {place}", watch.kind.name())
+}
+
 /// Follows one watch.
 struct Follower {
     watch: WorkloadWatch,
@@ -65,8 +70,7 @@ struct Follower {
     changed: UnboundedSender<Changed>,
     /// What was listed so far, until all is.
     listing: Vec<Workload>,
-    /// Whether it failed last, which was logged.
-    fails: bool,
+    failures: FailureLog,
 }
 
 impl Follower {
@@ -76,9 +80,7 @@ impl Follower {
             Ok(Event::Init) => self.listing.clear(),
             Ok(Event::InitApply(object)) => self.listing.extend(Workload::of(kind, &object)),
             Ok(Event::InitDone) => {
-                if std::mem::take(&mut self.fails) {
-                    info!(kind = kind.name(), namespace = self.namespace(), "workloads can be read again");
-                }
+                self.failures.listed();
                 self.observed.replace(&self.watch, std::mem::take(&mut self.listing));
                 // Of a namespace without workloads that is known now, too.
                 match self.watch.namespace.clone() {
@@ -102,27 +104,16 @@ impl Follower {
                     self.concerns(namespace);
                 }
             }
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.observed.failed(&self.watch);
+                if self.failures.failed(&error) {
+                    drop(self.changed.send(Changed::Everything));
+                }
+            }
         }
     }
 
     fn concerns(&self, namespace: String) {
         drop(self.changed.send(Changed::Workloads(namespace)));
-    }
-
-    /// A failure is logged once, until the watch works again.
-    fn failed(&mut self, error: &watcher::Error) {
-        self.observed.failed(&self.watch);
-        if std::mem::replace(&mut self.fails, true) {
-            return;
-        }
-        let why = watch_error::status(error).map_or_else(|| error.to_string(), |status| status.message.clone());
-        let (kind, namespace) = (self.watch.kind.name(), self.namespace());
-        warn!(kind, namespace, error = why, "cannot read workloads, so what was discovered stays; retrying");
-        drop(self.changed.send(Changed::Everything));
-    }
-
-    fn namespace(&self) -> &str {
-        self.watch.namespace.as_deref().unwrap_or("all namespaces")
     }
 }

@@ -64,7 +64,7 @@ fn namespaces(fields: &Fields, problems: &mut Problems) -> BTreeSet<ResourceName
         }
         return BTreeSet::new();
     };
-    let items = items(at, "namespaces", "name at least one namespace", problems);
+    let items = at.some_items("namespaces", "name at least one namespace", problems);
     items.iter().filter_map(|item| namespace(item, problems)).collect()
 }
 
@@ -87,7 +87,7 @@ fn selector(at: &At, problems: &mut Problems) -> Option<Selector> {
 }
 
 fn kinds(at: &At, problems: &mut Problems) -> BTreeSet<WorkloadKind> {
-    let items = items(at, "kinds", "name at least one kind, or remove the key for all of them", problems);
+    let items = at.some_items("kinds", "name at least one kind, or remove the key for all of them", problems);
     items.iter().filter_map(|item| kind(item, problems)).collect()
 }
 
@@ -123,15 +123,6 @@ fn pattern(at: &At, problems: &mut Problems) -> Option<RepositoryPattern> {
         problems.error(at.place(), Code::InvalidValue, message, remedy);
     };
     parsed.map_err(refused).ok()
-}
-
-/// The items of a sequence, which must have some.
-fn items<'a>(at: &At<'a>, what: &str, remedy: &str, problems: &mut Problems) -> Vec<At<'a>> {
-    let items = at.items(problems);
-    if at.is_sequence() && items.is_empty() {
-        problems.error(at.place(), Code::InvalidValue, format!("the list of {what} is empty"), remedy);
-    }
-    items
 }
 
 #[cfg(test)]

@@ -41,22 +41,31 @@ pub struct FoundImage {
 impl FoundImage {
     /// The most workloads and pull secrets that are stored.
     pub const MAX_NAMED: usize = 3;
+
+    fn is_same(&self, other: &Self) -> bool {
+        let Self { name, by, pull_secrets, unnamed_since } = self;
+        let is_named_alike = unnamed_since.is_some() == other.unnamed_since.is_some();
+        is_named_alike && (name, by, pull_secrets) == (&other.name, &other.by, &other.pull_secrets)
+    }
 }
 
 impl GroupFound {
     /// The most images that are stored as left out.
     pub const MAX_LEFT_OUT: usize = 20;
+
+    fn is_same(&self, other: &Self) -> bool {
+        let Self { images, left_out } = self;
+        let is_same = |(one, other): (&FoundImage, &FoundImage)| one.is_same(other);
+        *left_out == other.left_out
+            && images.keys().eq(other.images.keys())
+            && images.values().zip(other.images.values()).all(is_same)
+    }
 }
 
 impl Found {
     /// Whether both ask for the same, and say the same of it. Times do not count: both are still named, or both are not.
     pub fn is_same(&self, other: &Self) -> bool {
-        let timeless = |found: &Self| {
-            let mut found = found.clone();
-            let images = found.0.values_mut().flat_map(|group| group.images.values_mut());
-            images.for_each(|image| image.unnamed_since = image.unnamed_since.map(|_| Timestamp::UNIX_EPOCH));
-            found
-        };
-        timeless(self) == timeless(other)
+        let is_same = |(one, other): (&GroupFound, &GroupFound)| one.is_same(other);
+        self.0.keys().eq(other.0.keys()) && self.0.values().zip(other.0.values()).all(is_same)
     }
 }
