@@ -11,6 +11,7 @@ use test_bed::{Digest, Node};
 
 use super::RealTrial;
 use super::faults::{HEALING, OtherKubelet, Outage};
+use super::workloads::pod_spec;
 use crate::trial::eventually;
 
 /// What the node runs now is all that its kubelet may run. Returns when the node says so.
@@ -37,16 +38,10 @@ async fn pod_limit_is_reached(outage: &Outage, node: &Node) -> OtherKubelet {
 
 /// Another workload's pod, with these requests. Returns its uid once it runs.
 async fn other_pod(outage: &Outage, node: &str, requests: Value) -> String {
-    let container = json!({
-        "name": "other", "image": outage.real.reference("kube-prepull:1"), "command": ["/holder", "hold", "v1"],
-        "resources": {"requests": requests},
-        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-    });
-    let pod = json!({"metadata": {"name": "other"}, "spec": {
-        "nodeName": node, "containers": [container],
-        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-    }});
-    outage.real.trial.create::<Pod>(pod).await;
+    let mut spec = pod_spec(&outage.real.reference("kube-prepull:1"));
+    spec["nodeName"] = json!(node);
+    spec["containers"][0]["resources"] = json!({"requests": requests});
+    outage.real.trial.create::<Pod>(json!({"metadata": {"name": "other"}, "spec": spec})).await;
     eventually("another workload's pod to run", async || running(outage).await).await
 }
 

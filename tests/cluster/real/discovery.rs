@@ -8,22 +8,16 @@ use test_bed::{Image, Layer};
 
 use super::RealTrial;
 use super::faults::HEALING;
+use super::workloads::pod_spec;
 use crate::controller::Controller;
 use crate::trial::within;
 
 /// A Deployment whose pods run on different nodes.
 async fn deploy(real: &RealTrial, image: &str) {
     let labels = json!({"app": "shop"});
-    let container = json!({
-        "name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["/holder", "hold", "v1"],
-        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-    });
     let apart = json!([{"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}]);
-    let spec = json!({
-        "containers": [container], "terminationGracePeriodSeconds": 1,
-        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": apart}},
-        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-    });
+    let mut spec = pod_spec(image);
+    spec["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": apart}});
     let template = json!({"metadata": {"labels": labels}, "spec": spec});
     let spec = json!({"replicas": 1, "selector": {"matchLabels": labels}, "template": template});
     real.trial.create::<Deployment>(json!({"metadata": {"name": "shop"}, "spec": spec})).await;

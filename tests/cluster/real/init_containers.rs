@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use test_bed::real::Fault;
 use test_bed::{Image, Layer};
 
 use super::faults::HEALING;
 use super::metrics::value;
+use super::workloads::{private, pull_secret};
 use super::{RealTrial, content};
 use crate::controller::Controller;
 use crate::trial::{eventually, within};
@@ -89,7 +89,7 @@ async fn a_private_own_image_names_the_account_that_needs_a_pull_secret_and_that
     let real = RealTrial::begin("ownprivate").await;
     let app = real.push("app:1", &content("app"));
     let faulty = real.bed.faulty_registry(&format!("{}.test", real.trial.namespace)).unwrap();
-    faulty.set(Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() });
+    faulty.set(private());
     let _controller = controller(&real, &real.reference_at(faulty.name(), "kube-prepull:1")).await;
     write_list(&real).await;
 
@@ -101,10 +101,7 @@ async fn a_private_own_image_names_the_account_that_needs_a_pull_secret_and_that
     assert!(wait_in_vain(&real).await.contains("give the ServiceAccount default a pull secret"));
 
     // As the remedy says.
-    let auths = json!({"auths": {faulty.name(): {"username": "user", "password": "right"}}});
-    let secret = json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": auths.to_string()}});
-    real.trial.create::<Secret>(secret).await;
+    real.trial.create::<Secret>(pull_secret("pull", faulty.name(), "right")).await;
     let secrets = Patch::Merge(json!({"imagePullSecrets": [{"name": "pull"}]}));
     real.trial.api::<ServiceAccount>().patch("default", &PatchParams::default(), &secrets).await.unwrap();
     real.trial.api::<Pod>().delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();

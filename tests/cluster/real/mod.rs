@@ -28,6 +28,7 @@ mod tag_checks;
 mod user_namespaces;
 mod volumes;
 mod wait;
+mod workloads;
 
 use std::collections::BTreeSet;
 

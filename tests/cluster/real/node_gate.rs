@@ -11,6 +11,7 @@ use test_bed::{Image, Layer, Node};
 
 use super::RealTrial;
 use super::faults::{HEALING, OtherKubelet};
+use super::workloads::pod_spec;
 use crate::controller::Controller;
 use crate::trial::{eventually, within};
 
@@ -81,16 +82,9 @@ impl NewNode {
 
     /// A Deployment for this node that tolerates nothing.
     async fn deploy(&self, reference: &str) {
-        let container = json!({
-            "name": "app", "image": reference, "imagePullPolicy": "IfNotPresent", "command": ["/holder", "hold", "v1"],
-            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-        });
         let labels = json!({"app": "workload"});
-        let spec = json!({
-            "nodeSelector": {"kubernetes.io/hostname": self.node.name()}, "containers": [container],
-            "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": false,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        });
+        let mut spec = pod_spec(reference);
+        spec["nodeSelector"] = json!({"kubernetes.io/hostname": self.node.name()});
         self.real
             .trial
             .create::<Deployment>(json!({"metadata": {"name": "workload"}, "spec": {

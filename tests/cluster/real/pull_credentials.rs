@@ -11,12 +11,11 @@ use test_bed::{Image, Layer, Node};
 
 use super::RealTrial;
 use super::faults::{HEALING, Outage};
+use super::workloads::{pod_spec, private, pull_secret};
 use crate::trial::{within, within_or_none};
 
 /// How long a pod may take to start with an image that is on the disk, or to be refused.
 const STARTING: Duration = Duration::from_secs(10);
-/// `user:right`, in base64.
-const RIGHT: &str = "dXNlcjpyaWdodA==";
 
 /// A private registry, and nodes whose pods may run what is in it.
 struct Private {
@@ -32,7 +31,7 @@ impl Private {
         let content = Layer::new().random("/content", u64::from(std::process::id()), 1000);
         outage.real.push("one:1", &holder.layer(content));
         let it = Self { outage, image };
-        it.secret("pull", "user", "right").await;
+        it.secret("pull", "right").await;
         it
     }
 
@@ -41,18 +40,12 @@ impl Private {
     }
 
     fn demand_credentials(&self) {
-        self.outage.faulty.set(Fault::Private { credentials: RIGHT.to_owned() });
+        self.outage.faulty.set(private());
     }
 
-    async fn secret(&self, name: &str, user: &str, password: &str) {
-        let auths = json!({"auths": {self.outage.faulty.name(): {"username": user, "password": password}}});
-        let data = json!({".dockerconfigjson": auths.to_string()});
-        let kind = "kubernetes.io/dockerconfigjson";
-        self.outage
-            .real
-            .trial
-            .create::<Secret>(json!({"metadata": {"name": name}, "type": kind, "stringData": data}))
-            .await;
+    async fn secret(&self, name: &str, password: &str) {
+        let secret = pull_secret(name, self.outage.faulty.name(), password);
+        self.outage.real.trial.create::<Secret>(secret).await;
     }
 
     /// Holds the image on the node; `policy` is what the list says of it.
@@ -72,16 +65,10 @@ impl Private {
 
     /// A pod on the node that takes the image from its disk, if the kubelet lets it.
     async fn pod(&self, name: &str, secrets: &[&str]) {
-        let container = json!({
-            "name": "other", "image": self.image, "imagePullPolicy": "IfNotPresent", "command": ["/holder", "hold", "v1"],
-            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-        });
         let secrets: Vec<Value> = secrets.iter().map(|name| json!({"name": name})).collect();
-        let spec = json!({
-            "nodeName": self.node().name(), "containers": [container], "imagePullSecrets": secrets,
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        });
+        let mut spec = pod_spec(&self.image);
+        spec["nodeName"] = json!(self.node().name());
+        spec["imagePullSecrets"] = json!(secrets);
         self.outage.real.trial.create::<Pod>(json!({"metadata": {"name": name}, "spec": spec})).await;
     }
 
@@ -112,8 +99,8 @@ async fn what_a_holder_pulled_with_a_secret_is_for_pods_with_the_same_credential
     let it = Private::begin("credentials").await;
     it.demand_credentials();
     it.hold("").await;
-    it.secret("copy", "user", "right").await;
-    it.secret("other", "user", "wrong").await;
+    it.secret("copy", "right").await;
+    it.secret("other", "wrong").await;
     // Without a registry, only what the kubelet knows counts.
     it.outage.faulty.set(Fault::Closed);
     it.pod("same", &["pull"]).await;

@@ -5,18 +5,12 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use test_bed::real::Fault;
 
 use super::faults::{HEALING, Outage};
-
-fn right() -> Fault {
-    Fault::Private { credentials: "dXNlcjpyaWdodA==".to_owned() }
-}
+use super::workloads::{private, pull_secret};
 
 fn secret(outage: &Outage, password: &str) -> Value {
-    let auths = json!({"auths": {outage.faulty.name(): {"username": "user", "password": password}}});
-    json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson",
-           "stringData": {".dockerconfigjson": auths.to_string()}})
+    pull_secret("pull", outage.faulty.name(), password)
 }
 
 async fn change_password(outage: &Outage, password: &str) {
@@ -37,7 +31,7 @@ async fn list_of_private(outage: &Outage) {
 async fn private_images_arrive_with_the_secret_of_their_group_and_not_without() {
     let outage = Outage::begin("private").await;
     let one = outage.push("one:1", "one");
-    outage.faulty.set(right());
+    outage.faulty.set(private());
     outage.real.trial.create::<Secret>(secret(&outage, "right")).await;
     outage.list(&["one:1"], "groups: []\n").await;
     outage.failing("1").await;
@@ -50,7 +44,7 @@ async fn private_images_arrive_with_the_secret_of_their_group_and_not_without() 
 async fn a_secret_that_becomes_wrong_releases_nothing_and_all_recovers_when_it_is_right_again() {
     let outage = Outage::begin("wrong").await;
     let one = outage.push("one:1", "one");
-    outage.faulty.set(right());
+    outage.faulty.set(private());
     outage.real.trial.create::<Secret>(secret(&outage, "right")).await;
     list_of_private(&outage).await;
     outage.await_held(&[&one]).await;
