@@ -6,9 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,6 +22,10 @@ use crate::wait;
 
 const MARK: &str = "KUBE_PREPULL_BED_MEMBER";
 const SERVICE: &str = "KUBE_PREPULL_BED_SERVICE";
+/// How many milliseconds a program may take to get its environment. Those that have none by intention take so long, too.
+const BEGINNING: usize = 100;
+/// More bytes than most environments have.
+const ENVIRONMENT: usize = 64 << 10;
 
 /// A process of a bed.
 #[derive(Clone, Debug)]
@@ -62,8 +68,7 @@ pub fn all(folder: &Path) -> Result<Vec<Member>> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).map(Pid::from_raw) else {
             continue;
         };
-        // Other users' processes cannot be read, and those that have just ended have no environment. Neither is ours.
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let environment = environment(pid);
         if pid != myself && environment.split(|&byte| byte == 0).any(|variable| variable == mark) {
             members.push(Member { pid, service: service_in(&environment) });
         }
@@ -86,6 +91,30 @@ pub fn kill_all(folder: &Path) -> Result<()> {
     })
 }
 
+/// The variables of a process. Other users' processes cannot be read, and those that have just ended have none: neither is ours.
+///
+/// A process that begins to run another program has none for a moment either: the kernel takes the old ones away before it
+/// lays out the new ones. That moment is waited out, or else a process that has just been started seems to have ended.
+fn environment(pid: Pid) -> Vec<u8> {
+    for _ in 0..BEGINNING {
+        match read_environment(pid) {
+            // Threads of the kernel and processes that have ended have no program.
+            Ok(none) if none.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_ok() => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            variables => return variables.unwrap_or_default(),
+        }
+    }
+    Vec::new()
+}
+
+/// At once, because the file ends where the process begins another program.
+fn read_environment(pid: Pid) -> io::Result<Vec<u8>> {
+    let mut variables = Vec::with_capacity(ENVIRONMENT);
+    File::open(format!("/proc/{pid}/environ"))?.read_to_end(&mut variables)?;
+    Ok(variables)
+}
+
 /// A process that only waits for its parent to notice its end is not alive.
 fn is_alive(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -104,6 +133,21 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+
+    #[test]
+    fn a_process_is_found_while_it_begins_to_run_another_program() {
+        let folder = Path::new("/tmp/kube-prepull-test-of-programs");
+        let mut command = Command::new("sh");
+        mark(&mut command, folder, "hub/sh", "/usr/bin:/bin");
+        let again = r#"[ "$1" = 0 ] || exec sh -c "$0" "$0" $(($1 - 1)); exec sleep 60"#;
+        let mut child = command.args(["-c", again, again, "500"]).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        while (Member { pid, service: String::new() }).program().is_some_and(|program| program != "sleep") {
+            assert_eq!(all(folder).unwrap().len(), 1);
+        }
+        kill_all(folder).unwrap();
+        child.wait().unwrap();
+    }
 
     #[test]
     fn a_process_is_found_by_its_mark_and_killed() {
