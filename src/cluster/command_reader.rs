@@ -1,21 +1,20 @@
 //! Reads all lists of a namespace, for commands.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ListParams, ObjectList};
+use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use super::accepted_lists::AcceptedVersion;
 use super::image_caches::selector;
+use super::pages::{all, fold};
 use super::resources;
 use super::status_input::Objects;
 use crate::coverage::{Coverage, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
@@ -27,9 +26,6 @@ use crate::naming::labels;
 use crate::plan::SlimDaemonSet;
 use crate::plan::versions::{self, Revision};
 use crate::status::{ListInput, StatusInput};
-
-/// How many objects to request per page. A page of pods with 20 images each is some 4 MB of JSON, and as much again decoded.
-const PAGE: u32 = 100;
 
 /// Reads everything that a report on these namespaces needs; `only` is the name of a list, if no other is wanted. Without the
 /// right to read nodes, the report has none.
@@ -197,55 +193,25 @@ async fn config_maps(
 /// What the pods of lists hold.
 async fn coverage(client: &Client, namespace: &str, of_lists: ListParams) -> Result<Coverage, Error> {
     let api = Api::<SlimPod>::namespaced_with(client.clone(), namespace, &resources::pods());
-    let mut coverage = Coverage::default();
-    each(api, "pods", of_lists, |pod| coverage.apply(&pod)).await?;
-    Ok(coverage)
+    fold(api, "pods", of_lists, |coverage: &mut Coverage, pod| coverage.apply(&pod)).await
 }
 
 /// The nodes and the sizes of images on them; neither if nodes may not be read.
 async fn nodes(client: Client) -> Result<(Option<NodeSet>, Sizes), Error> {
     let api = Api::<SlimNode>::all_with(client, &resources::nodes());
-    let (mut nodes, mut sizes, mut labels) = (Vec::new(), Sizes::default(), LabelPool::default());
-    let take = |node: SlimNode| {
+    let take = |(nodes, sizes, labels): &mut (Vec<Node>, Sizes, LabelPool), node: SlimNode| {
         sizes.apply(&node);
-        nodes.push(Node::sharing(&node, &mut labels));
+        nodes.push(Node::sharing(&node, labels));
     };
-    match each(api, "nodes", ListParams::default(), take).await {
-        Err(Error::Forbidden { .. }) => return Ok(Default::default()),
-        read => read?,
+    match fold(api, "nodes", ListParams::default(), take).await {
+        Ok((nodes, sizes, _)) => Ok((Some(nodes.into_iter().collect()), sizes)),
+        Err(Error::Forbidden { .. }) => Ok(Default::default()),
+        Err(error) => Err(error),
     }
-    Ok((Some(nodes.into_iter().collect()), sizes))
 }
 
 fn is_labelled(list: &ConfigMap) -> bool {
     list.labels().get(IMAGE_LIST_LABEL).is_some_and(|value| value == "true")
-}
-
-/// All objects of a kind.
-pub(super) async fn all<K>(api: Api<K>, what: &str, parameters: ListParams) -> Result<Vec<K>, Error>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    let mut found = Vec::new();
-    each(api, what, parameters, |object| found.push(object)).await?;
-    Ok(found)
-}
-
-/// Takes all objects of a kind, page by page, so that never more than a page of them is in memory.
-async fn each<K>(api: Api<K>, what: &str, parameters: ListParams, mut take: impl FnMut(K)) -> Result<(), Error>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    let mut parameters = parameters.limit(PAGE);
-    loop {
-        let page: ObjectList<K> =
-            api.list(&parameters).await.map_err(|error| Error::new(format!("list {what}"), error))?;
-        page.items.into_iter().for_each(&mut take);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(()),
-        }
-    }
 }
 
 fn good<T: Default>(result: Result<T, Error>, errors: &mut Vec<Error>) -> T {

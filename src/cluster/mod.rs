@@ -15,7 +15,7 @@
 //! - [`accepted_lists`]: the accepted versions of all lists, each parsed once, and which lists share a name
 //! - [`affected_lists`], [`concerned_lists`], [`list_edits`]: what changed, which lists that concerns, and whether it is an edit
 //! - [`snapshot`]: one list as it is at one time, observed or read
-//! - [`command_reader`]: reads all lists of a namespace, for commands
+//! - [`command_reader`]: reads all lists of a namespace, for commands; [`pages`]: reads all objects of a kind
 //! - [`leader_report`]: asks the leader for its report, for commands
 //! - [`status_input`]: the objects of a list → the input of its status
 //! - [`environment`]: what kind of cluster this is, and how the controller is installed
@@ -66,6 +66,7 @@ mod node_warm_ups;
 mod observed;
 mod observed_namespaces;
 mod observed_workloads;
+mod pages;
 pub mod readiness;
 mod reconcile;
 pub mod refresh;

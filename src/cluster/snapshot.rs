@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::command_reader::all;
 use super::image_caches::{Visibility, selector};
 use super::observed::Observed;
+use super::pages::all;
 use super::resources;
 use crate::coverage::SlimPod;
 use crate::error::Error;

@@ -3,7 +3,7 @@
 //! [`Coverage`] is a fold over changes of pods. They may come in any order, and it stores only the parts of a pod that the plan
 //! and the status report need.
 //!
-//! - [`pod`], [`node`]: the fields that are decoded, and what they mean
+//! - [`pod`], [`node`]: the fields that are decoded, and what they mean; [`protobuf`]: the same, as Protocol Buffers
 //! - [`covering_pod`]: what is kept of a pod
 //! - [`cause`]: what a kubelet says between two attempts, and what it leaves out
 //! - [`init`]: how far a pod's init containers are
@@ -34,6 +34,7 @@ mod node_labels;
 mod node_set;
 mod pod;
 mod pool;
+mod protobuf;
 mod pull_failures;
 pub mod requests;
 pub mod scheduler;

@@ -22,20 +22,21 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
     Metadata::deserialize(deserializer).map(ObjectMeta::from)
 }
 
+/// The metadata that are kept, before they become what kube calls metadata.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    generation: Option<i64>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<Annotations>,
-    owner_references: Option<Vec<OwnerReference>>,
-    managed_fields: Option<Vec<FieldOwner>>,
+pub(super) struct Metadata {
+    pub name: Option<String>,
+    pub namespace: Option<String>,
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+    pub generation: Option<i64>,
+    pub creation_timestamp: Option<Time>,
+    pub deletion_timestamp: Option<Time>,
+    pub labels: Option<BTreeMap<String, String>>,
+    pub annotations: Option<Annotations>,
+    pub owner_references: Option<Vec<OwnerReference>>,
+    pub managed_fields: Option<Vec<FieldOwner>>,
 }
 
 impl From<Metadata> for ObjectMeta {
@@ -61,7 +62,15 @@ impl From<Metadata> for ObjectMeta {
 
 /// Annotations of kube-prepull. Others may be large: many tools keep a whole copy of the object in one.
 #[derive(Default)]
-struct Annotations(BTreeMap<String, String>);
+pub(super) struct Annotations(BTreeMap<String, String>);
+
+impl Annotations {
+    /// Those of kube-prepull among all of an object's.
+    pub fn ours_of(mut all: BTreeMap<String, String>) -> Self {
+        all.retain(|key, _| key.starts_with(OUR_PREFIX));
+        Self(all)
+    }
+}
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -94,11 +103,11 @@ impl<'de> Deserialize<'de> for Annotations {
 /// An entry of the managed fields, without the names of the fields.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct FieldOwner {
-    manager: Option<String>,
-    subresource: Option<String>,
-    time: Option<Time>,
-    fields_v1: OwnedFields,
+pub(super) struct FieldOwner {
+    pub manager: Option<String>,
+    pub subresource: Option<String>,
+    pub time: Option<Time>,
+    pub fields_v1: OwnedFields,
 }
 
 impl FieldOwner {
@@ -113,7 +122,7 @@ impl FieldOwner {
 
 /// Whether some of the fields are of the spec.
 #[derive(Default)]
-struct OwnedFields {
+pub(super) struct OwnedFields {
     of_spec: bool,
 }
 

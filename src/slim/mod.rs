@@ -4,8 +4,10 @@
 //! while the object is read.
 //!
 //! - [`metadata`]: what is kept of an object's metadata
+//! - [`protobuf`]: objects that come in Protocol Buffers instead of JSON
 
 mod metadata;
+pub mod protobuf;
 
 use std::borrow::Cow;
 

@@ -6,6 +6,7 @@
 
 mod audit;
 mod controller;
+mod encodings;
 mod hostile;
 mod nodes;
 mod prometheus;

@@ -11,7 +11,8 @@ use test_bed::{Image, Layer};
 
 use super::faults::{HEALING, Outage};
 use super::{RealTrial, content};
-use crate::trial::within;
+use crate::encodings::same_pods_and_nodes;
+use crate::trial::{eventually, within};
 
 /// That of the documentation, since references have it in them and a column is as wide as its longest cell.
 const NAMESPACE: &str = "prepull";
@@ -147,4 +148,21 @@ fn ages_and_names_are_those_of_the_documentation() {
         pages.with_equal_names("tools-bbbbbbbbbb tools-aaaaaaaaaa"),
         GENERATIONS[1].to_owned() + " " + GENERATIONS[0]
     );
+}
+
+#[tokio::test]
+async fn what_kubelets_write_is_the_same_in_protocol_buffers_and_in_json() {
+    let real = RealTrial::begin("encodings").await;
+    real.push("app:1", &content("app"));
+    let _controller = real.controller().await;
+    let images = ["app:1", "missing:1"].map(|image| real.reference(image)).join(", ");
+    real.trial.write_list("tools", &format!("images: [{images}]\n")).await;
+    eventually("kubelets to report that an image is held and that another is missing", async || {
+        let images = &real.trial.status()["lists"][0]["groups"][0]["images"];
+        let count = |image: usize, state: &str| images[image]["nodes"][state].as_u64();
+        (count(0, "warm")? > 0 && count(1, "failed")? > 0).then_some(())
+    })
+    .await;
+    let (pods, nodes) = same_pods_and_nodes(&real.trial.client, &real.trial.namespace).await;
+    assert!(pods.len() >= real.nodes.len() && nodes.len() == real.nodes.len());
 }

@@ -12,6 +12,7 @@ mod discovery;
 mod discovery_crashes;
 mod edits;
 mod empty;
+mod encodings;
 mod events;
 pub mod exclusion;
 mod hostile;

@@ -1,0 +1,137 @@
+//! Nodes.
+
+use prost::Message;
+
+use super::scheduling::TaintMessage;
+use crate::coverage::SlimNode;
+use crate::coverage::node::{HandlerFeatures, NodeCondition, NodeImage, NodeSpec, NodeStatus, RuntimeHandler};
+use crate::slim::protobuf::{FromProtobuf, MetadataMessage, TimeMessage, all_from, some_list};
+
+/// `Node`.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeMessage {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<MetadataMessage>,
+    #[prost(message, optional, tag = "2")]
+    spec: Option<NodeSpecMessage>,
+    #[prost(message, optional, tag = "3")]
+    status: Option<NodeStatusMessage>,
+}
+
+impl FromProtobuf for SlimNode {
+    type Message = NodeMessage;
+}
+
+impl From<NodeMessage> for SlimNode {
+    fn from(it: NodeMessage) -> Self {
+        Self {
+            metadata: it.metadata.unwrap_or_default().into(),
+            spec: it.spec.unwrap_or_default().into(),
+            status: it.status.map(NodeStatus::from),
+        }
+    }
+}
+
+/// `NodeSpec`.
+#[derive(Clone, PartialEq, Message)]
+struct NodeSpecMessage {
+    #[prost(bool, tag = "4")]
+    unschedulable: bool,
+    #[prost(message, repeated, tag = "5")]
+    taints: Vec<TaintMessage>,
+}
+
+impl From<NodeSpecMessage> for NodeSpec {
+    fn from(it: NodeSpecMessage) -> Self {
+        Self { taints: all_from(it.taints), unschedulable: it.unschedulable }
+    }
+}
+
+/// `NodeStatus`.
+#[derive(Clone, PartialEq, Message)]
+struct NodeStatusMessage {
+    #[prost(message, repeated, tag = "4")]
+    conditions: Vec<NodeConditionMessage>,
+    #[prost(message, repeated, tag = "8")]
+    images: Vec<NodeImageMessage>,
+    #[prost(message, repeated, tag = "12")]
+    runtime_handlers: Vec<RuntimeHandlerMessage>,
+}
+
+impl From<NodeStatusMessage> for NodeStatus {
+    fn from(it: NodeStatusMessage) -> Self {
+        Self {
+            conditions: all_from(it.conditions),
+            images: all_from(it.images),
+            runtime_handlers: all_from(it.runtime_handlers),
+        }
+    }
+}
+
+/// `NodeCondition`.
+#[derive(Clone, PartialEq, Message)]
+struct NodeConditionMessage {
+    #[prost(string, tag = "1")]
+    type_: String,
+    #[prost(string, tag = "2")]
+    status: String,
+    #[prost(message, optional, tag = "3")]
+    last_heartbeat_time: Option<TimeMessage>,
+    #[prost(message, optional, tag = "4")]
+    last_transition_time: Option<TimeMessage>,
+    #[prost(string, tag = "5")]
+    reason: String,
+    #[prost(string, tag = "6")]
+    message: String,
+}
+
+impl From<NodeConditionMessage> for NodeCondition {
+    fn from(it: NodeConditionMessage) -> Self {
+        Self {
+            type_: it.type_,
+            status: it.status,
+            last_transition_time: it.last_transition_time.and_then(TimeMessage::time),
+            last_heartbeat_time: it.last_heartbeat_time.and_then(TimeMessage::time),
+            reason: it.reason,
+            message: it.message,
+        }
+    }
+}
+
+/// `ContainerImage`.
+#[derive(Clone, PartialEq, Message)]
+struct NodeImageMessage {
+    #[prost(string, repeated, tag = "1")]
+    names: Vec<String>,
+    #[prost(int64, tag = "2")]
+    size_bytes: i64,
+}
+
+impl From<NodeImageMessage> for NodeImage {
+    fn from(it: NodeImageMessage) -> Self {
+        Self { names: some_list(it.names), size_bytes: it.size_bytes }
+    }
+}
+
+/// `NodeRuntimeHandler`.
+#[derive(Clone, PartialEq, Message)]
+struct RuntimeHandlerMessage {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    features: Option<HandlerFeaturesMessage>,
+}
+
+/// `NodeRuntimeHandlerFeatures`.
+#[derive(Clone, PartialEq, Message)]
+struct HandlerFeaturesMessage {
+    #[prost(bool, optional, tag = "2")]
+    user_namespaces: Option<bool>,
+}
+
+impl From<RuntimeHandlerMessage> for RuntimeHandler {
+    fn from(it: RuntimeHandlerMessage) -> Self {
+        let features = it.features.map(|features| HandlerFeatures { user_namespaces: features.user_namespaces });
+        Self { name: it.name, features }
+    }
+}
