@@ -37,7 +37,8 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + FromProtobuf,
     T: Default,
 {
-    if let Some(found) = fold_protobuf(&api, &parameters, &take).await {
+    let found = fold_protobuf(&api, &parameters, &take).await;
+    if let Some(found) = found.map_err(|error| Error::new(format!("list {what}"), error))? {
         return Ok(found);
     }
     // What stands between may know only JSON, and only in JSON is an error decoded.
@@ -46,8 +47,8 @@ where
     Ok(found)
 }
 
-/// The same in Protocol Buffers; `None` if that fails, for whatever reason.
-async fn fold_protobuf<K, T>(api: &Api<K>, parameters: &ListParams, take: impl Fn(&mut T, K)) -> Option<T>
+/// The same in Protocol Buffers; `None` if the answer is something else. Without any answer, nothing is gained by asking again.
+async fn fold_protobuf<K, T>(api: &Api<K>, parameters: &ListParams, take: impl Fn(&mut T, K)) -> kube::Result<Option<T>>
 where
     K: Resource + Clone + FromProtobuf,
     T: Default,
@@ -56,23 +57,28 @@ where
     let mut parameters = parameters.clone().limit(PAGE);
     let mut found = T::default();
     loop {
-        let page = protobuf_page(&client, &path, &parameters).await?;
+        let Some(page) = protobuf_page(&client, &path, &parameters).await? else { return Ok(None) };
         for object in page.objects::<K>() {
-            take(&mut found, object?);
+            let Some(object) = object else { return Ok(None) };
+            take(&mut found, object);
         }
         match page.continue_token() {
             Some(token) => parameters = parameters.continue_token(&token),
-            None => return Some(found),
+            None => return Ok(Some(found)),
         }
     }
 }
 
-async fn protobuf_page(client: &Client, path: &str, parameters: &ListParams) -> Option<ProtobufPage> {
-    let mut request = kube::core::Request::new(path).list(parameters).ok()?;
+async fn protobuf_page(client: &Client, path: &str, parameters: &ListParams) -> kube::Result<Option<ProtobufPage>> {
+    let request = kube::core::Request::new(path).list(parameters);
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static(PROTOBUF));
-    let answer = client.send(request.map(Body::from)).await.ok()?;
-    let body = answer.into_body().collect().await.ok()?;
-    ProtobufPage::of(body.to_bytes())
+    let answer = client.send(request.map(Body::from)).await?;
+    if !answer.status().is_success() {
+        return Ok(None);
+    }
+    let body = answer.into_body().collect().await?;
+    Ok(ProtobufPage::of(body.to_bytes()))
 }
 
 /// Takes all objects of a kind, as JSON.
