@@ -3,9 +3,11 @@
 use std::fmt::Debug;
 
 use http_body_util::BodyExt;
+use hyper::StatusCode;
 use hyper::header::{ACCEPT, HeaderValue};
 use kube::api::{ListParams, ObjectList};
 use kube::client::Body;
+use kube::core::Status;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
@@ -74,11 +76,22 @@ async fn protobuf_page(client: &Client, path: &str, parameters: &ListParams) -> 
     let mut request = request.map_err(kube::Error::BuildRequest)?;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static(PROTOBUF));
     let answer = client.send(request.map(Body::from)).await?;
-    if !answer.status().is_success() {
+    let status = answer.status();
+    if is_overload(status) {
+        let message = status.canonical_reason().unwrap_or_default();
+        return Err(kube::Error::Api(Status::failure(message, message).with_code(status.as_u16()).boxed()));
+    }
+    if !status.is_success() {
         return Ok(None);
     }
     let body = answer.into_body().collect().await?;
     Ok(ProtobufPage::of(body.to_bytes()))
+}
+
+/// Whether an API server says that it has too much to do. It is not asked for more right away.
+fn is_overload(status: StatusCode) -> bool {
+    use StatusCode as Is;
+    [Is::TOO_MANY_REQUESTS, Is::BAD_GATEWAY, Is::SERVICE_UNAVAILABLE, Is::GATEWAY_TIMEOUT].contains(&status)
 }
 
 /// Takes all objects of a kind, as JSON.

@@ -43,8 +43,8 @@ struct PageMetadata {
 /// `runtime.Unknown`, which says what an object is, and contains it.
 #[derive(Clone, PartialEq, Message)]
 struct Enveloped {
-    #[prost(bytes = "bytes", tag = "2")]
-    raw: Bytes,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    raw: Option<Bytes>,
 }
 
 impl ProtobufPage {
@@ -53,8 +53,8 @@ impl ProtobufPage {
         if !body.starts_with(MAGIC) {
             return None;
         }
-        let page = Enveloped::decode(body.split_off(MAGIC.len())).ok()?;
-        Self::decode(page.raw).ok()
+        let enveloped = Enveloped::decode(body.split_off(MAGIC.len())).ok()?;
+        Self::decode(enveloped.raw?).ok()
     }
 
     /// Its objects, decoded one by one.
@@ -76,15 +76,14 @@ pub fn some_text(text: String) -> Option<String> {
 /// `Time`.
 #[derive(Clone, PartialEq, Message)]
 pub struct TimeMessage {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
+    #[prost(int64, optional, tag = "1")]
+    seconds: Option<i64>,
 }
 
 impl TimeMessage {
-    /// The time. What is unset comes as no seconds at all.
+    /// The time. One that is unset comes without seconds.
     pub fn time(self) -> Option<Time> {
-        let seconds = Some(self.seconds).filter(|seconds| *seconds != 0)?;
-        Timestamp::from_second(seconds).ok().map(Time)
+        Timestamp::from_second(self.seconds?).ok().map(Time)
     }
 }
 
@@ -235,7 +234,7 @@ mod tests {
         });
         let metadata = Some(PageMetadata { continue_token: continue_token.to_owned() });
         let raw = ProtobufPage { metadata, items: items.collect() }.encode_to_vec().into();
-        [MAGIC, &Enveloped { raw }.encode_to_vec()].concat()
+        [MAGIC, &Enveloped { raw: Some(raw) }.encode_to_vec()].concat()
     }
 
     fn names(page: &ProtobufPage) -> Option<Vec<String>> {
@@ -255,11 +254,14 @@ mod tests {
         let found: Vec<_> = page.objects::<Named>().collect();
         assert_eq!(found, [Some(Named(ObjectMeta::default()))]);
         assert_eq!(TimeMessage::default().time(), None);
+        assert_eq!(TimeMessage { seconds: Some(0) }.time(), Some(Time(Timestamp::UNIX_EPOCH)));
     }
 
     #[test]
-    fn json_is_no_page() {
-        assert!(ProtobufPage::of(Bytes::from_static(br#"{"kind":"PodList"}"#)).is_none());
+    fn what_is_no_list_is_no_page() {
+        for body in [&br#"{"kind":"PodList"}"#[..], b"", MAGIC, &MAGIC[1..]] {
+            assert!(ProtobufPage::of(Bytes::from(body)).is_none(), "{body:?}");
+        }
     }
 
     proptest! {

@@ -14,10 +14,16 @@ use serde::de::DeserializeOwned;
 
 use super::trial::eventually;
 
-/// Compares the pods of a namespace and all nodes in both encodings. Returns what was compared.
-pub async fn same_pods_and_nodes(client: &Client, namespace: &str) -> (Vec<String>, Vec<String>) {
-    let pods = same::<SlimPod>(client, &format!("/api/v1/namespaces/{namespace}/pods")).await;
-    (pods, same::<SlimNode>(client, "/api/v1/nodes").await)
+/// Compares the pods of a namespace in both encodings. Returns what was compared.
+pub async fn same_pods(client: &Client, namespace: &str) -> Vec<String> {
+    same::<SlimPod>(client, &format!("/api/v1/namespaces/{namespace}/pods")).await
+}
+
+/// Compares a node in both encodings. Returns what was compared.
+pub async fn same_node(client: &Client, name: &str) -> String {
+    let found = same::<SlimNode>(client, &format!("/api/v1/nodes?fieldSelector=metadata.name%3D{name}")).await;
+    let [node] = &found[..] else { panic!("one node: {found:?}") };
+    node.clone()
 }
 
 async fn same<K: FromProtobuf + Clone + Debug + DeserializeOwned>(client: &Client, path: &str) -> Vec<String> {
