@@ -108,9 +108,9 @@ lint: toolchain $(deny) ## Check formatting, clippy, shell scripts, licences, so
 	cargo clippy --package holder --bin holder --features program --release --target $(musl) -- --deny warnings
 	$(bed) require shellcheck
 	shellcheck $(shell_scripts)
-	$(deny) --log-level warn check bans licenses sources
+	$(deny) --locked --log-level warn check bans licenses sources
 	rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
-	$(deny) --log-level warn --manifest-path fuzz/Cargo.toml --config fuzz/deny.toml check bans licenses sources
+	$(deny) --locked --log-level warn --manifest-path fuzz/Cargo.toml --config fuzz/deny.toml check bans licenses sources
 	.ci/advisories $(deny)
 
 $(deny):
