@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::validation_result;
 use crate::list::ListData;
 use crate::list::discover::found::Found;
-use crate::list::names::shortened;
+use crate::list::names::{ResourceName, shortened};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
@@ -69,6 +69,8 @@ impl Revision {
             return None;
         }
         let content: Content = serde_json::from_value(object.data.clone()?.0).ok()?;
+        // It becomes a part of paths, and whoever may write ControllerRevisions has chosen it.
+        ResourceName::parse_subdomain(&content.name).ok()?;
         let annotation = |key| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
         Some(Self {
             name: metadata.name.clone()?,

@@ -211,3 +211,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_version_whose_list_can_have_no_such_name_is_none() {
+    let is_read = |name: &str| {
+        let list = ListData { name: name.to_owned(), ..list("images: [nginx]") };
+        let mut object = build(&list, "tools", 0, None, None);
+        object.metadata.uid = Some("1".to_owned());
+        Revision::from_object(&object).is_some()
+    };
+    assert!(is_read("tools") && is_read("tools.v2") && is_read(&"a".repeat(63)));
+    for name in ["a/b", "..", "", "A", &"a".repeat(10_000)] {
+        assert!(!is_read(name), "{name}");
+    }
+}
