@@ -165,6 +165,7 @@ async fn what_kubelets_write_is_the_same_in_protocol_buffers_and_in_json() {
     .await;
     assert!(same_pods(&real.trial.client, &real.trial.namespace).await.len() >= real.nodes.len());
     for node in &real.nodes {
-        assert!(same_node(&real.trial.client, node.name()).await.contains("registry.test"));
+        let seen = same_node(&real.trial.client, node.name()).await;
+        assert!(seen.contains(node.name()) && seen.contains("KubeletReady"), "{seen}");
     }
 }
