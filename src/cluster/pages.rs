@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::slim::protobuf::{FromProtobuf, PROTOBUF, ProtobufPage};
 
-/// How many objects to request per page. A page of pods with 20 images each is some 4 MB of JSON, and as much again decoded.
+/// How many objects to request per page unless the caller chooses. A page of pods with 20 images each is some 4 MB of JSON, and as much again decoded.
 const PAGE: u32 = 100;
 
 /// All objects of a kind.
@@ -94,12 +94,15 @@ fn is_overload(status: StatusCode) -> bool {
     [Is::TOO_MANY_REQUESTS, Is::BAD_GATEWAY, Is::SERVICE_UNAVAILABLE, Is::GATEWAY_TIMEOUT].contains(&status)
 }
 
-/// Takes all objects of a kind, as JSON.
-async fn each<K>(api: Api<K>, what: &str, parameters: ListParams, mut take: impl FnMut(K)) -> Result<(), Error>
+/// Takes all objects of a kind, as JSON, in pages of the size that the parameters choose.
+///
+/// # Errors
+/// What the API server answered, or why it could not be reached.
+pub async fn each<K>(api: Api<K>, what: &str, mut parameters: ListParams, mut take: impl FnMut(K)) -> Result<(), Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {
-    let mut parameters = parameters.limit(PAGE);
+    parameters.limit.get_or_insert(PAGE);
     loop {
         let page: ObjectList<K> =
             api.list(&parameters).await.map_err(|error| Error::new(format!("list {what}"), error))?;

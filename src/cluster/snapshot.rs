@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::image_caches::{Visibility, selector};
 use super::observed::Observed;
-use super::pages::all;
+use super::pages::{all, each};
 use super::resources;
 use crate::coverage::SlimPod;
 use crate::error::Error;
@@ -159,16 +159,8 @@ impl Reader {
     /// # Errors
     /// What the API server answered, or why it could not be reached.
     pub async fn read_accepted(&self, mut record: impl FnMut(&ControllerRevision)) -> Result<(), Error> {
-        let mut parameters = ListParams::default().labels(labels::REVISIONS_OF_LISTS).limit(REVISIONS);
-        loop {
-            let page = self.revisions.list(&parameters).await;
-            let page = page.map_err(|error| Error::new("list the ControllerRevisions", error))?;
-            page.items.iter().for_each(&mut record);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(()),
-            }
-        }
+        let of_lists = ListParams::default().labels(labels::REVISIONS_OF_LISTS).limit(REVISIONS);
+        each(self.revisions.clone(), "the ControllerRevisions", of_lists, |revision| record(&revision)).await
     }
 
     /// The list's ImageCaches. They are not read if they were not visible a moment ago, since the rest must not fail because of
