@@ -11,6 +11,7 @@ use kube::core::ObjectMeta;
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::Slim;
 use super::metadata::{Annotations, FieldOwner, Metadata, OwnedFields};
 
 /// The media type of objects in Protocol Buffers.
@@ -65,6 +66,34 @@ impl ProtobufPage {
     /// How to ask for the next page; `None` if this is the last one.
     pub fn continue_token(self) -> Option<String> {
         self.metadata.and_then(|metadata| some_text(metadata.continue_token))
+    }
+}
+
+/// An object: its metadata, and what is needed of its spec and its status.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub struct SlimMessage<S: Message + Default, U: Message + Default> {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<MetadataMessage>,
+    #[prost(message, optional, tag = "2")]
+    spec: Option<S>,
+    #[prost(message, optional, tag = "3")]
+    status: Option<U>,
+}
+
+impl<S, U, M, N> From<SlimMessage<M, N>> for Slim<S, U>
+where
+    S: From<M>,
+    U: From<N>,
+    M: Message + Default,
+    N: Message + Default,
+{
+    fn from(it: SlimMessage<M, N>) -> Self {
+        Self {
+            metadata: it.metadata.unwrap_or_default().into(),
+            spec: it.spec.unwrap_or_default().into(),
+            status: it.status.map(U::from),
+        }
     }
 }
 
@@ -145,7 +174,7 @@ pub fn all_from<M, T: From<M>>(messages: Vec<M>) -> Vec<T> {
 
 /// `OwnerReference`.
 #[derive(Clone, PartialEq, Message)]
-pub struct OwnerMessage {
+struct OwnerMessage {
     #[prost(string, tag = "1")]
     kind: String,
     #[prost(string, tag = "3")]
@@ -207,30 +236,17 @@ mod tests {
 
     use super::*;
 
-    /// An object with nothing but metadata.
-    #[derive(Clone, Debug, PartialEq)]
-    struct Named(ObjectMeta);
-
-    #[derive(Clone, PartialEq, Message)]
-    struct NamedMessage {
-        #[prost(message, optional, tag = "1")]
-        metadata: Option<MetadataMessage>,
-    }
+    /// An object of which only the metadata are needed.
+    type Named = Slim<(), ()>;
 
     impl FromProtobuf for Named {
-        type Message = NamedMessage;
-    }
-
-    impl From<NamedMessage> for Named {
-        fn from(it: NamedMessage) -> Self {
-            Self(it.metadata.unwrap_or_default().into())
-        }
+        type Message = SlimMessage<(), ()>;
     }
 
     fn body(names: &[&str], continue_token: &str) -> Vec<u8> {
         let items = names.iter().map(|name| {
             let metadata = MetadataMessage { name: (*name).to_owned(), ..MetadataMessage::default() };
-            NamedMessage { metadata: Some(metadata) }.encode_to_vec().into()
+            SlimMessage { metadata: Some(metadata), spec: Some(()), status: Some(()) }.encode_to_vec().into()
         });
         let metadata = Some(PageMetadata { continue_token: continue_token.to_owned() });
         let raw = ProtobufPage { metadata, items: items.collect() }.encode_to_vec().into();
@@ -238,7 +254,7 @@ mod tests {
     }
 
     fn names(page: &ProtobufPage) -> Option<Vec<String>> {
-        page.objects::<Named>().map(|object| object.and_then(|it| it.0.name)).collect()
+        page.objects::<Named>().map(|object| object.and_then(|it| it.metadata.name)).collect()
     }
 
     #[test]
@@ -251,8 +267,8 @@ mod tests {
     #[test]
     fn what_is_unset_is_left_out_as_in_json() {
         let page = ProtobufPage::of(body(&[""], "").into()).expect("a page");
-        let found: Vec<_> = page.objects::<Named>().collect();
-        assert_eq!(found, [Some(Named(ObjectMeta::default()))]);
+        let found: Vec<_> = page.objects::<Named>().map(|object| object.map(|it| it.metadata)).collect();
+        assert_eq!(found, [Some(ObjectMeta::default())]);
         assert_eq!(TimeMessage::default().time(), None);
         assert_eq!(TimeMessage { seconds: Some(0) }.time(), Some(Time(Timestamp::UNIX_EPOCH)));
     }

@@ -5,36 +5,15 @@ use prost::Message;
 use super::scheduling::TaintMessage;
 use crate::coverage::SlimNode;
 use crate::coverage::node::{HandlerFeatures, NodeCondition, NodeImage, NodeSpec, NodeStatus, RuntimeHandler};
-use crate::slim::protobuf::{FromProtobuf, MetadataMessage, TimeMessage, all_from, some_list};
-
-/// `Node`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeMessage {
-    #[prost(message, optional, tag = "1")]
-    metadata: Option<MetadataMessage>,
-    #[prost(message, optional, tag = "2")]
-    spec: Option<NodeSpecMessage>,
-    #[prost(message, optional, tag = "3")]
-    status: Option<NodeStatusMessage>,
-}
+use crate::slim::protobuf::{FromProtobuf, SlimMessage, TimeMessage, all_from, some_list};
 
 impl FromProtobuf for SlimNode {
-    type Message = NodeMessage;
-}
-
-impl From<NodeMessage> for SlimNode {
-    fn from(it: NodeMessage) -> Self {
-        Self {
-            metadata: it.metadata.unwrap_or_default().into(),
-            spec: it.spec.unwrap_or_default().into(),
-            status: it.status.map(NodeStatus::from),
-        }
-    }
+    type Message = SlimMessage<NodeSpecMessage, NodeStatusMessage>;
 }
 
 /// `NodeSpec`.
 #[derive(Clone, PartialEq, Message)]
-struct NodeSpecMessage {
+pub struct NodeSpecMessage {
     #[prost(bool, tag = "4")]
     unschedulable: bool,
     #[prost(message, repeated, tag = "5")]
@@ -49,7 +28,7 @@ impl From<NodeSpecMessage> for NodeSpec {
 
 /// `NodeStatus`.
 #[derive(Clone, PartialEq, Message)]
-struct NodeStatusMessage {
+pub struct NodeStatusMessage {
     #[prost(message, repeated, tag = "4")]
     conditions: Vec<NodeConditionMessage>,
     #[prost(message, repeated, tag = "8")]

@@ -11,36 +11,15 @@ use crate::coverage::pod::{
     Container, ContainerResources, ContainerState, ContainerStatus, PodCondition, PodSpec, PodStatus, PullSecret,
     ResourceList, Running, Terminated, WaitingContainer,
 };
-use crate::slim::protobuf::{FromProtobuf, MetadataMessage, TimeMessage, all_from, some_text};
-
-/// `Pod`.
-#[derive(Clone, PartialEq, Message)]
-pub struct PodMessage {
-    #[prost(message, optional, tag = "1")]
-    metadata: Option<MetadataMessage>,
-    #[prost(message, optional, tag = "2")]
-    spec: Option<PodSpecMessage>,
-    #[prost(message, optional, tag = "3")]
-    status: Option<PodStatusMessage>,
-}
+use crate::slim::protobuf::{FromProtobuf, SlimMessage, TimeMessage, all_from, some_text};
 
 impl FromProtobuf for SlimPod {
-    type Message = PodMessage;
-}
-
-impl From<PodMessage> for SlimPod {
-    fn from(it: PodMessage) -> Self {
-        Self {
-            metadata: it.metadata.unwrap_or_default().into(),
-            spec: it.spec.unwrap_or_default().into(),
-            status: it.status.map(PodStatus::from),
-        }
-    }
+    type Message = SlimMessage<PodSpecMessage, PodStatusMessage>;
 }
 
 /// `PodSpec`.
 #[derive(Clone, PartialEq, Message)]
-struct PodSpecMessage {
+pub struct PodSpecMessage {
     #[prost(message, repeated, tag = "2")]
     containers: Vec<ContainerMessage>,
     #[prost(btree_map = "string, string", tag = "7")]
@@ -141,7 +120,7 @@ impl From<BTreeMap<String, QuantityMessage>> for ResourceList {
 
 /// `PodStatus`.
 #[derive(Clone, PartialEq, Message)]
-struct PodStatusMessage {
+pub struct PodStatusMessage {
     #[prost(string, tag = "1")]
     phase: String,
     #[prost(message, repeated, tag = "2")]
