@@ -5,6 +5,27 @@ use std::sync::Arc;
 use crate::coverage::Node;
 use crate::list::Config;
 
+/// What changed, and in which namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The namespace whose lists it may concern; `None`: those of all.
+    pub namespace: Option<Arc<str>>,
+    /// What changed.
+    pub what: Changed,
+}
+
+impl Change {
+    /// A change in one namespace.
+    pub fn within(namespace: &Arc<str>, what: Changed) -> Self {
+        Self { namespace: Some(Arc::clone(namespace)), what }
+    }
+
+    /// A change that may concern the lists of all namespaces.
+    pub fn anywhere(what: Changed) -> Self {
+        Self { namespace: None, what }
+    }
+}
+
 /// Which lists have to be reconciled after something changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Changed {

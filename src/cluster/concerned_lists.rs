@@ -13,13 +13,13 @@ use crate::naming::labels::list_value;
 use crate::plan::adoption;
 
 /// The lists that a change concerns, by the values of their labels.
-pub fn concerned(changed: Changed, observed: &Observed) -> Vec<String> {
+pub fn concerned(changed: &Changed, observed: &Observed) -> Vec<String> {
     match changed {
-        Changed::List(list) | Changed::Edited(list) => vec![list],
-        Changed::Node(change) => of_node(&change, observed),
-        Changed::Workloads(namespace) => discovering_in(&namespace, observed),
+        Changed::List(list) | Changed::Edited(list) => vec![list.clone()],
+        Changed::Node(change) => of_node(change, observed),
+        Changed::Workloads(namespace) => discovering_in(namespace, observed),
         Changed::Namespaces => discovering(observed, |discover| discover.namespace_selector.is_some()),
-        Changed::Adoptable(daemon_set) => of_adoptable(&daemon_set, observed),
+        Changed::Adoptable(daemon_set) => of_adoptable(daemon_set, observed),
         Changed::Everything => every_list(observed),
     }
 }
@@ -93,6 +93,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::daemon_sets_by_list::DaemonSetsByList;
+    use crate::cluster::image_caches::AllImageCaches;
     use crate::cluster::resources;
     use crate::coverage::{Node, SlimPod};
     use crate::plan::SlimDaemonSet;
@@ -123,7 +124,7 @@ mod tests {
             coverage: Default::default(),
             other_daemon_sets: others.as_reader(),
             adoptable_pods: Default::default(),
-            image_caches: Default::default(),
+            image_caches: AllImageCaches::default().of_namespace(&"prepull".into()),
             workloads: Default::default(),
             namespaces: Default::default(),
         };
@@ -157,7 +158,7 @@ mod tests {
 
     fn concerned_by(observed: &Observed, before: Option<Node>, after: Option<Node>) -> Vec<String> {
         let change = NodeChange { before: before.map(Arc::new), after: after.map(Arc::new) };
-        concerned(Changed::Node(change), observed)
+        concerned(&Changed::Node(change), observed)
     }
 
     #[test]
@@ -198,12 +199,12 @@ mod tests {
             ("other", "discover: {namespaces: [pay]}"),
             ("selecting", "discover: {namespaceSelector: {matchLabels: {team: shop}}}"),
         ]);
-        let of_shop = || concerned(Changed::Workloads("shop".to_owned()), &observed);
+        let of_shop = || concerned(&Changed::Workloads("shop".to_owned()), &observed);
         assert_eq!(of_shop(), ["named"]);
         observed.namespaces.expect();
         observed.namespaces.apply("shop".to_owned(), [("team".to_owned(), "shop".to_owned())].into());
         assert_eq!(of_shop(), ["named", "selecting"]);
-        assert_eq!(concerned(Changed::Namespaces, &observed), ["selecting"], "it may have selected more before");
+        assert_eq!(concerned(&Changed::Namespaces, &observed), ["selecting"], "it may have selected more before");
     }
 
     #[test]
@@ -218,7 +219,7 @@ mod tests {
             ("c", "images: [x:1]"),
             ("kip", "images: [x:1]"),
         ]);
-        let of = |daemon_set: &str| concerned(Changed::Adoptable(daemon_set.to_owned()), &observed);
+        let of = |daemon_set: &str| concerned(&Changed::Adoptable(daemon_set.to_owned()), &observed);
         assert_eq!(of("adopted"), ["c"]);
         assert_eq!(of("kip"), ["a"], "the list that reports what nobody adopts");
         observed.adoptable_pods.lock().apply(&pod(Value::Object(labels), "kip", "n", "redis:7"));

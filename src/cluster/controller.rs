@@ -12,15 +12,16 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
-use super::affected_lists::Changed;
+use super::affected_lists::{Change, Changed};
 use super::backoff::{LONGEST_PAUSE, Pace, Waker, pauses};
 use super::concerned_lists::concerned;
 use super::leadership::Leadership;
 use super::lease::{Election, Resignation};
 use super::node_gates::NodeGates;
-use super::observed::Observed;
+use super::observed_cluster::{ObservedCluster, WatchedNamespace};
+use super::other_controllers::OtherControllers;
 use super::readiness::Readiness;
-use super::reconcile::{AfterReconcile, Memory, Reconciler};
+use super::reconcile::{AfterReconcile, Memory, Reconciler, Reconcilers};
 use super::snapshot::Snapshot;
 use super::status_server::Overview;
 use super::watch::Listeners;
@@ -71,8 +72,9 @@ impl Controller {
             metrics: metrics.clone(),
             leadership: leadership.clone(),
         };
-        let observed = watch::start(client, &installation, may_read_nodes, listeners, &mut tasks);
-        let overview = Overview::new(&installation.namespace, observed.clone(), readiness.clone(), leadership.clone());
+        let cluster = watch::start(client, &installation, may_read_nodes, listeners, &mut tasks);
+        let overview =
+            Overview::new(cluster.clone(), installation.all_namespaces, readiness.clone(), leadership.clone());
         tasks.spawn(node_warm_ups::measure(overview.clone(), metrics.clone()));
         let gate_changes = Arc::new(Notify::new());
         let gates = NodeGates::new(client, &installation, overview.clone(), metrics.clone(), Arc::clone(&gate_changes));
@@ -81,7 +83,7 @@ impl Controller {
         }
         let metrics = metrics.clone();
         let changes = Changes { changes, gates: gate_changes };
-        tasks.spawn(work(client.clone(), installation, observed, readiness.clone(), leadership, metrics, changes));
+        tasks.spawn(work(client.clone(), installation, cluster, readiness.clone(), leadership, metrics, changes));
         Self { readiness, overview, tasks, resignation }
     }
 
@@ -102,12 +104,12 @@ impl Controller {
 
 /// What changes in the cluster, for the workers of lists and for the gates of nodes.
 struct Changes {
-    changes: UnboundedReceiver<Changed>,
+    changes: UnboundedReceiver<Change>,
     gates: Arc<Notify>,
 }
 
 impl Changes {
-    async fn next(&mut self) -> Option<Changed> {
+    async fn next(&mut self) -> Option<Change> {
         let changed = self.changes.recv().await;
         self.gates.notify_one();
         changed
@@ -117,7 +119,7 @@ impl Changes {
 async fn work(
     client: Client,
     installation: Installation,
-    observed: Observed,
+    cluster: ObservedCluster,
     readiness: Readiness,
     leadership: Leadership,
     metrics: Metrics,
@@ -125,40 +127,54 @@ async fn work(
 ) {
     let mut lead = leadership.changes();
     let settings = settings_of_cluster(&client, &installation, &readiness).await;
-    let reconciler =
-        Reconciler::new(&client, &installation, observed.clone(), settings, leadership.clone(), metrics.clone());
     let mut workers = Workers {
-        reconciler: Arc::new(reconciler),
-        observed: observed.clone(),
+        reconcilers: Reconcilers::new(&client, installation, settings, leadership.clone(), metrics.clone()),
+        cluster,
         readiness: readiness.clone(),
         leadership,
         metrics,
-        wakers: HashMap::new(),
+        namespaces: HashMap::new(),
         tasks: JoinSet::new(),
     };
+    let mut listed = false;
     loop {
-        let changed = tokio::select! {
-            changed = changes.next() => changed,
+        let change = tokio::select! {
+            change = changes.next() => change,
             changed = lead.changed() => {
                 changes.gates.notify_one();
-                changed.ok().map(|()| Changed::Everything)
+                changed.ok().map(|()| Change::anywhere(Changed::Everything))
             }
             Some(ended) = workers.tasks.join_next() => {
                 workers.ended(ended);
                 continue;
             }
         };
-        let Some(changed) = changed else { return };
+        let Some(mut change) = change else { return };
         // Before all listings are complete, nodes whose pods are not listed yet would seem to hold nothing.
         if !readiness.all_listed() {
             continue;
         }
+        if !std::mem::replace(&mut listed, true) {
+            // What changed before concerned nobody.
+            change = Change::anywhere(Changed::Everything);
+        }
+        let Change { namespace, what } = change;
         // An edit ends a worker's pause even while another process leads, so that no pause remains when this one leads again.
-        if !workers.leadership.holds() && !matches!(changed, Changed::Edited(_)) {
+        if !workers.leadership.holds() && !matches!(what, Changed::Edited(_)) {
             continue;
         }
-        let wake = if matches!(changed, Changed::Edited(_)) { Waker::edit } else { Waker::change };
-        concerned(changed, &observed).iter().for_each(|list| workers.wake(list, wake));
+        let namespaces = match namespace {
+            Some(namespace) => workers.cluster.get(&namespace).into_iter().collect(),
+            None => workers.cluster.all(),
+        };
+        let wake = if matches!(what, Changed::Edited(_)) { Waker::edit } else { Waker::change };
+        for namespace in &namespaces {
+            let concerned = concerned(&what, &namespace.observed);
+            if concerned.is_empty() {
+                workers.forget(&namespace.name);
+            }
+            concerned.iter().for_each(|list| workers.wake(namespace, list, wake));
+        }
     }
 }
 
@@ -182,55 +198,97 @@ async fn settings_of_cluster(client: &Client, installation: &Installation, readi
 }
 
 struct Workers {
-    reconciler: Arc<Reconciler>,
-    observed: Observed,
+    reconcilers: Reconcilers,
+    cluster: ObservedCluster,
     readiness: Readiness,
     leadership: Leadership,
     metrics: Metrics,
+    namespaces: HashMap<Arc<str>, WorkersOfNamespace>,
+    /// Each ends with the namespace and the label of its list once nothing of the list is left.
+    tasks: JoinSet<(Arc<str>, String)>,
+}
+
+/// The workers of one namespace's lists.
+struct WorkersOfNamespace {
+    reconciler: Arc<Reconciler>,
     wakers: HashMap<String, Arc<Waker>>,
-    /// Each ends with the name of its list once nothing of the list is left.
-    tasks: JoinSet<String>,
 }
 
 impl Workers {
     /// Forgets the worker of a list that is gone. If the list came back while the worker ended, it gets another one.
-    fn ended(&mut self, ended: Result<String, JoinError>) {
-        let list = match ended {
-            Ok(list) => list,
+    fn ended(&mut self, ended: Result<(Arc<str>, String), JoinError>) {
+        let (namespace, list) = match ended {
+            Ok(ended) => ended,
             Err(panic) => return error!(%panic, "a worker panicked"),
         };
-        self.metrics.forget(&list);
-        if self.wakers.remove(&list).is_some_and(|waker| waker.is_pending()) {
-            self.wake(&list, Waker::edit);
+        self.metrics.forget(&namespace, &list);
+        let Some(workers) = self.namespaces.get_mut(&namespace) else { return };
+        let waker = workers.wakers.remove(&list);
+        if workers.wakers.is_empty() {
+            self.namespaces.remove(&namespace);
+        }
+        let Some(namespace) = self.cluster.get(&namespace) else { return };
+        match waker.is_some_and(|waker| waker.is_pending()) {
+            true => self.wake(&namespace, &list, Waker::edit),
+            false => self.forget(&namespace.name),
         }
     }
 
-    fn wake(&mut self, list: &str, wake: fn(&Waker)) {
-        if let Some(waker) = self.wakers.get(list) {
+    /// Forgets a namespace if nothing of lists is left there, and nobody works there: what a worker sees must be what the watches see.
+    fn forget(&mut self, namespace: &str) {
+        if !self.namespaces.contains_key(namespace) {
+            self.cluster.forget_if_empty(namespace);
+        }
+    }
+
+    fn wake(&mut self, namespace: &Arc<WatchedNamespace>, list: &str, wake: fn(&Waker)) {
+        let workers = self.namespaces.get(&namespace.name);
+        if let Some(waker) = workers.and_then(|workers| workers.wakers.get(list)) {
             return wake(waker);
         }
         // The last pods of a list go after everything else of it, which needs no worker.
-        if !self.leadership.holds() || Snapshot::observed(&self.observed, list).is_empty() {
-            return;
+        if Snapshot::observed(&namespace.observed, list).is_empty() {
+            return self.forget(&namespace.name);
         }
+        if self.leadership.holds() && !self.cluster.seen_by_all().other_controllers.are_in(&namespace.name) {
+            self.begin(namespace, list, wake);
+        }
+    }
+
+    fn begin(&mut self, namespace: &Arc<WatchedNamespace>, list: &str, wake: fn(&Waker)) {
         let waker = Arc::new(Waker::default());
         wake(&waker);
+        let name = Arc::clone(&namespace.name);
+        let workers = self.namespaces.entry(Arc::clone(&name)).or_insert_with(|| WorkersOfNamespace {
+            reconciler: Arc::new(self.reconcilers.of(namespace)),
+            wakers: HashMap::new(),
+        });
         let work = Work {
+            part: self.cluster.part(&name, list),
+            other_controllers: self.cluster.seen_by_all().other_controllers.clone(),
+            is_home: Arc::ptr_eq(namespace, self.cluster.home()),
+            namespace: name,
             list: list.to_owned(),
-            reconciler: Arc::clone(&self.reconciler),
+            reconciler: Arc::clone(&workers.reconciler),
             readiness: self.readiness.clone(),
             leadership: self.leadership.clone(),
             metrics: self.metrics.clone(),
             pace: Pace::new(Arc::clone(&waker)),
         };
+        workers.wakers.insert(list.to_owned(), waker);
         self.tasks.spawn(work.go_on());
-        self.wakers.insert(list.to_owned(), waker);
     }
 }
 
 /// The worker of one list.
 struct Work {
+    namespace: Arc<str>,
     list: String,
+    /// What the readiness probe calls it.
+    part: String,
+    other_controllers: OtherControllers,
+    /// Whether it is in the controller's namespace.
+    is_home: bool,
     reconciler: Arc<Reconciler>,
     readiness: Readiness,
     leadership: Leadership,
@@ -239,12 +297,16 @@ struct Work {
 }
 
 impl Work {
-    /// Works until the list is gone. Returns its name.
-    async fn go_on(mut self) -> String {
-        info!(list = self.list, "started worker for list");
-        let mut memory = Memory::default();
+    /// Works until the list is gone. Returns its namespace and its label.
+    async fn go_on(mut self) -> (Arc<str>, String) {
+        info!(namespace = &*self.namespace, list = self.list, "started worker for list");
+        let (reconciler, mut memory) = (Arc::clone(&self.reconciler), Memory::default());
         loop {
             self.pace.next().await;
+            let turn = reconciler.turn().await;
+            if self.other_controllers.are_in(&self.namespace) {
+                return self.end("its namespace has a controller of its own");
+            }
             if !self.leadership.holds() {
                 // Taking the lead wakes the workers of all lists.
                 self.pace.done(None);
@@ -252,20 +314,18 @@ impl Work {
             }
             let started = Instant::now();
             // On the heap, so that a worker that waits does without the 8 KiB that a reconcile needs.
-            let reconcile = Box::pin(self.reconciler.reconcile(&self.list, &mut memory));
+            let reconcile = Box::pin(reconciler.reconcile(&self.list, &mut memory));
             let outcome = timeout(TIME_LIMIT, reconcile).await;
             let outcome = outcome.unwrap_or(Err(Error::TimedOut { seconds: TIME_LIMIT.as_secs() }));
+            drop(turn);
             self.pace.cost(memory.take_cost());
             self.metrics.reconciled(started.elapsed(), outcome.as_ref().err().map(api_errors::category));
             match outcome {
                 Ok(next) => {
-                    self.readiness.ready(&self.list);
+                    self.readiness.ready(&self.part);
                     match next {
                         AfterReconcile::At(next) => self.pace.done(next.map(instant)),
-                        AfterReconcile::Gone => {
-                            info!(list = self.list, "nothing is left of the list: ended worker");
-                            return self.list;
-                        }
+                        AfterReconcile::Gone => return self.end("nothing is left of the list"),
                     }
                 }
                 Err(error) => self.failed(&error),
@@ -273,19 +333,26 @@ impl Work {
         }
     }
 
+    fn end(self, why: &str) -> (Arc<str>, String) {
+        self.readiness.ready(&self.part);
+        info!(namespace = &*self.namespace, list = self.list, "{why}: ended worker");
+        (self.namespace, self.list)
+    }
+
     fn failed(&mut self, error: &Error) {
         let pause = self.pace.failed();
-        let list = &self.list;
+        let part = &self.part;
         match error {
-            // The rights are those of the namespace, so all lists lack them.
-            Error::Forbidden { .. } => {
-                self.readiness.not_ready(list, format!("list {list}: {}", api_errors::of_controller(error)));
+            // The rights are those of the namespace, so all lists lack them. Those of other namespaces are the same, or a matter of these.
+            Error::Forbidden { .. } if self.is_home => {
+                self.readiness.not_ready(part, format!("list {part}: {}", api_errors::of_controller(error)));
             }
             // Admission comes after authorization. The refusal concerns this list alone, which has an Event about it.
-            Error::Denied { .. } => self.readiness.ready(list),
+            Error::Denied { .. } => self.readiness.ready(part),
             _ => {}
         }
-        warn!(list, %error, seconds = pause.as_secs_f32(), "reconcile failed; retrying");
+        let (namespace, list, seconds) = (&*self.namespace, &self.list, pause.as_secs_f32());
+        warn!(namespace, list, %error, seconds, "reconcile failed; retrying");
     }
 }
 

@@ -17,8 +17,12 @@ use crate::plan::{Platform, Settings};
 /// How the controller was installed, as its arguments say.
 #[derive(Clone, Debug)]
 pub struct Installation {
-    /// The namespace of its lists and DaemonSets.
+    /// Its own namespace. Unless lists may be anywhere, they are here.
     pub namespace: String,
+    /// Whether lists may be in any namespace.
+    pub all_namespaces: bool,
+    /// Whether this is about another namespace than that in which the controller is installed.
+    pub is_elsewhere: bool,
     /// Lists that need no label, for ConfigMaps whose labels the user cannot set.
     pub config_maps: Vec<String>,
     /// kube-prepull's own images.
@@ -35,6 +39,27 @@ pub struct Installation {
     pub status_port: u16,
     /// What nobody but this process knows, for the names of the holders' folders.
     pub seed: Seed,
+}
+
+impl Installation {
+    /// The one namespace whose lists are kept warm; `None`: those of all.
+    pub fn watched_namespace(&self) -> Option<&str> {
+        (!self.all_namespaces).then_some(&*self.namespace)
+    }
+
+    /// How lists are kept warm in another namespace than the controller's. Nothing is owned there, and its ServiceAccounts are others.
+    #[must_use]
+    pub fn elsewhere(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            is_elsewhere: true,
+            config_maps: Vec::new(),
+            pod_service_account: None,
+            deployment: None,
+            policy: self.policy.elsewhere(namespace),
+            ..self.clone()
+        }
+    }
 }
 
 /// The name of this process among several controllers: the name of its pod or machine.

@@ -11,7 +11,9 @@
 //!
 //! What it reads:
 //! - [`watch`], [`watch_error`]: the watches, and why they fail
-//! - [`observed`], [`observed_workloads`], [`observed_namespaces`]: what the watches have seen
+//! - [`observed_cluster`]: what the watches have seen, by namespace; [`observed`]: of the lists of one
+//! - [`observed_workloads`], [`observed_namespaces`]: where lists discover images
+//! - [`other_controllers`]: the namespaces that have a controller of their own
 //! - [`accepted_lists`]: the accepted versions of all lists, each parsed once, and which lists share a name
 //! - [`affected_lists`], [`concerned_lists`], [`list_edits`]: what changed, which lists that concerns, and whether it is an edit
 //! - [`snapshot`]: one list as it is at one time, observed or read
@@ -27,7 +29,7 @@
 //! - [`node_gates`]: frees nodes that wait for images, and keeps their condition
 //! - [`events`]: Events on the list
 //! - [`refresh`]: a user's request for a refresh
-//! - [`delete_image_caches`]: deletes what uninstalling the controller would leave behind
+//! - [`clean_up`]: deletes what uninstalling the controller would leave behind
 //!
 //! How it connects:
 //! - [`connect`]: clients for the cluster that the user named, through proxies and with credential plugins
@@ -46,13 +48,13 @@ pub mod access_reviews;
 mod affected_lists;
 mod apply;
 mod backoff;
+pub mod clean_up;
 pub mod command_reader;
 mod concerned_lists;
 pub mod connect;
 mod consistent_lists;
 pub mod controller;
 mod daemon_sets_by_list;
-pub mod delete_image_caches;
 mod environment;
 mod events;
 mod image_caches;
@@ -64,8 +66,10 @@ mod list_edits;
 mod node_gates;
 mod node_warm_ups;
 mod observed;
+mod observed_cluster;
 mod observed_namespaces;
 mod observed_workloads;
+mod other_controllers;
 mod pages;
 pub mod readiness;
 mod reconcile;

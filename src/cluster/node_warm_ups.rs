@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
+use super::observed::Observed;
 use super::status_server::Overview;
 use crate::coverage::Node;
 use crate::list::Config;
@@ -34,41 +35,43 @@ pub async fn measure(overview: Overview, metrics: Metrics) {
 impl Overview {
     /// How long the warm-up took, for each node that became warm since the last call, and when to check again.
     fn node_warm_ups(&self, now: Timestamp) -> (Vec<SignedDuration>, Duration) {
-        let Some(nodes) = self.observed.nodes.as_ref().filter(|_| self.readiness.all_listed()) else {
+        let nodes = self.cluster.seen_by_all().nodes.as_ref();
+        let Some(nodes) = nodes.filter(|_| self.readiness.all_listed()) else {
             return (Vec::new(), *PAUSES.start());
         };
         let warming_up = nodes.warming_up();
         if warming_up.is_empty() {
             return (Vec::new(), *PAUSES.start());
         }
-        let states = self.states(&warming_up, now);
+        let namespaces = self.cluster.all();
+        let states: Vec<_> = namespaces.iter().flat_map(|it| states(&it.observed, &warming_up, now)).collect();
         let took = nodes.settle(states.iter().map(|(node, state)| (node.as_str(), *state)), now);
         (took, pause(&warming_up, now))
     }
+}
 
-    /// The state of every image that belongs on these nodes, of all lists.
-    fn states(&self, nodes: &[Arc<Node>], now: Timestamp) -> Vec<(String, NodeState)> {
-        let lists = self.observed.accepted.newest();
-        let wanted = lists.iter().filter_map(|(label, version)| Some((label, version.config()?)));
-        let coverage = self.observed.coverage.snapshot();
-        let mut states = Vec::new();
-        for (label, config) in wanted.filter(|(_, config)| are_for(config, nodes)) {
-            let generations = self.observed.generations(label);
-            let summary = Summary::new(SummaryInput {
-                list: label,
-                config,
-                generations: &generations,
-                coverage: &coverage,
-                nodes: Some(nodes),
-                now,
-            });
-            for group in summary.groups() {
-                let images = group.images().flat_map(|image| image.nodes);
-                states.extend(images.map(|node| (node.node.to_owned(), node.state)));
-            }
+/// The state of every image that belongs on these nodes, of all lists of a namespace.
+fn states(observed: &Observed, nodes: &[Arc<Node>], now: Timestamp) -> Vec<(String, NodeState)> {
+    let lists = observed.accepted.newest();
+    let wanted = lists.iter().filter_map(|(label, version)| Some((label, version.config()?)));
+    let coverage = observed.coverage.snapshot();
+    let mut states = Vec::new();
+    for (label, config) in wanted.filter(|(_, config)| are_for(config, nodes)) {
+        let generations = observed.generations(label);
+        let summary = Summary::new(SummaryInput {
+            list: label,
+            config,
+            generations: &generations,
+            coverage: &coverage,
+            nodes: Some(nodes),
+            now,
+        });
+        for group in summary.groups() {
+            let images = group.images().flat_map(|image| image.nodes);
+            states.extend(images.map(|node| (node.node.to_owned(), node.state)));
         }
-        states
     }
+    states
 }
 
 /// Whether one of these nodes may get images of a list.

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
+use kube::runtime::watcher::Event;
 
 use super::accepted_lists::AcceptedLists;
 use super::affected_lists::NodeChange;
@@ -16,7 +17,7 @@ use super::daemon_sets_by_list::DaemonSetsByList;
 use super::image_caches::ObservedImageCaches;
 use super::observed_namespaces::ObservedNamespaces;
 use super::observed_workloads::ObservedWorkloads;
-use crate::coverage::{Coverage, ImagesReady, LabelPool, Node, NodeSet, Sizes, SlimNode, SlimPod};
+use crate::coverage::{Coverage, ImagesReady, LabelPool, Node, NodeSet, PodChange, Sizes, SlimNode, SlimPod};
 use crate::gate::CONDITION;
 use crate::naming::labels;
 use crate::plan::Generation;
@@ -195,6 +196,22 @@ impl SharedCoverage {
     /// Locks the coverage. A panic of another holder does not leave it inconsistent, since every change is a single step.
     pub fn lock(&self) -> MutexGuard<'_, Coverage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records what a watch of pods saw. `listing` is what a listing has found so far; what was known before stays in use until it is
+    /// complete. Returns how a pod changed; `None` if the event is about a listing.
+    pub fn record(&self, event: &Event<SlimPod>, listing: &mut Coverage) -> Option<PodChange> {
+        match event {
+            Event::Init => *listing = Coverage::default(),
+            Event::InitApply(pod) => listing.apply(pod),
+            Event::InitDone => self.lock().replace(std::mem::take(listing)),
+            Event::Apply(pod) => return Some(self.lock().apply_and_compare(pod)),
+            Event::Delete(pod) => {
+                self.lock().delete(pod);
+                return Some(PodChange { matters: true, ..PodChange::default() });
+            }
+        }
+        None
     }
 
     /// What is known of a list's pods now. Plans are made of this, because a watch has to wait for whoever holds the lock.

@@ -24,11 +24,12 @@ mod report;
 mod services;
 mod unsettled;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use super::Installation;
 use super::apply::Applier;
@@ -36,6 +37,7 @@ use super::events::EventRecorder;
 use super::image_caches::ImageCacheApplier;
 use super::leadership::Leadership;
 use super::observed::Observed;
+use super::observed_cluster::WatchedNamespace;
 use super::snapshot::{Reader, Snapshot};
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -49,6 +51,8 @@ use services::Services;
 /// How many lists are read and written at a time. Each keeps what it read and planned in memory meanwhile. If requests hang, so many lists
 /// may wait for them before others do too.
 const ACTING: usize = 32;
+/// How many of them may be of one namespace, if lists may be in any: those of others need not wait for thousands that one team edits.
+const OF_ONE_NAMESPACE: usize = 8;
 
 /// What comes after a reconcile of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,23 +72,68 @@ pub struct Reconciler {
     /// Held while a list is accepted, so that two lists do not take one name at the same time. In it: the term of leadership in which
     /// all that earlier leaders accepted is known.
     accepting: Mutex<Option<u64>>,
+    turns: Turns,
+    /// How many more lists of the namespace may be reconciled now.
+    of_namespace: Semaphore,
+}
+
+/// Which lists may work at the same time, whatever their namespaces. Clones share it.
+#[derive(Clone)]
+struct Turns {
     /// Held while something is computed: parsing and planning need memory and a processor of their own, so one list at a time does it.
-    computing: Mutex<()>,
+    computing: Arc<Mutex<()>>,
     /// How many more lists may be read and written now.
-    acting: Semaphore,
+    acting: Arc<Semaphore>,
+}
+
+/// Makes the reconcilers of namespaces.
+pub struct Reconcilers {
+    client: Client,
+    installation: Installation,
+    settings: Settings,
+    leadership: Leadership,
+    metrics: Metrics,
+    turns: Turns,
+}
+
+impl Reconcilers {
+    /// `settings` are those of the controller's namespace.
+    pub fn new(
+        client: &Client,
+        installation: Installation,
+        settings: Settings,
+        leadership: Leadership,
+        metrics: Metrics,
+    ) -> Self {
+        let turns = Turns { computing: Arc::default(), acting: Arc::new(Semaphore::new(ACTING)) };
+        Self { client: client.clone(), installation, settings, leadership, metrics, turns }
+    }
+
+    /// One that works with what the watches observe in a namespace.
+    pub fn of(&self, namespace: &WatchedNamespace) -> Reconciler {
+        let is_home = *namespace.name == *self.installation.namespace;
+        let (installation, settings) = match is_home {
+            true => (self.installation.clone(), self.settings.clone()),
+            false => (self.installation.elsewhere(&namespace.name), self.settings.elsewhere(&namespace.name)),
+        };
+        let Self { client, leadership, metrics, turns, .. } = self;
+        let observed = namespace.observed.clone();
+        Reconciler::new(client, &installation, observed, settings, leadership.clone(), metrics.clone(), turns.clone())
+    }
 }
 
 impl Reconciler {
-    /// Prepares to reconcile with what the watches observe.
-    pub fn new(
+    fn new(
         client: &Client,
         installation: &Installation,
         observed: Observed,
         settings: Settings,
         leadership: Leadership,
         metrics: Metrics,
+        turns: Turns,
     ) -> Self {
         let namespace = installation.namespace.as_str();
+        let all_namespaces = installation.all_namespaces;
         let recorder = EventRecorder::new(client, namespace);
         Self {
             reader: Reader::new(client, namespace, &installation.config_maps),
@@ -101,14 +150,20 @@ impl Reconciler {
             decider: Decider {
                 observed,
                 namespace: namespace.to_owned(),
+                is_home: !installation.is_elsewhere,
                 settings,
                 policy: installation.policy.clone(),
             },
             leadership,
             accepting: Mutex::new(None),
-            computing: Mutex::new(()),
-            acting: Semaphore::new(ACTING),
+            turns,
+            of_namespace: Semaphore::new(if all_namespaces { OF_ONE_NAMESPACE } else { Semaphore::MAX_PERMITS }),
         }
+    }
+
+    /// Waits until another list of the namespace may be reconciled. It counts as long as the result is kept.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.of_namespace.acquire().await.ok()
     }
 
     /// Does what there is to do for a list.
@@ -130,7 +185,7 @@ impl Reconciler {
         let accepts = decision.history_plan.accepts();
         // It may be large, and is decided again before something is done.
         drop(decision);
-        let _turn = self.acting.acquire().await;
+        let _turn = self.turns.acting.acquire().await;
         let accepting = match accepts {
             true => Some(self.begin_to_accept().await?),
             false => None,
@@ -160,7 +215,7 @@ impl Reconciler {
 
     /// Decides where probes, watches and other lists do not wait for it: whatever else this thread had to do, another one does meanwhile.
     async fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
-        let _one_at_a_time = self.computing.lock().await;
+        let _one_at_a_time = self.turns.computing.lock().await;
         tokio::task::block_in_place(|| {
             let started = Instant::now();
             let decision = self.decider.decide(label, seen, memory);

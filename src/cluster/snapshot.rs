@@ -84,6 +84,12 @@ impl Snapshot {
         self.config_map.is_none() && self.revisions.is_empty() && others
     }
 
+    /// Whether nothing is left but ImageCaches.
+    pub fn has_image_caches_only(&self) -> bool {
+        let others = self.generations.is_empty() && self.tag_checks.is_empty();
+        self.config_map.is_none() && self.revisions.is_empty() && others && self.has_image_caches(|_| true)
+    }
+
     /// Whether something created from it exists and is not being deleted.
     pub fn is_left_behind(&self) -> bool {
         self.generations.iter().any(|generation| !generation.deleting) || self.has_image_caches(|cache| !cache.deleting)

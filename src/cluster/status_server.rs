@@ -11,9 +11,12 @@ use kube::runtime::reflector::Store;
 
 use super::leadership::Leadership;
 use super::observed::Observed;
+use super::observed_cluster::{ObservedCluster, WatchedNamespace};
 use super::readiness::Readiness;
 use super::status_input::Objects;
-use crate::status::{ListInput, Report, StatusInput};
+use crate::coverage::Coverage;
+use crate::status::{Filter, ListInput, Report, StatusInput};
+use crate::text::CleanText;
 
 /// How old a report may be to be returned again, so that many requests at once cost no more than one.
 const FRESH: Duration = Duration::from_secs(1);
@@ -21,8 +24,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// What one controller knows. It knows the same whether or not it leads.
 #[derive(Clone)]
 pub struct Overview {
-    namespace: String,
-    pub(super) observed: Observed,
+    pub(super) cluster: ObservedCluster,
+    all_namespaces: bool,
     pub(super) readiness: Readiness,
     leadership: Leadership,
     latest: Arc<Mutex<Option<LatestReport>>>,
@@ -35,9 +38,9 @@ pub type Made = (Instant, Arc<Report>);
 type LatestReport = (Instant, Weak<Report>);
 
 impl Overview {
-    /// Reports on what the watches of `namespace` observe.
-    pub fn new(namespace: &str, observed: Observed, readiness: Readiness, leadership: Leadership) -> Self {
-        Self { namespace: namespace.to_owned(), observed, readiness, leadership, latest: Arc::default() }
+    /// Reports on what the watches observe, in the controller's namespace or in all.
+    pub fn new(cluster: ObservedCluster, all_namespaces: bool, readiness: Readiness, leadership: Leadership) -> Self {
+        Self { cluster, all_namespaces, readiness, leadership, latest: Arc::default() }
     }
 
     /// Whether this process leads.
@@ -51,7 +54,29 @@ impl Overview {
         self.dated_report().map(|(_, report)| report)
     }
 
-    /// The same, and when it was made.
+    /// The same of one namespace only, if lists may be anywhere; otherwise there is only one.
+    pub fn report_on(&self, namespace: &str) -> Option<Arc<Report>> {
+        if !self.all_namespaces {
+            return self.report();
+        }
+        if !self.readiness.all_listed() {
+            return None;
+        }
+        let now = Timestamp::now();
+        let Some(watched) = self.cluster.get(namespace) else {
+            let seen_by_all = self.cluster.home();
+            let nothing = StatusInput { namespace: namespace.to_owned(), lists: Vec::new(), ..input(seen_by_all, now) };
+            return Some(Arc::new(Report::new(&nothing, &Coverage::default())));
+        };
+        Some(Arc::new(Report::new(&input(&watched, now), &watched.observed.coverage.snapshot())))
+    }
+
+    /// Whether lists may be in all namespaces.
+    pub fn is_of_all_namespaces(&self) -> bool {
+        self.all_namespaces
+    }
+
+    /// The same of all, and when it was made.
     pub fn dated_report(&self) -> Option<Made> {
         if !self.readiness.all_listed() {
             return None;
@@ -66,28 +91,41 @@ impl Overview {
         Some((made, report))
     }
 
-    /// The lists as they are now.
-    fn lists(&self) -> Vec<ListInput> {
-        let config_maps: Vec<Arc<ConfigMap>> = self.observed.lists.iter().flat_map(Store::state).collect();
-        let daemon_sets = self.observed.daemon_sets.all();
-        let objects = Objects {
-            config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
-            accepted: self.observed.accepted.all(),
-            daemon_sets: daemon_sets.iter().map(|daemon_set| &**daemon_set).collect(),
-            image_caches: self.observed.image_caches.all(),
-        };
-        // Only lists are watched.
-        objects.lists(|_| true)
-    }
-
     fn sum_up(&self) -> Report {
-        let input = StatusInput {
-            namespace: self.namespace.clone(),
-            lists: self.lists(),
-            nodes: self.observed.nodes(),
-            sizes: self.observed.sizes(),
-            now: Timestamp::now(),
-        };
-        Report::new(&input, &self.observed.coverage.snapshot())
+        let now = Timestamp::now();
+        let inputs: Vec<_> =
+            self.cluster.all().iter().map(|it| (input(it, now), it.observed.coverage.snapshot())).collect();
+        let inputs: Vec<_> = inputs.iter().map(|(input, coverage)| (input, coverage)).collect();
+        let mut report = Report::of(&inputs, &Filter::default());
+        if self.all_namespaces {
+            // However many have lists at the moment.
+            report.namespace = CleanText::default();
+        }
+        report
     }
+}
+
+fn input(namespace: &WatchedNamespace, now: Timestamp) -> StatusInput {
+    let observed = &namespace.observed;
+    StatusInput {
+        namespace: namespace.name.to_string(),
+        lists: lists(observed),
+        nodes: observed.nodes(),
+        sizes: observed.sizes(),
+        now,
+    }
+}
+
+/// The lists of a namespace as they are now.
+fn lists(observed: &Observed) -> Vec<ListInput> {
+    let config_maps: Vec<Arc<ConfigMap>> = observed.lists.iter().flat_map(Store::state).collect();
+    let daemon_sets = observed.daemon_sets.all();
+    let objects = Objects {
+        config_maps: config_maps.iter().map(|list| (list.name_any(), &**list)).collect::<BTreeMap<_, _>>(),
+        accepted: observed.accepted.all(),
+        daemon_sets: daemon_sets.iter().map(|daemon_set| &**daemon_set).collect(),
+        image_caches: observed.image_caches.all(),
+    };
+    // Only lists are watched.
+    objects.lists(|_| true)
 }

@@ -1,8 +1,8 @@
 //! The watches: what is in the cluster, and which lists a change concerns.
 //!
-//! - [`follow`]: follows one watch
+//! - [`follow`]: follows the watches of lists and of what belongs to them
 //! - [`nodes`]: the one watch that the controller can do without
-//! - [`daemon_sets`]: the DaemonSets of lists
+//! - [`daemon_sets`]: whether plans depend on a change of a DaemonSet
 //! - [`workloads`], [`namespaces`]: the workloads that lists discover images in, and the labels of their namespaces
 //! - [`relisting`]: how both of these start again after a failure
 //! - [`listings`]: how watches list what exists
@@ -17,20 +17,22 @@ mod nodes;
 mod relisting;
 mod workloads;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use std::sync::Arc;
+
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::task::JoinSet;
 
 pub use follow::Listeners;
-use follow::{Watches, adoptable_of, list_of};
+use follow::{ApisOfLists, Watches};
 use listings::Listings;
 
 use super::environment::Installation;
-use super::image_caches::ObservedImageCaches;
-use super::observed::Observed;
+use super::image_caches::AllImageCaches;
+use super::lease;
+use super::observed_cluster::{ObservedCluster, SeenAtHome, SeenByAll};
+use super::other_controllers::{OtherControllers, SlimLease};
 use super::resources;
-use crate::list::IMAGE_LIST_LABEL;
 use crate::naming::labels;
 
 /// Starts all watches on `tasks`.
@@ -40,43 +42,78 @@ pub fn start(
     may_read_nodes: bool,
     listeners: Listeners,
     tasks: &mut JoinSet<()>,
-) -> Observed {
+) -> ObservedCluster {
     let mut watches = Watches { listeners, listings: Listings::default(), tasks };
-    let namespace = installation.namespace.as_str();
-    let config_maps = || Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    let labelled = watcher::Config::default().labels(&format!("{IMAGE_LIST_LABEL}=true"));
-    let named =
-        installation.config_maps.iter().map(|name| watcher::Config::default().fields(&format!("metadata.name={name}")));
-    let lists = std::iter::once(labelled).chain(named).map(|config| watches.lists(config_maps(), config)).collect();
-    let ours = watcher::Config::default().labels(labels::LIST);
-    let revisions = watcher::Config::default().labels(labels::REVISIONS_OF_LISTS);
-    let pods = || Api::namespaced_with(client.clone(), namespace, &resources::pods());
-    let adoptable = labels::ADOPTABLE_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
-    let adoptable = watcher::Config::default().labels(&adoptable);
-    let adoptable_pods = watches.pods("pods of kubernetes-image-puller", pods(), adoptable, adoptable_of);
+    let discovery = installation.policy.discovery();
     let with_gates = installation.policy.gate_taints().keys().next().is_some();
-    let image_caches = ObservedImageCaches::default();
-    let changed = watches.listeners.changed.clone();
-    watches.tasks.spawn(image_caches.clone().follow(client.clone(), namespace.to_owned(), changed));
-    Observed {
-        image_caches,
-        lists,
-        accepted: watches.revisions(
-            Api::namespaced(client.clone(), namespace),
-            revisions,
-            installation.policy.gate_taints(),
-        ),
-        daemon_sets: watches
-            .daemon_sets(Api::namespaced_with(client.clone(), namespace, &resources::daemon_sets()), ours.clone()),
+    let seen_by_all = SeenByAll {
         nodes: may_read_nodes.then(|| watches.nodes(Api::all_with(client.clone(), &resources::nodes()), with_gates)),
-        tag_check_pods: watches.tag_check_pods(
-            pods(),
-            watcher::Config::default().labels(&format!("{},{}", labels::LIST, labels::TAG_CHECK)),
-        ),
-        coverage: watches.pods("pods", pods(), ours, |pod| list_of(&pod.metadata)),
-        other_daemon_sets: watches.other_daemon_sets(Api::namespaced(client.clone(), namespace), &adoptable_pods),
-        adoptable_pods,
-        workloads: watches.workloads(client, installation.policy.discovery()),
-        namespaces: watches.namespaces(client, installation.policy.discovery()),
+        other_controllers: watches.other_controllers(client, installation),
+        image_caches: watches.image_caches(client, installation),
+        workloads: watches.workloads(client, discovery),
+        namespaces: watches.namespaces(client, discovery),
+    };
+    let cluster = ObservedCluster::new(seen_by_all, at_home(client, installation, &mut watches));
+    watches.of_lists(&cluster, apis_of_lists(client, installation));
+    cluster
+}
+
+/// Starts the watches of the controller's namespace only.
+fn at_home(client: &Client, installation: &Installation, watches: &mut Watches<'_>) -> SeenAtHome {
+    let namespace = installation.namespace.as_str();
+    let home: Arc<str> = namespace.into();
+    let named = installation.config_maps.iter().map(|name| {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        watches.named_list(Api::namespaced(client.clone(), namespace), config, &home)
+    });
+    let named_lists = named.collect();
+    let adoptable = labels::ADOPTABLE_PODS.map(|(key, value)| format!("{key}={value}")).join(",");
+    let pods = Api::namespaced_with(client.clone(), namespace, &resources::pods());
+    let adoptable_pods = watches.adoptable_pods(pods, watcher::Config::default().labels(&adoptable), &home);
+    let daemon_sets = Api::namespaced(client.clone(), namespace);
+    let other_daemon_sets = watches.other_daemon_sets(daemon_sets, &adoptable_pods, &home);
+    let gate_taints = installation.policy.gate_taints().clone();
+    SeenAtHome { namespace: namespace.to_owned(), gate_taints, named_lists, other_daemon_sets, adoptable_pods }
+}
+
+fn apis_of_lists(client: &Client, installation: &Installation) -> ApisOfLists {
+    let client = || client.clone();
+    let (daemon_sets, pods) = (&resources::daemon_sets(), &resources::pods());
+    match installation.watched_namespace() {
+        Some(namespace) => ApisOfLists {
+            lists: Api::namespaced(client(), namespace),
+            revisions: Api::namespaced(client(), namespace),
+            daemon_sets: Api::namespaced_with(client(), namespace, daemon_sets),
+            pods: Api::namespaced_with(client(), namespace, pods),
+        },
+        None => ApisOfLists {
+            lists: Api::all(client()),
+            revisions: Api::all(client()),
+            daemon_sets: Api::all_with(client(), daemon_sets),
+            pods: Api::all_with(client(), pods),
+        },
+    }
+}
+
+impl Watches<'_> {
+    /// Watches the Leases of other controllers, if lists may be anywhere.
+    fn other_controllers(&mut self, client: &Client, installation: &Installation) -> OtherControllers {
+        let others = OtherControllers::default();
+        if installation.all_namespaces {
+            let (seen, home) = (others.clone(), installation.namespace.clone());
+            let of_controllers = watcher::Config::default().fields(&format!("metadata.name={}", lease::NAME));
+            let stream = self.listings.watch(Api::<SlimLease>::all(client.clone()), of_controllers);
+            self.follow("Leases", stream, move |event| seen.record(event, &home));
+        }
+        others
+    }
+
+    /// Watches the ImageCaches of lists, once a list asks for one.
+    fn image_caches(&mut self, client: &Client, installation: &Installation) -> AllImageCaches {
+        let image_caches = AllImageCaches::default();
+        let namespace = installation.watched_namespace().map(str::to_owned);
+        let changed = self.listeners.changed.clone();
+        self.tasks.spawn(image_caches.clone().follow(client.clone(), namespace, changed));
+        image_caches
     }
 }

@@ -71,9 +71,20 @@ pub enum Command {
     Wait(WaitArguments),
     /// Ask the controller to check a list's tags now
     Refresh(RefreshArguments),
-    /// Delete the ImageCaches of a namespace's lists, before the controller is uninstalled
+    /// Delete what uninstalling the controller would leave behind: the ImageCaches of its lists, and what is in other namespaces
     #[command(hide = true)]
-    CleanUp(ClusterArguments),
+    CleanUp(CleanUpArguments),
+}
+
+/// Arguments of `clean-up`.
+#[derive(Debug, Args)]
+pub struct CleanUpArguments {
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// Delete all that was created from lists in other namespaces, too
+    #[arg(long)]
+    pub all_namespaces: bool,
 }
 
 /// How to find the cluster.
@@ -169,6 +180,9 @@ pub struct RunArguments {
     /// The controller's own ServiceAccount, which no list may use
     #[arg(long, env = "CONTROLLER_SERVICE_ACCOUNT", value_name = "NAME")]
     pub controller_service_account: Option<String>,
+    /// Keep the lists of all namespaces warm, each with DaemonSets in its own (docs/all-namespaces.md)
+    #[arg(long, env = "ALL_NAMESPACES")]
+    pub all_namespaces: bool,
     /// Do not read nodes: rollouts are not spread out, and deleted nodes are known only by their pods
     #[arg(long, env = "NAMESPACED_ONLY")]
     pub namespaced_only: bool,

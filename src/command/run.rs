@@ -39,6 +39,10 @@ pub async fn run(arguments: RunArguments) -> anyhow::Result<Outcome> {
         let error = anyhow!("--node-gate-taint needs the right to read nodes: leave out --namespaced-only");
         return Ok(wrong_usage(&error));
     }
+    if arguments.namespaced_only && arguments.all_namespaces {
+        let error = anyhow!("--all-namespaces needs rights in all namespaces: leave out --namespaced-only");
+        return Ok(wrong_usage(&error));
+    }
     let discovery = match discovery_scope(&arguments.discover_namespaces, arguments.namespaced_only) {
         Ok(discovery) => discovery,
         Err(error) => return Ok(wrong_usage(&error)),
@@ -113,6 +117,8 @@ fn installation(arguments: RunArguments, policy: Policy, default_namespace: Stri
     Installation {
         policy: policy.of_installation(own.as_deref(), of_pods.as_deref()),
         namespace: arguments.cluster.namespace.unwrap_or(default_namespace),
+        all_namespaces: arguments.all_namespaces,
+        is_elsewhere: false,
         // An environment variable that is set to an empty string gives one empty name.
         config_maps: arguments.config_maps.into_iter().filter(|name| !name.is_empty()).collect(),
         own_images,

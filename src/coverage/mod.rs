@@ -150,6 +150,11 @@ impl Coverage {
         gone.for_each(|pod| self.deleted_pods.insert(&pod.uid));
     }
 
+    /// Whether no pod is known.
+    pub fn is_empty(&self) -> bool {
+        self.pods.all().next().is_none()
+    }
+
     /// The pods of a list as they are now, and the evictions. It takes microseconds, and stays as it is while pods change.
     pub fn snapshot_of(&self, list: &str) -> Self {
         let evictions = Arc::clone(&self.evictions);

@@ -18,38 +18,46 @@ use crate::naming::labels::list_value;
 use crate::status::ListState;
 use crate::status::report::{GroupReport, ListReport, NodeCounts, Report};
 
-/// The counters of each list since the start, by the value of its label.
+/// The namespace of a list, and the value of its label.
+type ListId = (String, String);
+type CountsByList = BTreeMap<(ListId, Counted), u64>;
+
+/// The counters of each list since the start.
 #[derive(Clone, Debug, Default)]
-pub struct ListCounters(Arc<Mutex<BTreeMap<(String, Counted), u64>>>);
+pub struct ListCounters(Arc<Mutex<CountsByList>>);
 
 impl ListCounters {
-    /// Counts one more.
-    pub fn add(&self, list: &str, counted: Counted) {
-        *self.lock().entry((list.to_owned(), counted)).or_default() += 1;
+    /// CountsByList one more.
+    pub fn add(&self, namespace: &str, list: &str, counted: Counted) {
+        *self.lock().entry(((namespace.to_owned(), list.to_owned()), counted)).or_default() += 1;
     }
 
     /// Forgets a list.
-    pub fn forget(&self, list: &str) {
-        self.lock().retain(|(other, _), _| other != list);
+    pub fn forget(&self, namespace: &str, list: &str) {
+        self.lock().retain(|((of, other), _), _| of != namespace || other != list);
     }
 
     /// Encodes the series of the report's lists, and drops the counters of all other lists.
     pub fn collector(&self, report: Arc<Report>) -> ListCollector {
-        let labels: BTreeSet<String> = report.lists.iter().map(|list| list_value(&list.name)).collect();
+        let lists: BTreeSet<ListId> = report.lists.iter().map(id).collect();
         let mut counts = self.lock();
-        counts.retain(|(list, _), _| labels.contains(list));
+        counts.retain(|(list, _), _| lists.contains(list));
         ListCollector { counts: counts.clone(), report }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, Counted), u64>> {
+    fn lock(&self) -> MutexGuard<'_, CountsByList> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn id(list: &ListReport) -> ListId {
+    (list.namespace.to_string(), list_value(&list.name))
 }
 
 /// One scrape.
 #[derive(Debug)]
 pub struct ListCollector {
-    counts: BTreeMap<(String, Counted), u64>,
+    counts: CountsByList,
     report: Arc<Report>,
 }
 
@@ -61,7 +69,7 @@ struct Gauge {
     samples: for<'a> fn(&'a ListReport) -> Vec<Sample<'a>>,
 }
 
-/// A value with its labels, except for `list`.
+/// A value with its labels, except for those of the list.
 type Sample<'a> = (Vec<Label<'a>>, f64);
 type Label<'a> = (&'static str, &'a str);
 
@@ -212,11 +220,18 @@ impl Collector for ListCollector {
 }
 
 impl ListCollector {
+    /// The labels that say which list is meant. Where all lists are in the controller's namespace, Prometheus knows it as the target's.
+    fn labels_of<'a>(&self, list: &'a ListReport) -> impl Iterator<Item = Label<'a>> + use<'a> {
+        let is_one = !self.report.namespace.as_str().is_empty();
+        let namespace = (!is_one).then_some(("namespace", list.namespace.as_str()));
+        namespace.into_iter().chain([("list", list.name.as_str())])
+    }
+
     fn encode_gauge(&self, encoder: &mut DescriptorEncoder, gauge: &Gauge) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(gauge.name, gauge.help, gauge.unit.as_ref(), MetricType::Gauge)?;
         for list in &self.report.lists {
             for (mut labels, value) in (gauge.samples)(list) {
-                labels.insert(0, ("list", &list.name));
+                labels.splice(0..0, self.labels_of(list));
                 metric.encode_family(&labels)?.encode_gauge(&value)?;
             }
         }
@@ -229,8 +244,8 @@ impl ListCollector {
         for list in &self.report.lists {
             for counted in (counter.happenings)() {
                 let label = counter.label.map(|label| (label, counted.word()));
-                let labels: Vec<Label> = [("list", list.name.as_str())].into_iter().chain(label).collect();
-                let count = self.counts.get(&(list_value(&list.name), counted)).copied().unwrap_or_default();
+                let labels: Vec<Label> = self.labels_of(list).chain(label).collect();
+                let count = self.counts.get(&(id(list), counted)).copied().unwrap_or_default();
                 metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }

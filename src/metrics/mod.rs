@@ -148,15 +148,15 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a validated edit of the list with that label.
-    pub fn validated(&self, list: &str, state: ResultState) {
+    pub fn validated(&self, namespace: &str, list: &str, state: ResultState) {
         if state == ResultState::Rejected {
-            self.lists.add(list, Counted::Rejected);
+            self.lists.add(namespace, list, Counted::Rejected);
         }
     }
 
     /// Counts an action of the plan for the list with that label.
-    pub fn carried_out(&self, list: &str, action: &Action, outcome: &ActionOutcome) {
-        Counted::of(action, outcome).into_iter().for_each(|counted| self.lists.add(list, counted));
+    pub fn carried_out(&self, namespace: &str, list: &str, action: &Action, outcome: &ActionOutcome) {
+        Counted::of(action, outcome).into_iter().for_each(|counted| self.lists.add(namespace, list, counted));
     }
 
     /// Counts a reconcile and the kind of error it ended with, if any.
@@ -174,13 +174,13 @@ impl Metrics {
     }
 
     /// Counts that an image of the list with that label cannot be pulled on a node, by the kubelet's reason.
-    pub fn pull_failed(&self, list: &str, reason: &'static str) {
-        self.lists.add(list, Counted::PullFailed(reason));
+    pub fn pull_failed(&self, namespace: &str, list: &str, reason: &'static str) {
+        self.lists.add(namespace, list, Counted::PullFailed(reason));
     }
 
     /// Forgets what was counted for a list that is gone.
-    pub fn forget(&self, list: &str) {
-        self.lists.forget(list);
+    pub fn forget(&self, namespace: &str, list: &str) {
+        self.lists.forget(namespace, list);
     }
 
     /// Measures how long a new node took to become warm.

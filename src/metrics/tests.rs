@@ -160,11 +160,11 @@ fn what_happens_to_a_list_is_counted_from_zero_and_goes_with_the_list() {
     let metrics = Metrics::default();
     let rejections = |list: &str| format!("kube_prepull_list_rejections_total{{list=\"{list}\"}}");
     assert!(text(&metrics, Some(half_warm_report())).contains(&format!("{} 0\n", rejections("tools"))));
-    metrics.validated("tools", ResultState::Rejected);
-    metrics.validated("tools", ResultState::Rejected);
-    metrics.validated("tools", ResultState::Accepted);
-    metrics.validated("tools", ResultState::Empty);
-    metrics.validated("gone", ResultState::Rejected);
+    metrics.validated("prepull", "tools", ResultState::Rejected);
+    metrics.validated("prepull", "tools", ResultState::Rejected);
+    metrics.validated("prepull", "tools", ResultState::Accepted);
+    metrics.validated("prepull", "tools", ResultState::Empty);
+    metrics.validated("prepull", "gone", ResultState::Rejected);
     let after = text(&metrics, Some(half_warm_report()));
     assert!(after.contains(&format!("{} 2\n", rejections("tools"))), "{after}");
     assert!(!after.contains("list=\"gone\""), "{after}");
@@ -188,7 +188,12 @@ fn every_cause_of_a_rollout_is_counted_under_a_name_of_its_own() {
     ];
     let metrics = Metrics::default();
     for cause in causes {
-        metrics.carried_out("tools", &Action::Create { daemon_set: Box::default(), cause }, &ActionOutcome::Done);
+        metrics.carried_out(
+            "prepull",
+            "tools",
+            &Action::Create { daemon_set: Box::default(), cause },
+            &ActionOutcome::Done,
+        );
     }
     let text = text(&metrics, Some(half_warm_report()));
     let begun: Vec<&str> =
@@ -211,7 +216,7 @@ fn a_tag_check_is_counted_by_whether_all_tags_could_be_checked() {
             uid: String::new(),
             tag_check_record: Box::new(tag_check_record),
         };
-        metrics.carried_out("tools", &note, &ActionOutcome::Done);
+        metrics.carried_out("prepull", "tools", &note, &ActionOutcome::Done);
     }
     let text = text(&metrics, Some(half_warm_report()));
     for (outcome, count) in [("unchanged", 2), ("moved", 0), ("deferred", 1)] {
@@ -227,7 +232,7 @@ fn every_reason_of_the_kubelet_is_counted_and_a_list_with_a_long_name_is_known_b
     let name = "l".repeat(100);
     half_warm.0.lists[0].name.clone_from(&name);
     for reason in crate::coverage::PULL_FAILURES {
-        metrics.pull_failed(&list_value(&name), reason);
+        metrics.pull_failed("prepull", &list_value(&name), reason);
     }
     let text = text(&metrics, Some(Arc::new(report(&half_warm))));
     let failures = text.lines().filter(|line| line.starts_with("kube_prepull_pull_failures_total"));

@@ -71,6 +71,14 @@ pub struct Settings {
     pub seed: Seed,
 }
 
+impl Settings {
+    /// Those for another namespace than the controller's: there, nothing can be owned by it, and its ServiceAccounts do not exist.
+    #[must_use]
+    pub fn elsewhere(&self, namespace: &str) -> Self {
+        Self { owner: None, service_account_name: None, seed: self.seed.within(namespace), ..self.clone() }
+    }
+}
+
 /// The kinds of cluster that require different pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Platform {

@@ -170,6 +170,8 @@ pub enum ConfigMapState<'a> {
         /// Whether the list still has DaemonSets.
         has_daemon_sets: bool,
     },
+    /// Its namespace is gone: only ImageCaches are left, which are in no namespace. Nothing can be written there.
+    NamespaceGone,
 }
 
 /// The version of a list that is in effect.
@@ -181,7 +183,7 @@ pub enum InForce<'a> {
     LastAccepted(&'a Revision),
     /// None, because none was ever accepted. Nothing is changed.
     Nothing,
-    /// None, because the list has been missing for [`GRACE`]. All of its objects are deleted.
+    /// None, because the list has been missing for [`GRACE`], or with its namespace. All of its objects are deleted.
     Gone,
 }
 
@@ -263,6 +265,7 @@ pub fn plan<'a>(state: &ConfigMapState, revisions: &'a [Revision], now: Timestam
             plan.first.extend(newest.and_then(record_return));
             plan
         }
+        ConfigMapState::NamespaceGone => HistoryPlan::of(InForce::Gone),
         ConfigMapState::Missing { has_daemon_sets, .. } => missing(*has_daemon_sets, newest, revisions, now),
     }
 }

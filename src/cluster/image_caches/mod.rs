@@ -7,4 +7,4 @@ mod apply;
 mod watch;
 
 pub use apply::ImageCacheApplier;
-pub use watch::{ObservedImageCaches, Visibility, selector};
+pub use watch::{AllImageCaches, ObservedImageCaches, Visibility, selector, selector_of_all};

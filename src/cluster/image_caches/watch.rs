@@ -9,13 +9,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use crate::cluster::affected_lists::Changed;
+use crate::cluster::affected_lists::{Change, Changed};
 use crate::cluster::watch_error;
 use crate::image_cache::object::resource;
 use crate::image_cache::{Cache, ImageCacheObject};
@@ -50,27 +50,35 @@ impl<T> Visibility<T> {
     }
 }
 
-/// ImageCaches by their names.
-type Caches = BTreeMap<String, Cache>;
+/// ImageCaches by the namespaces of their lists, and by their names.
+type Caches = BTreeMap<Arc<str>, BTreeMap<String, Cache>>;
 
-/// The ImageCaches of a namespace's lists, as the watch has seen them.
+/// The ImageCaches of all lists, as the watch has seen them. Clones share them.
 #[derive(Clone, Default)]
-pub struct ObservedImageCaches {
+pub struct AllImageCaches {
     visibility: Arc<Mutex<Visibility<Caches>>>,
     wanted: Arc<Notify>,
+}
+
+/// Those of one namespace's lists.
+#[derive(Clone)]
+pub struct ObservedImageCaches {
+    all: AllImageCaches,
+    namespace: Arc<str>,
 }
 
 impl ObservedImageCaches {
     /// Begins to watch them, unless that has begun already.
     pub fn want(&self) {
-        self.wanted.notify_one();
+        self.all.wanted.notify_one();
     }
 
     /// The ImageCaches of a list.
     pub fn of(&self, list: &str) -> Visibility<Vec<Cache>> {
-        match &*self.lock() {
+        match &*self.all.lock() {
             Visibility::Visible(caches) => {
-                Visibility::Visible(caches.values().filter(|cache| cache.list == list).cloned().collect())
+                let of_namespace = caches.get(&self.namespace).into_iter().flat_map(BTreeMap::values);
+                Visibility::Visible(of_namespace.filter(|cache| cache.list == list).cloned().collect())
             }
             invisible => invisible.clone().map(|_| Vec::new()),
         }
@@ -83,23 +91,40 @@ impl ObservedImageCaches {
 
     /// The ImageCaches of all lists.
     pub fn all(&self) -> Vec<Cache> {
+        match &*self.all.lock() {
+            Visibility::Visible(caches) => {
+                caches.get(&self.namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl AllImageCaches {
+    /// Those of a namespace's lists.
+    pub fn of_namespace(&self, namespace: &Arc<str>) -> ObservedImageCaches {
+        ObservedImageCaches { all: self.clone(), namespace: Arc::clone(namespace) }
+    }
+
+    /// The namespaces whose lists have some.
+    pub fn namespaces(&self) -> Vec<Arc<str>> {
         match &*self.lock() {
-            Visibility::Visible(caches) => caches.values().cloned().collect(),
+            Visibility::Visible(caches) => caches.keys().cloned().collect(),
             _ => Vec::new(),
         }
     }
 
-    /// Watches the ImageCaches of a namespace's lists forever, as soon as they are wanted.
-    pub async fn follow(self, client: Client, namespace: String, changed: UnboundedSender<Changed>) {
+    /// Watches the ImageCaches of a namespace's lists forever, or of all lists if no namespace is given, as soon as they are wanted.
+    pub async fn follow(self, client: Client, namespace: Option<String>, changed: UnboundedSender<Change>) {
         self.wanted.notified().await;
         loop {
-            self.watch(&client, &namespace, &changed).await;
+            self.watch(&client, namespace.as_deref(), &changed).await;
             sleep(PAUSE).await;
         }
     }
 
     /// Watches until they cannot be seen any more. The next watch begins with a listing.
-    async fn watch(&self, client: &Client, namespace: &str, changed: &UnboundedSender<Changed>) {
+    async fn watch(&self, client: &Client, namespace: Option<&str>, changed: &UnboundedSender<Change>) {
         let api = Api::<ImageCacheObject>::all_with(client.clone(), &resource());
         let mut events = pin!(watcher(api, ours(namespace)).default_backoff());
         let mut listing = Caches::new();
@@ -117,7 +142,7 @@ impl ObservedImageCaches {
                     let before = std::mem::replace(&mut *self.lock(), invisible.clone());
                     if before != invisible {
                         info!(reason = ?invisible, "ImageCaches cannot be seen");
-                        drop(changed.send(Changed::Everything));
+                        drop(changed.send(Change::anywhere(Changed::Everything)));
                     }
                     return;
                 }
@@ -126,28 +151,31 @@ impl ObservedImageCaches {
     }
 
     /// Records an event. Returns which lists it concerns.
-    fn record(&self, event: Event<ImageCacheObject>, listing: &mut Caches) -> Option<Changed> {
+    fn record(&self, event: Event<ImageCacheObject>, listing: &mut Caches) -> Option<Change> {
         match event {
             Event::Init => listing.clear(),
-            Event::InitApply(object) => listing.extend(named(&object)),
+            Event::InitApply(object) => {
+                let (namespace, cache) = placed(&object)?;
+                insert(listing, namespace, cache);
+            }
             Event::InitDone => {
                 *self.lock() = Visibility::Visible(std::mem::take(listing));
-                return Some(Changed::Everything);
+                return Some(Change::anywhere(Changed::Everything));
             }
             Event::Apply(object) => {
-                let (name, cache) = named(&object)?;
-                let list = cache.list.clone();
+                let (namespace, cache) = placed(&object)?;
+                let change = Change::within(&namespace, Changed::List(cache.list.clone()));
                 if let Visibility::Visible(caches) = &mut *self.lock() {
-                    caches.insert(name, cache);
+                    insert(caches, namespace, cache);
                 }
-                return Some(Changed::List(list));
+                return Some(change);
             }
             Event::Delete(object) => {
-                let (name, cache) = named(&object)?;
+                let (namespace, cache) = placed(&object)?;
                 if let Visibility::Visible(caches) = &mut *self.lock() {
-                    caches.remove(&name);
+                    remove(caches, &namespace, &cache.name);
                 }
-                return Some(Changed::List(cache.list));
+                return Some(Change::within(&namespace, Changed::List(cache.list)));
             }
         }
         None
@@ -158,9 +186,14 @@ impl ObservedImageCaches {
     }
 }
 
-/// Selects the ImageCaches of a namespace's lists. They are cluster-scoped, so a label names the namespace.
-fn ours(namespace: &str) -> watcher::Config {
-    watcher::Config::default().labels(&selector(namespace))
+/// Selects the ImageCaches of a namespace's lists, or of all lists. They are cluster-scoped, so a label names the namespace.
+fn ours(namespace: Option<&str>) -> watcher::Config {
+    watcher::Config::default().labels(&namespace.map_or_else(selector_of_all, selector))
+}
+
+/// The label selector of the ImageCaches of all lists.
+pub fn selector_of_all() -> String {
+    format!("{},{}", labels::NAMESPACE, labels::LIST)
 }
 
 /// The label selector of the ImageCaches of a namespace's lists.
@@ -168,9 +201,23 @@ pub fn selector(namespace: &str) -> String {
     format!("{}={namespace},{}", labels::NAMESPACE, labels::LIST)
 }
 
-fn named(object: &ImageCacheObject) -> Option<(String, Cache)> {
-    let cache = Cache::from_object(object)?;
-    Some((cache.name.clone(), cache))
+/// An ImageCache, and the namespace of its list.
+fn placed(object: &ImageCacheObject) -> Option<(Arc<str>, Cache)> {
+    let namespace = object.labels().get(labels::NAMESPACE)?.as_str().into();
+    Some((namespace, Cache::from_object(object)?))
+}
+
+fn insert(caches: &mut Caches, namespace: Arc<str>, cache: Cache) {
+    caches.entry(namespace).or_default().insert(cache.name.clone(), cache);
+}
+
+fn remove(caches: &mut Caches, namespace: &str, name: &str) {
+    if let Some(of_namespace) = caches.get_mut(namespace) {
+        of_namespace.remove(name);
+        if of_namespace.is_empty() {
+            caches.remove(namespace);
+        }
+    }
 }
 
 /// Whether an error means that ImageCaches cannot be seen at all.

@@ -6,6 +6,8 @@ use crate::text::CleanText;
 
 /// The header of `/status` that says whether the process leads: `true` or `false`.
 pub const LEADS: &str = "kube-prepull-leads";
+/// The query of `/status` for the report on one namespace, of a controller for all.
+pub const NAMESPACE_QUERY: &str = "namespace";
 /// The most bytes of a report. One of 5,000 nodes and 20 images has 6 MB at most.
 pub const MOST_BYTES: usize = 32 << 20;
 

@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{LEADS, LeaderAnswer, MOST_BYTES};
+use super::answer::{LEADS, LeaderAnswer, MOST_BYTES, NAMESPACE_QUERY};
 use super::obstacle::Obstacle;
 use super::progress::AnswerProgress;
 use super::target::LeaderPort;
@@ -52,7 +52,7 @@ pub async fn get_status(
     let no_port = || Obstacle::Unreachable("no forwarded port".into());
     let stream = forwarded.0.take_stream(target.port).ok_or_else(no_port)?;
     let explanation = forwarded.0.take_error(target.port).ok_or_else(no_port)?;
-    match exchange(TokioIo::new(stream), progress).await {
+    match exchange(TokioIo::new(stream), namespace, progress).await {
         Ok(answer) => answer,
         Err(error) => {
             let explained = timeout(EXPLANATION, explanation).await.ok().flatten();
@@ -61,7 +61,11 @@ pub async fn get_status(
     }
 }
 
-async fn exchange<S>(stream: S, progress: &AnswerProgress) -> hyper::Result<Result<LeaderAnswer, Obstacle>>
+async fn exchange<S>(
+    stream: S,
+    namespace: &str,
+    progress: &AnswerProgress,
+) -> hyper::Result<Result<LeaderAnswer, Obstacle>>
 where
     S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
@@ -70,7 +74,9 @@ where
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
     let mut request = Request::new(Empty::new());
-    *request.uri_mut() = hyper::Uri::from_static("/status");
+    // A controller for all namespaces needs to know which; others have only one.
+    let path = format!("/status?{NAMESPACE_QUERY}={namespace}");
+    *request.uri_mut() = path.parse().unwrap_or_else(|_| hyper::Uri::from_static("/status"));
     request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
     read(sender.send_request(request).await?, progress).await
 }
@@ -113,9 +119,9 @@ mod tests {
             let _ = there.write_all(&body).await;
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        let answer = exchange(TokioIo::new(here), &AnswerProgress::begin()).await;
+        let answer = exchange(TokioIo::new(here), "prepull", &AnswerProgress::begin()).await;
         let request = server.await.expect("a server");
-        assert!(request.starts_with("GET /status HTTP/1.1\r\nhost: localhost\r\n"), "{request}");
+        assert!(request.starts_with("GET /status?namespace=prepull HTTP/1.1\r\nhost: localhost\r\n"), "{request}");
         answer
     }
 

@@ -108,7 +108,7 @@ impl NodeGates {
     /// Does what is due. Returns how long to wait if nothing changes before.
     async fn pass(&mut self) -> Duration {
         let ready = self.overview.leads() && self.overview.readiness.all_listed();
-        let observed = self.overview.observed.nodes.clone().filter(|_| ready);
+        let observed = self.overview.cluster.seen_by_all().nodes.clone().filter(|_| ready);
         let Some((observed, nodes)) = observed.and_then(|observed| Some((observed.clone(), observed.all()?))) else {
             self.metrics.nodes_gated(0);
             return LONGEST_WAIT;
@@ -126,7 +126,8 @@ impl NodeGates {
     }
 
     fn lists(&self) -> Vec<GatedList> {
-        let observed = &self.overview.observed;
+        // A gate is a matter of whoever installs the controller: one of a list elsewhere would keep nodes from everybody.
+        let observed = &self.overview.cluster.home().observed;
         let newest = observed.accepted.newest();
         let list = |(label, version): &(String, Arc<AcceptedVersion>)| {
             let name = &version.revision.list.name;
@@ -150,7 +151,7 @@ impl NodeGates {
             }
         };
         self.written.forget_observed(&facts);
-        let coverage = self.overview.observed.coverage.snapshot();
+        let coverage = self.overview.cluster.home().observed.coverage.snapshot();
         let sources = GateSources {
             lists,
             gated: &gated,
@@ -206,7 +207,7 @@ impl NodeGates {
                 }
             }
         }
-        self.reports.freed_by_timeout(&self.overview.observed, lists, &timed_out).await;
+        self.reports.freed_by_timeout(&self.overview.cluster.home().observed, lists, &timed_out).await;
         self.report_failure(lists, NodeWrite::Taint, failure).await;
     }
 
@@ -250,7 +251,7 @@ impl NodeGates {
         if matches!(error, Error::Forbidden { .. }) {
             self.written.forbidden(kind);
         }
-        self.reports.failure(&self.overview.observed, lists, kind, &error).await;
+        self.reports.failure(&self.overview.cluster.home().observed, lists, kind, &error).await;
     }
 }
 

@@ -110,7 +110,7 @@ impl Executor {
 
     async fn carry_out_action(&self, label: &str, list: &ObjectReference, action: &Action) -> Result<(), Error> {
         let outcome = self.reporter.report_action(list, action, self.applier.apply(action).await).await?;
-        self.metrics.carried_out(label, action, &outcome);
+        self.metrics.carried_out(&self.reporter.namespace, label, action, &outcome);
         if let Some(message) = actions::done(action, &outcome) {
             self.reporter.recorder.record(list, message).await;
         }
@@ -165,7 +165,8 @@ impl Executor {
         }
         let validated = self.applier.write_result(&written.validation_result.patch(&config_map.metadata)).await;
         let validated = self.reporter.report_failure(&self.reporter.reference(seen), validated).await?;
-        self.metrics.validated(&labels::list_value(&seen.name), written.validation_result.state);
+        let label = labels::list_value(&seen.name);
+        self.metrics.validated(&self.reporter.namespace, &label, written.validation_result.state);
         let message = message(config_map, written, &seen.revisions, &self.policy);
         let list = validated.object_ref(&());
         self.reporter.recorder.record(&list, message).await;

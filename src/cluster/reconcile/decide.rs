@@ -57,6 +57,8 @@ impl Decision<'_> {
 pub struct Decider {
     pub observed: Observed,
     pub namespace: String,
+    /// Whether that is the controller's.
+    pub is_home: bool,
     pub settings: Settings,
     /// What lists may ask for.
     pub policy: Policy,
@@ -68,7 +70,8 @@ impl Decider {
         let (written, discovery) = self.written(label, seen, memory);
         // Not before the list is parsed: an edit that is seen just now would be in the future, and settle at once.
         let now = Timestamp::now();
-        let history_plan = versions::plan(&config_map_state(seen, written.as_deref()), &seen.revisions, now);
+        let history_plan =
+            versions::plan(&config_map_state(seen, written.as_deref(), self.is_home), &seen.revisions, now);
         let last_accepted = match history_plan.in_force {
             InForce::LastAccepted(revision) => Some(self.observed.accepted.version(revision)),
             InForce::Current | InForce::Nothing | InForce::Gone => None,
@@ -186,10 +189,12 @@ fn validated(written: Arc<ParsedList>, rivals: &[Arc<AcceptedVersion>], seen: &S
     problems.map_or_else(|| Arc::clone(&written), |problems| Arc::new(ParsedList::rejected(&written, problems)))
 }
 
-fn config_map_state<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>) -> ConfigMapState<'a> {
+fn config_map_state<'a>(seen: &'a Snapshot, written: Option<&'a ParsedList>, is_home: bool) -> ConfigMapState<'a> {
     match written {
         Some(written) if written.config.is_some() => ConfigMapState::Accepted(&written.list),
         Some(_) => ConfigMapState::Rejected,
+        // The controller's own namespace is there as long as it runs.
+        None if seen.has_image_caches_only() && !is_home => ConfigMapState::NamespaceGone,
         None => ConfigMapState::Missing { has_daemon_sets: seen.is_left_behind() },
     }
 }

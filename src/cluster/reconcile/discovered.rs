@@ -87,14 +87,18 @@ impl Discoverer<'_> {
         (written, decision)
     }
 
-    /// What is known of the workloads in the namespaces that groups name or select.
+    /// What is known of the workloads in the namespaces that groups name or select. Of namespaces that the list may not take images from,
+    /// nothing is: who may write it may not know what runs there.
     fn workloads(&self, discoveries: &[Discovery]) -> Workloads {
-        let selectors: Vec<&Selector> =
-            discoveries.iter().filter_map(|it| it.discover.namespace_selector.as_ref()).collect();
-        let namespaces = self.observed.namespaces.selected_by(&selectors);
+        let scope = self.policy.discovery();
+        let selectors: Vec<&Selector> = match scope.allows_selectors() {
+            true => discoveries.iter().filter_map(|it| it.discover.namespace_selector.as_ref()).collect(),
+            false => Vec::new(),
+        };
+        let namespaces = self.observed.namespaces.selected_by(&selectors).filter(|_| scope.allows_selectors());
         let selected = namespaces.iter().flat_map(|known| known.labels.keys()).map(String::as_str);
-        let named = discoveries.iter().flat_map(|it| it.discover.namespaces.iter()).map(|name| name.as_str());
-        let by_namespace = self.observed.workloads.of(named.chain(selected));
+        let named = discoveries.iter().flat_map(|it| it.discover.namespaces.iter()).filter(|name| scope.allows(name));
+        let by_namespace = self.observed.workloads.of(named.map(|name| name.as_str()).chain(selected));
         Workloads { by_namespace, namespaces }
     }
 

@@ -1,28 +1,12 @@
 //! The DaemonSets of lists.
 
-use kube::Api;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 
-use super::follow::{Watches, concerned, list_of};
-use crate::cluster::daemon_sets_by_list::DaemonSetsByList;
 use crate::plan::{Generation, SlimDaemonSet};
-
-impl Watches<'_> {
-    pub fn daemon_sets(&mut self, api: Api<SlimDaemonSet>, config: watcher::Config) -> DaemonSetsByList {
-        let stream = self.listings.watch(api, config);
-        let shared = DaemonSetsByList::default();
-        let by_list = shared.clone();
-        self.follow("DaemonSets", stream, move |event| {
-            let matters = matters(event, by_list.record(event).as_deref());
-            concerned(event, |daemon_set: &SlimDaemonSet| list_of(&daemon_set.metadata)).filter(|_| matters)
-        });
-        shared
-    }
-}
 
 /// Whether plans may depend on what changed. As pods come and go, the DaemonSet controller keeps updating the status of their DaemonSet,
 /// and mostly nothing has changed that they depend on.
-fn matters(event: &Event<SlimDaemonSet>, before: Option<&SlimDaemonSet>) -> bool {
+pub fn matters(event: &Event<SlimDaemonSet>, before: Option<&SlimDaemonSet>) -> bool {
     let Event::Apply(daemon_set) = event else { return true };
     let now = Generation::from_daemon_set(daemon_set);
     now.is_none() || before.and_then(Generation::from_daemon_set) != now
@@ -33,6 +17,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::daemon_sets_by_list::DaemonSetsByList;
     use crate::naming::labels;
 
     /// A DaemonSet that should have `desired` pods, of which `ready` are ready.

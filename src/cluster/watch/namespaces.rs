@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::follow::Watches;
 use super::relisting::{FailureLog, relist};
-use crate::cluster::affected_lists::Changed;
+use crate::cluster::affected_lists::{Change, Changed};
 use crate::cluster::observed_namespaces::ObservedNamespaces;
 use crate::list::discover::DiscoveryScope;
 
@@ -38,7 +38,7 @@ impl Watches<'_> {
 /// Follows the watch.
 struct NamespaceFollower {
     observed: ObservedNamespaces,
-    changed: UnboundedSender<Changed>,
+    changed: UnboundedSender<Change>,
     /// What was listed so far, until all is.
     listing: BTreeMap<String, Arc<BTreeMap<String, String>>>,
     failures: FailureLog,
@@ -68,7 +68,7 @@ impl NamespaceFollower {
             }
         };
         if changed {
-            drop(self.changed.send(Changed::Namespaces));
+            drop(self.changed.send(Change::anywhere(Changed::Namespaces)));
         }
     }
 }
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    fn follower() -> (NamespaceFollower, UnboundedReceiver<Changed>) {
+    fn follower() -> (NamespaceFollower, UnboundedReceiver<Change>) {
         let (changed, changes) = mpsc::unbounded_channel();
         let observed = ObservedNamespaces::default();
         observed.expect();
@@ -101,8 +101,8 @@ mod tests {
     }
 
     /// How many changes were sent since the last call.
-    fn sent(changes: &mut UnboundedReceiver<Changed>) -> usize {
-        std::iter::from_fn(|| changes.try_recv().ok()).filter(|change| *change == Changed::Namespaces).count()
+    fn sent(changes: &mut UnboundedReceiver<Change>) -> usize {
+        std::iter::from_fn(|| changes.try_recv().ok()).filter(|change| change.what == Changed::Namespaces).count()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 
 use super::follow::Watches;
 use super::health::NODES;
-use crate::cluster::affected_lists::Changed;
+use crate::cluster::affected_lists::{Change, Changed};
 use crate::cluster::observed::{Nodes, ObservedNodes};
 use crate::cluster::watch_error::WatchErrorKind;
 use crate::coverage::SlimNode;
@@ -48,12 +48,12 @@ impl Watches<'_> {
                 }
                 Event::InitDone => {
                     shared.replace(std::mem::take(&mut listing));
-                    return Some(Changed::Everything);
+                    return Some(Change::anywhere(Changed::Everything));
                 }
                 Event::Apply(node) => shared.apply(node),
                 Event::Delete(node) => shared.delete(&node.name_any()),
             };
-            change.map(Changed::Node)
+            change.map(Changed::Node).map(Change::anywhere)
         });
         nodes
     }
@@ -99,7 +99,7 @@ mod tests {
         api_server: Vec<UnboundedSender<Events>>,
         nodes: ObservedNodes,
         readiness: Readiness,
-        changes: mpsc::UnboundedReceiver<Changed>,
+        changes: mpsc::UnboundedReceiver<Change>,
         _tasks: JoinSet<()>,
     }
 
@@ -123,11 +123,11 @@ mod tests {
 
         /// Sends events to the watcher of that number, and waits until all lists are to be reconciled.
         async fn sends(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) {
-            assert_eq!(self.change_after(watch, events).await, Changed::Everything);
+            assert_eq!(self.change_after(watch, events).await, Change::anywhere(Changed::Everything));
         }
 
         /// Sends events to the watcher of that number, and waits for what they change.
-        async fn change_after(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) -> Changed {
+        async fn change_after(&mut self, watch: usize, events: impl IntoIterator<Item = Events>) -> Change {
             events.into_iter().for_each(|event| self.api_server[watch].unbounded_send(event).expect("a watch"));
             self.changes.recv().await.expect("a change")
         }
@@ -195,7 +195,7 @@ mod tests {
         ] {
             let node = |node: SlimNode| Arc::new(Node::from(&node));
             let change = NodeChange { before: before.map(node), after: after.map(node) };
-            assert_eq!(trial.change_after(0, [Ok(event)]).await, Changed::Node(change));
+            assert_eq!(trial.change_after(0, [Ok(event)]).await, Change::anywhere(Changed::Node(change)));
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::follow::Watches;
 use super::relisting::{FailureLog, relist};
-use crate::cluster::affected_lists::Changed;
+use crate::cluster::affected_lists::{Change, Changed};
 use crate::cluster::observed_workloads::{ObservedWorkloads, WorkloadWatch};
 use crate::discovery::{SlimWorkload, Workload};
 use crate::list::discover::{DiscoveryScope, WorkloadKind};
@@ -67,7 +67,7 @@ fn shown(watch: &WorkloadWatch) -> String {
 struct Follower {
     watch: WorkloadWatch,
     observed: ObservedWorkloads,
-    changed: UnboundedSender<Changed>,
+    changed: UnboundedSender<Change>,
     /// What was listed so far, until all is.
     listing: Vec<Workload>,
     failures: FailureLog,
@@ -85,7 +85,7 @@ impl Follower {
                 // Of a namespace without workloads that is known now, too.
                 match self.watch.namespace.clone() {
                     Some(namespace) => self.concerns(namespace),
-                    None => drop(self.changed.send(Changed::Everything)),
+                    None => drop(self.changed.send(Change::anywhere(Changed::Everything))),
                 }
             }
             Ok(Event::Apply(object)) => {
@@ -107,13 +107,13 @@ impl Follower {
             Err(error) => {
                 self.observed.failed(&self.watch);
                 if self.failures.failed(&error) {
-                    drop(self.changed.send(Changed::Everything));
+                    drop(self.changed.send(Change::anywhere(Changed::Everything)));
                 }
             }
         }
     }
 
     fn concerns(&self, namespace: String) {
-        drop(self.changed.send(Changed::Workloads(namespace)));
+        drop(self.changed.send(Change::anywhere(Changed::Workloads(namespace))));
     }
 }

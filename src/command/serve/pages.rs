@@ -1,21 +1,26 @@
 //! What each listener serves.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
+use tokio::sync::Mutex;
+use tokio::task::JoinError;
 
 use super::access::Guard;
 use super::answers::{response, text, unavailable};
 use super::heartbeat::Heartbeat;
 use super::kept::Kept;
 use super::listener::{HttpAnswer, Pages};
-use crate::cluster::leader_report::answer::LEADS;
+use crate::cluster::leader_report::answer::{LEADS, NAMESPACE_QUERY};
 use crate::cluster::readiness::Readiness;
 use crate::cluster::status_server::Overview;
 use crate::metrics::Metrics;
 use crate::metrics::exposition::Format;
+use crate::status::Report;
 
 /// What there is, for somebody who asks the wrong port.
 const PORTS: &str = "the controller serves /livez and /readyz at --probe-listen, /metrics at --metrics-listen, and /status at \
@@ -45,6 +50,8 @@ pub struct StatusPages {
     readiness: Readiness,
     overview: Overview,
     status: Kept,
+    /// Held while a report on one namespace is made.
+    reporting: Arc<Mutex<()>>,
 }
 
 impl Pages for ProbePages {
@@ -104,13 +111,32 @@ impl StatusPages {
     /// Until everything is listed, there is no status, and `readiness` says why.
     pub fn new(readiness: &Readiness, overview: &Overview) -> Self {
         let source = overview.clone();
-        // A report has no key that is not a text, which is what JSON cannot write.
         let status = Kept::dated(move || {
             let (made, report) = source.dated_report()?;
-            Some((made, serde_json::to_string_pretty(&*report).ok()? + "\n"))
+            Some((made, json(&report)?))
         });
-        Self { readiness: readiness.clone(), overview: overview.clone(), status }
+        Self { readiness: readiness.clone(), overview: overview.clone(), status, reporting: Arc::default() }
     }
+
+    /// The report on one of all namespaces. One at a time, so that many clients do not keep all threads busy.
+    async fn on_namespace(&self, namespace: String) -> Result<Option<Bytes>, JoinError> {
+        let _one_at_a_time = self.reporting.lock().await;
+        let overview = self.overview.clone();
+        let report = move || Some(json(&*overview.report_on(&namespace)?)?.into());
+        tokio::task::spawn_blocking(report).await
+    }
+}
+
+/// A report has no key that is not a text, which is what JSON cannot write.
+fn json(report: &Report) -> Option<String> {
+    Some(serde_json::to_string_pretty(report).ok()? + "\n")
+}
+
+/// The namespace that a request asks for.
+fn namespace_of(request: &Parts) -> Option<String> {
+    let queries = request.uri.query()?.split('&').filter_map(|query| query.split_once('='));
+    let mut namespaces = queries.filter(|(key, _)| *key == NAMESPACE_QUERY).map(|(_, namespace)| namespace);
+    namespaces.next().map(str::to_owned)
 }
 
 impl Pages for StatusPages {
@@ -118,7 +144,11 @@ impl Pages for StatusPages {
         if let Err(refusal) = page(&request, &["/status"]) {
             return *refusal;
         }
-        match self.status.get().await {
+        let status = match namespace_of(&request).filter(|_| self.overview.is_of_all_namespaces()) {
+            Some(namespace) => self.on_namespace(namespace).await,
+            None => self.status.get().await,
+        };
+        match status {
             Ok(Some(status)) => {
                 let mut answer = response(StatusCode::OK, JSON, status);
                 // For commands: who does not lead may have lost the API server, and know only what was.

@@ -70,6 +70,10 @@ pub fn restrict_node_gate(policy: &Policy, list: &ListData, config: &mut Config,
     }
     let allowed: Vec<&str> = policy.gate_taints.keys().map(TaintKey::as_str).collect();
     let (message, remedy) = match (allowed.as_slice(), named) {
+        ([], _) if policy.is_elsewhere => (
+            "the gate has no effect: it would keep the pods of other namespaces off nodes, too".to_owned(),
+            "remove the gate, or move the list to the namespace of the controller".to_owned(),
+        ),
         ([], _) => (
             "the gate has no effect: this controller has no rights for gates".to_owned(),
             "ask its operator to turn node gates on (nodeGate.enabled in the Helm chart), or remove the gate"

@@ -17,6 +17,8 @@ pub mod repository;
 mod tests;
 mod tolerations;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub use check::{check, restrict_node_gate, violations, warn_of_namespaces};
@@ -27,6 +29,7 @@ use tolerations::TolerationRule;
 
 use super::config::GateTaints;
 use super::discover::DiscoveryScope;
+use super::names::ResourceName;
 use super::reference::ImageReference;
 
 /// What lists may ask for.
@@ -66,6 +69,8 @@ pub struct Policy {
     pod_service_account: Option<String>,
     /// The taints that gates may remove. A gate with another one has no effect, but the list is accepted: it may come from elsewhere.
     gate_taints: GateTaints,
+    /// Whether lists are in another namespace than the controller.
+    is_elsewhere: bool,
     /// The namespaces that images can be discovered in. A list that names another one is accepted too, and finds nothing there.
     discovery: DiscoveryScope,
 }
@@ -155,6 +160,7 @@ impl Default for Policy {
             controller_service_account: None,
             pod_service_account: None,
             gate_taints: GateTaints::default(),
+            is_elsewhere: false,
             discovery: DiscoveryScope::default(),
         }
     }
@@ -183,6 +189,20 @@ impl Policy {
     /// The same policy for a controller that may read the workloads of these namespaces.
     pub fn with_discovery(self, discovery: DiscoveryScope) -> Self {
         Self { discovery, ..self }
+    }
+
+    /// The same policy for lists in another namespace than the controller's. They have no gates, because a gate keeps nodes from everybody,
+    /// and discover images in their own namespace only: who may write them may not know what runs elsewhere.
+    #[must_use]
+    pub fn elsewhere(&self, namespace: &str) -> Self {
+        let own = ResourceName::parse(namespace).ok().filter(|own| self.discovery.allows(own));
+        Self {
+            gate_taints: GateTaints::Only(BTreeSet::new()),
+            is_elsewhere: true,
+            discovery: DiscoveryScope::Namespaces(own.into_iter().collect()),
+            pod_service_account: None,
+            ..self.clone()
+        }
     }
 
     /// The namespaces that images can be discovered in.

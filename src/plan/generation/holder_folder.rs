@@ -27,6 +27,12 @@ impl Seed {
         Self(bytes)
     }
 
+    /// The seed for another namespace. Who sees the folders there cannot guess those of others.
+    #[must_use]
+    pub fn within(&self, namespace: &str) -> Self {
+        Self(Sha256::new().chain_update(self.0).chain_update(namespace).finalize().into())
+    }
+
     /// A seed from a text. Nobody can guess the names if nobody can guess the text.
     pub fn of_text(text: &str) -> Self {
         Self(Sha256::digest(text).into())

@@ -1,7 +1,7 @@
 //! What the controller costs on simulated nodes of real size: memory, CPU, latency and requests, beside the goals. `make bench` starts
 //! the cluster, builds the program as it is released, and prints the table; what goes on meanwhile is on standard error.
 //!
-//! `SCALE` is the number of nodes, `LISTS` that of lists. `PARTS` chooses from `lists,discovery,scale`.
+//! `SCALE` is the number of nodes, `LISTS` that of lists. `PARTS` chooses from `lists,discovery,namespaces,scale`.
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
@@ -16,6 +16,7 @@ mod former;
 mod idle;
 mod lists;
 mod meter;
+mod namespaces;
 mod nodes;
 mod pages;
 mod probe;
@@ -54,7 +55,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (scale, lists) = (number("SCALE", 1_000), number("LISTS", 500));
-    let parts = std::env::var("PARTS").unwrap_or_else(|_| "lists,discovery,scale".to_owned());
+    let parts = std::env::var("PARTS").unwrap_or_else(|_| "lists,discovery,namespaces,scale".to_owned());
     progress(&format!("the program is {}", controller::program().display()));
     let cluster = Simulated::running().unwrap();
     let mut nodes = Nodes::begin(&cluster, trial::connect(cluster.kubeconfig()).await);
@@ -67,6 +68,9 @@ async fn main() -> ExitCode {
     }
     if parts.contains("discovery") {
         of_lists.extend(discovery::measure(&cluster).await);
+    }
+    if parts.contains("namespaces") {
+        of_lists.extend(namespaces::measure(&cluster).await);
     }
     if parts.contains("scale") {
         nodes.grow(scale).await;

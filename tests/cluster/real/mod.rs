@@ -1,6 +1,7 @@
 //! On real nodes: what kubelet, containerd and registry make of it.
 
 mod alerts;
+mod all_namespaces;
 mod always_pull_images;
 mod classes;
 mod crowded;

@@ -3,7 +3,7 @@
 mod a_minute;
 mod admission;
 mod alerts;
-mod conditions;
+pub mod conditions;
 mod connecting;
 mod connections;
 mod coverage;

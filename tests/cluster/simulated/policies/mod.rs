@@ -1,5 +1,6 @@
 //! The ValidatingAdmissionPolicies of `deploy/policy`: what the API server refuses, and what goes on.
 
+mod all_namespaces;
 mod costs;
 mod fields;
 mod image_caches;
