@@ -1,5 +1,6 @@
 //! What the chart becomes, and what it refuses.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use kube_prepull::list::policy::parse_policy;
@@ -42,7 +43,7 @@ fn the_linter_finds_nothing() {
 fn the_api_server_accepts_everything_that_is_rendered() {
     let namespace = Namespace::create("strict");
     let helm = Helm::offline(&namespace.name);
-    for values in ["", "replicas: 2", "namespacedOnly: true", EVERYTHING] {
+    for values in ["", "replicas: 2", "namespacedOnly: true", "scope: cluster", EVERYTHING] {
         namespace.accepts(&helm.template(values));
     }
 }
@@ -99,7 +100,7 @@ fn rights_to_image_caches_and_their_clean_up_come_with_the_option_only() {
     let job = with.iter().find(|it| it["kind"] == "Job").unwrap();
     assert_eq!(job["metadata"]["annotations"]["helm.sh/hook"], "pre-delete");
     let container = &job["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["args"], json!(["clean-up", "--namespace", "default"]));
+    assert_eq!(container["args"], json!(["clean-up", "--namespace=default"]));
     let without_rights = about("imageCache: {enabled: true}\nrbac: {create: false}");
     assert_eq!(names(&without_rights), ["Job kubernetes-image-puller-clean-up"]);
 }
@@ -201,6 +202,43 @@ fn workloads_can_be_listed_and_watched_in_the_namespaces_that_are_named() {
     assert_eq!(find(&objects, "ClusterRole", name)["rules"], json!(rules));
     let binding = find(&objects, "ClusterRoleBinding", name);
     assert_eq!((&binding["subjects"], &binding["roleRef"]["name"]), (&account, &json!(name)));
+}
+
+/// A list's namespace is a label of its series, and another one than the controller's may be.
+#[test]
+fn monitors_keep_the_namespaces_of_lists() {
+    for kind in ["serviceMonitor", "podMonitor"] {
+        let monitored = Helm::offline("images").template(&format!("{kind}: {{enabled: true}}\n"));
+        let monitor = monitored.iter().find(|object| object["kind"].as_str().is_some_and(|it| it.ends_with("Monitor")));
+        let spec = &monitor.unwrap()["spec"];
+        let endpoint = [&spec["endpoints"], &spec["podMetricsEndpoints"]].into_iter().find(|it| !it.is_null()).unwrap();
+        assert_eq!(endpoint[0]["honorLabels"], true, "{kind}");
+    }
+}
+
+/// What the controller writes is in all namespaces then, but its Lease and its Deployment are not.
+#[test]
+fn with_the_cluster_as_scope_the_controller_has_its_rights_in_all_namespaces_and_uninstalling_cleans_up() {
+    let helm = Helm::offline("images");
+    let (name, lists) = ("kubernetes-image-puller", "kube-prepull-all-namespaces");
+    let (own, everywhere) = (helm.template(""), helm.template("scope: cluster"));
+    assert!(variable(&own, "ALL_NAMESPACES").is_none());
+    assert_eq!(variable(&everywhere, "ALL_NAMESPACES").unwrap()["value"], "true");
+    let resources = |role: &Value| -> BTreeSet<String> {
+        let rules = role["rules"].as_array().unwrap().iter().flat_map(|rule| rule["resources"].as_array().unwrap());
+        rules.map(|resource| resource.as_str().unwrap().to_owned()).collect()
+    };
+    let at_home = resources(find(&own, "Role", name));
+    assert_eq!(at_home, resources(find(&everywhere, "Role", name)));
+    let mut granted = resources(find(&everywhere, "ClusterRole", lists));
+    assert!(granted.insert("deployments".to_owned()), "its own Deployment is in its namespace");
+    assert_eq!(granted, at_home);
+    let binding = find(&everywhere, "ClusterRoleBinding", lists);
+    assert_eq!(binding["subjects"][0]["name"], "k8s-image-puller");
+    let hook = find(&everywhere, "Job", "kubernetes-image-puller-clean-up");
+    let arguments = &hook["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert_eq!(*arguments, json!(["clean-up", "--namespace=images", "--all-namespaces"]));
+    assert!(!names(&own).iter().any(|name| name.contains("clean-up") || name.ends_with(lists)), "{:?}", names(&own));
 }
 
 /// A node that waits may be the only one there is.
@@ -517,6 +555,8 @@ fn wrong_values_are_refused_by_name() {
             "discovery: {namespaces: [\"*\"]}\nnamespacedOnly: true",
             ["discovery.namespaces: [\"*\"]", "name the namespaces"],
         ),
+        ("scope: Cluster", ["/scope", "'cluster'"]),
+        ("scope: cluster\nnamespacedOnly: true", ["scope: cluster needs rights", "only one"]),
         ("updateStrategy: {type: Restart}", ["/updateStrategy/type", "'Recreate'"]),
         ("deploymentName: Puller", ["/deploymentName", "Puller"]),
         ("image: {repository: \"kube-prepull:1\"}", ["/image/repository", "kube-prepull:1"]),

@@ -107,6 +107,20 @@ pub fn discovering() -> Vec<Value> {
     Folder::create("discovering").overlay("overlay", &[("kustomization.yaml", &overlay)])
 }
 
+/// What an overlay with the component for lists in all namespaces becomes.
+pub fn in_all_namespaces() -> Vec<Value> {
+    let overlay = "resources: [../deploy/kustomize]\ncomponents: [../deploy/kustomize/all-namespaces]\n";
+    Folder::create("everywhere").overlay("overlay", &[("kustomization.yaml", overlay)])
+}
+
+#[test]
+fn the_api_server_accepts_the_component_for_all_namespaces() {
+    let namespace = Namespace::create("everywhere");
+    let mut objects = in_all_namespaces();
+    moved_to(&namespace, &mut objects);
+    namespace.accepts(&objects);
+}
+
 #[test]
 fn the_api_server_accepts_the_component_for_discovery() {
     let namespace = Namespace::create("discovery");

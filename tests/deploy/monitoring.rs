@@ -99,7 +99,8 @@ fn definition(kind: &str, endpoints: &str) -> Value {
     let mut endpoint = json!({
         "type": "object",
         "properties": {
-            "port": text, "path": text, "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+            "port": text, "path": text, "honorLabels": {"type": "boolean"},
+            "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
             "scheme": {"type": "string", "enum": ["http", "https"]},
             "tlsConfig": {"type": "object", "properties": {"insecureSkipVerify": {"type": "boolean"}, "serverName": text}},
             "authorization": {"type": "object", "properties": {

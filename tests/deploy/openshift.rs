@@ -72,8 +72,18 @@ fn expand(value: &mut Value, values: &BTreeMap<String, String>) {
     }
 }
 
-const TEMPLATES: [&str; 9] =
-    ["serviceaccount", "nodes", "users", "imagecaches", "secure-metrics", "node-gate", "discovery", "configmap", "app"];
+const TEMPLATES: [&str; 10] = [
+    "serviceaccount",
+    "nodes",
+    "users",
+    "imagecaches",
+    "secure-metrics",
+    "node-gate",
+    "discovery",
+    "all-namespaces",
+    "configmap",
+    "app",
+];
 
 /// What all templates give with their defaults.
 pub fn defaults() -> Vec<Value> {
@@ -82,7 +92,7 @@ pub fn defaults() -> Vec<Value> {
 
 /// What all templates but that of the list give with these parameters, where they have them.
 pub fn all_but_the_list(arguments: &[(&str, &str)]) -> Vec<Value> {
-    let optional = ["configmap", "secure-metrics", "node-gate", "discovery"];
+    let optional = ["configmap", "secure-metrics", "node-gate", "discovery", "all-namespaces"];
     let others = TEMPLATES.iter().filter(|name| !optional.contains(*name)).chain(&["servicemonitor"]);
     others.flat_map(|name| with_known(name, arguments)).collect()
 }
@@ -103,6 +113,13 @@ pub fn all_but_the_list_with_discovery(arguments: &[(&str, &str)], namespaces: &
     let mut objects = all_but_the_list(&[arguments, &[("DISCOVER_NAMESPACES", all.as_str())]].concat());
     let rights = namespaces.iter().map(|namespace| [arguments, &[("WORKLOAD_NAMESPACE", *namespace)]].concat());
     objects.extend(rights.flat_map(|arguments| with_known("discovery", &arguments)));
+    objects
+}
+
+/// The same for lists in all namespaces.
+pub fn all_but_the_list_in_all_namespaces(arguments: &[(&str, &str)]) -> Vec<Value> {
+    let mut objects = all_but_the_list(&[arguments, &[("ALL_NAMESPACES", "true")]].concat());
+    objects.extend(with_known("all-namespaces", arguments));
     objects
 }
 

@@ -102,6 +102,18 @@ fn the_overlay_of_the_page_on_discovery_has_its_rights_where_the_workloads_are()
     assert_eq!(named.unwrap()["value"], "default");
 }
 
+#[test]
+fn the_overlay_of_the_page_on_all_namespaces_gives_its_controller_the_rights() {
+    let text = documented_file("docs/all-namespaces.md", "everywhere/kustomization.yaml");
+    let objects = Folder::create("documented-everywhere").overlay("everywhere", &[("kustomization.yaml", &text)]);
+    let binding = find(&objects, "ClusterRoleBinding", "kube-prepull-all-namespaces");
+    assert_eq!(binding["subjects"][0]["namespace"], "prepull");
+    find(&objects, "ClusterRole", binding["roleRef"]["name"].as_str().unwrap());
+    let container = &find(&objects, "Deployment", "kube-prepull")["spec"]["template"]["spec"]["containers"][0];
+    let variable = container["env"].as_array().unwrap().iter().find(|variable| variable["name"] == "ALL_NAMESPACES");
+    assert_eq!(variable.unwrap()["value"], "true");
+}
+
 /// An overlay on a base with the component runs the transformer a second time.
 #[test]
 fn a_copy_of_the_component_for_discovery_has_rights_in_several_namespaces() {

@@ -71,6 +71,11 @@ fn the_manifests_with_discovery_are_what_the_chart_gives() {
 }
 
 #[test]
+fn the_manifests_for_all_namespaces_are_what_the_chart_gives() {
+    assert_manifests(kustomize::in_all_namespaces(), "scope: cluster\nconfigMap: {managedBy: none}\n");
+}
+
+#[test]
 fn the_monitor_of_secure_metrics_is_the_charts() {
     let text = std::fs::read_to_string(checkout("deploy/kustomize/servicemonitor-secure.yaml")).unwrap();
     let ours = documents(&text).into_iter().map(|mut object| {
@@ -113,6 +118,7 @@ fn optional_manifests_are_left_out_by_default() {
     assert!(!text.contains("imagecaches") && !text.contains("ServiceMonitor"), "{text}");
     assert!(!text.contains("node-gate") && !text.contains("NODE_GATE") && !text.contains("tolerations"), "{text}");
     assert!(!text.contains("discovery") && !text.contains("DISCOVER"), "{text}");
+    assert!(!text.contains("ALL_NAMESPACES"), "{text}");
 }
 
 /// The right to read the Deployment is in the template that has its name. The chart has it in the Role.
@@ -157,6 +163,12 @@ fn the_templates_with_discovery_are_what_the_chart_gives() {
     assert_templates(ours, "discovery: {namespaces: [shop, checkout]}\n");
 }
 
+#[test]
+fn the_templates_for_all_namespaces_are_what_the_chart_gives() {
+    let ours = openshift::all_but_the_list_in_all_namespaces(&[("SERVICEACCOUNT_NAME", TEMPLATES_NAME)]);
+    assert_templates(ours, "scope: cluster\n");
+}
+
 fn assert_templates(ours: Vec<Value>, more: &str) {
     let namespace = "k8s-image-puller";
     let values = format!(
@@ -189,10 +201,12 @@ fn assert_templates(ours: Vec<Value>, more: &str) {
         if let Some(pod) = object.pointer_mut("/spec/template/spec").filter(|pod| pod["tolerations"] == json!([])) {
             remove(pod, "", &["tolerations"]);
         }
-        // An empty policy is the default one. By default, no taint is that of a node gate, and nothing is discovered.
+        // An empty policy is the default one. By default, no taint is that of a node gate, nothing is discovered, and lists
+        // are in one namespace.
         if let Some(Value::Array(variables)) = object.pointer_mut("/spec/template/spec/containers/0/env") {
             let by_default = [json!("POLICY"), json!("NODE_GATE_TAINTS"), json!("DISCOVER_NAMESPACES")];
             variables.retain(|variable| !by_default.contains(&variable["name"]) || variable["value"] != "");
+            variables.retain(|variable| variable["name"] != "ALL_NAMESPACES" || variable["value"] != "false");
         }
         with_sorted_rules(object)
     });

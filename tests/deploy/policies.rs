@@ -111,6 +111,19 @@ fn each_value_of_the_chart_arrives_in_every_policy_that_has_its_variable() {
 
 /// Otherwise, the DaemonSets of a list with a gate would be refused.
 #[test]
+fn those_of_a_release_for_all_namespaces_apply_in_all_and_know_its_controller() {
+    let values =
+        format!("{VALUES}scope: cluster\n").replace("create: true", "create: true, serviceAccounts: [builder]");
+    let chart = of_chart(&values);
+    let bindings: Vec<&Value> = chart.iter().filter(|object| object["kind"] == BINDING).collect();
+    assert!(!bindings.is_empty() && bindings.iter().all(|binding| binding["spec"]["matchResources"].is_null()));
+    let controllers = variable(&chart, &format!("kube-prepull-requests{SUFFIX}"), "controllers");
+    assert_eq!(controllers, "[\"images:kube-prepull\"]");
+    let accounts = variable(&chart, &format!("kube-prepull-requests{SUFFIX}"), "serviceAccounts");
+    assert!(accounts.as_str().unwrap().ends_with(",\"default\"]"), "{accounts}");
+}
+
+#[test]
 fn what_node_gates_tolerate_is_allowed() {
     let tolerations = |tolerations: &str| {
         let values = format!(

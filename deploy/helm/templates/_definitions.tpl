@@ -86,6 +86,38 @@ kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
 {{ include "kube-prepull.clusterName" . }}:discovery
 {{- end }}
 
+{{/* Whether lists may be in all namespaces. */}}
+{{- define "kube-prepull.allNamespaces" -}}
+{{- if eq (.Values.scope | default "namespace") "cluster" }}true{{ end }}
+{{- end }}
+
+{{/* What the controller does where lists are. */}}
+{{- define "kube-prepull.listRules" -}}
+# The lists, and their state in labels and annotations.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, patch]
+# Generations and tag checks; `update` restores what others changed.
+- apiGroups: [apps]
+  resources: [daemonsets]
+  verbs: [get, list, watch, create, update, patch, delete]
+# The last accepted versions of each list.
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [list, watch, create, patch, delete]
+# The state of the pods; `create` is used for dry runs only, to find out why a pod is refused.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, create, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+# Services that select pods of lists are reported. Without this right, they are not.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list]
+{{- end }}
+
 {{/* Whether lists may discover images in all namespaces. */}}
 {{- define "kube-prepull.discoversEverywhere" -}}
 {{- if has "*" .Values.discovery.namespaces }}true{{ end }}
