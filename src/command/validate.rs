@@ -11,8 +11,9 @@ use super::arguments::{ResultFormat, ValidateArguments};
 use super::outcome::{Outcome, wrong_usage};
 use super::{policy, source};
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
-use crate::list::{Code, Policy, Problem, Severity};
+use crate::list::{Code, Config, Policy, Problem, Severity};
 use crate::messages::format::number;
+use crate::messages::pull_credentials;
 use crate::plan::validation_result::ResultState;
 use crate::text::CleanText;
 
@@ -27,6 +28,7 @@ const MAX_PROBLEMS: usize = 2_000;
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
+const QUIET: Style = Style::new().dimmed();
 
 /// Prints whether the lists of a file are accepted, and every problem with its line in the file.
 ///
@@ -82,6 +84,8 @@ struct ListResult {
     accepted: bool,
     state: &'static str,
     problems: Vec<ProblemLine>,
+    /// What is right, and is reported here only: the controller has nothing to say of it.
+    notes: Vec<CleanText>,
 }
 
 #[derive(Serialize)]
@@ -163,7 +167,7 @@ impl ListResult {
     /// The result. Of more than `most` problems, the rest is counted.
     fn new(list: &FileList, policy: &Policy, allow_empty: bool, most: usize) -> Self {
         let validation_result = list.result_with(policy, most.max(1));
-        let state = match (validation_result.accepted, validation_result.empty) {
+        let state = match (validation_result.is_accepted(), validation_result.empty) {
             (true, _) => ResultState::Accepted,
             (false, true) => ResultState::Empty,
             (false, false) => ResultState::Rejected,
@@ -177,9 +181,10 @@ impl ListResult {
             name: (&list.list.name).into(),
             line: list.line,
             labelled: !list.unlabelled,
-            accepted: validation_result.accepted,
+            accepted: state == ResultState::Accepted,
             state: state.name(),
             problems: first_of(problems, most).into_iter().map(ProblemLine::from).collect(),
+            notes: validation_result.config.iter().filter_map(note_of_pull_secrets).map(CleanText::from).collect(),
         }
     }
 
@@ -200,6 +205,9 @@ impl ListResult {
             .collect();
         let counts = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(" and ")) };
         writeln!(output, "{file}:{line}: the list {name} is {style}{word}{style:#}{counts}")?;
+        for note in &self.notes {
+            writeln!(output, "{file}:{line}: {QUIET}note{QUIET:#}: {note}")?;
+        }
         self.print_label(file, output)
     }
 
@@ -214,6 +222,14 @@ impl ListResult {
         }
         Ok(())
     }
+}
+
+/// What workloads need to use what the list's groups pull with pull secrets.
+fn note_of_pull_secrets(config: &Config) -> Option<String> {
+    let pulling = config.groups.iter().filter(|group| !group.image_pull_secrets.is_empty());
+    let groups: Vec<String> =
+        pulling.map(|group| pull_credentials::group(group.name.as_str(), &group.image_pull_secrets, None)).collect();
+    pull_credentials::note(&groups, false)
 }
 
 /// The first problems, and that there are more.

@@ -9,6 +9,7 @@
 //! - [`init`]: how far a pod's init containers are
 //! - [`scheduler`]: what the scheduler says of a pod's own node
 //! - [`capacity`]: whether a pod's node has capacity for it
+//! - [`kubelet_version`]: what follows from the version of a node's kubelet
 //! - [`node_labels`]: the labels of nodes, each kept once
 //! - [`indexed_pods`], [`node_set`]: the pods and the nodes, of which copies are cheap
 //! - [`pool`], [`image_sets`], [`texts`], [`deleted_pods`]: save memory, and ignore changes that arrive late
@@ -29,6 +30,7 @@ mod image_sets;
 mod indexed_pods;
 mod init;
 mod interruption;
+mod kubelet_version;
 mod node;
 mod node_labels;
 mod node_set;

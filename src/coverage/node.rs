@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Tain
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
+use super::kubelet_version::KubeletVersion;
 use super::node_labels::{LabelPool, NodeLabels};
 use crate::list::config::{Group, Placement};
 use crate::list::placement::decimal_integer;
@@ -31,9 +32,20 @@ pub struct NodeStatus {
     pub conditions: Vec<NodeCondition>,
     /// Its largest images.
     pub images: Vec<NodeImage>,
+    /// What the kubelet says of itself.
+    #[serde(rename = "nodeInfo")]
+    pub node_info: NodeInfo,
     /// What its runtime can do, since Kubernetes 1.30.
     #[serde(rename = "runtimeHandlers")]
     pub runtime_handlers: Vec<RuntimeHandler>,
+}
+
+/// The part of what a kubelet says of itself that is needed.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeInfo {
+    /// Its version.
+    pub kubelet_version: KubeletVersion,
 }
 
 /// A handler of a node's runtime, which RuntimeClasses name.
@@ -157,6 +169,8 @@ pub struct Node {
     pub deleting: bool,
     /// Which of its pods cannot have a user namespace.
     pub no_user_namespaces: NoUserNamespaces,
+    /// Whether its kubelet verifies that pods may use the images on its disk, as far as its version says.
+    pub verifies_credentials: bool,
 }
 
 impl From<&SlimNode> for Node {
@@ -171,6 +185,7 @@ impl Node {
         let own = node.metadata.labels.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
         let mut conditions = node.status.iter().flat_map(|status| &status.conditions);
         let ready = conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let info = node.status.as_ref().map(|status| status.node_info).unwrap_or_default();
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
@@ -185,6 +200,7 @@ impl Node {
                 .as_ref()
                 .map(|status| NoUserNamespaces::of(&status.runtime_handlers))
                 .unwrap_or_default(),
+            verifies_credentials: info.kubelet_version.verifies_credentials,
         }
     }
 }
@@ -423,6 +439,18 @@ mod tests {
         ] {
             assert_eq!(of(handlers.clone()), expected, "{handlers}");
         }
+    }
+
+    #[test]
+    fn whether_a_kubelet_verifies_credentials_follows_from_its_version() {
+        let verifies = |status: serde_json::Value| {
+            let node: SlimNode =
+                serde_json::from_value(json!({"metadata": {"name": "n"}, "status": status})).expect("a node");
+            Node::from(&node).verifies_credentials
+        };
+        assert!(verifies(json!({"nodeInfo": {"kubeletVersion": "v1.36.0+k3s1", "osImage": "Linux"}})));
+        assert!(!verifies(json!({"nodeInfo": {"kubeletVersion": "v1.34.1"}})));
+        assert!(!verifies(json!({"nodeInfo": {}})) && !verifies(json!({})), "unknown");
     }
 
     #[test]

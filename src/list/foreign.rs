@@ -149,7 +149,7 @@ mod tests {
         let [list] = &file.lists[..] else { panic!("{manifest}") };
         assert_eq!((list.list.name.as_str(), list.list.namespace.as_str()), ("k8s-image-puller", "images"));
         assert!(
-            list.validation_result(&crate::list::Policy::default()).accepted && !list.unlabelled,
+            list.validation_result(&crate::list::Policy::default()).is_accepted() && !list.unlabelled,
             "{manifest}\n{:?}",
             list.validation_result(&crate::list::Policy::default())
         );

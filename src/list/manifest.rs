@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::config::Config;
 use super::data::{IMAGE_LIST_LABEL, ListData};
 use super::file_lines::{FileLines, Lines};
 use super::foreign;
@@ -67,8 +68,8 @@ pub struct FileProblem {
 /// The validation result of a list in a file.
 #[derive(Debug)]
 pub struct FileResult {
-    /// Whether it is accepted.
-    pub accepted: bool,
+    /// What it asks for, if it is accepted.
+    pub config: Option<Config>,
     /// Whether nothing is wrong except that it has no image.
     pub empty: bool,
     /// All problems, in the order of the file.
@@ -224,7 +225,14 @@ impl FileList {
         let mut problems: Vec<_> = of_manifest.chain(of_list).collect();
         problems.sort_by_key(|problem| problem.line);
         let intact = self.manifest_problems.is_empty();
-        FileResult { accepted: config.is_some() && intact, empty: empty && intact, problems }
+        FileResult { config: config.filter(|_| intact), empty: empty && intact, problems }
+    }
+}
+
+impl FileResult {
+    /// Whether the list is accepted.
+    pub fn is_accepted(&self) -> bool {
+        self.config.is_some()
     }
 }
 
@@ -293,7 +301,7 @@ mod tests {
     fn a_number_where_a_configmap_wants_text_is_reported() {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  IMAGES: a=a:1\n  CACHING_INTERVAL_HOURS: 1\n";
         expect(text, &[("data.CACHING_INTERVAL_HOURS", 5)]);
-        assert!(!File::read(text, DEFAULTS).lists[0].validation_result(&Policy::default()).accepted);
+        assert!(!File::read(text, DEFAULTS).lists[0].validation_result(&Policy::default()).is_accepted());
     }
 
     #[test]
@@ -301,7 +309,7 @@ mod tests {
         let text = "kind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    kube-prepull.io/image-list: true\n    a: \"1\"\n    b:\n  \
                     annotations: {c: 1}\ndata:\n  IMAGES: a=a:1\n";
         expect(text, &[("metadata.labels.kube-prepull.io/image-list", 5), ("metadata.annotations.c", 8)]);
-        assert!(!File::read(text, DEFAULTS).lists[0].validation_result(&Policy::default()).accepted);
+        assert!(!File::read(text, DEFAULTS).lists[0].validation_result(&Policy::default()).is_accepted());
     }
 
     #[test]
@@ -342,7 +350,7 @@ mod tests {
         let text = "kind: ConfigMap\nmetadata: {name: a}\ndata: {IMAGES: \"a=a:1\", NAMESPACE: k8s-image-puller}\n";
         expect(text, &[]);
         let elsewhere = Defaults { namespace: Some("other"), ..DEFAULTS };
-        assert!(!File::read(text, elsewhere).lists[0].validation_result(&Policy::default()).accepted);
+        assert!(!File::read(text, elsewhere).lists[0].validation_result(&Policy::default()).is_accepted());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`findings`], [`waiting`]: what was found, and what waits
 //! - [`discovery`]: what was found in workloads, and what is not known of them
 //! - [`node_gates`]: what nodes wait for, and that they were freed
+//! - [`pull_credentials`]: what workloads need if kubelets verify their credentials
 //! - [`image_caches`]: what was done and found about ImageCaches
 //! - [`diagnosis`]: what kubelets and registries say → the cause and the remedy
 //! - [`init_containers`]: the same about the init containers of a pod
@@ -29,6 +30,7 @@ pub mod lasting;
 mod list_changes;
 pub mod lists;
 pub mod node_gates;
+pub mod pull_credentials;
 pub mod reason;
 pub mod refused_pods;
 mod restores;

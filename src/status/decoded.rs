@@ -75,10 +75,10 @@ mod tests {
     use super::*;
     use crate::coverage::Coverage;
     use crate::status::StatusInput;
-    use crate::status::tests::{broken, first_install, half_warm, report, warm};
+    use crate::status::tests::{broken, first_install, half_warm, report, verified, warm};
 
-    fn worlds() -> [(StatusInput, Coverage); 4] {
-        [warm(), half_warm(), broken(), first_install()]
+    fn worlds() -> [(StatusInput, Coverage); 5] {
+        [warm(), half_warm(), broken(), first_install(), verified()]
     }
 
     /// Two lists of the same content, of which only one has pods.

@@ -2,6 +2,7 @@
 //!
 //! - [`report`]: the report, whose JSON is documented in `docs/status.md`
 //! - [`rollout`]: its part about rollouts and refreshes
+//! - [`credentials`]: its part about kubelets that verify pull credentials
 //! - [`node_gate`]: its part about nodes that wait for their images
 //! - [`discovered`]: its part about images that were discovered in workloads
 //! - [`filter`]: restricts a report to some images and nodes
@@ -9,6 +10,7 @@
 //! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
 //! - [`table`]: the report as a table
 
+pub mod credentials;
 mod decoded;
 pub mod discovered;
 mod filter;

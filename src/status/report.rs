@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::credentials::CredentialVerification;
 use super::discovered::DiscoveredReport;
 use super::node_gate::NodeGateReport;
 use super::node_names::NodeNames;
@@ -82,6 +83,8 @@ pub struct GroupReport {
     pub images: Vec<ImageReport>,
     pub eviction_loops: Vec<NodeInEvictionLoop>,
     pub always_pull_enforced: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_verification: Option<CredentialVerification>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<CleanText, CleanText>,
 }
@@ -264,6 +267,7 @@ impl GroupReport {
             images,
             eviction_loops: eviction_loops.collect(),
             always_pull_enforced: group.is_always_pulled(),
+            credential_verification: CredentialVerification::new(group),
             left_out: left_out(found),
         })
     }

@@ -16,7 +16,7 @@ use crate::plan::generation::check_failure::{CheckFailure, CheckFailureCause};
 use crate::plan::generation::placement_hash;
 use crate::plan::generation::scheduled::Scheduled;
 use crate::summary::node_state::NodeState;
-use crate::summary::tests::world::{Fate, Life, Pod, config, generations, node};
+use crate::summary::tests::world::{Fate, LIST, Life, Pod, config, config_of, generations, node};
 
 fn input(pods: &[Pod], nodes: Option<Vec<Node>>) -> (StatusInput, Coverage) {
     facts_of(&pods.iter().map(Pod::as_sent).collect::<Vec<_>>(), nodes)
@@ -163,6 +163,23 @@ fn image_cache(serial: u32, phase: &str, progress: &str) -> Cache {
     Cache::from_object(&serde_json::from_value(object).expect("an ImageCache")).expect("one of a list")
 }
 
+/// Two of three nodes verify credentials, and the group `q` has pull secrets.
+pub(crate) fn verified() -> (StatusInput, Coverage) {
+    let (mut input, coverage) = warm();
+    let nodes = [("n0", true), ("n1", false), ("n2", true)];
+    input.nodes =
+        Some(nodes.map(|(name, verifies)| Node { verifies_credentials: verifies, ..node(name) }).into_iter().collect());
+    with_pull_secrets(&mut input, "q", "imagePullSecrets: [registry, nvcr], ");
+    (input, coverage)
+}
+
+/// Adds pull secrets to a group of the list.
+fn with_pull_secrets(input: &mut StatusInput, group: &str, secrets: &str) {
+    let begin = format!("{{name: {group}, ");
+    let config = config_of(&LIST.replace(&begin, &format!("{begin}{secrets}")));
+    input.lists[0].config = Some(Arc::new(config));
+}
+
 fn printed(report: &Report) -> String {
     laid_out(report, Layout::default())
 }
@@ -236,9 +253,9 @@ fn a_pull_that_the_node_holds_back_is_pulling_with_the_cause() {
 
 #[test]
 fn no_line_is_wider_than_the_terminal() {
-    for (width, input) in
-        (40..120).flat_map(|width| [(width, warm()), (width, half_warm()), (width, broken()), (width, first_install())])
-    {
+    for (width, input) in (40..120).flat_map(|width| {
+        [(width, warm()), (width, half_warm()), (width, broken()), (width, first_install()), (width, verified())]
+    }) {
         let printed = laid_out(&report(&input), Layout { width: Some(width), bars: true, wide: false });
         // Words are not broken: a reference that is cut in two cannot be copied.
         let wider = printed.lines().find(|line| line.chars().count() > width && line.split_whitespace().count() > 2);
@@ -424,6 +441,36 @@ fn a_list_of_which_no_version_was_accepted_claims_none_to_be_in_effect() {
     assert!(empty.warm, "nothing is behind");
     assert_eq!(printed(&empty).lines().next(), Some("prepull/tools: no images yet: nothing to do until you add some"));
     assert_eq!(serde_json::to_value(&empty).expect("JSON")["lists"][0]["state"], "empty");
+}
+
+#[test]
+fn people_see_which_pull_secrets_workloads_need_and_on_how_many_nodes() {
+    let note = "  note: nodes with Kubernetes 1.35 or later verify image pull credentials: give workloads the same pull secrets as group q \
+                (registry, nvcr; 2 such nodes); see docs/private-images.md";
+    let second = |report: &Report| printed(report).lines().nth(1).map(str::to_owned);
+    assert_eq!(second(&report(&verified())).as_deref(), Some(note));
+    let (input, coverage) = verified();
+    let on = |node: &str| Filter { nodes: [node.to_owned()].into(), ..Filter::default() };
+    let on_n0 = second(&Report::of(&[(&input, &coverage)], &on("n0"))).expect("a line");
+    assert!(on_n0.contains("; 1 such node)"), "{on_n0}");
+    assert!(!printed(&Report::of(&[(&input, &coverage)], &on("n1"))).contains("note"));
+}
+
+#[test]
+fn programs_see_pull_secrets_only_of_groups_with_nodes_that_verify_them() {
+    let of = |(input, coverage): &(StatusInput, Coverage)| {
+        let report = serde_json::to_value(Report::new(input, coverage)).expect("JSON");
+        [0, 1].map(|group| report["lists"][0]["groups"][group]["credentialVerification"].clone())
+    };
+    let mut world = verified();
+    assert_eq!(of(&world), [Value::Null, json!({"nodes": 2, "pullSecrets": ["registry", "nvcr"]})]);
+    world.0.nodes = Some(["n0", "n1", "n2"].map(node).into_iter().collect());
+    assert_eq!(of(&world), [Value::Null, Value::Null], "older kubelets");
+    world.0.nodes = None;
+    assert_eq!(of(&world), [Value::Null, Value::Null], "nodes are not known");
+    let (mut world, coverage) = verified();
+    with_pull_secrets(&mut world, "q", "");
+    assert_eq!(of(&(world, coverage)), [Value::Null, Value::Null], "no pull secrets");
 }
 
 #[test]

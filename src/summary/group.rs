@@ -102,6 +102,12 @@ impl<'a> GroupSummary<'_, 'a> {
         self.places.iter().map(|(node, ..)| *node)
     }
 
+    /// How many of its nodes verify that pods may use the images on their disks, as far as their kubelets' versions say.
+    pub fn verifying_nodes(&self) -> usize {
+        let nodes = self.places.iter().filter_map(|(_, place, _)| place.node);
+        nodes.filter(|node| node.verifies_credentials).count()
+    }
+
     /// Its generations that are not being deleted, the newest first.
     pub fn generations(&self) -> impl Iterator<Item = &'a Generation> {
         let all = self.summary.newest_first.iter().copied();

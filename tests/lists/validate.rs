@@ -51,6 +51,29 @@ fn a_list_with_warnings_is_accepted() {
 }
 
 #[test]
+fn that_workloads_need_pull_secrets_is_a_note() {
+    let groups = "  images.yaml: |\n    groups:\n      - {name: private, images: [\"a:1\"], imagePullSecrets: [registry]}\n      \
+                  - {name: public, images: [\"b:1\"]}\n";
+    let output = validate(&["-f", "-"], &config_map(true, groups));
+    assert_eq!(output.status.code(), Some(0));
+    let note = "nodes with Kubernetes 1.35 or later verify image pull credentials: give workloads the same pull secrets as group private \
+                (registry); see docs/private-images.md";
+    assert_eq!(text(&output.stdout), format!("<stdin>:1: the list images is accepted\n<stdin>:1: note: {note}\n"));
+    let list = &json(&config_map(true, groups))["lists"][0];
+    assert_eq!((&list["accepted"], &list["notes"]), (&Value::from(true), &Value::from(vec![note])));
+    assert_eq!(list["problems"], Value::Array(Vec::new()), "the controller does not report it");
+    let flat =
+        text(&validate(&["-f", "-"], &config_map(true, "  IMAGES: a=b:1\n  IMAGE_PULL_SECRETS: one;two\n")).stdout);
+    assert!(flat.contains("as group default (one, two);"), "{flat}");
+    for (without, file) in [
+        ("pull secrets", config_map(true, "  images.yaml: '[\"a:1\"]'\n")),
+        ("an accepted list", config_map(true, &groups.replace("a:1", "A"))),
+    ] {
+        assert_eq!(json(&file)["lists"][0]["notes"], Value::Array(Vec::new()), "without {without}");
+    }
+}
+
+#[test]
 fn a_rejected_list_exits_with_1_and_names_the_lines_of_the_file() {
     let output = validate(&["-f", "-"], &config_map(true, "  images.yaml: |\n    images:\n      - a b\n    x: 1\n"));
     assert_eq!(output.status.code(), Some(1));

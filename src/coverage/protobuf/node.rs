@@ -4,7 +4,9 @@ use prost::Message;
 
 use super::scheduling::TaintMessage;
 use crate::coverage::SlimNode;
-use crate::coverage::node::{HandlerFeatures, NodeCondition, NodeImage, NodeSpec, NodeStatus, RuntimeHandler};
+use crate::coverage::node::{
+    HandlerFeatures, NodeCondition, NodeImage, NodeInfo, NodeSpec, NodeStatus, RuntimeHandler,
+};
 use crate::slim::protobuf::{FromProtobuf, SlimMessage, TimeMessage, all_from, some_list};
 
 impl FromProtobuf for SlimNode {
@@ -31,6 +33,8 @@ impl From<NodeSpecMessage> for NodeSpec {
 pub struct NodeStatusMessage {
     #[prost(message, repeated, tag = "4")]
     conditions: Vec<NodeConditionMessage>,
+    #[prost(message, optional, tag = "7")]
+    node_info: Option<NodeInfoMessage>,
     #[prost(message, repeated, tag = "8")]
     images: Vec<NodeImageMessage>,
     #[prost(message, repeated, tag = "12")]
@@ -42,6 +46,7 @@ impl From<NodeStatusMessage> for NodeStatus {
         Self {
             conditions: all_from(it.conditions),
             images: all_from(it.images),
+            node_info: it.node_info.map(NodeInfo::from).unwrap_or_default(),
             runtime_handlers: all_from(it.runtime_handlers),
         }
     }
@@ -74,6 +79,19 @@ impl From<NodeConditionMessage> for NodeCondition {
             reason: it.reason,
             message: it.message,
         }
+    }
+}
+
+/// `NodeSystemInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct NodeInfoMessage {
+    #[prost(string, tag = "7")]
+    kubelet_version: String,
+}
+
+impl From<NodeInfoMessage> for NodeInfo {
+    fn from(it: NodeInfoMessage) -> Self {
+        Self { kubelet_version: it.kubelet_version.into() }
     }
 }
 
@@ -112,5 +130,26 @@ impl From<RuntimeHandlerMessage> for RuntimeHandler {
     fn from(it: RuntimeHandlerMessage) -> Self {
         let features = it.features.map(|features| HandlerFeatures { user_namespaces: features.user_namespaces });
         Self { name: it.name, features }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field whose value has a length.
+    fn field(number: u8, value: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(value.len()).expect("short");
+        [&[number << 3 | 2, length], value].concat()
+    }
+
+    #[test]
+    fn the_kubelets_version_is_the_seventh_field_of_the_seventh() {
+        for (version, verifies) in [("v1.35.0", true), ("v1.34.2-eks-ecaa3a6", false)] {
+            let info = [field(6, b"containerd://2.1.4"), field(7, version.as_bytes())].concat();
+            let sent = NodeStatusMessage::decode(&*field(7, &info)).expect("a status");
+            let info = NodeStatus::from(sent).node_info;
+            assert_eq!(info.kubelet_version.verifies_credentials, verifies, "{version}");
+        }
     }
 }

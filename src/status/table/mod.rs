@@ -21,7 +21,7 @@ use super::report::{GroupReport, ImageReport, ListReport, Report};
 use super::rollout::{RefreshReport, RolloutReport, RolloutState};
 use crate::image_cache::Phase;
 use crate::messages::format::{age, bytes, first_few, number, requests, short_digest, span};
-use crate::messages::{image_caches, lists};
+use crate::messages::{image_caches, lists, pull_credentials};
 use crate::plan::refresh::RefreshOutcome;
 use crate::text::CleanText;
 
@@ -104,9 +104,23 @@ impl<O: Write> Table<'_, O> {
         for problem in &list.problems {
             self.wrapped(style, word, &format!(": {problem}"))?;
         }
+        self.print_credentials(list)?;
         self.print_gate(list)?;
         list.groups.iter().try_for_each(|group| self.print_group(group))?;
         self.print_image_caches(list)
+    }
+
+    /// What workloads need on nodes that verify credentials.
+    fn print_credentials(&mut self, list: &ListReport) -> io::Result<()> {
+        let describe = |group: &GroupReport| {
+            let verification = group.credential_verification.as_ref()?;
+            Some(pull_credentials::group(&group.name, &verification.pull_secrets, Some(verification.nodes)))
+        };
+        let groups: Vec<String> = list.groups.iter().filter_map(describe).collect();
+        match pull_credentials::note(&groups, self.layout.wide) {
+            Some(note) => self.wrapped(QUIET, "note", &format!(": {note}")),
+            None => Ok(()),
+        }
     }
 
     /// The nodes that wait for their images, the longest first.

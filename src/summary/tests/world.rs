@@ -184,7 +184,12 @@ pub fn taint() -> Taint {
 }
 
 pub fn config() -> Config {
-    let data = BTreeMap::from([("images.yaml".to_owned(), LIST.to_owned())]);
+    config_of(LIST)
+}
+
+/// The list of an `images.yaml`.
+pub fn config_of(text: &str) -> Config {
+    let data = BTreeMap::from([("images.yaml".to_owned(), text.to_owned())]);
     let parsed = parse(&ListData { namespace: "prepull".to_owned(), name: "tools".to_owned(), data, found: None });
     parsed.config.unwrap_or_else(|| panic!("{:#?}", parsed.problems))
 }

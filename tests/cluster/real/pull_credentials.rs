@@ -100,6 +100,9 @@ async fn what_a_holder_pulled_with_a_secret_is_for_pods_with_the_same_credential
     let it = Private::begin("credentials").await;
     it.demand_credentials();
     it.hold("").await;
+    let status = it.outage.real.trial.status();
+    let verification = &status["lists"][0]["groups"][0]["credentialVerification"];
+    assert_eq!(*verification, json!({"nodes": 1, "pullSecrets": ["pull"]}), "{status:#}");
     it.secret("copy", "right").await;
     it.secret("other", "wrong").await;
     // Without a registry, only what the kubelet knows counts.

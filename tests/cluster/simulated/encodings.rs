@@ -62,6 +62,7 @@ fn node(name: &str) -> Node {
     let status = json!({
         "conditions": [condition("Ready", "True"), condition("example.com/Other", "Unknown")],
         "images": [{"names": ["a:1", "a@sha256:1"], "sizeBytes": 5_000_000_000_u64}, {"sizeBytes": 1}],
+        "nodeInfo": {"kubeletVersion": "v1.36.0+k3s1", "osImage": "Linux"},
         "runtimeHandlers": [{"name": "", "features": {"userNamespaces": false}}, {"name": "runsc", "features": {}}, {"name": "old"}],
     });
     let node = json!({"metadata": {"name": name, "labels": {"zone": "a"}, "annotations": {"kube-prepull.io/a": "b", "other": "c"}},
@@ -93,5 +94,7 @@ async fn objects_are_the_same_in_protocol_buffers_and_in_json() {
     {
         assert!(pod.contains(part), "{part} is missing: {pod}");
     }
-    assert!(node_seen.contains("5000000000"), "{node_seen}");
+    for part in ["5000000000", "verifies_credentials: true"] {
+        assert!(node_seen.contains(part), "{part} is missing: {node_seen}");
+    }
 }

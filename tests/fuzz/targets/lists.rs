@@ -10,7 +10,7 @@ pub fn run(input: &[u8]) {
     for list in &file.lists {
         let result = list.validation_result(&Policy::default());
         let has_error = result.problems.iter().any(|it| it.problem.severity == Severity::Error);
-        assert_eq!(result.accepted, !has_error && !result.empty, "{result:?}");
+        assert_eq!(result.is_accepted(), !has_error && !result.empty, "{result:?}");
         for problem in &result.problems {
             assert!(problem.line > 0 && !problem.problem.message.to_string().is_empty(), "{problem:?}");
         }
