@@ -62,8 +62,8 @@ fn group_found(
         images.filter_map(|image| RankedImage::of(image, unknown, discover.keep_for, now)).collect();
     ranked.sort_by(|one, other| one.rank().cmp(&other.rank()));
     let beyond = ranked.split_off(ranked.len().min(discover.max as usize));
-    let beyond = beyond.iter().filter(|it| it.workloads > 0).map(|it| it.reference.as_str().to_owned());
-    left_out.extend(beyond.map(|reference| (reference, beyond_max(discover.max))));
+    let beyond = beyond.iter().filter_map(|it| it.named_as);
+    left_out.extend(beyond.map(|spelling| (spelling.to_owned(), beyond_max(discover.max))));
     let wake_at = ranked.iter().filter_map(|it| it.goes_at).min();
     let left_out = left_out.into_iter().take(GroupFound::MAX_LEFT_OUT).collect();
     (GroupFound { images: with_names(ranked), left_out }, wake_at)
@@ -87,8 +87,10 @@ enum Precedence {
 type Rank<'i> = (Precedence, Reverse<usize>, Reverse<Option<Timestamp>>, bool, &'i str);
 
 /// An image that a group has from now on, unless it has too many.
-struct RankedImage {
+struct RankedImage<'a> {
     reference: ImageReference,
+    /// As workloads spell it now; `None` if none names it.
+    named_as: Option<&'a str>,
     image: FoundImage,
     precedence: Precedence,
     /// How many workloads name it.
@@ -98,15 +100,15 @@ struct RankedImage {
     goes_at: Option<Timestamp>,
 }
 
-impl RankedImage {
+impl<'a> RankedImage<'a> {
     /// What becomes of an image; `None` if it goes.
     fn of(
-        possible: PossibleImage<'_>,
+        possible: PossibleImage<'a>,
         unknown: &UnknownNamespaces<'_>,
         keep_for: SignedDuration,
         now: Timestamp,
     ) -> Option<Self> {
-        let PossibleImage { reference, before, named_by } = possible;
+        let PossibleImage { reference, before, named_as, named_by } = possible;
         let may_be_named = before.is_some_and(|image| unknown.may_name(image));
         let (image, goes_at) = match before {
             _ if !named_by.is_empty() => (named(before, &named_by, unknown), None),
@@ -122,7 +124,8 @@ impl RankedImage {
             None if may_be_named => Precedence::MayBeNamed,
             None => Precedence::Named,
         };
-        Some(Self { reference, image, precedence, workloads: named_by.len(), is_new: before.is_none(), goes_at })
+        let (workloads, is_new) = (named_by.len(), before.is_none());
+        Some(Self { reference, named_as, image, precedence, workloads, is_new, goes_at })
     }
 
     /// The lowest comes first. Of images that no workload names, those that were named last: a rollback needs these.
@@ -133,10 +136,10 @@ impl RankedImage {
 }
 
 /// The images by reference, with names for those that are new.
-fn with_names(mut images: Vec<RankedImage>) -> BTreeMap<String, FoundImage> {
+fn with_names(mut images: Vec<RankedImage<'_>>) -> BTreeMap<String, FoundImage> {
     images.sort_by(|one, other| one.reference.as_str().cmp(other.reference.as_str()));
     let mut taken: BTreeSet<String> = images.iter().map(|it| it.image.name.clone()).collect();
-    let with_name = |RankedImage { reference, mut image, .. }: RankedImage| {
+    let with_name = |RankedImage { reference, mut image, .. }: RankedImage<'_>| {
         if image.name.is_empty() {
             image.name = free_name(&taken, &reference).as_str().to_owned();
             taken.insert(image.name.clone());

@@ -20,6 +20,8 @@ pub struct PossibleImage<'a> {
     pub reference: ImageReference,
     /// What was stored of it.
     pub before: Option<&'a FoundImage>,
+    /// The smallest spelling that workloads have now. What is left out is called so, whatever was found before.
+    pub named_as: Option<&'a str>,
     /// The workloads that name it, in any spelling.
     pub named_by: BTreeSet<&'a Workload>,
 }
@@ -58,9 +60,13 @@ impl<'a> PossibleImages<'a> {
         }
     }
 
-    fn add_named(&mut self, spelling: &str, workloads: Vec<&'a Workload>) {
+    fn add_named(&mut self, spelling: &'a str, workloads: Vec<&'a Workload>) {
         match ImageReference::parse(spelling) {
-            Ok(reference) => self.entry(reference).named_by.extend(workloads),
+            Ok(reference) => {
+                let image = self.entry(reference);
+                image.named_as.get_or_insert(spelling);
+                image.named_by.extend(workloads);
+            }
             Err(error) => drop(self.left_out.insert(spelling.to_owned(), error.message)),
         }
     }
@@ -68,7 +74,7 @@ impl<'a> PossibleImages<'a> {
     /// The image, whose first spelling stays.
     fn entry(&mut self, reference: ImageReference) -> &mut PossibleImage<'a> {
         let form = reference.normal_form();
-        let new = || PossibleImage { reference, before: None, named_by: BTreeSet::new() };
+        let new = || PossibleImage { reference, before: None, named_as: None, named_by: BTreeSet::new() };
         self.by_form.entry(form).or_insert_with(new)
     }
 
@@ -80,8 +86,8 @@ impl<'a> PossibleImages<'a> {
                 return false;
             }
             let allowed = is_allowed(&image.reference);
-            if !allowed && !image.named_by.is_empty() {
-                left_out.insert(image.reference.as_str().to_owned(), NOT_ALLOWED.to_owned());
+            if let Some(spelling) = image.named_as.filter(|_| !allowed) {
+                left_out.insert(spelling.to_owned(), NOT_ALLOWED.to_owned());
             }
             allowed
         });
