@@ -51,7 +51,7 @@ demo: toolchain ## Run a demo on a real node (root). KEEP=1 leaves it running
 .PHONY: test
 test: toolchain ## Run all tests but the long ones, on clusters that are started for them (root)
 	@cargo build --bin bed
-	$(bed) require qemu-aarch64-static
+	$(bed) require qemu-aarch64-static lua5.4
 	$(bed) run --simulated --real --count 2 -- tests/run.sh
 
 .PHONY: test-faults

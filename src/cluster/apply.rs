@@ -59,6 +59,22 @@ impl Applier {
         put(&self.config_maps, "write the validation result on the ConfigMap", validation_result).await
     }
 
+    /// Writes on a list whether it is warm. That is another field manager's, so that neither result removes the other one. Returns
+    /// whether it was written: the list may have changed, or be gone.
+    ///
+    /// # Errors
+    /// What the API server answered, or why it could not be reached.
+    pub async fn write_warm_result(&self, warm_result: &ConfigMap) -> Result<bool, Error> {
+        const MANAGER: &str = "kube-prepull-warm";
+        match applied(&self.config_maps, MANAGER, warm_result).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(false),
+            applied => {
+                let failed = |error| Error::new("write on the ConfigMap whether it is warm", error);
+                applied.map(|_: ConfigMap| true).map_err(failed)
+            }
+        }
+    }
+
     /// Keeps an accepted version of a list. Returns it as it is stored.
     ///
     /// # Errors
@@ -275,13 +291,19 @@ where
     K: kube::Resource<DynamicType = ()> + Serialize,
 {
     let name = object.name_any();
-    let applied = async {
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let request = Request::new(api.resource_url()).patch(&name, &parameters, &Patch::Apply(object));
-        let request = request.map_err(kube::Error::BuildRequest)?;
-        api.clone().into_client().request(request.map(ascii)).await
-    };
-    applied.await.map_err(|error| Error::new(format!("{action} {name}"), error))
+    applied(api, FIELD_MANAGER, object).await.map_err(|error| Error::new(format!("{action} {name}"), error))
+}
+
+/// Applies an object in the name of a field manager.
+async fn applied<R, K>(api: &Api<R>, manager: &str, object: &K) -> kube::Result<R>
+where
+    R: kube::Resource + Clone + DeserializeOwned,
+    K: kube::Resource<DynamicType = ()> + Serialize,
+{
+    let parameters = PatchParams::apply(manager).force();
+    let request = Request::new(api.resource_url()).patch(&object.name_any(), &parameters, &Patch::Apply(object));
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    api.clone().into_client().request(request.map(ascii)).await
 }
 
 fn ascii(body: Vec<u8>) -> Vec<u8> {

@@ -88,13 +88,20 @@ pub async fn list(client: &Client, namespace: &str, name: &str) -> Result<Option
 /// # Errors
 /// If it may not be read, or the cluster does not answer.
 pub async fn newest_version(client: &Client, namespace: &str, name: &str) -> Result<Option<Revision>, Error> {
+    Ok(versions::newest(&versions(client, namespace, name).await?).cloned())
+}
+
+/// The accepted versions of a list, in any order.
+///
+/// # Errors
+/// If they may not be read, or the cluster does not answer.
+pub async fn versions(client: &Client, namespace: &str, name: &str) -> Result<Vec<Revision>, Error> {
     let api = Api::<ControllerRevision>::namespaced(client.clone(), namespace);
     let of_list = ListParams::default().labels(&versions_of(&labels::list_value(name)));
     let revisions = all(api, "ControllerRevisions", of_list).await?;
     let revisions = revisions.iter().filter_map(Revision::from_object);
     // A label may have been changed: the list is the one that the data names.
-    let revisions: Vec<Revision> = revisions.filter(|revision| revision.list.name == name).collect();
-    Ok(versions::newest(&revisions).cloned())
+    Ok(revisions.filter(|revision| revision.list.name == name).collect())
 }
 
 /// Selects the accepted versions of the list with that label.

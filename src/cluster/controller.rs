@@ -24,6 +24,7 @@ use super::readiness::Readiness;
 use super::reconcile::{AfterReconcile, Memory, Reconciler, Reconcilers};
 use super::snapshot::Snapshot;
 use super::status_server::Overview;
+use super::warm_results::WarmResults;
 use super::watch::Listeners;
 use super::{Installation, environment, node_warm_ups, watch};
 use crate::error::Error;
@@ -81,8 +82,10 @@ impl Controller {
         if let Some(gates) = gates {
             tasks.spawn(gates.keep());
         }
+        let warm_changes = Arc::new(Notify::new());
+        tasks.spawn(WarmResults::new(client, overview.clone(), Arc::clone(&warm_changes)).keep());
         let metrics = metrics.clone();
-        let changes = Changes { changes, gates: gate_changes };
+        let changes = Changes { changes, listeners: [gate_changes, warm_changes] };
         tasks.spawn(work(client.clone(), installation, cluster, readiness.clone(), leadership, metrics, changes));
         Self { readiness, overview, tasks, resignation }
     }
@@ -102,17 +105,21 @@ impl Controller {
     }
 }
 
-/// What changes in the cluster, for the workers of lists and for the gates of nodes.
+/// What changes in the cluster, for the workers of lists, for the gates of nodes and for what lists say of themselves.
 struct Changes {
     changes: UnboundedReceiver<Change>,
-    gates: Arc<Notify>,
+    listeners: [Arc<Notify>; 2],
 }
 
 impl Changes {
     async fn next(&mut self) -> Option<Change> {
         let changed = self.changes.recv().await;
-        self.gates.notify_one();
+        self.notify();
         changed
+    }
+
+    fn notify(&self) {
+        self.listeners.iter().for_each(|listener| listener.notify_one());
     }
 }
 
@@ -141,7 +148,7 @@ async fn work(
         let change = tokio::select! {
             change = changes.next() => change,
             changed = lead.changed() => {
-                changes.gates.notify_one();
+                changes.notify();
                 changed.ok().map(|()| Change::anywhere(Changed::Everything))
             }
             Some(ended) = workers.tasks.join_next() => {

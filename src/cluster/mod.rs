@@ -42,6 +42,7 @@
 //! - [`readiness`]: whether the controller can work, and what prevents it
 //! - [`status_server`]: what the controller knows
 //! - [`node_warm_ups`]: how long nodes that join take to be warm
+//! - [`warm_results`]: writes on each list whether it is warm
 
 mod accepted_lists;
 pub mod access_reviews;
@@ -62,6 +63,7 @@ pub mod leader_report;
 mod leader_writes;
 pub mod leadership;
 pub mod lease;
+pub mod list_data;
 mod list_edits;
 mod node_gates;
 mod node_warm_ups;
@@ -79,6 +81,7 @@ mod resources;
 mod snapshot;
 pub mod status_input;
 pub mod status_server;
+mod warm_results;
 mod watch;
 mod watch_error;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::terminal;
 use super::wait::goal::{Share, Wanted};
@@ -71,9 +72,76 @@ pub enum Command {
     Wait(WaitArguments),
     /// Ask the controller to check a list's tags now
     Refresh(RefreshArguments),
+    /// Show the accepted versions of a list, and what each of them changed
+    #[command(
+        after_help = "Example: kubectl prepull history tools\n\nExit codes: 0 success, 1 no version or unreadable, 2 wrong usage."
+    )]
+    History(HistoryArguments),
+    /// Write an earlier accepted version into a list
+    #[command(after_help = "\
+        Examples:\n  \
+        kubectl prepull rollback tools\n  \
+        kubectl prepull rollback tools --to 3 --dry-run\n\n\
+        Exit codes: 0 success, 1 no such version, managed by another tool, or not allowed, 2 wrong usage.")]
+    Rollback(RollbackArguments),
+    /// Print a script with which a shell completes the command line
+    #[command(after_help = "\
+        Examples:\n  \
+        kube-prepull completion bash >/etc/bash_completion.d/kube-prepull\n  \
+        kube-prepull completion zsh >\"${fpath[1]}/_kube-prepull\"\n  \
+        kube-prepull completion fish >~/.config/fish/completions/kube-prepull.fish")]
+    Completion(CompletionArguments),
     /// Delete what uninstalling the controller would leave behind: the ImageCaches of its lists, and what is in other namespaces
     #[command(hide = true)]
     CleanUp(CleanUpArguments),
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// The list: the name of its ConfigMap
+    pub list: String,
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// How to print the versions
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: HistoryFormat,
+}
+
+/// How versions are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HistoryFormat {
+    /// A table, for people
+    Table,
+    /// An array, for programs: docs/history.md
+    Json,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    /// The list: the name of its ConfigMap
+    pub list: String,
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// The number of the version, as `history` shows it [default: the newest one that the list does not have now]
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<i64>,
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the list although another tool manages it, which may undo the change
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArguments {
+    /// The shell
+    pub shell: Shell,
 }
 
 /// Arguments of `clean-up`.

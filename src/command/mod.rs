@@ -8,8 +8,10 @@
 //! - [`status`]: shows what is warm where, and why not
 //! - [`wait`]: waits until a list is accepted and warm
 //! - [`refresh`]: requests a refresh of a list
+//! - [`history`]: prints the accepted versions of a list, and goes back to one of them
 //! - [`estimate`]: estimates what a list costs, offline
 //! - [`images`]: prints the images of lists, for those who pull them ahead of time
+//! - [`completion`]: prints a script with which a shell completes the command line
 //! - [`clean_up`]: deletes what uninstalling the controller would leave behind
 //! - [`connection`]: connects to the cluster that the arguments name
 //! - [`policy`]: reads what lists may ask for
@@ -20,8 +22,10 @@
 
 pub mod arguments;
 mod clean_up;
+mod completion;
 mod connection;
 mod estimate;
+mod history;
 mod images;
 mod log_lines;
 mod logging;
@@ -56,6 +60,11 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Images(arguments) => block_on_threads(images::images(arguments)),
         Command::Wait(arguments) => block_on(wait::wait(arguments)),
         Command::Refresh(arguments) => block_on(refresh::refresh(arguments)),
+        Command::History(arguments) => {
+            block_on(async { history::history(arguments, &mut anstream::stdout().lock()).await })
+        }
+        Command::Rollback(arguments) => block_on(history::rollback(arguments)),
+        Command::Completion(arguments) => completion::completion(&arguments, &mut anstream::stdout().lock()),
         Command::CleanUp(arguments) => block_on(clean_up::clean_up(arguments)),
     }
 }

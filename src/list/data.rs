@@ -23,3 +23,11 @@ pub struct ListData {
     /// What was found in workloads, of an accepted version. Users write none.
     pub found: Option<Arc<Found>>,
 }
+
+impl ListData {
+    /// About how many bytes it takes to keep.
+    pub fn bytes(&self) -> usize {
+        let written: usize = self.data.iter().map(|(key, value)| key.len() + value.len()).sum();
+        written + self.found.as_deref().map_or(0, Found::bytes)
+    }
+}

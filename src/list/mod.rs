@@ -15,6 +15,7 @@
 //! - [`hints`], [`foreign`]: what users stumble over, and what is given as a list and is none
 //! - [`keys`]: keys of a ConfigMap that are not a list's
 //! - [`policy`]: what lists may ask for
+//! - [`manager`]: which tool writes a list
 //! - [`manifest`], [`file_lines`]: a file → the lists in it, with the lines of their problems
 //! - [`config`], [`cache_platform`], [`names`], [`reference`], [`quantity`], [`schedule`]: the resulting types
 
@@ -32,6 +33,7 @@ mod image_cache;
 mod keys;
 mod labels;
 pub mod limits;
+pub mod manager;
 pub mod manifest;
 pub mod names;
 mod node_gate;

@@ -12,6 +12,7 @@
 //! - [`init_containers`]: the same about the init containers of a pod
 //! - [`api_errors`]: what could not be read or written
 //! - [`excluded_nodes`], [`refused_pods`]: nodes that admission excludes, and pods that it refuses
+//! - [`warm_results`]: what a list's ConfigMap says of its images
 //! - [`terms`], [`format`]: the words for states; times, sizes, numbers and names
 //! - [`lasting`]: what is reported once while it lasts, and in new words once a minute
 //! - [`deduplication`]: what was reported a moment ago, and is not repeated
@@ -27,7 +28,7 @@ pub mod format;
 pub mod image_caches;
 pub mod init_containers;
 pub mod lasting;
-mod list_changes;
+pub mod list_changes;
 pub mod lists;
 pub mod node_gates;
 pub mod pull_credentials;
@@ -36,6 +37,7 @@ pub mod refused_pods;
 mod restores;
 mod terms;
 pub mod waiting;
+pub mod warm_results;
 
 use std::fmt::Debug;
 

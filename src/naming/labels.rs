@@ -132,6 +132,14 @@ pub const STATE: &str = "kube-prepull.io/state";
 pub const DATA_HASH: &str = "kube-prepull.io/data-hash";
 /// On a list: its problems, one line each.
 pub const PROBLEMS: &str = "kube-prepull.io/problems";
+/// On a list, as a label: whether it is warm, `true` or `false`; as an annotation: on how many nodes.
+pub const WARM: &str = "kube-prepull.io/warm";
+/// On a list: the hash of the data that [`WARM`] is about.
+pub const WARM_DATA_HASH: &str = "kube-prepull.io/warm-data-hash";
+/// On a list: what its author calls its present version.
+pub const VERSION: &str = "kube-prepull.io/version";
+/// On a list: the [`VERSION`] that is warm.
+pub const WARM_VERSION: &str = "kube-prepull.io/warm-version";
 /// On the Lease: the port of its holder's status, for commands that ask it.
 pub const STATUS_PORT: &str = "kube-prepull.io/status-port";
 /// On a list's newest ControllerRevision: since when the list is known to be missing, as RFC 3339.

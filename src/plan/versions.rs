@@ -21,8 +21,12 @@ use crate::list::names::{ResourceName, shortened};
 use crate::naming::hash::short_hash;
 use crate::naming::labels;
 
-/// How many accepted versions of a list are kept: the one in effect, and earlier ones for humans to inspect.
-pub const KEPT: usize = 3;
+/// How many accepted versions of a list are kept at most: the one in effect, and earlier ones to go back to.
+pub const KEPT: usize = 10;
+/// How many are kept however large they are: generations of an interrupted rollout may have to be restored from them.
+const ALWAYS_KEPT: usize = 3;
+/// How many bytes the earlier ones may have together beyond that. The controller has all of them in memory.
+const KEPT_BYTES: usize = 64 * 1024;
 
 /// How long a list's objects outlive its ConfigMap. `kubectl replace --force`, GitOps tools and restores delete and
 /// recreate ConfigMaps, and somebody who deleted one by mistake has this long to put it back.
@@ -282,8 +286,18 @@ fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [R
     }
     let mut older: Vec<&Revision> = revisions.iter().filter(|revision| !is_this(revision)).collect();
     older.sort_by_key(|revision| Reverse(revision.order()));
-    plan.last.extend(older.into_iter().skip(KEPT - 1).map(Write::Delete));
+    plan.last.extend(no_longer_kept(&older).iter().map(|revision| Write::Delete(revision)));
     plan
+}
+
+/// Which of the earlier versions to delete. They are sorted, the newest first.
+fn no_longer_kept<'r, 'a>(older: &'r [&'a Revision]) -> &'r [&'a Revision] {
+    let bytes = older.iter().scan(0, |sum, revision| {
+        *sum += revision.list.bytes();
+        Some(*sum)
+    });
+    let fitting = bytes.take_while(|sum| *sum <= KEPT_BYTES).count();
+    older.get(fitting.clamp(ALWAYS_KEPT - 1, KEPT - 1)..).unwrap_or_default()
 }
 
 /// Records that the list is back, if it was missing.

@@ -8,6 +8,7 @@
 //! - [`filter`]: restricts a report to some images and nodes
 //! - [`node_names`]: the names of nodes, of which reports have many
 //! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
+//! - [`warm_result`]: whether a list is warm, as stored on its ConfigMap
 //! - [`table`]: the report as a table
 
 pub mod credentials;
@@ -19,6 +20,7 @@ mod node_names;
 pub mod report;
 pub mod rollout;
 mod table;
+pub mod warm_result;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod completion;
 mod estimate;
 mod hostile_texts;
 mod images;

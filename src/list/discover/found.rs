@@ -38,6 +38,21 @@ pub struct FoundImage {
     pub unnamed_since: Option<Timestamp>,
 }
 
+impl Found {
+    /// About how many bytes it takes to keep.
+    pub fn bytes(&self) -> usize {
+        let texts = |texts: &BTreeSet<String>| texts.iter().map(String::len).sum::<usize>();
+        let image = |(reference, image): (&String, &FoundImage)| {
+            reference.len() + image.name.len() + texts(&image.by) + texts(&image.pull_secrets)
+        };
+        let group = |group: &GroupFound| {
+            let left_out = group.left_out.iter().map(|(reference, why)| reference.len() + why.len());
+            group.images.iter().map(image).chain(left_out).sum::<usize>()
+        };
+        self.0.values().map(group).sum()
+    }
+}
+
 impl FoundImage {
     /// The most workloads and pull secrets that are stored.
     pub const MAX_NAMED: usize = 3;

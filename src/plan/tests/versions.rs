@@ -118,10 +118,10 @@ fn reverting_to_an_earlier_version_reuses_its_revision() {
 
 #[test]
 fn only_a_few_versions_are_kept() {
-    let kept = Kept::holding(&["a", "b", "c", "d", "e"]);
+    let kept = Kept::holding(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"]);
     let mut contents: Vec<_> = kept.0.iter().map(|revision| revision.list.data["images.yaml"].as_str()).collect();
     contents.sort_unstable();
-    assert_eq!(contents, ["c", "d", "e"]);
+    assert_eq!(contents, ["c", "d", "e", "f", "g", "h", "i", "j", "k", "l"]);
 }
 
 #[test]
@@ -174,6 +174,22 @@ fn a_crash_during_clean_up_keeps_the_record_that_the_rest_may_be_deleted() {
 }
 
 #[test]
+fn ten_small_versions_are_kept_and_of_large_ones_as_many_as_fit_but_never_less_than_three() {
+    let kept_of = |bytes: usize| {
+        let mut kept = Kept::default();
+        for version in 0..15 {
+            kept.settle(&Some((list(&format!("{version}{}", "x".repeat(bytes))), true)), at(NOW));
+        }
+        let newest = newest(&kept.0).expect("one").list.data["images.yaml"].clone();
+        assert!(newest.starts_with("14"), "{newest:.10}");
+        kept.0.len()
+    };
+    assert_eq!(kept_of(100), KEPT);
+    assert_eq!(kept_of(10_000), 1 + 6);
+    assert_eq!(kept_of(100_000), 3);
+}
+
+#[test]
 fn a_revision_is_owned_by_the_deployment_and_labelled_with_its_list() {
     let revision = build(&list("a"), "tools", 7, None, Some(&owner()));
     assert_eq!(revision.metadata.owner_references, Some(vec![owner()]));
@@ -187,7 +203,7 @@ proptest! {
     /// period, whatever is edited, deleted and restarted.
     #[test]
     fn the_last_good_list_survives_everything(
-        steps in prop::collection::vec((prop::option::of(("[a-e]", prop::bool::ANY)), 0i64..400, 0usize..4), 1..60)
+        steps in prop::collection::vec((prop::option::of(("[a-n]", prop::bool::ANY)), 0i64..400, 0usize..4), 1..60)
     ) {
         let (mut kept, mut now) = (Kept::default(), at(NOW));
         let (mut last, mut away_since): (Option<String>, Option<Timestamp>) = (None, None);

@@ -50,7 +50,7 @@ pub const FOR_REAL_NODES: [&str; 7] = ["ip", "iptables", "nsenter", "setsid", "r
 const ARM64_HEADERS: &str = "aarch64-linux-gnu-headers";
 
 /// Which package has which program.
-const PACKAGES: [Needed; 12] = [
+const PACKAGES: [Needed; 13] = [
     needed("ip", "iproute2"),
     needed("iptables", "iptables"),
     needed("nsenter", "util-linux"),
@@ -59,6 +59,7 @@ const PACKAGES: [Needed; 12] = [
     needed("docker-registry", "docker-registry"),
     needed("bridge", "containernetworking-plugins"),
     needed("qemu-aarch64-static", "qemu-user-static"),
+    needed("lua5.4", "lua5.4"),
     needed("shellcheck", "shellcheck"),
     needed("buildah", "buildah"),
     needed("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),

@@ -27,7 +27,10 @@ async fn state(trial: &Trial) -> BTreeSet<String> {
     for revision in trial.revisions().await {
         state.insert(format!("revision {} of {:?}", revision.revision, revision.data));
     }
-    let list = trial.list("tools").await;
+    let mut list = trial.list("tools").await;
+    // Whether it is warm is written some seconds later.
+    list.labels_mut().retain(|label, _| !label.starts_with("kube-prepull.io/warm"));
+    list.annotations_mut().retain(|annotation, _| !annotation.starts_with("kube-prepull.io/warm"));
     state.insert(format!("{:?} {:?}", list.labels(), list.annotations()));
     state
 }

@@ -15,6 +15,7 @@ mod empty;
 mod encodings;
 mod events;
 pub mod exclusion;
+mod history;
 mod hostile;
 mod hostile_texts;
 mod image_cache_faults;
@@ -46,6 +47,7 @@ mod status;
 mod tag_checks;
 mod unreadable_nodes;
 mod wait;
+mod warm_results;
 
 use super::trial::Trial;
 
