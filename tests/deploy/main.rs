@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod chart;
+mod conventions;
 mod documentation;
 mod helm;
 mod holder_image;

@@ -1,8 +1,32 @@
 {{/* Shared definitions. */}}
 
+{{/*
+The name of the Deployment, and the beginning of the names of most other objects. Some of these end with up to nine more characters, and
+labels may have 63.
+*/}}
+{{- define "kube-prepull.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if .Values.nameOverride -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{ contains .Values.nameOverride $release | ternary $release (printf "%s-%s" $release .Values.nameOverride) | trunc 54 | trimSuffix "-" }}
+{{- else -}}
+{{ .Values.deploymentName }}
+{{- end }}
+{{- end }}
+
+{{- define "kube-prepull.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "kube-prepull.fullname" .) }}
+{{- end }}
+
+{{/* The ConfigMap with the chart's own list. */}}
+{{- define "kube-prepull.listName" -}}
+{{ .Values.configMap.name | default (include "kube-prepull.fullname" .) }}
+{{- end }}
+
 {{- define "kube-prepull.labels" -}}
 {{- $labels := dict
-  "app" .Values.deploymentName
+  "app" (include "kube-prepull.fullname" .)
   "app.kubernetes.io/name" "kube-prepull"
   "app.kubernetes.io/instance" .Release.Name
   "app.kubernetes.io/version" .Chart.AppVersion
@@ -34,23 +58,39 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- if regexMatch "^quay\\.io/[^/]+/kubernetes-image-puller$" .Values.image.repository }}true{{ end }}
 {{- end }}
 
-{{- define "kube-prepull.image" -}}
-{{- if include "kube-prepull.foreignImage" . -}}
-kube-prepull:{{ .Chart.AppVersion }}
-{{- else if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{/*
+An image from global.imageRegistry, if that is set, instead of the registry that its reference begins with: the part before the first slash,
+if that has a dot or a port. Keys of the dict: root, reference.
+*/}}
+{{- define "kube-prepull.fromRegistry" -}}
+{{- with (.root.Values.global).imageRegistry -}}
+{{ trimSuffix "/" . }}/{{ regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $.reference "" }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .reference }}
 {{- end }}
 {{- end }}
 
+{{- define "kube-prepull.image" -}}
+{{- $reference := printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion | toString) }}
+{{- if include "kube-prepull.foreignImage" . }}
+{{- $reference = printf "kube-prepull:%s" .Chart.AppVersion }}
+{{- else if .Values.image.digest }}
+{{- $reference = printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- end }}
+{{- include "kube-prepull.fromRegistry" (dict "root" . "reference" $reference) }}
+{{- end }}
+
+{{- define "kube-prepull.holderImage" -}}
+{{- with .Values.holderImage }}{{ include "kube-prepull.fromRegistry" (dict "root" $ "reference" .) }}{{ end }}
+{{- end }}
+
 {{- define "kube-prepull.podServiceAccount" -}}
-{{ .Values.podServiceAccount.name | default (printf "%s-holder" .Values.deploymentName) }}
+{{ .Values.podServiceAccount.name | default (printf "%s-holder" (include "kube-prepull.fullname" .)) }}
 {{- end }}
 
 {{/* The names of cluster-scoped objects include the namespace. */}}
 {{- define "kube-prepull.clusterName" -}}
-kube-prepull:{{ .Release.Namespace }}:{{ .Values.deploymentName }}
+kube-prepull:{{ .Release.Namespace }}:{{ include "kube-prepull.fullname" . }}
 {{- end }}
 
 {{/* The port with metrics: https with metrics.secure, because service meshes go by the name of a port. */}}
@@ -154,12 +194,30 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- if kindIs "string" .Values.priorityClassName }}{{ .Values.priorityClassName }}{{ end }}
 {{- end }}
 
+{{/* Secrets are given as their names, or as pods name them: {name: NAME}. */}}
 {{- define "kube-prepull.pullSecrets" -}}
-{{- with .Values.imagePullSecrets }}
+{{- $names := list }}
+{{- range concat ((.Values.global).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
+{{- if kindIs "map" . }}{{ $names = append $names .name }}{{ else }}{{ $names = append $names . }}{{ end }}
+{{- end }}
+{{- with uniq $names }}
 imagePullSecrets:
 {{- range . }}
 - name: {{ . | quote }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The network of the pods that talk to the API server. A pod in the network of its node has the cluster's DNS only with a policy for that. */}}
+{{- define "kube-prepull.podNetwork" -}}
+{{- if .Values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with .Values.dnsPolicy | default (.Values.hostNetwork | ternary "ClusterFirstWithHostNet" "") }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

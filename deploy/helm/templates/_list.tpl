@@ -52,7 +52,7 @@ images.yaml: {{ kindIs "string" $list.imagesYaml | ternary $list.imagesYaml (toY
 {{- else }}
 {{- $data := dict
   "IMAGES" (include "kube-prepull.images" $list.images | trimPrefix "\n")
-  "DAEMONSET_NAME" .Values.deploymentName
+  "DAEMONSET_NAME" (include "kube-prepull.fullname" .)
   "NAMESPACE" .Release.Namespace
   "CACHING_INTERVAL_HOURS" (include "kube-prepull.number" $list.cachingIntervalHours)
   "CACHING_MEMORY_REQUEST" (include "kube-prepull.number" $list.cachingMemoryRequest)
