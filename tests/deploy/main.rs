@@ -13,6 +13,7 @@ mod krew;
 mod kubernetes_image_puller;
 mod kustomize;
 mod linters;
+mod list_schema;
 mod manifests;
 mod monitoring;
 mod namespace;
