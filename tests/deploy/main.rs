@@ -24,6 +24,7 @@ mod parity;
 mod policies;
 mod real;
 mod release;
+mod second_release;
 mod security;
 mod sequences;
 #[path = "../cluster/tls.rs"]
