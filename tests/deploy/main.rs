@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod artifact_hub;
 mod chart;
 mod conventions;
 mod documentation;
