@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::helm::{Helm, chart, checkout};
 
 const BEGIN: &str = "    \"list\": {\n";
@@ -77,5 +79,29 @@ fn texts_and_empty_values_are_accepted() {
         "architectures: amd64;arm64",
     ] {
         helm.template(&format!("configMap: {{{list}}}"));
+    }
+}
+
+/// Versions of Helm differ in what validates the values.
+#[test]
+fn another_validator_reads_the_schema_in_the_same_way() {
+    let schema: Value = serde_json::from_str(&fs::read_to_string(chart().join("values.schema.json")).unwrap()).unwrap();
+    assert!(jsonschema::draft7::meta::is_valid(&schema));
+    let validator = jsonschema::draft7::new(&schema).unwrap();
+    let read = |text: &str| serde_yaml::from_str::<Value>(text).unwrap();
+    let own = fs::read_to_string(chart().join("values.yaml")).unwrap();
+    let others = [include_str!("values/everything.yaml"), include_str!("values/conventions.yaml")];
+    for text in [own.as_str()].into_iter().chain(others) {
+        let wrong: Vec<String> = validator.iter_errors(&read(text)).map(|error| error.to_string()).collect();
+        assert_eq!(wrong, [""; 0], "{text}");
+    }
+    for (list, is_valid) in [
+        ("{images: [nginx]}", true),
+        ("[nginx]", true),
+        ("{}", true),
+        ("{images: [nginx], refesh: {}}", false),
+        ("{nodeSelector: {a: b}, groups: [{name: a, images: [b]}]}", false),
+    ] {
+        assert_eq!(validator.is_valid(&read(&format!("configMap: {{imagesYaml: {list}}}"))), is_valid, "{list}");
     }
 }
