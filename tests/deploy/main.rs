@@ -19,6 +19,7 @@ mod manifests;
 mod monitoring;
 mod namespace;
 mod network_policies;
+mod notes;
 mod openshift;
 mod overlays;
 mod parity;
