@@ -221,6 +221,15 @@ impl ListReport {
     }
 }
 
+impl ListReport {
+    /// How many nodes have all images of their group, and how many there are, in the group that lacks them on most nodes.
+    pub fn nodes_with_all(&self) -> Option<[usize; 2]> {
+        let rollouts = self.groups.iter().filter_map(|group| group.rollout.as_ref());
+        let nodes = rollouts.map(|rollout| [rollout.nodes_with_all, rollout.nodes]);
+        nodes.max_by_key(|[with_all, nodes]| (nodes.saturating_sub(*with_all), *nodes))
+    }
+}
+
 impl GroupReport {
     /// `None` if the filter excludes all of its images.
     fn new(

@@ -190,7 +190,7 @@ fn laid_out(report: &Report, layout: Layout) -> String {
     String::from_utf8(output.into_inner()).expect("UTF-8")
 }
 
-const TERMINAL: Layout = Layout { width: Some(100), bars: true, wide: false };
+const TERMINAL: Layout = Layout { width: Some(100), bars: true, wide: false, named: false };
 
 #[test]
 fn people_see_what_is_behind_and_why() {
@@ -211,6 +211,33 @@ fn a_cluster_that_is_half_warm() {
 fn a_cluster_that_is_broken() {
     insta::assert_snapshot!(laid_out(&report(&broken()), TERMINAL));
     insta::assert_snapshot!(laid_out(&report(&broken()), Layout { wide: true, ..TERMINAL }));
+}
+
+/// Three lists: one that is warm, one that is half warm and one that is rejected.
+fn several() -> Report {
+    let mut several = report(&warm());
+    for (name, world) in [("half", half_warm()), ("wrong", warm())] {
+        let mut list = report(&world).lists.swap_remove(0);
+        list.name = name.into();
+        several.lists.push(list);
+    }
+    several.lists[2].state = ListState::Rejected;
+    several.lists[2].problems = vec!["Invalid images.yaml: images[0] 1: no image; write one".into()];
+    several
+}
+
+#[test]
+fn several_lists_begin_with_a_line_each_the_worst_first_and_those_that_are_warm_have_no_more() {
+    let printed = laid_out(&several(), TERMINAL);
+    let begin: Vec<&str> =
+        printed.lines().take(4).map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
+    assert_eq!(begin, ["LIST", "prepull/wrong", "prepull/half", "prepull/tools"]);
+    insta::assert_snapshot!(printed.lines().take(4).collect::<Vec<_>>().join("\n"));
+    assert!(printed.contains("\nprepull/wrong: rejected") && printed.contains("\nprepull/half: accepted"), "{printed}");
+    assert!(!printed.contains("\nprepull/tools: accepted"), "{printed}");
+    for layout in [Layout { named: true, ..TERMINAL }, Layout { wide: true, ..TERMINAL }] {
+        assert!(laid_out(&several(), layout).contains("\nprepull/tools: accepted"));
+    }
 }
 
 #[test]
@@ -256,7 +283,7 @@ fn no_line_is_wider_than_the_terminal() {
     for (width, input) in (40..120).flat_map(|width| {
         [(width, warm()), (width, half_warm()), (width, broken()), (width, first_install()), (width, verified())]
     }) {
-        let printed = laid_out(&report(&input), Layout { width: Some(width), bars: true, wide: false });
+        let printed = laid_out(&report(&input), Layout { width: Some(width), ..TERMINAL });
         // Words are not broken: a reference that is cut in two cannot be copied.
         let wider = printed.lines().find(|line| line.chars().count() > width && line.split_whitespace().count() > 2);
         assert_eq!(wider, None, "at {width} columns");

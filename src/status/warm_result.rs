@@ -112,12 +112,9 @@ fn text_of(is_warm: bool) -> &'static str {
 /// How many images are warm everywhere, and how many nodes have all images, in the group that is furthest behind.
 fn words(list: &ListReport) -> String {
     let images = || list.groups.iter().flat_map(|group| &group.images);
-    let rollouts = list.groups.iter().filter_map(|group| group.rollout.as_ref());
-    let lacking = |nodes: &[usize; 2]| (nodes[1] - nodes[0].min(nodes[1]), nodes[1]);
-    let furthest_behind = rollouts.map(|rollout| [rollout.nodes_with_all, rollout.nodes]).max_by_key(lacking);
     warm_results::images_on_nodes(
         [images().filter(|image| image.is_warm()).count(), images().count()],
-        furthest_behind.unwrap_or_default(),
+        list.nodes_with_all().unwrap_or_default(),
     )
 }
 

@@ -147,7 +147,7 @@ fn is_same(one: &Report, other: &Report) -> bool {
 pub fn layout(stream: &(impl IsTerminal + AsFd), wide: bool) -> Layout {
     let is_terminal = stream.is_terminal();
     let width = terminal_size_of(stream).filter(|_| is_terminal).map(|(Width(width), _)| width.into());
-    Layout { width, bars: is_terminal, wide }
+    Layout { width, bars: is_terminal, wide, named: false }
 }
 
 fn size() -> Option<(usize, usize)> {

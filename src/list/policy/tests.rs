@@ -348,7 +348,7 @@ proptest! {
 #[test]
 fn in_another_namespace_than_the_controllers_nothing_is_gated_and_only_that_one_discovered() {
     let policy = policy("images: ['ghcr.io/**']").with_discovery(DiscoveryScope::All).elsewhere("shop");
-    let gated = "images: [ghcr.io/a]\nnodeGate: {taint: startup-taint.cluster-autoscaler.kubernetes.io/images}\n";
+    let gated = "images: [\"ghcr.io/a:1\"]\nnodeGate: {taint: startup-taint.cluster-autoscaler.kubernetes.io/images}\n";
     let parsed = parse_with_policy(&yaml(gated), &policy);
     assert!(parsed.config.is_some_and(|config| config.node_gate.is_none()));
     let [problem] = &parsed.problems[..] else { panic!("one warning: {:?}", parsed.problems) };
@@ -357,7 +357,7 @@ fn in_another_namespace_than_the_controllers_nothing_is_gated_and_only_that_one_
     let discovering = yaml("discover: {namespaces: [shop, secret], namespaceSelector: {}}\n");
     let warned = parse_with_policy(&discovering, &policy).problems;
     let places: Vec<_> = warned.iter().map(|it| it.path.as_str()).collect();
-    assert_eq!(places, ["images.yaml: discover.namespaces[1]", "images.yaml: discover.namespaceSelector"]);
+    assert_eq!(places, ["images.yaml: discover.namespaceSelector", "images.yaml: discover.namespaces[1]"]);
     let own = Policy::default().with_discovery(DiscoveryScope::Namespaces([].into())).elsewhere("shop");
     assert!(
         !own.discovery().allows(&ResourceName::parse("shop").expect("a name")),

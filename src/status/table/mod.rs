@@ -1,5 +1,6 @@
 //! The report as a table.
 //!
+//! - [`overview`]: one line for each of several lists
 //! - [`columns`]: a table that fits into the terminal
 //! - [`behind`]: the nodes that are behind, by cause
 //! - [`discovered`]: what was discovered in workloads
@@ -7,6 +8,7 @@
 mod behind;
 mod columns;
 mod discovered;
+mod overview;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -14,6 +16,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use columns::Cell;
 use jiff::Timestamp;
+use overview::Condition;
 use textwrap::Options;
 
 use super::ListState;
@@ -46,6 +49,8 @@ pub struct Layout {
     pub bars: bool,
     /// Whether to print everything: whole references, digests and messages, and all nodes.
     pub wide: bool,
+    /// Whether the lists were chosen by name. Of several others, those that are warm are not shown in detail.
+    pub named: bool,
 }
 
 /// Prints the report with colours, which `output` may strip.
@@ -54,8 +59,15 @@ pub struct Layout {
 /// The output cannot be written.
 pub fn print(report: &Report, layout: Layout, output: &mut impl Write) -> io::Result<()> {
     let mut table = Table { layout: layout.for_everything(), now: report.time, output };
-    for (index, list) in report.lists.iter().enumerate() {
-        if index > 0 {
+    let lists = overview::worst_first(&report.lists);
+    let is_shown = |list: &ListReport| layout.wide || layout.named || Condition::of(list) != Condition::Good;
+    let (mut is_first, several) = (true, lists.len() > 1);
+    if several {
+        table.print_overview(&lists)?;
+        is_first = false;
+    }
+    for list in lists.into_iter().filter(|list| !several || is_shown(list)) {
+        if !std::mem::take(&mut is_first) {
             writeln!(table.output)?;
         }
         table.print_list(list)?;
@@ -77,6 +89,10 @@ struct Table<'o, O> {
 }
 
 impl<O: Write> Table<'_, O> {
+    fn print_overview(&mut self, lists: &[&ListReport]) -> io::Result<()> {
+        columns::print(&overview::rows(lists, self.now), 0, self.layout.width, self.output)
+    }
+
     fn print_list(&mut self, list: &ListReport) -> io::Result<()> {
         let (style, state) = match list.state {
             ListState::Accepted => (GOOD, "accepted".to_owned()),
