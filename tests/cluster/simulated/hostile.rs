@@ -127,6 +127,10 @@ async fn hostile_lists_take_neither_probes_nor_other_lists_nor_memory() {
         let list = trial.validated(name, "rejected").await;
         let annotations: usize = list.annotations().iter().map(|(key, value)| key.len() + value.len()).sum();
         assert!(annotations < 20_000, "{name}: {annotations} bytes of annotations");
+        eventually("the list to say whether it is warm", async || {
+            trial.list(name).await.labels().contains_key("kube-prepull.io/warm").then_some(())
+        })
+        .await;
     }
     let before = versions_of(&trial, &names).await;
     controller.has_reconciled(&trial, "tools").await;
