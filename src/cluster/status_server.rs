@@ -15,6 +15,7 @@ use super::observed_cluster::{ObservedCluster, WatchedNamespace};
 use super::readiness::Readiness;
 use super::status_input::Objects;
 use crate::coverage::Coverage;
+use crate::status::map::MapReport;
 use crate::status::{Filter, ListInput, Report, StatusInput};
 use crate::text::CleanText;
 
@@ -91,12 +92,28 @@ impl Overview {
         Some((made, report))
     }
 
-    fn sum_up(&self) -> Report {
-        let now = Timestamp::now();
-        let inputs: Vec<_> =
-            self.cluster.all().iter().map(|it| (input(it, now), it.observed.coverage.snapshot())).collect();
+    /// The report of all as a map. None is kept, because only a page that is open asks for it.
+    pub fn map(&self) -> Option<MapReport> {
+        if !self.readiness.all_listed() {
+            return None;
+        }
+        let inputs = self.inputs();
         let inputs: Vec<_> = inputs.iter().map(|(input, coverage)| (input, coverage)).collect();
-        let mut report = Report::of(&inputs, &Filter::default());
+        Some(MapReport::new(self.report_of(&inputs), &inputs))
+    }
+
+    fn sum_up(&self) -> Report {
+        let inputs = self.inputs();
+        self.report_of(&inputs.iter().map(|(input, coverage)| (input, coverage)).collect::<Vec<_>>())
+    }
+
+    fn inputs(&self) -> Vec<(StatusInput, Coverage)> {
+        let now = Timestamp::now();
+        self.cluster.all().iter().map(|it| (input(it, now), it.observed.coverage.snapshot())).collect()
+    }
+
+    fn report_of(&self, inputs: &[(&StatusInput, &Coverage)]) -> Report {
+        let mut report = Report::of(inputs, &Filter::default());
         if self.all_namespaces {
             // However many have lists at the moment.
             report.namespace = CleanText::default();

@@ -285,7 +285,7 @@ pub struct ListenArguments {
     /// The address that serves /metrics
     #[arg(long, env = "METRICS_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub metrics_listen: SocketAddr,
-    /// The address that serves /status: on loopback, which users reach with kubectl port-forward
+    /// The address that serves /status and the page: on loopback, which users reach by a forwarded port
     #[arg(long, env = "STATUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
     pub status_listen: SocketAddr,
     /// Serve /metrics over TLS, and only to clients whose token has the right to get /metrics

@@ -10,11 +10,13 @@
 //! - [`decoded`]: what a command needs to read the JSON again, and to restrict such a report
 //! - [`warm_result`]: whether a list is warm, as stored on its ConfigMap
 //! - [`table`]: the report as a table
+//! - [`map`]: the report as the controller's page draws it
 
 pub mod credentials;
 mod decoded;
 pub mod discovered;
 mod filter;
+pub mod map;
 pub mod node_gate;
 mod node_names;
 pub mod report;

@@ -1,7 +1,7 @@
 //! How answers are built.
 
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
 use super::listener::HttpAnswer;
@@ -18,6 +18,20 @@ pub fn response(status: StatusCode, content_type: &'static str, text: Bytes) -> 
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// What browsers must not do with any answer: guess its type, keep it, name its address to others, or give it to pages of others.
+const FOR_BROWSERS: [(HeaderName, HeaderValue); 4] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// The answer of a listener that browsers ask.
+pub fn for_browsers(mut answer: HttpAnswer) -> HttpAnswer {
+    answer.headers_mut().extend(FOR_BROWSERS);
+    answer
 }
 
 /// There is no answer yet, for these reasons.

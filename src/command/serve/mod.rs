@@ -5,6 +5,7 @@
 //! - [`listener`], [`connections`]: accept connections and serve them within limits
 //! - [`heartbeat`]: whether the controller's own thread still gets to its tasks
 //! - [`kept`]: a text that is expensive to compute is kept for a second
+//! - [`map_page`]: the page for people; [`hosts`]: by which names browsers may ask for it
 //! - [`answers`]: how answers are built
 //!
 //! Metrics can be secured:
@@ -16,9 +17,11 @@ mod answers;
 mod certificates;
 mod connections;
 mod heartbeat;
+mod hosts;
 mod kept;
 mod known_tokens;
 mod listener;
+mod map_page;
 mod pages;
 
 use std::net::SocketAddr;
@@ -58,7 +61,7 @@ const _: () = assert!(OF_PROBES.connections + OF_METRICS.connections + OF_STATUS
 pub struct Sources {
     /// For `/readyz`.
     pub readiness: Readiness,
-    /// For `/status`, and the gauges of `/metrics`.
+    /// For `/status`, the page, and the gauges of `/metrics`.
     pub overview: Overview,
     /// For `/metrics`.
     pub metrics: Metrics,

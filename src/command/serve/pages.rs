@@ -11,10 +11,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
 use super::access::Guard;
-use super::answers::{response, text, unavailable};
+use super::answers::{for_browsers, response, text, unavailable};
 use super::heartbeat::Heartbeat;
+use super::hosts::is_by_address;
 use super::kept::Kept;
 use super::listener::{HttpAnswer, Pages};
+use super::map_page::MapPage;
 use crate::cluster::leader_report::answer::{LEADS, NAMESPACE_QUERY};
 use crate::cluster::readiness::Readiness;
 use crate::cluster::status_server::Overview;
@@ -23,8 +25,11 @@ use crate::metrics::exposition::Format;
 use crate::status::Report;
 
 /// What there is, for somebody who asks the wrong port.
-const PORTS: &str = "the controller serves /livez and /readyz at --probe-listen, /metrics at --metrics-listen, and /status at \
-                     --status-listen, on loopback by default\n";
+const PORTS: &str = "the controller serves /livez and /readyz at --probe-listen, /metrics at --metrics-listen, and / (for \
+                     people) and /status at --status-listen, on loopback by default\n";
+/// The name of another host.
+const WRONG_HOST: &str =
+    "this server answers only requests to localhost or to an address, as through kubectl port-forward\n";
 const JSON: &str = "application/json";
 
 /// The kubelet's probes. They need neither locks that are held for long nor another thread.
@@ -50,7 +55,8 @@ pub struct StatusPages {
     readiness: Readiness,
     overview: Overview,
     status: Kept,
-    /// Held while a report on one namespace is made.
+    page: MapPage,
+    /// Held while a report on one namespace or a map is made.
     reporting: Arc<Mutex<()>>,
 }
 
@@ -115,17 +121,46 @@ impl StatusPages {
             let (made, report) = source.dated_report()?;
             Some((made, json(&report)?))
         });
-        Self { readiness: readiness.clone(), overview: overview.clone(), status, reporting: Arc::default() }
+        let (readiness, overview) = (readiness.clone(), overview.clone());
+        Self { readiness, overview, status, page: MapPage::new(), reporting: Arc::default() }
     }
 
-    /// The report on one of all namespaces. One at a time, so that many clients do not keep all threads busy.
-    async fn on_namespace(&self, namespace: String) -> Result<Option<Bytes>, JoinError> {
+    /// What is expensive and not kept. One at a time, so that many clients do not keep all threads busy.
+    async fn once(&self, make: impl FnOnce(&Overview) -> Option<String> + Send + 'static) -> MadeText {
         let _one_at_a_time = self.reporting.lock().await;
         let overview = self.overview.clone();
-        let report = move || Some(json(&*overview.report_on(&namespace)?)?.into());
-        tokio::task::spawn_blocking(report).await
+        tokio::task::spawn_blocking(move || Some(make(&overview)?.into())).await
+    }
+
+    async fn status(&self, request: &Parts) -> HttpAnswer {
+        let made = match namespace_of(request).filter(|_| self.overview.is_of_all_namespaces()) {
+            Some(namespace) => self.once(move |overview| json(&*overview.report_on(&namespace)?)).await,
+            None => self.status.get().await,
+        };
+        self.as_json(made)
+    }
+
+    async fn map(&self) -> HttpAnswer {
+        self.as_json(self.once(|overview| Some(serde_json::to_string(&overview.map()?).ok()? + "\n")).await)
+    }
+
+    fn as_json(&self, made: MadeText) -> HttpAnswer {
+        match made {
+            Ok(Some(made)) => {
+                let mut answer = response(StatusCode::OK, JSON, made);
+                // For commands: who does not lead may have lost the API server, and know only what was.
+                let leads = if self.overview.leads() { "true" } else { "false" };
+                answer.headers_mut().insert(LEADS, HeaderValue::from_static(leads));
+                answer
+            }
+            Ok(None) => unavailable(&self.readiness.why_not_ready()),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
     }
 }
+
+/// A text, none if there is none yet, or that computing it panicked.
+type MadeText = Result<Option<Bytes>, JoinError>;
 
 /// A report has no key that is not a text, which is what JSON cannot write.
 fn json(report: &Report) -> Option<String> {
@@ -141,24 +176,15 @@ fn namespace_of(request: &Parts) -> Option<String> {
 
 impl Pages for StatusPages {
     async fn answer(&self, request: Parts, _: IpAddr) -> HttpAnswer {
-        if let Err(refusal) = page(&request, &["/status"]) {
-            return *refusal;
+        if !is_by_address(&request) {
+            return for_browsers(text(StatusCode::MISDIRECTED_REQUEST, WRONG_HOST));
         }
-        let status = match namespace_of(&request).filter(|_| self.overview.is_of_all_namespaces()) {
-            Some(namespace) => self.on_namespace(namespace).await,
-            None => self.status.get().await,
-        };
-        match status {
-            Ok(Some(status)) => {
-                let mut answer = response(StatusCode::OK, JSON, status);
-                // For commands: who does not lead may have lost the API server, and know only what was.
-                let leads = if self.overview.leads() { "true" } else { "false" };
-                answer.headers_mut().insert(LEADS, HeaderValue::from_static(leads));
-                answer
-            }
-            Ok(None) => unavailable(&self.readiness.why_not_ready()),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        }
+        for_browsers(match page(&request, &["/", "/status", "/map"]) {
+            Err(refusal) => *refusal,
+            Ok("/") => self.page.answer(),
+            Ok("/map") => self.map().await,
+            Ok(_) => self.status(&request).await,
+        })
     }
 }
 
