@@ -91,6 +91,11 @@ pub enum Command {
         kube-prepull completion zsh >\"${fpath[1]}/_kube-prepull\"\n  \
         kube-prepull completion fish >~/.config/fish/completions/kube-prepull.fish")]
     Completion(CompletionArguments),
+    /// Show what is warm on which nodes in a browser: forwards a port of this machine to the controller's page, until Ctrl-C
+    #[command(
+        after_help = "Exit codes: 0 ended by Ctrl-C, 1 the controller cannot be reached, 2 wrong usage. docs/page.md has more."
+    )]
+    Ui(UiArguments),
     /// Delete what uninstalling the controller would leave behind: the ImageCaches of its lists, and what is in other namespaces
     #[command(hide = true)]
     CleanUp(CleanUpArguments),
@@ -468,6 +473,20 @@ pub struct RefreshArguments {
     /// How to find the cluster.
     #[command(flatten)]
     pub cluster: ClusterArguments,
+}
+
+/// Arguments of `ui`.
+#[derive(Debug, Args)]
+pub struct UiArguments {
+    /// How to find the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// The port of this machine that the page is at; 0 for any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// Only print the address of the page, and open no browser
+    #[arg(long)]
+    pub no_open: bool,
 }
 
 /// The hours of the longest month.

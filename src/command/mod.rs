@@ -12,6 +12,7 @@
 //! - [`estimate`]: estimates what a list costs, offline
 //! - [`images`]: prints the images of lists, for those who pull them ahead of time
 //! - [`completion`]: prints a script with which a shell completes the command line
+//! - [`ui`]: opens the controller's page in a browser
 //! - [`clean_up`]: deletes what uninstalling the controller would leave behind
 //! - [`connection`]: connects to the cluster that the arguments name
 //! - [`policy`]: reads what lists may ask for
@@ -39,6 +40,7 @@ mod serve;
 mod source;
 mod status;
 mod terminal;
+mod ui;
 mod validate;
 mod wait;
 
@@ -65,6 +67,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         }
         Command::Rollback(arguments) => block_on(history::rollback(arguments)),
         Command::Completion(arguments) => completion::completion(&arguments, &mut anstream::stdout().lock()),
+        Command::Ui(arguments) => block_on(ui::ui(arguments)),
         Command::CleanUp(arguments) => block_on(clean_up::clean_up(arguments)),
     }
 }

@@ -55,7 +55,7 @@ fn items(json: &str) -> Vec<DaemonSet> {
 #[test]
 fn every_command_explains_itself() {
     let all = good(&["--help"], "");
-    for command in ["run", "render", "validate", "status", "wait", "estimate", "images", "refresh"] {
+    for command in ["run", "render", "validate", "status", "wait", "estimate", "images", "refresh", "ui"] {
         assert!(all.contains(command), "{all}");
         let help = good(&[command, "--help"], "");
         assert!(help.contains("Usage: kube-prepull"), "{help}");

@@ -4,14 +4,18 @@
 //! way, it reads the objects instead ([`super::command_reader`]).
 //!
 //! - [`target`]: the Lease → the leader's pod and port. Pure
-//! - [`tunnel`]: one HTTP request through a forwarded port
+//! - [`forwarded`]: a forwarded port of the leader's pod
+//! - [`tunnel`]: one HTTP request through it
+//! - [`page_tunnels`]: connections of browsers through it
 //! - [`answer`]: the answer → a report, or why that is of no use. Pure
 //! - [`progress`]: whether the answer is still coming in
 //! - [`versions`]: whether a report is about the lists as they are now. Pure
 //! - [`obstacle`]: why a report is not used, and what to do then. Pure
 
 pub mod answer;
+mod forwarded;
 mod obstacle;
+pub mod page_tunnels;
 mod progress;
 mod target;
 mod tunnel;
@@ -21,20 +25,17 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep};
 
-use super::lease;
 use crate::error::Error;
 use crate::list::IMAGE_LIST_LABEL;
 use crate::status::Report;
 use obstacle::NextSource;
 pub use obstacle::Obstacle;
 use progress::AnswerProgress;
-use target::LeaderPort;
 use versions::ListVersions;
 
 /// How often a leader is asked that has not seen a list as it is now.
@@ -111,10 +112,7 @@ impl LeaderReports {
     }
 
     async fn of_leader(&self, namespace: &str, progress: &AnswerProgress) -> Result<Report, Obstacle> {
-        let leases = Api::<Lease>::namespaced(self.client.clone(), namespace);
-        let lease = leases.get_opt(lease::NAME).await;
-        let lease = lease.map_err(|error| refused(format!("get the Lease {}", lease::NAME), error))?;
-        let target = LeaderPort::of(lease.as_ref())?;
+        let target = forwarded::leader_of(&self.client, namespace).await?;
         tunnel::get_status(&self.client, namespace, &target, progress).await?.report(namespace)
     }
 

@@ -1,37 +1,20 @@
 //! One HTTP request through a forwarded port of a pod.
 
-use std::time::Duration;
-
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::handshake;
 use hyper::header::HOST;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::Portforwarder;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::answer::{LEADS, LeaderAnswer, MOST_BYTES, NAMESPACE_QUERY};
+use super::forwarded::ForwardedPort;
 use super::obstacle::Obstacle;
 use super::progress::AnswerProgress;
 use super::target::LeaderPort;
-use crate::error::Error;
 use crate::text::CleanText;
-
-/// How long the kubelet's explanation may take after a connection has failed.
-const EXPLANATION: Duration = Duration::from_millis(200);
-
-/// A forwarded port, which ends with the value: kube's task would go on.
-struct Forwarded(Portforwarder);
-
-impl Drop for Forwarded {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Gets `/status` of the leader.
 ///
@@ -43,21 +26,10 @@ pub async fn get_status(
     target: &LeaderPort,
     progress: &AnswerProgress,
 ) -> Result<LeaderAnswer, Obstacle> {
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let forwarder = pods.portforward(&target.pod, &[target.port]).await.map_err(|error| {
-        let action = format!("forward the port {} of the pod {}", target.port, target.pod);
-        Obstacle::from_error(&Error::new(action, error))
-    })?;
-    let mut forwarded = Forwarded(forwarder);
-    let no_port = || Obstacle::Unreachable("no forwarded port".into());
-    let stream = forwarded.0.take_stream(target.port).ok_or_else(no_port)?;
-    let explanation = forwarded.0.take_error(target.port).ok_or_else(no_port)?;
-    match exchange(TokioIo::new(stream), namespace, progress).await {
+    let mut forwarded = ForwardedPort::open(client, namespace, target).await?;
+    match exchange(TokioIo::new(forwarded.stream()?), namespace, progress).await {
         Ok(answer) => answer,
-        Err(error) => {
-            let explained = timeout(EXPLANATION, explanation).await.ok().flatten();
-            Err(Obstacle::Unreachable(explained.map_or_else(|| CleanText::of(error), CleanText::from)))
-        }
+        Err(error) => Err(forwarded.explain(CleanText::of(error)).await),
     }
 }
 

@@ -29,7 +29,7 @@ const PORTS: &str = "the controller serves /livez and /readyz at --probe-listen,
                      people) and /status at --status-listen, on loopback by default\n";
 /// The name of another host.
 const WRONG_HOST: &str =
-    "this server answers only requests to localhost or to an address, as through kubectl port-forward\n";
+    "this server answers only requests to localhost or to an address, as through kubectl prepull ui\n";
 const JSON: &str = "application/json";
 
 /// The kubelet's probes. They need neither locks that are held for long nor another thread.

@@ -40,7 +40,7 @@ async fn refusal(trial: &Trial) -> String {
 }
 
 /// A controller that leads, in the pod that its Lease names.
-async fn leader_in_a_pod(trial: &Trial) -> Controller {
+pub async fn leader_in_a_pod(trial: &Trial) -> Controller {
     let controller = Controller::start_with(trial, &["--leader-elect=true"]).await;
     let lease = eventually("a leader", async || {
         let lease = trial.api::<Lease>().get_opt("kube-prepull").await.unwrap()?;

@@ -45,6 +45,7 @@ mod scoping_down;
 mod secure_metrics;
 mod status;
 mod tag_checks;
+mod ui;
 mod unreadable_nodes;
 mod wait;
 mod warm_results;
