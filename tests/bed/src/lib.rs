@@ -15,7 +15,7 @@
 //! down       ends a bed, also after a crash       started   ends what a program has started for itself
 //! prometheus a Prometheus on loopback, which tests start for themselves
 //! process    one program beside this one          needed    what a test says without a bed
-//! tunnels    proxies in front of a server
+//! tunnels    proxies in front of a server         browser   a browser without windows
 //! wait       for conditions, within bounds        log       the end of a log, for error messages
 //! ```
 
@@ -23,6 +23,7 @@
 
 mod access_log;
 mod audit;
+pub mod browser;
 pub mod cgroup;
 mod debian;
 pub mod down;
@@ -49,6 +50,7 @@ pub mod tunnels;
 pub mod wait;
 
 pub use access_log::Access;
+pub use browser::{Browser, Tab};
 pub use etcd::Etcd;
 pub use image::{Digest, Image, Layer};
 pub use kubectl::Kubectl;

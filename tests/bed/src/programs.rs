@@ -49,8 +49,13 @@ pub const FOR_REAL_NODES: [&str; 7] = ["ip", "iptables", "nsenter", "setsid", "r
 /// No program, but what that compiler includes; a compiler for arm64 is no use without it.
 const ARM64_HEADERS: &str = "aarch64-linux-gnu-headers";
 
+/// A browser without windows.
+pub(crate) const BROWSER: &str = "chromium-headless-shell";
+/// No program, but what a browser writes with.
+pub(crate) const FONTS: &str = "dejavu-fonts";
+
 /// Which package has which program.
-const PACKAGES: [Needed; 13] = [
+const PACKAGES: [Needed; 15] = [
     needed("ip", "iproute2"),
     needed("iptables", "iptables"),
     needed("nsenter", "util-linux"),
@@ -64,6 +69,8 @@ const PACKAGES: [Needed; 13] = [
     needed("buildah", "buildah"),
     needed("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     needed(ARM64_HEADERS, "libc6-dev-arm64-cross"),
+    needed(BROWSER, "chromium-headless-shell"),
+    needed(FONTS, "fonts-dejavu-core"),
 ];
 
 /// Makes sure that these programs of the system are there, and installs them where that is possible.
@@ -123,6 +130,7 @@ fn missing(needed: &[Needed]) -> Vec<Needed> {
         // iproute2 has a program of this name too.
         "bridge" => cni_plugins().is_ok(),
         ARM64_HEADERS => Path::new("/usr/aarch64-linux-gnu/include/stdint.h").is_file(),
+        FONTS => Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").is_file(),
         program => find(program).is_ok(),
     };
     needed.iter().copied().filter(|needed| !is_there(needed)).collect()

@@ -13,7 +13,7 @@ use crate::nodes::{Nodes, unattended};
 use crate::trial::{Trial, eventually};
 
 /// Plays a kubelet to which a registry said this.
-async fn fail_pulls(trial: &Trial, message: &str) {
+pub async fn fail_pulls(trial: &Trial, message: &str) {
     let pods: Api<Pod> = trial.api();
     eventually("a pod on the node", async || {
         let pods = trial.pods().await;
