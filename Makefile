@@ -51,8 +51,14 @@ demo: toolchain ## Run a demo on a real node (root). KEEP=1 leaves it running
 .PHONY: test
 test: toolchain ## Run all tests but the long ones, on clusters that are started for them (root)
 	@cargo build --bin bed
-	$(bed) require qemu-aarch64-static lua5.4
+	$(bed) require qemu-aarch64-static lua5.4 chromium-headless-shell dejavu-fonts
 	$(bed) run --simulated --real --count 2 -- tests/run.sh
+
+.PHONY: screenshots
+screenshots: toolchain ## Draw the page for docs/pictures in a browser, from a simulated cluster
+	@cargo build --bin bed
+	$(bed) require chromium-headless-shell dejavu-fonts
+	$(bed) run --simulated -- env UPDATE_SCREENSHOTS=1 cargo test --test cluster -- --ignored simulated::screenshots
 
 .PHONY: test-faults
 test-faults: toolchain ## Run the long tests: outages, full nodes, crashes, failing ImageCaches (root)

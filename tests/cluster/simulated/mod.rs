@@ -44,6 +44,7 @@ mod processes;
 mod refreshes;
 mod restores;
 mod scoping_down;
+mod screenshots;
 mod secure_metrics;
 mod status;
 mod tag_checks;
