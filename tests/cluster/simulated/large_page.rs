@@ -10,8 +10,8 @@ use test_bed::Browser;
 const PAGE: &str = include_str!("../../../src/command/serve/map_page.html");
 const NODES: usize = 5000;
 const IMAGES: usize = 50;
-/// The longest that a frame may take. On an idle machine it is a tenth of that; the machine of the tests is busy.
-const LONGEST: f64 = 1000.0;
+/// How many milliseconds most frames may take. The longest one depends on what else the machine does, so it is only printed.
+const SMOOTH: f64 = 200.0;
 /// The largest report that still comes quickly through a forwarded port.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -74,18 +74,20 @@ fn serve(map: String) -> SocketAddr {
     address
 }
 
-/// Scrolls a map from one end to the other, and the page, and measures the longest frame in milliseconds.
+/// Scrolls a map from one end to the other, and measures the frames in milliseconds: the median and the longest.
 const SCROLL: &str = "(async () => {
   const squares = document.querySelector('.squares'), end = squares.scrollWidth;
   document.querySelector('#lists').scrollIntoView();
-  let longest = 0, before = await new Promise(requestAnimationFrame);
+  const frames = [];
+  let before = await new Promise(requestAnimationFrame);
   for (let step = 0; step <= 60; step++) {
     squares.scrollLeft = end * step / 60;
     const now = await new Promise(requestAnimationFrame);
-    longest = Math.max(longest, now - before);
+    frames.push(now - before);
     before = now;
   }
-  return longest;
+  frames.sort((one, other) => one - other);
+  return [frames[30], frames[60]];
 })()";
 
 #[test]
@@ -101,10 +103,13 @@ fn five_thousand_nodes_and_fifty_images_scroll_smoothly() {
         "one cause is one line"
     );
     assert!(tab.evaluate("document.querySelectorAll('*').length").unwrap().as_u64().unwrap() < 1000);
-    let longest = tab.evaluate(SCROLL).unwrap().as_f64().unwrap();
+    let [median, longest]: [f64; 2] = serde_json::from_value(tab.evaluate(SCROLL).unwrap()).unwrap();
     let rendering =
         tab.evaluate("(() => { const begun = performance.now(); render(); return performance.now() - begun; })()");
-    println!("longest frame {longest:.0} ms, a new report {:.0} ms", rendering.unwrap().as_f64().unwrap());
-    assert!(longest < LONGEST, "{longest} ms");
+    println!(
+        "frames: median {median:.0} ms, longest {longest:.0} ms; a new report {:.0} ms",
+        rendering.unwrap().as_f64().unwrap()
+    );
+    assert!(median < SMOOTH, "{median} ms");
     assert_eq!(tab.complaints(), [""; 0]);
 }
