@@ -37,7 +37,9 @@ struct ProfileFolder(PathBuf);
 
 impl Drop for ProfileFolder {
     fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
+        // Helpers of the browser that end a moment after it may still write there.
+        let is_gone = || Ok((fs::remove_dir_all(&self.0).is_ok() || !self.0.exists()).then_some(()));
+        drop(wait::until("the browser's files to go", Duration::from_secs(5), is_gone));
     }
 }
 
@@ -101,7 +103,9 @@ impl Browser {
 }
 
 fn command(folder: &Path) -> Result<Command> {
-    let mut command = Command::new(programs::find(BROWSER)?);
+    // Debian's script starts the program as a process of its own, which would go on after the script was ended.
+    let program = Path::new("/usr/lib/chromium").join(BROWSER);
+    let mut command = Command::new(if program.is_file() { program } else { programs::find(BROWSER)? });
     command.args(["--remote-debugging-port=0", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "about:blank"]);
     // Its sandbox refuses to be started by root. It only opens pages of this project.
     command.args(["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"]);
