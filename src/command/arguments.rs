@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -384,15 +385,18 @@ pub enum ResultFormat {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
+    /// The lists: the names of their ConfigMaps [default: all lists of the namespace]
+    #[arg(id = "list", value_name = "LIST")]
+    pub lists: Vec<String>,
     /// How to find the cluster.
     #[command(flatten)]
     pub cluster: ClusterArguments,
     /// Report the lists of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// Report only this list: the name of its ConfigMap
-    #[arg(long, value_name = "NAME")]
-    pub list: Option<String>,
+    /// Report only this list, as LIST does; may be repeated
+    #[arg(long = "list", value_name = "NAME")]
+    pub named_lists: Vec<String>,
     /// Report only images whose reference contains this text; may be repeated
     #[arg(long = "image", value_name = "TEXT")]
     pub images: Vec<String>,
@@ -408,6 +412,13 @@ pub struct StatusArguments {
     /// Keep reporting until Ctrl-C: redraw on a terminal, elsewhere print a report for each change
     #[arg(short, long)]
     pub watch: bool,
+}
+
+impl StatusArguments {
+    /// The names of the lists to report, however they were given. Empty for all lists.
+    pub fn list_names(&self) -> BTreeSet<String> {
+        self.lists.iter().chain(&self.named_lists).cloned().collect()
+    }
 }
 
 /// Where a report comes from.

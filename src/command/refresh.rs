@@ -28,7 +28,7 @@ pub async fn refresh(arguments: RefreshArguments) -> anyhow::Result<Outcome> {
         Err(error) => return Err(error.into()),
     }
     print_line(format!(
-        "Requested a refresh of {namespace}/{name}. `kubectl prepull status --namespace {namespace} --list {name}` shows the result."
+        "Requested a refresh of {namespace}/{name}. `kubectl prepull status --namespace {namespace} {name}` shows the result."
     ));
     Ok(Outcome::Good)
 }

@@ -1,5 +1,7 @@
 //! Reads the lists that the arguments of `status` select.
 
+use std::collections::BTreeSet;
+
 use anyhow::{bail, ensure};
 use kube::Client;
 
@@ -20,7 +22,8 @@ pub struct View {
     from: ReportSource,
     /// `None` for all namespaces that have lists.
     namespace: Option<String>,
-    list: Option<String>,
+    /// Empty for all lists.
+    lists: BTreeSet<String>,
     filter: Filter,
 }
 
@@ -37,7 +40,7 @@ impl View {
             from: arguments.from,
             client,
             namespace: Some(namespace).filter(|_| !arguments.all_namespaces),
-            list: arguments.list.clone(),
+            lists: arguments.list_names(),
             filter: Filter { images, nodes: arguments.nodes.iter().cloned().collect() },
         })
     }
@@ -55,7 +58,7 @@ impl View {
         };
         let report = match self.of_leader(&namespaces).await? {
             Some(report) => {
-                self.ensure_has_lists(!report.lists.is_empty())?;
+                self.ensure_has_lists(&report.lists.iter().map(|list| list.name.as_str()).collect())?;
                 report.on_images(&self.filter)
             }
             None => self.of_objects(&namespaces).await?,
@@ -71,12 +74,13 @@ impl View {
 
     /// `None` if the objects have to be read.
     async fn of_leader(&self, namespaces: &[String]) -> anyhow::Result<Option<Report>> {
-        // On which nodes an image is warm is not in a report, and neither is what several namespaces' pods request on one node.
+        // On which nodes an image is warm is not in a report, and neither is what the pods of several namespaces or chosen lists request on
+        // one node.
         let namespace = match namespaces {
-            [namespace] if self.filter.nodes.is_empty() => Some(namespace),
+            [namespace] if self.filter.nodes.is_empty() && self.lists.len() <= 1 => Some(namespace),
             _ => None,
         };
-        let list = self.list.as_deref();
+        let list = only(&self.lists);
         match (self.from, namespace) {
             (ReportSource::Objects, _) | (ReportSource::Auto, None) => Ok(None),
             (ReportSource::Auto, Some(namespace)) => Ok(self.leaders.report_if_any(namespace, list).await),
@@ -85,29 +89,32 @@ impl View {
                 Err(obstacle) => bail!("no report from the leader: {obstacle}"),
             },
             (ReportSource::Leader, None) => {
-                bail!("a leader reports on all nodes, and on one namespace; leave out --from leader")
+                bail!(
+                    "a leader reports on all nodes, and on one list or all lists of one namespace; leave out --from leader"
+                )
             }
         }
     }
 
     async fn of_objects(&self, namespaces: &[String]) -> anyhow::Result<Report> {
-        let inputs = command_reader::read(&self.client, namespaces, self.list.as_deref()).await;
-        let inputs = inputs.map_err(|errors| self.unreadable(&errors))?;
-        self.ensure_has_lists(inputs.iter().any(|(input, _)| !input.lists.is_empty()))?;
+        let inputs = command_reader::read(&self.client, namespaces, only(&self.lists)).await;
+        let mut inputs = inputs.map_err(|errors| self.unreadable(&errors))?;
+        inputs.iter_mut().for_each(|(input, _)| input.lists.retain(|list| is_wanted(&self.lists, &list.name)));
+        let lists = inputs.iter().flat_map(|(input, _)| &input.lists);
+        self.ensure_has_lists(&lists.map(|list| list.name.as_str()).collect())?;
         self.ensure_nodes_exist(&inputs)?;
         let inputs: Vec<(&StatusInput, &Coverage)> = inputs.iter().map(|(input, coverage)| (input, coverage)).collect();
         Ok(Report::of(&inputs, &self.filter))
     }
 
-    fn ensure_has_lists(&self, has_some: bool) -> anyhow::Result<()> {
-        if !has_some {
-            let which = self.list.as_ref().map(|list| format!(" {list}")).unwrap_or_default();
-            let hint = match (&self.namespace, &self.list) {
-                (Some(_), None) => "; choose another with --namespace, or all with --all-namespaces",
-                _ => "",
-            };
-            bail!("there is no image list{which}{}{hint}", self.place());
-        }
+    fn ensure_has_lists(&self, found: &BTreeSet<&str>) -> anyhow::Result<()> {
+        let hint = match &self.namespace {
+            Some(_) => "; choose another with --namespace, or all with --all-namespaces",
+            None => "",
+        };
+        let missing = missing(&self.lists, found);
+        ensure!(missing.is_empty(), "there is no image list {}{}", missing.join(" or "), self.place());
+        ensure!(!found.is_empty(), "there is no image list{}{hint}", self.place());
         Ok(())
     }
 
@@ -131,6 +138,20 @@ impl View {
     fn unreadable(&self, errors: &[Error]) -> anyhow::Error {
         unreadable(&self.place(), errors)
     }
+}
+
+/// The name of the only list that is wanted.
+fn only(names: &BTreeSet<String>) -> Option<&str> {
+    names.first().filter(|_| names.len() == 1).map(String::as_str)
+}
+
+fn is_wanted(names: &BTreeSet<String>, list: &str) -> bool {
+    names.is_empty() || names.contains(list)
+}
+
+/// The names of wanted lists that were not found.
+fn missing<'w>(wanted: &'w BTreeSet<String>, found: &BTreeSet<&str>) -> Vec<&'w str> {
+    wanted.iter().map(String::as_str).filter(|name| !found.contains(name)).collect()
 }
 
 /// The error for what could not be read in `place`. It names all missing rights, so that they can be granted at once.
@@ -159,4 +180,38 @@ pub fn unreadable(place: &str, errors: &[Error]) -> anyhow::Error {
         .into(),
     );
     ErrorLines(lines).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::command::arguments::{Arguments, Command};
+
+    fn names(arguments: &[&str]) -> BTreeSet<String> {
+        let line = [&["kube-prepull", "status"], arguments].concat();
+        match Arguments::try_parse_from(line).expect("the arguments are right").command {
+            Command::Status(arguments) => arguments.list_names(),
+            other => panic!("not status: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_list_is_named_with_and_without_the_option() {
+        assert_eq!(names(&[]), BTreeSet::new());
+        assert_eq!(names(&["tools"]), names(&["--list", "tools"]));
+        let all = names(&["tools", "more", "--list", "gpu", "--list=tools"]);
+        assert_eq!(all.iter().collect::<Vec<_>>(), ["gpu", "more", "tools"]);
+        assert_eq!((only(&all), only(&names(&["tools"])), only(&names(&[]))), (None, Some("tools"), None));
+    }
+
+    #[test]
+    fn all_lists_are_wanted_unless_some_are_named() {
+        let (none, two) = (names(&[]), names(&["a", "b"]));
+        assert!(is_wanted(&none, "c") && is_wanted(&two, "a") && !is_wanted(&two, "c"));
+        let found = BTreeSet::from(["a"]);
+        assert_eq!(missing(&none, &found), [""; 0]);
+        assert_eq!(missing(&two, &found), ["b"]);
+    }
 }

@@ -277,8 +277,10 @@ async fn without_the_right_to_read_nodes_status_goes_by_pods_and_other_rights_ar
 #[tokio::test]
 async fn a_list_that_is_not_there_is_reported() {
     let trial = trial("statusnone").await;
-    let output = status(&trial, &["--list", "nothing"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(message.contains("there is no image list nothing in the namespace"), "{message}");
+    for named in [&["--list", "nothing"][..], &["nothing"]] {
+        let output = status(&trial, named).await;
+        assert_eq!(output.status.code(), Some(1));
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("there is no image list nothing in the namespace"), "{message}");
+    }
 }
