@@ -469,6 +469,18 @@ pub struct WaitArguments {
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     pub timeout: std::time::Duration,
+    /// What standard output gets at the end; progress and reasons are on standard error
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: WaitFormat,
+}
+
+/// How the result of waiting is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFormat {
+    /// A sentence, for people
+    Text,
+    /// One object, for programs: docs/wait.md
+    Json,
 }
 
 fn time(text: &str) -> Result<std::time::Duration, String> {

@@ -166,13 +166,24 @@ impl Goal {
     /// A sentence for each cause that keeps pods from starting, so that users would wait in vain: init containers that fail, and node
     /// selectors that admission adds.
     pub fn obstacles(&self, report: &Report) -> Vec<String> {
+        self.causes(report, |state| matches!(state, NodeState::InitFailed | NodeState::Excluded))
+    }
+
+    /// A sentence for each cause that keeps images from being warm on enough nodes.
+    pub fn reasons(&self, report: &Report) -> Vec<String> {
+        self.causes(report, |_| true)
+    }
+
+    fn causes(&self, report: &Report, is_meant: impl Fn(NodeState) -> bool) -> Vec<String> {
         let mut nodes: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for list in &report.lists {
             let lacking = list.groups.iter().flat_map(|group| &group.images).filter(|image| self.is_lacking(image));
             let behind = lacking.flat_map(|image| &image.behind);
-            for behind in behind.filter(|it| matches!(it.state, NodeState::InitFailed | NodeState::Excluded)) {
+            for behind in behind.filter(|it| is_meant(it.state)) {
                 let remedy = behind.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-                let sentence = format!("{}{remedy}", behind.cause);
+                let cause =
+                    if behind.cause.is_empty() { behind.state.to_string() } else { String::from(&behind.cause) };
+                let sentence = format!("{cause}{remedy}");
                 nodes.entry(sentence).or_default().extend(behind.nodes.iter().map(CleanText::as_str));
             }
         }
@@ -337,6 +348,17 @@ mod tests {
         );
         assert_eq!(goal(&[], "0%").obstacles(&failing), [""; 0], "it is not waited for");
         assert_eq!(goal(&[], "100%").obstacles(&report(&half_warm())), [""; 0]);
+    }
+
+    #[test]
+    fn every_cause_is_a_reason_once_the_time_is_over() {
+        let half_warm = report(&half_warm());
+        let reasons = goal(&[], "100%").reasons(&half_warm);
+        assert!(
+            !reasons.is_empty() && reasons.iter().all(|it| it.starts_with("on n") && !it.ends_with(": ")),
+            "{reasons:?}"
+        );
+        assert_eq!(goal(&[], "1").reasons(&half_warm), [""; 0], "they are on enough nodes");
     }
 
     #[test]

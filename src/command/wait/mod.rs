@@ -2,20 +2,24 @@
 //!
 //! - [`goal`]: the goal, and how close it is. Pure
 //! - [`progress`]: prints that
+//! - [`result`]: the result, for programs. Pure
 
 pub mod goal;
 mod progress;
+mod result;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use goal::{Goal, Warmth};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Client, ResourceExt};
 use progress::Progress;
+use result::WaitResult;
 
-use super::arguments::WaitArguments;
+use super::arguments::{WaitArguments, WaitFormat};
 use super::connection::connect;
 use super::outcome::{Outcome, wrong_usage};
 use super::source;
@@ -31,6 +35,7 @@ use crate::messages::lists;
 use crate::naming::labels;
 use crate::plan::validation_result::data_hash;
 use crate::status::{Filter, ListState, Report, print};
+use crate::text::CleanText;
 
 /// The pause before the list is read again, until it is accepted.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -40,9 +45,22 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// If something may not be read, or there is no such list.
 pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
+    let (begun, format) = (Instant::now(), arguments.output);
+    let mut result = WaitResult::new();
+    let outcome = wait_for(arguments, &mut result).await;
+    if format == WaitFormat::Json {
+        result.end(&outcome, begun.elapsed());
+        let json = result.as_json().context("cannot write the result")?;
+        writeln!(std::io::stdout().lock(), "{json}").context("cannot write the result")?;
+    }
+    outcome
+}
+
+async fn wait_for(arguments: WaitArguments, result: &mut WaitResult) -> anyhow::Result<Outcome> {
+    result.list = arguments.list.as_deref().map(CleanText::from);
     let file = match arguments.file.as_deref().map(|file| read(&arguments, file)).transpose() {
         Ok(file) => file,
-        Err(error) => return Ok(wrong_usage(&error)),
+        Err(error) => return Ok(unusable(result, &error)),
     };
     let (client, namespace) = connect(&arguments.cluster).await?;
     let namespace = match file.as_ref().map(|list| list.namespace.clone()).filter(|namespace| !namespace.is_empty()) {
@@ -50,8 +68,9 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         None => namespace,
     };
     let Some(name) = arguments.list.clone().or_else(|| file.as_ref().map(|list| list.name.clone())) else {
-        return Ok(wrong_usage(&anyhow::anyhow!("specify a list, or a file with --file")));
+        return Ok(unusable(result, &anyhow!("specify a list, or a file with --file")));
     };
+    (result.namespace, result.list) = (Some(CleanText::from(&namespace)), Some(CleanText::from(&name)));
     let begun = Instant::now();
     let mut waiting = Wait {
         leaders: LeaderReports::new(client.clone()),
@@ -64,10 +83,13 @@ pub async fn wait(arguments: WaitArguments) -> anyhow::Result<Outcome> {
         deadline: begun + arguments.timeout,
         progress: Progress::new(),
         answered: false,
+        format: arguments.output,
+        result,
     };
     if let Some(outcome) = waiting.until_accepted().await? {
         return Ok(outcome);
     }
+    waiting.result.accepted = true;
     if arguments.accepted {
         waiting.done("accepted");
         return Ok(Outcome::Good);
@@ -108,8 +130,14 @@ fn read(arguments: &WaitArguments, file: &std::path::Path) -> anyhow::Result<Lis
     Ok(list)
 }
 
+/// What is wrong with the arguments or files is a reason, too.
+fn unusable(result: &mut WaitResult, error: &anyhow::Error) -> Outcome {
+    result.add_reasons(&format!("{error:#}"));
+    wrong_usage(error)
+}
+
 /// The list to wait for.
-struct Wait {
+struct Wait<'r> {
     client: Client,
     leaders: LeaderReports,
     namespace: String,
@@ -123,9 +151,12 @@ struct Wait {
     progress: Progress,
     /// Whether the cluster has answered a request.
     answered: bool,
+    format: WaitFormat,
+    /// The result so far.
+    result: &'r mut WaitResult,
 }
 
-impl Wait {
+impl Wait<'_> {
     /// Waits until the list is accepted; `None` once it is.
     async fn until_accepted(&mut self) -> anyhow::Result<Option<Outcome>> {
         loop {
@@ -141,7 +172,7 @@ impl Wait {
             };
             self.progress.report(&format!("{}: {state}", self.what()));
             if !self.pause(PAUSE).await {
-                print_error(format!("timed out: {}: {state}", self.what()));
+                self.fail(&format!("timed out: {}: {state}", self.what()));
                 return Ok(Some(Outcome::Not));
             }
         }
@@ -196,13 +227,16 @@ impl Wait {
         })
     }
 
-    async fn rejected(&self, problems: &str) -> Outcome {
+    async fn rejected(&mut self, problems: &str) -> Outcome {
+        self.result.accepted = false;
         // What is in effect is only said if it is known.
         let report = self.report().await.ok().flatten().and_then(Result::ok);
         let list = report.as_ref().and_then(|report| report.lists.first());
         let in_effect = list.map_or_else(String::new, |list| format!("; {}", lists::in_effect(list.accepted_at)));
         print_error(format!("{} is rejected{in_effect}:", self.what()));
         problems.lines().for_each(|problem| print_error(format!("  {problem}")));
+        self.result.add_reasons(&format!("{} is rejected{in_effect}", self.what()));
+        self.result.add_reasons(problems);
         Outcome::Not
     }
 
@@ -210,9 +244,10 @@ impl Wait {
     fn empty(&mut self) -> Outcome {
         self.progress.end();
         if let Some(image) = self.images.first() {
-            return wrong_usage(&anyhow::anyhow!("{image} is not on the list, which has no images yet"));
+            let error = anyhow!("{image} is not on the list, which has no images yet");
+            return unusable(self.result, &error);
         }
-        print_line(format!("{} has no images yet, so there is nothing to wait for", self.what()));
+        self.conclude(format!("{} has no images yet, so there is nothing to wait for", self.what()));
         Outcome::Good
     }
 
@@ -231,6 +266,7 @@ impl Wait {
                         Ok(warmth) => warmth,
                         Err(outcome) => return Ok(outcome),
                     };
+                    self.result.measure(&warmth);
                     // Without the right to read nodes, they are known from their pods only, which come one after the other.
                     let is_enough = warmth.is_reached() && (report.nodes_known || settled);
                     if is_enough {
@@ -263,7 +299,7 @@ impl Wait {
         if let (true, Some(list)) = (in_effect, list) {
             return Ok(match goal.warmth(list, report.nodes_known) {
                 Ok(warmth) => Ok(warmth),
-                Err(unknown) => Err(wrong_usage(&anyhow::anyhow!("{unknown}"))),
+                Err(unknown) => Err(unusable(self.result, &anyhow!("{unknown}"))),
             });
         }
         // The list was accepted only a moment ago, or it was edited again.
@@ -303,22 +339,38 @@ impl Wait {
     fn too_late(&mut self, goal: &Goal, report: Option<&Report>) -> anyhow::Result<Outcome> {
         self.progress.end();
         let Some(report) = report else {
-            print_error(format!("timed out: {}: the cluster did not answer", self.what()));
+            self.fail(&format!("timed out: {}: the cluster did not answer", self.what()));
             return Ok(Outcome::Not);
         };
-        print_error(format!("timed out: {}", self.what()));
+        self.fail(&format!("timed out: {}", self.what()));
         let lacking = goal.lacking(report);
         let mut output = anstream::stderr().lock();
         print(&lacking, layout(&std::io::stderr(), false), &mut output).context("cannot write the report")?;
         for line in goal.other_digests(report) {
             print_error(format!("  {line}"));
+            self.result.add_reasons(&line);
         }
+        goal.reasons(report).iter().for_each(|reason| self.result.add_reasons(reason));
         Ok(Outcome::Not)
+    }
+
+    /// Prints a reason why it failed.
+    fn fail(&mut self, reason: &str) {
+        print_error(reason);
+        self.result.add_reasons(reason);
     }
 
     fn done(&mut self, how: &str) {
         self.progress.end();
-        print_line(format!("{} is {how}", self.what()));
+        self.conclude(format!("{} is {how}", self.what()));
+    }
+
+    /// Prints the result for people.
+    fn conclude(&self, sentence: String) {
+        match self.format {
+            WaitFormat::Text => print_line(sentence),
+            WaitFormat::Json => print_error(sentence),
+        }
     }
 
     /// The result of the work; `None` if the time ran out.
