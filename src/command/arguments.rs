@@ -51,7 +51,11 @@ pub enum Command {
         Exit codes: 0 success, 1 the list is rejected, or cannot be read from the cluster, 2 wrong usage.")]
     Render(RenderArguments),
     /// Validate a list as the controller does, without a cluster
-    #[command(after_help = "Exit codes: 0 accepted, 1 rejected or without images, 2 no list to validate.")]
+    #[command(after_help = "\
+        Examples:\n  \
+        kubectl prepull validate -f tools.yaml -f gpu.yaml\n  \
+        kubectl prepull validate -f 'lists/*.yaml'\n\n\
+        Exit codes: 0 accepted, 1 rejected or without images, 2 no list to validate; of several files, the highest.")]
     Validate(ValidateArguments),
     /// Show which images are warm on which nodes, and why others are not
     #[command(
@@ -355,9 +359,10 @@ pub enum ManifestFormat {
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArguments {
-    /// The lists: manifests of ConfigMaps, the text of an images.yaml, or a folder with a file per key; - for standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub file: PathBuf,
+    /// The lists: manifests of ConfigMaps, the text of an images.yaml, a folder with a file per key (images.yaml or IMAGES), or else
+    /// with manifests (*.yaml, *.yml, *.json; not recursive), or a pattern such as 'lists/*.yaml'; may be repeated; - for standard input
+    #[arg(short = 'f', long = "file", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
     /// How to print the validation result
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: ResultFormat,

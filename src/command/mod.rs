@@ -17,6 +17,7 @@
 //! - [`connection`]: connects to the cluster that the arguments name
 //! - [`policy`]: reads what lists may ask for
 //! - [`source`]: reads lists from a file
+//! - [`list_files`]: the files that patterns and folders mean
 //! - [`outcome`]: how a command ended
 //! - [`logging`], [`log_lines`]: the controller's log
 //! - [`terminal`]: lines on the terminal
@@ -28,6 +29,7 @@ mod connection;
 mod estimate;
 mod history;
 mod images;
+mod list_files;
 mod log_lines;
 mod logging;
 mod outcome;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::terminal;
 
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a command ended. The worst is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Yes: the list is accepted, everything is warm, or the action succeeded.
     Good,

@@ -93,7 +93,6 @@ pub(super) fn read_file(file: &Path) -> anyhow::Result<String> {
 
 fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     let shown = folder.display();
-    let is_key = |key: &str| key == yaml::KEY || flat::KEYS.contains(&key);
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     // In a volume of a ConfigMap, these are links to files.
     let files = entries.with_context(|| format!("cannot read {shown}"))?.into_iter().map(|entry| entry.path());
@@ -109,6 +108,16 @@ fn folder_as_manifest(folder: &Path) -> anyhow::Result<String> {
     // A volume does not contain the ConfigMap's labels.
     let metadata = json!({"name": "images", "labels": {IMAGE_LIST_LABEL: "true"}});
     Ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}).to_string())
+}
+
+/// Whether a folder has a file per key of a list, as in a volume of a ConfigMap.
+pub(super) fn has_keys(folder: &Path) -> bool {
+    let mut paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.any(|path| path.is_file() && is_key(&key_of(&path)))
+}
+
+fn is_key(key: &str) -> bool {
+    key == yaml::KEY || flat::KEYS.contains(&key)
 }
 
 fn key_of(path: &Path) -> String {

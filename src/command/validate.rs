@@ -1,4 +1,4 @@
-//! `validate`: checks a list as the controller does, offline.
+//! `validate`: checks lists as the controller does, offline.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::arguments::{ResultFormat, ValidateArguments};
 use super::outcome::{Outcome, wrong_usage};
-use super::{policy, source};
+use super::{list_files, policy, source};
 use crate::list::manifest::{Defaults, File, FileList, FileProblem};
 use crate::list::{Code, Config, Policy, Problem, Severity};
 use crate::messages::format::number;
@@ -30,22 +30,38 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const QUIET: Style = Style::new().dimmed();
 
-/// Prints whether the lists of a file are accepted, and every problem with its line in the file.
+/// Prints whether the lists of the files are accepted, and every problem with its line in the file. The worst file decides the outcome.
 ///
 /// # Errors
 /// If the output cannot be written.
 pub fn validate(arguments: &ValidateArguments, output: &mut impl Write) -> anyhow::Result<Outcome> {
-    let defaults = Defaults { namespace: arguments.namespace.as_deref(), name: DEFAULT_NAME };
-    let file = match source::read_all(&arguments.file, defaults) {
-        Ok(file) => file,
-        Err(error) => return Ok(wrong_usage(&error)),
-    };
     let policy = match policy::read(arguments.policy.as_deref(), None) {
         Ok(policy) => policy,
         Err(error) => return Ok(wrong_usage(&error)),
     };
-    let name = arguments.file.display().to_string();
-    let validation_result = FileReport::new(&name, &file, &policy, arguments.allow_empty);
+    let mut worst = Outcome::Good;
+    for file in list_files::expand(&arguments.files) {
+        let outcome = match file {
+            Ok(file) => validate_file(&file, arguments, &policy, output)?,
+            Err(error) => wrong_usage(&error),
+        };
+        worst = worst.max(outcome);
+    }
+    Ok(worst)
+}
+
+fn validate_file(
+    path: &Path,
+    arguments: &ValidateArguments,
+    policy: &Policy,
+    output: &mut impl Write,
+) -> anyhow::Result<Outcome> {
+    let defaults = Defaults { namespace: arguments.namespace.as_deref(), name: DEFAULT_NAME };
+    let file = match source::read_all(path, defaults) {
+        Ok(file) => file,
+        Err(error) => return Ok(wrong_usage(&error)),
+    };
+    let validation_result = FileReport::new(&path.display().to_string(), &file, policy, arguments.allow_empty);
     let printed = match arguments.output {
         ResultFormat::Text => validation_result.print(output),
         ResultFormat::Json => serde_json::to_writer_pretty(&mut *output, &validation_result)

@@ -156,7 +156,7 @@ fn what_cannot_be_checked_exits_with_2() {
         (vec!["-f", "-"], "kind: Deployment\n"),
         (vec!["-f", "-"], "kind: List\nitems: []\n"),
         (vec!["-f", "-"], "kind: Deployment\n---\nkind: ConfigMap\n"),
-        (vec!["-f", "/"], ""),
+        (vec!["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/src")], ""),
         (vec![], ""),
         (vec!["-f", "-", "-o", "table"], ""),
     ] {
@@ -177,6 +177,50 @@ fn a_folder_with_a_misnamed_file_says_how_to_name_it() {
     let printed = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(printed.contains("if images.yml is the list, rename it to images.yaml"), "{printed}");
+}
+
+#[test]
+fn several_files_patterns_and_folders_are_validated_one_by_one() {
+    let folder = std::env::temp_dir().join(format!("kube-prepull-several-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("sub")).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    let good = config_map(true, "  images.yaml: '[\"nginx:1\"]'\n");
+    write("b.yaml", &good);
+    write("a.json", "images: [\"nginx:1\"]\n");
+    write("c.yml", &config_map(true, "  images.yaml: '[Nginx]'\n"));
+    write("notes.txt", "no list");
+    write("sub/d.yaml", "not read");
+    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let run = |names: &[&str]| {
+        let arguments: Vec<String> = names.iter().flat_map(|name| ["-f".to_owned(), path(name)]).collect();
+        let output = validate(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), "");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let accepted = |name: &str| format!("{}:1: the list images is accepted\n", path(name));
+
+    let two = accepted("b.yaml") + &accepted("a.json");
+    assert_eq!(run(&["b.yaml", "a.json", "b.yaml"]), (Some(0), two, String::new()));
+    let expanded_by_the_shell = validate(&["-f", &path("b.yaml"), &path("a.json"), "-o", "text"], "");
+    assert_eq!(text(&expanded_by_the_shell.stdout), accepted("b.yaml") + &accepted("a.json"));
+    assert_eq!(run(&["*.yaml"]), (Some(0), accepted("b.yaml"), String::new()));
+    assert_eq!(run(&["?.[!x]*"]).0, Some(2), "there are no classes of characters");
+
+    let (code, printed, _) = run(&[""]);
+    assert!(printed.starts_with(&(accepted("a.json") + &accepted("b.yaml"))), "{printed}");
+    assert!(printed.contains("c.yml:1: the list images is rejected") && !printed.contains("sub"), "{printed}");
+    assert_eq!(code, Some(1));
+
+    let (code, printed, said) = run(&["c.yml", "missing.yaml", "no*.yaml", "b.yaml"]);
+    assert_eq!(code, Some(2), "the worst");
+    assert!(printed.contains("is rejected") && printed.ends_with(&accepted("b.yaml")), "{printed}");
+    assert!(said.contains("cannot read") && said.contains("no*.yaml: no file matches this pattern"), "{said}");
+
+    write("IMAGES", "a=nginx:1");
+    let (_, printed, _) = run(&[""]);
+    assert!(printed.contains("unknown key \"c.yml\"") && !printed.contains("c.yml:1"), "each file is a key: {printed}");
+    let (code, _, said) = run(&["sub/", "notes.txt/*"]);
+    assert!(code >= Some(1) && said.contains("no file matches"), "{said}");
+    std::fs::remove_dir_all(&folder).expect("the folder is removed");
 }
 
 #[test]
