@@ -528,9 +528,9 @@ pub struct EstimateArguments {
     /// The list: a ConfigMap's manifest, the text of an images.yaml, or a folder with a file per key; - for standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
-    /// How many pods start from the ImageCache
-    #[arg(long, value_name = "NUMBER")]
-    pub pods: u32,
+    /// How many pods start from the ImageCache; required if the list has one
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub pods: Option<u32>,
     /// How many hours a month each pod runs.
     #[arg(long, value_name = "HOURS", default_value = "720", value_parser = |text: &str| up_to(text, MOST_HOURS))]
     #[arg(help = format!("How many hours a month each pod runs, up to {MOST_HOURS}"))]

@@ -12,7 +12,7 @@ use super::{source, validate};
 use crate::estimate::prices::Prices;
 use crate::estimate::{Estimate, Usage, estimate as compute, print};
 use crate::list::manifest::{Defaults, File};
-use crate::list::parse;
+use crate::list::{Config, parse};
 
 /// Prints what a list costs. If it is rejected, prints the same validation result as `validate` to standard error.
 ///
@@ -29,8 +29,14 @@ pub fn estimate(arguments: &EstimateArguments, output: &mut impl Write) -> anyho
         validate::report(&arguments.file, &file, &mut anstream::stderr().lock())?;
         return Ok(Outcome::Not);
     };
+    let Some(pods) = pods(arguments.pods, &config) else {
+        return Ok(wrong_usage(&anyhow!(
+            "{}: the list has an ImageCache, whose cost depends on how many pods start from it: pass --pods NUMBER",
+            arguments.file.display()
+        )));
+    };
     let usage = Usage {
-        pods: arguments.pods,
+        pods,
         pods_hours: arguments.pods_hours,
         build_minutes: arguments.build_minutes,
         nodes: arguments.nodes,
@@ -38,6 +44,11 @@ pub fn estimate(arguments: &EstimateArguments, output: &mut impl Write) -> anyho
     let estimate = compute(&list.list, &config, prices, &usage);
     write(&estimate, arguments.output, output).context("cannot write the estimate")?;
     Ok(Outcome::Good)
+}
+
+/// How many pods start from ImageCaches, which has to be given if there are any.
+fn pods(given: Option<u32>, config: &Config) -> Option<u32> {
+    given.or(config.image_cache.is_none().then_some(0))
 }
 
 /// Reads the file with the list, and the prices.

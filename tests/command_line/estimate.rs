@@ -84,6 +84,23 @@ fn it_says_whose_prices_they_are() {
 }
 
 #[test]
+fn a_list_without_an_image_cache_needs_no_number_of_pods() {
+    for list in ["images: [a]\n", "images: [a]\nimageCache: {enabled: false}\n"] {
+        let table = good(&["--nodes", "2"], list);
+        assert!(table.contains("group default") && !table.contains("the disks of pods"), "{table}");
+        let json: Value = serde_json::from_str(&good(&["-o", "json"], list)).unwrap();
+        assert_eq!(
+            (&json["imageCaches"], &json),
+            (&Value::Null, &serde_json::from_str(&good(&["--pods", "3", "-o", "json"], list)).unwrap())
+        );
+    }
+    assert!(
+        bad(&[], "images: [Nginx]\n", 1).contains("error[InvalidReference]"),
+        "what is wrong with the list comes first"
+    );
+}
+
+#[test]
 fn a_rejected_list_gets_the_validation_result_of_validate() {
     let text = "images: [Nginx]\nimageCache: {enabled: true, size: 5}\n";
     let reported = bad(&["--pods", "1"], text, 1);
@@ -96,7 +113,8 @@ fn a_rejected_list_gets_the_validation_result_of_validate() {
 
 #[test]
 fn wrong_usage_says_what_is_wrong_and_where() {
-    assert!(bad(&[], LIST, 2).contains("--pods <NUMBER>"));
+    let without_pods = bad(&[], LIST, 2);
+    assert!(without_pods.contains("the list has an ImageCache") && without_pods.contains("pass --pods NUMBER"));
     assert!(bad(&["--pods", "-1"], LIST, 2).contains("--pods"));
     for (argument, value, why) in [
         ("--pods-hours", "745", "not between 0 and 744"),
