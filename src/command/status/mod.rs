@@ -27,7 +27,7 @@ const PAUSE_FACTOR: u32 = 5;
 /// If something cannot be read, or there is no such list.
 pub async fn status(arguments: StatusArguments) -> anyhow::Result<Outcome> {
     let view = View::open(&arguments).await?;
-    let mut screen = Screen::new(arguments.output);
+    let mut screen = Screen::new(arguments.output, !arguments.list_names().is_empty());
     let report = view.report().await?;
     if arguments.watch {
         return watch(&view, &mut screen, report).await;

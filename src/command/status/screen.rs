@@ -23,6 +23,8 @@ const CLEAR_REST: &str = "\x1b[J";
 /// Standard output.
 pub struct Screen {
     format: StatusFormat,
+    /// Whether the lists were chosen by name.
+    named: bool,
     is_terminal: bool,
     /// The report that was printed last.
     last: Option<Report>,
@@ -31,9 +33,9 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Prepares to print reports in this format.
-    pub fn new(format: StatusFormat) -> Self {
-        Self { format, is_terminal: io::stdout().is_terminal(), last: None, condition: None }
+    /// Prepares to print reports in this format; `named` is whether their lists were chosen by name.
+    pub fn new(format: StatusFormat, named: bool) -> Self {
+        Self { format, named, is_terminal: io::stdout().is_terminal(), last: None, condition: None }
     }
 
     /// Prints a report.
@@ -124,7 +126,8 @@ impl Screen {
         let mut output = AutoStream::new(Vec::new(), AutoStream::choice(&io::stdout()));
         match self.format {
             StatusFormat::Table | StatusFormat::Wide => {
-                print(report, layout(&io::stdout(), self.format == StatusFormat::Wide), &mut output)?;
+                let layout = layout(&io::stdout(), self.format == StatusFormat::Wide);
+                print(report, Layout { named: self.named, ..layout }, &mut output)?;
             }
             StatusFormat::Json if pretty => writeln!(output, "{}", serde_json::to_string_pretty(report)?)?,
             StatusFormat::Json => writeln!(output, "{}", serde_json::to_string(report)?)?,

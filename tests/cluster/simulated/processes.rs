@@ -31,6 +31,10 @@ async fn running(trial: &Trial) -> BTreeMap<String, String> {
     })
     .await;
     trial.noted_as_reported("complete").await;
+    eventually("the list to say that it is warm", async || {
+        trial.list("tools").await.labels().get("kube-prepull.io/warm").is_some_and(|it| it == "true").then_some(())
+    })
+    .await;
     snapshot(trial).await
 }
 
