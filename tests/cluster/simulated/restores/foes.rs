@@ -193,8 +193,11 @@ async fn a_generation_that_nothing_describes_any_more_replaces_no_pod_and_is_rep
     trial.write_list("tools", "images: [nginx:1.27]").await;
     let old = trial.settled_on(&["nginx:1.27"]).await;
     refuse_more_pods(&trial).await;
+    // Of lists as long as these, three versions are kept.
+    let comment = "x".repeat(40_000);
     for tag in ["1", "2", "3"] {
-        let (list, redis) = (format!("images: [nginx:1.27, \"redis:{tag}\"]"), format!("redis:{tag}"));
+        let list = format!("# {comment}\nimages: [nginx:1.27, \"redis:{tag}\"]");
+        let redis = format!("redis:{tag}");
         edit_and_retire(&trial, &list, &["nginx:1.27", &redis]).await;
     }
     eventually("the first version to be forgotten", async || {
