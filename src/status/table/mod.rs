@@ -1,6 +1,7 @@
 //! The report as a table.
 //!
 //! - [`overview`]: one line for each of several lists
+//! - [`styles`]: its colours
 //! - [`columns`]: a table that fits into the terminal
 //! - [`behind`]: the nodes that are behind, by cause
 //! - [`discovered`]: what was discovered in workloads
@@ -9,14 +10,16 @@ mod behind;
 mod columns;
 mod discovered;
 mod overview;
+mod styles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use columns::Cell;
 use jiff::Timestamp;
-use overview::Condition;
+use overview::ListHealth;
+use styles::{BAD, BEHIND, GOOD, HEADING, QUIET};
 use textwrap::Options;
 
 use super::ListState;
@@ -27,12 +30,6 @@ use crate::messages::format::{age, bytes, first_few, number, requests, short_dig
 use crate::messages::{image_caches, lists, pull_credentials};
 use crate::plan::refresh::RefreshOutcome;
 use crate::text::CleanText;
-
-const GOOD: Style = AnsiColor::Green.on_default();
-const BEHIND: Style = AnsiColor::Yellow.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const HEADING: Style = Style::new().bold();
-const QUIET: Style = Style::new().dimmed();
 
 /// The width of a bar, in characters.
 const BAR: usize = 10;
@@ -60,7 +57,7 @@ pub struct Layout {
 pub fn print(report: &Report, layout: Layout, output: &mut impl Write) -> io::Result<()> {
     let mut table = Table { layout: layout.for_everything(), now: report.time, output };
     let lists = overview::worst_first(&report.lists);
-    let is_shown = |list: &ListReport| layout.wide || layout.named || Condition::of(list) != Condition::Good;
+    let is_shown = |list: &ListReport| layout.wide || layout.named || ListHealth::of(list) != ListHealth::Good;
     let (mut is_first, several) = (true, lists.len() > 1);
     if several {
         table.print_overview(&lists)?;

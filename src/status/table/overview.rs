@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::behind;
 use super::columns::Cell;
-use super::{BAD, BEHIND, GOOD, HEADING, QUIET};
+use super::styles::{BAD, BEHIND, GOOD, HEADING, QUIET};
 use crate::image_cache::Phase;
 use crate::messages::format::{number, span};
 use crate::status::ListState;
@@ -13,7 +13,7 @@ use crate::summary::node_state::NodeState;
 
 /// How a list is doing, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Condition {
+pub enum ListHealth {
     /// It has errors, or is gone.
     Broken,
     /// An image is not warm everywhere, or the list was just edited.
@@ -24,8 +24,8 @@ pub enum Condition {
     Good,
 }
 
-impl Condition {
-    /// The condition of a list.
+impl ListHealth {
+    /// The health of a list.
     pub fn of(list: &ListReport) -> Self {
         let lacks_image_cache = list.image_caches.iter().any(|cache| cache.phase == Phase::Failed);
         match list.state {
@@ -41,7 +41,7 @@ impl Condition {
 /// The lists, the worst first; otherwise in their order.
 pub fn worst_first(lists: &[ListReport]) -> Vec<&ListReport> {
     let mut lists: Vec<&ListReport> = lists.iter().collect();
-    lists.sort_by_key(|list| Condition::of(list));
+    lists.sort_by_key(|list| ListHealth::of(list));
     lists
 }
 
@@ -54,11 +54,11 @@ pub fn rows(lists: &[&ListReport], now: Timestamp) -> Vec<Vec<Cell>> {
 }
 
 fn row(list: &ListReport, now: Timestamp) -> Vec<Cell> {
-    let style = match Condition::of(list) {
-        Condition::Broken => BAD,
-        Condition::Behind | Condition::Warned => BEHIND,
-        Condition::Good if list.groups.is_empty() => QUIET,
-        Condition::Good => GOOD,
+    let style = match ListHealth::of(list) {
+        ListHealth::Broken => BAD,
+        ListHealth::Behind | ListHealth::Warned => BEHIND,
+        ListHealth::Good if list.groups.is_empty() => QUIET,
+        ListHealth::Good => GOOD,
     };
     let images = || list.groups.iter().flat_map(|group| &group.images);
     let warm = images().filter(|image| image.is_warm()).count();
@@ -94,10 +94,10 @@ fn next_refresh(list: &ListReport, now: Timestamp) -> String {
 
 /// How many problems the list has, or the most serious reason why an image is not warm on a node. Both are explained further down.
 fn reason(list: &ListReport) -> String {
-    match (list.problems.len(), Condition::of(list)) {
+    match (list.problems.len(), ListHealth::of(list)) {
         (0, _) => {}
-        (problems, Condition::Broken) => return number(problems, "problem"),
-        (warnings, Condition::Warned) => return number(warnings, "warning"),
+        (problems, ListHealth::Broken) => return number(problems, "problem"),
+        (warnings, ListHealth::Warned) => return number(warnings, "warning"),
         _ => {}
     }
     let behind =
