@@ -10,12 +10,12 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use super::apply::delete;
 use super::image_caches::{selector, selector_of_all};
 use super::lease;
+use super::pages::all;
 use crate::error::Error;
 use crate::image_cache::ImageCacheObject;
 use crate::image_cache::object::resource;
@@ -54,10 +54,9 @@ impl CleanUp<'_> {
             deleted.extend(self.delete_image_caches().await?);
             if self.all_namespaces {
                 // The versions last: as long as they are there, a controller knows the lists of which something is left.
-                deleted.extend(self.delete_elsewhere::<DaemonSet>("DaemonSet", labels::LIST).await?);
-                let versions =
-                    self.delete_elsewhere::<ControllerRevision>("ControllerRevision", labels::REVISIONS_OF_LISTS);
-                deleted.extend(versions.await?);
+                deleted.extend(self.delete_elsewhere::<DaemonSet>("DaemonSet", &ours(labels::LIST)).await?);
+                let versions = ours(labels::REVISIONS_OF_LISTS);
+                deleted.extend(self.delete_elsewhere::<ControllerRevision>("ControllerRevision", &versions).await?);
             }
             if deleted.len() == before {
                 break;
@@ -109,22 +108,26 @@ impl CleanUp<'_> {
     /// Deletes what was created from lists in other namespaces.
     async fn delete_elsewhere<K>(&self, kind: &str, of_lists: &str) -> Result<Vec<String>, Error>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug,
     {
         let ours = ListParams::default().labels(of_lists).fields(&format!("metadata.namespace!={}", self.home));
-        let found = Api::<K>::all(self.client.clone()).list_metadata(&ours).await;
-        let found = found.map_err(|error| Error::new(format!("list the {kind}s"), error))?;
+        // Of whole DaemonSets, the program would have to know every field.
+        let found = all(Api::<PartialObjectMeta<K>>::all(self.client.clone()), &format!("the {kind}s"), ours).await?;
         let mut deleted = Vec::new();
         let others = self.other_controllers().await?;
         let is_of_others = |object: &PartialObjectMeta<K>| object.namespace().is_some_and(|it| others.contains(&it));
-        for object in found.items.iter().filter(|object| object.owner_references().is_empty() && !is_of_others(object))
-        {
+        for object in found.iter().filter(|object| object.owner_references().is_empty() && !is_of_others(object)) {
             let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
             let namespace = object.namespace().unwrap_or_default();
-            let api = Api::<K>::namespaced(self.client.clone(), &namespace);
+            let api = Api::<PartialObjectMeta<K>>::namespaced(self.client.clone(), &namespace);
             delete(&api, &format!("delete the {kind}"), &name, &uid).await?;
             deleted.push(format!("the {kind} {namespace}/{name}"));
         }
         Ok(deleted)
     }
+}
+
+/// Of what that selects, only what kube-prepull has created.
+fn ours(selector: &str) -> String {
+    format!("{selector},{}={}", labels::MANAGED_BY, labels::PROGRAM)
 }

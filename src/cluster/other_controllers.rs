@@ -35,27 +35,35 @@ impl OtherControllers {
     pub fn record(&self, event: &Event<SlimLease>, home: &str) -> Vec<Change> {
         let namespace = |lease: &SlimLease| lease.namespace().filter(|namespace| namespace != home);
         let mut seen = self.lock();
-        let before = seen.namespaces.clone();
         match event {
             Event::Init => seen.listing.clear(),
             Event::InitApply(lease) => seen.listing.extend(namespace(lease)),
-            Event::InitDone => seen.namespaces = std::mem::take(&mut seen.listing),
-            Event::Apply(lease) => seen.namespaces.extend(namespace(lease)),
+            Event::InitDone => return seen.listed(),
+            // Each renewal is one.
+            Event::Apply(lease) => {
+                let new = namespace(lease).filter(|namespace| seen.namespaces.insert(namespace.clone()));
+                return new.iter().map(|namespace| changed_in(namespace, true)).collect();
+            }
             Event::Delete(lease) => {
-                if let Some(namespace) = namespace(lease) {
-                    seen.namespaces.remove(&namespace);
-                }
+                let gone = namespace(lease).filter(|namespace| seen.namespaces.remove(namespace));
+                return gone.iter().map(|namespace| changed_in(namespace, false)).collect();
             }
         }
-        let changed = seen.namespaces.symmetric_difference(&before);
-        let changed = changed.map(|namespace| changed_in(namespace, seen.namespaces.contains(namespace)));
-        // As for the other watches: whatever has waited for the listing may begin.
-        let listed = matches!(event, Event::InitDone).then(|| Change::anywhere(Changed::Everything));
-        changed.chain(listed).collect()
+        Vec::new()
     }
 
     fn lock(&self) -> MutexGuard<'_, SeenLeases> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SeenLeases {
+    /// Takes what the listing has found for what there is. As for the other watches, whatever has waited for it may begin.
+    fn listed(&mut self) -> Vec<Change> {
+        let before = std::mem::replace(&mut self.namespaces, std::mem::take(&mut self.listing));
+        let changed = self.namespaces.symmetric_difference(&before);
+        let changed = changed.map(|namespace| changed_in(namespace, self.namespaces.contains(namespace)));
+        changed.chain([Change::anywhere(Changed::Everything)]).collect()
     }
 }
 

@@ -4,18 +4,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Client;
+use kube::runtime::reflector::Store;
+use kube::{Client, ResourceExt};
 use tokio::sync::Notify;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use super::accepted_lists::AcceptedVersion;
 use super::apply::Applier;
+use super::observed_cluster::WatchedNamespace;
+use super::status_input::state;
 use super::status_server::Overview;
 use crate::naming::labels;
-use crate::status::Report;
+use crate::plan::validation_result::data_hash;
 use crate::status::warm_result::WarmResult;
+use crate::summary::SummaryInput;
 
 /// Between two passes over all lists.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -24,6 +30,8 @@ const AT_ONCE: usize = 10;
 /// The least time between two writes on a list. In a rollout the numbers change all the time, and nobody waits for them.
 const BETWEEN: Duration = Duration::from_secs(10);
 const BETWEEN_NUMBERS: Duration = Duration::from_secs(60);
+/// How long a new list has to become warm before it says that it is not.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Keeps the results on the lists up to date.
 pub struct WarmResults {
@@ -33,6 +41,8 @@ pub struct WarmResults {
     changes: Arc<Notify>,
     /// When a list was written last, by namespace and name.
     written: HashMap<(String, String), Instant>,
+    /// Since when new lists are known that are not warm yet.
+    new: HashMap<(String, String), Instant>,
 }
 
 /// A result that a list does not have yet.
@@ -40,12 +50,13 @@ struct Outdated {
     list: (String, String),
     patch: ConfigMap,
     numbers_only: bool,
+    can_wait: bool,
 }
 
 impl WarmResults {
     /// Writes with that client, once `changes` says that there may be something to write.
     pub fn new(client: &Client, overview: Overview, changes: Arc<Notify>) -> Self {
-        Self { client: client.clone(), overview, changes, written: HashMap::new() }
+        Self { client: client.clone(), overview, changes, written: HashMap::new(), new: HashMap::new() }
     }
 
     /// Writes forever, while this process leads.
@@ -63,14 +74,22 @@ impl WarmResults {
     /// Writes what may be written now. Returns whether something is left for later.
     async fn write_some(&mut self) -> bool {
         let Some(outdated) = block_in_place(|| self.overview.outdated()) else { return false };
-        let total = outdated.len();
-        let due = due(outdated, &self.written, Instant::now());
-        let is_left = total > due.len();
+        let (total, now) = (outdated.len(), Instant::now());
+        let since = |list: &(String, String)| self.new.get(list).copied().unwrap_or(now);
+        let new = outdated.iter().filter(|it| it.can_wait).map(|it| (it.list.clone(), since(&it.list)));
+        self.new = new.collect();
+        let is_patient = |it: &Outdated| self.new.get(&it.list).is_some_and(|since| now - *since < PATIENCE);
+        let outdated = outdated.into_iter().filter(|it| !is_patient(it)).collect();
+        let due = due(outdated, &self.written, now);
+        let mut is_left = total > due.len();
         for Outdated { list, patch, .. } in due {
             let (namespace, name) = &list;
             match Applier::new(&self.client, namespace).write_warm_result(&patch).await {
                 Ok(written) => debug!(namespace, list = name, written, "wrote whether the list is warm"),
-                Err(error) => warn!(namespace, list = name, %error, "cannot write whether the list is warm; retrying"),
+                Err(error) => {
+                    is_left = true;
+                    warn!(namespace, list = name, %error, "cannot write whether the list is warm; retrying");
+                }
             }
             self.written.insert(list, Instant::now());
         }
@@ -79,7 +98,7 @@ impl WarmResults {
     }
 }
 
-/// What to write now, the most urgent first.
+/// What to write now, the most urgent first, by turns of the namespaces: one with many lists does not keep others waiting.
 fn due(mut outdated: Vec<Outdated>, written: &HashMap<(String, String), Instant>, now: Instant) -> Vec<Outdated> {
     let last = |it: &Outdated| written.get(&it.list).copied();
     outdated.retain(|it| {
@@ -87,29 +106,57 @@ fn due(mut outdated: Vec<Outdated>, written: &HashMap<(String, String), Instant>
         last(it).is_none_or(|at| now.saturating_duration_since(at) >= pause)
     });
     outdated.sort_by_key(|it| (it.numbers_only, last(it)));
-    outdated.truncate(AT_ONCE);
-    outdated
+    let mut turns: HashMap<String, usize> = HashMap::new();
+    let mut turn_of = |it: &Outdated| {
+        let turn = turns.entry(it.list.0.clone()).or_default();
+        *turn += 1;
+        *turn
+    };
+    let mut by_turn: Vec<(usize, Outdated)> = outdated.into_iter().map(|it| (turn_of(&it), it)).collect();
+    by_turn.sort_by_key(|(turn, _)| *turn);
+    by_turn.into_iter().take(AT_ONCE).map(|(_, it)| it).collect()
 }
 
 impl Overview {
-    /// The results that lists do not have yet. `None` before all watches have listed their objects.
+    /// The results that lists do not have yet. `None` before all watches have listed their objects. One list at a time is summed up: a report
+    /// on all would take memory for each image on each node.
     fn outdated(&self) -> Option<Vec<Outdated>> {
-        let report: Arc<Report> = self.report()?;
+        if !self.readiness.all_listed() {
+            return None;
+        }
         let others = &self.cluster.seen_by_all().other_controllers;
-        let ours = report.lists.iter().filter(|list| !others.are_in(&list.namespace));
-        let outdated = ours.filter_map(|list| {
-            let (namespace, name) = (list.namespace.to_string(), list.name.to_string());
-            let config_map = self.cluster.get(&namespace)?.observed.list(&labels::list_value(&name))?;
-            let metadata = &config_map.metadata;
-            let result = WarmResult::new(list, metadata)?;
-            (!result.is_stored_on(metadata)).then(|| Outdated {
-                list: (namespace, name),
-                patch: result.patch(metadata),
-                numbers_only: result.differs_in_words_only(metadata),
-            })
-        });
-        Some(outdated.collect())
+        let namespaces = self.cluster.all();
+        let ours = namespaces.iter().filter(|namespace| !others.are_in(&namespace.name));
+        Some(ours.flat_map(|namespace| outdated_in(namespace, Timestamp::now())).collect())
     }
+}
+
+fn outdated_in(namespace: &WatchedNamespace, now: Timestamp) -> Vec<Outdated> {
+    let observed = &namespace.observed;
+    let (nodes, accepted) = (observed.nodes(), observed.accepted.newest());
+    let accepted: HashMap<String, Arc<AcceptedVersion>> = accepted.into_iter().collect();
+    let of = |config_map: Arc<ConfigMap>| {
+        let (name, metadata) = (config_map.name_any(), &config_map.metadata);
+        let label = labels::list_value(&name);
+        let version = accepted.get(&label).filter(|version| version.revision.list.name == name);
+        let generations = observed.generations(&label);
+        let coverage = observed.coverage.snapshot_of(&label);
+        let summary = version.and_then(|version| {
+            let (list, nodes) = (label.as_str(), nodes.as_deref());
+            let config = version.config()?;
+            Some(SummaryInput { list, config, generations: &generations, coverage: &coverage, nodes, now })
+        });
+        let hash = version.map(|version| data_hash(&version.revision.list.data)).unwrap_or_default();
+        let in_effect = summary.map(|summary| (hash.as_str(), summary));
+        let result = WarmResult::new(state(&config_map), in_effect, metadata)?;
+        (!result.is_stored_on(metadata)).then(|| Outdated {
+            list: (namespace.name.to_string(), name),
+            patch: result.patch(metadata),
+            numbers_only: result.differs_in_words_only(metadata),
+            can_wait: result.can_wait(metadata),
+        })
+    };
+    observed.lists.iter().flat_map(Store::state).filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -121,7 +168,7 @@ mod tests {
     }
 
     fn outdated(name: &str, numbers_only: bool) -> Outdated {
-        Outdated { list: list(name), patch: ConfigMap::default(), numbers_only }
+        Outdated { list: list(name), patch: ConfigMap::default(), numbers_only, can_wait: false }
     }
 
     fn names(due: &[Outdated]) -> Vec<&str> {
@@ -149,5 +196,13 @@ mod tests {
         let due = due(numbers.chain(warm).collect(), &HashMap::new(), Instant::now());
         assert_eq!(due.len(), AT_ONCE);
         assert_eq!(due.iter().filter(|it| it.numbers_only).count(), 2);
+    }
+
+    #[test]
+    fn a_namespace_with_many_lists_does_not_keep_others_waiting() {
+        let many = (0..50).map(|it| outdated(&format!("many-{it}"), false));
+        let other = Outdated { list: ("other".to_owned(), "tools".to_owned()), ..outdated("", true) };
+        let due = due(many.chain([other]).collect(), &HashMap::new(), Instant::now());
+        assert_eq!(due[1].list.0, "other");
     }
 }

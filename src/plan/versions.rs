@@ -286,8 +286,25 @@ fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [R
     }
     let mut older: Vec<&Revision> = revisions.iter().filter(|revision| !is_this(revision)).collect();
     older.sort_by_key(|revision| Reverse(revision.order()));
-    plan.last.extend(no_longer_kept(&older).iter().map(|revision| Write::Delete(revision)));
+    let (kept, repeated) = by_text(list, older);
+    let deleted = repeated.iter().chain(no_longer_kept(&kept));
+    plan.last.extend(deleted.map(|revision| Write::Delete(revision)));
     plan
+}
+
+/// The earlier versions, and those of them whose text a later one has, too: they differ in what was discovered, and would leave no room for
+/// edits. Some of these are kept all the same, because generations may have to be restored from them.
+fn by_text<'a>(list: &ListData, older: Vec<&'a Revision>) -> (Vec<&'a Revision>, Vec<&'a Revision>) {
+    let mut texts = vec![&list.data];
+    let (mut kept, mut repeated) = (Vec::new(), Vec::new());
+    for revision in older {
+        let is_new = !texts.contains(&&revision.list.data);
+        if is_new {
+            texts.push(&revision.list.data);
+        }
+        if is_new || kept.len() < ALWAYS_KEPT - 1 { kept.push(revision) } else { repeated.push(revision) }
+    }
+    (kept, repeated)
 }
 
 /// Which of the earlier versions to delete. They are sorted, the newest first.

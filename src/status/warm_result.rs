@@ -6,9 +6,12 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
 
 use super::ListState;
-use super::report::ListReport;
+use super::rollout::{RolloutReport, RolloutState};
 use crate::messages::warm_results;
 use crate::naming::labels;
+use crate::plan::Generation;
+use crate::summary::progress::GroupProgressCount;
+use crate::summary::{GroupSummary, Summary, SummaryInput};
 
 /// The longest version of a user's that is repeated, in bytes: the annotations of an object are limited together.
 const MAX_VERSION: usize = 1_000;
@@ -27,21 +30,25 @@ pub struct WarmResult {
 }
 
 impl WarmResult {
-    /// The result for a list and the metadata of its ConfigMap. `None` if they are not about the same version of the list, or if that has
-    /// not been validated yet.
-    pub fn new(list: &ListReport, metadata: &ObjectMeta) -> Option<Self> {
+    /// The result for a list in this state. `accepted` is the hash of the data that is in effect, and what it asks for. `None` if that is not
+    /// what the ConfigMap says, or if that has not been validated yet.
+    pub fn new(state: ListState, accepted: Option<(&str, SummaryInput)>, metadata: &ObjectMeta) -> Option<Self> {
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
-        let is_same = list.resource_version.as_deref() == metadata.resource_version.as_deref();
-        let data_hash = annotation(labels::DATA_HASH).filter(|_| is_same)?.clone();
-        let in_force = list.data_hash.as_deref() == Some(&data_hash);
-        let words = match list.state {
-            ListState::Accepted if in_force => words(list),
-            ListState::Empty => warm_results::without_images().to_owned(),
-            ListState::Rejected => warm_results::rejected().to_owned(),
-            ListState::Accepted | ListState::NotValidated | ListState::Missing => return None,
+        let data_hash = annotation(labels::DATA_HASH)?;
+        let in_effect = accepted.filter(|(accepted, _)| accepted == data_hash).map(|(_, input)| Progress::of(input));
+        let (is_warm, words) = match (state, in_effect) {
+            (ListState::Accepted, Some(progress)) => (progress.is_warm, progress.words()),
+            (ListState::Empty, _) => (true, warm_results::without_images().to_owned()),
+            (ListState::Rejected, _) => (false, warm_results::rejected().to_owned()),
+            (ListState::Accepted | ListState::NotValidated | ListState::Missing, _) => return None,
         };
-        let version = annotation(labels::VERSION).filter(|version| list.warm && version.len() <= MAX_VERSION).cloned();
-        Some(Self { is_warm: list.warm, words, data_hash, version })
+        let version = annotation(labels::VERSION).filter(|version| is_warm && version.len() <= MAX_VERSION).cloned();
+        Some(Self { is_warm, words, data_hash: data_hash.clone(), version })
+    }
+
+    /// Whether a new list is not warm yet, which can be said a moment later: most are warm by then.
+    pub fn can_wait(&self, metadata: &ObjectMeta) -> bool {
+        !self.is_warm && Stored::on(metadata).is_warm.is_none()
     }
 
     /// Whether the ConfigMap already has this result.
@@ -58,7 +65,7 @@ impl WarmResult {
     fn says_the_same(&self, stored: &Stored) -> bool {
         stored.is_warm == Some(text_of(self.is_warm))
             && stored.data_hash == Some(&self.data_hash)
-            && stored.version == self.version.as_ref()
+            && stored.version.filter(|version| !version.is_empty()) == self.version.as_ref()
     }
 
     /// The fields of the ConfigMap to set with server-side apply. With the UID and the resourceVersion, it is refused if the list has
@@ -68,7 +75,10 @@ impl WarmResult {
             (labels::WARM.to_owned(), self.words.clone()),
             (labels::WARM_DATA_HASH.to_owned(), self.data_hash.clone()),
         ]);
-        annotations.extend(self.version.clone().map(|version| (labels::WARM_VERSION.to_owned(), version)));
+        // A field that others have written, too, would stay if it were left out.
+        if self.version.is_some() || Stored::on(metadata).version.is_some() {
+            annotations.insert(labels::WARM_VERSION.to_owned(), self.version.clone().unwrap_or_default());
+        }
         ConfigMap {
             metadata: ObjectMeta {
                 name: metadata.name.clone(),
@@ -81,6 +91,55 @@ impl WarmResult {
             },
             ..ConfigMap::default()
         }
+    }
+}
+
+/// How far a list is.
+#[derive(Debug)]
+struct Progress {
+    is_warm: bool,
+    /// How many images are warm on all of their nodes, and how many there are.
+    images: [usize; 2],
+    /// How many nodes have all images, and how many there are, in the group that lacks them on most nodes.
+    nodes: [usize; 2],
+}
+
+impl Progress {
+    fn of(input: SummaryInput) -> Self {
+        let summary = Summary::new(input);
+        let mut progress = Self { is_warm: true, images: [0; 2], nodes: [0; 2] };
+        for group in summary.groups() {
+            progress.add(&group, &input);
+        }
+        progress
+    }
+
+    fn add(&mut self, group: &GroupSummary, input: &SummaryInput) {
+        let mut count = GroupProgressCount::default();
+        let mut has_nodes = true;
+        for image in group.images() {
+            count.add(&image);
+            self.images[0] += usize::from(!image.nodes.iter().any(|on| on.state.is_behind()));
+            self.images[1] += 1;
+            has_nodes &= image.nodes.iter().any(|on| on.state.counts());
+        }
+        let of_group = count.total();
+        let nodes = [of_group.with_all, of_group.nodes];
+        let lacking = |[with_all, nodes]: [usize; 2]| (nodes.saturating_sub(with_all), nodes);
+        if lacking(nodes) > lacking(self.nodes) {
+            self.nodes = nodes;
+        }
+        let current: Vec<&Generation> = group.current().collect();
+        let alone = group.generations().count() == current.len();
+        let rollout = RolloutReport::new(&current, alone, of_group, input.nodes.is_some(), input.now);
+        let in_progress = rollout.is_some_and(|rollout| rollout.state == RolloutState::InProgress);
+        // If nodes are not known, only those with pods count, and without any pod nothing would be missing.
+        let has_all_pods = input.nodes.is_some() || (has_nodes && !in_progress);
+        self.is_warm &= has_all_pods && self.images[0] == self.images[1];
+    }
+
+    fn words(&self) -> String {
+        warm_results::images_on_nodes(self.images, self.nodes)
     }
 }
 
@@ -109,28 +168,30 @@ fn text_of(is_warm: bool) -> &'static str {
     if is_warm { "true" } else { "false" }
 }
 
-/// How many images are warm everywhere, and how many nodes have all images, in the group that is furthest behind.
-fn words(list: &ListReport) -> String {
-    let images = || list.groups.iter().flat_map(|group| &group.images);
-    warm_results::images_on_nodes(
-        [images().filter(|image| image.is_warm()).count(), images().count()],
-        list.nodes_with_all().unwrap_or_default(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Report;
+    use crate::coverage::Coverage;
+    use crate::status::StatusInput;
     use crate::status::tests::{half_warm, warm};
 
-    /// A list of two images on two nodes, in that state.
-    fn list(state: ListState, is_warm: bool) -> ListReport {
-        let (input, coverage) = if is_warm { warm() } else { half_warm() };
-        let list = Report::new(&input, &coverage).lists.swap_remove(0);
-        assert_eq!(list.warm, is_warm);
-        let (resource_version, data_hash) = (Some("7".into()), Some("hash".into()));
-        ListReport { state, resource_version, data_hash, warm: is_warm && state != ListState::Rejected, ..list }
+    /// What becomes of a list of two images in two groups on three nodes, in that state.
+    fn result(state: ListState, world: (StatusInput, Coverage), metadata: &ObjectMeta) -> Option<WarmResult> {
+        let (input, coverage) = world;
+        let list = &input.lists[0];
+        let summary = SummaryInput {
+            list: "tools",
+            config: list.config.as_deref().expect("a list"),
+            generations: &list.generations,
+            coverage: &coverage,
+            nodes: input.nodes.as_deref(),
+            now: input.now,
+        };
+        WarmResult::new(state, Some(("hash", summary)), metadata)
+    }
+
+    fn accepted(world: (StatusInput, Coverage), metadata: &ObjectMeta) -> WarmResult {
+        result(ListState::Accepted, world, metadata).expect("a result")
     }
 
     fn metadata(annotations: &[(&str, &str)]) -> ObjectMeta {
@@ -153,47 +214,80 @@ mod tests {
 
     #[test]
     fn a_list_says_how_many_images_are_everywhere_and_how_many_nodes_have_all() {
-        let result = WarmResult::new(&list(ListState::Accepted, false), &metadata(&[])).expect("a result");
-        assert_eq!((result.is_warm, result.words.as_str()), (false, "0/4 images on 1/3 nodes"));
-        let warm = WarmResult::new(&list(ListState::Accepted, true), &metadata(&[])).expect("a result");
-        assert_eq!((warm.is_warm, warm.words.as_str(), warm.version), (true, "4/4 images on 3/3 nodes", None));
-        let empty = WarmResult::new(&list(ListState::Empty, true), &metadata(&[])).expect("a result");
+        let half = accepted(half_warm(), &metadata(&[]));
+        assert_eq!((half.is_warm, half.words.as_str()), (false, "0/4 images on 1/3 nodes"));
+        let warm_one = accepted(warm(), &metadata(&[]));
+        assert_eq!(
+            (warm_one.is_warm, warm_one.words.as_str(), warm_one.version),
+            (true, "4/4 images on 3/3 nodes", None)
+        );
+        let empty = WarmResult::new(ListState::Empty, None, &metadata(&[])).expect("a result");
         assert_eq!((empty.is_warm, empty.words.as_str()), (true, "no images yet"));
-        let rejected = WarmResult::new(&list(ListState::Rejected, false), &metadata(&[])).expect("a result");
+        let rejected = result(ListState::Rejected, warm(), &metadata(&[])).expect("a result");
         assert!(!rejected.is_warm && rejected.words.contains("rejected"), "{rejected:?}");
     }
 
     #[test]
-    fn nothing_is_said_of_another_version_than_the_one_that_was_seen_and_validated() {
-        let accepted = list(ListState::Accepted, true);
-        let changed = ObjectMeta { resource_version: Some("8".to_owned()), ..metadata(&[]) };
-        assert_eq!(WarmResult::new(&accepted, &changed), None);
-        assert_eq!(WarmResult::new(&list(ListState::NotValidated, true), &metadata(&[])), None);
-        assert_eq!(WarmResult::new(&list(ListState::Missing, true), &metadata(&[])), None);
+    fn nothing_is_said_of_another_version_than_the_one_that_is_validated_and_in_effect() {
+        assert_eq!(result(ListState::NotValidated, warm(), &metadata(&[])), None);
+        assert_eq!(result(ListState::Missing, warm(), &metadata(&[])), None);
         let mut of_another = metadata(&[]);
         of_another.annotations.get_or_insert_default().insert(labels::DATA_HASH.to_owned(), "other".to_owned());
-        assert_eq!(WarmResult::new(&accepted, &of_another), None, "the accepted version is still an older one");
+        assert_eq!(
+            result(ListState::Accepted, warm(), &of_another),
+            None,
+            "the accepted version is still an older one"
+        );
+        assert_eq!(result(ListState::Accepted, warm(), &ObjectMeta::default()), None);
     }
 
     #[test]
     fn the_users_version_is_repeated_once_that_is_warm() {
         let version = metadata(&[(labels::VERSION, "v7")]);
-        let version_of = |warm| WarmResult::new(&list(ListState::Accepted, warm), &version).expect("a result").version;
-        assert_eq!((version_of(false), version_of(true).as_deref()), (None, Some("v7")));
+        assert_eq!(accepted(half_warm(), &version).version, None);
+        assert_eq!(accepted(warm(), &version).version.as_deref(), Some("v7"));
         let long = metadata(&[(labels::VERSION, &"v".repeat(MAX_VERSION + 1))]);
-        assert_eq!(WarmResult::new(&list(ListState::Accepted, true), &long).expect("a result").version, None);
+        assert_eq!(accepted(warm(), &long).version, None);
+    }
+
+    #[test]
+    fn a_version_that_somebody_else_has_written_as_warm_is_emptied_once() {
+        let claimed = metadata(&[(labels::VERSION, "v7"), (labels::WARM_VERSION, "v7")]);
+        let cold = accepted(half_warm(), &claimed);
+        assert!(!cold.is_stored_on(&claimed));
+        let written = stored(&cold, &claimed);
+        assert_eq!(written.annotations.as_ref().map(|it| it[labels::WARM_VERSION].as_str()), Some(""));
+        assert!(cold.is_stored_on(&written));
+    }
+
+    #[test]
+    fn where_nodes_are_not_known_nothing_is_warm_before_pods_have_come() {
+        let without_nodes =
+            |(input, coverage): (StatusInput, Coverage)| (StatusInput { nodes: None, ..input }, coverage);
+        let (input, _) = without_nodes(warm());
+        assert!(!accepted((input, Coverage::default()), &metadata(&[])).is_warm);
+        let empty = WarmResult::new(ListState::Empty, None, &metadata(&[])).expect("a result");
+        assert!(empty.is_warm, "it has no images");
+    }
+
+    #[test]
+    fn that_a_new_list_is_not_warm_yet_can_wait() {
+        let new = metadata(&[]);
+        let (cold, warm_one) = (accepted(half_warm(), &new), accepted(warm(), &new));
+        assert!(cold.can_wait(&new) && !warm_one.can_wait(&new));
+        assert!(!cold.can_wait(&stored(&warm_one, &new)), "it was warm");
     }
 
     #[test]
     fn what_is_stored_is_not_written_again_and_a_changed_number_is_distinguished_from_the_rest() {
         let plain = metadata(&[(labels::VERSION, "v7")]);
-        let warm = WarmResult::new(&list(ListState::Accepted, true), &plain).expect("a result");
-        assert!(!warm.is_stored_on(&plain) && !warm.differs_in_words_only(&plain));
-        let written = stored(&warm, &plain);
-        assert!(warm.is_stored_on(&written) && !warm.differs_in_words_only(&written));
-        let more_nodes = WarmResult { words: "2/2 images on 4/4 nodes".to_owned(), ..warm.clone() };
+        let warm_one = accepted(warm(), &plain);
+        assert!(!warm_one.is_stored_on(&plain) && !warm_one.differs_in_words_only(&plain));
+        let written = stored(&warm_one, &plain);
+        assert!(warm_one.is_stored_on(&written) && !warm_one.differs_in_words_only(&written));
+        let more_nodes = WarmResult { words: "2/2 images on 4/4 nodes".to_owned(), ..warm_one.clone() };
         assert!(!more_nodes.is_stored_on(&written) && more_nodes.differs_in_words_only(&written));
-        let cold = WarmResult { is_warm: false, ..warm };
+        let cold = WarmResult { is_warm: false, ..warm_one };
         assert!(!cold.is_stored_on(&written) && !cold.differs_in_words_only(&written));
     }
 }

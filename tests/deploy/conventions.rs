@@ -206,3 +206,31 @@ fn wrong_values_are_refused_by_name() {
         assert!(words.iter().all(|word| said.contains(word)), "{values}: {said}");
     }
 }
+
+/// `--reuse-values` takes the values of the former chart, in which newer ones are missing.
+#[test]
+fn an_upgrade_that_reuses_values_from_before_these_existed_renders_what_the_defaults_do() {
+    let newer = [
+        "global",
+        "nameOverride",
+        "fullnameOverride",
+        "revisionHistoryLimit",
+        "scope",
+        "podSecurityContext",
+        "hostNetwork",
+        "dnsPolicy",
+        "dnsConfig",
+        "extraArgs",
+        "extraEnv",
+        "extraVolumes",
+        "extraVolumeMounts",
+        "initContainers",
+        "sidecars",
+        "extraObjects",
+    ];
+    let missing: String = newer.iter().map(|value| format!("{value}: null\n")).collect();
+    let helm = Helm::offline("images");
+    assert_eq!(helm.template(&missing), helm.template(""));
+    let image_caches = "imageCache: {enabled: true}\n";
+    assert_eq!(helm.template(&format!("{missing}{image_caches}")), helm.template(image_caches));
+}

@@ -213,11 +213,19 @@ imagePullSecrets:
 {{- if .Values.hostNetwork }}
 hostNetwork: true
 {{- end }}
-{{- with .Values.dnsPolicy | default (.Values.hostNetwork | ternary "ClusterFirstWithHostNet" "") }}
+{{- with .Values.dnsPolicy | default (eq (toString .Values.hostNetwork) "true" | ternary "ClusterFirstWithHostNet" "") }}
 dnsPolicy: {{ . }}
 {{- end }}
 {{- with .Values.dnsConfig }}
 dnsConfig: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The security context of the pods. An upgrade that reuses the values of an older chart has none, and must not lose it. */}}
+{{- define "kube-prepull.podSecurityContext" -}}
+{{- $default := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") }}
+{{- with hasKey .Values "podSecurityContext" | ternary .Values.podSecurityContext $default }}
+{{- toYaml . }}
 {{- end }}
 {{- end }}
 

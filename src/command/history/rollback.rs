@@ -89,7 +89,7 @@ fn target<'v>(versions: &'v [Revision], written: &ListData, number: Option<i64>)
     let numbers = || versions.iter().map(|version| version.number.to_string()).collect::<Vec<_>>().join(", ");
     match versions.iter().find(|version| version.number == number) {
         None => bail!("there is no version {number}; there are {}", numbers()),
-        Some(version) if !is_other(&version) => bail!("the list is at version {number} already"),
+        Some(version) if !is_other(&version) => bail!("version {number} has the text that the list has now"),
         Some(version) => Ok(version),
     }
 }

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::{at, owner};
 use crate::list::ListData;
+use crate::list::discover::found::{Found, FoundImage, GroupFound};
 use crate::plan::versions::{
     self, ConfigMapState, GRACE, HistoryPlan, InForce, KEPT, Revision, Write, build, build_missing, newest,
 };
@@ -187,6 +190,23 @@ fn ten_small_versions_are_kept_and_of_large_ones_as_many_as_fit_but_never_less_t
     assert_eq!(kept_of(100), KEPT);
     assert_eq!(kept_of(10_000), 1 + 6);
     assert_eq!(kept_of(100_000), 3);
+}
+
+#[test]
+fn versions_that_differ_in_what_was_discovered_do_not_displace_edits() {
+    let discovered = |text: &str, number: usize| {
+        let image = (format!("a:{number}"), FoundImage::default());
+        let group = GroupFound { images: [image].into(), ..GroupFound::default() };
+        let found = Found([("default".to_owned(), group)].into());
+        (ListData { found: Some(Arc::new(found)), ..list(text) }, true)
+    };
+    let mut kept = Kept::default();
+    for (text, number) in std::iter::once(("before", 0)).chain((1..30).map(|number| ("after", number))) {
+        kept.settle(&Some(discovered(text, number)), at(NOW));
+    }
+    let texts: Vec<_> = kept.0.iter().map(|revision| revision.list.data["images.yaml"].as_str()).collect();
+    assert_eq!(texts.iter().filter(|text| **text == "before").count(), 1, "{texts:?}");
+    assert_eq!(texts.len(), 4, "{texts:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod leader;
 mod migration;
 mod openshift;
 mod policies;
+mod readme;
 mod releases;
 mod replicas;
 mod rights;
