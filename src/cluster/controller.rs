@@ -21,7 +21,7 @@ use super::node_gates::NodeGates;
 use super::observed_cluster::{ObservedCluster, WatchedNamespace};
 use super::other_controllers::OtherControllers;
 use super::readiness::Readiness;
-use super::reconcile::{AfterReconcile, Memory, Reconciler, Reconcilers};
+use super::reconcile::{AfterReconcile, Memory, Reconciler, Reconcilers, Turns};
 use super::snapshot::Snapshot;
 use super::status_server::Overview;
 use super::warm_results::WarmResults;
@@ -83,10 +83,11 @@ impl Controller {
             tasks.spawn(gates.keep());
         }
         let warm_changes = Arc::new(Notify::new());
-        tasks.spawn(WarmResults::new(client, overview.clone(), Arc::clone(&warm_changes)).keep());
-        let metrics = metrics.clone();
+        let turns = Turns::new();
+        tasks.spawn(WarmResults::new(client, overview.clone(), turns.clone(), Arc::clone(&warm_changes)).keep());
+        let common = Common { readiness: readiness.clone(), leadership, metrics: metrics.clone(), turns };
         let changes = Changes { changes, listeners: [gate_changes, warm_changes] };
-        tasks.spawn(work(client.clone(), installation, cluster, readiness.clone(), leadership, metrics, changes));
+        tasks.spawn(work(client.clone(), installation, cluster, common, changes));
         Self { readiness, overview, tasks, resignation }
     }
 
@@ -123,19 +124,26 @@ impl Changes {
     }
 }
 
+/// What all workers share.
+struct Common {
+    readiness: Readiness,
+    leadership: Leadership,
+    metrics: Metrics,
+    turns: Turns,
+}
+
 async fn work(
     client: Client,
     installation: Installation,
     cluster: ObservedCluster,
-    readiness: Readiness,
-    leadership: Leadership,
-    metrics: Metrics,
+    common: Common,
     mut changes: Changes,
 ) {
+    let Common { readiness, leadership, metrics, turns } = common;
     let mut lead = leadership.changes();
     let settings = settings_of_cluster(&client, &installation, &readiness).await;
     let mut workers = Workers {
-        reconcilers: Reconcilers::new(&client, installation, settings, leadership.clone(), metrics.clone()),
+        reconcilers: Reconcilers::new(&client, installation, settings, leadership.clone(), metrics.clone(), turns),
         cluster,
         readiness: readiness.clone(),
         leadership,

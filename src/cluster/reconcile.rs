@@ -79,11 +79,23 @@ pub struct Reconciler {
 
 /// Which lists may work at the same time, whatever their namespaces. Clones share it.
 #[derive(Clone)]
-struct Turns {
+pub struct Turns {
     /// Held while something is computed: parsing and planning need memory and a processor of their own, so one list at a time does it.
     computing: Arc<Mutex<()>>,
     /// How many more lists may be read and written now.
     acting: Arc<Semaphore>,
+}
+
+impl Turns {
+    /// All lists may work.
+    pub fn new() -> Self {
+        Self { computing: Arc::default(), acting: Arc::new(Semaphore::new(ACTING)) }
+    }
+
+    /// Waits until nothing else is computed. Nothing else is as long as the result is kept.
+    pub async fn to_compute(&self) -> MutexGuard<'_, ()> {
+        self.computing.lock().await
+    }
 }
 
 /// Makes the reconcilers of namespaces.
@@ -104,8 +116,8 @@ impl Reconcilers {
         settings: Settings,
         leadership: Leadership,
         metrics: Metrics,
+        turns: Turns,
     ) -> Self {
-        let turns = Turns { computing: Arc::default(), acting: Arc::new(Semaphore::new(ACTING)) };
         Self { client: client.clone(), installation, settings, leadership, metrics, turns }
     }
 
@@ -215,7 +227,7 @@ impl Reconciler {
 
     /// Decides where probes, watches and other lists do not wait for it: whatever else this thread had to do, another one does meanwhile.
     async fn decide<'p>(&self, label: &str, seen: &'p Snapshot, memory: &mut Memory) -> Decision<'p> {
-        let _one_at_a_time = self.turns.computing.lock().await;
+        let _one_at_a_time = self.turns.to_compute().await;
         tokio::task::block_in_place(|| {
             let started = Instant::now();
             let decision = self.decider.decide(label, seen, memory);

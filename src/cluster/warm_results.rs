@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use super::accepted_lists::AcceptedVersion;
 use super::apply::Applier;
 use super::observed_cluster::WatchedNamespace;
+use super::reconcile::Turns;
 use super::status_input::state;
 use super::status_server::Overview;
 use crate::naming::labels;
@@ -37,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct WarmResults {
     client: Client,
     overview: Overview,
+    turns: Turns,
     /// Says that something in the cluster has changed.
     changes: Arc<Notify>,
     /// When a list was written last, by namespace and name.
@@ -54,9 +56,10 @@ struct Outdated {
 }
 
 impl WarmResults {
-    /// Writes with that client, once `changes` says that there may be something to write.
-    pub fn new(client: &Client, overview: Overview, changes: Arc<Notify>) -> Self {
-        Self { client: client.clone(), overview, changes, written: HashMap::new(), new: HashMap::new() }
+    /// Writes with that client, once `changes` says that there may be something to write. It computes by turns with the lists' plans, so that
+    /// the memory for both is never needed at once.
+    pub fn new(client: &Client, overview: Overview, turns: Turns, changes: Arc<Notify>) -> Self {
+        Self { client: client.clone(), overview, turns, changes, written: HashMap::new(), new: HashMap::new() }
     }
 
     /// Writes forever, while this process leads.
@@ -73,7 +76,10 @@ impl WarmResults {
 
     /// Writes what may be written now. Returns whether something is left for later.
     async fn write_some(&mut self) -> bool {
-        let Some(outdated) = block_in_place(|| self.overview.outdated()) else { return false };
+        let turn = self.turns.to_compute().await;
+        let outdated = block_in_place(|| self.overview.outdated());
+        drop(turn);
+        let Some(outdated) = outdated else { return false };
         let (total, now) = (outdated.len(), Instant::now());
         let since = |list: &(String, String)| self.new.get(list).copied().unwrap_or(now);
         let new = outdated.iter().filter(|it| it.can_wait).map(|it| (it.list.clone(), since(&it.list)));

@@ -1,9 +1,9 @@
 //! Follows the watches, and sends on which lists their events concern.
 
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -194,28 +194,43 @@ impl Watches<'_> {
         F: FnMut(&Event<K>) -> C + Send + 'static,
         C: IntoIterator<Item = Change> + Send,
     {
-        let changed = self.listeners.changed.clone();
-        let mut health = WatchHealth::begin(what, self.listeners.readiness.clone());
-        self.tasks.spawn(async move {
-            let mut stream = pin!(stream.default_backoff());
-            while let Some(event) = stream.next().await {
-                match event {
-                    Ok(event) => {
-                        let concerned = concerns(&event);
-                        // `Init` only announces a listing, which may still fail.
-                        if !matches!(event, Event::Init) {
-                            health.good(matches!(event, Event::InitDone));
-                        }
-                        concerned.into_iter().for_each(|concerned| drop(changed.send(concerned)));
-                    }
-                    Err(error) => {
-                        if health.failed(&error) {
-                            drop(changed.send(Change::anywhere(Changed::Everything)));
-                        }
-                    }
+        let health = WatchHealth::begin(what, self.listeners.readiness.clone());
+        let seen = move |event: Event<K>| SeenEvent {
+            changes: concerns(&event).into_iter().collect(),
+            // `Init` only announces a listing, which may still fail.
+            listed: (!matches!(event, Event::Init)).then_some(matches!(event, Event::InitDone)),
+        };
+        let stream = stream.default_backoff().map_ok(seen).boxed();
+        self.tasks.spawn(follow_all(stream, health, self.listeners.changed.clone()));
+    }
+}
+
+/// What a watch saw, whatever its kind.
+struct SeenEvent {
+    changes: Vec<Change>,
+    /// Whether a listing is complete; `None` if it has only been announced.
+    listed: Option<bool>,
+}
+
+async fn follow_all(
+    mut stream: BoxStream<'static, watcher::Result<SeenEvent>>,
+    mut health: WatchHealth,
+    changed: UnboundedSender<Change>,
+) {
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(SeenEvent { changes, listed }) => {
+                if let Some(listed) = listed {
+                    health.good(listed);
+                }
+                changes.into_iter().for_each(|change| drop(changed.send(change)));
+            }
+            Err(error) => {
+                if health.failed(&error) {
+                    drop(changed.send(Change::anywhere(Changed::Everything)));
                 }
             }
-        });
+        }
     }
 }
 
