@@ -13,6 +13,8 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 
 # For a program of this size, optimising for size and across crates matters more than it costs.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_LTO=fat
+# In place of those of .cargo/config.toml: there is nothing to outline in it.
+export RUSTFLAGS="-C link-arg=--icf=all -C link-arg=--pack-dyn-relocs=relr"
 
 build() {
     # link-self-contained=no: no start code and no C library. relocation-model=static: there is nobody to relocate it.
