@@ -87,7 +87,8 @@ async fn a_result_of_a_list_that_is_rejected_or_empty_says_so_and_nothing_else_o
     let warm = says(&trial, "true", "1/1 images on ").await;
     write(&trial, "images: [NGINX]", "v2").await;
     let rejected = says(&trial, "false", "rejected").await;
-    assert!(!rejected.annotations().contains_key("kube-prepull.io/warm-version"), "{rejected:?}");
+    let version = rejected.annotations().get("kube-prepull.io/warm-version");
+    assert!(version.is_none_or(String::is_empty), "{rejected:?}");
     assert_eq!(rejected.labels()["kube-prepull.io/state"], "rejected", "the other result stays");
     assert_eq!((warm.annotations()[VERSION].as_str(), rejected.annotations()[VERSION].as_str()), ("v1", "v2"));
     assert_eq!(rejected.data.unwrap()["images.yaml"], "images: [NGINX]");
