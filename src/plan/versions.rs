@@ -292,8 +292,8 @@ fn accepted<'a>(list: &ListData, newest: Option<&'a Revision>, revisions: &'a [R
     plan
 }
 
-/// The earlier versions, and those of them whose text a later one has, too: they differ in what was discovered, and would leave no room for
-/// edits. Some of these are kept all the same, because generations may have to be restored from them.
+/// The earlier versions, and those of them whose text a later one has, too: they differ in what was discovered, and would displace edits. Some
+/// of these are kept all the same, because generations may have to be restored from them.
 fn by_text<'a>(list: &ListData, older: Vec<&'a Revision>) -> (Vec<&'a Revision>, Vec<&'a Revision>) {
     let mut texts = vec![&list.data];
     let (mut kept, mut repeated) = (Vec::new(), Vec::new());

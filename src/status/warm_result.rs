@@ -35,7 +35,7 @@ impl WarmResult {
     pub fn new(state: ListState, accepted: Option<(&str, SummaryInput)>, metadata: &ObjectMeta) -> Option<Self> {
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
         let data_hash = annotation(labels::DATA_HASH)?;
-        let in_effect = accepted.filter(|(accepted, _)| accepted == data_hash).map(|(_, input)| Progress::of(input));
+        let in_effect = accepted.filter(|(accepted, _)| accepted == data_hash).map(|(_, input)| ListWarmth::of(input));
         let (is_warm, words) = match (state, in_effect) {
             (ListState::Accepted, Some(progress)) => (progress.is_warm, progress.words()),
             (ListState::Empty, _) => (true, warm_results::without_images().to_owned()),
@@ -96,7 +96,7 @@ impl WarmResult {
 
 /// How far a list is.
 #[derive(Debug)]
-struct Progress {
+struct ListWarmth {
     is_warm: bool,
     /// How many images are warm on all of their nodes, and how many there are.
     images: [usize; 2],
@@ -104,7 +104,7 @@ struct Progress {
     nodes: [usize; 2],
 }
 
-impl Progress {
+impl ListWarmth {
     fn of(input: SummaryInput) -> Self {
         let summary = Summary::new(input);
         let mut progress = Self { is_warm: true, images: [0; 2], nodes: [0; 2] };
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_somebody_else_has_written_as_warm_is_emptied_once() {
+    fn a_version_that_another_client_has_written_as_warm_is_emptied_once() {
         let claimed = metadata(&[(labels::VERSION, "v7"), (labels::WARM_VERSION, "v7")]);
         let cold = accepted(half_warm(), &claimed);
         assert!(!cold.is_stored_on(&claimed));
