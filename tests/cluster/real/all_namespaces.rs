@@ -294,11 +294,11 @@ async fn an_edit_elsewhere_whose_controller_is_killed_before_any_request_is_fini
     tenant.write_list("tools", &nowhere("nginx:0")).await;
     tenant.settled_on(&["nginx:0"]).await;
     for request in 1.. {
-        assert!(request < 60, "it asks again and again");
+        assert!(request < 100, "it asks again and again");
         let image = format!("nginx:{request}");
         proxy.kill_before(request, controller.id());
         tenant.write_list("tools", &nowhere(&image)).await;
-        let killed = eventually("the edit to be finished or the controller to be killed", async || {
+        let killed = within(HEALING, "the edit to be finished or the controller to be killed", async || {
             let found = tenant.daemon_sets().await;
             assert!(!found.is_empty(), "everything is released");
             let is_done = found.len() == 1 && images(&found[0]) == [image.as_str()];
@@ -309,7 +309,7 @@ async fn an_edit_elsewhere_whose_controller_is_killed_before_any_request_is_fini
         if killed {
             controller = start().await;
         }
-        tenant.settled_on(&[&image]).await;
+        tenant.settled_within(HEALING, &[&image]).await;
         tenant.validated("tools", "accepted").await;
         assert_eq!(home.settled_on(&["redis:7"]).await.uid(), untouched);
         if !killed {

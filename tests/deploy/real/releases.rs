@@ -95,6 +95,11 @@ fn every_right_is_used_and_none_is_missing_from_the_install_to_a_refresh_that_fi
     install.held(&[&new, &two]);
     watch.assert_no_gap();
     // Only some accepted versions of a list are kept.
+    for version in 0..10 {
+        install.it.edit(&format!("version-{version}={}", install.reference("two:1")));
+        let kept = || install.it.namespace.get("controllerrevisions", ".items[*].data.data");
+        install.it.eventually("the version to be kept", || kept().contains(&format!("version-{version}=")));
+    }
     for images in [["two:1"].as_slice(), &["one:1"], &["two:1", "one:1"]] {
         install.list(images);
         let digests = images.iter().map(|image| if image.starts_with("one") { &*new } else { &*two });
