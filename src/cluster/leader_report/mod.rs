@@ -5,7 +5,8 @@
 //!
 //! - [`target`]: the Lease → the leader's pod and port. Pure
 //! - [`forwarded`]: a forwarded port of the leader's pod
-//! - [`tunnel`]: one HTTP request through it
+//! - [`request`]: one HTTP request through it
+//! - [`tunnel`]: gets the status through it
 //! - [`page_tunnels`]: connections of browsers through it
 //! - [`answer`]: the answer → a report, or why that is of no use. Pure
 //! - [`progress`]: whether the answer is still coming in
@@ -17,6 +18,7 @@ mod forwarded;
 mod obstacle;
 pub mod page_tunnels;
 mod progress;
+mod request;
 mod target;
 mod tunnel;
 mod versions;

@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::client::conn::http1::handshake;
-use hyper::header::{HOST, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use kube::Client;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::forwarded::{ForwardedPort, leader_of};
 use super::obstacle::Obstacle;
+use super::request::send;
 use crate::text::CleanText;
 
 /// How long it may take until there is a connection, or the leader has answered the first request.
@@ -43,9 +39,11 @@ impl PageTunnels {
 
     async fn ask(&self) -> Result<(), Obstacle> {
         let mut forwarded = self.open().await?;
-        match status_of_page(forwarded.stream()?).await {
-            Ok(StatusCode::OK) => Ok(()),
-            Ok(status) => Err(Obstacle::OtherVersion(format!("status {} of the page", status.as_u16()).into())),
+        match send(TokioIo::new(forwarded.stream()?), Method::HEAD, Uri::from_static("/")).await {
+            Ok((page, _)) if page.status() == StatusCode::OK => Ok(()),
+            Ok((page, _)) => {
+                Err(Obstacle::OtherVersion(format!("status {} of the page", page.status().as_u16()).into()))
+            }
             Err(error) => Err(forwarded.explain(CleanText::of(error)).await),
         }
     }
@@ -102,20 +100,6 @@ where
         answered = receive => answered,
         () = send => false,
     }
-}
-
-async fn status_of_page<S>(stream: S) -> hyper::Result<StatusCode>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await?;
-    // The connection ends with this function.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = Method::HEAD;
-    request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-    Ok(sender.send_request(request).await?.status())
 }
 
 /// An answer of ours, which the page shows.

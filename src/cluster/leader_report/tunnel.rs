@@ -1,18 +1,16 @@
-//! One HTTP request through a forwarded port of a pod.
+//! Gets the status through a forwarded port of the leader's pod.
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::handshake;
-use hyper::header::HOST;
-use hyper::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, Response, Uri};
 use hyper_util::rt::TokioIo;
 use kube::Client;
-use tokio::task::JoinSet;
 
 use super::answer::{LEADS, LeaderAnswer, MOST_BYTES, NAMESPACE_QUERY};
 use super::forwarded::ForwardedPort;
 use super::obstacle::Obstacle;
 use super::progress::AnswerProgress;
+use super::request::send;
 use super::target::LeaderPort;
 use crate::text::CleanText;
 
@@ -41,16 +39,11 @@ async fn exchange<S>(
 where
     S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = handshake::<_, Empty<Bytes>>(stream).await?;
-    // The connection ends with this function.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(connection);
-    let mut request = Request::new(Empty::new());
     // A controller for all namespaces needs to know which; others have only one.
     let path = format!("/status?{NAMESPACE_QUERY}={namespace}");
-    *request.uri_mut() = path.parse().unwrap_or_else(|_| hyper::Uri::from_static("/status"));
-    request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
-    read(sender.send_request(request).await?, progress).await
+    let uri = path.parse().unwrap_or_else(|_| Uri::from_static("/status"));
+    let (response, _connection) = send(stream, Method::GET, uri).await?;
+    read(response, progress).await
 }
 
 /// Reads an answer, as far as its body is not too large.
