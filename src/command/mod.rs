@@ -14,6 +14,7 @@
 //! - [`completion`]: prints a script with which a shell completes the command line
 //! - [`ui`]: opens the controller's page in a browser
 //! - [`clean_up`]: deletes what uninstalling the controller would leave behind
+//! - [`rights`]: what to say of rights that are missing
 //! - [`connection`]: connects to the cluster that the arguments name
 //! - [`policy`]: reads what lists may ask for
 //! - [`source`]: reads lists from a file
@@ -36,6 +37,7 @@ mod outcome;
 mod policy;
 mod refresh;
 mod render;
+mod rights;
 mod run;
 mod seed;
 mod serve;

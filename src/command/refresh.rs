@@ -1,13 +1,13 @@
 //! `refresh`: asks the controller to check a list's tags again.
 
-use anyhow::bail;
+use anyhow::ensure;
 
 use super::arguments::RefreshArguments;
 use super::connection::connect;
 use super::outcome::Outcome;
+use super::rights::lacking;
 use super::terminal::print_line;
 use crate::cluster::refresh::request_refresh;
-use crate::error::Error;
 
 /// Requests a refresh of a list.
 ///
@@ -16,17 +16,9 @@ use crate::error::Error;
 pub async fn refresh(arguments: RefreshArguments) -> anyhow::Result<Outcome> {
     let (client, namespace) = connect(&arguments.cluster).await?;
     let name = &arguments.list;
-    match request_refresh(&client, &namespace, name).await {
-        Ok(true) => {}
-        Ok(false) => {
-            bail!("there is no ConfigMap {name} in the namespace {namespace}; choose another with --namespace")
-        }
-        Err(Error::Forbidden { action, message }) => bail!(
-            "not allowed to {action}: {message}; grant this user the right to get and patch configmaps in the namespace \
-             {namespace}"
-        ),
-        Err(error) => return Err(error.into()),
-    }
+    let requested = request_refresh(&client, &namespace, name).await;
+    let is_there = requested.map_err(|error| lacking(error, "get and patch configmaps", &namespace))?;
+    ensure!(is_there, "there is no ConfigMap {name} in the namespace {namespace}; choose another with --namespace");
     print_line(format!(
         "Requested a refresh of {namespace}/{name}. `kubectl prepull status --namespace {namespace} {name}` shows the result."
     ));

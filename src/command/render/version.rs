@@ -4,7 +4,7 @@ use anyhow::bail;
 use kube::Client;
 
 use crate::cluster::command_reader;
-use crate::error::Error;
+use crate::command::rights::lacking;
 use crate::list::{Config, ListData, parse};
 use crate::plan::versions::Revision;
 
@@ -14,18 +14,14 @@ use crate::plan::versions::Revision;
 /// If there is none, or it cannot be read.
 pub async fn in_effect(client: &Client, list: &ListData) -> anyhow::Result<Revision> {
     let ListData { namespace, name, .. } = list;
-    match command_reader::newest_version(client, namespace, name).await {
-        Ok(Some(version)) => Ok(version),
-        Ok(None) => bail!(
+    let newest = command_reader::newest_version(client, namespace, name).await;
+    match newest.map_err(|error| lacking(error, "list controllerrevisions.apps", namespace))? {
+        Some(version) => Ok(version),
+        None => bail!(
             "the cluster has no accepted version of the list {namespace}/{name}: the list is not there, or the controller \
              has not accepted it yet; if the file does not say which list it is, choose it with --namespace and \
              --name"
         ),
-        Err(Error::Forbidden { action, message }) => bail!(
-            "not allowed to {action}: {message}; grant this user the right to list controllerrevisions.apps in the \
-             namespace {namespace}"
-        ),
-        Err(error) => Err(error.into()),
     }
 }
 
