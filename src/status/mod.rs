@@ -29,13 +29,14 @@ use std::sync::Arc;
 pub use filter::Filter;
 use jiff::Timestamp;
 pub use report::{Report, VERSION};
-pub use table::{Layout, print};
+pub use table::{Layout, columns, print};
 
-use crate::coverage::{NodeSet, Sizes};
+use crate::coverage::{Coverage, NodeSet, Sizes};
 use crate::image_cache::Cache;
 use crate::image_cache::ledger::Ledger;
 use crate::list::Config;
 use crate::plan::Generation;
+use crate::summary::SummaryInput;
 
 /// The input of a report, besides the coverage.
 #[derive(Debug, Default)]
@@ -50,6 +51,25 @@ pub struct StatusInput {
     pub sizes: Sizes,
     /// When all of this was read.
     pub now: Timestamp,
+}
+
+impl StatusInput {
+    /// What a summary of one of the lists needs; `label` is that of the list. `None` if it asks for nothing.
+    fn summary_of<'a>(
+        &'a self,
+        list: &'a ListInput,
+        label: &'a str,
+        coverage: &'a Coverage,
+    ) -> Option<SummaryInput<'a>> {
+        Some(SummaryInput {
+            list: label,
+            config: list.config.as_deref()?,
+            generations: &list.generations,
+            coverage,
+            nodes: self.nodes.as_deref(),
+            now: self.now,
+        })
+    }
 }
 
 /// A list and its objects.

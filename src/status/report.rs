@@ -20,9 +20,9 @@ use crate::messages::{excluded_nodes, init_containers};
 use crate::naming::labels;
 use crate::plan::Generation;
 use crate::summary::node_state::NodeState;
-use crate::summary::progress::{GroupProgress, GroupProgressCount};
+use crate::summary::progress::{GroupProgress, GroupProgressCount, furthest_behind};
 use crate::summary::reserved::Reserved;
-use crate::summary::{Behind, GroupSummary, ImageSummary, Summary, SummaryInput};
+use crate::summary::{Behind, GroupSummary, ImageSummary, Summary};
 use crate::text::CleanText;
 
 /// The version of the JSON. It changes when a key is removed or changes its meaning, not when one is added.
@@ -186,15 +186,8 @@ impl ListReport {
     /// `None` if the filter excludes all of its images.
     fn new(input: &StatusInput, coverage: &Coverage, list: &ListInput, filter: &Filter) -> Option<Self> {
         let label = labels::list_value(&list.name);
-        let groups: Vec<GroupReport> = list.config.as_ref().map_or_else(Vec::new, |config| {
-            let summary = Summary::new(SummaryInput {
-                list: &label,
-                config,
-                generations: &list.generations,
-                coverage,
-                nodes: input.nodes.as_deref(),
-                now: input.now,
-            });
+        let groups: Vec<GroupReport> = input.summary_of(list, &label, coverage).map_or_else(Vec::new, |summary| {
+            let (config, summary) = (summary.config, Summary::new(summary));
             let report = |group: GroupSummary| {
                 // A rollout is about all nodes, whatever is shown of them.
                 let of_all_nodes = (!filter.nodes.is_empty()).then(|| group.progress());
@@ -225,8 +218,7 @@ impl ListReport {
     /// How many nodes have all images of their group, and how many there are, in the group that lacks them on most nodes.
     pub fn nodes_with_all(&self) -> Option<[usize; 2]> {
         let rollouts = self.groups.iter().filter_map(|group| group.rollout.as_ref());
-        let nodes = rollouts.map(|rollout| [rollout.nodes_with_all, rollout.nodes]);
-        nodes.max_by_key(|[with_all, nodes]| (nodes.saturating_sub(*with_all), *nodes))
+        furthest_behind(rollouts.map(|rollout| [rollout.nodes_with_all, rollout.nodes]))
     }
 }
 

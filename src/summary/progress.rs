@@ -16,6 +16,11 @@ pub struct GroupProgress {
     pub is_moving: bool,
 }
 
+/// Of several groups, each with the number of nodes that have all images and that of all nodes: the one that lacks them on most nodes.
+pub fn furthest_behind(groups: impl IntoIterator<Item = [usize; 2]>) -> Option<[usize; 2]> {
+    groups.into_iter().max_by_key(|[with_all, nodes]| (nodes.saturating_sub(*with_all), *nodes))
+}
+
 /// Adds up the images of a group, one at a time. All of them are about the same nodes, in the same order.
 #[derive(Debug, Default)]
 pub struct GroupProgressCount {

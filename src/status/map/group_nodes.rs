@@ -6,7 +6,7 @@ use super::node_index::NodeIndex;
 use crate::coverage::Coverage;
 use crate::naming::labels;
 use crate::status::{ListInput, StatusInput};
-use crate::summary::{Summary, SummaryInput};
+use crate::summary::Summary;
 use crate::text::CleanText;
 
 /// The numbers of the nodes that each group of a list belongs on, by its name.
@@ -15,16 +15,9 @@ pub struct GroupNodes(HashMap<CleanText, Vec<u32>>);
 impl GroupNodes {
     /// The nodes of the groups of this list.
     pub fn of(input: &StatusInput, coverage: &Coverage, list: &ListInput, index: &NodeIndex) -> Self {
-        let Some(config) = &list.config else { return Self(HashMap::new()) };
         let label = labels::list_value(&list.name);
-        let summary = Summary::new(SummaryInput {
-            list: &label,
-            config,
-            generations: &list.generations,
-            coverage,
-            nodes: input.nodes.as_deref(),
-            now: input.now,
-        });
+        let Some(summary) = input.summary_of(list, &label, coverage) else { return Self(HashMap::new()) };
+        let summary = Summary::new(summary);
         let groups = summary.groups().map(|group| (CleanText::of(&group.group.name), index.numbers(group.nodes())));
         Self(groups.collect())
     }

@@ -7,7 +7,7 @@
 //! - [`discovered`]: what was discovered in workloads
 
 mod behind;
-mod columns;
+pub mod columns;
 mod discovered;
 mod overview;
 mod styles;

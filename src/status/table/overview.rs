@@ -8,7 +8,7 @@ use super::styles::{BAD, BEHIND, GOOD, HEADING, QUIET};
 use crate::image_cache::Phase;
 use crate::messages::format::{number, span};
 use crate::status::ListState;
-use crate::status::report::{GroupReport, ImageReport, ListReport};
+use crate::status::report::{ImageReport, ListReport};
 use crate::summary::node_state::NodeState;
 
 /// How a list is doing, the worst first.
@@ -94,17 +94,14 @@ fn next_refresh(list: &ListReport, now: Timestamp) -> String {
 
 /// How many problems the list has, or the most serious reason why an image is not warm on a node. Both are explained further down.
 fn reason(list: &ListReport) -> String {
-    match (list.problems.len(), ListHealth::of(list)) {
-        (0, _) => {}
-        (problems, ListHealth::Broken) => return number(problems, "problem"),
-        (warnings, ListHealth::Warned) => return number(warnings, "warning"),
-        _ => {}
+    match (ListHealth::of(list), list.problems.len()) {
+        (ListHealth::Broken, problems @ 1..) => number(problems, "problem"),
+        (ListHealth::Warned, warnings @ 1..) => number(warnings, "warning"),
+        _ => {
+            let images = list.groups.iter().flat_map(|group| &group.images);
+            images.filter(|image| !image.is_warm()).map(of_image).min().map(|(_, reason)| reason).unwrap_or_default()
+        }
     }
-    let behind =
-        |group: &GroupReport| group.images.iter().filter(|image| !image.is_warm()).map(of_image).collect::<Vec<_>>();
-    let mut reasons = list.groups.iter().flat_map(behind).collect::<Vec<_>>();
-    reasons.sort();
-    reasons.into_iter().next().map(|(_, reason)| reason).unwrap_or_default()
 }
 
 /// The state of an image on the nodes that lack it, and what it is called.
