@@ -20,7 +20,6 @@ use super::reconcile::Turns;
 use super::status_input::state;
 use super::status_server::Overview;
 use crate::naming::labels;
-use crate::plan::validation_result::data_hash;
 use crate::status::warm_result::WarmResult;
 use crate::summary::SummaryInput;
 
@@ -144,16 +143,13 @@ fn outdated_in(namespace: &WatchedNamespace, now: Timestamp) -> Vec<Outdated> {
     let of = |config_map: Arc<ConfigMap>| {
         let (name, metadata) = (config_map.name_any(), &config_map.metadata);
         let label = labels::list_value(&name);
-        let version = accepted.get(&label).filter(|version| version.revision.list.name == name);
-        let generations = observed.generations(&label);
-        let coverage = observed.coverage.snapshot_of(&label);
-        let summary = version.and_then(|version| {
+        let newest = accepted.get(&label).filter(|version| version.revision.is_data_of(&config_map));
+        let config = newest.and_then(|version| version.config());
+        let objects = config.map(|it| (it, observed.generations(&label), observed.coverage.snapshot_of(&label)));
+        let in_effect = objects.as_ref().map(|(config, generations, coverage)| {
             let (list, nodes) = (label.as_str(), nodes.as_deref());
-            let config = version.config()?;
-            Some(SummaryInput { list, config, generations: &generations, coverage: &coverage, nodes, now })
+            SummaryInput { list, config, generations, coverage, nodes, now }
         });
-        let hash = version.map(|version| data_hash(&version.revision.list.data)).unwrap_or_default();
-        let in_effect = summary.map(|summary| (hash.as_str(), summary));
         let result = WarmResult::new(state(&config_map), in_effect, metadata)?;
         (!result.is_stored_on(metadata)).then(|| Outdated {
             list: (namespace.name.to_string(), name),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::core::ObjectMeta;
@@ -90,6 +91,12 @@ impl Revision {
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             image_caches: annotation(labels::IMAGE_CACHES).cloned(),
         })
+    }
+
+    /// Whether the ConfigMap, which is in the same namespace, says the same. What was discovered is not a part of it.
+    pub fn is_data_of(&self, config_map: &ConfigMap) -> bool {
+        let list = &self.list;
+        config_map.metadata.name.as_ref() == Some(&list.name) && config_map.data.iter().flatten().eq(&list.data)
     }
 
     /// A sort key that is greatest for the version accepted last. No two revisions are equal.

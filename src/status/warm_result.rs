@@ -10,7 +10,7 @@ use super::rollout::{RolloutReport, RolloutState};
 use crate::messages::warm_results;
 use crate::naming::labels;
 use crate::plan::Generation;
-use crate::summary::progress::GroupProgressCount;
+use crate::summary::progress::{GroupProgressCount, furthest_behind};
 use crate::summary::{GroupSummary, Summary, SummaryInput};
 
 /// The longest version of a user's that is repeated, in bytes: the annotations of an object are limited together.
@@ -30,14 +30,16 @@ pub struct WarmResult {
 }
 
 impl WarmResult {
-    /// The result for a list in this state. `accepted` is the hash of the data that is in effect, and what it asks for. `None` if that is not
-    /// what the ConfigMap says, or if that has not been validated yet.
-    pub fn new(state: ListState, accepted: Option<(&str, SummaryInput)>, metadata: &ObjectMeta) -> Option<Self> {
+    /// The result for a list in this state. `in_effect` is what the ConfigMap asks for, if that is in effect. `None` if that is another version,
+    /// or if the list has not been validated yet.
+    pub fn new(state: ListState, in_effect: Option<SummaryInput>, metadata: &ObjectMeta) -> Option<Self> {
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
         let data_hash = annotation(labels::DATA_HASH)?;
-        let in_effect = accepted.filter(|(accepted, _)| accepted == data_hash).map(|(_, input)| ListWarmth::of(input));
         let (is_warm, words) = match (state, in_effect) {
-            (ListState::Accepted, Some(progress)) => (progress.is_warm, progress.words()),
+            (ListState::Accepted, Some(input)) => {
+                let warmth = ListWarmth::of(input);
+                (warmth.is_warm, warmth.words())
+            }
             (ListState::Empty, _) => (true, warm_results::without_images().to_owned()),
             (ListState::Rejected, _) => (false, warm_results::rejected().to_owned()),
             (ListState::Accepted | ListState::NotValidated | ListState::Missing, _) => return None,
@@ -107,11 +109,9 @@ struct ListWarmth {
 impl ListWarmth {
     fn of(input: SummaryInput) -> Self {
         let summary = Summary::new(input);
-        let mut progress = Self { is_warm: true, images: [0; 2], nodes: [0; 2] };
-        for group in summary.groups() {
-            progress.add(&group, &input);
-        }
-        progress
+        let mut warmth = Self { is_warm: true, images: [0; 2], nodes: [0; 2] };
+        summary.groups().for_each(|group| warmth.add(&group, &input));
+        warmth
     }
 
     fn add(&mut self, group: &GroupSummary, input: &SummaryInput) {
@@ -124,11 +124,7 @@ impl ListWarmth {
             has_nodes &= image.nodes.iter().any(|on| on.state.counts());
         }
         let of_group = count.total();
-        let nodes = [of_group.with_all, of_group.nodes];
-        let lacking = |[with_all, nodes]: [usize; 2]| (nodes.saturating_sub(with_all), nodes);
-        if lacking(nodes) > lacking(self.nodes) {
-            self.nodes = nodes;
-        }
+        self.nodes = furthest_behind([self.nodes, [of_group.with_all, of_group.nodes]]).unwrap_or_default();
         let current: Vec<&Generation> = group.current().collect();
         let alone = group.generations().count() == current.len();
         let rollout = RolloutReport::new(&current, alone, of_group, input.nodes.is_some(), input.now);
@@ -178,16 +174,8 @@ mod tests {
     /// What becomes of a list of two images in two groups on three nodes, in that state.
     fn result(state: ListState, world: (StatusInput, Coverage), metadata: &ObjectMeta) -> Option<WarmResult> {
         let (input, coverage) = world;
-        let list = &input.lists[0];
-        let summary = SummaryInput {
-            list: "tools",
-            config: list.config.as_deref().expect("a list"),
-            generations: &list.generations,
-            coverage: &coverage,
-            nodes: input.nodes.as_deref(),
-            now: input.now,
-        };
-        WarmResult::new(state, Some(("hash", summary)), metadata)
+        let summary = input.summary_of(&input.lists[0], "tools", &coverage).expect("a list");
+        WarmResult::new(state, Some(summary), metadata)
     }
 
     fn accepted(world: (StatusInput, Coverage), metadata: &ObjectMeta) -> WarmResult {
@@ -231,13 +219,8 @@ mod tests {
     fn nothing_is_said_of_another_version_than_the_one_that_is_validated_and_in_effect() {
         assert_eq!(result(ListState::NotValidated, warm(), &metadata(&[])), None);
         assert_eq!(result(ListState::Missing, warm(), &metadata(&[])), None);
-        let mut of_another = metadata(&[]);
-        of_another.annotations.get_or_insert_default().insert(labels::DATA_HASH.to_owned(), "other".to_owned());
-        assert_eq!(
-            result(ListState::Accepted, warm(), &of_another),
-            None,
-            "the accepted version is still an older one"
-        );
+        let older = WarmResult::new(ListState::Accepted, None, &metadata(&[]));
+        assert_eq!(older, None, "the accepted version is still an older one");
         assert_eq!(result(ListState::Accepted, warm(), &ObjectMeta::default()), None);
     }
 

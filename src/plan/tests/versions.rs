@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
 use proptest::prelude::*;
 
 use super::{at, owner};
@@ -246,6 +247,20 @@ proptest! {
             prop_assert!(idle);
         }
     }
+}
+
+#[test]
+fn a_version_is_the_one_of_a_config_map_while_that_has_its_name_and_data() {
+    let older = &Kept::holding(&["a"]).0[0];
+    let says = |name: &str, data: Option<&str>| {
+        let mut config_map = ConfigMap { data: data.map(|content| list(content).data), ..Default::default() };
+        config_map.metadata.name = Some(name.to_owned());
+        older.is_data_of(&config_map)
+    };
+    assert!(says("tools", Some("a")));
+    assert!(!says("tools", Some("b")), "the accepted version is still an older one");
+    assert!(!says("tools", None));
+    assert!(!says("other", Some("a")));
 }
 
 #[test]
