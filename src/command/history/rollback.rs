@@ -1,6 +1,6 @@
 //! `rollback`: writes the data of an earlier version into the list.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 
@@ -9,8 +9,8 @@ use crate::cluster::{command_reader, list_data};
 use crate::command::arguments::RollbackArguments;
 use crate::command::connection::connect;
 use crate::command::outcome::Outcome;
+use crate::command::rights::lacking;
 use crate::command::terminal::{print_error, print_line};
-use crate::error::Error;
 use crate::list::manager::ListManager;
 use crate::list::{ListData, parse};
 use crate::messages::list_changes::list_changes;
@@ -46,7 +46,8 @@ pub async fn rollback(arguments: RollbackArguments) -> anyhow::Result<Outcome> {
         print_line(format!("{namespace}/{name} would go back to version {}; nothing was written", target.number));
         return Ok(Outcome::Good);
     }
-    if !write(&client, &list, target).await? {
+    let written = list_data::write(&client, &list, &target.list.data).await;
+    if !written.map_err(|error| lacking(error, "patch configmaps", &namespace))? {
         bail!("the list {namespace}/{name} was changed meanwhile; run the command again");
     }
     print_line(format!(
@@ -57,24 +58,11 @@ pub async fn rollback(arguments: RollbackArguments) -> anyhow::Result<Outcome> {
 }
 
 async fn present(client: &Client, namespace: &str, name: &str) -> anyhow::Result<ConfigMap> {
-    match command_reader::list(client, namespace, name).await {
-        Ok(Some(list)) => Ok(list),
-        Ok(None) => bail!("there is no ConfigMap {name} in the namespace {namespace}; choose another with --namespace"),
-        Err(Error::Forbidden { action, message }) => bail!(
-            "not allowed to {action}: {message}; grant this user the right to get and patch configmaps in the namespace \
-             {namespace}"
-        ),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn write(client: &Client, list: &ConfigMap, target: &Revision) -> anyhow::Result<bool> {
-    match list_data::write(client, list, &target.list.data).await {
-        Err(Error::Forbidden { action, message }) => {
-            bail!("not allowed to {action}: {message}; grant this user the right to patch configmaps")
-        }
-        written => Ok(written?),
-    }
+    let list = command_reader::list(client, namespace, name).await;
+    let list = list.map_err(|error| lacking(error, "get and patch configmaps", namespace))?;
+    list.with_context(|| {
+        format!("there is no ConfigMap {name} in the namespace {namespace}; choose another with --namespace")
+    })
 }
 
 /// The version to go back to: that of the number, or the newest one that is not what the list says now. They are sorted, the newest first.

@@ -1,5 +1,7 @@
 //! What is known of each accepted version of a list. Pure.
 
+use std::io::{self, Write};
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use crate::list::{Config, parse};
 use crate::messages::format::age;
 use crate::messages::list_changes::list_changes;
 use crate::plan::versions::Revision;
+use crate::status::columns::{self, Cell};
 use crate::text::CleanText;
 
 /// An accepted version of a list. Its fields are the keys of the JSON.
@@ -44,24 +47,22 @@ impl VersionReport {
     }
 }
 
-/// The versions as a table.
-pub fn table(versions: &[VersionReport], now: Timestamp) -> String {
-    let mut lines = vec![["VERSION", "FIRST ACCEPTED", "IMAGES", "CHANGES"].map(str::to_owned)];
-    lines.extend(versions.iter().map(|version| {
-        let accepted = version.accepted_at.map_or_else(|| "-".to_owned(), |at| format!("{} ago", age(at, now)));
-        let images = version.images.map_or_else(|| "-".to_owned(), |images| images.to_string());
-        let changes = version.changes.iter().map(CleanText::as_str).collect::<Vec<_>>().join("; ");
-        let in_effect = if version.in_effect { "in effect" } else { "" };
-        let said = [in_effect, &changes].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("; ");
-        [version.version.to_string(), accepted, images, said]
-    }));
-    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or_default();
-    let widths = [width(0), width(1), width(2)];
-    let line = |[version, accepted, images, changes]: &[String; 4]| {
-        let [a, b, c] = widths;
-        format!("{version:<a$}  {accepted:<b$}  {images:<c$}  {changes}").trim_end().to_owned() + "\n"
-    };
-    lines.iter().map(line).collect()
+/// Prints the versions as a table.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn print(versions: &[VersionReport], now: Timestamp, output: &mut impl Write) -> io::Result<()> {
+    let headings = ["VERSION", "FIRST ACCEPTED", "IMAGES", "CHANGES"].map(Cell::left).to_vec();
+    let rows: Vec<Vec<Cell>> = std::iter::once(headings).chain(versions.iter().map(|it| row(it, now))).collect();
+    columns::print(&rows, 0, None, output)
+}
+
+fn row(version: &VersionReport, now: Timestamp) -> Vec<Cell> {
+    let accepted = version.accepted_at.map_or_else(|| "-".to_owned(), |at| format!("{} ago", age(at, now)));
+    let images = version.images.map_or_else(|| "-".to_owned(), |images| images.to_string());
+    let in_effect = version.in_effect.then_some("in effect");
+    let said: Vec<&str> = in_effect.into_iter().chain(version.changes.iter().map(CleanText::as_str)).collect();
+    [version.version.to_string(), accepted, images, said.join("; ")].map(Cell::left).to_vec()
 }
 
 #[cfg(test)]
@@ -93,8 +94,10 @@ mod tests {
             revision(1, "images: [nginx:1.27]"),
         ];
         let now = Timestamp::from_second(1_700_000_300).expect("a time");
+        let mut printed = Vec::new();
+        print(&VersionReport::all(&revisions), now, &mut printed).expect("a vector takes everything");
         assert_eq!(
-            table(&VersionReport::all(&revisions), now),
+            String::from_utf8(printed).expect("UTF-8"),
             "VERSION  FIRST ACCEPTED  IMAGES  CHANGES\n\
              3        2m ago          2       in effect; images added: redis:7\n\
              2        3m ago          1       images changed: nginx:1.27 → nginx:1.28\n\
