@@ -51,12 +51,15 @@ impl CleanUp<'_> {
         let mut deleted = Vec::new();
         for _ in 0..PASSES {
             let before = deleted.len();
-            deleted.extend(self.delete_image_caches().await?);
+            let others = self.other_controllers().await?;
+            deleted.extend(self.delete_image_caches(&others).await?);
             if self.all_namespaces {
                 // The versions last: as long as they are there, a controller knows the lists of which something is left.
-                deleted.extend(self.delete_elsewhere::<DaemonSet>("DaemonSet", &ours(labels::LIST)).await?);
+                let daemon_sets = ours(labels::LIST);
+                deleted.extend(self.delete_elsewhere::<DaemonSet>("DaemonSet", &daemon_sets, &others).await?);
                 let versions = ours(labels::REVISIONS_OF_LISTS);
-                deleted.extend(self.delete_elsewhere::<ControllerRevision>("ControllerRevision", &versions).await?);
+                let versions = self.delete_elsewhere::<ControllerRevision>("ControllerRevision", &versions, &others);
+                deleted.extend(versions.await?);
             }
             if deleted.len() == before {
                 break;
@@ -79,10 +82,9 @@ impl CleanUp<'_> {
         }
     }
 
-    async fn delete_image_caches(&self) -> Result<Vec<String>, Error> {
+    async fn delete_image_caches(&self, others: &BTreeSet<String>) -> Result<Vec<String>, Error> {
         let api = Api::<ImageCacheObject>::all_with(self.client.clone(), &resource());
         let mut deleted = Vec::new();
-        let others = self.other_controllers().await?;
         let caches = self.image_caches().await?.unwrap_or_default();
         let is_of_others =
             |cache: &ImageCacheObject| cache.labels().get(labels::NAMESPACE).is_some_and(|it| others.contains(it));
@@ -106,7 +108,12 @@ impl CleanUp<'_> {
     }
 
     /// Deletes what was created from lists in other namespaces.
-    async fn delete_elsewhere<K>(&self, kind: &str, of_lists: &str) -> Result<Vec<String>, Error>
+    async fn delete_elsewhere<K>(
+        &self,
+        kind: &str,
+        of_lists: &str,
+        others: &BTreeSet<String>,
+    ) -> Result<Vec<String>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug,
     {
@@ -114,7 +121,6 @@ impl CleanUp<'_> {
         // Of whole DaemonSets, the program would have to know every field.
         let found = all(Api::<PartialObjectMeta<K>>::all(self.client.clone()), &format!("the {kind}s"), ours).await?;
         let mut deleted = Vec::new();
-        let others = self.other_controllers().await?;
         let is_of_others = |object: &PartialObjectMeta<K>| object.namespace().is_some_and(|it| others.contains(&it));
         for object in found.iter().filter(|object| object.owner_references().is_empty() && !is_of_others(object)) {
             let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
