@@ -82,6 +82,12 @@ impl Helm {
     pub fn rejection(&self, values: &str) -> String {
         self.with_chart("template", values, &[]).expect_err(values)
     }
+
+    /// Expects that the chart does not take these values, and says all of these words of them.
+    pub fn rejects(&self, values: &str, words: &[&str]) {
+        let said = self.rejection(values);
+        assert!(words.iter().all(|word| said.contains(word)), "{values}: {said}");
+    }
 }
 
 impl Drop for Helm {
